@@ -1,0 +1,170 @@
+//! The environment as a value, and every variable that the program reads, declared once.
+//!
+//! Options have environment names too (`CML_COMMENT_TARGET` for `--target`); those are derived from the
+//! command line's declaration in [`crate::inputs`] and are not repeated here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A snapshot of the process's environment, taken once by the host.
+#[derive(Clone, Default)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// The value of a variable; an empty one counts as unset, as CI systems pass empty strings for "none".
+    pub fn get(&self, var: Var) -> Option<&str> {
+        self.named(var.name)
+    }
+
+    /// The value of a variable by a name known only at run time.
+    pub fn named(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    /// The first of several variables that is set.
+    pub fn first(&self, vars: &[Var]) -> Option<(Var, &str)> {
+        vars.iter().find_map(|v| Some((*v, self.get(*v)?)))
+    }
+
+    /// Whether a variable is set to something that means yes.
+    pub fn is_on(&self, var: Var) -> bool {
+        self.get(var).is_some_and(|v| !matches!(v, "false" | "0" | "no"))
+    }
+
+    /// All names, for finding misspelt ones.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// All variables, for handing the environment on to an SDK.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
+        Env(iter.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
+    }
+}
+
+impl fmt::Debug for Env {
+    /// Names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A value that must not be seen: no `Display`, and `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value, without the white space that copying and `echo` leave around it.
+    pub fn new(value: impl Into<String>) -> Self {
+        Secret(value.into().trim().to_owned())
+    }
+
+    /// The value itself, to be put into a request and nowhere else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// A variable that the program reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Var {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for; shown in the documentation.
+    pub doc: &'static str,
+}
+
+macro_rules! vars {
+    ($($(#[$meta:meta])* $name:ident = $env:literal: $doc:literal;)*) => {
+        /// The variables.
+        pub mod vars {
+            use super::Var;
+            $(#[doc = $doc] pub const $name: Var = Var { name: $env, doc: $doc };)*
+            /// All of them.
+            pub const ALL: &[Var] = &[$($name),*];
+        }
+    };
+}
+
+vars! {
+    CI = "CI": "Set by every CI system";
+    REPO_TOKEN = "REPO_TOKEN": "The forge's token, CML's name for it";
+    REPO_TOKEN_LOWER = "repo_token": "The same, an old spelling";
+    SSL_CERT_FILE = "SSL_CERT_FILE": "PEM file of the certificate authorities to trust instead of the system's";
+    SSL_CERT_DIR = "SSL_CERT_DIR": "Folder of the same";
+    NO_COLOR = "NO_COLOR": "No colours";
+
+    GITHUB_ACTIONS = "GITHUB_ACTIONS": "Set by GitHub Actions";
+    GITHUB_API_URL = "GITHUB_API_URL": "Base of GitHub's REST API";
+    GITHUB_GRAPHQL_URL = "GITHUB_GRAPHQL_URL": "GitHub's GraphQL end point";
+    GITHUB_EVENT_NAME = "GITHUB_EVENT_NAME": "Name of the event that started the workflow";
+    GITHUB_EVENT_PATH = "GITHUB_EVENT_PATH": "File with the event that started the workflow";
+    GITHUB_OUTPUT = "GITHUB_OUTPUT": "File that takes the step's outputs";
+    GITHUB_REF = "GITHUB_REF": "The ref that started the workflow";
+    GITHUB_REF_NAME = "GITHUB_REF_NAME": "Its short name";
+    GITHUB_HEAD_REF = "GITHUB_HEAD_REF": "Source branch of the pull request";
+    GITHUB_REPOSITORY = "GITHUB_REPOSITORY": "owner/name of the repository";
+    GITHUB_RUN_ID = "GITHUB_RUN_ID": "Number of the workflow run";
+    GITHUB_SERVER_URL = "GITHUB_SERVER_URL": "Address of GitHub's pages";
+    GITHUB_SHA = "GITHUB_SHA": "The commit that started the workflow";
+    GITHUB_STEP_SUMMARY = "GITHUB_STEP_SUMMARY": "File that takes the job summary";
+    GITHUB_TOKEN = "GITHUB_TOKEN": "GitHub's token";
+    GITHUB_WORKFLOW = "GITHUB_WORKFLOW": "Name of the workflow";
+    GITHUB_WORKSPACE = "GITHUB_WORKSPACE": "The working copy";
+
+    GITLAB_CI = "GITLAB_CI": "Set by GitLab CI/CD";
+    GITLAB_TOKEN = "GITLAB_TOKEN": "GitLab's token";
+    CI_API_V4_URL = "CI_API_V4_URL": "Base of GitLab's REST API";
+    CI_COMMIT_REF_NAME = "CI_COMMIT_REF_NAME": "Branch or tag of the pipeline";
+    CI_COMMIT_SHA = "CI_COMMIT_SHA": "Commit of the pipeline";
+    CI_JOB_ID = "CI_JOB_ID": "Number of the job";
+    CI_JOB_TOKEN = "CI_JOB_TOKEN": "The job's own token; it may not write comments";
+    CI_JOB_URL = "CI_JOB_URL": "Page of the job";
+    CI_MERGE_REQUEST_IID = "CI_MERGE_REQUEST_IID": "Number of the merge request";
+    CI_MERGE_REQUEST_PROJECT_URL = "CI_MERGE_REQUEST_PROJECT_URL": "Project that the merge request is for";
+    CI_MERGE_REQUEST_SOURCE_BRANCH_NAME = "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "Source branch of the merge request";
+    CI_MERGE_REQUEST_SOURCE_BRANCH_SHA = "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": "Head of the source branch in merged-result pipelines";
+    CI_OPEN_MERGE_REQUESTS = "CI_OPEN_MERGE_REQUESTS": "Open merge requests of the branch";
+    CI_PIPELINE_ID = "CI_PIPELINE_ID": "Number of the pipeline";
+    CI_PROJECT_DIR = "CI_PROJECT_DIR": "The working copy";
+    CI_PROJECT_URL = "CI_PROJECT_URL": "Address of the project's page";
+    CML_DOTENV = "CML_DOTENV": "File that takes the results as NAME=value lines (a GitLab dotenv report)";
+
+    BITBUCKET_TOKEN = "BITBUCKET_TOKEN": "Bitbucket's token";
+    BITBUCKET_API_URL = "BITBUCKET_API_URL": "Base of Bitbucket's REST API, when it is not Bitbucket Cloud's";
+    BITBUCKET_BRANCH = "BITBUCKET_BRANCH": "Branch of the pipeline";
+    BITBUCKET_BUILD_NUMBER = "BITBUCKET_BUILD_NUMBER": "Number of the pipeline";
+    BITBUCKET_CLONE_DIR = "BITBUCKET_CLONE_DIR": "The working copy";
+    BITBUCKET_COMMIT = "BITBUCKET_COMMIT": "Commit of the pipeline";
+    BITBUCKET_GIT_HTTP_ORIGIN = "BITBUCKET_GIT_HTTP_ORIGIN": "Address of the repository";
+    BITBUCKET_PIPE_SHARED_STORAGE_DIR = "BITBUCKET_PIPE_SHARED_STORAGE_DIR": "Folder through which a pipe hands results on";
+    BITBUCKET_PIPELINE_UUID = "BITBUCKET_PIPELINE_UUID": "Identity of the pipeline";
+    BITBUCKET_PR_ID = "BITBUCKET_PR_ID": "Number of the pull request";
+    BITBUCKET_REPO_FULL_NAME = "BITBUCKET_REPO_FULL_NAME": "workspace/name of the repository";
+    BITBUCKET_REPO_UUID = "BITBUCKET_REPO_UUID": "Identity of the repository; set in every pipeline";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_is_unset_and_secrets_hide() {
+        let env: Env = [("CI", ""), ("GITHUB_TOKEN", "ghs_x")].into_iter().collect();
+        assert_eq!(env.get(vars::CI), None);
+        assert!(!format!("{env:?} {:?}", Secret::new("ghs_x")).contains("ghs_x"));
+        assert_eq!(Secret::new(" a\n").expose(), "a");
+    }
+}

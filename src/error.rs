@@ -1,0 +1,160 @@
+//! What went wrong, for whom, and what to do about it.
+//!
+//! Code matches on [`Kind`]; people read the message and the hint. A message is lower-case, names the
+//! object it is about and has no full stop. Secrets never enter an [`Error`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The result of everything that can fail in this program.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The class of an error: decides the exit code, and what callers may do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line is wrong.
+    Usage,
+    /// A file, an environment variable or the machine's setting is wrong.
+    Config,
+    /// The service does not accept the token, or the token may not do this.
+    Auth,
+    /// The repository, pull request, commit or file does not exist.
+    NotFound,
+    /// Somebody else changed the same thing at the same time, or it exists already.
+    Conflict,
+    /// This forge, cloud or build cannot do that.
+    Unsupported,
+    /// The service asks to come back later than the time allowed.
+    RateLimited,
+    /// The service or the network failed.
+    Remote,
+    /// The input is too large for the service.
+    TooLarge,
+    /// A mistake in this program.
+    Internal,
+}
+
+impl Kind {
+    /// The exit code of the process, as listed in `docs/errors.md`.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Kind::Usage => 2,
+            Kind::Config => 3,
+            Kind::Auth => 4,
+            Kind::NotFound => 5,
+            Kind::Conflict => 6,
+            Kind::Unsupported => 7,
+            Kind::RateLimited => 8,
+            Kind::Remote => 9,
+            Kind::TooLarge => 10,
+            Kind::Internal => 70,
+        }
+    }
+}
+
+/// An error with its class, a message, and what the user can do.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    ambiguous: bool,
+    again_after: Option<Duration>,
+}
+
+impl Error {
+    /// An error of a class with its message.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Error { kind, message: message.into(), hint: None, source: None, ambiguous: false, again_after: None }
+    }
+
+    /// Adds what the user can do about it: one line.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a hint unless a more specific one is there.
+    #[must_use]
+    pub fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// Keeps the error underneath.
+    #[must_use]
+    pub fn source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Says what was being done when it happened.
+    #[must_use]
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+
+    /// Marks that the request may have been carried out all the same: look before sending it again.
+    #[must_use]
+    pub fn ambiguous(mut self) -> Self {
+        self.ambiguous = true;
+        self
+    }
+
+    /// Marks that the same may succeed after a pause.
+    #[must_use]
+    pub fn passing(mut self, pause: Duration) -> Self {
+        self.again_after = Some(pause);
+        self
+    }
+
+    /// The pause after which the same may succeed; `None` when it will not.
+    pub fn again_after(&self) -> Option<Duration> {
+        self.again_after
+    }
+
+    /// The class.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether the request may have been carried out all the same.
+    pub fn is_ambiguous(&self) -> bool {
+        self.ambiguous
+    }
+
+    /// What the user can do.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|s| &**s as _)
+    }
+}
+
+/// Shorthands for the commonest classes.
+macro_rules! shorthand {
+    ($($name:ident => $kind:ident),*) => {
+        impl Error {
+            $(#[doc = concat!("An error of the class [`Kind::", stringify!($kind), "`].")]
+            pub fn $name(message: impl Into<String>) -> Self {
+                Error::new(Kind::$kind, message)
+            })*
+        }
+    };
+}
+shorthand!(usage => Usage, config => Config, auth => Auth, not_found => NotFound, conflict => Conflict,
+    unsupported => Unsupported, remote => Remote, too_large => TooLarge, internal => Internal);

@@ -1,0 +1,123 @@
+//! The seam to the outside world: everything the core needs that is not computation.
+//!
+//! [`native`] implements it for shells and CI machines; the WebAssembly build brings one for Node; the tests
+//! bring one with a scripted network. Nothing outside this folder touches files, the clock, processes or the
+//! network (`clippy.toml` sees to it).
+
+use crate::env::Env;
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+
+/// What a file system says of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// A regular file (links followed).
+    pub is_file: bool,
+    /// Its size in bytes.
+    pub len: u64,
+    /// When it last changed, in nanoseconds since 1970.
+    pub modified: u128,
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Why no answer came back, and whether the request can have been carried out.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{text}")]
+pub struct SendError {
+    /// The stage at which it failed.
+    pub stage: Stage,
+    /// What the operating system or library says, without any URL.
+    pub text: String,
+}
+
+/// The stage at which sending a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The name of the server, or of the proxy, cannot be resolved.
+    Name,
+    /// No connection to the server: nothing was sent.
+    Connect,
+    /// The connection to or through the proxy failed: nothing was sent.
+    Proxy,
+    /// The certificate is not trusted, or TLS failed: nothing was sent.
+    Tls,
+    /// The time for the attempt was over. The request may have been carried out.
+    Timeout,
+    /// The connection ended during the request or the answer. The request may have been carried out.
+    Broken,
+    /// The request could not be built: a mistake in an address.
+    Invalid,
+}
+
+impl Stage {
+    /// Whether the server can have seen the request.
+    pub fn may_have_arrived(self) -> bool {
+        matches!(self, Stage::Timeout | Stage::Broken)
+    }
+}
+
+/// Everything outside: one implementation a build.
+#[async_trait(?Send)]
+pub trait Host {
+    /// The environment, as it was at the start.
+    fn env(&self) -> &Env;
+    /// Wall-clock time since 1970.
+    fn now(&self) -> Duration;
+    /// Time since some fixed moment; never goes back.
+    fn elapsed(&self) -> Duration;
+    /// A random number, good enough for identifiers that must not collide.
+    fn random(&self) -> u64;
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+    /// Resolves when the user or the CI system asks the program to end (SIGINT, SIGTERM).
+    async fn interrupted(&self);
+
+    /// Trusts more certificate authorities, given as PEM, for all requests that follow.
+    fn trust(&self, pem: &[u8]) -> Result<(), String>;
+
+    /// The current directory.
+    fn current_dir(&self) -> io::Result<PathBuf>;
+    /// A whole file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Writes a whole file at once (a reader sees the old or the new one), making its folder.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Appends to a file, making it.
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// What a path is.
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+    /// The path with every symbolic link resolved.
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+    /// Runs a program with its arguments (never through a shell), without standard input.
+    async fn run(&self, argv: &[&str]) -> io::Result<Output>;
+
+    /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the
+    /// whole exchange.
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError>;
+
+    /// Writes a line to standard error.
+    fn log(&self, line: &str);
+    /// Replaces the last line of standard error, on a terminal.
+    fn progress(&self, line: &str);
+    /// Whether standard error is a terminal.
+    fn is_terminal(&self) -> bool;
+    /// Writes to standard output.
+    fn out(&self, text: &str);
+}

@@ -1,0 +1,281 @@
+//! The host of the native program: real files, processes, clock and network.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
+
+use super::{Host, Output, SendError, Stage, Stat};
+use crate::env::{Env, vars};
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use std::cell::{OnceCell, RefCell};
+use std::error::Error as StdError;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+const CONNECT: Duration = Duration::from_secs(10);
+const USER_AGENT: &str = concat!("setup-cml-rs/", env!("CARGO_PKG_VERSION"));
+
+/// The process's surroundings. The HTTP client is made at the first request, so that commands without one
+/// start at once.
+pub struct Native {
+    env: Env,
+    started: Instant,
+    extra_roots: RefCell<Vec<CertificateDer<'static>>>,
+    client: OnceCell<reqwest::Client>,
+}
+
+impl Default for Native {
+    fn default() -> Self {
+        // Values that are not Unicode cannot be anything that this program reads.
+        let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Native { env: env.collect(), started: Instant::now(), extra_roots: RefCell::default(), client: OnceCell::new() }
+    }
+}
+
+impl Native {
+    fn client(&self) -> Result<&reqwest::Client, SendError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = self.build_client()?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn build_client(&self) -> Result<reqwest::Client, SendError> {
+        let invalid = |text: String| SendError { stage: Stage::Invalid, text };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT)
+            .tls_backend_preconfigured(self.tls()?)
+            .no_proxy();
+        for proxy in proxies(&self.env).map_err(invalid)? {
+            builder = builder.proxy(proxy);
+        }
+        builder.build().map_err(|e| invalid(chain(&e)))
+    }
+
+    fn tls(&self) -> Result<rustls::ClientConfig, SendError> {
+        let tls = |text: String| SendError { stage: Stage::Tls, text };
+        let mut roots = rustls::RootCertStore::empty();
+        let (file, dir) = (self.env.get(vars::SSL_CERT_FILE), self.env.get(vars::SSL_CERT_DIR));
+        let found = match (file, dir) {
+            (None, None) => rustls_native_certs::load_native_certs(),
+            _ => rustls_native_certs::load_certs_from_paths(file.map(Path::new), dir.map(Path::new)),
+        };
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            if let Some(file) = file {
+                return Err(tls(format!("{} names {file}, which has no certificate", vars::SSL_CERT_FILE.name)));
+            }
+            // An image without CA certificates: the ones that the program carries.
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        for root in self.extra_roots.borrow().iter() {
+            roots.add(root.clone()).map_err(|e| tls(format!("the certificate of --ca-cert: {e}")))?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| tls(e.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// The proxies that the environment names, in the forms that curl reads: lower case first, and
+/// `HTTP_PROXY` not inside CGI programs, where a request's `Proxy:` header sets it.
+fn proxies(env: &Env) -> Result<Vec<reqwest::Proxy>, String> {
+    let get = |lower: &str, upper: &str| {
+        let found = [lower, upper].into_iter().find_map(|n| Some((n.to_owned(), env.named(n)?.to_owned())));
+        found.filter(|(name, _)| name != "HTTP_PROXY" || env.named("REQUEST_METHOD").is_none())
+    };
+    let exceptions = get("no_proxy", "NO_PROXY").and_then(|(_, list)| reqwest::NoProxy::from_string(&list));
+    let all = get("all_proxy", "ALL_PROXY");
+    let mut proxies = Vec::new();
+    type Make = fn(String) -> reqwest::Result<reqwest::Proxy>;
+    for (found, make) in [
+        (get("http_proxy", "HTTP_PROXY"), reqwest::Proxy::http as Make),
+        (get("https_proxy", "HTTPS_PROXY"), reqwest::Proxy::https as Make),
+    ] {
+        let Some((name, url)) = found.or_else(|| all.clone()) else { continue };
+        let url = if url.contains("://") { url } else { format!("http://{url}") };
+        let proxy = make(url).map_err(|_| format!("{name} is not the address of a proxy"))?;
+        proxies.push(proxy.no_proxy(exceptions.clone()));
+    }
+    Ok(proxies)
+}
+
+/// The messages of an error and of everything underneath, without addresses.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts.pop().unwrap_or_default()
+}
+
+fn find<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<T>() || inner.is_some_and(|e| e.is::<T>()) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn classify(error: reqwest::Error) -> SendError {
+    let error = error.without_url();
+    let all = format!("{error:?}").to_lowercase();
+    let stage = if find::<rustls::Error>(&error) {
+        Stage::Tls
+    } else if all.contains("tunnel") || all.contains("proxyauth") {
+        Stage::Proxy
+    } else if error.is_connect() {
+        if all.contains("dns") || all.contains("resolve") { Stage::Name } else { Stage::Connect }
+    } else if error.is_timeout() {
+        Stage::Timeout
+    } else if error.is_builder() {
+        Stage::Invalid
+    } else {
+        Stage::Broken
+    };
+    SendError { stage, text: chain(&error) }
+}
+
+#[async_trait(?Send)]
+impl Host for Native {
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn now(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        // The system's source fails only where there is none at all; time still spreads the retries then.
+        getrandom::u64().unwrap_or_else(|_| self.now().as_nanos() as u64)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    async fn interrupted(&self) {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            if let Ok(mut term) = signal(SignalKind::terminate()) {
+                futures_util::future::select(Box::pin(term.recv()), Box::pin(tokio::signal::ctrl_c())).await;
+                return;
+            }
+        }
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn trust(&self, pem: &[u8]) -> Result<(), String> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        match certificates {
+            Ok(found) if !found.is_empty() => {
+                self.extra_roots.borrow_mut().extend(found);
+                Ok(())
+            }
+            Ok(_) => Err("it has no PEM certificate".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn current_dir(&self) -> io::Result<PathBuf> {
+        std::env::current_dir()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent)?;
+        let scratch = parent.join(format!(".cml-{:016x}", self.random()));
+        fs::write(&scratch, bytes).and_then(|()| fs::rename(&scratch, path)).inspect_err(|_| {
+            let _ = fs::remove_file(&scratch);
+        })
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(bytes)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let meta = fs::metadata(path)?;
+        let modified = meta.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Ok(Stat { is_file: meta.is_file(), len: meta.len(), modified: modified.as_nanos() })
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    async fn run(&self, argv: &[&str]) -> io::Result<Output> {
+        let Some((program, args)) = argv.split_first() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let mut command = tokio::process::Command::new(program);
+        command.args(args).stdin(std::process::Stdio::null()).kill_on_drop(true);
+        let output = command.output().await?;
+        Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
+    }
+
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
+        let client = self.client()?;
+        let mut request = reqwest::Request::try_from(request).map_err(classify)?;
+        *request.timeout_mut() = Some(timeout);
+        let answer = client.execute(request).await.map_err(classify)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut response = http::Response::new(answer.bytes().await.map_err(classify)?);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    fn log(&self, line: &str) {
+        let clear = if self.is_terminal() { "\r\x1b[K" } else { "" };
+        let _ = writeln!(io::stderr(), "{clear}{line}");
+    }
+
+    fn progress(&self, line: &str) {
+        let _ = write!(io::stderr(), "\r\x1b[K{line}").and_then(|()| io::stderr().flush());
+    }
+
+    fn is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    fn out(&self, text: &str) {
+        let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    }
+}
