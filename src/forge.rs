@@ -1,0 +1,362 @@
+//! The forges: one trait, its domain types, and the table of those that there are.
+//!
+//! A forge is one file: its wire format, its addresses, its errors and its variables. Adding one is a file, a
+//! `mod` line and a row in [`FORGES`].
+
+use crate::env::{Env, Secret, Var};
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::http::{Http, Repeat};
+use crate::log::Log;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+use url::Url;
+
+pub mod bitbucket;
+pub mod github;
+pub mod gitlab;
+pub mod local;
+mod rest;
+
+/// A row of [`FORGES`]: everything the core knows about a forge before it talks to it.
+pub struct Driver {
+    /// The name that `--driver` takes.
+    pub name: &'static str,
+    /// The name people use.
+    pub title: &'static str,
+    /// Hosts that are this forge.
+    pub hosts: &'static [&'static str],
+    /// Variables that hold a token for this forge only.
+    pub token_vars: &'static [Var],
+    /// Where a user gets one and how it is passed.
+    pub token_hint: &'static str,
+    /// Whether this process runs in the forge's CI, and what that says.
+    pub detect: fn(&Env, &dyn Host) -> Option<Context>,
+    /// Connects to a repository.
+    pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
+}
+
+/// The forges, in the order in which they are looked for.
+pub const FORGES: &[Driver] = &[github::DRIVER, gitlab::DRIVER, bitbucket::DRIVER, local::DRIVER];
+
+/// What a CI system says of the run.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The repository.
+    pub repository: Option<Repository>,
+    /// The commit that the run is about: the head of the pull request, not the test merge.
+    pub commit: Option<String>,
+    /// The pull request that the event is about.
+    pub pull_request: Option<u64>,
+    /// The issue that the event is about.
+    pub issue: Option<u64>,
+    /// The branch.
+    pub branch: Option<String>,
+    /// The owner of the branch's repository, when it is a fork.
+    pub fork: Option<String>,
+    /// What `{workflow}` stands for in a watermark's title.
+    pub workflow: Option<String>,
+    /// What `{run}` stands for.
+    pub run: Option<String>,
+    /// The page of the run, for people.
+    pub run_url: Option<String>,
+    /// The file that takes a job summary.
+    pub summary_file: Option<String>,
+}
+
+/// What a forge needs to connect.
+pub struct Connection {
+    /// The repository.
+    pub repository: Repository,
+    /// The token, and the variable or option it came from.
+    pub token: Option<(Secret, &'static str)>,
+    /// What the CI says.
+    pub context: Context,
+    /// Where an upload to the repository goes.
+    pub publish_branch: Option<String>,
+    /// The client.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+    /// The outside.
+    pub host: Rc<dyn Host>,
+}
+
+/// A repository on a forge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// The forge's pages, such as `https://github.com`.
+    pub server: Url,
+    /// The path below it, such as `owner/name`.
+    pub path: String,
+}
+
+impl Repository {
+    /// Reads `https://host/owner/name.git`, `git@host:owner/name`, `ssh://…` or, with a `default` server,
+    /// `owner/name`. Credentials in it are dropped.
+    pub fn parse(text: &str, default: Option<&str>) -> Result<Self> {
+        let wrong = || {
+            Error::usage(format!("'{}' is not a repository", without_credentials(text)))
+                .hint("give --repo as https://host/owner/name or owner/name")
+        };
+        let text = text.trim().trim_end_matches('/');
+        let text = text.strip_suffix(".git").unwrap_or(text);
+        let url = match text.split_once("://") {
+            Some(("http" | "https", _)) => text.to_owned(),
+            Some(("ssh" | "git" | "git+ssh", rest)) => {
+                let (authority, path) = rest.split_once('/').ok_or_else(wrong)?;
+                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+                format!("https://{}/{path}", host.split(':').next().unwrap_or(host))
+            }
+            Some(_) => return Err(wrong()),
+            None => match text.split_once(':') {
+                // scp-like: user@host:path
+                Some((host, path)) if !host.contains('/') => {
+                    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+                    format!("https://{host}/{}", path.trim_start_matches('/'))
+                }
+                Some(_) => return Err(wrong()),
+                None => format!("{}/{text}", default.ok_or_else(wrong)?.trim_end_matches('/')),
+            },
+        };
+        let url = Url::parse(&url).map_err(|_| wrong())?;
+        let path = url.path().trim_matches('/').to_owned();
+        let well_formed = path.contains('/') && path.split('/').all(|part| !part.is_empty());
+        if !well_formed || url.host_str().is_none() {
+            return Err(wrong());
+        }
+        let mut server = url;
+        server.set_path("");
+        server.set_query(None);
+        server.set_fragment(None);
+        // Only a URL without a host refuses these, and this one has one.
+        let _ = (server.set_username(""), server.set_password(None));
+        Ok(Repository { server, path })
+    }
+
+    /// The repository's page.
+    pub fn url(&self) -> String {
+        format!("{}{}", self.server, self.path)
+    }
+
+    /// The host's name, with its port when it is not the usual one.
+    pub fn host(&self) -> String {
+        let host = self.server.host_str().unwrap_or_default();
+        self.server.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+fn without_credentials(text: &str) -> &str {
+    text.rsplit_once('@').map_or(text, |(_, rest)| rest)
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
+/// What a comment stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A pull request (GitLab: merge request).
+    PullRequest(u64),
+    /// A commit.
+    Commit(String),
+    /// An issue.
+    Issue(u64),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::PullRequest(number) => write!(f, "pull request {number}"),
+            Target::Commit(sha) => write!(f, "commit {sha}"),
+            Target::Issue(number) => write!(f, "issue {number}"),
+        }
+    }
+}
+
+/// A comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    /// The forge's identity of it, opaque outside the forge's file.
+    pub id: String,
+    /// Its Markdown.
+    pub body: String,
+    /// Its page, for people.
+    pub url: String,
+    /// When it was made, in seconds since 1970 by the forge's clock.
+    pub created: i64,
+    /// Its place in the order of creation.
+    pub order: u64,
+}
+
+/// A pull request, as far as it matters for finding the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// The head of its source branch; forges may shorten it.
+    pub head: String,
+    /// Whether it is open.
+    pub open: bool,
+}
+
+/// A file to publish with a report.
+#[derive(Debug, Clone)]
+pub struct Asset {
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub hash: String,
+    /// The name people see.
+    pub name: String,
+    /// MIME type, by content.
+    pub mime: &'static str,
+    /// Usual ending of that type.
+    pub extension: &'static str,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl Asset {
+    /// A name that is the same for the same bytes and never for others.
+    pub fn unique_name(&self) -> String {
+        format!("{}.{}", &self.hash[..32.min(self.hash.len())], self.extension)
+    }
+}
+
+/// How large things may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Longest comment, in UTF-16 units (never fewer than characters).
+    pub comment: usize,
+}
+
+/// Called with the number of assets done so far.
+pub type Progress<'a> = &'a dyn Fn(usize);
+
+/// Keeps the comments that a caller is interested in, so that the others need no memory.
+pub type Keep<'a> = &'a dyn Fn(&Comment) -> bool;
+
+/// A forge, connected to one repository. What is common to all is written over this trait in
+/// [`crate::sticky`].
+#[async_trait(?Send)]
+pub trait Forge {
+    /// How large things may be.
+    fn limits(&self) -> Limits;
+
+    /// All comments of a target that `keep` accepts, oldest first.
+    async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>>;
+
+    /// One comment as it is now.
+    async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment>;
+
+    /// Makes a comment. When it is not known whether that worked, the error [`Error::is_ambiguous`].
+    async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment>;
+
+    /// Replaces a comment's body.
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment>;
+
+    /// Deletes a comment; one that is gone already is fine.
+    async fn delete_comment(&self, target: &Target, id: &str) -> Result<()>;
+
+    /// Whether [`Forge::hide_comment`] works; asked before anything is done.
+    fn can_hide(&self) -> Result<()> {
+        Err(Error::unsupported("this forge cannot hide comments").hint("use --delete-previous instead"))
+    }
+
+    /// Collapses a comment as out of date.
+    async fn hide_comment(&self, _target: &Target, _id: &str) -> Result<()> {
+        self.can_hide()
+    }
+
+    /// Pull requests that may be about a commit or come from a branch; callers compare the head.
+    async fn list_pull_requests(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>>;
+
+    /// Puts files where the repository's readers, and nobody else, can see them. Returns their URLs, in order.
+    async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>>;
+
+    /// Whether the repository can be seen with this token: tells a missing pull request from a missing
+    /// repository.
+    async fn can_see_repository(&self) -> Result<bool>;
+}
+
+/// Makes a comment exactly once: when the answer was lost, looks for the comment before trying again.
+pub async fn create_comment_once(
+    forge: &dyn Forge,
+    http: &Http,
+    log: &Log,
+    target: &Target,
+    body: &str,
+) -> Result<Comment> {
+    let started = http.mark();
+    let mut attempt = 0;
+    loop {
+        let error = match forge.create_comment(target, body).await {
+            Err(error) if error.is_ambiguous() => error,
+            outcome => return outcome,
+        };
+        log.info(&format!("{error}; looking whether the comment is there"));
+        http.pause(error.again_after().unwrap_or(Duration::from_millis(500)), 0).await.map_err(|_| error.clone())?;
+        let mut found = forge.list_comments(target, &|comment| same_text(&comment.body, body)).await?;
+        let since = http.server_time_at(started) - 5;
+        found.retain(|comment| comment.created >= since);
+        if let Some(comment) = found.pop() {
+            return Ok(comment);
+        }
+        attempt += 1;
+        if attempt >= 4 {
+            return Err(error);
+        }
+    }
+}
+
+/// Forges trim bodies and change line ends.
+fn same_text(one: &str, other: &str) -> bool {
+    one.trim().lines().map(str::trim_end).eq(other.trim().lines().map(str::trim_end))
+}
+
+/// How many requests of one listing are under way at once: enough for 1,000 comments in one go.
+pub const AT_ONCE: usize = 20;
+/// How many files are sent at once.
+pub const UPLOADS_AT_ONCE: usize = 8;
+
+/// Fetches the pages after the first, several at once, and keeps what `keep` accepts, oldest first.
+pub async fn all_pages<F, P>(first: Vec<Comment>, rest: F, keep: Keep<'_>) -> Result<Vec<Comment>>
+where
+    F: IntoIterator<Item = P>,
+    P: Future<Output = Result<Vec<Comment>>>,
+{
+    let mut kept: Vec<Comment> = first.into_iter().filter(|comment| keep(comment)).collect();
+    let mut pages = futures_util::stream::iter(rest).buffer_unordered(AT_ONCE);
+    while let Some(page) = pages.next().await {
+        kept.extend(page?.into_iter().filter(|comment| keep(comment)));
+    }
+    kept.sort_by_key(|comment| comment.order);
+    kept.dedup_by_key(|comment| comment.order);
+    Ok(kept)
+}
+
+/// Seconds since 1970 of a date as the forges write it (RFC 3339).
+pub fn seconds(date: &str) -> i64 {
+    chrono::DateTime::parse_from_rfc3339(date).map_or(0, |date| date.timestamp())
+}
+
+/// Says whether the repository or the target is what does not exist.
+pub async fn name_what_is_missing(forge: &dyn Forge, repository: &Repository, target: &Target, error: Error) -> Error {
+    if error.kind() != Kind::NotFound {
+        return error;
+    }
+    match forge.can_see_repository().await {
+        Ok(true) => Error::not_found(format!("there is no {target} in {repository}"))
+            .hint("check the number given with --target, or leave --target out to find it from the event"),
+        Ok(false) => Error::not_found(format!("repository {} was not found with this token", repository.url())).hint(
+            "check --repo, and that the token may read this repository (a token cannot see that a private one exists)",
+        ),
+        Err(_) => error,
+    }
+}

@@ -1,0 +1,326 @@
+//! Bitbucket Cloud: <https://developer.atlassian.com/cloud/bitbucket/rest/>.
+
+use super::rest::{Rest, escape};
+use super::{
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
+    UPLOADS_AT_ONCE, all_pages, seconds,
+};
+use crate::env::{Env, Secret, vars};
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::http::{Refusal, Repeat, explain_status, secret_header};
+use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use futures_util::{StreamExt, TryStreamExt};
+use http::Method;
+use http::header;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Bitbucket's row.
+pub const DRIVER: Driver = Driver {
+    name: "bitbucket",
+    title: "Bitbucket",
+    hosts: &["bitbucket.org", "bitbucket.com"],
+    token_vars: &[vars::BITBUCKET_TOKEN],
+    token_hint: "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
+    detect,
+    connect,
+};
+
+/// Documented for Bitbucket Server; Cloud documents none, and refuses very large ones without a reason.
+const COMMENT: usize = 32_768;
+/// The largest page that every listing accepts.
+const PAGE: u32 = 50;
+
+struct Bitbucket {
+    rest: Rest,
+    page: String,
+    root: String,
+}
+
+fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
+    let Connection { repository, token, http, host, .. } = connection;
+    let api = host.env().get(vars::BITBUCKET_API_URL).unwrap_or("https://api.bitbucket.org/2.0").to_owned();
+    let source = token.as_ref().map(|(_, source)| *source);
+    let credential = match &token {
+        Some((token, _)) => Some((header::AUTHORIZATION, secret_header(&authorization(token))?)),
+        None => None,
+    };
+    let rest = Rest::new(http.explained_by(move |refusal| explain(refusal, source)), &api, credential);
+    Ok(Rc::new(Bitbucket { rest, page: repository.url(), root: format!("/repositories/{}", repository.path) }))
+}
+
+/// Access tokens are bearer tokens; `email:api-token` is a password
+/// (<https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/>), and so is the same encoded in
+/// base64, which is the form that CML wants.
+fn authorization(token: &Secret) -> String {
+    let token = token.expose();
+    let decoded = BASE64_STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    match decoded {
+        _ if token.contains(':') => format!("Basic {}", BASE64_STANDARD.encode(token)),
+        Some(pair) if pair.contains(':') && !pair.contains(char::is_control) => format!("Basic {token}"),
+        _ => format!("Bearer {token}"),
+    }
+}
+
+/// <https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>
+fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
+    env.get(vars::BITBUCKET_REPO_UUID)?;
+    let text = |var| env.get(var).map(str::to_owned);
+    let name = env.get(vars::BITBUCKET_REPO_FULL_NAME);
+    let repository = name
+        .and_then(|name| Repository::parse(name, Some("https://bitbucket.org")).ok())
+        .or_else(|| Repository::parse(env.get(vars::BITBUCKET_GIT_HTTP_ORIGIN)?, None).ok());
+    let build = env.get(vars::BITBUCKET_BUILD_NUMBER);
+    Some(Context {
+        run_url: repository.as_ref().zip(build).map(|(r, build)| format!("{}/pipelines/results/{build}", r.url())),
+        repository,
+        commit: text(vars::BITBUCKET_COMMIT),
+        pull_request: env.get(vars::BITBUCKET_PR_ID).and_then(|id| id.parse().ok()),
+        issue: None,
+        branch: text(vars::BITBUCKET_BRANCH),
+        fork: None,
+        workflow: text(vars::BITBUCKET_PIPELINE_UUID),
+        run: build.map(str::to_owned),
+        summary_file: None,
+    })
+}
+
+fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
+    let json = refusal.json();
+    // Some answers are pages of HTML, which help nobody and may hold a token.
+    let says = json.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
+    let error = explain_status(refusal, "Bitbucket", says);
+    let list = |name: &str| {
+        let scopes = json.pointer(&format!("/error/detail/{name}"))?.as_array()?;
+        Some(scopes.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+    };
+    match refusal.status.as_u16() {
+        401 => Error::auth(format!("Bitbucket does not accept the token ({says})")).hint(match source {
+            Some(source) => format!("check the token in {source}: an access token as it is, or email:api-token"),
+            None => "save a repository access token as the secured variable REPO_TOKEN".to_owned(),
+        }),
+        403 => match (list("required"), list("granted")) {
+            (Some(required), granted) => Error::auth(format!("the token may not do this (Bitbucket says: {says})"))
+                .hint(format!(
+                    "the token lacks a scope: it has {}, it needs {required}",
+                    granted.unwrap_or("none".into())
+                )),
+            _ => error.hint("the token needs the scopes pullrequest:write, and repository:write for images"),
+        },
+        400 if says.to_lowercase().contains("too long") || says.contains("32768") => {
+            Error::too_large(format!("Bitbucket finds the text too long ({says})"))
+                .hint("use --overflow split or --overflow truncate")
+        }
+        _ => error,
+    }
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    id: u64,
+    #[serde(default)]
+    content: Content,
+    links: Option<Links>,
+    created_on: String,
+    #[serde(default)]
+    deleted: bool,
+}
+
+#[derive(Deserialize, Default)]
+struct Content {
+    #[serde(default)]
+    raw: String,
+}
+
+#[derive(Deserialize)]
+struct Links {
+    html: Option<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+}
+
+#[derive(Deserialize)]
+struct List<T> {
+    values: Vec<T>,
+    size: Option<u32>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WirePull {
+    id: u64,
+    state: String,
+    source: Source,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    commit: Option<Hash>,
+}
+
+#[derive(Deserialize)]
+struct Hash {
+    hash: String,
+}
+
+impl Bitbucket {
+    fn comments_of(&self, target: &Target) -> String {
+        match target {
+            Target::PullRequest(id) => format!("{}/pullrequests/{id}/comments", self.root),
+            Target::Commit(sha) => format!("{}/commit/{sha}/comments", self.root),
+            Target::Issue(id) => format!("{}/issues/{id}/comments", self.root),
+        }
+    }
+
+    fn comment(&self, target: &Target, wire: Wire) -> Comment {
+        let place = match target {
+            Target::PullRequest(id) => format!("pull-requests/{id}"),
+            Target::Commit(sha) => format!("commits/{sha}"),
+            Target::Issue(id) => format!("issues/{id}"),
+        };
+        let link = wire.links.and_then(|links| links.html).map(|link| link.href);
+        Comment {
+            id: wire.id.to_string(),
+            body: wire.content.raw,
+            url: link.unwrap_or_else(|| format!("{}/{place}#comment-{}", self.page, wire.id)),
+            created: seconds(&wire.created_on),
+            order: wire.id,
+        }
+    }
+
+    async fn page(&self, target: &Target, number: u32) -> Result<(Option<u32>, bool, Vec<Comment>)> {
+        let path = format!("{}?pagelen={PAGE}&page={number}&sort=-created_on", self.comments_of(target));
+        let (_, list): (_, List<Wire>) = self.rest.get(&path).await.map_err(|e| about_issues(e, target))?;
+        let comments = list.values.into_iter().filter(|c| !c.deleted).map(|c| self.comment(target, c));
+        Ok((list.size, list.next.is_some(), comments.collect()))
+    }
+
+    async fn send(&self, method: Method, target: &Target, path: &str, body: &str, repeat: Repeat) -> Result<Comment> {
+        let body = json!({ "content": { "raw": body } });
+        let sent = self.rest.call(method, path, Some(&body), repeat).await;
+        let (_, wire): (_, Wire) = sent.map_err(|e| about_issues(e, target))?;
+        Ok(self.comment(target, wire))
+    }
+}
+
+/// Bitbucket ended its issue tracker in August 2026.
+fn about_issues(error: Error, target: &Target) -> Error {
+    match target {
+        Target::Issue(_) if error.kind() == Kind::NotFound => {
+            error.hint("Bitbucket has ended its issue tracker: use --target pr or --target commit")
+        }
+        _ => error,
+    }
+}
+
+#[async_trait(?Send)]
+impl Forge for Bitbucket {
+    fn limits(&self) -> Limits {
+        Limits { comment: COMMENT }
+    }
+
+    async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
+        let (size, mut more, mut first) = self.page(target, 1).await?;
+        let mut number = 1;
+        while size.is_none() && more {
+            number += 1;
+            first.retain(|comment| keep(comment));
+            let (_, next, comments) = self.page(target, number).await?;
+            first.extend(comments);
+            more = next;
+        }
+        let pages = size.map_or(1, |size| size.div_ceil(PAGE));
+        let rest = (2..=pages).map(async |number| Ok(self.page(target, number).await?.2));
+        all_pages(first, rest, keep).await
+    }
+
+    async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment> {
+        let (_, wire): (_, Wire) = self.rest.get(&format!("{}/{id}", self.comments_of(target))).await?;
+        if wire.deleted {
+            return Err(Error::not_found(format!("comment {id} is gone")));
+        }
+        Ok(self.comment(target, wire))
+    }
+
+    async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
+        self.send(Method::POST, target, &self.comments_of(target), body, Repeat::Ask).await
+    }
+
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment> {
+        self.send(Method::PUT, target, &format!("{}/{id}", self.comments_of(target)), body, repeat).await
+    }
+
+    async fn delete_comment(&self, target: &Target, id: &str) -> Result<()> {
+        match self.rest.delete(&format!("{}/{id}", self.comments_of(target))).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Open pull requests of the branch, or all open ones where no branch is known; finding them by commit
+    /// needs an app that few workspaces have.
+    async fn list_pull_requests(&self, _commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>> {
+        let query = match branch {
+            Some(branch) => {
+                let name = branch.replace(['"', '\\'], "");
+                format!("q={}", escape(&format!("source.branch.name=\"{name}\" AND state=\"OPEN\"")))
+            }
+            None => "state=OPEN".to_owned(),
+        };
+        let path = format!("{}/pullrequests?{query}&pagelen={PAGE}", self.root);
+        let (_, list): (_, List<WirePull>) = self.rest.get(&path).await?;
+        let pull = |p: WirePull| PullRequest {
+            number: p.id,
+            head: p.source.commit.map(|commit| commit.hash).unwrap_or_default(),
+            open: p.state == "OPEN",
+        };
+        Ok(list.values.into_iter().map(pull).collect())
+    }
+
+    /// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-downloads/>; a file of the same name is
+    /// replaced, and the name is the content's hash.
+    async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
+        let done = Cell::new(0);
+        let path = format!("{}/downloads", self.root);
+        futures_util::stream::iter(assets)
+            .map(async |asset| {
+                let name = format!("cml-{}", asset.unique_name());
+                self.rest.upload(&path, "files", &name, asset.mime, &asset.bytes).await?;
+                done.set(done.get() + 1);
+                progress(done.get());
+                Ok(format!("{}/downloads/{name}", self.page))
+            })
+            .buffered(UPLOADS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn can_see_repository(&self) -> Result<bool> {
+        match self.rest.get::<Value>(&self.root).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_token_is_known() {
+        let of = |token: &str| authorization(&Secret::new(token));
+        assert_eq!(of("ATCTT3xFfGN0abc="), "Bearer ATCTT3xFfGN0abc=");
+        assert_eq!(of("me@example.org:ATATT"), "Basic bWVAZXhhbXBsZS5vcmc6QVRBVFQ=");
+        assert_eq!(of("bWVAZXhhbXBsZS5vcmc6QVRBVFQ="), "Basic bWVAZXhhbXBsZS5vcmc6QVRBVFQ=");
+    }
+}

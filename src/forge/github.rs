@@ -1,0 +1,270 @@
+//! GitHub, github.com and Enterprise: <https://docs.github.com/en/rest>.
+
+use super::{
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
+    all_pages, seconds,
+};
+use crate::env::{Env, vars};
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::http::Repeat;
+use async_trait::async_trait;
+use client::Client;
+use http::Method;
+use octocrab::Page;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::rc::Rc;
+
+mod assets;
+mod client;
+mod explain;
+
+/// GitHub's row.
+pub const DRIVER: Driver = Driver {
+    name: "github",
+    title: "GitHub",
+    hosts: &["github.com"],
+    token_vars: &[vars::GITHUB_TOKEN],
+    token_hint: "pass it in the step: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }, and give the job permissions: { pull-requests: write, contents: write }",
+    detect,
+    connect,
+};
+
+/// A pull request's comment may have 65,536 characters
+/// (<https://github.com/orgs/community/discussions/27190>).
+const COMMENT: usize = 65_536;
+
+struct GitHub {
+    client: Client,
+    repository: Repository,
+    /// Its path in the API.
+    root: String,
+    graphql: String,
+    assets_ref: String,
+}
+
+fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
+    let Connection { repository, token, context, publish_branch, http, host, .. } = connection;
+    let (api, graphql) = addresses(&repository, host.env());
+    let source = token.as_ref().map(|(_, source)| *source);
+    let fork = context.fork.is_some();
+    let http = http.explained_by(move |refusal| explain::explain(refusal, source, fork));
+    let client = Client::new(&api, token.as_ref().map(|(token, _)| token), http, host)?;
+    let root = format!("/repos/{}", repository.path);
+    let assets_ref = publish_branch.map_or("cml/assets".to_owned(), |branch| format!("heads/{branch}"));
+    Ok(Rc::new(GitHub { client, repository, root, graphql, assets_ref }))
+}
+
+/// The REST base and the GraphQL address: the ones that Actions names when they belong to the repository's
+/// server, else github.com's, else Enterprise Server's usual ones.
+/// <https://docs.github.com/en/enterprise-server/rest/quickstart>
+fn addresses(repository: &Repository, env: &Env) -> (String, String) {
+    let server = env.get(vars::GITHUB_SERVER_URL).and_then(|url| url::Url::parse(url).ok());
+    let here = server.is_none_or(|server| server.host_str() == repository.server.host_str());
+    let (rest, graphql) = match repository.server.host_str() {
+        Some("github.com") => ("https://api.github.com".to_owned(), "https://api.github.com/graphql".to_owned()),
+        _ => (format!("{}api/v3", repository.server), format!("{}api/graphql", repository.server)),
+    };
+    let named = |var| env.get(var).filter(|_| here).map(str::to_owned);
+    (named(vars::GITHUB_API_URL).unwrap_or(rest), named(vars::GITHUB_GRAPHQL_URL).unwrap_or(graphql))
+}
+
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
+fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
+    let slug = env.get(vars::GITHUB_REPOSITORY)?;
+    let server = env.get(vars::GITHUB_SERVER_URL).unwrap_or("https://github.com");
+    let event: Value = env
+        .get(vars::GITHUB_EVENT_PATH)
+        .and_then(|path| host.read(Path::new(path)).ok())
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
+    // A comment on a pull request arrives as one on an issue that has a `pull_request`.
+    let on_issue = number("/issue/number");
+    let of_pull = event.pointer("/issue/pull_request").is_some_and(|p| !p.is_null());
+    let run_id = env.get(vars::GITHUB_RUN_ID);
+    Some(Context {
+        repository: Repository::parse(slug, Some(server)).ok(),
+        commit: text("/pull_request/head/sha")
+            .or_else(|| text("/workflow_run/head_sha"))
+            .or_else(|| env.get(vars::GITHUB_SHA).map(str::to_owned)),
+        pull_request: number("/pull_request/number")
+            .or_else(|| number("/workflow_run/pull_requests/0/number"))
+            .or(on_issue.filter(|_| of_pull))
+            .or_else(|| env.get(vars::GITHUB_REF).and_then(pull_of_ref)),
+        issue: on_issue.filter(|_| !of_pull),
+        branch: text("/workflow_run/head_branch")
+            .or_else(|| env.get(vars::GITHUB_HEAD_REF).map(str::to_owned))
+            .or_else(|| env.get(vars::GITHUB_REF)?.strip_prefix("refs/heads/").map(str::to_owned)),
+        fork: fork(&event, slug),
+        workflow: env.get(vars::GITHUB_WORKFLOW).map(str::to_owned),
+        run: run_id.map(str::to_owned),
+        run_url: run_id.map(|id| format!("{server}/{slug}/actions/runs/{id}")),
+        summary_file: env.get(vars::GITHUB_STEP_SUMMARY).map(str::to_owned),
+    })
+}
+
+/// The number in `refs/pull/7/merge`, or in a merge queue's `refs/heads/gh-readonly-queue/main/pr-7-<sha>`.
+fn pull_of_ref(name: &str) -> Option<u64> {
+    let digits = match name.strip_prefix("refs/pull/") {
+        Some(rest) => rest,
+        None => name.strip_prefix("refs/heads/gh-readonly-queue/")?.rsplit('/').next()?.strip_prefix("pr-")?,
+    };
+    digits.split(['/', '-']).next()?.parse().ok()
+}
+
+/// The owner of the head's repository when it is not this one.
+fn fork(event: &Value, slug: &str) -> Option<String> {
+    let head = ["/pull_request/head/repo", "/workflow_run/head_repository"].iter().find_map(|p| event.pointer(p))?;
+    let full_name = head.get("full_name").and_then(Value::as_str)?;
+    (full_name != slug).then(|| full_name.split('/').next().unwrap_or_default().to_owned())
+}
+
+/// The part of GitHub's comment that we need; both kinds of comments have it.
+#[derive(Deserialize)]
+struct Wire {
+    id: u64,
+    node_id: Option<String>,
+    html_url: String,
+    #[serde(default)]
+    body: Option<String>,
+    created_at: String,
+}
+
+impl From<Wire> for Comment {
+    fn from(wire: Wire) -> Self {
+        Comment {
+            id: wire.id.to_string(),
+            body: wire.body.unwrap_or_default(),
+            url: wire.html_url,
+            created: seconds(&wire.created_at),
+            order: wire.id,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct WirePull {
+    number: u64,
+    state: String,
+    head: WireHead,
+}
+
+#[derive(Deserialize)]
+struct WireHead {
+    sha: String,
+}
+
+impl GitHub {
+    fn comments_of(&self, target: &Target) -> String {
+        match target {
+            Target::PullRequest(n) | Target::Issue(n) => format!("{}/issues/{n}/comments", self.root),
+            Target::Commit(sha) => format!("{}/commits/{sha}/comments", self.root),
+        }
+    }
+
+    fn comment(&self, target: &Target, id: &str) -> String {
+        match target {
+            Target::PullRequest(_) | Target::Issue(_) => format!("{}/issues/comments/{id}", self.root),
+            Target::Commit(_) => format!("{}/comments/{id}", self.root),
+        }
+    }
+
+    async fn pulls(&self, path: &str) -> Result<Vec<PullRequest>> {
+        let found: Result<Vec<WirePull>> = self.client.get(path).await;
+        let found = match found {
+            // A commit that GitHub has not seen has no pull request.
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Conflict) => Vec::new(),
+            found => found?,
+        };
+        let pull = |p: WirePull| PullRequest { number: p.number, head: p.head.sha, open: p.state == "open" };
+        Ok(found.into_iter().map(pull).collect())
+    }
+}
+
+#[async_trait(?Send)]
+impl Forge for GitHub {
+    fn limits(&self) -> Limits {
+        Limits { comment: COMMENT }
+    }
+
+    async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
+        let path = format!("{}?per_page=100", self.comments_of(target));
+        let page = async |number: u32| {
+            let page: Page<Wire> = self.client.get(&format!("{path}&page={number}")).await?;
+            Ok::<_, Error>((page.number_of_pages(), page.items.into_iter().map(Comment::from).collect::<Vec<_>>()))
+        };
+        // GitHub lists the oldest first and says with the first page how many there are.
+        let (pages, first) = page(1).await?;
+        let rest = (2..=pages.unwrap_or(1)).map(async |number| Ok(page(number).await?.1));
+        all_pages(first, rest, keep).await
+    }
+
+    async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment> {
+        self.client.get::<Wire>(&self.comment(target, id)).await.map(Comment::from)
+    }
+
+    async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
+        let path = self.comments_of(target);
+        let made: Wire = self.client.call(Method::POST, &path, Some(&json!({ "body": body })), Repeat::Ask).await?;
+        Ok(made.into())
+    }
+
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment> {
+        let path = self.comment(target, id);
+        let made: Wire = self.client.call(Method::PATCH, &path, Some(&json!({ "body": body })), repeat).await?;
+        Ok(made.into())
+    }
+
+    async fn delete_comment(&self, target: &Target, id: &str) -> Result<()> {
+        match self.client.delete(&self.comment(target, id)).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn can_hide(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// <https://docs.github.com/en/graphql/reference/mutations#minimizecomment>
+    async fn hide_comment(&self, target: &Target, id: &str) -> Result<()> {
+        let wire: Wire = self.client.get(&self.comment(target, id)).await?;
+        let query = "mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) \
+                     { minimizedComment { isMinimized } } }";
+        let body = json!({ "query": query, "variables": { "id": wire.node_id } });
+        let answer: Value = self.client.call(Method::POST, &self.graphql, Some(&body), Repeat::Safe).await?;
+        match answer.pointer("/errors/0/message").and_then(Value::as_str) {
+            None => Ok(()),
+            Some(message) => Err(Error::remote(format!("GitHub does not hide comment {id}: {message}"))),
+        }
+    }
+
+    /// The pull requests that have the commit; where that finds no open one, those of the branch: commits of
+    /// forks are not found by commit.
+    async fn list_pull_requests(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>> {
+        let mut found = self.pulls(&format!("{}/commits/{commit}/pulls?per_page=100", self.root)).await?;
+        if let Some(branch) = branch.filter(|_| !found.iter().any(|pull| pull.open)) {
+            let owner = self.repository.path.split('/').next().unwrap_or_default();
+            let head = if branch.contains(':') { branch.to_owned() } else { format!("{owner}:{branch}") };
+            let head: String = url::form_urlencoded::byte_serialize(head.as_bytes()).collect();
+            found.extend(self.pulls(&format!("{}/pulls?state=open&per_page=100&head={head}", self.root)).await?);
+        }
+        Ok(found)
+    }
+
+    async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
+        assets::upload(self, assets, progress).await
+    }
+
+    async fn can_see_repository(&self) -> Result<bool> {
+        match self.client.get::<Value>(&self.root).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

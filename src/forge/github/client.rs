@@ -1,0 +1,106 @@
+//! octocrab over [`Http`]: its requests go through the host, with our retries, and come back as our errors.
+
+use crate::env::Secret;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::http::{Http, Repeat, secret_header};
+use bytes::Bytes;
+use futures_util::future::FutureExt;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use octocrab::{AuthState, FromResponse, OctoBody, Octocrab, OctocrabBuilder};
+use send_wrapper::SendWrapper;
+use serde::Serialize;
+use std::rc::Rc;
+
+/// A client of GitHub's REST and GraphQL APIs.
+pub struct Client {
+    crab: Octocrab,
+    api: String,
+}
+
+impl Client {
+    /// Connects to an API base such as `https://api.github.com`.
+    pub fn new(api: &str, token: Option<&Secret>, http: Http, host: Rc<dyn Host>) -> Result<Self> {
+        let authorization = match token {
+            Some(token) => Some(secret_header(&format!("Bearer {}", token.expose()))?),
+            None => None,
+        };
+        let service = Service(SendWrapper::new((http, authorization)));
+        let spawn = SendWrapper::new(host);
+        let Ok(crab) = OctocrabBuilder::new_empty()
+            .with_service(tower::service_fn(move |request| service.call(request)))
+            .with_executor(Box::new(move |worker| spawn.spawn(SendWrapper::new(worker).map(drop).boxed())))
+            .with_auth(AuthState::None)
+            .build();
+        Ok(Client { crab, api: api.trim_end_matches('/').to_owned() })
+    }
+
+    /// Sends a request to a path of the API, or to a whole address.
+    pub async fn call<T: FromResponse>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + ?Sized)>,
+        repeat: Repeat,
+    ) -> Result<T> {
+        let address = if path.starts_with('/') { format!("{}{path}", self.api) } else { path.to_owned() };
+        let builder = Request::builder()
+            .method(method)
+            .uri(address)
+            .header(header::ACCEPT, "application/vnd.github+json")
+            .extension(repeat);
+        let request = self.crab.build_request(builder, body).map_err(ours)?;
+        let response = self.crab.execute(request).await.map_err(ours)?;
+        T::from_response(response).await.map_err(ours)
+    }
+
+    /// Reads from a path.
+    pub async fn get<T: FromResponse>(&self, path: &str) -> Result<T> {
+        self.call(Method::GET, path, None::<&()>, Repeat::Safe).await
+    }
+
+    /// Sends a request whose answer has no body.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let builder = Request::builder().method(Method::DELETE).uri(format!("{}{path}", self.api));
+        let request = self.crab.build_request(builder, None::<&()>).map_err(ours)?;
+        self.crab.execute(request).await.map(drop).map_err(ours)
+    }
+}
+
+/// The bottom of octocrab's stack. The program has one thread, so what the types ask to be `Send` never
+/// leaves it; [`SendWrapper`] checks that at run time.
+struct Service(SendWrapper<(Http, Option<HeaderValue>)>);
+
+impl Service {
+    fn call(
+        &self,
+        request: Request<OctoBody>,
+    ) -> SendWrapper<impl Future<Output = Result<Response<Full<Bytes>>>> + use<>> {
+        let (http, authorization) = SendWrapper::clone(&self.0).take();
+        SendWrapper::new(async move {
+            let (mut parts, body) = request.into_parts();
+            let body = body.collect().await.map_err(ours)?.to_bytes();
+            parts.headers.remove(header::CONTENT_LENGTH);
+            if let Some(value) = authorization {
+                parts.headers.insert(header::AUTHORIZATION, value);
+            }
+            http.send(Request::from_parts(parts, body)).await.map(|answer| answer.map(Full::new))
+        })
+    }
+}
+
+/// Our own error out of octocrab's, or a description of octocrab's.
+fn ours(error: octocrab::Error) -> Error {
+    match error {
+        octocrab::Error::Service { source, .. } => match source.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::internal(format!("the GitHub client failed ({other})")),
+        },
+        octocrab::Error::Json { source, .. } => {
+            Error::remote(format!("GitHub answered something unexpected ({source})"))
+        }
+        other => Error::internal(format!("the GitHub client failed ({other})")),
+    }
+}

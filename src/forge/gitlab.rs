@@ -1,0 +1,320 @@
+//! GitLab, gitlab.com and self-managed: <https://docs.gitlab.com/api/rest/>.
+
+use super::rest::{Rest, escape};
+use super::{
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
+    UPLOADS_AT_ONCE, all_pages, seconds,
+};
+use crate::env::{Env, vars};
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::http::{Refusal, Repeat, explain_status, secret_header};
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
+use http::header::HeaderName;
+use http::{HeaderMap, Method};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// GitLab's row.
+pub const DRIVER: Driver = Driver {
+    name: "gitlab",
+    title: "GitLab",
+    hosts: &["gitlab.com"],
+    token_vars: &[vars::GITLAB_TOKEN, vars::CI_JOB_TOKEN],
+    token_hint: "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
+    detect,
+    connect,
+};
+
+/// <https://docs.gitlab.com/api/notes/>
+const NOTE: usize = 1_000_000;
+
+struct GitLab {
+    rest: Rest,
+    /// The project's page.
+    page: String,
+    /// Scheme and host.
+    origin: String,
+    /// The project's path in the API.
+    root: String,
+}
+
+fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
+    let Connection { repository, token, http, host, .. } = connection;
+    let page = repository.url();
+    let api = match host.env().get(vars::CI_API_V4_URL) {
+        Some(api) if url::Url::parse(api).is_ok_and(|api| api.host_str() == repository.server.host_str()) => {
+            api.trim_end_matches('/').to_owned()
+        }
+        _ => format!("{}api/v4", repository.server),
+    };
+    // GitLab may live below a path of its server; then that path is not part of the project's.
+    let installation = format!("{}/", api.trim_end_matches("/api/v4"));
+    let path = page.strip_prefix(&installation).unwrap_or(&repository.path);
+    let root = format!("/projects/{}", escape(path));
+    let source = token.as_ref().map(|(_, source)| *source);
+    let credential = match &token {
+        Some((token, source)) => {
+            let name = if *source == vars::CI_JOB_TOKEN.name { "job-token" } else { "private-token" };
+            Some((HeaderName::from_static(name), secret_header(token.expose())?))
+        }
+        None => None,
+    };
+    let rest = Rest::new(http.explained_by(move |refusal| explain(refusal, source)), &api, credential);
+    let origin = repository.server.as_str().trim_end_matches('/').to_owned();
+    Ok(Rc::new(GitLab { rest, page, origin, root }))
+}
+
+/// <https://docs.gitlab.com/ci/variables/predefined_variables/>
+fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
+    let project = env.get(vars::CI_PROJECT_URL)?;
+    let merge_request = env.get(vars::CI_MERGE_REQUEST_IID).and_then(|iid| iid.parse().ok());
+    // The pipeline of a fork's merge request runs in the fork; the merge request is in the other project.
+    let target = env.get(vars::CI_MERGE_REQUEST_PROJECT_URL).filter(|_| merge_request.is_some());
+    let open = env.get(vars::CI_OPEN_MERGE_REQUESTS).and_then(|list| {
+        list.split(',').find_map(|reference| {
+            let (path, iid) = reference.trim().rsplit_once('!')?;
+            project.ends_with(&format!("/{path}")).then(|| iid.parse().ok())?
+        })
+    });
+    let text = |var| env.get(var).map(str::to_owned);
+    Some(Context {
+        repository: Repository::parse(target.unwrap_or(project), None).ok(),
+        commit: text(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_SHA).or_else(|| text(vars::CI_COMMIT_SHA)),
+        pull_request: merge_request.or(open),
+        issue: None,
+        branch: text(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_NAME).or_else(|| text(vars::CI_COMMIT_REF_NAME)),
+        fork: target.filter(|target| *target != project).map(|_| project.to_owned()),
+        workflow: text(vars::CI_PIPELINE_ID),
+        run: text(vars::CI_JOB_ID),
+        run_url: text(vars::CI_JOB_URL),
+        summary_file: None,
+    })
+}
+
+fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
+    let json = refusal.json();
+    let says = ["/error_description", "/message/error", "/message", "/error"]
+        .iter()
+        .find_map(|pointer| json.pointer(pointer))
+        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        .unwrap_or_default();
+    let error = explain_status(refusal, "GitLab", &says);
+    match refusal.status.as_u16() {
+        401 | 403 if source == Some(vars::CI_JOB_TOKEN.name) => {
+            Error::auth(format!("the job's own token (CI_JOB_TOKEN) may not do this (GitLab says: {says})")).hint(
+                "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
+            )
+        }
+        401 => Error::auth(format!("GitLab does not accept the token ({says})")).hint(match source {
+            Some(source) => format!("check the token in {source}: it may be expired, revoked or cut off"),
+            None => "save a project access token with the scope api as the masked variable REPO_TOKEN".to_owned(),
+        }),
+        403 if json.get("error").and_then(Value::as_str) == Some("insufficient_scope") => {
+            let scopes = json.get("scope").and_then(Value::as_str).unwrap_or("api");
+            Error::auth(format!("the token may not do this (GitLab says: {says})"))
+                .hint(format!("the token lacks a scope, one of these is needed: {scopes}; comments need api"))
+        }
+        403 => error.hint("the token's user needs at least the role Reporter in the project, and the scope api"),
+        400 if says.contains("too long") => Error::too_large(format!("GitLab finds the text too long ({says})"))
+            .hint("use --overflow split or --overflow truncate"),
+        _ => error,
+    }
+}
+
+#[derive(Deserialize)]
+struct Note {
+    id: u64,
+    body: String,
+    created_at: String,
+    #[serde(default)]
+    system: bool,
+}
+
+#[derive(Deserialize)]
+struct Discussion {
+    id: String,
+    notes: Vec<Note>,
+}
+
+#[derive(Deserialize)]
+struct MergeRequest {
+    iid: u64,
+    state: String,
+    sha: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Upload {
+    url: String,
+    full_path: Option<String>,
+}
+
+impl GitLab {
+    /// Where a target's notes are listed and made. Those of a commit only have identities as discussions:
+    /// <https://docs.gitlab.com/api/discussions/#commits>.
+    fn notes(&self, target: &Target) -> String {
+        match target {
+            Target::PullRequest(iid) => format!("{}/merge_requests/{iid}/notes", self.root),
+            Target::Issue(iid) => format!("{}/issues/{iid}/notes", self.root),
+            Target::Commit(sha) => format!("{}/repository/commits/{sha}/discussions", self.root),
+        }
+    }
+
+    fn note(&self, target: &Target, id: &str) -> String {
+        match (target, id.split_once('/')) {
+            (Target::Commit(_), Some((discussion, note))) => {
+                format!("{}/{discussion}/notes/{note}", self.notes(target))
+            }
+            _ => format!("{}/{id}", self.notes(target)),
+        }
+    }
+
+    fn comment(&self, target: &Target, discussion: Option<&str>, note: Note) -> Comment {
+        let place = match target {
+            Target::PullRequest(iid) => format!("merge_requests/{iid}"),
+            Target::Issue(iid) => format!("issues/{iid}"),
+            Target::Commit(sha) => format!("commit/{sha}"),
+        };
+        Comment {
+            id: discussion.map_or_else(|| note.id.to_string(), |discussion| format!("{discussion}/{}", note.id)),
+            url: format!("{}/-/{place}#note_{}", self.page, note.id),
+            created: seconds(&note.created_at),
+            order: note.id,
+            body: note.body,
+        }
+    }
+
+    async fn page(&self, target: &Target, number: u32) -> Result<(HeaderMap, Vec<Comment>)> {
+        let path = format!("{}?per_page=100&page={number}", self.notes(target));
+        if let Target::Commit(_) = target {
+            let (headers, discussions): (_, Vec<Discussion>) = self.rest.get(&path).await?;
+            let comments = discussions.into_iter().flat_map(|d| {
+                let id = d.id;
+                d.notes.into_iter().filter(|n| !n.system).map(move |n| (id.clone(), n)).collect::<Vec<_>>()
+            });
+            return Ok((headers, comments.map(|(id, note)| self.comment(target, Some(&id), note)).collect()));
+        }
+        let (headers, notes): (_, Vec<Note>) = self.rest.get(&format!("{path}&order_by=created_at&sort=desc")).await?;
+        let comments = notes.into_iter().filter(|n| !n.system).map(|note| self.comment(target, None, note));
+        Ok((headers, comments.collect()))
+    }
+
+    async fn merge_requests(&self, path: &str) -> Result<Vec<PullRequest>> {
+        let found = match self.rest.get::<Vec<MergeRequest>>(path).await {
+            Err(error) if error.kind() == Kind::NotFound => Vec::new(),
+            found => found?.1,
+        };
+        let pull =
+            |m: MergeRequest| PullRequest { number: m.iid, head: m.sha.unwrap_or_default(), open: m.state == "opened" };
+        Ok(found.into_iter().map(pull).collect())
+    }
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u32> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+#[async_trait(?Send)]
+impl Forge for GitLab {
+    fn limits(&self) -> Limits {
+        Limits { comment: NOTE }
+    }
+
+    async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
+        let (headers, mut first) = self.page(target, 1).await?;
+        let mut pages = number(&headers, "x-total-pages");
+        // Above 10,000 notes GitLab does not count them: <https://docs.gitlab.com/api/rest/#pagination-response-headers>.
+        let mut next = number(&headers, "x-next-page").filter(|_| pages.is_none());
+        while let Some(page) = next {
+            first.retain(|comment| keep(comment));
+            let (headers, comments) = self.page(target, page).await?;
+            first.extend(comments);
+            next = number(&headers, "x-next-page");
+            pages = None;
+        }
+        let rest = (2..=pages.unwrap_or(1)).map(async |number| Ok(self.page(target, number).await?.1));
+        all_pages(first, rest, keep).await
+    }
+
+    async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment> {
+        if let (Target::Commit(_), Some((discussion, note))) = (target, id.split_once('/')) {
+            let (_, found): (_, Discussion) = self.rest.get(&format!("{}/{discussion}", self.notes(target))).await?;
+            let found = found.notes.into_iter().find(|n| n.id.to_string() == note);
+            let found = found.ok_or_else(|| Error::not_found(format!("comment {note} is gone")))?;
+            return Ok(self.comment(target, Some(discussion), found));
+        }
+        let (_, note) = self.rest.get(&self.note(target, id)).await?;
+        Ok(self.comment(target, None, note))
+    }
+
+    async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
+        let path = self.notes(target);
+        let body = json!({ "body": body });
+        if let Target::Commit(_) = target {
+            let (_, made): (_, Discussion) = self.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
+            let note = made.notes.into_iter().next();
+            let note = note.ok_or_else(|| Error::remote("GitLab answered with an empty discussion").ambiguous())?;
+            return Ok(self.comment(target, Some(&made.id), note));
+        }
+        let (_, note) = self.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
+        Ok(self.comment(target, None, note))
+    }
+
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment> {
+        let body = json!({ "body": body });
+        let (_, note) = self.rest.call(Method::PUT, &self.note(target, id), Some(&body), repeat).await?;
+        Ok(self.comment(target, id.split_once('/').map(|(discussion, _)| discussion), note))
+    }
+
+    async fn delete_comment(&self, target: &Target, id: &str) -> Result<()> {
+        match self.rest.delete(&self.note(target, id)).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    async fn list_pull_requests(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>> {
+        let path = format!("{}/repository/commits/{commit}/merge_requests?per_page=100", self.root);
+        let mut found = self.merge_requests(&path).await?;
+        if let Some(branch) = branch.filter(|_| !found.iter().any(|pull| pull.open)) {
+            let branch = escape(branch);
+            let path = format!("{}/merge_requests?state=opened&source_branch={branch}&per_page=100", self.root);
+            found.extend(self.merge_requests(&path).await?);
+        }
+        Ok(found)
+    }
+
+    /// <https://docs.gitlab.com/api/project_markdown_uploads/>
+    async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
+        let done = Cell::new(0);
+        let path = format!("{}/uploads", self.root);
+        futures_util::stream::iter(assets)
+            .map(async |asset| {
+                let answer = self.rest.upload(&path, "file", &asset.unique_name(), asset.mime, &asset.bytes).await?;
+                let upload: Upload = serde_json::from_slice(&answer).map_err(|e| {
+                    Error::remote(format!("GitLab's answer to an upload is not what was expected ({e})"))
+                })?;
+                done.set(done.get() + 1);
+                progress(done.get());
+                Ok(match upload.full_path {
+                    Some(path) => format!("{}{path}", self.origin),
+                    None => format!("{}{}", self.page, upload.url),
+                })
+            })
+            .buffered(UPLOADS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn can_see_repository(&self) -> Result<bool> {
+        match self.rest.get::<Value>(&self.root).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

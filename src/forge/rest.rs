@@ -1,0 +1,92 @@
+//! A JSON API below one base address: what GitLab's and Bitbucket's clients share.
+
+use crate::error::{Error, Result};
+use crate::http::{Http, Repeat, multipart};
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The client.
+pub struct Rest {
+    http: Http,
+    base: String,
+    credential: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Rest {
+    /// A client of the API at `base`, which sends the credential with each request.
+    pub fn new(http: Http, base: &str, credential: Option<(HeaderName, HeaderValue)>) -> Self {
+        Rest { http, base: base.trim_end_matches('/').to_owned(), credential }
+    }
+
+    /// Sends a request; the answer's headers and JSON.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        repeat: Repeat,
+    ) -> Result<(HeaderMap, T)> {
+        let (kind, bytes) = match body {
+            Some(body) => (Some("application/json"), body.to_string().into()),
+            None => (None, Bytes::new()),
+        };
+        let answer = self.send(method, path, kind, bytes, repeat).await?;
+        let (parts, bytes) = answer.into_parts();
+        let value = serde_json::from_slice(&bytes).map_err(|e| {
+            let error = Error::remote(format!("the answer to {path} is not what was expected ({e})"));
+            // It may well have worked.
+            if repeat == Repeat::Safe { error } else { error.ambiguous() }
+        })?;
+        Ok((parts.headers, value))
+    }
+
+    /// Reads.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<(HeaderMap, T)> {
+        self.call(Method::GET, path, None, Repeat::Safe).await
+    }
+
+    /// Deletes.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        self.send(Method::DELETE, path, None, Bytes::new(), Repeat::Safe).await.map(drop)
+    }
+
+    /// Sends a file; returns the answer's body. Sending it twice stores it twice and shows it once.
+    pub async fn upload(&self, path: &str, field: &str, name: &str, mime: &str, bytes: &[u8]) -> Result<Bytes> {
+        // The name is a hash of the content: no boundary made of it can be in the content by accident.
+        let boundary = format!("cml-{name}");
+        let (kind, body) = multipart(field, name, mime, bytes, &boundary);
+        Ok(self.send(Method::POST, path, Some(&kind), body, Repeat::Safe).await?.into_body())
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+        repeat: Repeat,
+    ) -> Result<http::Response<Bytes>> {
+        let address = format!("{}{path}", self.base);
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(&address)
+            .header(header::ACCEPT, "application/json")
+            .extension(repeat);
+        if let Some((name, value)) = &self.credential {
+            builder = builder.header(name, value);
+        }
+        if let Some(kind) = content_type {
+            builder = builder.header(header::CONTENT_TYPE, kind);
+        }
+        let request = builder.body(body).map_err(|e| Error::config(format!("{address} is not an address ({e})")))?;
+        self.http.send(request).await
+    }
+}
+
+/// Escapes a text for one segment of a path or one value of a query.
+pub fn escape(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
