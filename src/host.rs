@@ -7,6 +7,7 @@
 use crate::env::Env;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,6 +84,8 @@ pub trait Host {
     fn elapsed(&self) -> Duration;
     /// A random number, good enough for identifiers that must not collide.
     fn random(&self) -> u64;
+    /// Runs a task beside the others; it ends with the program.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
     /// Waits.
     async fn sleep(&self, duration: Duration);
     /// Resolves when the user or the CI system asks the program to end (SIGINT, SIGTERM).

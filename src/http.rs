@@ -69,7 +69,7 @@ impl Refusal<'_> {
 }
 
 /// Turns a refusal into an error with the vendor's message and hints.
-pub type Explain = fn(&Refusal) -> Error;
+pub type Explain = Rc<dyn Fn(&Refusal) -> Error>;
 
 /// The client. Cheap to clone with another [`Explain`]; the clock and the deadline are shared.
 #[derive(Clone)]
@@ -87,18 +87,23 @@ impl Http {
     /// A client whose requests, pauses included, end within `budget` from now.
     pub fn new(host: Rc<dyn Host>, log: Log, budget: Duration) -> Self {
         let deadline = Rc::new(Cell::new(host.elapsed() + budget));
-        Http { host, log, explain: explain_plainly, deadline, budget, skew: Rc::default() }
+        Http { host, log, explain: Rc::new(explain_plainly), deadline, budget, skew: Rc::default() }
     }
 
     /// The same client with a vendor's way to explain refusals.
     #[must_use]
-    pub fn explained_by(&self, explain: Explain) -> Self {
-        Http { explain, ..self.clone() }
+    pub fn explained_by(&self, explain: impl Fn(&Refusal) -> Error + 'static) -> Self {
+        Http { explain: Rc::new(explain), ..self.clone() }
     }
 
     /// Starts the time budget anew, for a next piece of work of a long-running command.
     pub fn restart_budget(&self) {
         self.deadline.set(self.host.elapsed() + self.budget);
+    }
+
+    /// Ends the budget after at most `time` from now.
+    pub fn hurry(&self, time: Duration) {
+        self.deadline.set(self.deadline.get().min(self.host.elapsed() + time));
     }
 
     /// Time left of the budget.
@@ -141,7 +146,25 @@ impl Http {
     }
 
     /// Sends a request and returns a successful answer, whole and (where it says it is JSON) well-formed.
-    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>> {
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
+        self.exchange(request, Self::judge).await
+    }
+
+    /// Sends a request and returns the answer whatever its status, for clients that judge it themselves. Only
+    /// what every client would repeat is repeated here.
+    pub async fn send_raw(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
+        self.exchange(request, |http, request, answer| match http.judge(request, answer.clone()) {
+            Verdict::Failed(Failure { again: Again::Never, .. }) => Verdict::Done(answer),
+            verdict => verdict,
+        })
+        .await
+    }
+
+    async fn exchange(
+        &self,
+        mut request: Request<Bytes>,
+        judge: impl Fn(&Self, &Request<Bytes>, Response<Bytes>) -> Verdict,
+    ) -> Result<Response<Bytes>> {
         let by_method = if request.method() == Method::POST { Repeat::Ask } else { Repeat::Safe };
         let repeat = request.extensions().get::<Repeat>().copied().unwrap_or(by_method);
         let (mut attempt, mut redirects) = (0, 0);
@@ -164,7 +187,7 @@ impl Http {
                         follow(&mut request, next)?;
                         continue;
                     }
-                    match self.judge(&request, answer) {
+                    match judge(self, &request, answer) {
                         Verdict::Done(answer) => return Ok(answer),
                         Verdict::Failed(failure) => failure,
                     }
@@ -206,7 +229,10 @@ impl Http {
     fn judge(&self, request: &Request<Bytes>, answer: Response<Bytes>) -> Verdict {
         let status = answer.status();
         if status.is_success() {
-            if is_json(answer.headers()) && serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_err() {
+            if is_json(&answer)
+                && answer.status() != StatusCode::NO_CONTENT
+                && serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_err()
+            {
                 let error = Error::remote(format!("{} sent an answer that is cut off", place(request)));
                 return Verdict::Failed(Failure { error, again: Again::IfSafe, pause: None });
             }
@@ -281,8 +307,12 @@ fn place(request: &Request<Bytes>) -> String {
     request.uri().authority().map_or_else(|| "the server".to_owned(), |a| a.host().to_owned())
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("json"))
+/// Whether an answer is meant to be JSON; some come without their type.
+fn is_json(answer: &Response<Bytes>) -> bool {
+    match answer.headers().get(header::CONTENT_TYPE) {
+        Some(kind) => kind.to_str().is_ok_and(|kind| kind.contains("json")),
+        None => matches!(answer.body().first(), Some(b'{' | b'[')),
+    }
 }
 
 /// Explains a failure to get any answer.

@@ -5,6 +5,7 @@ use super::{Host, Output, SendError, Stage, Stat};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::cell::{OnceCell, RefCell};
 use std::error::Error as StdError;
@@ -173,6 +174,10 @@ impl Host for Native {
     fn random(&self) -> u64 {
         // The system's source fails only where there is none at all; time still spreads the retries then.
         getrandom::u64().unwrap_or_else(|_| self.now().as_nanos() as u64)
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -1,0 +1,96 @@
+//! The command line: the only declaration of every option, its environment name and its help.
+//!
+//! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
+//! [`crate::inputs`] derives them from here.
+
+use crate::command::comment;
+use crate::env::Secret;
+use crate::forge::FORGES;
+use crate::log::Level;
+use clap::builder::{PossibleValuesParser, Styles, styling::AnsiColor};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Publish machine-learning reports to pull requests on GitHub, GitLab and Bitbucket
+#[derive(Debug, Parser)]
+#[command(name = "cml", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Every option has an environment name: --watermark-title of `cml comment` is \
+    CML_COMMENT_WATERMARK_TITLE.\nOutside of CI and without a token, reports become a local preview page.")]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Global {
+    /// Forge to talk to; found by the repository's host or the CI otherwise
+    #[arg(long, global = true, value_name = "FORGE", value_parser = PossibleValuesParser::new(FORGES.iter().map(|f| f.name)))]
+    pub driver: Option<String>,
+    /// Repository: https://host/owner/name or owner/name; found in the CI or git otherwise
+    #[arg(long, global = true, value_name = "REPOSITORY")]
+    pub repo: Option<String>,
+    /// Token; better in REPO_TOKEN, where no list of processes shows it
+    #[arg(long = "driver-token", alias = "token", global = true, value_name = "TOKEN", hide_default_value = true, value_parser = secret)]
+    pub token: Option<Secret>,
+    /// Seconds after which a command gives up, retries included
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+    /// PEM file of certificate authorities to trust besides the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_cert: Option<PathBuf>,
+    /// How much to tell
+    #[arg(long, global = true, value_name = "LEVEL", value_enum, default_value_t = Level::Info)]
+    pub log: Level,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Publish a report as a comment
+    #[command(subcommand)]
+    Comment(comment::Command),
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
+}
+
+/// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`.
+pub fn command() -> clap::Command {
+    let mut command = switches(Cli::command());
+    command.build();
+    command
+}
+
+fn switches(command: clap::Command) -> clap::Command {
+    let switch = |arg: clap::Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<bool>() {
+        true if matches!(arg.get_action(), ArgAction::Set) => {
+            let arg = arg.value_parser(yes_or_no).num_args(0..=1).require_equals(true).default_missing_value("true");
+            let is_off = arg.get_default_values().first().is_some_and(|value| value == "false");
+            arg.hide_default_value(is_off).value_name("BOOL")
+        }
+        _ => arg,
+    };
+    command.mut_args(switch).mut_subcommands(switches)
+}
+
+/// A yes or no in the forms that users of CML write.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" | "" => Ok(false),
+        _ => Err("true or false".to_owned()),
+    }
+}

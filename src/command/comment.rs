@@ -1,0 +1,363 @@
+//! `cml comment create|update`: a report becomes a comment.
+//!
+//! Markdown file → files published, addresses replaced → job summary → cut to the forge's size → comment.
+
+use crate::app::App;
+use crate::cli::Global;
+use crate::connect::{self, Connected};
+use crate::error::{Error, Kind, Result};
+use crate::forge::{Comment, Target, name_what_is_missing};
+use crate::outputs;
+use crate::publish::{Destination, Publish};
+use crate::report::target::Wanted;
+use crate::report::watermark::Watermark;
+use crate::report::{section, split};
+use crate::sticky::{Retire, Sticky};
+use clap::ArgAction::Set;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+use url::Url;
+
+mod watch;
+
+/// Publish a report as a comment
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new comment with the report
+    Create(Box<Comments>),
+    /// Update the report's last comment, or make it
+    Update(Box<Comments>),
+}
+
+/// What to do with a report that is longer than the forge takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Overflow {
+    /// Several comments, cut between blocks; found and updated together
+    Split,
+    /// One comment with the beginning and a link to the whole report
+    Truncate,
+    /// An error
+    Fail,
+}
+
+/// Options of both verbs.
+#[derive(Debug, Args)]
+pub struct Comments {
+    /// Markdown file
+    #[arg(value_name = "REPORT")]
+    pub report: PathBuf,
+
+    /// Where to comment: auto, pr, pr/42, commit, commit/<sha>, issue, issue/1337
+    #[arg(long, value_name = "TARGET", default_value = "auto")]
+    pub target: Wanted,
+    /// Old form of --target pr
+    #[arg(long, hide = true, conflicts_with_all = ["target", "commit_sha"], action = Set, default_value_t = false)]
+    pub pr: bool,
+    /// Old form of --target commit/<sha>
+    #[arg(long, alias = "head-sha", hide = true, value_name = "SHA", conflicts_with = "target")]
+    pub commit_sha: Option<String>,
+    /// Update the last comment instead of making one
+    #[arg(long, hide = true, action = Set, default_value_t = false)]
+    pub update: bool,
+    /// Own one section of a comment that several jobs share, such as those of a matrix
+    #[arg(long, value_name = "NAME")]
+    pub section: Option<String>,
+    /// What to do with a report that is longer than the forge takes
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Overflow::Split)]
+    pub overflow: Overflow,
+    /// Collapse the report's earlier comments as out of date (GitHub)
+    #[arg(long, conflicts_with_all = ["delete_previous", "section"], action = Set, default_value_t = false)]
+    pub hide_previous: bool,
+    /// Delete the report's earlier comments
+    #[arg(long, conflicts_with = "section", action = Set, default_value_t = false)]
+    pub delete_previous: bool,
+
+    /// Title by which this report's comments are known; {workflow} and {run} stand for the CI's
+    #[arg(long, value_name = "TITLE", default_value = "", hide_default_value = true, help_heading = "Watermark")]
+    pub watermark_title: String,
+    /// Leave the invisible mark out; such a comment cannot be updated
+    #[arg(long, help_heading = "Watermark", action = Set, default_value_t = false)]
+    pub rm_watermark: bool,
+
+    /// Publish the images that the report shows; =false leaves their addresses as they are
+    #[arg(long, help_heading = "Images", action = Set, default_value_t = true)]
+    pub publish: bool,
+    /// Publish to a server (https://…) or a bucket (s3://, gs://, az://) instead of the forge
+    #[arg(long, value_name = "URL", help_heading = "Images")]
+    pub publish_url: Option<Url>,
+    /// Publish to the forge, even when --publish-url is set elsewhere
+    #[arg(long, alias = "native", help_heading = "Images", action = Set, default_value_t = false)]
+    pub publish_native: bool,
+    /// On GitHub keep the images in this branch instead of the hidden ref refs/cml/assets
+    #[arg(long, value_name = "BRANCH", help_heading = "Images")]
+    pub publish_branch: Option<String>,
+    /// Sign the addresses of files in a bucket for so many hours (at most 168)
+    #[arg(long, value_name = "HOURS", help_heading = "Images", value_parser = clap::value_parser!(u32).range(1..=168))]
+    pub publish_signed: Option<u32>,
+    /// Publish linked files of any type too, except what git ignores
+    #[arg(long, help_heading = "Images", action = Set, default_value_t = false)]
+    pub publish_links: bool,
+    /// Fail when a file that the report shows is missing or cannot be published
+    #[arg(long, help_heading = "Images", action = Set, default_value_t = false)]
+    pub strict: bool,
+
+    /// Update the comment whenever the report or its images change, until the job ends
+    #[arg(long, help_heading = "Watching", action = Set, default_value_t = false)]
+    pub watch: bool,
+    /// With --watch: update only when this file appears or changes; it is deleted then
+    #[arg(long, value_name = "FILE", requires = "watch", help_heading = "Watching")]
+    pub trigger_file: Option<PathBuf>,
+
+    /// Leave the report out of GitHub's job summary
+    #[arg(long, action = Set, default_value_t = false)]
+    pub no_summary: bool,
+    /// Open the local preview in the browser
+    #[arg(long, action = Set, default_value_t = false)]
+    pub open: bool,
+}
+
+/// Runs either verb.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    let (args, update) = match command {
+        Command::Create(args) => (args, args.update || args.section.is_some()),
+        Command::Update(args) => (args, true),
+    };
+    args.check(app, update)?;
+    // A report that cannot be read must not cost a request.
+    let first = if args.watch { None } else { Some(read(app, &args.report)?) };
+    let job = Job::prepare(app, global, args, update).await?;
+    match first {
+        None => watch::watch(&job).await,
+        Some(text) => {
+            let comment = job.post(&text, update, !args.no_summary).await?;
+            job.announce(&comment)?;
+            if args.open {
+                open(app, &comment.url).await;
+            }
+            Ok(())
+        }
+    }
+}
+
+impl Comments {
+    fn check(&self, app: &App, update: bool) -> Result<()> {
+        if self.rm_watermark && update {
+            return Err(Error::usage("watermarks are mandatory for updatable comments")
+                .hint("leave --rm-watermark out, or use `cml comment create`"));
+        }
+        if self.section.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(Error::usage("--section needs a name").hint("for a matrix: --section \"${{ matrix.python }}\""));
+        }
+        if self.pr {
+            app.log.warn("--pr is deprecated, please use --target=pr");
+        }
+        if let Some(sha) = &self.commit_sha {
+            app.log.warn(&format!("--commit-sha={sha} is deprecated, please use --target=commit/{sha}"));
+        }
+        Ok(())
+    }
+
+    fn wanted(&self) -> Result<Wanted> {
+        match &self.commit_sha {
+            Some(sha) => format!("commit/{sha}").parse(),
+            None if self.pr => Ok(Wanted::PullRequest),
+            None => Ok(self.target.clone()),
+        }
+    }
+
+    fn destination(&self) -> Result<Destination> {
+        Ok(match &self.publish_url {
+            _ if !self.publish => Destination::Nowhere,
+            Some(_) | None if self.publish_native => Destination::Forge,
+            None => Destination::Forge,
+            Some(url) if matches!(url.scheme(), "http" | "https") => Destination::Server(url.clone()),
+            Some(url) if matches!(url.scheme(), "s3" | "gs" | "az") => {
+                Destination::Bucket(url.clone(), self.publish_signed)
+            }
+            Some(url) => {
+                return Err(Error::usage(format!("--publish-url does not take {}://", url.scheme()))
+                    .hint("it takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"));
+            }
+        })
+    }
+}
+
+/// The report's text.
+fn read(app: &App, path: &Path) -> Result<String> {
+    let shown = path.display();
+    let bytes = app.host.read(path).map_err(|e| {
+        Error::config(format!("cannot read the report {shown} ({e})"))
+            .hint("check the path: it is relative to the current directory")
+    })?;
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        Error::config(format!("the report {shown} is not UTF-8 (line {line})"))
+            .hint("write it with UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")")
+    })
+}
+
+/// Everything that stays the same from one update to the next.
+struct Job<'a> {
+    app: &'a App,
+    args: &'a Comments,
+    connected: Connected,
+    target: Target,
+    watermark: Option<Watermark>,
+    commit: Option<String>,
+    destination: Destination,
+}
+
+impl<'a> Job<'a> {
+    async fn prepare(app: &'a App, global: &Global, args: &'a Comments, update: bool) -> Result<Self> {
+        let (wanted, destination) = (args.wanted()?, args.destination()?);
+        let connected = connect::connect(app, global, args.publish_branch.clone()).await?;
+        if args.hide_previous {
+            connected.forge.can_hide()?;
+        }
+        let target = connected.target(app, &wanted).await?;
+        app.log.debug(&format!("{} {}, {target}, update: {update}", connected.driver.title, connected.repository));
+        let commit = match &target {
+            Target::Commit(sha) => Some(sha.clone()),
+            _ => connected.commit(app).await,
+        };
+        let context = &connected.context;
+        let title = || Watermark::new(&args.watermark_title, context.workflow.as_deref(), context.run.as_deref());
+        let watermark = (!args.rm_watermark).then(title);
+        Ok(Job { app, args, target, watermark, commit, destination, connected })
+    }
+
+    /// Posts the report as it is now.
+    async fn post(&self, text: &str, update: bool, summary: bool) -> Result<Comment> {
+        let posted = self.try_post(text, update, summary).await;
+        match posted {
+            Ok(comment) => Ok(comment),
+            Err(error) => {
+                let forge = &*self.connected.forge;
+                Err(name_what_is_missing(forge, &self.connected.repository, &self.target, error).await)
+            }
+        }
+    }
+
+    async fn try_post(&self, text: &str, update: bool, summary: bool) -> Result<Comment> {
+        section::check(text)?;
+        let forge = &*self.connected.forge;
+        let sticky = Sticky {
+            forge,
+            http: &self.app.http,
+            log: &self.app.log,
+            target: &self.target,
+            watermark: self.watermark.as_ref(),
+            commit: self.commit.as_deref(),
+        };
+        let retire = self.args.retire();
+        let existing = if update || retire.is_some() { sticky.find().await? } else { Vec::new() };
+        let publish = Publish {
+            app: self.app,
+            forge,
+            destination: self.destination.clone(),
+            links: self.args.publish_links,
+            strict: self.args.strict,
+        };
+        let before: Vec<&str> = existing.iter().rev().map(|comment| comment.body.as_str()).collect();
+        let published = publish.report(&self.args.report, text, &before).await?;
+        if published.files > 0 {
+            self.app.log.info(&format!("published {} file(s)", published.files));
+        }
+        if summary {
+            outputs::summary(self.app, &self.connected.context, &published.text)?;
+        }
+        let room = forge.limits().comment.saturating_sub(sticky.overhead());
+        if let Some(name) = &self.args.section {
+            return sticky.section(name, &published.text, forge.limits().comment).await;
+        }
+        let parts = self.fit(&publish, &published.text, room).await?;
+        match retire {
+            Some(how) => {
+                let made = sticky.create(&parts).await?;
+                sticky.retire(&existing, how).await?;
+                Ok(made)
+            }
+            None if update => sticky.update(&existing, &parts).await,
+            None => sticky.create(&parts).await,
+        }
+    }
+
+    /// The report in as many parts as the forge's limit asks for.
+    async fn fit(&self, publish: &Publish<'_>, text: &str, room: usize) -> Result<Vec<String>> {
+        let length = split::length(text);
+        if length <= room {
+            return Ok(vec![text.to_owned()]);
+        }
+        let title = self.connected.driver.title;
+        match self.args.overflow {
+            Overflow::Split => {
+                let parts = split::split(text, room);
+                self.app.log.info(&format!(
+                    "the report has {length} characters, {title} takes {room}: {} comments",
+                    parts.len()
+                ));
+                Ok(parts)
+            }
+            Overflow::Truncate => {
+                let link = self.whole_report(publish, text).await?;
+                Ok(vec![split::truncate(text, room, &format!("*The report was cut here.* {link}"))])
+            }
+            Overflow::Fail => Err(Error::new(
+                Kind::TooLarge,
+                format!("the report has {length} characters, a comment on {title} takes {room}"),
+            )
+            .hint("use --overflow split or --overflow truncate")),
+        }
+    }
+
+    /// Where the whole report can be read: published as a file, else the run's page.
+    async fn whole_report(&self, publish: &Publish<'_>, text: &str) -> Result<String> {
+        let run = self.connected.context.run_url.as_ref();
+        let page = || run.map_or(String::new(), |url| format!("[See the job]({url})"));
+        if publish.destination == Destination::Nowhere {
+            return Ok(page());
+        }
+        match publish.whole_text(text).await {
+            Ok(url) => Ok(format!("[Read all of it]({url})")),
+            Err(error) if error.kind() == Kind::Auth => {
+                self.app.log.warn(&format!("the whole report is not published: {error}"));
+                Ok(page())
+            }
+            Err(error) => Err(error.context("cannot publish the whole report")),
+        }
+    }
+
+    /// Prints the comment's address and hands it on to later steps.
+    fn announce(&self, comment: &Comment) -> Result<()> {
+        self.app.host.out(&format!("{}\n", comment.url));
+        outputs::set(self.app, &[("comment-url", &comment.url)])
+    }
+}
+
+impl Comments {
+    fn retire(&self) -> Option<Retire> {
+        match (self.hide_previous, self.delete_previous) {
+            (true, _) => Some(Retire::Hide),
+            (_, true) => Some(Retire::Delete),
+            _ => None,
+        }
+    }
+}
+
+async fn open(app: &App, address: &str) {
+    let commands: &[&[&str]] = if cfg!(target_os = "macos") {
+        &[&["open"]]
+    } else if cfg!(windows) {
+        &[&["rundll32", "url.dll,FileProtocolHandler"]]
+    } else {
+        &[&["xdg-open"], &["wslview"]]
+    };
+    for command in commands {
+        let argv: Vec<&str> = command.iter().copied().chain([address]).collect();
+        if app.host.run(&argv).await.is_ok_and(|output| output.code == Some(0)) {
+            return;
+        }
+    }
+    app.log.warn(&format!("no browser could be started: open {address} yourself"));
+}

@@ -1,0 +1,166 @@
+//! `--watch`: the comment follows the report while a training runs.
+//!
+//! Looks at the report, the files that it shows, and the trigger file twice a second; posts once a change has
+//! been quiet for a moment, so that a burst of writes or a half-written file makes one comment of the
+//! finished state. Ends on SIGINT or SIGTERM, after a last update.
+
+use super::Job;
+use crate::error::Result;
+use crate::host::Stat;
+use crate::report;
+use futures_util::future::{Either, select};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+const LOOK: Duration = Duration::from_millis(500);
+/// A change is complete when nothing has changed for so many looks.
+const QUIET: u32 = 2;
+/// A report that never comes to rest is posted all the same, after so many looks.
+const PATIENCE: u32 = 20;
+
+/// What the files looked like: equal when nothing changed.
+#[derive(PartialEq, Clone, Default)]
+struct Picture(Vec<(PathBuf, Option<Stat>)>);
+
+/// A CI system that ends a job gives it some ten seconds.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Follows until the program is asked to end.
+pub async fn watch(job: &Job<'_>) -> Result<()> {
+    let mut watcher = Watcher { job, posted: None, update: job.args.update, announced: false };
+    let mut end = pin!(job.app.host.interrupted());
+    let mut last = watcher.picture();
+    // A report that is there already is posted at once, unless a trigger decides.
+    let there = job.args.trigger_file.is_none() && last.0.first().is_some_and(|(_, stat)| stat.is_some());
+    let mut changed = there.then_some((QUIET - 1, 0));
+    job.app.log.info(&format!("watching {}", job.args.report.display()));
+    loop {
+        if let Either::Right(_) = select(pin!(job.app.host.sleep(LOOK)), &mut end).await {
+            return watcher.finish().await;
+        }
+        let now = watcher.picture();
+        changed = match (changed, now == last) {
+            (None, true) => None,
+            (None, false) => Some((0, 0)),
+            (Some((quiet, age)), true) => Some((quiet + 1, age + 1)),
+            (Some((_, age)), false) => Some((if age >= PATIENCE { QUIET } else { 0 }, age + 1)),
+        };
+        last = now;
+        if changed.is_some_and(|(quiet, _)| quiet >= QUIET) {
+            changed = None;
+            let ended = match select(pin!(watcher.post()), &mut end).await {
+                Either::Left(_) => false,
+                Either::Right((_, posting)) => {
+                    job.app.http.hurry(LAST_WORDS);
+                    posting.await;
+                    true
+                }
+            };
+            if ended {
+                return watcher.finish().await;
+            }
+            // What changed while it was posted counts as a change.
+            last = match watcher.posted.as_ref().filter(|_| job.args.trigger_file.is_none()) {
+                Some((_, seen)) => seen.clone(),
+                None => watcher.picture(),
+            };
+        }
+    }
+}
+
+struct Watcher<'a, 'b> {
+    job: &'a Job<'b>,
+    /// The report that was posted last, and the picture of its files.
+    posted: Option<(String, Picture)>,
+    update: bool,
+    announced: bool,
+}
+
+impl Watcher<'_, '_> {
+    /// The state of the files that decide: the trigger file, or the report with what it shows.
+    fn picture(&self) -> Picture {
+        match &self.job.args.trigger_file {
+            Some(trigger) => Picture(vec![(trigger.clone(), self.stat(trigger))]),
+            None => self.content(),
+        }
+    }
+
+    fn stat(&self, path: &Path) -> Option<Stat> {
+        self.job.app.host.stat(path).ok()
+    }
+
+    /// The state of the report and the files that it shows.
+    fn content(&self) -> Picture {
+        let report = &self.job.args.report;
+        let mut files = vec![report.clone()];
+        if let Ok(text) = super::read(self.job.app, report) {
+            let folder = report.parent().unwrap_or(Path::new(""));
+            for reference in report::references(&text).iter().filter(|r| report::is_local(&r.address)) {
+                files.extend(report::file_names(&reference.address).into_iter().map(|name| folder.join(name)));
+            }
+        }
+        Picture(files.into_iter().map(|path| (path.clone(), self.stat(&path))).collect())
+    }
+
+    /// Posts what is there. Nothing ends a watch but the end of the job: failures are told and the next
+    /// change is another try.
+    async fn post(&mut self) {
+        let Job { app, args, .. } = self.job;
+        if args.trigger_file.as_ref().is_some_and(|trigger| self.stat(trigger).is_none()) {
+            return;
+        }
+        app.http.restart_budget();
+        let text = match super::read(app, &args.report) {
+            Ok(text) if text.trim().is_empty() => return,
+            Ok(text) => text,
+            Err(error) => return app.log.warn(&format!("{error}: waiting for the next change")),
+        };
+        let picture = self.content();
+        if self.posted.as_ref().is_some_and(|(old, seen)| *old == text && *seen == picture) {
+            return;
+        }
+        match self.job.post(&text, self.update, false).await {
+            Ok(comment) => {
+                self.update = true;
+                self.posted = Some((text, picture));
+                app.log.info(&format!("posted {}", comment.url));
+                if !self.announced {
+                    self.announced = true;
+                    if let Err(error) = self.job.announce(&comment) {
+                        app.log.warn(&error.to_string());
+                    }
+                }
+                if let Some(trigger) = &args.trigger_file
+                    && let Err(error) = app.host.remove(trigger)
+                {
+                    app.log.warn(&format!("cannot delete {} ({error})", trigger.display()));
+                }
+            }
+            Err(error) => {
+                app.log.warn(&error.to_string());
+                app.log.hint(error.hint_text().unwrap_or("the next change is another try"));
+            }
+        }
+    }
+
+    /// The last update, with whatever has not been posted yet, and the job summary.
+    async fn finish(&mut self) -> Result<()> {
+        let Job { app, args, connected, .. } = self.job;
+        app.log.info("ending: a last look at the report");
+        app.http.restart_budget();
+        app.http.hurry(LAST_WORDS);
+        let text = super::read(app, &args.report)?;
+        let fresh = self.posted.as_ref().is_none_or(|(old, seen)| *old != text || *seen != self.content());
+        if fresh && !text.trim().is_empty() {
+            let comment = self.job.post(&text, self.update, false).await?;
+            if !self.announced {
+                self.job.announce(&comment)?;
+            }
+        }
+        if !args.no_summary && !text.trim().is_empty() {
+            crate::outputs::summary(app, &connected.context, &text)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! From what the user, the CI and the working copy say to a connected forge.
+//!
+//! Each answer has an order: the command line (which the environment's names of options are already part of),
+//! then the CI's variables, then git.
+
+use crate::app::App;
+use crate::cli::Global;
+use crate::env::{Secret, vars};
+use crate::error::{Error, Result};
+use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local};
+use crate::report::target::Wanted;
+use std::rc::Rc;
+
+/// A connected forge and what is known about the run.
+pub struct Connected {
+    /// The forge.
+    pub forge: Rc<dyn Forge>,
+    /// Its row.
+    pub driver: &'static Driver,
+    /// The repository.
+    pub repository: Repository,
+    /// What the CI says.
+    pub context: Context,
+}
+
+/// Connects.
+pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
+    let ci = FORGES.iter().find_map(|driver| Some((driver, (driver.detect)(app.env(), &*app.host)?)));
+    let named = global.driver.as_deref().and_then(|name| FORGES.iter().find(|driver| driver.name == name));
+    let found = match named {
+        Some(driver) if driver.name == local::DRIVER.name => None,
+        _ => find_repository(app, global, named, ci.as_ref().map(|(driver, context)| (*driver, context))).await?,
+    };
+    let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
+    let context = ci.map(|(_, context)| context).unwrap_or_default();
+    let connected = |forge, driver, repository| Connected { forge, driver, repository, context: context.clone() };
+    let connection = |repository: &Repository, token| Connection {
+        repository: repository.clone(),
+        token,
+        context: context.clone(),
+        publish_branch,
+        http: app.http.clone(),
+        log: app.log.clone(),
+        host: app.host.clone(),
+    };
+    if let Some((driver, repository)) = found {
+        let token = find_token(app, global, driver);
+        let asked = in_ci || global.driver.is_some() || global.repo.is_some();
+        if token.is_some() || asked {
+            let token = token.ok_or_else(|| {
+                Error::auth(format!("there is no token for {}", driver.title)).hint(driver.token_hint)
+            })?;
+            app.log.hide(&token.0);
+            let forge = (driver.connect)(connection(&repository, Some(token)))?;
+            return Ok(connected(forge, driver, repository));
+        }
+        app.log
+            .info(&format!("no token, so this is a local preview; to comment on {} set REPO_TOKEN", repository.url()));
+    } else if in_ci && named.is_none() {
+        return Err(Error::config("cannot tell which forge this is")
+            .hint("give --driver github, gitlab or bitbucket, and --repo URL"));
+    }
+    let repository = local::repository(app)?;
+    let forge = (local::DRIVER.connect)(connection(&repository, None))?;
+    Ok(connected(forge, &local::DRIVER, repository))
+}
+
+/// The repository and its forge; `None` when nothing says so.
+async fn find_repository(
+    app: &App,
+    global: &Global,
+    named: Option<&'static Driver>,
+    ci: Option<(&'static Driver, &Context)>,
+) -> Result<Option<(&'static Driver, Repository)>> {
+    let of_ci = ci.and_then(|(_, context)| context.repository.clone());
+    let repository = if let Some(text) = &global.repo {
+        let server = named.and_then(|driver| driver.hosts.first()).map(|host| format!("https://{host}"));
+        let same = ci.filter(|(driver, _)| named.is_none_or(|named| named.name == driver.name));
+        let server = same.and(of_ci).map(|repository| repository.server.to_string()).or(server);
+        Some(Repository::parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?)
+    } else if of_ci.is_some() {
+        of_ci
+    } else {
+        let origin = app.git(&["config", "--get", "remote.origin.url"]).await;
+        origin.and_then(|url| Repository::parse(&url, None).ok())
+    };
+    let Some(repository) = repository else {
+        return match named {
+            Some(driver) => Err(Error::config(format!("cannot tell which repository on {}", driver.title))
+                .hint("give --repo https://host/owner/name, or run inside a clone of it")),
+            None => Ok(None),
+        };
+    };
+    let by_host = FORGES.iter().find(|driver| driver.hosts.contains(&repository.server.host_str().unwrap_or_default()));
+    let driver = named.or(by_host).or(ci.map(|(driver, _)| driver));
+    match (driver, &global.repo) {
+        (Some(driver), _) => Ok(Some((driver, repository))),
+        (None, Some(_)) => Err(Error::config(format!("cannot tell which forge {} is", repository.host()))
+            .hint("give --driver github, gitlab or bitbucket")),
+        (None, None) => Ok(None),
+    }
+}
+
+fn find_token(app: &App, global: &Global, driver: &Driver) -> Option<(Secret, &'static str)> {
+    if let Some(token) = &global.token {
+        return Some((token.clone(), "--token (or CML_TOKEN)"));
+    }
+    let (var, value) =
+        app.env().first(&[vars::REPO_TOKEN, vars::REPO_TOKEN_LOWER]).or_else(|| app.env().first(driver.token_vars))?;
+    Some((Secret::new(value), var.name))
+}
+
+impl Connected {
+    /// The commit of the run, in full.
+    pub async fn commit(&self, app: &App) -> Option<String> {
+        match &self.context.commit {
+            Some(commit) => Some(commit.clone()),
+            None => app.git(&["rev-parse", "HEAD"]).await,
+        }
+    }
+
+    /// What `--target` means in this run.
+    pub async fn target(&self, app: &App, wanted: &Wanted) -> Result<Target> {
+        let no_commit = || {
+            Error::config("cannot tell which commit this is about")
+                .hint("give --target commit/<sha> or pr/<number>, or run inside a git repository")
+        };
+        match wanted {
+            Wanted::This(Target::Commit(name)) if !name.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                let commit = app
+                    .git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")])
+                    .await;
+                commit
+                    .map(Target::Commit)
+                    .ok_or_else(|| Error::not_found(format!("git does not know the commit {name}")))
+            }
+            Wanted::This(target) => Ok(target.clone()),
+            Wanted::Commit => self.commit(app).await.map(Target::Commit).ok_or_else(no_commit),
+            Wanted::Issue => self.context.issue.map(Target::Issue).ok_or_else(|| {
+                Error::not_found("the event is not about an issue").hint("give its number: --target issue/1337")
+            }),
+            Wanted::PullRequest | Wanted::Auto => {
+                if let Some(number) = self.context.pull_request {
+                    return Ok(Target::PullRequest(number));
+                }
+                let commits = self.commits(app).await;
+                if let Some(number) = self.find_pull_request(&commits).await? {
+                    return Ok(Target::PullRequest(number));
+                }
+                match (wanted, commits.into_iter().next()) {
+                    (Wanted::Auto, Some(commit)) => Ok(Target::Commit(commit)),
+                    (Wanted::Auto, None) if self.driver.name == local::DRIVER.name => Ok(Target::Commit("working copy".into())),
+                    (_, None) => Err(no_commit()),
+                    (_, Some(commit)) => Err(Error::not_found(format!("no open pull request has the commit {commit}"))
+                        .hint("open one, give its number with --target pr/42, or use --target auto to comment on the commit then")),
+                }
+            }
+        }
+    }
+
+    /// The commits by which the pull request may be known: the run's; the working copy's, which a step may
+    /// have made since; and what a test merge of a pull request merges.
+    async fn commits(&self, app: &App) -> Vec<String> {
+        let mut commits: Vec<String> = self.context.commit.iter().cloned().collect();
+        if let Some(parents) = app.git(&["rev-list", "--parents", "--max-count=1", "HEAD"]).await {
+            let mut parents = parents.split(' ').map(str::to_owned);
+            commits.extend(parents.next());
+            commits.extend(parents.nth(1));
+        }
+        let mut seen = std::collections::HashSet::new();
+        commits.retain(|commit| seen.insert(commit.clone()));
+        commits
+    }
+
+    async fn find_pull_request(&self, commits: &[String]) -> Result<Option<u64>> {
+        let branch = match (&self.context.fork, &self.context.branch) {
+            (Some(owner), Some(branch)) => Some(format!("{owner}:{branch}")),
+            (None, branch) => branch.clone(),
+            (Some(_), None) => None,
+        };
+        for commit in commits {
+            let found = self.forge.list_pull_requests(commit, branch.as_deref()).await?;
+            let open: Vec<_> = found.into_iter().filter(|pull| pull.open).collect();
+            let same = |head: &str| !head.is_empty() && (commit.starts_with(head) || head.starts_with(commit.as_str()));
+            if let Some(pull) = open.iter().find(|pull| same(&pull.head)).or(open.first()) {
+                return Ok(Some(pull.number));
+            }
+        }
+        Ok(None)
+    }
+}

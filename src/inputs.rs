@@ -1,0 +1,202 @@
+//! The ways in which options arrive, made into one command line for clap.
+//!
+//! Pure. The order is: command line, then the global environment name (`CML_DRIVER`), then the command's
+//! (`CML_COMMENT_DRIVER`), then the default. Spellings that CML's parser took are made into ours: old command
+//! names, `--camelCase`, `--no-option`, and `--option true`.
+
+use crate::env::Env;
+use clap::{Arg, ArgAction, Command};
+use std::collections::HashSet;
+
+/// CML's older names of commands.
+const LEGACY: &[(&str, &[&str])] = &[("send-comment", &["comment", "create"])];
+/// CML's older prefixes of variables, by command.
+const LEGACY_PREFIXES: &[(&str, &str)] = &[("comment", "CML_SEND_COMMENT_")];
+
+/// What came out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The command line, with the program's name.
+    pub argv: Vec<String>,
+    /// What the user should know about how it came about.
+    pub warnings: Vec<String>,
+}
+
+/// Prepares a command line. `command` is the whole tree, built.
+pub fn prepare(command: &Command, argv: Vec<String>, env: &Env) -> Prepared {
+    let mut warnings = Vec::new();
+    let mut tokens = by_old_name(argv, &mut warnings).into_iter();
+    let mut walk = Walk { path: vec![command], out: tokens.next().into_iter().collect(), given: HashSet::new() };
+    let mut tokens = tokens.peekable();
+    let mut rest = Vec::new();
+    while let Some(token) = tokens.next() {
+        if token == "--" {
+            rest.push(token);
+            rest.extend(tokens.by_ref());
+        } else {
+            walk.token(token, &mut tokens);
+        }
+    }
+    let Walk { path, mut out, given } = walk;
+    out.extend(from_env(&path, &given, env, &mut warnings));
+    out.extend(rest);
+    Prepared { argv: out, warnings }
+}
+
+/// `cml-send-comment …` and `cml send-comment …` as `cml comment create …`.
+fn by_old_name(argv: Vec<String>, warnings: &mut Vec<String>) -> Vec<String> {
+    let mut argv = argv.into_iter();
+    let program = argv.next().unwrap_or_else(|| "cml".to_owned());
+    let file = program.rsplit(['/', '\\']).next().unwrap_or_default();
+    let mut rest: Vec<String> =
+        file.trim_end_matches(".exe").strip_prefix("cml-").map(str::to_owned).into_iter().collect();
+    rest.extend(argv);
+    let at = rest.iter().position(|token| !token.starts_with('-'));
+    let old = at.and_then(|at| LEGACY.iter().find(|(old, _)| *old == rest[at]));
+    if let (Some(at), Some((old, new))) = (at, old) {
+        warnings.push(format!("\"cml {old}\" is deprecated, please use \"cml {}\"", new.join(" ")));
+        rest.splice(at..=at, new.iter().map(|&word| word.to_owned()));
+    }
+    std::iter::once(program).chain(rest).collect()
+}
+
+/// The way through the tree of commands.
+struct Walk<'a> {
+    path: Vec<&'a Command>,
+    out: Vec<String>,
+    given: HashSet<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn token(&mut self, token: String, next: &mut std::iter::Peekable<impl Iterator<Item = String>>) {
+        let Some(long) = token.strip_prefix("--") else {
+            if !token.starts_with('-')
+                && let Some(command) = self.path.last().and_then(|command| command.find_subcommand(&token))
+            {
+                self.path.push(command);
+            }
+            return self.out.push(token);
+        };
+        let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
+        let name = kebab(name);
+        if let Some(arg) = self.find(&name) {
+            let arg = (arg.get_id().to_string(), is_switch(arg), arg.get_action().takes_values());
+            self.given.insert(arg.0);
+            let value = match value {
+                None if arg.1 => next.next_if(|next| matches!(next.as_str(), "true" | "false")),
+                None if arg.2 => next.next(),
+                value => value,
+            };
+            return self.out.push(value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}")));
+        }
+        if let Some(arg) = name.strip_prefix("no-").and_then(|name| self.find(name)).filter(|arg| is_switch(arg)) {
+            let (id, name) = (arg.get_id().to_string(), name.trim_start_matches("no-").to_owned());
+            self.given.insert(id);
+            return self.out.push(format!("--{name}=false"));
+        }
+        self.out.push(token);
+    }
+
+    fn find(&self, name: &str) -> Option<&'a Arg> {
+        self.path.iter().rev().flat_map(|command| command.get_arguments()).find(|arg| names(arg).any(|n| n == name))
+    }
+}
+
+fn names(arg: &Arg) -> impl Iterator<Item = &str> {
+    arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default())
+}
+
+/// A yes-or-no option, which may stand without its value.
+fn is_switch(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set) && arg.get_num_args().is_some_and(|n| n.min_values() == 0)
+}
+
+fn kebab(name: &str) -> String {
+    name.chars().fold(String::new(), |mut text, c| {
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push('-');
+        }
+        text.push(c.to_ascii_lowercase());
+        text
+    })
+}
+
+/// The options that the environment gives and the command line does not.
+fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mut Vec<String>) -> Vec<String> {
+    let Some(family) = path.get(1).map(|command| command.get_name()) else { return Vec::new() };
+    let mut prefixes = vec![format!("CML_{}_", upper(family))];
+    prefixes.extend(LEGACY_PREFIXES.iter().filter(|(command, _)| *command == family).map(|(_, p)| (*p).to_owned()));
+    let mut known = HashSet::new();
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    for arg in path.iter().rev().flat_map(|command| command.get_arguments()) {
+        let Some(long) = arg.get_long().filter(|_| seen.insert(arg.get_id())) else { continue };
+        let global = arg.is_global_set().then(|| "CML_".to_owned());
+        let candidates: Vec<String> =
+            global.iter().chain(&prefixes).flat_map(|p| names(arg).map(move |n| format!("{p}{}", upper(n)))).collect();
+        let value = candidates.iter().find_map(|name| env.named(name));
+        if let (Some(value), false) = (value, given.contains(arg.get_id().as_str())) {
+            found.push(format!("--{long}={value}"));
+        }
+        known.extend(candidates);
+    }
+    let strange =
+        env.names().filter(|name| prefixes.iter().any(|p| name.starts_with(p.as_str())) && !known.contains(*name));
+    warnings.extend(strange.map(|name| format!("{name} is the name of no option of cml {family} and has no effect")));
+    found
+}
+
+fn upper(name: &str) -> String {
+    name.replace('-', "_").to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(line: &str, env: &[(&str, &str)]) -> Prepared {
+        let command = crate::cli::command();
+        let env = env.iter().copied().collect();
+        prepare(&command, line.split(' ').map(str::to_owned).collect(), &env)
+    }
+
+    #[test]
+    fn every_spelling_becomes_one() {
+        for (line, expected) in [
+            ("cml comment create r.md", "cml comment create r.md"),
+            ("cml --log debug comment update r.md --pr", "cml --log=debug comment update r.md --pr"),
+            ("cml comment create --publish false r.md", "cml comment create --publish=false r.md"),
+            ("cml comment create --no-publish r.md", "cml comment create --publish=false r.md"),
+            ("cml comment create --watermarkTitle x r.md", "cml comment create --watermark-title=x r.md"),
+            ("cml comment create --watch r.md", "cml comment create --watch r.md"),
+            ("cml comment create -- --pr", "cml comment create -- --pr"),
+            ("cml send-comment r.md", "cml comment create r.md"),
+            ("/opt/cml-send-comment --pr r.md", "/opt/cml-send-comment comment create --pr r.md"),
+            ("cml comment create --unknown r.md", "cml comment create --unknown r.md"),
+        ] {
+            assert_eq!(prepared(line, &[]).argv.join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn flag_beats_global_name_beats_command_name() {
+        let env = [
+            ("CML_COMMENT_DRIVER", "gitlab"),
+            ("CML_DRIVER", "github"),
+            ("CML_COMMENT_TARGET", "pr"),
+            ("CML_TOKEN", "t"),
+        ];
+        let argv = prepared("cml comment create r.md --target commit", &env).argv.join(" ");
+        assert!(
+            argv.contains("--driver=github") && argv.contains("--target=commit") && argv.contains("--driver-token=t"),
+            "{argv}"
+        );
+        assert!(!argv.contains("--target=pr"), "{argv}");
+        let old = prepared(
+            "cml comment create r.md",
+            &[("CML_SEND_COMMENT_WATERMARK_TITLE", "a b"), ("CML_COMMENT_TARGTE", "x")],
+        );
+        assert!(old.argv.contains(&"--watermark-title=a b".to_owned()), "{old:?}");
+        assert_eq!(old.warnings, ["CML_COMMENT_TARGTE is the name of no option of cml comment and has no effect"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! `cml`: machine-learning reports on GitHub, GitLab and Bitbucket. The ten-minute tour:
+//!
+//! [`run`] reads the command line ([`cli`], after [`inputs`] has made one of everything that CI systems and
+//! CML's users write), and starts a [`command`]. A command reads a report ([`report`], pure), finds the forge
+//! and what to comment on ([`connect`]), puts the report's files somewhere ([`publish`]), and keeps a comment
+//! up to date ([`sticky`]) over one of the [`forge`]s. Forges speak through one HTTP client ([`http`]), and
+//! everything outside the process is behind one trait ([`host`]). [`env`], [`error`] and [`log`] are at the
+//! bottom: the environment as a value with secrets that hide, errors with exit codes and hints, and a log that
+//! blots secrets out.
+//!
+//! Dependencies only point downwards: command → connect, publish, sticky → forge → http → host → env, error.
+
+pub mod app;
+pub mod cli;
+pub mod command;
+pub mod connect;
+pub mod env;
+pub mod error;
+pub mod forge;
+pub mod host;
+pub mod http;
+pub mod inputs;
+pub mod log;
+pub mod outputs;
+pub mod publish;
+pub mod report;
+pub mod sticky;
+
+use app::App;
+use clap::FromArgMatches;
+use error::{Error, Result};
+use host::Host;
+use http::Http;
+use log::Log;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Runs one command line (with the program's name first) and returns the exit code. Results go to the host's
+/// standard output, everything else to its log.
+pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
+    let command = cli::command();
+    let prepared = inputs::prepare(&command, argv, host.env());
+    let parsed = command.try_get_matches_from(prepared.argv).and_then(|matches| cli::Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&*host, &error),
+    };
+    let log = Log::new(host.clone(), cli.global.log);
+    for warning in prepared.warnings {
+        log.warn(&warning);
+    }
+    match start(host, log.clone(), &cli).await {
+        Ok(()) => 0,
+        Err(error) => {
+            log.error(&error.to_string());
+            if let Some(hint) = error.hint_text() {
+                log.hint(hint);
+            }
+            error.kind().exit_code()
+        }
+    }
+}
+
+async fn start(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
+    let global = &cli.global;
+    if let Some(token) = &global.token {
+        log.hide(token);
+    }
+    if let Some(path) = &global.ca_cert {
+        let wrong = |why: String| Error::config(format!("cannot use --ca-cert {} ({why})", path.display()));
+        let pem = host.read(path).map_err(|e| wrong(e.to_string()))?;
+        host.trust(&pem).map_err(wrong)?;
+    }
+    let http = Http::new(host.clone(), log.clone(), Duration::from_secs(global.timeout));
+    let app = App { host, log, http };
+    match &cli.command {
+        cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
+    }
+}
+
+/// Help and version go to standard output; what is wrong with a command line goes to the log.
+fn refuse(host: &dyn Host, error: &clap::Error) -> u8 {
+    let colours = host.is_terminal() && host.env().get(env::vars::NO_COLOR).is_none();
+    let text = if colours { error.render().ansi().to_string() } else { error.render().to_string() };
+    if error.use_stderr() {
+        host.log(text.trim_end());
+        error::Kind::Usage.exit_code()
+    } else {
+        host.out(&text);
+        0
+    }
+}

@@ -1,0 +1,58 @@
+//! What a command leaves for the steps after it and for the job's page, in each CI's own way.
+
+use crate::app::App;
+use crate::env::vars;
+use crate::error::{Error, Result};
+use crate::forge::Context;
+use crate::report::split;
+use std::path::Path;
+
+/// A step's summary may have 1 MiB:
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits>.
+const SUMMARY: u64 = 1024 * 1024;
+
+/// Hands named results on: GitHub's outputs, a GitLab dotenv report (`CML_DOTENV` names the file), a file in a
+/// Bitbucket pipe's shared folder.
+pub fn set(app: &App, results: &[(&str, &str)]) -> Result<()> {
+    let failed =
+        |path: &str, e: std::io::Error| Error::config(format!("cannot write the step's results to {path} ({e})"));
+    if let Some(path) = app.env().get(vars::GITHUB_OUTPUT) {
+        let text: String = results.iter().map(|(name, value)| heredoc(name, value, app.host.random())).collect();
+        app.host.append(Path::new(path), text.as_bytes()).map_err(|e| failed(path, e))?;
+    }
+    let shared = app.env().get(vars::BITBUCKET_PIPE_SHARED_STORAGE_DIR).map(|folder| format!("{folder}/cml.env"));
+    for path in app.env().get(vars::CML_DOTENV).into_iter().chain(shared.as_deref()) {
+        let line = |(name, value): &(&str, &str)| {
+            format!("{}={}\n", name.replace('-', "_").to_ascii_uppercase(), value.replace(['\n', '\r'], " "))
+        };
+        let text: String = results.iter().map(line).collect();
+        app.host.append(Path::new(path), text.as_bytes()).map_err(|e| failed(path, e))?;
+    }
+    Ok(())
+}
+
+/// `name<<delimiter` so that no value can end it and set another output.
+fn heredoc(name: &str, value: &str, random: u64) -> String {
+    format!("{name}<<cml-{random:016x}\n{value}\ncml-{random:016x}\n")
+}
+
+/// Adds the report to the job's page, cut to what it takes.
+pub fn summary(app: &App, context: &Context, report: &str) -> Result<()> {
+    let Some(path) = &context.summary_file else { return Ok(()) };
+    let path = Path::new(path);
+    let used = app.host.stat(path).map_or(0, |stat| stat.len);
+    // Characters are at most three bytes a UTF-16 unit.
+    let room = SUMMARY.saturating_sub(used + 2);
+    let note = "*The report was cut here: it is longer than a job summary may be.*";
+    let text = match report.len() as u64 <= room {
+        true => report.to_owned(),
+        false => split::truncate(report, (room / 3) as usize, note),
+    };
+    if text.len() as u64 > room {
+        app.log.warn("the job summary is full: the report is not added to it");
+        return Ok(());
+    }
+    app.host
+        .append(path, format!("{text}\n\n").as_bytes())
+        .map_err(|e| Error::config(format!("cannot write the job summary to {} ({e})", path.display())))
+}

@@ -1,0 +1,287 @@
+//! The files that a report shows, put where its readers can see them, and the report with their new addresses.
+//!
+//! Only what the report shows (images, video, audio) and really is that, judged by content, is published by
+//! itself. A linked file is published when it is of a harmless type and git does not ignore it, or when
+//! `--publish-links` asks for it. Nothing outside of the working copy, and nothing of git's own folder, ever:
+//! symbolic links are resolved first. The same content is published once.
+
+use crate::app::App;
+use crate::error::{Error, Kind, Result};
+use crate::forge::{Asset, Forge};
+use crate::report::{self, Reference, Use};
+use base64::Engine;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+mod bucket;
+mod media;
+mod server;
+
+/// Where the files go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Nowhere: addresses stay as they are.
+    Nowhere,
+    /// The forge, with the repository's visibility.
+    Forge,
+    /// A server that takes a `POST` of the bytes and answers with their address, as CML's does.
+    Server(url::Url),
+    /// A bucket: `s3://bucket/prefix`, `gs://…` or `az://…`; with signed addresses for so many hours.
+    Bucket(url::Url, Option<u32>),
+}
+
+/// How to publish.
+pub struct Publish<'a> {
+    /// The surroundings.
+    pub app: &'a App,
+    /// The forge.
+    pub forge: &'a dyn Forge,
+    /// Where to.
+    pub destination: Destination,
+    /// Also linked files of any type.
+    pub links: bool,
+    /// A file that is missing or cannot be published is an error.
+    pub strict: bool,
+}
+
+/// A report as it is shown, and what was published for it.
+#[derive(Debug)]
+pub struct Published {
+    /// The report's text.
+    pub text: String,
+    /// How many different files it shows by now.
+    pub files: usize,
+}
+
+impl Publish<'_> {
+    /// Publishes the files of a report that lies at `path`. `before` are comments with an earlier version of
+    /// it: what they show already is not sent again.
+    pub async fn report(&self, path: &Path, text: &str, before: &[&str]) -> Result<Published> {
+        if self.destination == Destination::Nowhere {
+            return Ok(Published { text: text.to_owned(), files: 0 });
+        }
+        let (assets, uses) = self.collect(path, text).await?;
+        if assets.is_empty() {
+            return Ok(Published { text: text.to_owned(), files: 0 });
+        }
+        let addresses = match self.upload(&assets, before).await {
+            Ok(addresses) => addresses,
+            Err(error) if error.kind() == Kind::Auth && !self.strict => {
+                self.app.log.warn(&format!("the images are not published: {error}"));
+                self.app.log.hint(error.hint_text().unwrap_or("see docs/images.md for other places"));
+                return Ok(Published { text: text.to_owned(), files: 0 });
+            }
+            Err(error) => return Err(error.context("cannot publish the images")),
+        };
+        let replacements: Vec<_> =
+            uses.into_iter().map(|(range, asset, rest)| (range, format!("{}{rest}", addresses[asset]))).collect();
+        Ok(Published { text: report::rewrite(text, &replacements), files: assets.len() })
+    }
+
+    /// Publishes the report itself, for a comment that had to be cut.
+    pub async fn whole_text(&self, text: &str) -> Result<String> {
+        let kind = media::Kind { mime: "text/markdown; charset=utf-8", extension: "md" };
+        let asset = asset("report.md", kind, text.as_bytes().to_vec().into());
+        let addresses = self.upload(&[asset], &[]).await?;
+        addresses.into_iter().next().ok_or_else(|| Error::internal("an upload without an address"))
+    }
+
+    /// The different files that a report uses, and where: range, file, and the fragment to keep.
+    async fn collect(&self, path: &Path, text: &str) -> Result<(Vec<Asset>, Vec<(Range<usize>, usize, String)>)> {
+        let root = self.app.working_copy()?;
+        let mut assets: Vec<Asset> = Vec::new();
+        let mut by_hash: HashMap<String, usize> = HashMap::new();
+        let mut uses = Vec::new();
+        let mut troubles = 0;
+        for reference in report::references(text) {
+            match self.take(path, &root, &reference).await {
+                Ok(None) => {}
+                Ok(Some(asset)) => {
+                    let index = *by_hash.entry(asset.hash.clone()).or_insert_with(|| {
+                        assets.push(asset);
+                        assets.len() - 1
+                    });
+                    let rest =
+                        if report::is_local(&reference.address) { report::fragment(&reference.address) } else { "" };
+                    uses.push((reference.range.clone(), index, rest.to_owned()));
+                }
+                Err(trouble) => {
+                    troubles += 1;
+                    self.app.log.warn(&format!("{}:{}: {trouble}", path.display(), reference.line(text)));
+                }
+            }
+        }
+        if self.strict && troubles > 0 {
+            let message = format!("{} shows {troubles} file(s) that cannot be published", path.display());
+            return Err(Error::new(Kind::NotFound, message).hint("see the warnings above, or leave --strict out"));
+        }
+        Ok((assets, uses))
+    }
+
+    /// The file that an address means, if it is to be published. An error is a trouble for the user's eyes.
+    async fn take(&self, report: &Path, root: &Path, reference: &Reference) -> Result<Option<Asset>, String> {
+        let address = &reference.address;
+        if address.starts_with("data:image/") {
+            return data_uri(address).map(Some);
+        }
+        if !report::is_local(address) {
+            return Ok(None);
+        }
+        let Some(path) = self.find(report, address) else {
+            return match reference.used {
+                Use::Shown => Err(format!("{address} is shown but does not exist")),
+                Use::Linked => Ok(None),
+            };
+        };
+        let real = self.app.host.canonicalize(&path).map_err(|e| format!("{address} cannot be read ({e})"))?;
+        let inside = real.strip_prefix(root).ok().filter(|path| !path.iter().any(|part| part == ".git"));
+        let Some(inside) = inside else {
+            return match reference.used {
+                Use::Shown => Err(format!("{address} lies outside of the working copy and is not published")),
+                Use::Linked => Ok(None),
+            };
+        };
+        let bytes = self.app.host.read(&real).map_err(|e| format!("{address} cannot be read ({e})"))?;
+        let name = inside.file_name().unwrap_or_default().to_string_lossy();
+        let Some(kind) = media::sniff(&bytes) else {
+            return self.take_link(reference, &real, &name, bytes).await;
+        };
+        if reference.used == Use::Linked && !kind.is_harmless() {
+            return self.take_link(reference, &real, &name, bytes).await;
+        }
+        if reference.used == Use::Linked && self.is_ignored(&real).await {
+            return Ok(None);
+        }
+        if reference.used == Use::Shown && !kind.is_shown() {
+            return Err(format!("{address} is {}, which cannot be shown: not published", kind.mime));
+        }
+        Ok(Some(asset(&name, kind, bytes.into())))
+    }
+
+    /// A file that is not known by its content: only as a link, by its name's ending.
+    async fn take_link(
+        &self,
+        reference: &Reference,
+        real: &Path,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Option<Asset>, String> {
+        if reference.used == Use::Shown {
+            return Err(format!("{} is not an image, video or audio file: not published", reference.address));
+        }
+        let kind = media::by_name(name);
+        let wanted = self.links || kind.is_some();
+        if !wanted || self.is_ignored(real).await {
+            self.app.log.debug(&format!("the linked file {name} is not published (--publish-links does)"));
+            return Ok(None);
+        }
+        Ok(Some(asset(name, kind.unwrap_or(media::BYTES), bytes.into())))
+    }
+
+    fn find(&self, report: &Path, address: &str) -> Option<PathBuf> {
+        let folder = report.parent().unwrap_or(Path::new(""));
+        let candidates = report::file_names(address).into_iter().map(|name| folder.join(name));
+        candidates.into_iter().find(|path| self.app.host.stat(path).is_ok_and(|stat| stat.is_file))
+    }
+
+    async fn is_ignored(&self, path: &Path) -> bool {
+        let folder = path.parent().unwrap_or(path).to_string_lossy();
+        let argv = ["git", "-C", &folder, "check-ignore", "--quiet", "--", &path.to_string_lossy()];
+        // Without git nothing is known to be ignored: 0 means ignored, 1 not, more that git cannot tell.
+        self.app.host.run(&argv).await.is_ok_and(|output| output.code == Some(0))
+    }
+
+    async fn upload(&self, assets: &[Asset], before: &[&str]) -> Result<Vec<String>> {
+        let total = assets.len();
+        let log = &self.app.log;
+        let progress = |done: usize| log.progress(&format!("publishing {done} of {total} files"));
+        match &self.destination {
+            Destination::Nowhere => Ok(Vec::new()),
+            Destination::Forge => {
+                let mut addresses: Vec<Option<String>> =
+                    assets.iter().map(|asset| shown_before(before, &asset.unique_name())).collect();
+                let new: Vec<Asset> = assets
+                    .iter()
+                    .zip(&addresses)
+                    .filter(|(_, a)| a.is_none())
+                    .map(|(asset, _)| asset.clone())
+                    .collect();
+                let sent = match new.is_empty() {
+                    true => Vec::new(),
+                    false => self.forge.upload_assets(&new, &progress).await?,
+                };
+                let mut sent = sent.into_iter();
+                for address in addresses.iter_mut().filter(|address| address.is_none()) {
+                    *address = sent.next();
+                }
+                Ok(addresses.into_iter().flatten().collect())
+            }
+            Destination::Server(url) => server::upload(self.app, url, assets, &progress).await,
+            Destination::Bucket(url, hours) => bucket::upload(self.app, url, *hours, assets, &progress).await,
+        }
+    }
+}
+
+/// The address under which an earlier version of the comment shows a file with this name, which is its hash.
+fn shown_before(before: &[&str], name: &str) -> Option<String> {
+    before.iter().find_map(|body| {
+        let at = body.find(name)?;
+        let found = report::references(body).into_iter().find(|r| r.range.start <= at && at < r.range.end)?;
+        let address = &found.address[..found.address.find(['#', '?']).unwrap_or(found.address.len())];
+        address.ends_with(name).then(|| address.to_owned())
+    })
+}
+
+fn asset(name: &str, kind: media::Kind, bytes: Bytes) -> Asset {
+    let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Asset { hash, name: name.to_owned(), mime: kind.mime, extension: kind.extension, bytes }
+}
+
+/// The picture inside of a `data:image/…` address (<https://www.rfc-editor.org/rfc/rfc2397>).
+fn data_uri(address: &str) -> Result<Asset, String> {
+    let wrong = || "the data: address cannot be decoded".to_owned();
+    let (head, data) = address.split_once(',').ok_or_else(wrong)?;
+    let data: Vec<u8> = percent_encoding::percent_decode_str(data).collect();
+    let bytes = match head.ends_with(";base64") {
+        true => {
+            let data: Vec<u8> = data.into_iter().filter(|b| !b.is_ascii_whitespace()).collect();
+            base64::engine::general_purpose::GeneralPurpose::new(
+                &base64::alphabet::STANDARD,
+                base64::engine::GeneralPurposeConfig::new()
+                    .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+            )
+            .decode(data)
+            .map_err(|_| wrong())?
+        }
+        false => data,
+    };
+    let kind = media::sniff(&bytes).filter(media::Kind::is_shown).ok_or("the data: address is not an image")?;
+    Ok(asset(&format!("image.{}", kind.extension), kind, bytes.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_addresses_are_decoded() {
+        let png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg";
+        let found = data_uri(png).unwrap();
+        assert_eq!((found.mime, found.extension, found.bytes.len()), ("image/png", "png", 70));
+        let svg = data_uri("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E").unwrap();
+        assert_eq!(svg.mime, "image/svg+xml");
+        for wrong in ["data:image/png", "data:image/png;base64,!!", "data:image/png,text"] {
+            assert!(data_uri(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_comment_shows_already_is_found() {
+        let body = "text\n\n![a](https://h/o/r/raw/abc/0123.png#gh-dark-mode-only) 4567.png";
+        assert_eq!(shown_before(&["no", body], "0123.png").unwrap(), "https://h/o/r/raw/abc/0123.png");
+        assert_eq!(shown_before(&[body], "4567.png"), None);
+    }
+}

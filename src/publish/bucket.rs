@@ -1,0 +1,190 @@
+//! Buckets of S3, Google Cloud Storage and Azure, through `object_store`, whose requests go through our
+//! client. Credentials are the ones that the environment gives, as each cloud's own tools read them.
+
+use crate::app::App;
+use crate::error::{Error, Kind, Result};
+use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE};
+use crate::http::Http;
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
+use http_body_util::BodyExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path;
+use object_store::signer::Signer;
+use object_store::{Attribute, ClientOptions, ObjectStore, ObjectStoreExt, PutOptions, RetryConfig};
+use send_wrapper::SendWrapper;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// Uploads what is not there yet; returns the addresses in order, signed when a number of hours is given.
+pub async fn upload(
+    app: &App,
+    url: &Url,
+    hours: Option<u32>,
+    assets: &[Asset],
+    progress: Progress<'_>,
+) -> Result<Vec<String>> {
+    let bucket = Bucket::open(app, url)?;
+    let done = Cell::new(0);
+    futures_util::stream::iter(assets)
+        .map(async |asset| {
+            let address = bucket.put(asset, hours).await.map_err(|error| explain(error, url))?;
+            done.set(done.get() + 1);
+            progress(done.get());
+            Ok(address)
+        })
+        .buffered(UPLOADS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+struct Bucket {
+    store: Arc<dyn ObjectStore>,
+    signer: Arc<dyn Signer>,
+    prefix: Path,
+    /// The address of the bucket's root for a reader.
+    public: String,
+}
+
+impl Bucket {
+    fn open(app: &App, url: &Url) -> Result<Self> {
+        let wrong = |error: object_store::Error| explain(error, url);
+        let prefix =
+            Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("{url} is not a bucket ({e})")))?;
+        let name = url.host_str().ok_or_else(|| Error::usage(format!("{url} names no bucket")))?;
+        let connector = Connector(SendWrapper::new(app.http.clone()));
+        // Retries are ours; so is the proxy and everything else about connections.
+        let retry = RetryConfig { max_retries: 0, ..Default::default() };
+        let env = || app.env().iter().map(|(key, value)| (key.to_ascii_lowercase(), value.to_owned()));
+        let endpoint = app.env().named("AWS_ENDPOINT_URL_S3").or_else(|| app.env().named("AWS_ENDPOINT_URL"));
+        let options = ClientOptions::new().with_allow_http(endpoint.is_some_and(|e| e.starts_with("http://")));
+        macro_rules! build {
+            ($builder:ty) => {{
+                let builder = env().fold(<$builder>::new(), |builder, (key, value)| match key.parse() {
+                    Ok(key) => builder.with_config(key, value),
+                    Err(_) => builder,
+                });
+                let builder = builder.with_client_options(options).with_retry(retry).with_http_connector(connector);
+                Arc::new(builder.with_url(url.as_str()).build().map_err(wrong)?)
+            }};
+        }
+        let (store, signer, public): (Arc<dyn ObjectStore>, Arc<dyn Signer>, String) = match url.scheme() {
+            "s3" => {
+                let store = build!(AmazonS3Builder);
+                let region = app.env().named("AWS_REGION").or_else(|| app.env().named("AWS_DEFAULT_REGION"));
+                let public = match endpoint {
+                    Some(endpoint) => format!("{}/{name}", endpoint.trim_end_matches('/')),
+                    None => format!("https://{name}.s3.{}.amazonaws.com", region.unwrap_or("us-east-1")),
+                };
+                (store.clone(), store, public)
+            }
+            "gs" => {
+                let store = build!(GoogleCloudStorageBuilder);
+                (store.clone(), store, format!("https://storage.googleapis.com/{name}"))
+            }
+            "az" => {
+                let store = build!(MicrosoftAzureBuilder);
+                let account = app.env().named("AZURE_STORAGE_ACCOUNT_NAME").unwrap_or_default();
+                (store.clone(), store, format!("https://{account}.blob.core.windows.net/{name}"))
+            }
+            other => {
+                return Err(Error::usage(format!("{other}:// is not a kind of bucket")).hint(
+                    "--publish-url takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
+                ));
+            }
+        };
+        Ok(Bucket { store, signer, prefix, public })
+    }
+
+    async fn put(&self, asset: &Asset, hours: Option<u32>) -> object_store::Result<String> {
+        let path = self.prefix.clone().join(asset.unique_name());
+        match self.store.head(&path).await {
+            Ok(_) => {}
+            Err(object_store::Error::NotFound { .. }) => {
+                let mut options = PutOptions::default();
+                options.attributes.insert(Attribute::ContentType, asset.mime.into());
+                options.attributes.insert(Attribute::ContentDisposition, "inline".into());
+                self.store.put_opts(&path, asset.bytes.clone().into(), options).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        match hours {
+            None => Ok(format!("{}/{path}", self.public)),
+            Some(hours) => {
+                let time = Duration::from_secs(u64::from(hours) * 3600);
+                Ok(self.signer.signed_url(http::Method::GET, &path, time).await?.to_string())
+            }
+        }
+    }
+}
+
+/// Our client as `object_store` wants it. The program has one thread: what the types ask to be `Send` never
+/// leaves it.
+#[derive(Clone)]
+struct Connector(SendWrapper<Http>);
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Connector {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let http = self.0.clone().take();
+        SendWrapper::new(async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await?.to_bytes();
+            let sent = http.send_raw(http::Request::from_parts(parts, body)).await;
+            sent.map(|answer| answer.map(Into::into)).map_err(|e| HttpError::new(HttpErrorKind::Unknown, e))
+        })
+        .await
+    }
+}
+
+/// Our own error, if one lies underneath, or the store's in words that help.
+fn explain(error: object_store::Error, url: &Url) -> Error {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = next {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return ours.clone().or_hint(credentials(url));
+        }
+        next = inner.source();
+    }
+    match &error {
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            Error::auth(format!("the credentials may not write to {url}")).hint(credentials(url))
+        }
+        object_store::Error::NotFound { .. } => Error::new(Kind::NotFound, format!("there is no bucket for {url}"))
+            .hint("make the bucket, or check its name"),
+        // The store's own text can hold the whole answer; its first line says what happened.
+        other => {
+            Error::remote(format!("cannot publish to {url} ({})", other.to_string().lines().next().unwrap_or_default()))
+                .hint(credentials(url))
+        }
+    }
+}
+
+fn credentials(url: &Url) -> &'static str {
+    match url.scheme() {
+        "s3" => {
+            "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION), a web identity, or the machine's role"
+        }
+        "gs" => "credentials come from GOOGLE_SERVICE_ACCOUNT (a file), or the machine's service account",
+        _ => "credentials come from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or a client secret",
+    }
+}

@@ -1,0 +1,81 @@
+//! What a file is, by its content.
+
+/// A type of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// MIME type.
+    pub mime: &'static str,
+    /// Usual ending.
+    pub extension: &'static str,
+}
+
+/// Nothing in particular.
+pub const BYTES: Kind = Kind { mime: "application/octet-stream", extension: "bin" };
+
+impl Kind {
+    /// Whether browsers show it in a page.
+    pub fn is_shown(&self) -> bool {
+        ["image/", "video/", "audio/"].iter().any(|class| self.mime.starts_with(class))
+    }
+
+    /// Whether a link to it is published by itself.
+    pub fn is_harmless(&self) -> bool {
+        self.is_shown() || self.mime == "application/pdf"
+    }
+}
+
+/// The type that the bytes say they are.
+pub fn sniff(bytes: &[u8]) -> Option<Kind> {
+    if is_svg(bytes) {
+        return Some(Kind { mime: "image/svg+xml", extension: "svg" });
+    }
+    let found = infer::get(bytes)?;
+    Some(Kind { mime: found.mime_type(), extension: found.extension() })
+}
+
+/// The type of a text that people link to from a report, by its name.
+pub fn by_name(name: &str) -> Option<Kind> {
+    let (_, extension) = name.rsplit_once('.')?;
+    Some(match extension.to_ascii_lowercase().as_str() {
+        "csv" => Kind { mime: "text/csv; charset=utf-8", extension: "csv" },
+        "tsv" => Kind { mime: "text/tab-separated-values; charset=utf-8", extension: "tsv" },
+        "html" | "htm" => Kind { mime: "text/html; charset=utf-8", extension: "html" },
+        _ => return None,
+    })
+}
+
+/// An XML document whose first element is `svg`.
+fn is_svg(bytes: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]);
+    let mut rest = head.trim_start_matches('\u{feff}').trim_start();
+    loop {
+        let end = match rest {
+            _ if rest.starts_with("<?") => "?>",
+            _ if rest.starts_with("<!--") => "-->",
+            _ if rest.starts_with("<!") => ">",
+            _ => {
+                return rest
+                    .strip_prefix("<svg")
+                    .is_some_and(|r| r.starts_with(|c: char| c.is_whitespace() || c == '>' || c == '/'));
+            }
+        };
+        match rest.find(end) {
+            Some(at) => rest = rest[at + end.len()..].trim_start(),
+            None => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_decides() {
+        assert_eq!(sniff(b"\x89PNG\r\n\x1a\n").map(|k| k.extension), Some("png"));
+        assert!(sniff(b"<?xml version='1.0'?>\n<!-- Made -->\n<!DOCTYPE svg>\n<svg/>").is_some_and(|k| k.is_shown()));
+        assert_eq!(sniff(b"AWS_SECRET_ACCESS_KEY=x"), None);
+        assert_eq!(sniff(b"<svgx>"), None);
+        assert_eq!(by_name("secrets.env"), None);
+    }
+}

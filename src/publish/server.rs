@@ -1,0 +1,56 @@
+//! A CML-compatible server: `POST` the bytes with their type and name, the answer's body is their address.
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE};
+use crate::http::{Repeat, request};
+use futures_util::{StreamExt, TryStreamExt};
+use http::{HeaderValue, Method, header};
+use std::cell::Cell;
+use url::Url;
+
+/// Uploads; returns the addresses in order.
+pub async fn upload(app: &App, url: &Url, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
+    let done = Cell::new(0);
+    futures_util::stream::iter(assets)
+        .map(async |asset| {
+            let address = send(app, url, asset).await?;
+            done.set(done.get() + 1);
+            progress(done.get());
+            Ok(address)
+        })
+        .buffered(UPLOADS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {
+    let mut request = request(Method::POST, url, asset.bytes.clone())?;
+    let header = |text: &str| {
+        HeaderValue::from_str(text).map_err(|e| Error::internal(format!("a header for {} ({e})", asset.name)))
+    };
+    request.headers_mut().insert(header::CONTENT_TYPE, header(asset.mime)?);
+    request.headers_mut().insert(header::CONTENT_DISPOSITION, header(&disposition(&asset.name))?);
+    // A file that is stored twice is shown once.
+    request.extensions_mut().insert(Repeat::Safe);
+    let answer = app.http.send(request).await?;
+    let text = String::from_utf8_lossy(answer.body()).trim().to_owned();
+    match Url::parse(&text) {
+        Ok(address) if matches!(address.scheme(), "http" | "https") => Ok(text),
+        _ => Err(Error::remote(format!("{url} did not answer with the address of {}", asset.name))
+            .hint("--publish-url wants a server that answers a POST of the bytes with their address")),
+    }
+}
+
+/// The file's name for any language: <https://www.rfc-editor.org/rfc/rfc6266#section-5>.
+fn disposition(name: &str) -> String {
+    let ascii: String =
+        name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' }).collect();
+    match ascii == name {
+        true => format!("inline; filename=\"{ascii}\""),
+        false => {
+            let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+            format!("inline; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
+        }
+    }
+}

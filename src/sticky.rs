@@ -1,0 +1,305 @@
+//! Comments that stay: found again by their watermark, updated in place, in several parts when they are long,
+//! and in sections when several jobs write them. Written once, over [`Forge`].
+
+use crate::error::{Error, Kind, Result};
+use crate::forge::{Comment, Forge, Target, create_comment_once};
+use crate::http::{Http, Repeat};
+use crate::log::Log;
+use crate::report::section::{self, Sections};
+use crate::report::watermark::Watermark;
+use futures_util::future::try_join_all;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// After writing a section, so long others may still write what they had read before.
+const SETTLE: Duration = Duration::from_millis(800);
+/// Comments older than this are not being made by somebody right now.
+const ABANDONED: i64 = 120;
+const ROUNDS: u32 = 40;
+
+/// The comments of one report on one target.
+pub struct Sticky<'a> {
+    /// The forge.
+    pub forge: &'a dyn Forge,
+    /// The client, for pauses within the time budget.
+    pub http: &'a Http,
+    /// The log.
+    pub log: &'a Log,
+    /// What the comments stand on.
+    pub target: &'a Target,
+    /// Their mark; `None` with `--rm-watermark`.
+    pub watermark: Option<&'a Watermark>,
+    /// The commit that they are about.
+    pub commit: Option<&'a str>,
+}
+
+/// What to do with the comments of earlier runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retire {
+    /// Collapse them as out of date.
+    Hide,
+    /// Delete them.
+    Delete,
+}
+
+impl Sticky<'_> {
+    /// All comments that carry the mark, oldest first.
+    pub async fn find(&self) -> Result<Vec<Comment>> {
+        match self.watermark {
+            Some(mark) => self.forge.list_comments(self.target, &|c| mark.part_of(&c.body).is_some()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The length that marks and part numbers need.
+    pub fn overhead(&self) -> usize {
+        let mark = self.watermark.map_or(0, |mark| mark.mark(self.commit, 100).encode_utf16().count());
+        mark + "\n\n(100/100)\n\n".len()
+    }
+
+    fn body(&self, text: &str, part: usize) -> String {
+        match self.watermark {
+            Some(mark) => format!("{text}\n\n{}", mark.mark(self.commit, part)),
+            None => text.to_owned(),
+        }
+    }
+
+    /// The bodies of a report's parts, numbered when there are several.
+    fn bodies(&self, parts: &[String]) -> Vec<String> {
+        let numbered = |n: usize| match parts.len() {
+            1 => parts[n].clone(),
+            of => format!("{}\n\n({}/{of})", parts[n].trim_end(), n + 1),
+        };
+        (0..parts.len()).map(|n| self.body(&numbered(n), n + 1)).collect()
+    }
+
+    /// Makes new comments; returns the first.
+    pub async fn create(&self, parts: &[String]) -> Result<Comment> {
+        let mut first = None;
+        for body in self.bodies(parts) {
+            let made = self.make(&body).await?;
+            first.get_or_insert(made);
+        }
+        first.ok_or_else(|| Error::internal("a report without parts"))
+    }
+
+    async fn make(&self, body: &str) -> Result<Comment> {
+        create_comment_once(self.forge, self.http, self.log, self.target, body).await
+    }
+
+    /// Replaces the newest comment among `existing` and its continuations; makes those that are missing and
+    /// deletes those that are left over. Sections in the comment stay.
+    pub async fn update(&self, existing: &[Comment], parts: &[String]) -> Result<Comment> {
+        let mut newest = self.newest_by_part(existing);
+        let mut parts = parts.to_vec();
+        if let (Some(home), Some(mark)) = (newest.get(&1), self.watermark) {
+            let mut sections = Sections::parse(mark.strip(&home.body));
+            if !sections.is_empty() {
+                sections.text = section::normal(&parts[0]);
+                parts[0] = sections.compose();
+            }
+        }
+        let mut first = None;
+        for (n, body) in self.bodies(&parts).iter().enumerate() {
+            let done = match newest.remove(&(n + 1)) {
+                Some(old) if old.body == *body => old,
+                Some(old) => match self.forge.update_comment(self.target, &old.id, body, Repeat::Safe).await {
+                    // Somebody deleted it meanwhile.
+                    Err(error) if error.kind() == Kind::NotFound => self.make(body).await?,
+                    outcome => outcome?,
+                },
+                None => self.make(body).await?,
+            };
+            first.get_or_insert(done);
+        }
+        let left = newest.into_values().map(|comment| async move { self.delete(&comment).await });
+        try_join_all(left).await?;
+        let first = first.ok_or_else(|| Error::internal("a report without parts"))?;
+        if existing.is_empty() { self.fold(first).await } else { Ok(first) }
+    }
+
+    fn newest_by_part(&self, comments: &[Comment]) -> BTreeMap<usize, Comment> {
+        let part = |comment: &Comment| self.watermark.and_then(|mark| mark.part_of(&comment.body));
+        // Later ones replace earlier ones.
+        comments.iter().filter_map(|comment| Some((part(comment)?, comment.clone()))).collect()
+    }
+
+    /// After making the first comment: another job may have done the same at the same moment. The oldest
+    /// stays, with the newest text and all sections; the others go.
+    async fn fold(&self, made: Comment) -> Result<Comment> {
+        let Some(mark) = self.watermark else { return Ok(made) };
+        let all = self.find().await?;
+        let firsts: Vec<&Comment> = all.iter().filter(|c| mark.part_of(&c.body) == Some(1)).collect();
+        let (Some(oldest), Some(newest)) = (firsts.first(), firsts.last()) else { return Ok(made) };
+        if oldest.id == newest.id {
+            return Ok(made);
+        }
+        self.log.info(&format!("{} comments were made at the same time: folding them into the oldest", firsts.len()));
+        let mut sections = Sections::default();
+        for comment in &firsts {
+            let found = Sections::parse(mark.strip(&comment.body));
+            sections.named.extend(found.named);
+        }
+        let text = match sections.is_empty() {
+            true => mark.strip(&newest.body).to_owned(),
+            false => {
+                sections.text = Sections::parse(mark.strip(&newest.body)).text;
+                sections.compose()
+            }
+        };
+        let kept = self.forge.update_comment(self.target, &oldest.id, &self.body(&text, 1), Repeat::Safe).await?;
+        for comment in &firsts[1..] {
+            self.delete(comment).await?;
+        }
+        Ok(kept)
+    }
+
+    async fn delete(&self, comment: &Comment) -> Result<()> {
+        self.forge.delete_comment(self.target, &comment.id).await
+    }
+
+    /// Hides or deletes the comments of earlier runs.
+    pub async fn retire(&self, comments: &[Comment], how: Retire) -> Result<()> {
+        for comment in comments {
+            match how {
+                Retire::Hide => self.forge.hide_comment(self.target, &comment.id).await?,
+                Retire::Delete => self.delete(comment).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one section of the comment and makes sure that it stays there while others write theirs.
+    ///
+    /// No forge offers a conditional update of a comment, so writers may overwrite each other with what they
+    /// had read before. Each writer therefore sends what it read within the same moment, never repeats a
+    /// write blindly, and looks again after the time that a write of another can be under way; when its
+    /// section is gone it writes again, with the sections of others that it has seen.
+    pub async fn section(&self, name: &str, text: &str, limit: usize) -> Result<Comment> {
+        let Some(mark) = self.watermark else {
+            return Err(Error::usage("--section needs the watermark: leave --rm-watermark out"));
+        };
+        let text = section::normal(text);
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        let mut all = self.find().await?;
+        let mut home = self.home(mark, &all, &mut seen);
+        let mut own: Vec<String> = Vec::new();
+        let mut last = None;
+        for round in 0..ROUNDS {
+            let started = self.http.mark();
+            let written = self.write_section(mark, home.take(), (name, &text), &mut seen, limit).await;
+            let (id, made) = match written {
+                Ok(written) => written,
+                // What was read is out of date, or it is not known what happened: read again.
+                Err(error) if error.again_after().is_some() || error.kind() == Kind::NotFound => {
+                    let pause = error.again_after().unwrap_or(SETTLE);
+                    self.log.debug(&format!("section {name}: {error}; reading again"));
+                    self.http.pause(pause, 0).await.map_err(|_| error.clone())?;
+                    last = Some(error);
+                    all = self.find().await?;
+                    home = self.home(mark, &all, &mut seen);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if made {
+                own.push(id.clone());
+            }
+            let took = self.http.mark().saturating_sub(started);
+            // Writers that keep losing spread out further.
+            self.http.pause(SETTLE + took * 2, round.min(2)).await?;
+            home = match own.is_empty() {
+                true => match self.forge.get_comment(self.target, &id).await {
+                    Err(error) if error.kind() == Kind::NotFound => None,
+                    found => Some(found?),
+                },
+                false => None,
+            };
+            if home.is_none() {
+                all = self.find().await?;
+                home = self.home(mark, &all, &mut seen);
+            }
+            if let Some(home) = home.take_if(|home| holds(mark, home, name, &text)) {
+                self.clean_up(mark, &all, &home, &own).await?;
+                return Ok(home);
+            }
+            self.log.debug(&format!("section {name} was overwritten: writing it again"));
+        }
+        Err(last.unwrap_or_else(|| {
+            Error::new(Kind::Conflict, format!("section {name} was overwritten by other jobs {ROUNDS} times"))
+                .hint("run fewer jobs at once, or give each its own --watermark-title")
+        }))
+    }
+
+    /// The comment that all writers of sections agree on: the oldest that has sections, else the newest.
+    fn home(&self, mark: &Watermark, all: &[Comment], seen: &mut BTreeMap<String, String>) -> Option<Comment> {
+        let firsts = || all.iter().filter(|comment| mark.part_of(&comment.body) == Some(1));
+        let mut home: Option<&Comment> = None;
+        for comment in firsts() {
+            let sections = Sections::parse(mark.strip(&comment.body));
+            if sections.is_empty() {
+                continue;
+            }
+            match home {
+                None => home = Some(comment),
+                // A comment made at the same time: what it holds belongs into the oldest.
+                Some(_) => sections.named.into_iter().for_each(|(name, text)| {
+                    seen.entry(name).or_insert(text);
+                }),
+            }
+        }
+        home.or(firsts().last()).cloned()
+    }
+
+    /// One round: the identity of the comment that has our section, and whether it was made now.
+    async fn write_section(
+        &self,
+        mark: &Watermark,
+        home: Option<Comment>,
+        (name, text): (&str, &str),
+        seen: &mut BTreeMap<String, String>,
+        limit: usize,
+    ) -> Result<(String, bool)> {
+        let mut sections = home.as_ref().map(|home| Sections::parse(mark.strip(&home.body))).unwrap_or_default();
+        for (other, text) in seen.iter() {
+            sections.named.entry(other.clone()).or_insert_with(|| text.clone());
+        }
+        sections.named.insert(name.to_owned(), text.to_owned());
+        *seen = sections.named.clone();
+        seen.remove(name);
+        let body = self.body(&sections.compose(), 1);
+        let length = crate::report::split::length(&body);
+        if length > limit {
+            return Err(Error::too_large(format!(
+                "with section {name} the comment would have {length} characters, {limit} are allowed"
+            ))
+            .hint("make the sections shorter, or give some of them another --watermark-title"));
+        }
+        match home {
+            Some(home) if home.body == body => Ok((home.id, false)),
+            Some(home) => {
+                self.forge.update_comment(self.target, &home.id, &body, Repeat::Once).await?;
+                Ok((home.id, false))
+            }
+            None => Ok((self.make(&body).await?.id, true)),
+        }
+    }
+
+    /// Deletes our own comments that lost against an older one, and those that their makers left behind.
+    async fn clean_up(&self, mark: &Watermark, all: &[Comment], home: &Comment, own: &[String]) -> Result<()> {
+        let now = self.http.server_now();
+        let kept = Sections::parse(mark.strip(&home.body)).named;
+        for comment in all.iter().filter(|c| c.id != home.id && mark.part_of(&c.body) == Some(1)) {
+            let sections = Sections::parse(mark.strip(&comment.body)).named;
+            let folded = !sections.is_empty() && sections.keys().all(|name| kept.contains_key(name));
+            if folded && (own.contains(&comment.id) || now - comment.created > ABANDONED) {
+                self.delete(comment).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn holds(mark: &Watermark, comment: &Comment, name: &str, text: &str) -> bool {
+    Sections::parse(mark.strip(&comment.body)).named.get(name).is_some_and(|found| found == text)
+}
