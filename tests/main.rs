@@ -1,0 +1,6 @@
+//! The program's tests: the real binary as a CI runs it, against a stateful fake of the three forges
+//! (`support/fake`), real files, real signals, and a real S3 emulator where one is named.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
+
+mod comment;
+mod support;

@@ -1,0 +1,85 @@
+//! From a path to the module that answers it: the three APIs, the web pages that serve files, and the asset store.
+
+use super::auth::Access;
+use super::http::{Request, Response};
+use super::state::{Desk, File, Repo, State, Vendor};
+use super::{bitbucket, github, gitlab, store};
+
+/// A request that passed authentication, with the repository it is about.
+pub struct Call<'a> {
+    pub request: &'a Request,
+    /// The server's base URL.
+    pub url: &'a str,
+    pub access: Access,
+    pub repo: &'a mut Repo,
+    pub desk: &'a mut Desk,
+}
+
+/// Answers a request. The caller holds the lock of the state: each request is atomic.
+pub fn route(state: &mut State, request: &Request, url: &str) -> Response {
+    let segments = request.segments();
+    let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match path[..] {
+        // `/api/v3` and `/api/v4` are where programs look that know only the server's own URL.
+        ["github", ref rest @ ..] | ["api", "v3", ref rest @ ..] => github::route(state, request, url, rest),
+        ["api", "graphql"] => github::route(state, request, url, &["graphql"]),
+        ["gitlab", "api", "v4", ref rest @ ..] | ["api", "v4", ref rest @ ..] => {
+            gitlab::route(state, request, url, rest)
+        }
+        ["bitbucket", "2.0", ref rest @ ..] => bitbucket::route(state, request, url, rest),
+        ["store", ref rest @ ..] => store::route(state, request, url, rest),
+        _ if request.is_read() => page(state, &path).unwrap_or_else(not_found),
+        _ => not_found(),
+    }
+}
+
+fn not_found() -> Response {
+    Response::bytes(404, "text/html; charset=utf-8", "<h1>404</h1>")
+}
+
+/// The files that a browser would load to show a comment.
+fn page(state: &mut State, path: &[&str]) -> Option<Response> {
+    if let ["-", "project", id, "uploads", key, name] = path {
+        let (repo, _) = state.repo(Vendor::GitLab, id)?;
+        return file(repo.files.iter().find(|file| file.key == *key && file.name == *name)?);
+    }
+    if let [owner, name, "raw", revision, rest @ ..] = path {
+        let needs_branch = state.desk.switches.raw_needs_branch;
+        let (repo, _) = state.repo(Vendor::GitHub, &format!("{owner}/{name}"))?;
+        let path = rest.join("/");
+        let hidden = needs_branch && repo.git.commits.contains_key(*revision) && !repo.git.on_a_branch(revision);
+        let body = repo.git.file(revision, &path).filter(|_| !hidden)?;
+        return Some(Response::bytes(200, content_type(&path), body.clone()));
+    }
+    if let [owner, name, "downloads", file_name] = path {
+        let (repo, _) = state.repo(Vendor::Bitbucket, &format!("{owner}/{name}"))?;
+        return file(repo.files.iter().find(|file| file.name == *file_name)?);
+    }
+    let at = path.iter().position(|segment| *segment == "uploads")?;
+    let (repo, _) = state.repo(Vendor::GitLab, &path[..at].join("/"))?;
+    let [key, name] = path[at + 1..] else { return None };
+    file(repo.files.iter().find(|file| file.key == key && file.name == name)?)
+}
+
+/// Serves a file as it was uploaded.
+#[allow(clippy::unnecessary_wraps)]
+fn file(file: &File) -> Option<Response> {
+    Some(Response::bytes(200, &file.content_type, file.body.clone()))
+}
+
+/// A type by a path's extension, as a forge guesses it.
+pub fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "svg" => "image/svg+xml",
+        "mp4" => "video/mp4",
+        "webm" => "video/webm",
+        "pdf" => "application/pdf",
+        "json" => "application/json",
+        "md" | "txt" | "csv" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,122 @@
+//! A private certificate authority, a certificate for localhost, and a connection that is plain or TLS.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What a TLS server needs, and the authority that its clients must trust.
+pub struct Identity {
+    pub config: Arc<ServerConfig>,
+    /// The authority's certificate, for `SSL_CERT_FILE` and the like.
+    pub ca_pem: String,
+}
+
+impl Identity {
+    /// A new authority, and a certificate by it for `localhost` and 127.0.0.1.
+    pub fn new() -> Identity {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        authority.distinguished_name.push(DnType::CommonName, "Fake forge CA");
+        let authority = CertifiedIssuer::self_signed(authority, key()).expect("a CA certificate");
+
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut server = CertificateParams::new(names).expect("valid names");
+        server.use_authority_key_identifier_extension = true;
+        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        server.distinguished_name.push(DnType::CommonName, "localhost");
+        let server_key = key();
+        let certificate = server.signed_by(&server_key, &authority).expect("a server certificate");
+
+        let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks the default versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .expect("a certificate that fits its key");
+        Identity { config: Arc::new(config), ca_pem: pem(authority.der()) }
+    }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key pair")
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+/// A connection, as the rest of the server sees it.
+pub enum Conn {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Conn {
+    /// Wraps an accepted socket; the TLS handshake happens with the first read.
+    pub fn new(socket: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Conn> {
+        let Some(config) = tls else { return Ok(Conn::Plain(socket)) };
+        let session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+        Ok(Conn::Tls(Box::new(StreamOwned::new(session, socket))))
+    }
+
+    /// An orderly end: for TLS with `close_notify`, so that an answer without a length counts as whole.
+    pub fn close(&mut self) {
+        if let Conn::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+        let _ = self.socket().shutdown(Shutdown::Write);
+    }
+
+    /// An end without a word, as of a crashed server.
+    pub fn abort(&mut self) {
+        let _ = self.socket().shutdown(Shutdown::Both);
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Conn::Plain(socket) => socket,
+            Conn::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Conn {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Conn::Plain(socket) => socket.read(buffer),
+            Conn::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Conn {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Conn::Plain(socket) => socket.write(bytes),
+            Conn::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Conn::Plain(socket) => socket.flush(),
+            Conn::Tls(stream) => stream.flush(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Runs the built program in a folder of its own, with the environment of a CI and nothing else.
+
+pub mod fake;
+
+use fake::{Forge, HEAD, Vendor};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Standard output of a run that succeeded.
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self.stdout
+    }
+}
+
+/// The program in a folder, with an environment.
+#[derive(Clone)]
+pub struct Cml {
+    folder: std::rc::Rc<tempfile::TempDir>,
+    pub env: BTreeMap<String, String>,
+}
+
+/// All forges, for tests that every one must pass.
+pub const VENDORS: [Vendor; 3] = [Vendor::GitHub, Vendor::GitLab, Vendor::Bitbucket];
+
+impl Cml {
+    /// Outside of any CI.
+    pub fn alone() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut env = BTreeMap::new();
+        env.insert("PATH".into(), std::env::var("PATH").unwrap_or_default());
+        env.insert("HOME".into(), folder.path().display().to_string());
+        // Folders above may be a git repository.
+        env.insert("GIT_CEILING_DIRECTORIES".into(), std::env::temp_dir().display().to_string());
+        let cml = Cml { folder: folder.into(), env };
+        cml.file("report.md", "# Report\n\nAccuracy: **0.99**\n");
+        cml
+    }
+
+    /// In the pipeline of pull request 7, with the token that may do everything.
+    pub fn on(forge: &Forge, vendor: Vendor) -> Self {
+        let mut cml = Cml::alone();
+        cml.set("CI", "true").set("REPO_TOKEN", "good");
+        let (url, api) = (forge.url(), forge.api(vendor));
+        match vendor {
+            Vendor::GitHub => {
+                let event = serde_json::json!({ "pull_request": { "number": 7, "head": { "sha": HEAD, "repo": { "full_name": "octo/model" } } } });
+                let path = cml.file("event.json", &event.to_string());
+                cml.set("GITHUB_ACTIONS", "true")
+                    .set("GITHUB_REPOSITORY", "octo/model")
+                    .set("GITHUB_SERVER_URL", url)
+                    .set("GITHUB_API_URL", &api)
+                    .set("GITHUB_GRAPHQL_URL", &format!("{api}/graphql"))
+                    .set("GITHUB_SHA", "0123456789012345678901234567890123456789")
+                    .set("GITHUB_EVENT_NAME", "pull_request")
+                    .set("GITHUB_EVENT_PATH", &path.display().to_string())
+                    .set("GITHUB_WORKFLOW", "train")
+                    .set("GITHUB_RUN_ID", "99");
+            }
+            Vendor::GitLab => {
+                cml.set("GITLAB_CI", "true")
+                    .set("CI_PROJECT_URL", &format!("{url}/group/model"))
+                    .set("CI_API_V4_URL", &api)
+                    .set("CI_COMMIT_SHA", HEAD)
+                    .set("CI_MERGE_REQUEST_IID", "7")
+                    .set("CI_PIPELINE_ID", "train")
+                    .set("CI_JOB_ID", "99");
+            }
+            Vendor::Bitbucket => {
+                cml.set("BITBUCKET_REPO_UUID", "{1}")
+                    .set("BITBUCKET_REPO_FULL_NAME", "team/model")
+                    .set("BITBUCKET_API_URL", &api)
+                    .set("BITBUCKET_COMMIT", HEAD)
+                    .set("BITBUCKET_PR_ID", "7")
+                    .set("BITBUCKET_PIPELINE_UUID", "train")
+                    .set("BITBUCKET_BUILD_NUMBER", "99")
+                    .set("CML_REPO", &format!("{url}/team/model"))
+                    .set("CML_DRIVER", "bitbucket");
+            }
+        }
+        cml
+    }
+
+    /// Sets a variable.
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn unset(&mut self, name: &str) -> &mut Self {
+        self.env.remove(name);
+        self
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Reads a file.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).unwrap_or_default()
+    }
+
+    /// The command, ready to start.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cml"));
+        command.args(args).current_dir(self.path()).env_clear().envs(&self.env).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs to the end. The token never appears, whatever happens.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let ran = Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
+        for (name, secret) in self.env.iter().filter(|(name, value)| name.contains("TOKEN") && value.len() > 6) {
+            assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{name} is shown: {ran:#?}");
+        }
+        ran
+    }
+
+    /// Runs git in the folder.
+    pub fn git(&self, args: &[&str]) -> String {
+        let mut command = Command::new("git");
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"];
+        command.args(identity).args(args).current_dir(self.path()).env_clear().envs(&self.env);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+/// A small PNG whose content depends on a number.
+pub fn png(seed: u8) -> Vec<u8> {
+    [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &[seed; 16], b"IEND"].concat()
+}
