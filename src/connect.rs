@@ -5,11 +5,14 @@
 
 use crate::app::App;
 use crate::cli::Global;
-use crate::env::{Secret, vars};
+use crate::env::{Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local};
 use crate::report::target::Wanted;
 use std::rc::Rc;
+
+/// Variables that hold the token for whichever forge it is.
+pub const TOKEN_VARS: &[Var] = &[vars::REPO_TOKEN, vars::REPO_TOKEN_LOWER];
 
 /// A connected forge and what is known about the run.
 pub struct Connected {
@@ -43,16 +46,15 @@ pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>)
         log: app.log.clone(),
         host: app.host.clone(),
     };
-    if let Some((driver, repository)) = found {
+    if let Some((driver, repository)) = &found {
         let token = find_token(app, global, driver);
         let asked = in_ci || global.driver.is_some() || global.repo.is_some();
         if token.is_some() || asked {
             let token = token.ok_or_else(|| {
                 Error::auth(format!("there is no token for {}", driver.title)).hint(driver.token_hint)
             })?;
-            app.log.hide(&token.0);
-            let forge = (driver.connect)(connection(&repository, Some(token)))?;
-            return Ok(connected(forge, driver, repository));
+            let forge = (driver.connect)(connection(repository, Some(token)))?;
+            return Ok(connected(forge, driver, repository.clone()));
         }
         app.log
             .info(&format!("no token, so this is a local preview; to comment on {} set REPO_TOKEN", repository.url()));
@@ -60,7 +62,7 @@ pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>)
         return Err(Error::config("cannot tell which forge this is")
             .hint("give --driver github, gitlab or bitbucket, and --repo URL"));
     }
-    let repository = local::repository(app)?;
+    let repository = found.map_or_else(|| local::repository(app), |(_, repository)| Ok(repository))?;
     let forge = (local::DRIVER.connect)(connection(&repository, None))?;
     Ok(connected(forge, &local::DRIVER, repository))
 }

@@ -132,6 +132,11 @@ impl Http {
         self.wait(jitter(self.host.random(), base, attempt)).await
     }
 
+    /// A pause of `least`, and up to `spread` more. Fails when the budget does not allow it.
+    pub async fn pause_at_least(&self, least: Duration, spread: Duration) -> Result<()> {
+        self.wait(least + spread.mul_f64((self.host.random() % 1024) as f64 / 1024.0)).await
+    }
+
     async fn wait(&self, pause: Duration) -> Result<()> {
         if pause > self.time_left() {
             return Err(self.out_of_time());

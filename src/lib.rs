@@ -63,8 +63,9 @@ pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
 
 async fn start(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     let global = &cli.global;
-    if let Some(token) = &global.token {
-        log.hide(token);
+    let tokens = forge::FORGES.iter().flat_map(|driver| driver.token_vars).chain(connect::TOKEN_VARS);
+    for token in tokens.filter_map(|var| host.env().get(*var)).map(env::Secret::new).chain(global.token.clone()) {
+        log.hide(&token);
     }
     if let Some(path) = &global.ca_cert {
         let wrong = |why: String| Error::config(format!("cannot use --ca-cert {} ({why})", path.display()));

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// After writing a section, so long others may still write what they had read before.
 const SETTLE: Duration = Duration::from_millis(800);
+/// What was read longer ago is read again before it is written over.
+const STALE: Duration = Duration::from_millis(500);
 /// Comments older than this are not being made by somebody right now.
 const ABANDONED: i64 = 120;
 const ROUNDS: u32 = 40;
@@ -87,10 +89,20 @@ impl Sticky<'_> {
         create_comment_once(self.forge, self.http, self.log, self.target, body).await
     }
 
-    /// Replaces the newest comment among `existing` and its continuations; makes those that are missing and
-    /// deletes those that are left over. Sections in the comment stay.
-    pub async fn update(&self, existing: &[Comment], parts: &[String]) -> Result<Comment> {
+    /// Replaces the newest comment among `existing`, which had been read at `read`, and its continuations; makes
+    /// those that are missing and deletes those that are left over. Sections in the comment stay.
+    pub async fn update(&self, existing: &[Comment], read: Duration, parts: &[String]) -> Result<Comment> {
         let mut newest = self.newest_by_part(existing);
+        let stale = self.http.mark().saturating_sub(read) > STALE;
+        let shared =
+            |home: &Comment| self.watermark.is_some_and(|mark| !Sections::parse(mark.strip(&home.body)).is_empty());
+        if let Some(home) = newest.get_mut(&1).filter(|home| stale || shared(home)) {
+            // Other jobs write this comment too, or may have begun to while images were published.
+            match self.forge.get_comment(self.target, &home.id).await {
+                Err(error) if error.kind() == Kind::NotFound => {}
+                now => *home = now?,
+            }
+        }
         let mut parts = parts.to_vec();
         if let (Some(home), Some(mark)) = (newest.get(&1), self.watermark) {
             let mut sections = Sections::parse(mark.strip(&home.body));
@@ -207,7 +219,7 @@ impl Sticky<'_> {
             }
             let took = self.http.mark().saturating_sub(started);
             // Writers that keep losing spread out further.
-            self.http.pause(SETTLE + took * 2, round.min(2)).await?;
+            self.http.pause_at_least(SETTLE + took * 2, SETTLE * (1 << round.min(3))).await?;
             home = match own.is_empty() {
                 true => match self.forge.get_comment(self.target, &id).await {
                     Err(error) if error.kind() == Kind::NotFound => None,

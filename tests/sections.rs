@@ -100,6 +100,26 @@ fn a_section_is_replaced_and_the_rest_stays() {
 }
 
 #[test]
+fn a_section_written_while_another_job_publishes_images_stays() {
+    for vendor in VENDORS {
+        let forge = Forge::start();
+        all_succeed(vec![job(&forge, vendor, "before", "one")]);
+        // The uploads take long enough for the other job to write and to be sure of it.
+        for upload in ["POST *git/blobs", "POST *uploads", "POST *downloads"] {
+            forge.fault(upload, 1, Kind::Slow(Duration::from_secs(6)));
+        }
+        let cml = Cml::on(&forge, vendor);
+        cml.file("report.md", "![plot](plot.png)");
+        cml.file("plot.png", crate::support::png(1));
+        let slow = cml.command(&["comment", "update", "report.md"]).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+        all_succeed(vec![job(&forge, vendor, "during", "two"), (slow, cml)]);
+        let body = only(&forge, vendor);
+        assert!(["![plot](", "one", "two"].iter().all(|text| body.contains(text)), "{vendor:?}: {body}");
+    }
+}
+
+#[test]
 fn a_write_whose_answer_is_lost_is_not_repeated_with_what_was_read_before() {
     for vendor in VENDORS {
         for kind in [

@@ -251,7 +251,13 @@ impl<'a> Job<'a> {
             commit: self.commit.as_deref(),
         };
         let retire = self.args.retire();
-        let existing = if update || retire.is_some() { sticky.find().await? } else { Vec::new() };
+        // A section reads for itself; here it only needs to know which images are there already.
+        let look = match &self.args.section {
+            Some(_) => !crate::report::references(text).is_empty(),
+            None => update || retire.is_some(),
+        };
+        let existing = if look { sticky.find().await? } else { Vec::new() };
+        let read = self.app.http.mark();
         let publish = Publish {
             app: self.app,
             forge,
@@ -278,7 +284,7 @@ impl<'a> Job<'a> {
                 sticky.retire(&existing, how).await?;
                 Ok(made)
             }
-            None if update => sticky.update(&existing, &parts).await,
+            None if update => sticky.update(&existing, read, &parts).await,
             None => sticky.create(&parts).await,
         }
     }

@@ -66,8 +66,8 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let Connection { host, http, log, repository, .. } = connection;
     let app = App { host: host.clone(), http, log };
     let root = app.working_copy()?;
-    let title = percent_encoding::percent_decode_str(repository.path.rsplit('/').next().unwrap_or_default());
-    let title = title.decode_utf8_lossy().into_owned();
+    let title = repository.path.strip_prefix("local/").unwrap_or(&repository.path);
+    let title = percent_encoding::percent_decode_str(title).decode_utf8_lossy().into_owned();
     Ok(Rc::new(Local { host, folder: root.join(".cml"), title }))
 }
 

@@ -51,7 +51,7 @@ pub fn render(title: &str, comments: &[Shown]) -> String {
     )
 }
 
-/// Its own elements are ones that no report can close, because [`KNOWN`] lacks them.
+/// Built of elements that [`KNOWN`] lacks, so that no report can close them.
 fn comment(shown: &Shown) -> String {
     let (anchor, about, created) = (escape(&shown.anchor), escape(shown.about), escape(shown.created));
     let edited = shown.edited.map(|date| format!(" · edited {}", escape(date))).unwrap_or_default();
@@ -60,16 +60,13 @@ fn comment(shown: &Shown) -> String {
         let (date, body) = (escape(date), body_of(body, &format!("{anchor}-version-{version}")));
         format!("<header>{date}</header>\n<section class=\"markdown\">\n{body}</section>\n")
     };
-    let earlier = match shown.earlier.len() {
-        0 => String::new(),
-        count => {
-            let versions: String = (1..).zip(&shown.earlier).map(version).collect();
-            let plural = if count == 1 { "" } else { "s" };
-            format!(
-                "<details class=\"earlier\"><summary>{count} earlier version{plural}</summary>\n{versions}</details>\n"
-            )
-        }
+    let versions: String = (1..).zip(&shown.earlier).map(version).collect();
+    let summary = match shown.earlier.len() {
+        1 => "1 earlier version".to_owned(),
+        count => format!("{count} earlier versions"),
     };
+    let earlier = format!("<details class=\"earlier\"><summary>{summary}</summary>\n{versions}</details>\n");
+    let earlier = if versions.is_empty() { "" } else { &earlier };
     format!(
         "<article class=\"comment\" id=\"{anchor}\">\n<aside aria-hidden=\"true\">cml</aside>\n<section class=\"box\">\n\
          <header><b>cml</b> commented on {about} · <a href=\"#{anchor}\">{created}</a>{edited}</header>\n\
@@ -154,7 +151,10 @@ impl Dialect<'_> {
             Event::Start(Tag::FootnoteDefinition(name)) => {
                 let name = name.to_lowercase();
                 to.push(Event::Start(Tag::FootnoteDefinition(format!("{prefix}-note-{name}").into())));
-                format!("<a class=\"back\" href=\"#{prefix}-mention-{}\">↩\u{fe0e}</a>\n", escape(&name))
+                format!(
+                    "<a class=\"back\" aria-label=\"Back\" href=\"#{prefix}-mention-{}\">↩\u{fe0e}</a>\n",
+                    escape(&name)
+                )
             }
             event => return to.push(event),
         };
@@ -188,9 +188,16 @@ const NO_LINKS: &str = "a code kbd pre samp";
 const TABLE: &str = "caption table tbody td tfoot th thead tr";
 /// What keeps a closing tag within from reaching further out.
 const WALL: &str = "caption table td th";
-/// What ends an open paragraph.
-const BLOCK: &str =
-    "blockquote dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr li ol p pre summary table ul";
+/// What the start of an element ends unless there is a wall between.
+const ENDS: [(&str, &str, &str); 7] = [
+    ("blockquote dd details div dl dt figcaption figure h1 h2 h3 h4 h5 h6 hr li ol p pre summary table ul", "p", WALL),
+    ("li", "li", "ol table ul"),
+    ("dd dt", "dd dt", "dl table"),
+    ("td th", "td th", "table"),
+    ("tr", "tr", "table"),
+    ("tbody tfoot thead", "caption tbody tfoot thead", "table"),
+    ("table", "table", "caption td th"),
+];
 
 fn among(names: &str, name: &str) -> bool {
     names.split_ascii_whitespace().any(|n| n == name)
@@ -231,9 +238,9 @@ impl Clean {
         let tag = &html[..length];
         if tag.starts_with("</") {
             self.end(&name, if among(TABLE, &name) { "table" } else { WALL });
-        } else if among(KNOWN, &name) && !tag.contains(WATERMARK) && (name != "input" || tag.contains("checkbox")) {
-            if among(BLOCK, &name) {
-                self.end("p", WALL);
+        } else if self.keeps(&name, tag) {
+            for (_, ended, walls) in ENDS.iter().filter(|(starts, ..)| among(starts, &name)) {
+                self.end(ended, walls);
             }
             let plain = self.plain() || among(NO_LINKS, &name) || tag.starts_with("<span class=\"math");
             let start = self.html.len();
@@ -245,14 +252,23 @@ impl Clean {
         length
     }
 
+    fn keeps(&self, name: &str, tag: &str) -> bool {
+        let fits = match name {
+            "input" => tag.contains("checkbox"),
+            "table" => true,
+            _ => !among(TABLE, name) || self.open.iter().any(|(open, ..)| open == "table"),
+        };
+        fits && among(KNOWN, name) && !tag.contains(WATERMARK)
+    }
+
     fn plain(&self) -> bool {
         self.open.last().is_some_and(|(.., plain)| *plain)
     }
 
-    /// Closes the innermost element of this name unless a wall is nearer.
-    fn end(&mut self, name: &str, walls: &str) {
-        let nearest = self.open.iter().rposition(|(open, ..)| open == name || among(walls, open));
-        if let Some(at) = nearest.filter(|at| self.open[*at].0 == name) {
+    /// Closes the innermost of these elements unless a wall is nearer.
+    fn end(&mut self, names: &str, walls: &str) {
+        let nearest = self.open.iter().rposition(|(open, ..)| among(names, open) || among(walls, open));
+        if let Some(at) = nearest.filter(|at| among(names, &self.open[*at].0)) {
             self.close(at);
         }
     }
@@ -326,5 +342,115 @@ fn tag(html: &str) -> Option<(String, usize)> {
                 _ => find(at, &|b| b.is_ascii_whitespace() || b == b'>')?,
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(body: &str) -> String {
+        let earlier = vec![("<first>", "old[^n]\n\n[^n]: x"), ("second", "</section></details>\n\nolder")];
+        let shown = Shown { anchor: "c-1".into(), about: "a & b", created: "noon", edited: Some("one"), body, earlier };
+        render("me/<repo>", &[shown])
+    }
+
+    /// What becomes of a comment's body.
+    fn body(markdown: &str) -> String {
+        let page = page(markdown);
+        let (_, rest) = page.split_once("<section class=\"markdown\">\n").unwrap();
+        rest.split_once("</section>").unwrap().0.to_owned()
+    }
+
+    #[test]
+    fn speaks_the_forges_dialect() {
+        let html = body(
+            "|a|b|\n|:-:|--:|\n|`<td style=\"text-align: left\">`|2|\n\n> [!WARNING]\n> Hot\n\n- [x] done\n\n\
+             one[^B]\ntwo[^a] ~~x~~ $a<b$ $$c_d$$ [^none]\n\n[^a]: A\n[^b]: B\n[^c]: unused\n\n\
+             ```diff\n-a<b\n+c\n```\n\n```rust\nfn\n```\n\n![x $y$](z.png)",
+        );
+        for part in [
+            "<th align=\"center\">a</th><th align=\"right\">b</th>",
+            "<td align=\"center\"><code>&lt;td style=\"text-align: left\"&gt;</code></td>",
+            "<blockquote class=\"alert warning\">\n<p class=\"title\">Warning</p>\n<p>Hot</p>",
+            "<li><input disabled=\"\" type=\"checkbox\" checked=\"\"/>",
+            "<br>\ntwo<sup class=\"footnote-reference\"><a href=\"#c-1-note-a\">2</a></sup><a id=\"c-1-mention-a\"></a>",
+            "<del>x</del> <span class=\"math\">$a&lt;b$</span> <span class=\"math display\">$$c_d$$</span> [^none]",
+            "<span class=\"removed\">-a&lt;b\n</span><span class=\"added\">+c\n</span>",
+            "<code class=\"language-rust\">fn",
+            "<img src=\"z.png\" alt=\"x $y$\" />",
+        ] {
+            assert!(html.contains(part), "{part}");
+        }
+        assert!(html.find("id=\"c-1-note-b\"") < html.find("id=\"c-1-note-a\""));
+        assert!(!html.contains("unused") && !html.contains("<td style"));
+    }
+
+    #[test]
+    fn keeps_reports_in_their_boxes() {
+        for (report, html) in [
+            ("<ScRipt>x</script>", "&lt;ScRipt>x&lt;/script>"),
+            ("<p>a</p><style>x</style><meta a='>'>", "<p>a</p>&lt;style>x&lt;/style>"),
+            ("<details>\n<summary>a</summary>\n\nb", "<details>\n<summary>a</summary>\n<p>b</p>\n</details>"),
+            ("</div></article></section></main>a", "a"),
+            ("<div><!-- <b> -->a<b", "<div>a&lt;b</div>"),
+            ("<div><td></div>a", "<div></div>a"),
+            ("<table><tr><td></div>a</table>", "<table><tr><td>a</td></tr></table>"),
+            ("<p>a\n<div title='</div>'>b", "<p>a\n</p><div title='</div>'>b</div>"),
+            ("<input type=text><input type=checkbox>", "<p><input type=checkbox></p>"),
+        ] {
+            assert_eq!(body(report).trim_end(), html);
+        }
+        let page = page("<details><b>");
+        assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
+        assert_eq!(page.matches("<section").count(), page.matches("</section>").count());
+    }
+
+    #[test]
+    fn requests_no_watermark() {
+        for mark in ["![](https://cml.dev/watermark.png#ab \"CML\")", "<img src='https://cml.dev/watermark.png'>"] {
+            assert_eq!(body(&format!("a\n\n{mark}")).trim_end(), "<p>a</p>");
+        }
+    }
+
+    #[test]
+    fn links_bare_addresses() {
+        let link = |url: &str| format!("<a href=\"{url}\">{url}</a>");
+        for (text, html) in [
+            ("(http://a.b/c_(d)?e&f=1).", format!("({}).", link("http://a.b/c_(d)?e&amp;f=1"))),
+            (
+                "**https://a.b**, <https://c.d>",
+                format!("<strong>{}</strong>, {}", link("https://a.b"), link("https://c.d")),
+            ),
+            ("xhttp://a http:// https", "xhttp://a http:// https".into()),
+            (
+                "`https://a.b` $https://c.d$",
+                "<code>https://a.b</code> <span class=\"math\">$https://c.d$</span>".into(),
+            ),
+            (
+                "<b>https://a.b</b> <a href=x>https://c.d</a>",
+                format!("<b>{}</b> <a href=x>https://c.d</a>", link("https://a.b")),
+            ),
+        ] {
+            assert_eq!(body(text).trim_end(), format!("<p>{html}</p>"));
+        }
+    }
+
+    #[test]
+    fn is_a_whole_page() {
+        let html = page("x");
+        let style = html.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).unwrap().0;
+        assert!(html.contains(&format!("style-src 'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(style)))));
+        for part in [
+            "<title>me/&lt;repo&gt;</title>",
+            "<article class=\"comment\" id=\"c-1\">",
+            "<b>cml</b> commented on a &amp; b · <a href=\"#c-1\">noon</a> · edited one</header>",
+            "<summary>2 earlier versions</summary>\n<header>&lt;first&gt;</header>",
+            "id=\"c-1-version-1-note-n\"",
+            "<p>older</p>",
+        ] {
+            assert!(html.contains(part), "{part}");
+        }
+        assert!(render("t", &[]).contains("No comments yet"));
     }
 }
