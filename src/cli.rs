@@ -4,12 +4,9 @@
 //! [`crate::inputs`] derives them from here.
 
 use crate::command::comment;
-use crate::env::Secret;
-use crate::forge::FORGES;
-use crate::log::Level;
-use clap::builder::{PossibleValuesParser, Styles, styling::AnsiColor};
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
-use std::path::PathBuf;
+use crate::connect::Global;
+use clap::builder::{Styles, styling::AnsiColor};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -31,40 +28,12 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Options of every command.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Connection")]
-pub struct Global {
-    /// Forge to talk to; found by the repository's host or the CI otherwise
-    #[arg(long, global = true, value_name = "FORGE", value_parser = PossibleValuesParser::new(FORGES.iter().map(|f| f.name)))]
-    pub driver: Option<String>,
-    /// Repository: https://host/owner/name or owner/name; found in the CI or git otherwise
-    #[arg(long, global = true, value_name = "REPOSITORY")]
-    pub repo: Option<String>,
-    /// Token; better in REPO_TOKEN, where no list of processes shows it
-    #[arg(long = "driver-token", alias = "token", global = true, value_name = "TOKEN", hide_default_value = true, value_parser = secret)]
-    pub token: Option<Secret>,
-    /// Seconds after which a command gives up, retries included
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub timeout: u64,
-    /// PEM file of certificate authorities to trust besides the system's
-    #[arg(long, global = true, value_name = "FILE")]
-    pub ca_cert: Option<PathBuf>,
-    /// How much to tell
-    #[arg(long, global = true, value_name = "LEVEL", value_enum, default_value_t = Level::Info)]
-    pub log: Level,
-}
-
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Publish a report as a comment
     #[command(subcommand)]
     Comment(comment::Command),
-}
-
-fn secret(text: &str) -> Result<Secret, String> {
-    Ok(Secret::new(text))
 }
 
 /// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`.

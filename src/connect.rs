@@ -4,12 +4,43 @@
 //! then the CI's variables, then git.
 
 use crate::app::App;
-use crate::cli::Global;
 use crate::env::{Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local};
+use crate::log::Level;
 use crate::report::target::Wanted;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use std::path::PathBuf;
 use std::rc::Rc;
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Global {
+    /// Forge to talk to; found by the repository's host or the CI otherwise
+    #[arg(long, global = true, value_name = "FORGE", value_parser = PossibleValuesParser::new(FORGES.iter().map(|f| f.name)))]
+    pub driver: Option<String>,
+    /// Repository: https://host/owner/name or owner/name; found in the CI or git otherwise
+    #[arg(long, global = true, value_name = "REPOSITORY")]
+    pub repo: Option<String>,
+    /// Token; better in REPO_TOKEN, where no list of processes shows it
+    #[arg(long = "driver-token", alias = "token", global = true, value_name = "TOKEN", hide_default_value = true, value_parser = secret)]
+    pub token: Option<Secret>,
+    /// Seconds after which a command gives up, retries included
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+    /// PEM file of certificate authorities to trust besides the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_cert: Option<PathBuf>,
+    /// How much to tell
+    #[arg(long, global = true, value_name = "LEVEL", value_enum, default_value_t = Level::Info)]
+    pub log: Level,
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
+}
 
 /// Variables that hold the token for whichever forge it is.
 pub const TOKEN_VARS: &[Var] = &[vars::REPO_TOKEN, vars::REPO_TOKEN_LOWER];

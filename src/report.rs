@@ -58,7 +58,7 @@ pub fn references(markdown: &str) -> Vec<Reference> {
     let mut by_label: HashMap<String, Use> = HashMap::new();
     let mut open: Vec<Open> = Vec::new();
     let mut events = Parser::new_ext(markdown, dialect()).into_offset_iter();
-    while let Some((event, range)) = events.next() {
+    for (event, range) in events.by_ref() {
         match event {
             Event::Start(Tag::Image { link_type, dest_url, .. }) => {
                 open.push(Open::new(link_type, dest_url.to_string(), Use::Shown, &range, 2));

@@ -260,7 +260,7 @@ impl Sticky<'_> {
                 }),
             }
         }
-        home.or(firsts().last()).cloned()
+        home.or(firsts().next_back()).cloned()
     }
 
     /// One round: the identity of the comment that has our section, and whether it was made now.

@@ -1,7 +1,7 @@
 //! The contract of `cml comment` that every forge keeps, with the HTTP transcript of each in `snapshots/`.
 
 use crate::support::fake::{Forge, HEAD, Target, Vendor};
-use crate::support::{Cml, VENDORS, png};
+use crate::support::{Cml, VENDORS};
 
 fn mark(title: &str) -> String {
     format!(

@@ -3,8 +3,7 @@
 //! Markdown file → files published, addresses replaced → job summary → cut to the forge's size → comment.
 
 use crate::app::App;
-use crate::cli::Global;
-use crate::connect::{self, Connected};
+use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Comment, Target, name_what_is_missing};
 use crate::outputs;

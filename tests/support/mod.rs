@@ -55,7 +55,7 @@ impl Cml {
         match vendor {
             Vendor::GitHub => {
                 let event = serde_json::json!({ "pull_request": { "number": 7, "head": { "sha": HEAD, "repo": { "full_name": "octo/model" } } } });
-                let path = cml.file("event.json", &event.to_string());
+                let path = cml.file("event.json", event.to_string());
                 cml.set("GITHUB_ACTIONS", "true")
                     .set("GITHUB_REPOSITORY", "octo/model")
                     .set("GITHUB_SERVER_URL", url)
