@@ -20,7 +20,7 @@ pub fn split(markdown: &str, max: usize) -> Vec<String> {
     let definitions = definitions(markdown);
     let reserve: usize = definitions.iter().map(|d| length(&d.text) + 2).sum();
     let reserve = if reserve <= max / 4 { reserve } else { 0 };
-    let mut packer = Packer { max: max - reserve, parts: Vec::new() };
+    let mut packer = Packer { max: max - reserve, room: 0, parts: Vec::new() };
     for block in blocks(markdown) {
         packer.add_block(markdown, block);
     }
@@ -104,15 +104,12 @@ fn blocks(markdown: &str) -> Vec<Block> {
 /// Fills parts one after the other.
 struct Packer {
     max: usize,
+    /// What still fits into the last part.
+    room: usize,
     parts: Vec<String>,
 }
 
 impl Packer {
-    /// What still fits into the last part.
-    fn room(&self) -> usize {
-        self.parts.last().map_or(0, |part| self.max.saturating_sub(length(part)))
-    }
-
     fn add_block(&mut self, markdown: &str, block: Block) {
         let Block { range, cut } = block;
         let text = &markdown[range.clone()];
@@ -143,17 +140,20 @@ impl Packer {
     fn add_lines(&mut self, text: &str, head: usize, tail: &str) {
         let mut lines = text.split_inclusive('\n');
         let head: String = lines.by_ref().take(head).collect();
+        let frame = length(&head) + length(tail);
         let mut piece = head.clone();
-        let mut filled = false;
+        let (mut size, mut filled) = (frame, false);
         // The beginning goes into the part before when there is room for more than a few lines of it.
-        let mut room = if self.room() > self.max / 4 { self.room() } else { self.max };
+        let mut room = if self.room > self.max / 4 { self.room } else { self.max };
         for line in lines {
-            if filled && length(&piece) + length(line) + length(tail) > room {
+            let more = length(line);
+            if filled && size + more > room {
                 self.add(&format!("{piece}{tail}"));
                 piece.clone_from(&head);
-                room = self.max;
+                (size, room) = (frame, self.max);
             }
             piece.push_str(line);
+            size += more;
             filled = true;
         }
         self.add(&format!("{piece}{tail}"));
@@ -163,7 +163,8 @@ impl Packer {
     /// cut anywhere, at a space where there is one.
     fn add(&mut self, piece: &str) {
         let mut rest = piece;
-        while length(rest) > self.max {
+        let mut size = length(piece);
+        while size > self.max {
             let mut units = 0;
             let end = rest.char_indices().find_map(|(at, c)| {
                 units += c.len_utf16();
@@ -173,12 +174,19 @@ impl Packer {
             let space = rest[..end].char_indices().rfind(|(at, c)| *at > end / 2 && c.is_whitespace());
             let end = space.map_or(end, |(at, c)| at + c.len_utf8());
             self.parts.push(rest[..end].to_owned());
+            self.room = 0;
+            size -= length(&rest[..end]);
             rest = &rest[end..];
         }
-        let room = self.room();
         match self.parts.last_mut() {
-            Some(part) if length(rest) <= room => part.push_str(rest),
-            _ => self.parts.push(rest.to_owned()),
+            Some(part) if size <= self.room => {
+                part.push_str(rest);
+                self.room -= size;
+            }
+            _ => {
+                self.parts.push(rest.to_owned());
+                self.room = self.max.saturating_sub(size);
+            }
         }
     }
 }
@@ -262,6 +270,14 @@ mod tests {
         let text = format!("[a][x] and[^n]\n\n{filler}\n\n{filler}\n\n[x]: https://example.org\n\n[^n]: a note\n");
         let parts = split(&text, 400);
         assert!(parts[0].contains("[x]: https://example.org") && parts[0].contains("[^n]: a note"), "{parts:?}");
+    }
+
+    #[test]
+    fn large_reports_take_time_in_proportion() {
+        // Quadratic work would take minutes here.
+        let rows: String = (0..60_000).map(|n| format!("| {n} | x |\n")).collect();
+        let text = format!("| a | b |\n|---|---|\n{rows}\n{}", "para\n\n".repeat(100_000));
+        assert_eq!(split(&text, 1_000_000).len(), 2);
     }
 
     proptest! {
