@@ -129,11 +129,12 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 fn find<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<T>() || inner.is_some_and(|e| e.is::<T>()) {
+        if error.is::<T>() {
             return true;
         }
-        next = error.source();
+        // The source of an `io::Error` is that of the error which it wraps, not that error.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source());
     }
     false
 }
@@ -141,7 +142,7 @@ fn find<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
 fn classify(error: reqwest::Error) -> SendError {
     let error = error.without_url();
     let all = format!("{error:?}").to_lowercase();
-    let stage = if find::<rustls::Error>(&error) {
+    let stage = if error.is_connect() && find::<rustls::Error>(&error) {
         Stage::Tls
     } else if all.contains("tunnel") || all.contains("proxyauth") {
         Stage::Proxy
