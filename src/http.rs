@@ -243,6 +243,10 @@ impl Http {
             }
             return Verdict::Done(answer);
         }
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let error = SendError { stage: Stage::Proxy, text: status.to_string() };
+            return Verdict::Failed(unsent(request, &error, self.host.env()));
+        }
         let refusal = Refusal { method: request.method(), status, headers: answer.headers(), body: answer.body() };
         let error = (self.explain)(&refusal);
         Verdict::Failed(match limit_pause(&refusal, self.server_now()) {
@@ -325,15 +329,20 @@ fn unsent(request: &Request<Bytes>, error: &SendError, env: &crate::env::Env) ->
     let to = place(request);
     let text = &error.text;
     let (message, hint, again) = match error.stage {
-        Stage::Name => (
-            format!("cannot find the address of {to} ({text})"),
-            Some("check the network, the name, and whether a proxy is needed (https_proxy)".to_owned()),
-            Again::ToConnect,
-        ),
-        Stage::Connect => (format!("cannot connect to {to} ({text})"), Some(connect_hint(env)), Again::ToConnect),
+        Stage::Name => {
+            let hint = "check the network, the name, and whether a proxy is needed (https_proxy)";
+            (format!("cannot find the address of {to}"), Some(connect_hint(request, env, hint)), Again::ToConnect)
+        }
+        Stage::Connect => {
+            let hint = "check that the server runs and the network reaches it; behind a proxy set https_proxy";
+            (format!("cannot connect to {to} ({text})"), Some(connect_hint(request, env, hint)), Again::ToConnect)
+        }
         Stage::Proxy => (
             format!("the proxy does not let the request to {to} through ({text})"),
-            Some("check https_proxy and http_proxy; hosts to reach without a proxy go into no_proxy".to_owned()),
+            Some(
+                "check https_proxy and http_proxy, and user:password@ before the host in them; hosts to reach without a proxy go into no_proxy"
+                    .to_owned(),
+            ),
             Again::Never,
         ),
         Stage::Tls => (
@@ -346,7 +355,11 @@ fn unsent(request: &Request<Bytes>, error: &SendError, env: &crate::env::Env) ->
         ),
         Stage::Timeout => (format!("no answer from {to} in time"), None, Again::IfSafe),
         Stage::Broken => (format!("the connection to {to} broke off ({text})"), None, Again::IfSafe),
-        Stage::Invalid => (format!("cannot send to {to} ({text})"), None, Again::Never),
+        Stage::Invalid => {
+            let form = "a proxy is given as http://host:port, with user:password@ before the host if it asks for them";
+            let hint = proxy_variable(request, env).map(|_| form.to_owned());
+            (format!("cannot send to {to} ({text})"), hint, Again::Never)
+        }
     };
     let kind = if error.stage == Stage::Invalid { Kind::Config } else { Kind::Remote };
     let mut explained = Error::new(kind, message).source(error.clone());
@@ -356,12 +369,21 @@ fn unsent(request: &Request<Bytes>, error: &SendError, env: &crate::env::Env) ->
     Failure { error: explained, again, pause: None }
 }
 
-fn connect_hint(env: &crate::env::Env) -> String {
-    let proxies = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
-    match proxies.iter().find(|name| env.named(name).is_some()) {
+/// A connection may be one to a proxy; nothing tells them apart.
+fn connect_hint(request: &Request<Bytes>, env: &crate::env::Env, without: &str) -> String {
+    match proxy_variable(request, env) {
         Some(name) => format!("check the network, and the proxy that {name} names"),
-        None => "check that the server runs and the network reaches it; behind a proxy set https_proxy".to_owned(),
+        None => without.to_owned(),
     }
+}
+
+/// The variable that names a proxy for a request, if any; `no_proxy` may except its server.
+fn proxy_variable(request: &Request<Bytes>, env: &crate::env::Env) -> Option<&'static str> {
+    let own = match request.uri().scheme_str() {
+        Some("http") => ["http_proxy", "HTTP_PROXY"],
+        _ => ["https_proxy", "HTTPS_PROXY"],
+    };
+    own.into_iter().chain(["all_proxy", "ALL_PROXY"]).find(|name| env.named(name).is_some())
 }
 
 fn explain_plainly(refusal: &Refusal) -> Error {
@@ -373,7 +395,7 @@ fn explain_plainly(refusal: &Refusal) -> Error {
 pub fn explain_status(refusal: &Refusal, who: &str, says: &str) -> Error {
     let status = refusal.status;
     let kind = match status.as_u16() {
-        401 | 403 | 407 => Kind::Auth,
+        401 | 403 => Kind::Auth,
         404 | 410 => Kind::NotFound,
         409 | 412 => Kind::Conflict,
         413 => Kind::TooLarge,

@@ -106,6 +106,9 @@ fn proxies(env: &Env) -> Result<Vec<reqwest::Proxy>, String> {
     ] {
         let Some((name, url)) = found.or_else(|| all.clone()) else { continue };
         let url = if url.contains("://") { url } else { format!("http://{url}") };
+        if let Some((scheme, _)) = url.split_once("://").filter(|(scheme, _)| !matches!(*scheme, "http" | "https")) {
+            return Err(format!("{name} names a {scheme} proxy, which is not supported"));
+        }
         let proxy = make(url).map_err(|_| format!("{name} is not the address of a proxy"))?;
         proxies.push(proxy.no_proxy(exceptions.clone()));
     }
