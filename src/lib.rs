@@ -43,7 +43,7 @@ pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
     let parsed = command.try_get_matches_from(prepared.argv).and_then(|matches| cli::Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return refuse(&*host, &error),
+        Err(error) => return refuse(&host, &error),
     };
     let log = Log::new(host.clone(), cli.global.log);
     for warning in prepared.warnings {
@@ -51,14 +51,17 @@ pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
     }
     match start(host, log.clone(), &cli).await {
         Ok(()) => 0,
-        Err(error) => {
-            log.error(&error.to_string());
-            if let Some(hint) = error.hint_text() {
-                log.hint(hint);
-            }
-            error.kind().exit_code()
-        }
+        Err(error) => report(&log, &error),
     }
+}
+
+/// Says what went wrong and what to do about it. Returns the exit code.
+fn report(log: &Log, error: &Error) -> u8 {
+    log.error(&error.to_string());
+    if let Some(hint) = error.hint_text() {
+        log.hint(hint);
+    }
+    error.kind().exit_code()
 }
 
 async fn start(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
@@ -80,11 +83,16 @@ async fn start(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
 }
 
 /// Help and version go to standard output; what is wrong with a command line goes to the log.
-fn refuse(host: &dyn Host, error: &clap::Error) -> u8 {
+fn refuse(host: &Rc<dyn Host>, error: &clap::Error) -> u8 {
+    let log = Log::new(host.clone(), log::Level::Error);
+    // A value that our own code does not take: it says what it takes.
+    if let Some(ours) = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>()) {
+        return report(&log, ours);
+    }
     let colours = host.is_terminal() && host.env().get(env::vars::NO_COLOR).is_none();
     let text = if colours { error.render().ansi().to_string() } else { error.render().to_string() };
     if error.use_stderr() {
-        host.log(text.trim_end());
+        host.log(log.redact(text.trim_end()).as_str());
         error::Kind::Usage.exit_code()
     } else {
         host.out(&text);

@@ -41,10 +41,10 @@ impl Log {
         }
     }
 
-    /// The text without secrets.
+    /// The text without secrets, and without the credentials in addresses.
     pub fn redact(&self, text: &str) -> String {
         let secrets = self.secrets.borrow();
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "***"))
+        secrets.iter().fold(without_credentials(text), |text, secret| text.replace(secret.expose(), "***"))
     }
 
     fn line(&self, level: Level, prefix: &str, text: &str) {
@@ -82,6 +82,36 @@ impl Log {
     pub fn progress(&self, text: &str) {
         if self.level >= Level::Info && self.host.is_terminal() {
             self.host.progress(&self.redact(text));
+        }
+    }
+}
+
+/// `https://user:password@host/` as `https://***@host/`.
+fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(part.len());
+        let host = part[..end].rfind('@');
+        out.push_str("://");
+        out.push_str(host.map_or("", |_| "***"));
+        out.push_str(&part[host.unwrap_or(0)..]);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn credentials_in_addresses_are_blotted_out() {
+        for (text, shown) in [
+            ("no address", "no address"),
+            ("at https://u:p@host:8080/x@y and ftp://t@h", "at https://***@host:8080/x@y and ftp://***@h"),
+            ("'http://u:p@ss@:x/' is none", "'http://***@:x/' is none"),
+            ("https://host/@user mail@host", "https://host/@user mail@host"),
+            ("ssh://git@host\nmail@host://", "ssh://***@host\nmail@host://"),
+        ] {
+            assert_eq!(super::without_credentials(text), shown);
         }
     }
 }
