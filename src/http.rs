@@ -187,7 +187,8 @@ impl Http {
                     if let Some(next) = redirect_target(&request, &answer)? {
                         redirects += 1;
                         if redirects > REDIRECTS {
-                            return Err(Error::remote(format!("{} redirects in a circle", place(&request))));
+                            return Err(Error::remote(format!("{} redirects in a circle", place(&request)))
+                                .hint("check the address of the repository and of the API"));
                         }
                         follow(&mut request, next)?;
                         continue;
@@ -469,22 +470,30 @@ fn redirect_target(request: &Request<Bytes>, answer: &Response<Bytes>) -> Result
     let location = answer.headers().get(header::LOCATION).and_then(|v| v.to_str().ok()).ok_or_else(bad)?;
     let from = Url::parse(&request.uri().to_string()).map_err(|_| bad())?;
     let to = from.join(location).map_err(|_| bad())?;
-    let leaves = to.host_str() != from.host_str() || (from.scheme() == "https" && to.scheme() != "https");
-    if leaves && request.method() != Method::GET {
-        let message = format!("{} redirects to {}", place(request), to.host_str().unwrap_or("another host"));
+    if !same_server(&from, &to) && request.method() != Method::GET {
+        let message = format!("{} redirects to {}", place(request), to.origin().ascii_serialization());
         return Err(Error::config(message)
             .hint("if the service has moved, use its new address (--repo, or the API's variable)"));
     }
-    if to.path().contains("/sign_in") || to.path().contains("/login") {
+    let page = to.path().trim_end_matches('/').rsplit('/').next();
+    if matches!(page, Some("sign_in" | "signin" | "login")) {
         return Err(Error::auth(format!("{} sends the request to its sign-in page", place(request)))
             .hint("check the token, and that the repository's address is right"));
     }
     Ok(Some(to))
 }
 
+/// Whether a request may go to both with the same credentials: scheme, host and port are the same, or it is
+/// now encrypted.
+fn same_server(from: &Url, to: &Url) -> bool {
+    let usual_ports = from.port().is_none() && to.port().is_none();
+    let encrypted = (from.scheme(), to.scheme()) == ("http", "https");
+    from.origin() == to.origin() || (encrypted && usual_ports && from.host_str() == to.host_str())
+}
+
 fn follow(request: &mut Request<Bytes>, to: Url) -> Result<()> {
-    let same = request.uri().authority().map(|a| a.as_str().to_owned()) == to_authority(&to);
-    if !same && request.uri().host() != to.host_str() {
+    let from = Url::parse(&request.uri().to_string());
+    if !from.is_ok_and(|from| same_server(&from, &to)) {
         for name in ["authorization", "private-token", "job-token", "cookie"] {
             request.headers_mut().remove(name);
         }
@@ -492,13 +501,6 @@ fn follow(request: &mut Request<Bytes>, to: Url) -> Result<()> {
     *request.uri_mut() =
         to.as_str().parse().map_err(|e| Error::remote(format!("cannot follow the redirect to {to} ({e})")))?;
     Ok(())
-}
-
-fn to_authority(url: &Url) -> Option<String> {
-    Some(match url.port() {
-        Some(port) => format!("{}:{port}", url.host_str()?),
-        None => url.host_str()?.to_owned(),
-    })
 }
 
 /// Builds a request with a JSON body.
@@ -543,6 +545,21 @@ pub fn multipart(field: &str, file_name: &str, mime: &str, bytes: &[u8], boundar
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_stay_with_the_server() {
+        for (from, to, same) in [
+            ("https://host/a", "https://host:443/b", true),
+            ("http://host/a", "https://host/a", true),
+            ("https://host/a", "http://host/a", false),
+            ("https://host/a", "https://host:8443/a", false),
+            ("http://host:8080/a", "https://host/a", false),
+            ("https://host/a", "https://api.host/a", false),
+            ("https://host/a", "https://host@other/a", false),
+        ] {
+            assert_eq!(same_server(&Url::parse(from).unwrap(), &Url::parse(to).unwrap()), same, "{from} {to}");
+        }
+    }
 
     #[test]
     fn limits_are_read_as_documented() {
