@@ -53,7 +53,9 @@ impl Client {
             .extension(repeat);
         let request = self.crab.build_request(builder, body).map_err(ours)?;
         let response = self.crab.execute(request).await.map_err(ours)?;
-        T::from_response(response).await.map_err(ours)
+        let found = T::from_response(response).await.map_err(ours);
+        // Something unexpected: it may well have worked.
+        found.map_err(|error| if repeat == Repeat::Safe { error } else { error.ambiguous() })
     }
 
     /// Reads from a path.
