@@ -285,6 +285,11 @@ pub trait Forge {
     async fn can_see_repository(&self) -> Result<bool>;
 }
 
+/// How often a comment is tried to be made.
+const CREATIONS: u32 = 6;
+/// The first of the growing pauses between them.
+const CREATION_PAUSE: Duration = Duration::from_millis(300);
+
 /// Makes a comment exactly once: when the answer was lost, looks for the comment before trying again.
 pub async fn create_comment_once(
     forge: &dyn Forge,
@@ -301,15 +306,23 @@ pub async fn create_comment_once(
             outcome => return outcome,
         };
         log.info(&format!("{error}; looking whether the comment is there"));
-        http.pause(error.again_after().unwrap_or(Duration::from_millis(500)), 0).await.map_err(|_| error.clone())?;
-        let mut found = forge.list_comments(target, &|comment| same_text(&comment.body, body)).await?;
+        let unknown = |error: &Error, why: &str| {
+            error.clone().context(format!("it is not known whether the comment was made{why}")).hint(format!(
+                "look at {target} before you run this again; cml comment update would not make a second one"
+            ))
+        };
+        let pause = error.again_after().unwrap_or(CREATION_PAUSE);
+        http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| unknown(&error, ""))?;
+        let found = forge.list_comments(target, &|comment| same_text(&comment.body, body)).await;
+        let mut found = found.map_err(|why| unknown(&error, &format!(", and looking for it failed ({why})")))?;
         let since = http.server_time_at(started) - 5;
         found.retain(|comment| comment.created >= since);
         if let Some(comment) = found.pop() {
             return Ok(comment);
         }
+        let error = error.or_hint("the comment was not made: try again later, or allow more time with --timeout SECONDS");
         attempt += 1;
-        if attempt >= 4 {
+        if attempt >= CREATIONS || http.pause(CREATION_PAUSE, attempt - 1).await.is_err() {
             return Err(error);
         }
     }
