@@ -6,7 +6,7 @@
 use crate::app::App;
 use crate::env::{Secret, Var, vars};
 use crate::error::{Error, Result};
-use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local};
+use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local, not_seen};
 use crate::log::Level;
 use crate::report::target::Wanted;
 use clap::Args;
@@ -184,6 +184,9 @@ impl Connected {
                     (Wanted::Auto, Some(commit)) => Ok(Target::Commit(commit)),
                     (Wanted::Auto, None) if self.driver.name == local::DRIVER.name => Ok(Target::Commit("working copy".into())),
                     (_, None) => Err(no_commit()),
+                    (_, Some(_)) if self.forge.can_see_repository().await.is_ok_and(|seen| !seen) => {
+                        Err(not_seen(&self.repository))
+                    }
                     (_, Some(commit)) => Err(Error::not_found(format!("no open pull request has the commit {commit}"))
                         .hint("open one, give its number with --target pr/42, or use --target auto to comment on the commit then")),
                 }

@@ -365,11 +365,24 @@ pub async fn name_what_is_missing(forge: &dyn Forge, repository: &Repository, ta
         return error;
     }
     match forge.can_see_repository().await {
-        Ok(true) => Error::not_found(format!("there is no {target} in {repository}"))
-            .hint("check the number given with --target, or leave --target out to find it from the event"),
-        Ok(false) => Error::not_found(format!("repository {} was not found with this token", repository.url())).hint(
-            "check --repo, and that the token may read this repository (a token cannot see that a private one exists)",
-        ),
+        Ok(true) => {
+            let missing = Error::not_found(format!("there is no {target} in {repository}"));
+            match (error.hint_text(), target) {
+                // The forge knows more about it.
+                (Some(hint), _) => missing.hint(hint),
+                (None, Target::Commit(_)) => missing.hint("push the commit before commenting on it"),
+                (None, _) => missing
+                    .hint("check the number given with --target, or leave --target out to find it from the event"),
+            }
+        }
+        Ok(false) => not_seen(repository),
         Err(_) => error,
     }
+}
+
+/// The repository does not exist for this token.
+pub fn not_seen(repository: &Repository) -> Error {
+    Error::not_found(format!("repository {} was not found with this token", repository.url())).hint(
+        "check --repo, and that the token may read this repository (a token cannot see that a private one exists)",
+    )
 }

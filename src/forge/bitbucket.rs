@@ -276,7 +276,10 @@ impl Forge for Bitbucket {
             None => "state=OPEN".to_owned(),
         };
         let path = format!("{}/pullrequests?{query}&pagelen={PAGE}", self.root);
-        let (_, list): (_, List<WirePull>) = self.rest.get(&path).await?;
+        let list = match self.rest.get::<List<WirePull>>(&path).await {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(Vec::new()),
+            list => list?.1,
+        };
         let pull = |p: WirePull| PullRequest {
             number: p.id,
             head: p.source.commit.map(|commit| commit.hash).unwrap_or_default(),
