@@ -320,7 +320,8 @@ pub async fn create_comment_once(
         if let Some(comment) = found.pop() {
             return Ok(comment);
         }
-        let error = error.or_hint("the comment was not made: try again later, or allow more time with --timeout SECONDS");
+        let error =
+            error.or_hint("the comment was not made: try again later, or allow more time with --timeout SECONDS");
         attempt += 1;
         if attempt >= CREATIONS || http.pause(CREATION_PAUSE, attempt - 1).await.is_err() {
             return Err(error);

@@ -414,6 +414,11 @@ pub fn explain_status(refusal: &Refusal, who: &str, says: &str) -> Error {
     )
 }
 
+/// What a service says, in brackets, if it says anything.
+pub fn in_brackets(says: &str) -> String {
+    if says.is_empty() { String::new() } else { format!(" ({says})") }
+}
+
 fn rate_limited(request: &Request<Bytes>, pause: Duration) -> Error {
     Error::new(
         Kind::RateLimited,

@@ -71,7 +71,10 @@ async fn start(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         log.hide(&token);
     }
     if let Some(path) = &global.ca_cert {
-        let wrong = |why: String| Error::config(format!("cannot use --ca-cert {} ({why})", path.display()));
+        let wrong = |why: String| {
+            Error::config(format!("cannot use --ca-cert {} ({why})", path.display()))
+                .hint("it is a PEM file: its certificates begin with -----BEGIN CERTIFICATE-----")
+        };
         let pem = host.read(path).map_err(|e| wrong(e.to_string()))?;
         host.trust(&pem).map_err(wrong)?;
     }

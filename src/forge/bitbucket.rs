@@ -8,7 +8,7 @@ use super::{
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::http::{Refusal, Repeat, explain_status, secret_header};
+use crate::http::{Refusal, Repeat, explain_status, in_brackets, secret_header};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -100,7 +100,7 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
         Some(scopes.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
     };
     match refusal.status.as_u16() {
-        401 => Error::auth(format!("Bitbucket does not accept the token ({says})")).hint(match source {
+        401 => Error::auth(format!("Bitbucket does not accept the token{}", in_brackets(says))).hint(match source {
             Some(source) => format!("check the token in {source}: an access token as it is, or email:api-token"),
             None => "save a repository access token as the secured variable REPO_TOKEN".to_owned(),
         }),

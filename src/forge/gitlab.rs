@@ -8,7 +8,7 @@ use super::{
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::http::{Refusal, Repeat, explain_status, secret_header};
+use crate::http::{Refusal, Repeat, explain_status, in_brackets, secret_header};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use http::header::HeaderName;
@@ -109,7 +109,7 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
                 "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
             )
         }
-        401 => Error::auth(format!("GitLab does not accept the token ({says})")).hint(match source {
+        401 => Error::auth(format!("GitLab does not accept the token{}", in_brackets(&says))).hint(match source {
             Some(source) => format!("check the token in {source}: it may be expired, revoked or cut off"),
             None => "save a project access token with the scope api as the masked variable REPO_TOKEN".to_owned(),
         }),

@@ -2,7 +2,7 @@
 //! <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
 
 use crate::error::{Error, Kind};
-use crate::http::{Refusal, explain_status};
+use crate::http::{Refusal, explain_status, in_brackets};
 use serde_json::Value;
 
 /// `source` is the variable or option that the token came from, `fork` whether the run is for a fork's pull
@@ -12,7 +12,7 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
     let error = explain_status(refusal, "GitHub", &says);
     let lower = says.to_lowercase();
     match refusal.status.as_u16() {
-        401 => Error::auth(format!("GitHub does not accept the token ({says})")).hint(match source {
+        401 => Error::auth(format!("GitHub does not accept the token{}", in_brackets(&says))).hint(match source {
             Some(source) => format!("check the token in {source}: it may be expired, revoked or cut off"),
             None => "give a token: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }".to_owned(),
         }),
