@@ -43,11 +43,17 @@ struct Bitbucket {
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
-    let Connection { repository, token, http, host, .. } = connection;
+    let Connection { repository, token, http, log, host, .. } = connection;
     let api = host.env().get(vars::BITBUCKET_API_URL).unwrap_or("https://api.bitbucket.org/2.0").to_owned();
     let source = token.as_ref().map(|(_, source)| *source);
     let credential = match &token {
-        Some((token, _)) => Some((header::AUTHORIZATION, secret_header(&authorization(token))?)),
+        Some((token, _)) => {
+            let value = authorization(token);
+            // A password is sent in another form, and a service may complain about either part.
+            let parts = [value.split_once(' '), token.expose().split_once(':')];
+            parts.into_iter().flatten().for_each(|(_, part)| log.hide(&Secret::new(part)));
+            Some((header::AUTHORIZATION, secret_header(&value)?))
+        }
         None => None,
     };
     let rest = Rest::new(http.explained_by(move |refusal| explain(refusal, source)), &api, credential);
