@@ -21,6 +21,27 @@ impl Ran {
         assert_eq!(self.code, Some(0), "{self:#?}");
         self.stdout
     }
+
+    /// A run that failed with an exit code, and said so in its last lines: the error, and the hint if it has one. `*`
+    /// stands for any text. There is nothing on standard output.
+    pub fn fails(&self, code: i32, error: &str, hint: &str) {
+        let expected: String = [("error", error), ("hint", hint)]
+            .iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(kind, text)| format!("{kind}: {text}\n"))
+            .collect();
+        let lines: Vec<&str> = self.stderr.split_inclusive('\n').collect();
+        let end: String = lines[lines.len().saturating_sub(expected.lines().count())..].concat();
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:#?}");
+        assert!(fits(&expected, &end), "{self:#?}\nshould end with\n{expected}");
+    }
+}
+
+/// Whether a text is what a pattern says, in which `*` stands for any text.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(first) else { return false };
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| fits(rest, &text[at..]))
 }
 
 /// The program in a folder, with an environment.
