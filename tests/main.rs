@@ -4,6 +4,7 @@
 
 mod comment;
 mod errors;
+mod faults;
 mod local;
 mod sections;
 mod support;
