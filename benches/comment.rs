@@ -41,7 +41,9 @@ fn main() {
     rows.push(bench.local());
     print_table(&rows);
     print_goals(&rows, &program);
-    println!("\nTime on the clock includes the fake forge's work; CPU and memory are the program's alone.");
+    println!(
+        "\nTime on the clock includes the fake forge's work; CPU and memory are the program's and those of the git commands that it runs."
+    );
     println!("{} runs in {:.0} s", rows.iter().map(|row| row.runs).sum::<usize>(), started.elapsed().as_secs_f64());
 }
 

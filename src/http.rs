@@ -6,18 +6,25 @@
 //! ambiguous failure of any other request is returned as an error that [`Error::is_ambiguous`]; the caller
 //! looks whether it happened.
 
-use crate::env::vars;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::host::{Host, SendError, Stage};
 use crate::log::Log;
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use url::Url;
+
+mod build;
+mod failure;
+mod redirect;
+
+pub use build::{multipart, request, secret_header};
+use failure::{Again, Failure, explain_plainly, limit_pause, parse_date, rate_limited, retry_after, unsent};
+pub use failure::{explain_status, in_brackets};
+use redirect::{follow, redirect_target};
 
 /// An attempt may take this long: enough for the largest image on a slow line, short enough to try again.
 const ATTEMPT: Duration = Duration::from_secs(45);
@@ -27,10 +34,6 @@ const REDIRECTS: usize = 5;
 /// Attempts against a server that answers badly, and against one that cannot be reached at all.
 const ATTEMPTS: u32 = 8;
 const ATTEMPTS_TO_CONNECT: u32 = 4;
-/// GitHub's documentation asks for at least a minute when a secondary limit names no time.
-/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
-const UNNAMED_LIMIT: Duration = Duration::from_secs(60);
-
 /// Whether a request may be sent again when it is not known if the server carried it out. A request carries
 /// it as an extension; without one the method decides: only `POST` is not safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,21 +287,6 @@ enum Verdict {
     Failed(Failure),
 }
 
-struct Failure {
-    error: Error,
-    again: Again,
-    /// What the server asks for; otherwise the usual growing one.
-    pause: Option<Duration>,
-}
-
-#[derive(PartialEq)]
-enum Again {
-    Never,
-    ToConnect,
-    IfSafe,
-    Always,
-}
-
 fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     let mut copy = Request::new(request.body().clone());
     *copy.method_mut() = request.method().clone();
@@ -322,266 +310,5 @@ fn is_json(answer: &Response<Bytes>) -> bool {
     match answer.headers().get(header::CONTENT_TYPE) {
         Some(kind) => kind.to_str().is_ok_and(|kind| kind.contains("json")),
         None => matches!(answer.body().first(), Some(b'{' | b'[')),
-    }
-}
-
-/// Explains a failure to get any answer.
-fn unsent(request: &Request<Bytes>, error: &SendError, env: &crate::env::Env) -> Failure {
-    let to = place(request);
-    let text = &error.text;
-    let (message, hint, again) = match error.stage {
-        Stage::Name => {
-            let hint = "check the network, the name, and whether a proxy is needed (https_proxy)";
-            (format!("cannot find the address of {to}"), Some(connect_hint(request, env, hint)), Again::ToConnect)
-        }
-        Stage::Connect => {
-            let hint = "check that the server runs and the network reaches it; behind a proxy set https_proxy";
-            (format!("cannot connect to {to} ({text})"), Some(connect_hint(request, env, hint)), Again::ToConnect)
-        }
-        Stage::Proxy => (
-            format!("the proxy does not let the request to {to} through ({text})"),
-            Some(
-                "check https_proxy and http_proxy, and user:password@ before the host in them; hosts to reach without a proxy go into no_proxy"
-                    .to_owned(),
-            ),
-            Again::Never,
-        ),
-        Stage::Tls => (
-            format!("the connection to {to} is not trusted ({text})"),
-            Some(format!(
-                "if your company signs its own certificates, pass its CA with --ca-cert FILE or {}=FILE",
-                vars::SSL_CERT_FILE.name
-            )),
-            Again::Never,
-        ),
-        Stage::Timeout => (format!("no answer from {to} in time"), None, Again::IfSafe),
-        Stage::Broken => (format!("the connection to {to} broke off ({text})"), None, Again::IfSafe),
-        Stage::Invalid => {
-            let form = "a proxy is given as http://host:port, with user:password@ before the host if it asks for them";
-            let hint = proxy_variable(request, env).map(|_| form.to_owned());
-            (format!("cannot send to {to} ({text})"), hint, Again::Never)
-        }
-    };
-    let kind = if error.stage == Stage::Invalid { Kind::Config } else { Kind::Remote };
-    let mut explained = Error::new(kind, message).source(error.clone());
-    if let Some(hint) = hint {
-        explained = explained.hint(hint);
-    }
-    Failure { error: explained, again, pause: None }
-}
-
-/// A connection may be one to a proxy; nothing tells them apart.
-fn connect_hint(request: &Request<Bytes>, env: &crate::env::Env, without: &str) -> String {
-    match proxy_variable(request, env) {
-        Some(name) => format!("check the network, and the proxy that {name} names"),
-        None => without.to_owned(),
-    }
-}
-
-/// The variable that names a proxy for a request, if any; `no_proxy` may except its server.
-fn proxy_variable(request: &Request<Bytes>, env: &crate::env::Env) -> Option<&'static str> {
-    let own = match request.uri().scheme_str() {
-        Some("http") => ["http_proxy", "HTTP_PROXY"],
-        _ => ["https_proxy", "HTTPS_PROXY"],
-    };
-    own.into_iter().chain(["all_proxy", "ALL_PROXY"]).find(|name| env.named(name).is_some())
-}
-
-fn explain_plainly(refusal: &Refusal) -> Error {
-    let text = String::from_utf8_lossy(refusal.body);
-    explain_status(refusal, "the server", text.lines().next().unwrap_or_default())
-}
-
-/// The error of a status with the vendor's message, before any hint.
-pub fn explain_status(refusal: &Refusal, who: &str, says: &str) -> Error {
-    let status = refusal.status;
-    let kind = match status.as_u16() {
-        401 | 403 => Kind::Auth,
-        404 | 410 => Kind::NotFound,
-        409 | 412 => Kind::Conflict,
-        413 => Kind::TooLarge,
-        429 => Kind::RateLimited,
-        _ => Kind::Remote,
-    };
-    let says: String = says.trim().chars().take(300).collect();
-    let reason = status.canonical_reason().unwrap_or("unknown status");
-    Error::new(
-        kind,
-        match says.is_empty() {
-            true => format!("{who} answered {} {reason}", status.as_u16()),
-            false => format!("{who} answered {}: {says}", status.as_u16()),
-        },
-    )
-}
-
-/// What a service says, in brackets, if it says anything.
-pub fn in_brackets(says: &str) -> String {
-    if says.is_empty() { String::new() } else { format!(" ({says})") }
-}
-
-fn rate_limited(request: &Request<Bytes>, pause: Duration) -> Error {
-    Error::new(
-        Kind::RateLimited,
-        format!("{} limits the rate of requests for another {} seconds", place(request), pause.as_secs()),
-    )
-    .hint("run fewer jobs at once, use a token with a higher limit, or wait longer with --timeout SECONDS")
-}
-
-/// How long to stay away when the answer is a rate limit: `Retry-After`, else the reset time of an exhausted
-/// limit, else a minute for a secondary limit that names none.
-fn limit_pause(refusal: &Refusal, now: i64) -> Option<Duration> {
-    let status = refusal.status.as_u16();
-    if status != 429 && status != 403 {
-        return None;
-    }
-    if let Some(pause) = retry_after(refusal.headers, now) {
-        return Some(pause);
-    }
-    let exhausted = ["x-ratelimit-remaining", "ratelimit-remaining"].iter().any(|h| refusal.header(h) == Some("0"));
-    let reset = ["x-ratelimit-reset", "ratelimit-reset"]
-        .iter()
-        .find_map(|h| refusal.header(h)?.parse::<i64>().ok())
-        .filter(|_| exhausted || status == 429);
-    if let Some(reset) = reset {
-        return Some(Duration::from_secs((reset - now).clamp(1, i64::from(u32::MAX)) as u64));
-    }
-    let text = String::from_utf8_lossy(refusal.body).to_lowercase();
-    match status == 429 || text.contains("rate limit") {
-        true => Some(if text.contains("secondary") { UNNAMED_LIMIT } else { FIRST_PAUSE * 10 }),
-        false => None,
-    }
-}
-
-fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    match value.parse::<u64>() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => parse_date(value).map(|at| Duration::from_secs((at - now).max(0) as u64)),
-    }
-}
-
-fn parse_date(text: &str) -> Option<i64> {
-    chrono::DateTime::parse_from_rfc2822(text).ok().map(|d| d.timestamp())
-}
-
-/// Where a redirect leads. Forges ask to repeat the request as it was, whatever the method
-/// (<https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects>),
-/// so a `POST` is never turned into a `GET` that silently does nothing.
-fn redirect_target(request: &Request<Bytes>, answer: &Response<Bytes>) -> Result<Option<Url>> {
-    if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return Ok(None);
-    }
-    let bad = || Error::remote(format!("{} redirects to an address that makes no sense", place(request)));
-    let location = answer.headers().get(header::LOCATION).and_then(|v| v.to_str().ok()).ok_or_else(bad)?;
-    let from = Url::parse(&request.uri().to_string()).map_err(|_| bad())?;
-    let to = from.join(location).map_err(|_| bad())?;
-    if !same_server(&from, &to) && request.method() != Method::GET {
-        let message = format!("{} redirects to {}", place(request), to.origin().ascii_serialization());
-        return Err(Error::config(message)
-            .hint("if the service has moved, use its new address (--repo, or the API's variable)"));
-    }
-    let page = to.path().trim_end_matches('/').rsplit('/').next();
-    if matches!(page, Some("sign_in" | "signin" | "login")) {
-        return Err(Error::auth(format!("{} sends the request to its sign-in page", place(request)))
-            .hint("check the token, and that the repository's address is right"));
-    }
-    Ok(Some(to))
-}
-
-/// Whether a request may go to both with the same credentials: scheme, host and port are the same, or it is
-/// now encrypted.
-fn same_server(from: &Url, to: &Url) -> bool {
-    let usual_ports = from.port().is_none() && to.port().is_none();
-    let encrypted = (from.scheme(), to.scheme()) == ("http", "https");
-    from.origin() == to.origin() || (encrypted && usual_ports && from.host_str() == to.host_str())
-}
-
-fn follow(request: &mut Request<Bytes>, to: Url) -> Result<()> {
-    let from = Url::parse(&request.uri().to_string());
-    if !from.is_ok_and(|from| same_server(&from, &to)) {
-        for name in ["authorization", "private-token", "job-token", "cookie"] {
-            request.headers_mut().remove(name);
-        }
-    }
-    *request.uri_mut() =
-        to.as_str().parse().map_err(|e| Error::remote(format!("cannot follow the redirect to {to} ({e})")))?;
-    Ok(())
-}
-
-/// Builds a request with a JSON body.
-pub fn json_request(method: Method, url: &Url, body: &impl serde::Serialize) -> Result<Request<Bytes>> {
-    let body = serde_json::to_vec(body).map_err(|e| Error::internal(format!("cannot write JSON ({e})")))?;
-    let mut request = request(method, url, body.into())?;
-    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(request)
-}
-
-/// Builds a request.
-pub fn request(method: Method, url: &Url, body: Bytes) -> Result<Request<Bytes>> {
-    Request::builder()
-        .method(method)
-        .uri(url.as_str())
-        .body(body)
-        .map_err(|e| Error::config(format!("{url} is not an address ({e})")))
-}
-
-/// A secret as a header's value: marked so that it is never printed.
-pub fn secret_header(value: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| {
-        Error::config("the token has a character that no token has, such as a line break")
-            .hint("check how the secret is stored: it is one line of letters, digits and punctuation")
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// A `multipart/form-data` body with one file.
-pub fn multipart(field: &str, file_name: &str, mime: &str, bytes: &[u8], boundary: &str) -> (String, Bytes) {
-    let name = file_name.replace(['"', '\r', '\n', '\\'], "_");
-    let mut body = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\nContent-Type: {mime}\r\n\r\n"
-    )
-    .into_bytes();
-    body.extend_from_slice(bytes);
-    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    (format!("multipart/form-data; boundary={boundary}"), body.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_stay_with_the_server() {
-        for (from, to, same) in [
-            ("https://host/a", "https://host:443/b", true),
-            ("http://host/a", "https://host/a", true),
-            ("https://host/a", "http://host/a", false),
-            ("https://host/a", "https://host:8443/a", false),
-            ("http://host:8080/a", "https://host/a", false),
-            ("https://host/a", "https://api.host/a", false),
-            ("https://host/a", "https://host@other/a", false),
-        ] {
-            assert_eq!(same_server(&Url::parse(from).unwrap(), &Url::parse(to).unwrap()), same, "{from} {to}");
-        }
-    }
-
-    #[test]
-    fn limits_are_read_as_documented() {
-        let mut headers = HeaderMap::new();
-        let pause = |status: u16, headers: &HeaderMap, body: &str| {
-            let status = StatusCode::from_u16(status).ok()?;
-            let refusal = Refusal { method: &Method::GET, status, headers, body: body.as_bytes() };
-            limit_pause(&refusal, 1000)
-        };
-        assert_eq!(pause(403, &headers, "Resource not accessible"), None);
-        assert_eq!(pause(403, &headers, "You have exceeded a secondary rate limit"), Some(UNNAMED_LIMIT));
-        headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
-        headers.insert("x-ratelimit-reset", HeaderValue::from_static("1030"));
-        assert_eq!(pause(403, &headers, ""), Some(Duration::from_secs(30)));
-        headers.insert("retry-after", HeaderValue::from_static("1"));
-        assert_eq!(pause(403, &headers, "secondary rate limit"), Some(Duration::from_secs(1)));
-        headers.insert("retry-after", HeaderValue::from_static("Thu, 01 Jan 1970 00:16:50 GMT"));
-        assert_eq!(pause(429, &headers, ""), Some(Duration::from_secs(10)));
     }
 }

@@ -1,0 +1,72 @@
+//! Redirects: repeated as the request was, and never with credentials to somebody else.
+
+use super::place;
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use url::Url;
+
+/// Where a redirect leads. Forges ask to repeat the request as it was, whatever the method
+/// (<https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects>),
+/// so a `POST` is never turned into a `GET` that silently does nothing.
+pub fn redirect_target(request: &Request<Bytes>, answer: &Response<Bytes>) -> Result<Option<Url>> {
+    if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let bad = || Error::remote(format!("{} redirects to an address that makes no sense", place(request)));
+    let location = answer.headers().get(header::LOCATION).and_then(|v| v.to_str().ok()).ok_or_else(bad)?;
+    let from = Url::parse(&request.uri().to_string()).map_err(|_| bad())?;
+    let to = from.join(location).map_err(|_| bad())?;
+    if !same_server(&from, &to) && request.method() != Method::GET {
+        let message = format!("{} redirects to {}", place(request), to.origin().ascii_serialization());
+        return Err(Error::config(message)
+            .hint("if the service has moved, use its new address (--repo, or the API's variable)"));
+    }
+    let page = to.path().trim_end_matches('/').rsplit('/').next();
+    if matches!(page, Some("sign_in" | "signin" | "login")) {
+        return Err(Error::auth(format!("{} sends the request to its sign-in page", place(request)))
+            .hint("check the token, and that the repository's address is right"));
+    }
+    Ok(Some(to))
+}
+
+/// Whether a request may go to both with the same credentials: scheme, host and port are the same, or it is
+/// now encrypted.
+fn same_server(from: &Url, to: &Url) -> bool {
+    let usual_ports = from.port().is_none() && to.port().is_none();
+    let encrypted = (from.scheme(), to.scheme()) == ("http", "https");
+    from.origin() == to.origin() || (encrypted && usual_ports && from.host_str() == to.host_str())
+}
+
+/// Points a request at the new address; credentials go along only within the server.
+pub fn follow(request: &mut Request<Bytes>, to: Url) -> Result<()> {
+    let from = Url::parse(&request.uri().to_string());
+    if !from.is_ok_and(|from| same_server(&from, &to)) {
+        for name in ["authorization", "private-token", "job-token", "cookie"] {
+            request.headers_mut().remove(name);
+        }
+    }
+    *request.uri_mut() =
+        to.as_str().parse().map_err(|e| Error::remote(format!("cannot follow the redirect to {to} ({e})")))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_stay_with_the_server() {
+        for (from, to, same) in [
+            ("https://host/a", "https://host:443/b", true),
+            ("http://host/a", "https://host/a", true),
+            ("https://host/a", "http://host/a", false),
+            ("https://host/a", "https://host:8443/a", false),
+            ("http://host:8080/a", "https://host/a", false),
+            ("https://host/a", "https://api.host/a", false),
+            ("https://host/a", "https://host@other/a", false),
+        ] {
+            assert_eq!(same_server(&Url::parse(from).unwrap(), &Url::parse(to).unwrap()), same, "{from} {to}");
+        }
+    }
+}
