@@ -11,6 +11,9 @@ const SECRET: &str = "hunter2-0123456789abcdef";
 const NOT_FOUND: &str =
     "check --repo, and that the token may read this repository (a token cannot see that a private one exists)";
 
+/// An address at which nobody listens; a port that the system gave could be another test's by then.
+const NOBODY: &str = "127.0.0.1:1";
+
 /// A run that is refused: exit code, message, hint (see [`Ran::fails`]), and how many requests it may have cost.
 type Refused<'a> = (i32, &'a str, &'a str, usize);
 
@@ -54,12 +57,6 @@ fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) +
             scope.spawn(|| check(case));
         }
     });
-}
-
-/// An address at which nobody listens.
-fn nobody() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 #[test]
@@ -242,8 +239,8 @@ fn a_report_that_cannot_be_read_costs_no_request() {
 fn a_network_that_is_down_and_a_name_that_is_wrong_are_told_apart() {
     let refuses = "check that the server runs and the network reaches it; behind a proxy set https_proxy";
     let unknown = "check the network, the name, and whether a proxy is needed (https_proxy)";
-    let known = (nobody(), "cannot connect to 127.0.0.1 (Connection refused (os error 111))", refuses);
-    let cases = [known, ("no-such.invalid".into(), "cannot find the address of no-such.invalid", unknown)];
+    let known = (NOBODY, "cannot connect to 127.0.0.1 (Connection refused (os error 111))", refuses);
+    let cases = [known, ("no-such.invalid", "cannot find the address of no-such.invalid", unknown)];
     side_by_side(
         VENDORS.into_iter().flat_map(|vendor| cases.iter().map(move |case| (vendor, case))),
         |(vendor, case)| {
@@ -266,30 +263,20 @@ fn a_proxy_that_does_not_work_is_suspected() {
     let refuses = "cannot connect to 127.0.0.1 (Connection refused (os error 111))";
     let asks = "the proxy does not let the request to 127.0.0.1 through (tunnel error: proxy authorization required)";
     let asks_plain = "the proxy does not let the request to 127.0.0.1 through (407 Proxy Authentication Required)";
+    let unknown = "cannot find the address of 127.0.0.1";
+    let wrong = "cannot send to 127.0.0.1 (https_proxy is not the address of a proxy)";
+    let socks = "cannot send to 127.0.0.1 (all_proxy names a socks5 proxy, which is not supported)";
+    let named = |name: &str| format!("check the network, and the proxy that {name} names");
+    let [http, https, all] = ["http_proxy", "https_proxy", "ALL_PROXY"].map(named);
     let cases: [(&Forge, &str, String, Refused); 8] = [
-        (&plain, "http_proxy", nobody(), (9, refuses, "check the network, and the proxy that http_proxy names", 0)),
-        (&tls, "https_proxy", nobody(), (9, refuses, "check the network, and the proxy that https_proxy names", 0)),
-        (
-            &tls,
-            "ALL_PROXY",
-            "no-such.invalid:1".into(),
-            (9, "cannot find the address of 127.0.0.1", "check the network, and the proxy that ALL_PROXY names", 0),
-        ),
+        (&plain, "http_proxy", NOBODY.into(), (9, refuses, &http, 0)),
+        (&tls, "https_proxy", NOBODY.into(), (9, refuses, &https, 0)),
+        (&tls, "ALL_PROXY", "no-such.invalid:1".into(), (9, unknown, &all, 0)),
         (&tls, "https_proxy", address.clone(), (9, asks, check, 0)),
         (&tls, "https_proxy", format!("user:{SECRET}@{address}"), (9, asks, check, 0)),
         (&plain, "http_proxy", format!("http://user:{SECRET}@{address}"), (9, asks_plain, check, 0)),
-        (
-            &tls,
-            "https_proxy",
-            format!("http://user:{SECRET}@:port"),
-            (3, "cannot send to 127.0.0.1 (https_proxy is not the address of a proxy)", form, 0),
-        ),
-        (
-            &plain,
-            "all_proxy",
-            format!("socks5://user:{SECRET}@{address}"),
-            (3, "cannot send to 127.0.0.1 (all_proxy names a socks5 proxy, which is not supported)", form, 0),
-        ),
+        (&tls, "https_proxy", format!("http://user:{SECRET}@:port"), (3, wrong, form, 0)),
+        (&plain, "all_proxy", format!("socks5://user:{SECRET}@{address}"), (3, socks, form, 0)),
     ];
     side_by_side(cases, |(forge, name, proxy, refusal)| {
         let mut cml = Cml::on(forge, Vendor::GitHub);
