@@ -153,6 +153,12 @@ impl Http {
             .hint("the service or the network is slow: try again later, or allow more with --timeout SECONDS")
     }
 
+    /// An error after which there is no time to try again.
+    fn too_late(&self, error: Error) -> Error {
+        let budget = self.budget.as_secs();
+        error.or_hint(format!("allow more time than {budget} seconds with --timeout SECONDS, or try again later"))
+    }
+
     /// Sends a request and returns a successful answer, whole and (where it says it is JSON) well-formed.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
         self.exchange(request, Self::judge).await
@@ -176,10 +182,11 @@ impl Http {
         let by_method = if request.method() == Method::POST { Repeat::Ask } else { Repeat::Safe };
         let repeat = request.extensions().get::<Repeat>().copied().unwrap_or(by_method);
         let (mut attempt, mut redirects) = (0, 0);
+        let mut last = None;
         loop {
             let left = self.time_left();
             if left.is_zero() {
-                return Err(self.out_of_time());
+                return Err(last.map_or_else(|| self.out_of_time(), |error| self.too_late(error)));
             }
             let started = self.host.elapsed();
             let sent = self.host.send(copy(&request), left.min(ATTEMPT)).await;
@@ -218,12 +225,11 @@ impl Http {
                 return Err(error.passing(pause));
             }
             if pause >= self.time_left() {
-                let budget = self.budget.as_secs();
-                let hint = format!("allow more time than {budget} seconds with --timeout SECONDS, or try again later");
-                return Err(error.or_hint(hint));
+                return Err(self.too_late(error));
             }
             self.log.info(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
             self.host.sleep(pause).await;
+            last = Some(error);
         }
     }
 
