@@ -14,7 +14,9 @@ pub fn redirect_target(request: &Request<Bytes>, answer: &Response<Bytes>) -> Re
         return Ok(None);
     }
     let bad = || Error::remote(format!("{} redirects to an address that makes no sense", place(request)));
-    let location = answer.headers().get(header::LOCATION).and_then(|v| v.to_str().ok()).ok_or_else(bad)?;
+    // Without an address it is a refusal: S3's, for a bucket of another region.
+    let Some(location) = answer.headers().get(header::LOCATION) else { return Ok(None) };
+    let location = location.to_str().map_err(|_| bad())?;
     let from = Url::parse(&request.uri().to_string()).map_err(|_| bad())?;
     let to = from.join(location).map_err(|_| bad())?;
     if !same_server(&from, &to) && request.method() != Method::GET {
