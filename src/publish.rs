@@ -7,7 +7,7 @@
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Asset, Forge};
+use crate::forge::{Asset, Forge, Repository, not_seen};
 use crate::report::{self, Reference, Use};
 use base64::Engine;
 use bytes::Bytes;
@@ -39,6 +39,8 @@ pub struct Publish<'a> {
     pub app: &'a App,
     /// The forge.
     pub forge: &'a dyn Forge,
+    /// Its repository.
+    pub repository: &'a Repository,
     /// Where to.
     pub destination: Destination,
     /// Also linked files of any type.
@@ -211,7 +213,13 @@ impl Publish<'_> {
                     .collect();
                 let sent = match new.is_empty() {
                     true => Vec::new(),
-                    false => self.forge.upload_assets(&new, &progress).await?,
+                    false => match self.forge.upload_assets(&new, &progress).await {
+                        Err(error) if error.kind() == Kind::NotFound => {
+                            let unseen = self.forge.can_see_repository().await.is_ok_and(|seen| !seen);
+                            return Err(if unseen { not_seen(self.repository) } else { error });
+                        }
+                        sent => sent?,
+                    },
                 };
                 let mut sent = sent.into_iter();
                 for address in addresses.iter_mut().filter(|address| address.is_none()) {

@@ -226,19 +226,20 @@ impl<'a> Job<'a> {
         Ok(Job { app, args, target, watermark, commit, destination, connected })
     }
 
-    /// Posts the report as it is now.
-    async fn post(&self, text: &str, update: bool, summary: bool) -> Result<Comment> {
-        let posted = self.try_post(text, update, summary).await;
-        match posted {
-            Ok(comment) => Ok(comment),
+    /// The outcome of a request for the target, with the word for what does not exist: the target or the
+    /// repository.
+    async fn named<T>(&self, outcome: Result<T>) -> Result<T> {
+        match outcome {
+            Ok(value) => Ok(value),
             Err(error) => {
-                let forge = &*self.connected.forge;
-                Err(name_what_is_missing(forge, &self.connected.repository, &self.target, error).await)
+                let Connected { forge, repository, .. } = &self.connected;
+                Err(name_what_is_missing(&**forge, repository, &self.target, error).await)
             }
         }
     }
 
-    async fn try_post(&self, text: &str, update: bool, summary: bool) -> Result<Comment> {
+    /// Posts the report as it is now.
+    async fn post(&self, text: &str, update: bool, summary: bool) -> Result<Comment> {
         section::check(text)?;
         let forge = &*self.connected.forge;
         let sticky = Sticky {
@@ -255,11 +256,12 @@ impl<'a> Job<'a> {
             Some(_) => !crate::report::references(text).is_empty(),
             None => update || retire.is_some(),
         };
-        let existing = if look { sticky.find().await? } else { Vec::new() };
+        let existing = if look { self.named(sticky.find().await).await? } else { Vec::new() };
         let read = self.app.http.mark();
         let publish = Publish {
             app: self.app,
             forge,
+            repository: &self.connected.repository,
             destination: self.destination.clone(),
             links: self.args.publish_links,
             strict: self.args.strict,
@@ -274,18 +276,19 @@ impl<'a> Job<'a> {
         }
         let room = forge.limits().comment.saturating_sub(sticky.overhead());
         if let Some(name) = &self.args.section {
-            return sticky.section(name, &published.text, forge.limits().comment).await;
+            let written = sticky.section(name, &published.text, forge.limits().comment).await;
+            return self.named(written).await;
         }
         let parts = self.fit(&publish, &published.text, room).await?;
-        match retire {
-            Some(how) => {
-                let made = sticky.create(&parts).await?;
-                sticky.retire(&existing, how).await?;
-                Ok(made)
-            }
+        let posted = match retire {
+            Some(how) => match sticky.create(&parts).await {
+                Ok(made) => sticky.retire(&existing, how).await.map(|()| made),
+                error => error,
+            },
             None if update => sticky.update(&existing, read, &parts).await,
             None => sticky.create(&parts).await,
-        }
+        };
+        self.named(posted).await
     }
 
     /// The report in as many parts as the forge's limit asks for.
