@@ -266,7 +266,9 @@ impl<'a> Job<'a> {
             links: self.args.publish_links,
             strict: self.args.strict,
         };
-        let before: Vec<&str> = existing.iter().rev().map(|comment| comment.body.as_str()).collect();
+        // Addresses do not tell whether they lead to the branch: earlier ones may be of the hidden ref.
+        let known = existing.iter().rev().filter(|_| self.args.publish_branch.is_none());
+        let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
         let published = publish.report(&self.args.report, text, &before).await?;
         if published.files > 0 {
             self.app.log.info(&format!("published {} file(s)", published.files));
