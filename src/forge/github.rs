@@ -53,7 +53,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let http = http.explained_by(move |refusal| explain::explain(refusal, source, fork));
     let client = Client::new(&api, token.as_ref().map(|(token, _)| token), http, host)?;
     let root = format!("/repos/{}", repository.path);
-    let assets_ref = publish_branch.map_or("cml/assets".to_owned(), |branch| format!("heads/{branch}"));
+    let assets_ref = publish_branch.map_or(assets::HIDDEN.to_owned(), |branch| format!("heads/{branch}"));
     Ok(Rc::new(GitHub { client, repository, root, graphql, assets_ref }))
 }
 
