@@ -20,6 +20,10 @@ mod bucket;
 mod media;
 mod server;
 
+/// Larger files are not published: GitHub takes blobs, and GitLab uploads, of up to 100 MB.
+/// <https://docs.github.com/en/rest/git/blobs>, <https://docs.gitlab.com/user/gitlab_com/#account-and-limit-settings>
+const LARGEST: u64 = 100 << 20;
+
 /// Where the files go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -132,55 +136,47 @@ impl Publish<'_> {
         if !report::is_local(address) {
             return Ok(None);
         }
-        let Some(path) = self.find(report, address) else {
-            return match reference.used {
-                Use::Shown => Err(format!("{address} is shown but does not exist")),
-                Use::Linked => Ok(None),
-            };
+        // What is shown and not published is a trouble; a link may lead anywhere.
+        let refuse = |why: String| match reference.used {
+            Use::Shown => Err(format!("{address} {why}")),
+            Use::Linked => Ok(None),
         };
-        let real = self.app.host.canonicalize(&path).map_err(|e| format!("{address} cannot be read ({e})"))?;
+        let Some(path) = self.find(report, address) else {
+            return refuse("is shown but does not exist".to_owned());
+        };
+        let unreadable = |e: std::io::Error| format!("{address} cannot be read ({e})");
+        let real = self.app.host.canonicalize(&path).map_err(unreadable)?;
         let inside = real.strip_prefix(root).ok().filter(|path| !path.iter().any(|part| part == ".git"));
         let Some(inside) = inside else {
-            return match reference.used {
-                Use::Shown => Err(format!("{address} lies outside of the working copy and is not published")),
-                Use::Linked => Ok(None),
-            };
+            return refuse("lies outside of the working copy and is not published".to_owned());
         };
-        let bytes = self.app.host.read(&real).map_err(|e| format!("{address} cannot be read ({e})"))?;
+        let size = self.app.host.stat(&real).map_err(unreadable)?.len;
+        if size > LARGEST {
+            return refuse(format!("has {} MB: files of more than {} MB are not published", size >> 20, LARGEST >> 20));
+        }
+        let bytes = self.app.host.read(&real).map_err(unreadable)?;
         let name = inside.file_name().unwrap_or_default().to_string_lossy();
-        let Some(kind) = media::sniff(&bytes) else {
-            return self.take_link(reference, &real, &name, bytes).await;
+        let known = media::sniff(&bytes);
+        let kind = match (reference.used, known) {
+            (Use::Shown, Some(kind)) if kind.is_shown() => kind,
+            (Use::Shown, Some(kind)) => {
+                return refuse(format!("is {}, which cannot be shown: not published", kind.mime));
+            }
+            (Use::Shown, None) => return refuse("is not an image, video or audio file: not published".to_owned()),
+            (Use::Linked, _) => {
+                let harmless = known.filter(media::Kind::is_harmless).or_else(|| media::by_name(&name));
+                let Some(kind) = harmless.or(self.links.then_some(known.unwrap_or(media::BYTES))) else {
+                    self.app.log.debug(&format!("the linked file {name} is not published (--publish-links does)"));
+                    return Ok(None);
+                };
+                if self.is_ignored(&real, address).await? {
+                    self.app.log.debug(&format!("the linked file {name} is ignored by git and not published"));
+                    return Ok(None);
+                }
+                kind
+            }
         };
-        if reference.used == Use::Linked && !kind.is_harmless() {
-            return self.take_link(reference, &real, &name, bytes).await;
-        }
-        if reference.used == Use::Linked && self.is_ignored(&real).await {
-            return Ok(None);
-        }
-        if reference.used == Use::Shown && !kind.is_shown() {
-            return Err(format!("{address} is {}, which cannot be shown: not published", kind.mime));
-        }
         Ok(Some(asset(&name, kind, bytes.into())))
-    }
-
-    /// A file that is not known by its content: only as a link, by its name's ending.
-    async fn take_link(
-        &self,
-        reference: &Reference,
-        real: &Path,
-        name: &str,
-        bytes: Vec<u8>,
-    ) -> Result<Option<Asset>, String> {
-        if reference.used == Use::Shown {
-            return Err(format!("{} is not an image, video or audio file: not published", reference.address));
-        }
-        let kind = media::by_name(name);
-        let wanted = self.links || kind.is_some();
-        if !wanted || self.is_ignored(real).await {
-            self.app.log.debug(&format!("the linked file {name} is not published (--publish-links does)"));
-            return Ok(None);
-        }
-        Ok(Some(asset(name, kind.unwrap_or(media::BYTES), bytes.into())))
     }
 
     fn find(&self, report: &Path, address: &str) -> Option<PathBuf> {
@@ -189,11 +185,22 @@ impl Publish<'_> {
         candidates.into_iter().find(|path| self.app.host.stat(path).is_ok_and(|stat| stat.is_file))
     }
 
-    async fn is_ignored(&self, path: &Path) -> bool {
+    /// Whether git keeps a file out of its repository. An error where there is a repository and git does not
+    /// say, as in a container whose user does not own it.
+    async fn is_ignored(&self, path: &Path, address: &str) -> Result<bool, String> {
+        if !path.ancestors().any(|folder| self.app.host.stat(&folder.join(".git")).is_ok()) {
+            return Ok(false);
+        }
         let folder = path.parent().unwrap_or(path).to_string_lossy();
         let argv = ["git", "-C", &folder, "check-ignore", "--quiet", "--", &path.to_string_lossy()];
-        // Without git nothing is known to be ignored: 0 means ignored, 1 not, more that git cannot tell.
-        self.app.host.run(&argv).await.is_ok_and(|output| output.code == Some(0))
+        let outcome = self.app.host.run(&argv).await;
+        let why = match &outcome {
+            Ok(output) if output.code == Some(0) => return Ok(true),
+            Ok(output) if output.code == Some(1) => return Ok(false),
+            Ok(output) => String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(format!("git cannot tell whether it ignores {address}, which is not published ({why})"))
     }
 
     async fn upload(&self, assets: &[Asset], before: &[&str]) -> Result<Vec<String>> {
