@@ -1,9 +1,12 @@
-//! A CML-compatible server: `POST` the bytes with their type and name, the answer's body is their address.
+//! A CML-compatible server: `POST` the bytes with their type and name, the answer's body is their address. It
+//! gets no credentials but those in its own address.
 
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE};
-use crate::http::{Repeat, request};
+use crate::http::{Repeat, request, secret_header};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderValue, Method, header};
 use std::cell::Cell;
@@ -31,15 +34,29 @@ async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {
     };
     request.headers_mut().insert(header::CONTENT_TYPE, header(asset.mime)?);
     request.headers_mut().insert(header::CONTENT_DISPOSITION, header(&disposition(&asset.name))?);
+    if let Some(password) = url.password() {
+        let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+        let pair = format!("{}:{}", decoded(url.username()), decoded(password));
+        let basic = secret_header(&format!("Basic {}", BASE64_STANDARD.encode(pair)))?;
+        request.headers_mut().insert(header::AUTHORIZATION, basic);
+    }
     // A file that is stored twice is shown once.
     request.extensions_mut().insert(Repeat::Safe);
-    let answer = app.http.send(request).await?;
+    let place = without_secrets(url);
+    let answer = app.http.send(request).await.map_err(|error| {
+        error.context(&place).or_hint("check --publish-url, and that the server takes files from everybody")
+    })?;
     let text = String::from_utf8_lossy(answer.body()).trim().to_owned();
     match Url::parse(&text) {
         Ok(address) if matches!(address.scheme(), "http" | "https") => Ok(text),
-        _ => Err(Error::remote(format!("{url} did not answer with the address of {}", asset.name))
+        _ => Err(Error::remote(format!("{place} did not answer with the address of {}", asset.name))
             .hint("--publish-url wants a server that answers a POST of the bytes with their address")),
     }
+}
+
+/// The address as it may be told: without a password, and without a query, which may hold a key.
+fn without_secrets(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
 /// The file's name for any language: <https://www.rfc-editor.org/rfc/rfc6266#section-5>.
