@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE};
-use crate::http::Http;
+use crate::http::{Http, Repeat};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use http_body_util::BodyExt;
@@ -55,14 +55,18 @@ struct Bucket {
 
 impl Bucket {
     fn open(app: &App, url: &Url) -> Result<Self> {
-        let wrong = |error: object_store::Error| explain(error, url);
+        let wrong = |error: object_store::Error| {
+            Error::config(format!("cannot use {url} ({})", reason(&error))).hint(credentials(url))
+        };
         let prefix =
             Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("{url} is not a bucket ({e})")))?;
         let name = url.host_str().ok_or_else(|| Error::usage(format!("{url} names no bucket")))?;
         let connector = Connector(SendWrapper::new(app.http.clone()));
         // Retries are ours; so is the proxy and everything else about connections.
         let retry = RetryConfig { max_retries: 0, ..Default::default() };
-        let env = || app.env().iter().map(|(key, value)| (key.to_ascii_lowercase(), value.to_owned()));
+        // The clouds' own variables only: a `TOKEN` or `ENDPOINT` in somebody's job is about something else.
+        let own = |key: &str| ["AWS_", "GOOGLE_", "AZURE_", "IDENTITY_"].iter().any(|cloud| key.starts_with(cloud));
+        let env = || app.env().iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()));
         let endpoint = app.env().named("AWS_ENDPOINT_URL_S3").or_else(|| app.env().named("AWS_ENDPOINT_URL"));
         let options = ClientOptions::new().with_allow_http(endpoint.is_some_and(|e| e.starts_with("http://")));
         macro_rules! build {
@@ -107,7 +111,8 @@ impl Bucket {
         let path = self.prefix.clone().join(asset.unique_name());
         match self.store.head(&path).await {
             Ok(_) => {}
-            Err(object_store::Error::NotFound { .. }) => {
+            // To those who may write but not list, a bucket does not tell what is not there.
+            Err(object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. }) => {
                 let mut options = PutOptions::default();
                 options.attributes.insert(Attribute::ContentType, asset.mime.into());
                 options.attributes.insert(Attribute::ContentDisposition, "inline".into());
@@ -116,7 +121,10 @@ impl Bucket {
             Err(error) => return Err(error),
         }
         match hours {
-            None => Ok(format!("{}/{path}", self.public)),
+            None => {
+                let address = format!("{}/{path}", self.public);
+                Ok(Url::parse(&address).map_or(address, String::from))
+            }
             Some(hours) => {
                 let time = Duration::from_secs(u64::from(hours) * 3600);
                 Ok(self.signer.signed_url(http::Method::GET, &path, time).await?.to_string())
@@ -147,13 +155,26 @@ impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let http = self.0.clone().take();
         SendWrapper::new(async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
-            let sent = http.send_raw(http::Request::from_parts(parts, body)).await;
+            let of_machine = is_metadata(&parts.uri);
+            if of_machine {
+                // Most machines are not a cloud's: not answering is an answer.
+                parts.extensions.insert(Repeat::Once);
+            }
+            let sent = http.send_raw(http::Request::from_parts(parts, body)).await.map_err(|error| match of_machine {
+                true => Error::auth(format!("no credentials are set, and the machine has none of its own ({error})")),
+                false => error,
+            });
             sent.map(|answer| answer.map(Into::into)).map_err(|e| HttpError::new(HttpErrorKind::Unknown, e))
         })
         .await
     }
+}
+
+/// Whether a request asks a cloud's machine who it is.
+fn is_metadata(uri: &http::Uri) -> bool {
+    uri.host().is_some_and(|host| host.starts_with("169.254.") || host == "metadata.google.internal")
 }
 
 /// Our own error, if one lies underneath, or the store's in words that help.
@@ -167,16 +188,23 @@ fn explain(error: object_store::Error, url: &Url) -> Error {
     }
     match &error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            Error::auth(format!("the credentials may not write to {url}")).hint(credentials(url))
+            Error::auth(format!("the credentials may not write to {url} ({})", reason(&error))).hint(credentials(url))
         }
         object_store::Error::NotFound { .. } => Error::new(Kind::NotFound, format!("there is no bucket for {url}"))
             .hint("make the bucket, or check its name"),
-        // The store's own text can hold the whole answer; its first line says what happened.
-        other => {
-            Error::remote(format!("cannot publish to {url} ({})", other.to_string().lines().next().unwrap_or_default()))
-                .hint(credentials(url))
-        }
+        _ => Error::remote(format!("cannot publish to {url} ({})", reason(&error))).hint(credentials(url)),
     }
+}
+
+/// What a store says, without the document around it.
+fn reason(error: &object_store::Error) -> String {
+    let text = match error {
+        object_store::Error::Generic { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    let message = text.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+    let line = message.map_or(text.as_str(), |(message, _)| message).lines().next().unwrap_or_default();
+    line.chars().take(300).collect()
 }
 
 fn credentials(url: &Url) -> &'static str {
