@@ -246,7 +246,8 @@ fn shown_before(before: &[&str], name: &str) -> Option<String> {
     before.iter().find_map(|body| {
         let at = body.find(name)?;
         let found = report::references(body).into_iter().find(|r| r.range.start <= at && at < r.range.end)?;
-        let address = &found.address[..found.address.find(['#', '?']).unwrap_or(found.address.len())];
+        // Not one with a query: that is a bucket's signature, which ends.
+        let address = &found.address[..found.address.find('#').unwrap_or(found.address.len())];
         address.ends_with(name).then(|| address.to_owned())
     })
 }
@@ -299,5 +300,6 @@ mod tests {
         let body = "text\n\n![a](https://h/o/r/raw/abc/0123.png#gh-dark-mode-only) 4567.png";
         assert_eq!(shown_before(&["no", body], "0123.png").unwrap(), "https://h/o/r/raw/abc/0123.png");
         assert_eq!(shown_before(&[body], "4567.png"), None);
+        assert_eq!(shown_before(&["![a](https://bucket/0123.png?X-Amz-Expires=3600)"], "0123.png"), None);
     }
 }
