@@ -88,11 +88,11 @@ impl Publish<'_> {
         Ok(Published { text: report::rewrite(text, &replacements), files: assets.len() })
     }
 
-    /// Publishes the report itself, for a comment that had to be cut.
-    pub async fn whole_text(&self, text: &str) -> Result<String> {
+    /// Publishes the report itself, for a comment that had to be cut. `before` as for [`Publish::report`].
+    pub async fn whole_text(&self, text: &str, before: &[&str]) -> Result<String> {
         let kind = media::Kind { mime: "text/markdown; charset=utf-8", extension: "md" };
         let asset = asset("report.md", kind, text.as_bytes().to_vec().into());
-        let addresses = self.upload(&[asset], &[]).await?;
+        let addresses = self.upload(&[asset], before).await?;
         addresses.into_iter().next().ok_or_else(|| Error::internal("an upload without an address"))
     }
 

@@ -281,7 +281,7 @@ impl<'a> Job<'a> {
             let written = sticky.section(name, &published.text, forge.limits().comment).await;
             return self.named(written).await;
         }
-        let parts = self.fit(&publish, &published.text, room).await?;
+        let parts = self.fit(&publish, &published.text, &before, room).await?;
         let posted = match retire {
             Some(how) => match sticky.create(&parts).await {
                 Ok(made) => sticky.retire(&existing, how).await.map(|()| made),
@@ -294,7 +294,7 @@ impl<'a> Job<'a> {
     }
 
     /// The report in as many parts as the forge's limit asks for.
-    async fn fit(&self, publish: &Publish<'_>, text: &str, room: usize) -> Result<Vec<String>> {
+    async fn fit(&self, publish: &Publish<'_>, text: &str, before: &[&str], room: usize) -> Result<Vec<String>> {
         let length = split::length(text);
         if length <= room {
             return Ok(vec![text.to_owned()]);
@@ -310,7 +310,7 @@ impl<'a> Job<'a> {
                 Ok(parts)
             }
             Overflow::Truncate => {
-                let link = self.whole_report(publish, text).await?;
+                let link = self.whole_report(publish, text, before).await?;
                 Ok(vec![split::truncate(text, room, &format!("*The report was cut here.* {link}"))])
             }
             Overflow::Fail => Err(Error::new(
@@ -322,13 +322,13 @@ impl<'a> Job<'a> {
     }
 
     /// Where the whole report can be read: published as a file, else the run's page.
-    async fn whole_report(&self, publish: &Publish<'_>, text: &str) -> Result<String> {
+    async fn whole_report(&self, publish: &Publish<'_>, text: &str, before: &[&str]) -> Result<String> {
         let run = self.connected.context.run_url.as_ref();
         let page = || run.map_or(String::new(), |url| format!("[See the job]({url})"));
         if publish.destination == Destination::Nowhere {
             return Ok(page());
         }
-        match publish.whole_text(text).await {
+        match publish.whole_text(text, before).await {
             Ok(url) => Ok(format!("[Read all of it]({url})")),
             Err(error) if error.kind() == Kind::Auth => {
                 self.app.log.warn(&format!("the whole report is not published: {error}"));
