@@ -41,18 +41,28 @@ pub fn summary(app: &App, context: &Context, report: &str) -> Result<()> {
     let Some(path) = &context.summary_file else { return Ok(()) };
     let path = Path::new(path);
     let used = app.host.stat(path).map_or(0, |stat| stat.len);
-    // Characters are at most three bytes a UTF-16 unit.
-    let room = SUMMARY.saturating_sub(used + 2);
+    let room = usize::try_from(SUMMARY.saturating_sub(used + 2)).unwrap_or(usize::MAX);
     let note = "*The report was cut here: it is longer than a job summary may be.*";
-    let text = match report.len() as u64 <= room {
+    let text = match report.len() <= room {
         true => report.to_owned(),
-        false => split::truncate(report, (room / 3) as usize, note),
+        false => cut(report, room, note),
     };
-    if text.len() as u64 > room {
+    if text.len() > room {
         app.log.warn("the job summary is full: the report is not added to it");
         return Ok(());
     }
     app.host
         .append(path, format!("{text}\n\n").as_bytes())
         .map_err(|e| Error::config(format!("cannot write the job summary to {} ({e})", path.display())))
+}
+
+/// The report cut to so many bytes, where there is room for more than the note.
+fn cut(report: &str, room: usize, note: &str) -> String {
+    let units = split::length(&report[..report.floor_char_boundary(room)]);
+    let text = split::truncate(report, units.max(2 * note.len()), note);
+    match text.len() <= room {
+        true => text,
+        // Definitions that are repeated at the end can have more bytes than what they replace, three a unit.
+        false => split::truncate(report, (room / 3).max(2 * note.len()), note),
+    }
 }
