@@ -5,7 +5,10 @@
 mod comment;
 mod errors;
 mod faults;
+mod images;
 mod local;
+mod private;
 mod sections;
+mod store;
 mod support;
 mod watch;

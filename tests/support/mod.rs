@@ -1,6 +1,8 @@
 //! Runs the built program in a folder of its own, with the environment of a CI and nothing else.
 
 pub mod fake;
+pub mod net;
+pub mod reader;
 
 use fake::{Forge, HEAD, Vendor};
 use std::collections::BTreeMap;
