@@ -2,6 +2,7 @@
 //! (`support/fake`), real files, real signals, and a real S3 emulator where one is named.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
+mod buckets;
 mod comment;
 mod errors;
 mod faults;

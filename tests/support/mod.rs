@@ -1,6 +1,7 @@
 //! Runs the built program in a folder of its own, with the environment of a CI and nothing else.
 
 pub mod fake;
+pub mod moto;
 pub mod net;
 pub mod reader;
 
