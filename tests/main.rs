@@ -7,6 +7,7 @@ mod comment;
 mod errors;
 mod faults;
 mod images;
+mod limits;
 mod local;
 mod private;
 mod sections;
