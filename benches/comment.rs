@@ -187,12 +187,12 @@ fn seed(forge: &Forge, vendor: Vendor, comments: usize) {
     }
 }
 
-/// Makes the report show many images of 8 KiB.
+/// Makes the report show many images of 100 KiB.
 fn illustrate(cml: &Cml) {
     let mut report = String::from("# Report\n");
     for n in 0..IMAGES {
         let mut image = png(n);
-        image.resize(8 << 10, n);
+        image.resize(100 << 10, n);
         cml.file(&format!("plots/{n}.png"), image);
         report += &format!("\n![plot {n}](plots/{n}.png)\n");
     }

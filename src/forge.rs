@@ -11,7 +11,9 @@ use crate::log::Log;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
 use std::fmt;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use url::Url;
@@ -218,11 +220,51 @@ pub struct Asset {
     pub mime: &'static str,
     /// Usual ending of that type.
     pub extension: &'static str,
-    /// The bytes.
-    pub bytes: Bytes,
+    /// The bytes, or where they are.
+    pub content: Content,
+}
+
+/// Where the bytes of a file are: those of a report's many images stay on disk until they are sent.
+#[derive(Clone)]
+pub enum Content {
+    /// In memory.
+    Here(Bytes),
+    /// In a file.
+    File(Rc<dyn Host>, PathBuf),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Here(bytes) => write!(f, "Here({} bytes)", bytes.len()),
+            Content::File(_, path) => write!(f, "File({})", path.display()),
+        }
+    }
+}
+
+/// SHA-256 of some bytes, in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Asset {
+    /// The bytes. A file that is not any more what it was when the report was read is an error: its name, which
+    /// is a hash, would stand for something else.
+    pub fn read(&self) -> Result<Bytes> {
+        match &self.content {
+            Content::Here(bytes) => Ok(bytes.clone()),
+            Content::File(host, path) => {
+                let bytes =
+                    host.read(path).map_err(|e| Error::config(format!("cannot read {} ({e})", path.display())))?;
+                match hash(&bytes) == self.hash {
+                    true => Ok(bytes.into()),
+                    false => Err(Error::conflict(format!("{} changed while it was being published", path.display()))
+                        .hint("publish the report once its images are complete, or use --watch")),
+                }
+            }
+        }
+    }
+
     /// A name that is the same for the same bytes and never for others.
     pub fn unique_name(&self) -> String {
         format!("{}.{}", &self.hash[..32.min(self.hash.len())], self.extension)
@@ -386,4 +428,40 @@ pub fn not_seen(repository: &Repository) -> Error {
     Error::not_found(format!("repository {} was not found with this token", repository.url())).hint(
         "check --repo, and that the token may read this repository (a token cannot see that a private one exists)",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_read_in_every_form() {
+        for (text, url) in [
+            ("https://github.com/o/r", "https://github.com/o/r"),
+            ("https://user:secret@host:8443/g/sub/r.git/", "https://host:8443/g/sub/r"),
+            ("git@gitlab.com:g/sub/r.git", "https://gitlab.com/g/sub/r"),
+            ("ssh://git@bitbucket.org:22/w/r.git", "https://bitbucket.org/w/r"),
+            ("o/r", "https://github.com/o/r"),
+        ] {
+            assert_eq!(Repository::parse(text, Some("https://github.com")).unwrap().url(), url);
+        }
+        for text in ["", "r", "https://github.com/o", "https://t0ken@", "ftp://host/o/r", "a:b:c"] {
+            let error = Repository::parse(text, Some("https://github.com")).unwrap_err();
+            assert!(error.kind() == Kind::Usage && !error.to_string().contains("t0ken"), "{text}: {error}");
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn a_file_that_changed_since_it_was_named_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plot.png");
+        let host: Rc<dyn Host> = Rc::new(crate::host::native::Native::default());
+        host.write(&path, b"one").unwrap();
+        let content = Content::File(host.clone(), path.clone());
+        let asset = Asset { hash: hash(b"one"), name: "plot.png".into(), mime: "image/png", extension: "png", content };
+        assert_eq!(asset.read().unwrap(), "one");
+        host.write(&path, b"two").unwrap();
+        assert_eq!(asset.read().unwrap_err().kind(), Kind::Conflict);
+    }
 }

@@ -26,8 +26,9 @@ use failure::{Again, Failure, explain_plainly, limit_pause, parse_date, rate_lim
 pub use failure::{explain_status, in_brackets};
 use redirect::{follow, redirect_target};
 
-/// An attempt may take this long: enough for the largest image on a slow line, short enough to try again.
+/// An attempt may take this long, and longer for what a slow line takes to carry the body.
 const ATTEMPT: Duration = Duration::from_secs(45);
+const SLOW_LINE: u64 = 100_000; // bytes a second
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const REDIRECTS: usize = 5;
@@ -189,7 +190,7 @@ impl Http {
                 return Err(last.map_or_else(|| self.out_of_time(), |error| self.too_late(error)));
             }
             let started = self.host.elapsed();
-            let sent = self.host.send(copy(&request), left.min(ATTEMPT)).await;
+            let sent = self.host.send(copy(&request), left.min(attempt_time(&request))).await;
             self.log_exchange(&request, &sent, self.host.elapsed().saturating_sub(started));
             let failure = match sent {
                 Ok(answer) => {
@@ -291,6 +292,10 @@ impl Http {
 enum Verdict {
     Done(Response<Bytes>),
     Failed(Failure),
+}
+
+fn attempt_time(request: &Request<Bytes>) -> Duration {
+    ATTEMPT + Duration::from_secs(request.body().len() as u64 / SLOW_LINE)
 }
 
 fn copy(request: &Request<Bytes>) -> Request<Bytes> {

@@ -7,11 +7,10 @@
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Asset, Forge, Repository, not_seen};
+use crate::forge::{Asset, Content, Forge, Repository, hash, not_seen};
 use crate::report::{self, Reference, Use};
 use base64::Engine;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -78,7 +77,7 @@ impl Publish<'_> {
             // The forge is where files go unasked; a place that the user names must take them.
             Err(error) if error.kind() == Kind::Auth && self.destination == Destination::Forge && !self.strict => {
                 self.app.log.warn(&format!("the images are not published: {error}"));
-                self.app.log.hint(error.hint_text().unwrap_or("see docs/images.md for other places"));
+                self.app.log.hint(error.hint_text().unwrap_or("see docs/comments.md for other places"));
                 return Ok(Published { text: text.to_owned(), files: 0 });
             }
             Err(error) => return Err(error.context("cannot publish the images")),
@@ -177,7 +176,8 @@ impl Publish<'_> {
                 kind
             }
         };
-        Ok(Some(asset(&name, kind, bytes.into())))
+        let content = Content::File(self.app.host.clone(), real.clone());
+        Ok(Some(Asset { content, ..asset(&name, kind, bytes.into()) }))
     }
 
     fn find(&self, report: &Path, address: &str) -> Option<PathBuf> {
@@ -253,8 +253,8 @@ fn shown_before(before: &[&str], name: &str) -> Option<String> {
 }
 
 fn asset(name: &str, kind: media::Kind, bytes: Bytes) -> Asset {
-    let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Asset { hash, name: name.to_owned(), mime: kind.mime, extension: kind.extension, bytes }
+    let (mime, extension) = (kind.mime, kind.extension);
+    Asset { hash: hash(&bytes), name: name.to_owned(), mime, extension, content: Content::Here(bytes) }
 }
 
 /// The picture inside of a `data:image/…` address (<https://www.rfc-editor.org/rfc/rfc2397>).
@@ -287,7 +287,7 @@ mod tests {
     fn data_addresses_are_decoded() {
         let png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg";
         let found = data_uri(png).unwrap();
-        assert_eq!((found.mime, found.extension, found.bytes.len()), ("image/png", "png", 70));
+        assert_eq!((found.mime, found.extension, found.read().unwrap().len()), ("image/png", "png", 70));
         let svg = data_uri("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E").unwrap();
         assert_eq!(svg.mime, "image/svg+xml");
         for wrong in ["data:image/png", "data:image/png;base64,!!", "data:image/png,text"] {

@@ -165,14 +165,17 @@ impl Comments {
     }
 
     fn destination(&self) -> Result<Destination> {
+        let bucket = self.publish_url.as_ref().is_some_and(|url| matches!(url.scheme(), "s3" | "gs" | "az"));
+        if self.publish_signed.is_some() && !bucket {
+            return Err(Error::usage("--publish-signed signs the addresses of a bucket, and none is given")
+                .hint("give --publish-url s3://bucket/prefix, gs://… or az://…"));
+        }
         Ok(match &self.publish_url {
             _ if !self.publish => Destination::Nowhere,
-            Some(_) | None if self.publish_native => Destination::Forge,
+            Some(_) if self.publish_native => Destination::Forge,
             None => Destination::Forge,
             Some(url) if matches!(url.scheme(), "http" | "https") => Destination::Server(url.clone()),
-            Some(url) if matches!(url.scheme(), "s3" | "gs" | "az") => {
-                Destination::Bucket(url.clone(), self.publish_signed)
-            }
+            Some(url) if bucket => Destination::Bucket(url.clone(), self.publish_signed),
             Some(url) => {
                 return Err(Error::usage(format!("--publish-url does not take {}://", url.scheme()))
                     .hint("it takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"));

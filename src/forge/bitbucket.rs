@@ -302,7 +302,7 @@ impl Forge for Bitbucket {
         futures_util::stream::iter(assets)
             .map(async |asset| {
                 let name = format!("cml-{}", asset.unique_name());
-                self.rest.upload(&path, "files", &name, asset.mime, &asset.bytes).await?;
+                self.rest.upload(&path, "files", &name, asset.mime, &asset.read()?).await?;
                 done.set(done.get() + 1);
                 progress(done.get());
                 Ok(format!("{}/downloads/{name}", self.page))

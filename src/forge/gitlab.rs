@@ -294,7 +294,7 @@ impl Forge for GitLab {
         let path = format!("{}/uploads", self.root);
         futures_util::stream::iter(assets)
             .map(async |asset| {
-                let answer = self.rest.upload(&path, "file", &asset.unique_name(), asset.mime, &asset.bytes).await?;
+                let answer = self.rest.upload(&path, "file", &asset.unique_name(), asset.mime, &asset.read()?).await?;
                 let upload: Upload = serde_json::from_slice(&answer).map_err(|e| {
                     Error::remote(format!("GitLab's answer to an upload is not what was expected ({e})"))
                 })?;

@@ -221,7 +221,7 @@ impl Forge for Local {
         for asset in assets {
             let path = self.folder.join("files").join(asset.unique_name());
             if self.host.stat(&path).is_err() {
-                self.host.write(&path, &asset.bytes).map_err(|error| self.failed("write", &error))?;
+                self.host.write(&path, &asset.read()?).map_err(|error| self.failed("write", &error))?;
             }
             addresses.push(format!("files/{}", asset.unique_name()));
             progress(addresses.len());

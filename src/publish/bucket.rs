@@ -116,7 +116,9 @@ impl Bucket {
                 let mut options = PutOptions::default();
                 options.attributes.insert(Attribute::ContentType, asset.mime.into());
                 options.attributes.insert(Attribute::ContentDisposition, "inline".into());
-                self.store.put_opts(&path, asset.bytes.clone().into(), options).await?;
+                let bytes =
+                    asset.read().map_err(|e| object_store::Error::Generic { store: "file", source: Box::new(e) })?;
+                self.store.put_opts(&path, bytes.into(), options).await?;
             }
             Err(error) => return Err(error),
         }

@@ -28,7 +28,7 @@ pub async fn upload(app: &App, url: &Url, assets: &[Asset], progress: Progress<'
 }
 
 async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {
-    let mut request = request(Method::POST, url, asset.bytes.clone())?;
+    let mut request = request(Method::POST, url, asset.read()?)?;
     let header = |text: &str| {
         HeaderValue::from_str(text).map_err(|e| Error::internal(format!("a header for {} ({e})", asset.name)))
     };

@@ -5,7 +5,7 @@
 //! finished state. Ends on SIGINT or SIGTERM, after a last update.
 
 use super::Job;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::host::Stat;
 use crate::report;
 use futures_util::future::{Either, select};
@@ -50,7 +50,10 @@ pub async fn watch(job: &Job<'_>) -> Result<()> {
         if changed.is_some_and(|(quiet, _)| quiet >= QUIET) {
             changed = None;
             let ended = match select(pin!(watcher.post()), &mut end).await {
-                Either::Left(_) => false,
+                Either::Left((settled, _)) => {
+                    changed = (!settled).then_some((0, 0));
+                    false
+                }
                 Either::Right((_, posting)) => {
                     job.app.http.hurry(LAST_WORDS);
                     posting.await;
@@ -104,21 +107,24 @@ impl Watcher<'_, '_> {
     }
 
     /// Posts what is there. Nothing ends a watch but the end of the job: failures are told and the next
-    /// change is another try.
-    async fn post(&mut self) {
+    /// change is another try. `false` when that change has happened already.
+    async fn post(&mut self) -> bool {
         let Job { app, args, .. } = self.job;
         if args.trigger_file.as_ref().is_some_and(|trigger| self.stat(trigger).is_none()) {
-            return;
+            return true;
         }
         app.http.restart_budget();
         let text = match super::read(app, &args.report) {
-            Ok(text) if text.trim().is_empty() => return,
+            Ok(text) if text.trim().is_empty() => return true,
             Ok(text) => text,
-            Err(error) => return app.log.warn(&format!("{error}: waiting for the next change")),
+            Err(error) => {
+                app.log.warn(&format!("{error}: waiting for the next change"));
+                return true;
+            }
         };
         let picture = self.content();
         if self.posted.as_ref().is_some_and(|(old, seen)| *old == text && *seen == picture) {
-            return;
+            return true;
         }
         match self.job.post(&text, self.update, false).await {
             Ok(comment) => {
@@ -136,10 +142,16 @@ impl Watcher<'_, '_> {
                 {
                     app.log.warn(&format!("cannot delete {} ({error})", trigger.display()));
                 }
+                true
+            }
+            Err(error) if error.kind() == Kind::Conflict => {
+                app.log.info(&format!("{error}: trying again"));
+                false
             }
             Err(error) => {
                 app.log.warn(&error.to_string());
                 app.log.hint(error.hint_text().unwrap_or("the next change is another try"));
+                true
             }
         }
     }

@@ -93,7 +93,7 @@ async fn post<T: serde::de::DeserializeOwned>(forge: &GitHub, what: &str, body: 
 }
 
 async fn create_blob(forge: &GitHub, asset: &Asset) -> Result<String> {
-    let content = base64::prelude::BASE64_STANDARD.encode(&asset.bytes);
+    let content = base64::prelude::BASE64_STANDARD.encode(&asset.read()?);
     let blob: Object = post(forge, "blobs", &json!({ "content": content, "encoding": "base64" })).await?;
     Ok(blob.sha)
 }
