@@ -330,6 +330,11 @@ fn a_wrong_command_line_is_refused_before_anything_is_done() {
         ("--repo ftp://host/octo/model", "'ftp://host/octo/model' is not a repository", repository),
         (&format!("--repo https://user:{SECRET}@host/model"), "'host/model' is not a repository", repository),
         (&format!("--publish-url ftp://user:{SECRET}@host/"), "--publish-url does not take ftp://", destinations),
+        (
+            "--publish-signed 2",
+            "--publish-signed signs the addresses of a bucket, and none is given",
+            "give --publish-url s3://bucket/prefix, gs://… or az://…",
+        ),
         ("--section=", "--section needs a name", "for a matrix: --section \"${{ matrix.python }}\""),
     ] {
         let args: Vec<&str> = CREATE.iter().copied().chain(args.split(' ')).collect();
