@@ -26,11 +26,6 @@ impl Env {
         vars.iter().find_map(|v| Some((*v, self.get(*v)?)))
     }
 
-    /// Whether a variable is set to something that means yes.
-    pub fn is_on(&self, var: Var) -> bool {
-        self.get(var).is_some_and(|v| !matches!(v, "false" | "0" | "no"))
-    }
-
     /// All names, for finding misspelt ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -106,14 +101,11 @@ vars! {
     SSL_CERT_DIR = "SSL_CERT_DIR": "Folder of the same";
     NO_COLOR = "NO_COLOR": "No colours";
 
-    GITHUB_ACTIONS = "GITHUB_ACTIONS": "Set by GitHub Actions";
     GITHUB_API_URL = "GITHUB_API_URL": "Base of GitHub's REST API";
     GITHUB_GRAPHQL_URL = "GITHUB_GRAPHQL_URL": "GitHub's GraphQL end point";
-    GITHUB_EVENT_NAME = "GITHUB_EVENT_NAME": "Name of the event that started the workflow";
     GITHUB_EVENT_PATH = "GITHUB_EVENT_PATH": "File with the event that started the workflow";
     GITHUB_OUTPUT = "GITHUB_OUTPUT": "File that takes the step's outputs";
     GITHUB_REF = "GITHUB_REF": "The ref that started the workflow";
-    GITHUB_REF_NAME = "GITHUB_REF_NAME": "Its short name";
     GITHUB_HEAD_REF = "GITHUB_HEAD_REF": "Source branch of the pull request";
     GITHUB_REPOSITORY = "GITHUB_REPOSITORY": "owner/name of the repository";
     GITHUB_RUN_ID = "GITHUB_RUN_ID": "Number of the workflow run";
@@ -122,9 +114,7 @@ vars! {
     GITHUB_STEP_SUMMARY = "GITHUB_STEP_SUMMARY": "File that takes the job summary";
     GITHUB_TOKEN = "GITHUB_TOKEN": "GitHub's token";
     GITHUB_WORKFLOW = "GITHUB_WORKFLOW": "Name of the workflow";
-    GITHUB_WORKSPACE = "GITHUB_WORKSPACE": "The working copy";
 
-    GITLAB_CI = "GITLAB_CI": "Set by GitLab CI/CD";
     GITLAB_TOKEN = "GITLAB_TOKEN": "GitLab's token";
     CI_API_V4_URL = "CI_API_V4_URL": "Base of GitLab's REST API";
     CI_COMMIT_REF_NAME = "CI_COMMIT_REF_NAME": "Branch or tag of the pipeline";
@@ -138,7 +128,6 @@ vars! {
     CI_MERGE_REQUEST_SOURCE_BRANCH_SHA = "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": "Head of the source branch in merged-result pipelines";
     CI_OPEN_MERGE_REQUESTS = "CI_OPEN_MERGE_REQUESTS": "Open merge requests of the branch";
     CI_PIPELINE_ID = "CI_PIPELINE_ID": "Number of the pipeline";
-    CI_PROJECT_DIR = "CI_PROJECT_DIR": "The working copy";
     CI_PROJECT_URL = "CI_PROJECT_URL": "Address of the project's page";
     CML_DOTENV = "CML_DOTENV": "File that takes the results as NAME=value lines (a GitLab dotenv report)";
 
@@ -146,7 +135,6 @@ vars! {
     BITBUCKET_API_URL = "BITBUCKET_API_URL": "Base of Bitbucket's REST API, when it is not Bitbucket Cloud's";
     BITBUCKET_BRANCH = "BITBUCKET_BRANCH": "Branch of the pipeline";
     BITBUCKET_BUILD_NUMBER = "BITBUCKET_BUILD_NUMBER": "Number of the pipeline";
-    BITBUCKET_CLONE_DIR = "BITBUCKET_CLONE_DIR": "The working copy";
     BITBUCKET_COMMIT = "BITBUCKET_COMMIT": "Commit of the pipeline";
     BITBUCKET_GIT_HTTP_ORIGIN = "BITBUCKET_GIT_HTTP_ORIGIN": "Address of the repository";
     BITBUCKET_PIPE_SHARED_STORAGE_DIR = "BITBUCKET_PIPE_SHARED_STORAGE_DIR": "Folder through which a pipe hands results on";

@@ -10,8 +10,9 @@ use crate::http::{Http, Repeat};
 use crate::log::Log;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -380,6 +381,22 @@ fn same_text(one: &str, other: &str) -> bool {
 pub const AT_ONCE: usize = 20;
 /// How many files are sent at once.
 pub const UPLOADS_AT_ONCE: usize = 8;
+
+/// Sends files, several at once, each by `send`, which returns its address. Returns the addresses in order.
+pub async fn send_each(
+    assets: &[Asset],
+    progress: Progress<'_>,
+    send: impl AsyncFn(&Asset) -> Result<String>,
+) -> Result<Vec<String>> {
+    let done = Cell::new(0);
+    let send = async |asset| {
+        let address = send(asset).await?;
+        done.set(done.get() + 1);
+        progress(done.get());
+        Ok(address)
+    };
+    futures_util::stream::iter(assets).map(send).buffered(UPLOADS_AT_ONCE).try_collect().await
+}
 
 /// Fetches the pages after the first, several at once, and keeps what `keep` accepts, oldest first.
 pub async fn all_pages<F, P>(first: Vec<Comment>, rest: F, keep: Keep<'_>) -> Result<Vec<Comment>>

@@ -66,13 +66,6 @@ pub enum Stage {
     Invalid,
 }
 
-impl Stage {
-    /// Whether the server can have seen the request.
-    pub fn may_have_arrived(self) -> bool {
-        matches!(self, Stage::Timeout | Stage::Broken)
-    }
-}
-
 /// Everything outside: one implementation a build.
 #[async_trait(?Send)]
 pub trait Host {

@@ -247,7 +247,7 @@ fn a_comment_that_cannot_be_made_is_never_sent_again_unseen() {
     everywhere(&[Kind::DropBefore, Kind::answer(503, &[("Retry-After", "0")], "")], |vendor, kind| {
         let forge = Forge::start();
         forge.fault("POST ", 99, kind.clone());
-        let ran = Cml::on(&forge, vendor).run(&[CREATE, &["--timeout", "2"]].concat());
+        let ran = Cml::on(&forge, vendor).run(&[CREATE, &["--timeout", "8"]].concat());
         // Which of them depends on where the time is over.
         ran.fails(9, "*", "*");
         assert!(ran.stderr.contains("the comment was"), "{ran:#?}");

@@ -3,7 +3,7 @@
 use super::rest::{Rest, escape};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
-    UPLOADS_AT_ONCE, all_pages, seconds,
+    all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
@@ -12,12 +12,10 @@ use crate::http::{Refusal, Repeat, explain_status, in_brackets, secret_header};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::{StreamExt, TryStreamExt};
 use http::Method;
 use http::header;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::cell::Cell;
 use std::rc::Rc;
 
 /// Bitbucket's row.
@@ -265,10 +263,7 @@ impl Forge for Bitbucket {
     }
 
     async fn delete_comment(&self, target: &Target, id: &str) -> Result<()> {
-        match self.rest.delete(&format!("{}/{id}", self.comments_of(target))).await {
-            Err(error) if error.kind() == Kind::NotFound => Ok(()),
-            outcome => outcome,
-        }
+        self.rest.delete(&format!("{}/{id}", self.comments_of(target))).await
     }
 
     /// Open pull requests of the branch, or all open ones where no branch is known; finding them by commit
@@ -297,27 +292,17 @@ impl Forge for Bitbucket {
     /// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-downloads/>; a file of the same name is
     /// replaced, and the name is the content's hash.
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
-        let done = Cell::new(0);
         let path = format!("{}/downloads", self.root);
-        futures_util::stream::iter(assets)
-            .map(async |asset| {
-                let name = format!("cml-{}", asset.unique_name());
-                self.rest.upload(&path, "files", &name, asset.mime, &asset.read()?).await?;
-                done.set(done.get() + 1);
-                progress(done.get());
-                Ok(format!("{}/downloads/{name}", self.page))
-            })
-            .buffered(UPLOADS_AT_ONCE)
-            .try_collect()
-            .await
+        let send = async |asset: &Asset| {
+            let name = format!("cml-{}", asset.unique_name());
+            self.rest.upload(&path, "files", &name, asset.mime, &asset.read()?).await?;
+            Ok(format!("{}/downloads/{name}", self.page))
+        };
+        send_each(assets, progress, send).await
     }
 
     async fn can_see_repository(&self) -> Result<bool> {
-        match self.rest.get::<Value>(&self.root).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == Kind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.rest.exists(&self.root).await
     }
 }
 

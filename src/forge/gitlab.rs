@@ -3,19 +3,17 @@
 use super::rest::{Rest, escape};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
-    UPLOADS_AT_ONCE, all_pages, seconds,
+    all_pages, seconds, send_each,
 };
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::http::{Refusal, Repeat, explain_status, in_brackets, secret_header};
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt};
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::cell::Cell;
 use std::rc::Rc;
 
 /// GitLab's row.
@@ -271,10 +269,7 @@ impl Forge for GitLab {
     }
 
     async fn delete_comment(&self, target: &Target, id: &str) -> Result<()> {
-        match self.rest.delete(&self.note(target, id)).await {
-            Err(error) if error.kind() == Kind::NotFound => Ok(()),
-            outcome => outcome,
-        }
+        self.rest.delete(&self.note(target, id)).await
     }
 
     async fn list_pull_requests(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>> {
@@ -290,31 +285,21 @@ impl Forge for GitLab {
 
     /// <https://docs.gitlab.com/api/project_markdown_uploads/>
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
-        let done = Cell::new(0);
         let path = format!("{}/uploads", self.root);
-        futures_util::stream::iter(assets)
-            .map(async |asset| {
-                let answer = self.rest.upload(&path, "file", &asset.unique_name(), asset.mime, &asset.read()?).await?;
-                let upload: Upload = serde_json::from_slice(&answer).map_err(|e| {
-                    Error::remote(format!("GitLab's answer to an upload is not what was expected ({e})"))
-                })?;
-                done.set(done.get() + 1);
-                progress(done.get());
-                Ok(match upload.full_path {
-                    Some(path) => format!("{}{path}", self.origin),
-                    None => format!("{}{}", self.page, upload.url),
-                })
+        let send = async |asset: &Asset| {
+            let bytes = asset.read()?;
+            let answer = self.rest.upload(&path, "file", &asset.unique_name(), asset.mime, &bytes).await?;
+            let upload: Upload = serde_json::from_slice(&answer)
+                .map_err(|e| Error::remote(format!("GitLab's answer to an upload is not what was expected ({e})")))?;
+            Ok(match upload.full_path {
+                Some(path) => format!("{}{path}", self.origin),
+                None => format!("{}{}", self.page, upload.url),
             })
-            .buffered(UPLOADS_AT_ONCE)
-            .try_collect()
-            .await
+        };
+        send_each(assets, progress, send).await
     }
 
     async fn can_see_repository(&self) -> Result<bool> {
-        match self.rest.get::<Value>(&self.root).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == Kind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.rest.exists(&self.root).await
     }
 }

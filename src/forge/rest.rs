@@ -1,6 +1,6 @@
 //! A JSON API below one base address: what GitLab's and Bitbucket's clients share.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::http::{Http, Repeat, multipart};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -48,9 +48,20 @@ impl Rest {
         self.call(Method::GET, path, None, Repeat::Safe).await
     }
 
-    /// Deletes.
+    /// Whether there is something at a path.
+    pub async fn exists(&self, path: &str) -> Result<bool> {
+        match self.send(Method::GET, path, None, Bytes::new(), Repeat::Safe).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            answer => answer.map(|_| true),
+        }
+    }
+
+    /// Deletes; what is gone already is fine.
     pub async fn delete(&self, path: &str) -> Result<()> {
-        self.send(Method::DELETE, path, None, Bytes::new(), Repeat::Safe).await.map(drop)
+        match self.send(Method::DELETE, path, None, Bytes::new(), Repeat::Safe).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     /// Sends a file; returns the answer's body. Sending it twice stores it twice and shows it once.

@@ -3,10 +3,9 @@
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE};
+use crate::forge::{Asset, Progress, send_each};
 use crate::http::{Http, Repeat};
 use async_trait::async_trait;
-use futures_util::{StreamExt, TryStreamExt};
 use http_body_util::BodyExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
@@ -18,7 +17,6 @@ use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{Attribute, ClientOptions, ObjectStore, ObjectStoreExt, PutOptions, RetryConfig};
 use send_wrapper::SendWrapper;
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -32,17 +30,8 @@ pub async fn upload(
     progress: Progress<'_>,
 ) -> Result<Vec<String>> {
     let bucket = Bucket::open(app, url)?;
-    let done = Cell::new(0);
-    futures_util::stream::iter(assets)
-        .map(async |asset| {
-            let address = bucket.put(asset, hours).await.map_err(|error| explain(error, url))?;
-            done.set(done.get() + 1);
-            progress(done.get());
-            Ok(address)
-        })
-        .buffered(UPLOADS_AT_ONCE)
-        .try_collect()
-        .await
+    let put = async |asset: &Asset| bucket.put(asset, hours).await.map_err(|error| explain(error, url));
+    send_each(assets, progress, put).await
 }
 
 struct Bucket {

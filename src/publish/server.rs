@@ -3,28 +3,16 @@
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE};
+use crate::forge::{Asset, Progress, send_each};
 use crate::http::{Repeat, request, secret_header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderValue, Method, header};
-use std::cell::Cell;
 use url::Url;
 
 /// Uploads; returns the addresses in order.
 pub async fn upload(app: &App, url: &Url, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
-    let done = Cell::new(0);
-    futures_util::stream::iter(assets)
-        .map(async |asset| {
-            let address = send(app, url, asset).await?;
-            done.set(done.get() + 1);
-            progress(done.get());
-            Ok(address)
-        })
-        .buffered(UPLOADS_AT_ONCE)
-        .try_collect()
-        .await
+    send_each(assets, progress, async |asset: &Asset| send(app, url, asset).await).await
 }
 
 async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {

@@ -32,31 +32,44 @@ impl Moto {
         Some(moto)
     }
 
-    /// One of its own.
+    /// One of its own. Between finding a free port and using it somebody else may take it: then another.
     pub fn start() -> Option<Moto> {
         let program = std::env::var("CML_TEST_MOTO").unwrap_or_else(|_| "moto_server".to_owned());
-        let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let mut command = Command::new(&program);
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(log);
-        let Ok(child) = command.spawn() else {
-            assert!(std::env::var_os("CI").is_none(), "CI needs {program}: pip install 'moto[server]'");
-            // Not `eprintln!`, which the harness keeps to itself when a test passes.
-            let skipped =
-                format!("skipped: no {program} (pip install 'moto[server]', or name it with CML_TEST_MOTO)\n");
-            std::io::stderr().write_all(skipped.as_bytes()).unwrap();
-            return None;
-        };
-        let mut moto = Moto { child, folder, url: format!("http://127.0.0.1:{port}") };
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let log = File::create(folder.path().join("log")).unwrap();
+            let mut command = Command::new(&program);
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
+            command.stdout(Stdio::null()).stderr(log);
+            let Ok(child) = command.spawn() else {
+                assert!(std::env::var_os("CI").is_none(), "CI needs {program}: pip install 'moto[server]'");
+                // Not `eprintln!`, which the harness keeps to itself when a test passes.
+                let skipped =
+                    format!("skipped: no {program} (pip install 'moto[server]', or name it with CML_TEST_MOTO)\n");
+                std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+                return None;
+            };
+            let mut moto = Moto { child, folder, url: format!("http://127.0.0.1:{port}") };
+            if moto.is_up() {
+                return Some(moto);
+            }
+        }
+        panic!("{program} does not start");
+    }
+
+    /// Waits until it answers; `false` when it ended.
+    fn is_up(&mut self) -> bool {
         let started = Instant::now();
-        while send("GET", &format!("{}/moto-api/", moto.url), &[], b"").is_err() {
-            let ended = moto.child.try_wait().unwrap();
-            assert!(ended.is_none() && started.elapsed().as_secs() < 30, "{program} does not start:\n{}", moto.log());
+        while self.child.try_wait().unwrap().is_none() {
+            let answer = send("GET", &format!("{}/moto-api/", self.url), &[], b"");
+            if answer.is_ok_and(|answer| answer.status == 200 && answer.text().contains("Moto")) {
+                return true;
+            }
+            assert!(started.elapsed().as_secs() < 60, "moto does not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
-        Some(moto)
+        false
     }
 
     fn log(&self) -> String {
