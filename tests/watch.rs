@@ -72,13 +72,14 @@ fn one_comment_follows_the_report_and_its_images_until_the_job_ends() {
         eventually("the new image", || body(&forge, vendor) != second);
         assert!(first.contains("loss") && !first.contains("(loss.png)"), "{first}");
         // The last change comes together with the end of the job.
-        watching.cml.file("report.md", "done");
+        watching.cml.file("report.md", "done ![loss](loss.png)");
         let (code, out, err) = watching.end("-TERM");
         assert_eq!(code, Some(0), "{err}");
         assert!(body(&forge, vendor).starts_with("done"), "{err}");
         assert_eq!(out.lines().count(), 1, "the address, once: {out}");
         if vendor == Vendor::GitHub {
-            assert_eq!(watching.cml.read("summary.md").matches("done").count(), 1);
+            let summary = watching.cml.read("summary.md");
+            assert!(summary.matches("done").count() == 1 && summary.contains("![loss](http"), "{summary}");
         }
     }
 }
@@ -126,6 +127,29 @@ fn a_forge_that_fails_does_not_end_the_watch() {
     let (code, _, err) = watching.end("-TERM");
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains("warning: "), "{err}");
+}
+
+#[test]
+fn earlier_comments_are_deleted_once() {
+    let forge = Forge::start();
+    let on = Target::Pull(7);
+    let old = forge.seed_comment(
+        Vendor::GitHub,
+        &on,
+        "cml-bot",
+        "x\n\n![](https://cml.dev/watermark.png#ab \"CML watermark\")",
+    );
+    let cml = Cml::on(&forge, Vendor::GitHub);
+    cml.file("report.md", "one");
+    let mut watching = Watching::start(cml, &["--delete-previous"]);
+    let shown = |text: &str| forge.live_comments(Vendor::GitHub, &on).iter().any(|c| c.body.starts_with(text));
+    eventually("the first state", || shown("one"));
+    watching.cml.file("report.md", "two");
+    eventually("the second state", || shown("two"));
+    let (code, _, err) = watching.end("-TERM");
+    assert_eq!(code, Some(0), "{err}");
+    let all = forge.comments(Vendor::GitHub, &on);
+    assert!(all.len() <= 2 && all.iter().filter(|c| c.id != old).count() == 1, "{all:#?}");
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     match first {
         None => watch::watch(&job).await,
         Some(text) => {
-            let comment = job.post(&text, update, !args.no_summary).await?;
+            let comment = job.post(&text, How { update, summary: !args.no_summary, retire: args.retire() }).await?;
             job.announce(&comment)?;
             if args.open {
                 open(app, &comment.url).await;
@@ -199,6 +199,17 @@ fn read(app: &App, path: &Path) -> Result<String> {
     })
 }
 
+/// What one posting does besides.
+#[derive(Clone, Copy)]
+struct How {
+    /// Update the last comment.
+    update: bool,
+    /// Add the report to the job's page.
+    summary: bool,
+    /// What happens to the comments of earlier runs.
+    retire: Option<Retire>,
+}
+
 /// Everything that stays the same from one update to the next.
 struct Job<'a> {
     app: &'a App,
@@ -242,7 +253,8 @@ impl<'a> Job<'a> {
     }
 
     /// Posts the report as it is now.
-    async fn post(&self, text: &str, update: bool, summary: bool) -> Result<Comment> {
+    async fn post(&self, text: &str, how: How) -> Result<Comment> {
+        let How { update, summary, retire } = how;
         section::check(text)?;
         let forge = &*self.connected.forge;
         let sticky = Sticky {
@@ -253,7 +265,6 @@ impl<'a> Job<'a> {
             watermark: self.watermark.as_ref(),
             commit: self.commit.as_deref(),
         };
-        let retire = self.args.retire();
         // A section reads for itself; here it only needs to know which images are there already.
         let look = match &self.args.section {
             Some(_) => !crate::report::references(text).is_empty(),

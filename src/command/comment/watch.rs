@@ -4,7 +4,7 @@
 //! been quiet for a moment, so that a burst of writes or a half-written file makes one comment of the
 //! finished state. Ends on SIGINT or SIGTERM, after a last update.
 
-use super::Job;
+use super::{How, Job};
 use crate::error::{Kind, Result};
 use crate::host::Stat;
 use crate::report;
@@ -106,6 +106,12 @@ impl Watcher<'_, '_> {
         Picture(files.into_iter().map(|path| (path.clone(), self.stat(&path))).collect())
     }
 
+    /// Earlier comments are retired once, by the first that is posted.
+    fn how(&self, summary: bool) -> How {
+        let retire = self.job.args.retire().filter(|_| self.posted.is_none());
+        How { update: self.update, summary, retire }
+    }
+
     /// Posts what is there. Nothing ends a watch but the end of the job: failures are told and the next
     /// change is another try. `false` when that change has happened already.
     async fn post(&mut self) -> bool {
@@ -126,7 +132,7 @@ impl Watcher<'_, '_> {
         if self.posted.as_ref().is_some_and(|(old, seen)| *old == text && *seen == picture) {
             return true;
         }
-        match self.job.post(&text, self.update, false).await {
+        match self.job.post(&text, self.how(false)).await {
             Ok(comment) => {
                 self.update = true;
                 self.posted = Some((text, picture));
@@ -163,15 +169,17 @@ impl Watcher<'_, '_> {
         app.http.restart_budget();
         app.http.hurry(LAST_WORDS);
         let text = super::read(app, &args.report)?;
+        if text.trim().is_empty() {
+            return Ok(());
+        }
         let fresh = self.posted.as_ref().is_none_or(|(old, seen)| *old != text || *seen != self.content());
-        if fresh && !text.trim().is_empty() {
-            let comment = self.job.post(&text, self.update, false).await?;
+        let summary = !args.no_summary && connected.context.summary_file.is_some();
+        // Posting what is there already sends nothing; it gives the report with its published images.
+        if fresh || summary {
+            let comment = self.job.post(&text, self.how(summary)).await?;
             if !self.announced {
                 self.job.announce(&comment)?;
             }
-        }
-        if !args.no_summary && !text.trim().is_empty() {
-            crate::outputs::summary(app, &connected.context, &text)?;
         }
         Ok(())
     }
