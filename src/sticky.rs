@@ -66,23 +66,22 @@ impl Sticky<'_> {
         }
     }
 
-    /// The bodies of a report's parts, numbered when there are several.
-    fn bodies(&self, parts: &[String]) -> Vec<String> {
-        let numbered = |n: usize| match parts.len() {
-            1 => parts[n].clone(),
-            of => format!("{}\n\n({}/{of})", parts[n].trim_end(), n + 1),
-        };
-        (0..parts.len()).map(|n| self.body(&numbered(n), n + 1)).collect()
+    /// The parts of a report, numbered when there are several.
+    fn numbered(parts: &[String]) -> Vec<String> {
+        match parts {
+            [one] => vec![one.clone()],
+            _ => (1..).zip(parts).map(|(n, part)| format!("{}\n\n({n}/{})", part.trim_end(), parts.len())).collect(),
+        }
     }
 
     /// Makes new comments; returns the first.
     pub async fn create(&self, parts: &[String]) -> Result<Comment> {
         let mut first = None;
-        for body in self.bodies(parts) {
-            let made = self.make(&body).await?;
+        for (n, text) in (1..).zip(Self::numbered(parts)) {
+            let made = self.make(&self.body(&text, n)).await?;
             first.get_or_insert(made);
         }
-        first.ok_or_else(|| Error::internal("a report without parts"))
+        first.ok_or_else(nothing)
     }
 
     async fn make(&self, body: &str) -> Result<Comment> {
@@ -94,40 +93,61 @@ impl Sticky<'_> {
     pub async fn update(&self, existing: &[Comment], read: Duration, parts: &[String]) -> Result<Comment> {
         let mut newest = self.newest_by_part(existing);
         let stale = self.http.mark().saturating_sub(read) > STALE;
-        let shared =
-            |home: &Comment| self.watermark.is_some_and(|mark| !Sections::parse(mark.strip(&home.body)).is_empty());
-        if let Some(home) = newest.get_mut(&1).filter(|home| stale || shared(home)) {
-            // Other jobs write this comment too, or may have begun to while images were published.
-            match self.forge.get_comment(self.target, &home.id).await {
-                Err(error) if error.kind() == Kind::NotFound => {}
-                now => *home = now?,
-            }
-        }
-        let mut parts = parts.to_vec();
-        if let (Some(home), Some(mark)) = (newest.get(&1), self.watermark) {
-            let mut sections = Sections::parse(mark.strip(&home.body));
-            if !sections.is_empty() {
-                sections.text = section::normal(&parts[0]);
-                parts[0] = sections.compose();
-            }
-        }
-        let mut first = None;
-        for (n, body) in self.bodies(&parts).iter().enumerate() {
-            let done = match newest.remove(&(n + 1)) {
-                Some(old) if old.body == *body => old,
-                Some(old) => match self.forge.update_comment(self.target, &old.id, body, Repeat::Safe).await {
-                    // Somebody deleted it meanwhile.
-                    Err(error) if error.kind() == Kind::NotFound => self.make(body).await?,
-                    outcome => outcome?,
-                },
-                None => self.make(body).await?,
+        let mut posted = Vec::new();
+        for (n, text) in (1..).zip(Self::numbered(parts)) {
+            let done = match newest.remove(&n) {
+                // Other jobs write this comment too, or may have begun to while images were published.
+                Some(home) if n == 1 && (stale || self.is_shared(&home)) => self.replace_text(&home, &text).await,
+                Some(old) => {
+                    let body = self.body(&text, n);
+                    match old.body == body {
+                        true => Ok(old),
+                        false => self.forge.update_comment(self.target, &old.id, &body, Repeat::Safe).await,
+                    }
+                }
+                None => self.make(&self.body(&text, n)).await,
             };
-            first.get_or_insert(done);
+            let done = match done {
+                // Somebody deleted it meanwhile.
+                Err(error) if error.kind() == Kind::NotFound => self.make(&self.body(&text, n)).await?,
+                outcome => outcome?,
+            };
+            posted.push(done);
         }
         let left = newest.into_values().map(|comment| async move { self.delete(&comment).await });
         try_join_all(left).await?;
-        let first = first.ok_or_else(|| Error::internal("a report without parts"))?;
-        if existing.is_empty() { self.fold(first).await } else { Ok(first) }
+        if existing.is_empty() {
+            return self.fold(posted).await;
+        }
+        posted.into_iter().next().ok_or_else(nothing)
+    }
+
+    fn is_shared(&self, comment: &Comment) -> bool {
+        self.watermark.is_some_and(|mark| !Sections::parse(mark.strip(&comment.body)).is_empty())
+    }
+
+    /// Replaces what stands outside of the sections, as they are right now. Like a section's, the write is not
+    /// repeated with what was read before.
+    async fn replace_text(&self, home: &Comment, text: &str) -> Result<Comment> {
+        let mut round = 0;
+        loop {
+            let now = self.forge.get_comment(self.target, &home.id).await?;
+            let mut sections = self.watermark.map(|mark| Sections::parse(mark.strip(&now.body))).unwrap_or_default();
+            sections.text = section::normal(text);
+            let body = if sections.is_empty() { self.body(text, 1) } else { self.body(&sections.compose(), 1) };
+            if now.body == body {
+                return Ok(now);
+            }
+            match self.forge.update_comment(self.target, &now.id, &body, Repeat::Once).await {
+                Err(error) if error.again_after().is_some() && round < ROUNDS => {
+                    let pause = error.again_after().unwrap_or(SETTLE);
+                    self.log.info(&format!("{error}; reading the comment again"));
+                    self.http.pause_at_least(pause, SETTLE).await.map_err(|_| error)?;
+                    round += 1;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn newest_by_part(&self, comments: &[Comment]) -> BTreeMap<usize, Comment> {
@@ -136,31 +156,38 @@ impl Sticky<'_> {
         comments.iter().filter_map(|comment| Some((part(comment)?, comment.clone()))).collect()
     }
 
-    /// After making the first comment: another job may have done the same at the same moment. The oldest
-    /// stays, with the newest text and all sections; the others go.
-    async fn fold(&self, made: Comment) -> Result<Comment> {
-        let Some(mark) = self.watermark else { return Ok(made) };
+    /// After making the first comments: another job may have done the same at the same moment. The oldest
+    /// comment stays, with the newest text and all sections; the others go. Whose text is the newest does it,
+    /// the others take back what they made.
+    async fn fold(&self, made: Vec<Comment>) -> Result<Comment> {
         let all = self.find().await?;
-        let firsts: Vec<&Comment> = all.iter().filter(|c| mark.part_of(&c.body) == Some(1)).collect();
-        let (Some(oldest), Some(newest)) = (firsts.first(), firsts.last()) else { return Ok(made) };
-        if oldest.id == newest.id {
-            return Ok(made);
-        }
-        self.log.info(&format!("{} comments were made at the same time: folding them into the oldest", firsts.len()));
-        let mut sections = Sections::default();
-        for comment in &firsts {
-            let found = Sections::parse(mark.strip(&comment.body));
-            sections.named.extend(found.named);
-        }
-        let text = match sections.is_empty() {
-            true => mark.strip(&newest.body).to_owned(),
-            false => {
-                sections.text = Sections::parse(mark.strip(&newest.body)).text;
-                sections.compose()
-            }
+        let firsts: Vec<&Comment> =
+            all.iter().filter(|c| self.watermark.is_some_and(|mark| mark.part_of(&c.body) == Some(1))).collect();
+        let (Some(oldest), Some(newest), Some(mark)) = (firsts.first(), firsts.last(), self.watermark) else {
+            return made.into_iter().next().ok_or_else(nothing);
         };
+        let mine = |comment: &Comment| made.iter().any(|own| own.id == comment.id);
+        let untouched = made.first().is_some_and(|first| first.id == newest.id && first.body == newest.body);
+        if untouched && all.iter().all(mine) {
+            return Ok((*newest).clone());
+        }
+        self.log.info("other jobs made this comment at the same time: folding them into the oldest");
+        if !untouched {
+            for own in made.iter().filter(|own| own.id != oldest.id) {
+                self.delete(own).await?;
+            }
+            return Ok((*oldest).clone());
+        }
+        let mut sections = Sections::parse(mark.strip(&newest.body));
+        for comment in &firsts {
+            for (name, text) in Sections::parse(mark.strip(&comment.body)).named {
+                sections.named.entry(name).or_insert(text);
+            }
+        }
+        let text = if sections.is_empty() { mark.strip(&newest.body).to_owned() } else { sections.compose() };
         let kept = self.forge.update_comment(self.target, &oldest.id, &self.body(&text, 1), Repeat::Safe).await?;
-        for comment in &firsts[1..] {
+        let stays = |comment: &&Comment| comment.id == kept.id || made[1..].iter().any(|own| own.id == comment.id);
+        for comment in all.iter().filter(|comment| !stays(comment)) {
             self.delete(comment).await?;
         }
         Ok(kept)
@@ -310,6 +337,11 @@ impl Sticky<'_> {
         }
         Ok(())
     }
+}
+
+/// A report has one part at least.
+fn nothing() -> Error {
+    Error::internal("a report without parts")
 }
 
 fn holds(mark: &Watermark, comment: &Comment, name: &str, text: &str) -> bool {

@@ -305,7 +305,8 @@ fn two_first_comments_at_the_same_moment_become_one() {
         let runs: Vec<_> = (0..4)
             .map(|n| {
                 let cml = Cml::on(&forge, vendor);
-                cml.file("report.md", format!("writer {n}"));
+                // On GitHub and Bitbucket these are several comments.
+                cml.file("report.md", format!("writer {n}\n\n{}", "word ".repeat(16_000)));
                 (
                     cml.command(&["comment", "update", "report.md"])
                         .stdout(std::process::Stdio::null())
@@ -319,7 +320,13 @@ fn two_first_comments_at_the_same_moment_become_one() {
             assert!(child.wait().unwrap().success());
         }
         let live = forge.live_comments(vendor, &Target::Pull(7));
-        assert_eq!(live.len(), 1, "{vendor:?}: {live:#?}");
-        assert!(live[0].body.starts_with("writer "), "{live:#?}");
+        let parts = match vendor {
+            Vendor::GitHub => 2,
+            Vendor::GitLab => 1,
+            Vendor::Bitbucket => 3,
+        };
+        let starts: Vec<_> = live.iter().map(|c| c.body.chars().take(9).collect::<String>()).collect();
+        assert_eq!(live.len(), parts, "{vendor:?}: {starts:?}");
+        assert!(starts[0].starts_with("writer "), "{starts:?}");
     }
 }

@@ -142,6 +142,25 @@ fn a_write_whose_answer_is_lost_is_not_repeated_with_what_was_read_before() {
 }
 
 #[test]
+fn a_plain_update_of_a_shared_comment_is_not_repeated_with_what_was_read_before() {
+    for vendor in VENDORS {
+        for kind in [Kind::DropAfter, Kind::DropBefore, Kind::answer(503, &[], "")] {
+            let forge = Forge::start();
+            all_succeed(vec![job(&forge, vendor, "a", "first")]);
+            forge.clear_requests();
+            forge.fault("P", 1, kind);
+            let cml = Cml::on(&forge, vendor);
+            cml.file("report.md", "over all jobs");
+            cml.run(&["comment", "update", "report.md"]).ok();
+            let body = only(&forge, vendor);
+            assert!(body.starts_with("over all jobs") && body.contains("first"), "{body}");
+            let verbs: String = forge.requests().iter().map(|r| if r.method == "GET" { 'r' } else { 'w' }).collect();
+            assert!(!verbs.contains("ww"), "a write follows a read: {verbs}");
+        }
+    }
+}
+
+#[test]
 fn what_a_dead_job_left_behind_is_folded() {
     let forge = Forge::start();
     let on = Target::Pull(7);

@@ -165,15 +165,20 @@ impl Packer {
         let mut rest = piece;
         let mut size = length(piece);
         while size > self.max {
+            let joins = self.room > self.max / 4;
+            let limit = if joins { self.room } else { self.max };
             let mut units = 0;
             let end = rest.char_indices().find_map(|(at, c)| {
                 units += c.len_utf16();
-                (units > self.max).then_some(at)
+                (units > limit).then_some(at)
             });
             let end = end.filter(|end| *end > 0).unwrap_or_else(|| rest.chars().next().map_or(0, char::len_utf8));
             let space = rest[..end].char_indices().rfind(|(at, c)| *at > end / 2 && c.is_whitespace());
             let end = space.map_or(end, |(at, c)| at + c.len_utf8());
-            self.parts.push(rest[..end].to_owned());
+            match self.parts.last_mut().filter(|_| joins) {
+                Some(part) => part.push_str(&rest[..end]),
+                None => self.parts.push(rest[..end].to_owned()),
+            }
             self.room = 0;
             size -= length(&rest[..end]);
             rest = &rest[end..];
