@@ -13,6 +13,8 @@ use crate::host::Host;
 use crate::http::Repeat;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -42,6 +44,8 @@ struct Local {
     host: Rc<dyn Host>,
     folder: PathBuf,
     title: String,
+    /// Comments as HTML, by identity and number of earlier versions: each is rendered once.
+    rendered: RefCell<HashMap<(u64, usize), String>>,
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -68,7 +72,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let root = app.working_copy()?;
     let title = repository.path.strip_prefix("local/").unwrap_or(&repository.path);
     let title = percent_encoding::percent_decode_str(title).decode_utf8_lossy().into_owned();
-    Ok(Rc::new(Local { host, folder: root.join(".cml"), title }))
+    Ok(Rc::new(Local { host, folder: root.join(".cml"), title, rendered: RefCell::default() }))
 }
 
 impl Local {
@@ -99,27 +103,12 @@ impl Local {
     }
 
     fn page(&self, comments: &[Stored]) -> String {
-        let dates: Vec<_> = comments
-            .iter()
-            .map(|c| (date(c.created), c.edited.map(date), c.earlier.iter().map(|e| date(e.at)).collect::<Vec<_>>()))
-            .collect();
-        let shown: Vec<_> = comments
-            .iter()
-            .zip(&dates)
-            .map(|(comment, (created, edited, earlier))| page::Shown {
-                anchor: format!("comment-{}", comment.id),
-                about: &comment.about,
-                created,
-                edited: edited.as_deref(),
-                body: &comment.body,
-                earlier: earlier
-                    .iter()
-                    .map(String::as_str)
-                    .zip(comment.earlier.iter().map(|e| e.body.as_str()))
-                    .collect(),
-            })
-            .collect();
-        page::render(&self.title, &shown)
+        let mut rendered = self.rendered.borrow_mut();
+        let article = |stored: &Stored| {
+            rendered.entry((stored.id, stored.earlier.len())).or_insert_with(|| article(stored)).clone()
+        };
+        let articles: Vec<String> = comments.iter().map(article).collect();
+        page::render(&self.title, &articles)
     }
 
     /// The page's path, from the current directory where it lies below.
@@ -143,6 +132,20 @@ impl Local {
     fn now(&self) -> i64 {
         self.host.now().as_secs() as i64
     }
+}
+
+/// A comment as HTML.
+fn article(stored: &Stored) -> String {
+    let edited = stored.edited.map(date);
+    let dates: Vec<String> = stored.earlier.iter().map(|earlier| date(earlier.at)).collect();
+    page::comment(&page::Shown {
+        anchor: format!("comment-{}", stored.id),
+        about: &stored.about,
+        created: &date(stored.created),
+        edited: edited.as_deref(),
+        body: &stored.body,
+        earlier: dates.iter().map(String::as_str).zip(stored.earlier.iter().map(|e| e.body.as_str())).collect(),
+    })
 }
 
 /// A time for people, in UTC.

@@ -33,15 +33,16 @@ pub struct Shown<'a> {
     pub earlier: Vec<(&'a str, &'a str)>,
 }
 
-/// The page as one HTML document, which loads nothing but the pictures of the comments.
-pub fn render(title: &str, comments: &[Shown]) -> String {
+/// The page as one HTML document, which loads nothing but the pictures of the comments. `comments` are made by
+/// [`comment`].
+pub fn render(title: &str, comments: &[String]) -> String {
     // Browsers read CRLF as LF, so it must be LF that is hashed.
     let style = STYLE.replace("\r\n", "\n");
     let hash = BASE64_STANDARD.encode(Sha256::digest(&style));
     let title = escape(title);
     let thread = match comments {
         [] => "<div class=\"empty\"><p>No comments yet</p><p>The first report will appear here.</p></div>\n".to_owned(),
-        _ => comments.iter().map(comment).collect(),
+        _ => comments.concat(),
     };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -55,8 +56,9 @@ pub fn render(title: &str, comments: &[Shown]) -> String {
     )
 }
 
-/// Built of elements that [`KNOWN`] lacks, so that no report can close them.
-fn comment(shown: &Shown) -> String {
+/// A comment as HTML, built of elements that the sanitiser does not let through, so that no report can close
+/// them.
+pub fn comment(shown: &Shown) -> String {
     let (anchor, about, created) = (escape(&shown.anchor), escape(shown.about), escape(shown.created));
     let edited = shown.edited.map(|date| format!(" · edited {}", escape(date))).unwrap_or_default();
     let body = body_of(shown.body, &anchor);
@@ -182,7 +184,7 @@ mod tests {
     fn page(body: &str) -> String {
         let earlier = vec![("<first>", "old[^n]\n\n[^n]: x"), ("second", "</section></details>\n\nolder")];
         let shown = Shown { anchor: "c-1".into(), about: "a & b", created: "noon", edited: Some("one"), body, earlier };
-        render("me/<repo>", &[shown])
+        render("me/<repo>", &[comment(&shown)])
     }
 
     /// What becomes of a comment's body.
