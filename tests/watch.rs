@@ -130,6 +130,24 @@ fn a_forge_that_fails_does_not_end_the_watch() {
 }
 
 #[test]
+fn the_comment_of_an_earlier_run_is_updated() {
+    for vendor in VENDORS {
+        let forge = Forge::start();
+        let on = Target::Pull(7);
+        let mark = "![](https://cml.dev/watermark.png#ab \"CML watermark\")";
+        let id = forge.seed_comment(vendor, &on, "cml-bot", &format!("earlier\n\n{mark}"));
+        let cml = Cml::on(&forge, vendor);
+        cml.file("report.md", "one");
+        let mut watching = Watching::start(cml, &[]);
+        eventually("the first state", || body(&forge, vendor).starts_with("one"));
+        let (code, _, err) = watching.end("-TERM");
+        assert_eq!(code, Some(0), "{err}");
+        let all = forge.comments(vendor, &on);
+        assert!(all.len() == 1 && all[0].id == id, "{vendor:?}: {all:#?}");
+    }
+}
+
+#[test]
 fn earlier_comments_are_deleted_once() {
     let forge = Forge::start();
     let on = Target::Pull(7);

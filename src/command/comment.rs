@@ -214,6 +214,8 @@ struct How {
 struct Job<'a> {
     app: &'a App,
     args: &'a Comments,
+    /// Whether the command updates the report's last comment.
+    update: bool,
     connected: Connected,
     target: Target,
     watermark: Option<Watermark>,
@@ -237,7 +239,7 @@ impl<'a> Job<'a> {
         let context = &connected.context;
         let title = || Watermark::new(&args.watermark_title, context.workflow.as_deref(), context.run.as_deref());
         let watermark = (!args.rm_watermark).then(title);
-        Ok(Job { app, args, target, watermark, commit, destination, connected })
+        Ok(Job { app, args, update, connected, target, watermark, commit, destination })
     }
 
     /// The outcome of a request for the target, with the word for what does not exist: the target or the
@@ -290,11 +292,11 @@ impl<'a> Job<'a> {
         if summary {
             outputs::summary(self.app, &self.connected.context, &published.text)?;
         }
-        let room = forge.limits().comment.saturating_sub(sticky.overhead());
         if let Some(name) = &self.args.section {
             let written = sticky.section(name, &published.text, forge.limits().comment).await;
             return self.named(written).await;
         }
+        let room = forge.limits().comment.saturating_sub(sticky.overhead());
         let parts = self.fit(&publish, &published.text, &before, room).await?;
         let posted = match retire {
             Some(how) => match sticky.create(&parts).await {

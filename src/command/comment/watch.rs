@@ -28,7 +28,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Follows until the program is asked to end.
 pub async fn watch(job: &Job<'_>) -> Result<()> {
-    let mut watcher = Watcher { job, posted: None, update: job.args.update, announced: false };
+    let mut watcher = Watcher { job, posted: None };
     let mut end = pin!(job.app.host.interrupted());
     let mut last = watcher.picture();
     // A report that is there already is posted at once, unless a trigger decides.
@@ -76,8 +76,6 @@ struct Watcher<'a, 'b> {
     job: &'a Job<'b>,
     /// The report that was posted last, and the picture of its files.
     posted: Option<(String, Picture)>,
-    update: bool,
-    announced: bool,
 }
 
 impl Watcher<'_, '_> {
@@ -106,10 +104,10 @@ impl Watcher<'_, '_> {
         Picture(files.into_iter().map(|path| (path.clone(), self.stat(&path))).collect())
     }
 
-    /// Earlier comments are retired once, by the first that is posted.
+    /// Earlier comments are retired once, by the first that is posted; later ones update that.
     fn how(&self, summary: bool) -> How {
-        let retire = self.job.args.retire().filter(|_| self.posted.is_none());
-        How { update: self.update, summary, retire }
+        let first = self.posted.is_none();
+        How { update: self.job.update || !first, summary, retire: self.job.args.retire().filter(|_| first) }
     }
 
     /// Posts what is there. Nothing ends a watch but the end of the job: failures are told and the next
@@ -134,14 +132,10 @@ impl Watcher<'_, '_> {
         }
         match self.job.post(&text, self.how(false)).await {
             Ok(comment) => {
-                self.update = true;
-                self.posted = Some((text, picture));
                 app.log.info(&format!("posted {}", comment.url));
-                if !self.announced {
-                    self.announced = true;
-                    if let Err(error) = self.job.announce(&comment) {
-                        app.log.warn(&error.to_string());
-                    }
+                let first = self.posted.replace((text, picture)).is_none();
+                if first && let Err(error) = self.job.announce(&comment) {
+                    app.log.warn(&error.to_string());
                 }
                 if let Some(trigger) = &args.trigger_file
                     && let Err(error) = app.host.remove(trigger)
@@ -177,7 +171,7 @@ impl Watcher<'_, '_> {
         // Posting what is there already sends nothing; it gives the report with its published images.
         if fresh || summary {
             let comment = self.job.post(&text, self.how(summary)).await?;
-            if !self.announced {
+            if self.posted.is_none() {
                 self.job.announce(&comment)?;
             }
         }
