@@ -138,8 +138,7 @@ fn find_token(app: &App, global: &Global, driver: &Driver) -> Option<(Secret, &'
     if let Some(token) = &global.token {
         return Some((token.clone(), "--token (or CML_TOKEN)"));
     }
-    let (var, value) =
-        app.env().first(&[vars::REPO_TOKEN, vars::REPO_TOKEN_LOWER]).or_else(|| app.env().first(driver.token_vars))?;
+    let (var, value) = app.env().first(TOKEN_VARS).or_else(|| app.env().first(driver.token_vars))?;
     Some((Secret::new(value), var.name))
 }
 

@@ -12,7 +12,6 @@ use crate::log::Log;
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
-use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,6 +34,7 @@ const REDIRECTS: usize = 5;
 /// Attempts against a server that answers badly, and against one that cannot be reached at all.
 const ATTEMPTS: u32 = 8;
 const ATTEMPTS_TO_CONNECT: u32 = 4;
+
 /// Whether a request may be sent again when it is not known if the server carried it out. A request carries
 /// it as an extension; without one the method decides: only `POST` is not safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,14 +234,6 @@ impl Http {
         }
     }
 
-    /// Sends a request and reads the answer's JSON.
-    pub async fn json<T: DeserializeOwned>(&self, request: Request<Bytes>) -> Result<T> {
-        let what = place(&request);
-        let answer = self.send(request).await?;
-        serde_json::from_slice(answer.body())
-            .map_err(|e| Error::remote(format!("{what} answered something unexpected ({e})")).source(e))
-    }
-
     fn judge(&self, request: &Request<Bytes>, answer: Response<Bytes>) -> Verdict {
         let status = answer.status();
         if status.is_success() {
@@ -311,7 +303,7 @@ fn jitter(random: u64, base: Duration, attempt: u32) -> Duration {
     full.mul_f64(0.5 + (random % 1024) as f64 / 1024.0)
 }
 
-/// `GitHub`-free name of the place a request goes to: scheme-less, without path and query.
+/// The host that a request goes to, for messages: an address may hold secrets.
 fn place(request: &Request<Bytes>) -> String {
     request.uri().authority().map_or_else(|| "the server".to_owned(), |a| a.host().to_owned())
 }
