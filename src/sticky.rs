@@ -123,7 +123,7 @@ impl Sticky<'_> {
     }
 
     fn is_shared(&self, comment: &Comment) -> bool {
-        self.watermark.is_some_and(|mark| !Sections::parse(mark.strip(&comment.body)).is_empty())
+        self.watermark.is_some_and(|mark| !sections(mark, comment).is_empty())
     }
 
     /// Replaces what stands outside of the sections, as they are right now. Like a section's, the write is not
@@ -132,9 +132,9 @@ impl Sticky<'_> {
         let mut round = 0;
         loop {
             let now = self.forge.get_comment(self.target, &home.id).await?;
-            let mut sections = self.watermark.map(|mark| Sections::parse(mark.strip(&now.body))).unwrap_or_default();
-            sections.text = section::normal(text);
-            let body = if sections.is_empty() { self.body(text, 1) } else { self.body(&sections.compose(), 1) };
+            let mut parts = self.watermark.map(|mark| sections(mark, &now)).unwrap_or_default();
+            parts.text = section::normal(text);
+            let body = if parts.is_empty() { self.body(text, 1) } else { self.body(&parts.compose(), 1) };
             if now.body == body {
                 return Ok(now);
             }
@@ -161,30 +161,27 @@ impl Sticky<'_> {
     /// the others take back what they made.
     async fn fold(&self, made: Vec<Comment>) -> Result<Comment> {
         let all = self.find().await?;
-        let firsts: Vec<&Comment> =
-            all.iter().filter(|c| self.watermark.is_some_and(|mark| mark.part_of(&c.body) == Some(1))).collect();
-        let (Some(oldest), Some(newest), Some(mark)) = (firsts.first(), firsts.last(), self.watermark) else {
+        let Some(mark) = self.watermark else { return made.into_iter().next().ok_or_else(nothing) };
+        let (Some(oldest), Some(newest)) = (firsts(mark, &all).next(), firsts(mark, &all).next_back()) else {
             return made.into_iter().next().ok_or_else(nothing);
         };
         let mine = |comment: &Comment| made.iter().any(|own| own.id == comment.id);
         let untouched = made.first().is_some_and(|first| first.id == newest.id && first.body == newest.body);
         if untouched && all.iter().all(mine) {
-            return Ok((*newest).clone());
+            return Ok(newest.clone());
         }
         self.log.info("other jobs made this comment at the same time: folding them into the oldest");
         if !untouched {
             for own in made.iter().filter(|own| own.id != oldest.id) {
                 self.delete(own).await?;
             }
-            return Ok((*oldest).clone());
+            return Ok(oldest.clone());
         }
-        let mut sections = Sections::parse(mark.strip(&newest.body));
-        for comment in &firsts {
-            for (name, text) in Sections::parse(mark.strip(&comment.body)).named {
-                sections.named.entry(name).or_insert(text);
-            }
+        let mut merged = sections(mark, newest);
+        for (name, text) in firsts(mark, &all).flat_map(|comment| sections(mark, comment).named) {
+            merged.named.entry(name).or_insert(text);
         }
-        let text = if sections.is_empty() { mark.strip(&newest.body).to_owned() } else { sections.compose() };
+        let text = if merged.is_empty() { mark.strip(&newest.body).to_owned() } else { merged.compose() };
         let kept = self.forge.update_comment(self.target, &oldest.id, &self.body(&text, 1), Repeat::Safe).await?;
         let stays = |comment: &&Comment| comment.id == kept.id || made[1..].iter().any(|own| own.id == comment.id);
         for comment in all.iter().filter(|comment| !stays(comment)) {
@@ -272,22 +269,19 @@ impl Sticky<'_> {
 
     /// The comment that all writers of sections agree on: the oldest that has sections, else the newest.
     fn home(&self, mark: &Watermark, all: &[Comment], seen: &mut BTreeMap<String, String>) -> Option<Comment> {
-        let firsts = || all.iter().filter(|comment| mark.part_of(&comment.body) == Some(1));
         let mut home: Option<&Comment> = None;
-        for comment in firsts() {
-            let sections = Sections::parse(mark.strip(&comment.body));
-            if sections.is_empty() {
-                continue;
-            }
+        for comment in firsts(mark, all) {
+            let found = sections(mark, comment);
             match home {
+                _ if found.is_empty() => {}
                 None => home = Some(comment),
                 // A comment made at the same time: what it holds belongs into the oldest.
-                Some(_) => sections.named.into_iter().for_each(|(name, text)| {
+                Some(_) => found.named.into_iter().for_each(|(name, text)| {
                     seen.entry(name).or_insert(text);
                 }),
             }
         }
-        home.or(firsts().next_back()).cloned()
+        home.or(firsts(mark, all).next_back()).cloned()
     }
 
     /// One round: the identity of the comment that has our section, and whether it was made now.
@@ -299,14 +293,14 @@ impl Sticky<'_> {
         seen: &mut BTreeMap<String, String>,
         limit: usize,
     ) -> Result<(String, bool)> {
-        let mut sections = home.as_ref().map(|home| Sections::parse(mark.strip(&home.body))).unwrap_or_default();
+        let mut merged = home.as_ref().map(|home| sections(mark, home)).unwrap_or_default();
         for (other, text) in seen.iter() {
-            sections.named.entry(other.clone()).or_insert_with(|| text.clone());
+            merged.named.entry(other.clone()).or_insert_with(|| text.clone());
         }
-        sections.named.insert(name.to_owned(), text.to_owned());
-        *seen = sections.named.clone();
+        merged.named.insert(name.to_owned(), text.to_owned());
+        *seen = merged.named.clone();
         seen.remove(name);
-        let body = self.body(&sections.compose(), 1);
+        let body = self.body(&merged.compose(), 1);
         let length = crate::report::split::length(&body);
         if length > limit {
             return Err(Error::too_large(format!(
@@ -327,10 +321,10 @@ impl Sticky<'_> {
     /// Deletes our own comments that lost against an older one, and those that their makers left behind.
     async fn clean_up(&self, mark: &Watermark, all: &[Comment], home: &Comment, own: &[String]) -> Result<()> {
         let now = self.http.server_now();
-        let kept = Sections::parse(mark.strip(&home.body)).named;
-        for comment in all.iter().filter(|c| c.id != home.id && mark.part_of(&c.body) == Some(1)) {
-            let sections = Sections::parse(mark.strip(&comment.body)).named;
-            let folded = !sections.is_empty() && sections.keys().all(|name| kept.contains_key(name));
+        let kept = sections(mark, home).named;
+        for comment in firsts(mark, all).filter(|comment| comment.id != home.id) {
+            let found = sections(mark, comment).named;
+            let folded = !found.is_empty() && found.keys().all(|name| kept.contains_key(name));
             if folded && (own.contains(&comment.id) || now - comment.created > ABANDONED) {
                 self.delete(comment).await?;
             }
@@ -345,5 +339,15 @@ fn nothing() -> Error {
 }
 
 fn holds(mark: &Watermark, comment: &Comment, name: &str, text: &str) -> bool {
-    Sections::parse(mark.strip(&comment.body)).named.get(name).is_some_and(|found| found == text)
+    sections(mark, comment).named.get(name).is_some_and(|found| found == text)
+}
+
+/// A comment taken apart, without its mark.
+fn sections(mark: &Watermark, comment: &Comment) -> Sections {
+    Sections::parse(mark.strip(&comment.body))
+}
+
+/// The comments that are a report's first part, oldest first.
+fn firsts<'a>(mark: &'a Watermark, comments: &'a [Comment]) -> impl DoubleEndedIterator<Item = &'a Comment> {
+    comments.iter().filter(|comment| mark.part_of(&comment.body) == Some(1))
 }
