@@ -153,9 +153,7 @@ fn one(call: &mut Call<'_>, target: &Target, id: u64) -> Response {
         _ if comment.deleted => error(404, "Resource not found"),
         "PUT" => match content(call.request) {
             Ok(body) => {
-                let updated_at = call.desk.tick();
-                let changed = Comment { body, updated_at, ..comment };
-                call.repo.comment_mut(id).expect("found above").clone_from(&changed);
+                let changed = call.rewrite(comment, body);
                 Response::json(200, &comment_json(call, &changed))
             }
             Err(answer) => *answer,

@@ -146,9 +146,7 @@ fn one(call: &mut Call<'_>, id: u64, of_commit: bool) -> Response {
         "GET" => Response::json(200, &comment_json(call, &comment)),
         "PATCH" => match body(call.request, &comment.target) {
             Ok(body) => {
-                let updated_at = call.desk.tick();
-                let changed = Comment { body, updated_at, ..comment };
-                call.repo.comment_mut(id).expect("found above").clone_from(&changed);
+                let changed = call.rewrite(comment, body);
                 Response::json(200, &comment_json(call, &changed))
             }
             Err(answer) => *answer,

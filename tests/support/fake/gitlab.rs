@@ -157,9 +157,7 @@ fn one_note(call: &mut Call<'_>, target: &Target, id: u64) -> Response {
         "PUT" | "DELETE" if note.system => error(403, "403 Forbidden"),
         "PUT" => match text(call.request, "body", "400 Bad request - Note") {
             Ok(body) => {
-                let updated_at = call.desk.tick();
-                let changed = Comment { body, updated_at, ..note };
-                call.repo.comment_mut(id).expect("found above").clone_from(&changed);
+                let changed = call.rewrite(note, body);
                 Response::json(200, &note_json(call, &changed))
             }
             Err(answer) => *answer,

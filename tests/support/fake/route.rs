@@ -2,7 +2,7 @@
 
 use super::auth::Access;
 use super::http::{Request, Response};
-use super::state::{Desk, File, Repo, State, Vendor};
+use super::state::{Comment, Desk, File, Repo, State, Vendor};
 use super::{bitbucket, github, gitlab, store};
 
 /// A request that passed authentication, with the repository it is about.
@@ -13,6 +13,15 @@ pub struct Call<'a> {
     pub access: Access,
     pub repo: &'a mut Repo,
     pub desk: &'a mut Desk,
+}
+
+impl Call<'_> {
+    /// Gives a comment another body.
+    pub fn rewrite(&mut self, comment: Comment, body: String) -> Comment {
+        let changed = Comment { body, updated_at: self.desk.tick(), ..comment };
+        self.repo.comment_mut(changed.id).expect("a comment of this repository").clone_from(&changed);
+        changed
+    }
 }
 
 /// Answers a request. The caller holds the lock of the state: each request is atomic.
