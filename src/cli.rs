@@ -7,6 +7,7 @@ use crate::command::comment;
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -36,11 +37,25 @@ pub enum Command {
     Comment(comment::Command),
 }
 
-/// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`.
-pub fn command() -> clap::Command {
+/// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`. With `slashes`,
+/// paths are taken in the form of Windows where the program's own has only `/`, as in WebAssembly.
+pub fn command(slashes: bool) -> clap::Command {
     let mut command = switches(Cli::command());
+    if slashes {
+        command = with_slashes(command);
+    }
     command.build();
     command
+}
+
+fn with_slashes(command: clap::Command) -> clap::Command {
+    let arg = |arg: clap::Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<PathBuf>() {
+        true => {
+            arg.value_parser(|path: &str| Ok::<_, std::convert::Infallible>(PathBuf::from(path.replace('\\', "/"))))
+        }
+        false => arg,
+    };
+    command.mut_args(arg).mut_subcommands(with_slashes)
 }
 
 fn switches(command: clap::Command) -> clap::Command {

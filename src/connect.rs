@@ -139,7 +139,8 @@ fn find_token(app: &App, global: &Global, driver: &Driver) -> Option<(Secret, &'
         return Some((token.clone(), "--token (or CML_TOKEN)"));
     }
     let (var, value) = app.env().first(TOKEN_VARS).or_else(|| app.env().first(driver.token_vars))?;
-    Some((Secret::new(value), var.name))
+    let source = if var == vars::INPUT_TOKEN { "with: token" } else { var.name };
+    Some((Secret::new(value), source))
 }
 
 impl Connected {

@@ -99,12 +99,15 @@ vars! {
     REPO_TOKEN_LOWER = "repo_token": "The same, an old spelling";
     SSL_CERT_FILE = "SSL_CERT_FILE": "PEM file of the certificate authorities to trust instead of the system's";
     SSL_CERT_DIR = "SSL_CERT_DIR": "Folder of the same";
+    NODE_EXTRA_CA_CERTS = "NODE_EXTRA_CA_CERTS": "PEM file of certificate authorities to trust besides the others, as CML read it";
     NO_COLOR = "NO_COLOR": "No colours";
 
+    GITHUB_ACTION_REPOSITORY = "GITHUB_ACTION_REPOSITORY": "owner/name of the action that the step uses";
     GITHUB_API_URL = "GITHUB_API_URL": "Base of GitHub's REST API";
     GITHUB_GRAPHQL_URL = "GITHUB_GRAPHQL_URL": "GitHub's GraphQL end point";
     GITHUB_EVENT_PATH = "GITHUB_EVENT_PATH": "File with the event that started the workflow";
     GITHUB_OUTPUT = "GITHUB_OUTPUT": "File that takes the step's outputs";
+    GITHUB_PATH = "GITHUB_PATH": "File that takes folders for PATH";
     GITHUB_REF = "GITHUB_REF": "The ref that started the workflow";
     GITHUB_HEAD_REF = "GITHUB_HEAD_REF": "Source branch of the pull request";
     GITHUB_REPOSITORY = "GITHUB_REPOSITORY": "owner/name of the repository";
@@ -114,6 +117,10 @@ vars! {
     GITHUB_STEP_SUMMARY = "GITHUB_STEP_SUMMARY": "File that takes the job summary";
     GITHUB_TOKEN = "GITHUB_TOKEN": "GitHub's token";
     GITHUB_WORKFLOW = "GITHUB_WORKFLOW": "Name of the workflow";
+    INPUT_TOKEN = "INPUT_TOKEN": "The action's input token";
+    RUNNER_DEBUG = "RUNNER_DEBUG": "1 when the run is repeated with debug logging";
+    RUNNER_TEMP = "RUNNER_TEMP": "Folder for the time of the job";
+    RUNNER_TOOL_CACHE = "RUNNER_TOOL_CACHE": "Folder of tools that jobs share";
 
     GITLAB_TOKEN = "GITLAB_TOKEN": "GitLab's token";
     CI_API_V4_URL = "CI_API_V4_URL": "Base of GitLab's REST API";

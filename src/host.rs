@@ -1,7 +1,6 @@
 //! The seam to the outside world: everything the core needs that is not computation.
 //!
-//! [`native`] implements it for shells and CI machines; the WebAssembly build brings one for Node; the tests
-//! bring one with a scripted network. Nothing outside this folder touches files, the clock, processes or the
+//! `native` implements it for shells and CI machines, `node` for the WebAssembly in GitHub's runners. Nothing outside this folder touches files, the clock, processes or the
 //! network (`clippy.toml` sees to it).
 
 use crate::env::Env;
@@ -14,6 +13,18 @@ use std::time::Duration;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
+#[cfg(target_arch = "wasm32")]
+pub mod node;
+pub mod proxy;
+
+/// What the program runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// `linux`, `macos` or `windows`; others as they call themselves.
+    pub os: String,
+    /// `x86_64` or `aarch64`; others as they call themselves.
+    pub arch: String,
+}
 
 /// What a file system says of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +82,10 @@ pub enum Stage {
 pub trait Host {
     /// The environment, as it was at the start.
     fn env(&self) -> &Env;
+    /// What the program runs on.
+    fn platform(&self) -> Platform;
+    /// The words that start this program again: its file, or Node and the script.
+    fn program(&self) -> Vec<String>;
     /// Wall-clock time since 1970.
     fn now(&self) -> Duration;
     /// Time since some fixed moment; never goes back.
@@ -97,6 +112,8 @@ pub trait Host {
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Lets everybody run a file, where the system asks for that.
+    fn make_executable(&self, path: &Path) -> io::Result<()>;
     /// What a path is.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// The path with every symbolic link resolved.

@@ -10,6 +10,7 @@
 //!
 //! Dependencies only point downwards: command → connect, publish, sticky → forge → http → host → env, error.
 
+pub mod action;
 pub mod app;
 pub mod cli;
 pub mod command;
@@ -31,25 +32,44 @@ use clap::FromArgMatches;
 use error::{Error, Result};
 use host::Host;
 use http::Http;
-use log::Log;
+use log::{Log, Style};
 use std::rc::Rc;
 use std::time::Duration;
+
+/// The entry of the WebAssembly: a command line (with the program's name first), or nothing for the step of a
+/// GitHub workflow. Returns the exit code.
+#[cfg(target_arch = "wasm32")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub async fn start(argv: Vec<String>) -> u8 {
+    let host = Rc::new(host::node::Node::default());
+    match argv.first().map(String::as_str) {
+        None => action::run(host).await,
+        Some("vega") => action::install_vega(host).await,
+        Some(_) => run(host, argv).await,
+    }
+}
 
 /// Runs one command line (with the program's name first) and returns the exit code. Results go to the host's
 /// standard output, everything else to its log.
 pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
-    let command = cli::command();
+    run_as(host, argv, Style::Plain).await
+}
+
+/// The same with a log of another kind.
+async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
+    let slashes = cfg!(target_arch = "wasm32") && host.platform().os == "windows";
+    let command = cli::command(slashes);
     let prepared = inputs::prepare(&command, argv, host.env());
     let parsed = command.try_get_matches_from(prepared.argv).and_then(|matches| cli::Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return refuse(&host, &error),
+        Err(error) => return refuse(&host, &error, style),
     };
-    let log = Log::new(host.clone(), cli.global.log);
+    let log = Log::new(host.clone(), cli.global.log).style(style);
     for warning in prepared.warnings {
         log.warn(&warning);
     }
-    match start(host, log.clone(), &cli).await {
+    match execute(host, log.clone(), &cli).await {
         Ok(()) => 0,
         Err(error) => report(&log, &error),
     }
@@ -57,14 +77,11 @@ pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
 
 /// Says what went wrong and what to do about it. Returns the exit code.
 fn report(log: &Log, error: &Error) -> u8 {
-    log.error(&error.to_string());
-    if let Some(hint) = error.hint_text() {
-        log.hint(hint);
-    }
+    log.error(&error.to_string(), error.hint_text());
     error.kind().exit_code()
 }
 
-async fn start(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
+async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     let global = &cli.global;
     let tokens = forge::FORGES.iter().flat_map(|driver| driver.token_vars).chain(connect::TOKEN_VARS);
     for token in tokens.filter_map(|var| host.env().get(*var)).map(env::Secret::new).chain(global.token.clone()) {
@@ -86,8 +103,8 @@ async fn start(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
 }
 
 /// Help and version go to standard output; what is wrong with a command line goes to the log.
-fn refuse(host: &Rc<dyn Host>, error: &clap::Error) -> u8 {
-    let log = Log::new(host.clone(), log::Level::Error);
+fn refuse(host: &Rc<dyn Host>, error: &clap::Error, style: Style) -> u8 {
+    let log = Log::new(host.clone(), log::Level::Error).style(style);
     // A value that our own code does not take: it says what it takes.
     if let Some(ours) = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>()) {
         return report(&log, ours);
@@ -95,7 +112,7 @@ fn refuse(host: &Rc<dyn Host>, error: &clap::Error) -> u8 {
     let colours = host.is_terminal() && host.env().get(env::vars::NO_COLOR).is_none();
     let text = if colours { error.render().ansi().to_string() } else { error.render().to_string() };
     if error.use_stderr() {
-        host.log(log.redact(text.trim_end()).as_str());
+        log.refusal(text.trim_end());
         error::Kind::Usage.exit_code()
     } else {
         host.out(&text);

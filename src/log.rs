@@ -4,6 +4,7 @@ use crate::env::Secret;
 use crate::host::Host;
 use clap::ValueEnum;
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 
 /// How much to tell.
@@ -19,24 +20,45 @@ pub enum Level {
     Debug,
 }
 
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// For a shell.
+    Plain,
+    /// As the step of a GitHub action: warnings and errors are annotations of the run, secrets are masked in
+    /// all of its log.
+    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
+    Annotations,
+}
+
 /// The log: cheap to clone, all clones share the secrets.
 #[derive(Clone)]
 pub struct Log {
     host: Rc<dyn Host>,
     level: Level,
+    style: Style,
     secrets: Rc<RefCell<Vec<Secret>>>,
 }
 
 impl Log {
     /// A log on the host's standard error.
     pub fn new(host: Rc<dyn Host>, level: Level) -> Self {
-        Log { host, level, secrets: Rc::default() }
+        Log { host, level, style: Style::Plain, secrets: Rc::default() }
+    }
+
+    /// The same log with other looks.
+    #[must_use]
+    pub fn style(self, style: Style) -> Self {
+        Log { style, ..self }
     }
 
     /// From now on this value is blotted out of every line.
     pub fn hide(&self, secret: &Secret) {
         // Blotting out very short values would garble every line and protect nothing.
         if secret.expose().len() >= 4 {
+            if self.style == Style::Annotations {
+                self.host.out(&format!("::add-mask::{}\n", escaped(secret.expose())));
+            }
             self.secrets.borrow_mut().push(secret.clone());
         }
     }
@@ -53,19 +75,58 @@ impl Log {
         }
     }
 
-    /// Something failed.
-    pub fn error(&self, text: &str) {
-        self.line(Level::Error, "error: ", text);
+    /// A line that the runner makes an annotation of. `about` says where: `file=…,line=…`.
+    fn annotation(&self, level: Level, about: &str, text: &str) {
+        if level <= self.level {
+            let kind = if level == Level::Error { "error" } else { "warning" };
+            let about = if about.is_empty() { String::new() } else { format!(" {about}") };
+            self.host.out(&format!("::{kind}{about}::{}\n", escaped(&self.redact(text))));
+        }
     }
 
-    /// What to do about the error before it.
+    /// Something failed; and what to do about it.
+    pub fn error(&self, text: &str, hint: Option<&str>) {
+        if self.style == Style::Annotations {
+            let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            return self.annotation(Level::Error, "", &format!("{text}{hint}"));
+        }
+        self.line(Level::Error, "error: ", text);
+        if let Some(hint) = hint {
+            self.hint(hint);
+        }
+    }
+
+    /// What the parser of command lines says of a wrong one.
+    pub fn refusal(&self, text: &str) {
+        match self.style {
+            Style::Annotations => self.annotation(Level::Error, "", text.trim_start_matches("error: ")),
+            Style::Plain => self.line(Level::Error, "", text),
+        }
+    }
+
+    /// What to do about the warning before it.
     pub fn hint(&self, text: &str) {
         self.line(Level::Error, "hint: ", text);
     }
 
     /// Something is not as the user will want it.
     pub fn warn(&self, text: &str) {
-        self.line(Level::Warn, "warning: ", text);
+        match self.style {
+            Style::Annotations => self.annotation(Level::Warn, "", text),
+            Style::Plain => self.line(Level::Warn, "warning: ", text),
+        }
+    }
+
+    /// The same about a line of a file.
+    pub fn warn_at(&self, file: &Path, line: usize, text: &str) {
+        let file = file.display();
+        match self.style {
+            Style::Annotations => {
+                let file = escaped(&file.to_string()).replace(':', "%3A").replace(',', "%2C");
+                self.annotation(Level::Warn, &format!("file={file},line={line}"), text);
+            }
+            Style::Plain => self.line(Level::Warn, "warning: ", &format!("{file}:{line}: {text}")),
+        }
     }
 
     /// Something was done.
@@ -84,6 +145,11 @@ impl Log {
             self.host.progress(&self.redact(text));
         }
     }
+}
+
+/// Text as the value of a workflow command.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// `https://user:password@host/` as `https://***@host/`.

@@ -11,6 +11,10 @@ use std::path::Path;
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits>.
 const SUMMARY: u64 = 1024 * 1024;
 
+/// The names of all results.
+pub const NAMES: &[(&str, &str)] =
+    &[("comment-url", "Address of the comment"), ("version", "Version of cml that was set up")];
+
 /// Hands named results on: GitHub's outputs, a GitLab dotenv report (`CML_DOTENV` names the file), a file in a
 /// Bitbucket pipe's shared folder.
 pub fn set(app: &App, results: &[(&str, &str)]) -> Result<()> {

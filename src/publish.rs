@@ -116,7 +116,7 @@ impl Publish<'_> {
                 }
                 Err(trouble) => {
                     troubles += 1;
-                    self.app.log.warn(&format!("{}:{}: {trouble}", path.display(), reference.line(text)));
+                    self.app.log.warn_at(path, reference.line(text), &trouble.to_string());
                 }
             }
         }

@@ -14,3 +14,4 @@ mod sections;
 mod store;
 mod support;
 mod watch;
+mod wrappers;

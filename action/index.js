@@ -1,0 +1,15 @@
+// The entry of both forms: `node index.js PROGRAM ARGS…` is the command line, and without arguments it is
+// the action's own step. Everything else is Rust (src/), which reaches Node through host.js.
+'use strict';
+
+// Whatever ends this process without having said so is a failure.
+process.exitCode = 70;
+
+function fail(error) {
+  process.stderr.write(`error: a mistake in this program (${error?.message ?? error})\n`);
+  process.stderr.write('hint: please report it with the command and the lines above\n');
+  process.exit(70);
+}
+
+process.on('uncaughtException', fail);
+require('./cml.js').start(process.argv.slice(2)).then((code) => process.exit(code), fail);

@@ -1,0 +1,130 @@
+//! The step of a GitHub workflow: `uses: org/setup-cml-rs@v1`.
+//!
+//! Inputs → with `command` one command line, carried out here and now; without it launchers on PATH, through
+//! which the later steps find this same program. Setting up needs no network, unless the native program or
+//! the Vega tools are asked for.
+
+use crate::app::App;
+use crate::env::vars;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::http::Http;
+use crate::inputs;
+use crate::log::{Level, Log, Style};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+mod launcher;
+mod native;
+mod setup;
+mod vega;
+
+/// Time for a download, retries included.
+const DOWNLOAD: Duration = Duration::from_secs(300);
+
+/// An input that is about the action itself. All others are options of the command.
+pub struct Input {
+    /// Its name in `with:`.
+    pub name: &'static str,
+    /// What it is for; `action.yml` says the same.
+    pub help: &'static str,
+    /// Its value when it is not given.
+    pub default: &'static str,
+}
+
+/// The inputs of the action itself.
+pub const INPUTS: &[Input] = &[
+    Input {
+        name: "command",
+        help: "Command to run in this step, such as comment update; without it cml is set up for the later steps",
+        default: "",
+    },
+    Input {
+        name: "token",
+        help: "Token of the command; REPO_TOKEN in the environment goes first. Later steps do not see it",
+        default: "${{ github.token }}",
+    },
+    Input {
+        name: "native",
+        help: "true: set up the native program of this version, checked against its recorded digest; auto: if that works",
+        default: "false",
+    },
+    Input {
+        name: "native-url",
+        help: "Folder to download the native program from instead of the release, such as a mirror",
+        default: "",
+    },
+    Input {
+        name: "vega",
+        help: "true: install vl2png, vl2svg and vg2png now; false: never; otherwise when one is first called",
+        default: "auto",
+    },
+    Input { name: "version", help: "Has no effect: the version is the one after @ in uses:", default: "" },
+];
+
+/// Runs the step and returns its exit code.
+pub async fn run(host: Rc<dyn Host>) -> u8 {
+    let tree = crate::cli::command(false);
+    let debug = host.env().get(vars::RUNNER_DEBUG) == Some("1");
+    let log = Log::new(host.clone(), if debug { Level::Debug } else { Level::Info }).style(Style::Annotations);
+    let own: Vec<&str> = INPUTS.iter().map(|input| input.name).collect();
+    match inputs::from_action(&tree, &own, host.env()) {
+        Err(error) => crate::report(&log, &error),
+        Ok(Some(mut argv)) => {
+            if debug && !argv.iter().any(|word| word.starts_with("--log")) {
+                argv.insert(1, "--log=debug".to_owned());
+            }
+            crate::run_as(host, argv, Style::Annotations).await
+        }
+        Ok(None) => match setup::run(&app(host, log.clone())).await {
+            Ok(()) => 0,
+            Err(error) => crate::report(&log, &error),
+        },
+    }
+}
+
+/// Installs the Vega tools for the launcher that was called. Returns the exit code.
+pub async fn install_vega(host: Rc<dyn Host>) -> u8 {
+    let log = Log::new(host.clone(), Level::Info);
+    match vega::install(&app(host, log.clone())).await {
+        Ok(_) => 0,
+        Err(error) => crate::report(&log, &error),
+    }
+}
+
+fn app(host: Rc<dyn Host>, log: Log) -> App {
+    let http = Http::new(host.clone(), log.clone(), DOWNLOAD);
+    App { host, log, http }
+}
+
+/// What an input says; `None` when it is not given.
+fn input<'a>(app: &'a App, name: &str) -> Option<&'a str> {
+    app.env().named(&inputs::variable(name)).map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// An input that may also be `auto`: `None` then.
+fn yes_no_auto(app: &App, name: &str, default: Option<bool>) -> Result<Option<bool>> {
+    match input(app, name).map(str::to_ascii_lowercase).as_deref() {
+        None => Ok(default),
+        Some("true" | "yes" | "on" | "1") => Ok(Some(true)),
+        Some("false" | "no" | "off" | "0") => Ok(Some(false)),
+        Some("auto") => Ok(None),
+        Some(other) => Err(Error::usage(format!("the input {name} is {other}")).hint("it takes true, false or auto")),
+    }
+}
+
+/// The folder of `index.js` and what was made with it.
+fn dist(app: &App) -> PathBuf {
+    let program = app.host.program();
+    Path::new(program.last().map_or("", String::as_str)).parent().unwrap_or(Path::new("")).to_path_buf()
+}
+
+/// The folder of this version for the time of the job.
+fn folder(app: &App) -> Result<PathBuf> {
+    let temp = app.env().get(vars::RUNNER_TEMP).ok_or_else(|| {
+        Error::config("RUNNER_TEMP is not set, so this is not the step of a GitHub workflow")
+            .hint("on the command line the program is called with a name: node index.js cml …")
+    })?;
+    Ok(Path::new(temp).join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")))
+}

@@ -1,0 +1,115 @@
+//! The native program of this version: downloaded from the release, checked against the digest that was
+//! recorded when `dist/` was made, kept in the tool cache.
+
+use super::{dist, input};
+use crate::app::App;
+use crate::env::vars;
+use crate::error::{Error, Kind, Result};
+use crate::host::Platform;
+use crate::http::request;
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use url::Url;
+
+/// `native.json`: what the release has, by `os-arch`.
+#[derive(Debug, Deserialize)]
+struct Record {
+    files: BTreeMap<String, File>,
+}
+
+/// A file of the release.
+#[derive(Debug, Deserialize)]
+struct File {
+    name: String,
+    /// In hexadecimal digits.
+    sha256: String,
+}
+
+impl File {
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        if found == self.sha256 { Ok(()) } else { Err(found) }
+    }
+}
+
+/// The path of the program, after downloading it if the tool cache does not have it.
+pub async fn install(app: &App) -> Result<PathBuf> {
+    let platform = app.host.platform();
+    let file = recorded(app, &platform)?;
+    let path = place(app, &platform)?;
+    if app.host.read(&path).is_ok_and(|bytes| file.check(&bytes).is_ok()) {
+        app.log.info(&format!("the native program is in the tool cache: {}", path.display()));
+        return Ok(path);
+    }
+    let url = address(app, &file.name)?;
+    let hint = "check that this machine can reach it, give a mirror with native-url, or leave native out: the WebAssembly does the same";
+    let answer = app
+        .http
+        .send(request(Method::GET, &url, Bytes::new())?)
+        .await
+        .map_err(|error| error.context(format!("cannot download {url}")).or_hint(hint))?;
+    file.check(answer.body()).map_err(|found| {
+        let message = format!("{url} is not the program of this version: its SHA-256 is {found}, recorded is {}", file.sha256);
+        Error::new(Kind::Conflict, message)
+            .hint("it was not run or kept; a download cut short or a mirror of another version looks like this, so does an attack")
+    })?;
+    let kept = app.host.write(&path, answer.body()).and_then(|()| app.host.make_executable(&path));
+    kept.map_err(|e| Error::config(format!("cannot keep the native program in {} ({e})", path.display())))?;
+    // What GitHub's own setup actions leave beside a finished tool.
+    let mark = path.parent().map(|folder| folder.with_extension("complete"));
+    mark.map(|mark| app.host.write(&mark, b"")).transpose().map_err(|e| Error::config(e.to_string()))?;
+    app.log.info(&format!("downloaded {url}, SHA-256 as recorded"));
+    Ok(path)
+}
+
+/// What this version's release has for this platform.
+fn recorded(app: &App, platform: &Platform) -> Result<File> {
+    let path = dist(app).join("native.json");
+    let wrong = |why: String| Error::config(format!("cannot read {} ({why})", path.display()));
+    let bytes = app.host.read(&path).map_err(|e| wrong(e.to_string()))?;
+    let mut record: Record = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    let key = format!("{}-{}", platform.os, platform.arch);
+    record.files.remove(&key).ok_or_else(|| {
+        let version = env!("CARGO_PKG_VERSION");
+        Error::unsupported(format!("version {version} has no native program for {key}"))
+            .hint("leave native out: the WebAssembly does the same")
+    })
+}
+
+/// Where the tool cache keeps it: `<tool>/<version>/<arch>/`, with the names of architectures that GitHub uses.
+fn place(app: &App, platform: &Platform) -> Result<PathBuf> {
+    let arch = match platform.arch.as_str() {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let cache = match app.env().get(vars::RUNNER_TOOL_CACHE) {
+        Some(cache) => Path::new(cache).to_path_buf(),
+        None => super::folder(app)?,
+    };
+    let name = if platform.os == "windows" { "cml.exe" } else { "cml" };
+    Ok(cache.join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")).join(arch).join(name))
+}
+
+/// The file in the release of the repository that the action comes from, or in a mirror.
+fn address(app: &App, name: &str) -> Result<Url> {
+    let base = match input(app, "native-url") {
+        Some(url) => url.to_owned(),
+        None => {
+            let server = app.env().get(vars::GITHUB_SERVER_URL).unwrap_or("https://github.com");
+            let repository = app.env().get(vars::GITHUB_ACTION_REPOSITORY).ok_or_else(|| {
+                Error::config("GITHUB_ACTION_REPOSITORY is not set: it is not known whose release to download")
+                    .hint("give the folder of the files with native-url")
+            })?;
+            format!("{server}/{repository}/releases/download/v{}", env!("CARGO_PKG_VERSION"))
+        }
+    };
+    let address = format!("{}/{name}", base.trim_end_matches('/'));
+    Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
+        Error::usage(format!("{address} is not an address")).hint("native-url takes https://host/folder")
+    })
+}

@@ -1,0 +1,102 @@
+//! `vl2png`, `vl2svg` and `vg2png`, as CML's users call them: vl-convert from Python's package index, whose
+//! digests `vega.txt` has, started by `vega.py`.
+
+use super::{folder, launcher, setup};
+use crate::app::App;
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+const TOOLS: [&str; 3] = ["vl2png", "vl2svg", "vg2png"];
+const PYTHONS: [&str; 2] = ["python3", "python"];
+
+/// Puts the tools on PATH. They are installed now, or (`None`) when one is first called, so that setting up
+/// needs no network; then only if the machine has none of its own.
+pub async fn launchers(app: &App, bin: &Path, dist: &Path, wanted: Option<bool>) -> Result<()> {
+    match wanted {
+        Some(false) => return Ok(()),
+        None if has_own(app) => return Ok(()),
+        None => {}
+        Some(true) => {
+            let place = install(app).await?;
+            app.log.info(&format!("{} are installed in {}", TOOLS.join(", "), place.display()));
+        }
+    }
+    let place = place(app)?;
+    let install = [app.host.program(), vec!["vega".to_owned()]].concat();
+    let (mark, script) = (done(&place).display().to_string(), dist.join("vega.py").display().to_string());
+    let place = place.display().to_string();
+    for tool in TOOLS {
+        let words = |words: &[&str]| launcher::quoted(&words.iter().map(|w| w.replace('\\', "/")).collect::<Vec<_>>());
+        let install_words: Vec<&str> = install.iter().map(String::as_str).collect();
+        let text = format!(
+            "#!/bin/sh\n[ -e {} ] || {} >&2 || exit\npython=$(command -v python3 || command -v python)\n\
+             PYTHONPATH={} exec \"$python\" {} \"$@\"\n",
+            words(&[&mark]),
+            words(&install_words),
+            words(&[&place]),
+            words(&[&script, tool]),
+        );
+        setup::executable(app, &bin.join(tool), &text)?;
+        if setup::is_windows(app) {
+            let words =
+                |words: &[&str]| launcher::quoted_for_cmd(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+            let text = format!(
+                "@echo off\r\nsetlocal\r\nif not exist {} {} 1>&2 || exit /b\r\nset \"PYTHONPATH={}\"\r\npython {} %*\r\n",
+                words(&[&mark]),
+                words(&install_words),
+                place.replace('%', "%%"),
+                words(&[&script, tool]),
+            );
+            setup::executable(app, &bin.join(format!("{tool}.cmd")), &text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs the package, unless it is there. Returns its folder.
+pub async fn install(app: &App) -> Result<PathBuf> {
+    let place = place(app)?;
+    if app.host.stat(&done(&place)).is_ok() {
+        return Ok(place);
+    }
+    let requirements = super::dist(app).join("vega.txt").display().to_string();
+    let target = place.display().to_string();
+    let pip = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install", "--upgrade"];
+    let checked = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--target", &target, "-r", &requirements];
+    for python in PYTHONS {
+        let argv: Vec<&str> = [python].into_iter().chain(pip).chain(checked).collect();
+        match app.host.run(&argv).await {
+            Ok(output) if output.code == Some(0) => {
+                let mark = app.host.write(&done(&place), b"");
+                return mark
+                    .map(|()| place.clone())
+                    .map_err(|e| Error::config(format!("cannot write to {target} ({e})")));
+            }
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                return Err(Error::remote(format!("pip cannot install the Vega tools:\n{said}")).hint(
+                    "give the machine a Python from 3.8 with pip and a way to its package index, or set vega: false",
+                ));
+            }
+            Err(_) => {}
+        }
+    }
+    Err(Error::config("the Vega tools need Python, and there is none on PATH")
+        .hint("use actions/setup-python before, or set vega: false"))
+}
+
+fn place(app: &App) -> Result<PathBuf> {
+    Ok(folder(app)?.join("vega"))
+}
+
+/// The file that says that the folder is complete.
+fn done(place: &Path) -> PathBuf {
+    place.join(".complete")
+}
+
+/// Whether the machine has such tools already.
+fn has_own(app: &App) -> bool {
+    let separator = if setup::is_windows(app) { ';' } else { ':' };
+    let folders = app.env().named("PATH").unwrap_or_default().split(separator);
+    folders.filter(|folder| !folder.is_empty()).any(|folder| app.host.stat(&Path::new(folder).join(TOOLS[0])).is_ok())
+}

@@ -1,0 +1,355 @@
+//! The host of the WebAssembly build: Node, as the GitHub runner brings it.
+//!
+//! `action/host.js` does what only JavaScript can do; what it means is decided here. Windows' paths are used
+//! with `/`, which Node takes as well, so that the core sees one kind of path.
+
+use super::proxy::Proxies;
+use super::{Host, Output, Platform, SendError, Stage, Stat};
+use crate::env::{Env, vars};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use hyper_util::client::proxy::matcher::Matcher;
+use std::cell::{OnceCell, RefCell};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wasm_bindgen::{JsCast, JsValue};
+
+mod crypto;
+mod js;
+
+pub use crypto::Crypto;
+
+const USER_AGENT: &str = concat!("setup-cml-rs/", env!("CARGO_PKG_VERSION"));
+
+/// Node.
+pub struct Node {
+    env: Env,
+    windows: bool,
+    matcher: OnceCell<Matcher>,
+    /// Certificates that the user gave, besides the environment's.
+    extra_roots: RefCell<Vec<String>>,
+    /// Certificates to trust; none for Node's own choice.
+    roots: RefCell<Option<Vec<String>>>,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        let pairs = js::environment();
+        Node {
+            env: pairs.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect(),
+            windows: js::platform() == "win32",
+            matcher: OnceCell::new(),
+            extra_roots: RefCell::default(),
+            roots: RefCell::default(),
+        }
+    }
+}
+
+impl Node {
+    fn path(&self, text: String) -> PathBuf {
+        if self.windows { text.replace('\\', "/").into() } else { text.into() }
+    }
+
+    /// The proxy for a request; `None` for a direct one.
+    fn proxy(&self, uri: &http::Uri) -> Result<Option<js::Proxy>, SendError> {
+        if self.matcher.get().is_none() {
+            let named = Proxies::from_env(&self.env).map_err(|text| SendError { stage: Stage::Invalid, text })?;
+            let (http, https) = (named.http.unwrap_or_default(), named.https.unwrap_or_default());
+            let builder = Matcher::builder().http(http).https(https).no(named.exceptions.unwrap_or_default());
+            let _ = self.matcher.set(builder.build());
+        }
+        let found = self.matcher.get().and_then(|matcher| matcher.intercept(uri));
+        Ok(found.map(|proxy| js::Proxy {
+            address: proxy.uri().to_string(),
+            authorization: proxy.basic_auth().and_then(|value| value.to_str().ok()).map(str::to_owned),
+        }))
+    }
+
+    /// The certificates to trust, when they are not just Node's (which have `NODE_EXTRA_CA_CERTS` in them).
+    fn roots(&self) -> Result<Vec<String>, SendError> {
+        if let Some(roots) = &*self.roots.borrow() {
+            return Ok(roots.clone());
+        }
+        let (file, folder) = (self.env.get(vars::SSL_CERT_FILE), self.env.get(vars::SSL_CERT_DIR));
+        let extra = self.extra_roots.borrow();
+        let mut roots = match (file, folder) {
+            (None, None) if extra.is_empty() => Vec::new(),
+            (None, None) => js::default_roots(),
+            (file, folder) => self.named_roots(file, folder)?,
+        };
+        roots.extend(extra.iter().cloned());
+        self.roots.replace(Some(roots.clone()));
+        Ok(roots)
+    }
+
+    /// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, instead of all others.
+    fn named_roots(&self, file: Option<&str>, folder: Option<&str>) -> Result<Vec<String>, SendError> {
+        let in_folder = folder.and_then(|folder| js::list(folder).ok()).unwrap_or_default();
+        let files = file.map(str::to_owned).into_iter().chain(in_folder);
+        let read = |path: String| js::certificates(&String::from_utf8_lossy(&js::read(&path).unwrap_or_default()));
+        let roots: Vec<String> = files.flat_map(read).collect();
+        match file.filter(|_| roots.is_empty()) {
+            Some(file) => {
+                let text = format!("{} names {file}, which has no certificate", vars::SSL_CERT_FILE.name);
+                Err(SendError { stage: Stage::Tls, text })
+            }
+            None => Ok(roots),
+        }
+    }
+
+    /// Trusts what the operating system trusts too. Reading that takes a while, so it is done when a
+    /// certificate turned out not to be trusted. `false` when there is nothing more to trust.
+    fn add_system_roots(&self) -> bool {
+        let decided = [vars::SSL_CERT_FILE, vars::SSL_CERT_DIR].iter().any(|var| self.env.get(*var).is_some());
+        let mut all = js::default_roots();
+        all.extend(self.extra_roots.borrow().iter().cloned());
+        let before = all.len();
+        all.extend(js::system_roots());
+        let known = self.roots.borrow().as_ref().map_or(0, Vec::len);
+        if decided || all.len() == before || all.len() == known {
+            return false;
+        }
+        self.roots.replace(Some(all));
+        true
+    }
+
+    async fn attempt(
+        &self,
+        request: &http::Request<Bytes>,
+        timeout: Duration,
+    ) -> Result<http::Response<Bytes>, SendError> {
+        let proxy = self.proxy(request.uri())?;
+        let mut headers = vec![("user-agent".to_owned(), vec![USER_AGENT.to_owned()])];
+        for name in request.headers().keys() {
+            let values = request.headers().get_all(name).iter();
+            // A header's bytes are Latin-1 to Node.
+            let text = |value: &HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+            headers.retain(|(before, _)| before != name.as_str());
+            headers.push((name.to_string(), values.map(text).collect()));
+        }
+        let (address, roots) = (request.uri().to_string(), self.roots()?);
+        let sent = js::send(js::Request {
+            method: request.method().as_str(),
+            address: &address,
+            headers: &headers,
+            body: request.body(),
+            timeout,
+            proxy: proxy.as_ref(),
+            roots: &roots,
+        });
+        let answer = sent.await.map_err(|error| classify(&error))?;
+        let mut response = http::Response::new(Bytes::from(answer.body()));
+        *response.status_mut() = StatusCode::from_u16(answer.status()).map_err(broken)?;
+        *response.headers_mut() = read_headers(&answer.headers());
+        Ok(response)
+    }
+}
+
+fn read_headers(raw: &[String]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for pair in raw.chunks_exact(2) {
+        let value: Vec<u8> = pair[1].chars().map(|c| c as u8).collect();
+        if let (Ok(name), Ok(value)) = (pair[0].parse::<HeaderName>(), HeaderValue::from_bytes(&value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+fn broken(error: impl std::fmt::Display) -> SendError {
+    SendError { stage: Stage::Broken, text: error.to_string() }
+}
+
+/// What Node's error means: <https://nodejs.org/api/errors.html#common-system-errors> and, for certificates,
+/// <https://nodejs.org/api/tls.html#x509-certificate-error-codes>.
+fn classify(error: &JsValue) -> SendError {
+    let error: &js::Error = error.unchecked_ref();
+    let (code, text) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+    let about_tls = |code: &str| {
+        let words = ["CERT", "UNABLE_TO", "ERR_TLS", "ERR_SSL", "HOSTNAME_MISMATCH", "INVALID_CA", "EPROTO"];
+        words.iter().any(|word| code.contains(word))
+    };
+    let stage = match code.as_str() {
+        "ENOTFOUND" | "EAI_AGAIN" => Stage::Name,
+        "PROXY" => Stage::Proxy,
+        "TIMEOUT" => Stage::Timeout,
+        code if about_tls(code) => Stage::Tls,
+        code if code.starts_with("ERR_INVALID") || code == "ERR_UNESCAPED_CHARACTERS" => Stage::Invalid,
+        _ if !error.connected() => Stage::Connect,
+        _ => Stage::Broken,
+    };
+    let text = match stage {
+        Stage::Connect if !code.is_empty() => described(&code, error.errno()).map_or(text, |(_, text)| text),
+        _ => text,
+    };
+    SendError { stage, text }
+}
+
+/// The commonest system errors, in the words of the native program.
+fn described(code: &str, number: Option<f64>) -> Option<(io::ErrorKind, String)> {
+    let (kind, text) = match code {
+        "ENOENT" => (io::ErrorKind::NotFound, "No such file or directory"),
+        "EACCES" => (io::ErrorKind::PermissionDenied, "Permission denied"),
+        "EPERM" => (io::ErrorKind::PermissionDenied, "Operation not permitted"),
+        "EEXIST" => (io::ErrorKind::AlreadyExists, "File exists"),
+        "EISDIR" => (io::ErrorKind::IsADirectory, "Is a directory"),
+        "ENOTDIR" => (io::ErrorKind::NotADirectory, "Not a directory"),
+        "ENOSPC" => (io::ErrorKind::StorageFull, "No space left on device"),
+        "EROFS" => (io::ErrorKind::ReadOnlyFilesystem, "Read-only file system"),
+        "ENAMETOOLONG" => (io::ErrorKind::InvalidFilename, "File name too long"),
+        "ECONNREFUSED" => (io::ErrorKind::ConnectionRefused, "Connection refused"),
+        "ENETUNREACH" => (io::ErrorKind::NetworkUnreachable, "Network is unreachable"),
+        _ => return None,
+    };
+    let number = number.map(|number| format!(" (os error {})", -number)).unwrap_or_default();
+    Some((kind, format!("{text}{number}")))
+}
+
+fn io_error(error: JsValue) -> io::Error {
+    let error: &js::Error = error.unchecked_ref();
+    let (code, text) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+    let (kind, text) = described(&code, error.errno()).unwrap_or((io::ErrorKind::Other, text));
+    io::Error::new(kind, text)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+#[async_trait(?Send)]
+impl Host for Node {
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn platform(&self) -> Platform {
+        let os = match js::platform().as_str() {
+            "darwin" => "macos".to_owned(),
+            "win32" => "windows".to_owned(),
+            other => other.to_owned(),
+        };
+        let arch = match js::arch().as_str() {
+            "x64" => "x86_64".to_owned(),
+            "arm64" => "aarch64".to_owned(),
+            other => other.to_owned(),
+        };
+        Platform { os, arch }
+    }
+
+    fn program(&self) -> Vec<String> {
+        js::program()
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_secs_f64(js::now() / 1000.0)
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_secs_f64(js::elapsed() / 1000.0)
+    }
+
+    fn random(&self) -> u64 {
+        getrandom::u64().unwrap_or_else(|_| js::now() as u64)
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        wasm_bindgen_futures::spawn_local(task);
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        js::sleep(duration.as_secs_f64() * 1000.0).await;
+    }
+
+    async fn interrupted(&self) {
+        js::interrupted().await;
+    }
+
+    fn trust(&self, pem: &[u8]) -> Result<(), String> {
+        let found = js::certificates(&String::from_utf8_lossy(pem));
+        if found.is_empty() {
+            return Err("it has no PEM certificate".to_owned());
+        }
+        for certificate in &found {
+            js::check_certificate(certificate).map_err(|error| io_error(error).to_string())?;
+        }
+        self.extra_roots.borrow_mut().extend(found);
+        self.roots.replace(None);
+        Ok(())
+    }
+
+    fn current_dir(&self) -> io::Result<PathBuf> {
+        js::current_dir().map(|path| self.path(path)).map_err(io_error)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        js::read(text(path)).map_err(io_error)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        js::make_folder(text(parent)).map_err(io_error)?;
+        let scratch = parent.join(format!(".cml-{:016x}", self.random()));
+        let written = js::write(text(&scratch), bytes).and_then(|()| js::rename(text(&scratch), text(path)));
+        written.map_err(|error| {
+            let _ = js::remove(text(&scratch));
+            io_error(error)
+        })
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        js::append(text(path), bytes).map_err(io_error)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        js::remove(text(path)).map_err(io_error)
+    }
+
+    fn make_executable(&self, path: &Path) -> io::Result<()> {
+        js::make_executable(text(path)).map_err(io_error)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        let stat = js::stat(text(path)).map_err(io_error)?;
+        Ok(Stat { is_file: stat.is_file(), len: stat.size(), modified: u128::from(stat.modified()) })
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        js::canonicalize(text(path)).map(|path| self.path(path)).map_err(io_error)
+    }
+
+    async fn run(&self, argv: &[&str]) -> io::Result<Output> {
+        let Some((program, args)) = argv.split_first() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let output = js::run(program, args).await.map_err(io_error)?;
+        Ok(Output { code: output.code(), stdout: output.stdout(), stderr: output.stderr() })
+    }
+
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
+        match self.attempt(&request, timeout).await {
+            // Nothing was sent over a connection that is not trusted.
+            Err(error) if error.stage == Stage::Tls && self.add_system_roots() => self.attempt(&request, timeout).await,
+            outcome => outcome,
+        }
+    }
+
+    fn log(&self, line: &str) {
+        let clear = if self.is_terminal() { "\r\x1b[K" } else { "" };
+        js::print(2, &format!("{clear}{line}\n"));
+    }
+
+    fn progress(&self, line: &str) {
+        js::print(2, &format!("\r\x1b[K{line}"));
+    }
+
+    fn is_terminal(&self) -> bool {
+        js::is_terminal()
+    }
+
+    fn out(&self, text: &str) {
+        js::print(1, text);
+    }
+}

@@ -1,0 +1,82 @@
+//! Node's cryptography, for the signatures that buckets ask for.
+
+use super::{io_error, js};
+use object_store::client::{CryptoProvider, DigestAlgorithm, DigestContext, HmacContext, Signer, SigningAlgorithm};
+use object_store::{Error, Result};
+
+/// The provider.
+#[derive(Debug)]
+pub struct Crypto;
+
+fn unknown() -> Error {
+    Error::NotSupported { source: "this algorithm is not supported".into() }
+}
+
+impl CryptoProvider for Crypto {
+    fn digest(&self, algorithm: DigestAlgorithm) -> Result<Box<dyn DigestContext>> {
+        match algorithm {
+            DigestAlgorithm::Sha256 => Ok(Box::new(Sha256 { key: None, data: Vec::new() })),
+            _ => Err(unknown()),
+        }
+    }
+
+    fn hmac(&self, algorithm: DigestAlgorithm, secret: &[u8]) -> Result<Box<dyn HmacContext>> {
+        match algorithm {
+            DigestAlgorithm::Sha256 => Ok(Box::new(Sha256 { key: Some(secret.to_owned()), data: Vec::new() })),
+            _ => Err(unknown()),
+        }
+    }
+
+    fn sign(&self, algorithm: SigningAlgorithm, pem: &[u8]) -> Result<Box<dyn Signer>> {
+        match algorithm {
+            SigningAlgorithm::RS256 => Ok(Box::new(Rsa(pem.to_owned()))),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+/// SHA-256 of what was given, with a key an HMAC. After the end, `data` is the result.
+struct Sha256 {
+    key: Option<Vec<u8>>,
+    data: Vec<u8>,
+}
+
+impl Sha256 {
+    fn end(&mut self) -> &[u8] {
+        self.data = match &self.key {
+            Some(key) => js::hmac(key, &self.data),
+            None => js::digest(&self.data),
+        };
+        &self.data
+    }
+}
+
+impl DigestContext for Sha256 {
+    fn update(&mut self, data: &[u8]) {
+        self.data.extend_from_slice(data);
+    }
+
+    fn finish(&mut self) -> Result<&[u8]> {
+        Ok(self.end())
+    }
+}
+
+impl HmacContext for Sha256 {
+    fn update(&mut self, data: &[u8]) {
+        self.data.extend_from_slice(data);
+    }
+
+    fn finish(&mut self) -> Result<&[u8]> {
+        Ok(self.end())
+    }
+}
+
+/// A private key in PEM.
+struct Rsa(Vec<u8>);
+
+impl Signer for Rsa {
+    fn sign(&self, string_to_sign: &[u8]) -> Result<Vec<u8>> {
+        let failed = |error| Error::Generic { store: "key", source: Box::new(io_error(error)) };
+        js::sign(&self.0, string_to_sign).map_err(failed)
+    }
+}

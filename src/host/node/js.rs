@@ -1,0 +1,154 @@
+//! The functions of `action/host.js`.
+
+use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use std::time::Duration;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+#[wasm_bindgen(raw_module = "./host.js")]
+extern "C" {
+    pub fn environment() -> Vec<String>;
+    pub fn platform() -> String;
+    pub fn arch() -> String;
+    pub fn program() -> Vec<String>;
+    pub fn now() -> f64;
+    pub fn elapsed() -> f64;
+    #[wasm_bindgen(js_name = isTerminal)]
+    pub fn is_terminal() -> bool;
+    pub fn print(descriptor: u32, text: &str);
+
+    #[wasm_bindgen(catch, js_name = currentDir)]
+    pub fn current_dir() -> Result<String, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn read(path: &str) -> Result<Vec<u8>, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn write(path: &str, bytes: &[u8]) -> Result<(), JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn append(path: &str, bytes: &[u8]) -> Result<(), JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn rename(from: &str, to: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn remove(path: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn list(folder: &str) -> Result<Vec<String>, JsValue>;
+    #[wasm_bindgen(catch, js_name = makeFolder)]
+    pub fn make_folder(path: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(catch, js_name = makeExecutable)]
+    pub fn make_executable(path: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn canonicalize(path: &str) -> Result<String, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub fn stat(path: &str) -> Result<Stat, JsValue>;
+
+    pub fn certificates(pem: &str) -> Vec<String>;
+    #[wasm_bindgen(catch, js_name = checkCertificate)]
+    pub fn check_certificate(pem: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(js_name = defaultRoots)]
+    pub fn default_roots() -> Vec<String>;
+    #[wasm_bindgen(js_name = systemRoots)]
+    pub fn system_roots() -> Vec<String>;
+
+    pub fn digest(data: &[u8]) -> Vec<u8>;
+    pub fn hmac(key: &[u8], data: &[u8]) -> Vec<u8>;
+    #[wasm_bindgen(catch)]
+    pub fn sign(pem: &[u8], data: &[u8]) -> Result<Vec<u8>, JsValue>;
+
+    #[wasm_bindgen(js_name = sleep)]
+    fn sleep_(milliseconds: f64) -> Promise;
+    #[wasm_bindgen(js_name = interrupted)]
+    fn interrupted_() -> Promise;
+    #[wasm_bindgen(js_name = run)]
+    fn run_(program: &str, args: Vec<String>) -> Promise;
+    #[wasm_bindgen(js_name = send)]
+    fn send_(request: &Object) -> Promise;
+
+    /// What `stat` tells.
+    pub type Stat;
+    #[wasm_bindgen(method, getter, js_name = isFile)]
+    pub fn is_file(this: &Stat) -> bool;
+    #[wasm_bindgen(method, getter)]
+    pub fn size(this: &Stat) -> u64;
+    #[wasm_bindgen(method, getter)]
+    pub fn modified(this: &Stat) -> u64;
+
+    /// How a command ended.
+    pub type Output;
+    #[wasm_bindgen(method, getter)]
+    pub fn code(this: &Output) -> Option<i32>;
+    #[wasm_bindgen(method, getter)]
+    pub fn stdout(this: &Output) -> Vec<u8>;
+    #[wasm_bindgen(method, getter)]
+    pub fn stderr(this: &Output) -> Vec<u8>;
+
+    /// The answer to a request.
+    pub type Answer;
+    #[wasm_bindgen(method, getter)]
+    pub fn status(this: &Answer) -> u16;
+    #[wasm_bindgen(method, getter)]
+    pub fn headers(this: &Answer) -> Vec<String>;
+    #[wasm_bindgen(method, getter)]
+    pub fn body(this: &Answer) -> Vec<u8>;
+
+    /// An error of Node.
+    pub type Error;
+    #[wasm_bindgen(method, getter)]
+    pub fn code(this: &Error) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    pub fn errno(this: &Error) -> Option<f64>;
+    #[wasm_bindgen(method, getter)]
+    pub fn message(this: &Error) -> Option<String>;
+    /// Whether the connection to the server stood.
+    #[wasm_bindgen(method, getter)]
+    pub fn connected(this: &Error) -> bool;
+}
+
+pub async fn sleep(milliseconds: f64) {
+    let _ = JsFuture::from(sleep_(milliseconds)).await;
+}
+
+pub async fn interrupted() {
+    let _ = JsFuture::from(interrupted_()).await;
+}
+
+pub async fn run(program: &str, args: &[&str]) -> Result<Output, JsValue> {
+    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    JsFuture::from(run_(program, args)).await.map(JsCast::unchecked_into)
+}
+
+/// A proxy for a request.
+pub struct Proxy {
+    /// Its address, without credentials.
+    pub address: String,
+    /// The value of `Proxy-Authorization`.
+    pub authorization: Option<String>,
+}
+
+/// What to send.
+pub struct Request<'a> {
+    pub method: &'a str,
+    pub address: &'a str,
+    pub headers: &'a [(String, Vec<String>)],
+    pub body: &'a [u8],
+    pub timeout: Duration,
+    pub proxy: Option<&'a Proxy>,
+    pub roots: &'a [String],
+}
+
+pub async fn send(request: Request<'_>) -> Result<Answer, JsValue> {
+    let list = |texts: &[String]| texts.iter().map(|text| JsValue::from(text.as_str())).collect::<Array>();
+    let headers: Array =
+        request.headers.iter().map(|(name, values)| Array::of2(&name.as_str().into(), &list(values))).collect();
+    let object = Object::new();
+    let set = |name: &str, value: &JsValue| Reflect::set(&object, &name.into(), value).map(drop);
+    set("method", &request.method.into())?;
+    set("address", &request.address.into())?;
+    set("headers", &headers)?;
+    set("body", &Uint8Array::from(request.body))?;
+    set("timeout", &(request.timeout.as_secs_f64() * 1000.0).into())?;
+    set("roots", &list(request.roots))?;
+    if let Some(proxy) = request.proxy {
+        set("proxy", &proxy.address.as_str().into())?;
+        set("authorization", &proxy.authorization.as_deref().into())?;
+    }
+    JsFuture::from(send_(&object)).await.map(JsCast::unchecked_into)
+}

@@ -1,0 +1,121 @@
+//! `dist/`: what GitHub's runner gets of this repository, made from source.
+//!
+//! Rust → WebAssembly (`[profile.wasm]`) → bindgen → wasm-opt, beside the files of `action/` as they are. The
+//! result depends on nothing but the sources and the compiler: `build.json` records both.
+
+use crate::shell::{Result, cargo, output, run};
+use crate::{tools, wasm};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const DIST: &str = "dist";
+const BINARYEN: &str = "132.0.0";
+/// Everything that decides what comes out.
+const SOURCES: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "action",
+    "patches",
+    "src",
+    "xtask/bindgen",
+    "xtask/src/dist.rs",
+    "xtask/src/wasm.rs",
+];
+const LARGEST: u64 = 3_000_000;
+
+/// Makes it.
+pub fn make() -> Result {
+    make_in(Path::new(DIST))?;
+    let size: u64 = files(Path::new(DIST))?.iter().filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum();
+    println!("{DIST}/: {size} bytes in all");
+    (size <= LARGEST).then_some(()).ok_or(format!("{DIST}/ should not be larger than {LARGEST} bytes"))
+}
+
+/// Fails when the sources have moved on since `dist/` was made; and, where the compiler is the one that made it,
+/// when making it again gives anything else.
+pub fn check() -> Result {
+    let recorded = text(&Path::new(DIST).join("build.json"))?;
+    let (sources, compiler) = (record("sources", &sources()?), record("compiler", &wasm::compiler()?));
+    if !recorded.contains(&sources) {
+        return Err(format!("{DIST}/ is not what the sources make: run `cargo xtask dist` and commit what it makes"));
+    }
+    if !recorded.contains(&compiler) {
+        println!("{DIST}/ was made by another compiler than this machine's: it is not made again and compared");
+        return Ok(());
+    }
+    let again = Path::new("target/dist");
+    make_in(again)?;
+    for path in files(again)? {
+        let made = Path::new(DIST).join(path.file_name().unwrap_or_default());
+        if fs::read(&path).ok() != fs::read(&made).ok() {
+            return Err(format!("{} is not what the sources make: run `cargo xtask dist`", made.display()));
+        }
+    }
+    let count = (files(again)?.len(), files(Path::new(DIST))?.len());
+    println!("{DIST}/ was made again: {} files, the same bytes", count.0);
+    (count.0 == count.1).then_some(()).ok_or(format!("{DIST}/ has a file that nothing makes"))
+}
+
+/// Whether `dist/` is made of today's sources.
+pub fn is_fresh() -> bool {
+    let recorded = text(&Path::new(DIST).join("build.json"));
+    matches!((recorded, sources()), (Ok(recorded), Ok(now)) if recorded.contains(&record("sources", &now)))
+}
+
+fn make_in(folder: &Path) -> Result {
+    let (node, optimiser) = (tools::node()?, tools::npm("binaryen", BINARYEN, "bin/wasm-opt")?);
+    let module = wasm::module()?;
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    run(cargo(&["run", "--quiet", "--locked", "--package", "bindgen", "--"]).args([&module, folder]))?;
+    let wasm = folder.join("cml_bg.wasm");
+    run(Command::new(node).arg(optimiser).args(["-Oz", "--output"]).args([&wasm, &wasm]))?;
+    for path in files(Path::new("action"))? {
+        let to = folder.join(path.file_name().unwrap_or_default());
+        fs::copy(&path, &to).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    let made_of =
+        [record("sources", &sources()?), record("compiler", &wasm::compiler()?), record("binaryen", BINARYEN)];
+    let text = format!("{{\n  {}\n}}\n", made_of.join(",\n  "));
+    fs::write(folder.join("build.json"), text).map_err(|e| e.to_string())
+}
+
+fn record(name: &str, value: &str) -> String {
+    format!("\"{name}\": \"{value}\"")
+}
+
+/// One hash of the names and contents of all sources, as git makes them.
+fn sources() -> Result<String> {
+    let mut paths = Vec::new();
+    for source in SOURCES {
+        paths.extend(files(Path::new(source))?);
+    }
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string().replace('\\', "/")).collect();
+    let list: Vec<&str> = ["hash-object", "--no-filters"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let hashes = output("git", &list).ok_or("git hash-object failed")?;
+    let lines: String = names.iter().zip(hashes.lines()).map(|(name, hash)| format!("{hash} {name}\n")).collect();
+    let scratch = Path::new("target").join("sources");
+    fs::create_dir_all("target").and_then(|()| fs::write(&scratch, lines)).map_err(|e| e.to_string())?;
+    output("git", &["hash-object", "--no-filters", &scratch.display().to_string()]).ok_or("git failed".to_owned())
+}
+
+/// A file, or all files of a folder and those below, in one order everywhere.
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let entries = fs::read_dir(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut found = Vec::new();
+    for entry in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if !entry.ends_with("__pycache__") {
+            found.extend(files(&entry)?);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+}
