@@ -7,7 +7,7 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
 const https = require('node:https');
-const path_ = require('node:path');
+const paths = require('node:path');
 const tls = require('node:tls');
 const tty = require('node:tty');
 
@@ -30,7 +30,7 @@ exports.write = (path, bytes) => fs.writeFileSync(path, bytes, { mode: 0o666 });
 exports.append = (path, bytes) => fs.appendFileSync(path, bytes);
 exports.rename = (from, to) => fs.renameSync(from, to);
 exports.remove = (path) => fs.unlinkSync(path);
-exports.list = (folder) => fs.readdirSync(folder).map((name) => path_.join(folder, name));
+exports.list = (folder) => fs.readdirSync(folder).map((name) => paths.join(folder, name));
 exports.makeFolder = (path) => void fs.mkdirSync(path, { recursive: true });
 exports.makeExecutable = (path) => fs.chmodSync(path, 0o755);
 exports.canonicalize = (path) => fs.realpathSync.native(path);
@@ -63,7 +63,6 @@ exports.run = (program, args) =>
 
 exports.digest = (data) => crypto.createHash('sha256').update(data).digest();
 exports.hmac = (key, data) => crypto.createHmac('sha256', key).update(data).digest();
-exports.sign = (pem, data) => crypto.sign('sha256', data, Buffer.from(pem));
 
 exports.certificates = (pem) => pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 exports.checkCertificate = (pem) => void new crypto.X509Certificate(pem);

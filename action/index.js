@@ -6,8 +6,8 @@
 process.exitCode = 70;
 
 function fail(error) {
-  process.stderr.write(`error: a mistake in this program (${error?.message ?? error})\n`);
-  process.stderr.write('hint: please report it with the command and the lines above\n');
+  // A panic in Rust has said what it is about; it ends as this error, which does not.
+  if (!(error instanceof WebAssembly.RuntimeError)) console.error('error: a mistake in this program:', error);
   process.exit(70);
 }
 

@@ -261,7 +261,7 @@ fn a_proxy_that_does_not_work_is_suspected() {
     let check = "check https_proxy and http_proxy, and user:password@ before the host in them; hosts to reach without a proxy go into no_proxy";
     let form = "a proxy is given as http://host:port, with user:password@ before the host if it asks for them";
     let refuses = "cannot connect to 127.0.0.1 (Connection refused (os error 111))";
-    let asks = "the proxy does not let the request to 127.0.0.1 through (tunnel error: proxy authorization required)";
+    let asks = "the proxy does not let the request to 127.0.0.1 through (*)";
     let asks_plain = "the proxy does not let the request to 127.0.0.1 through (407 Proxy Authentication Required)";
     let unknown = "cannot find the address of 127.0.0.1";
     let wrong = "cannot send to 127.0.0.1 (https_proxy is not the address of a proxy)";
@@ -290,7 +290,7 @@ fn a_proxy_that_does_not_work_is_suspected() {
 fn a_company_that_signs_its_own_certificates_is_trusted_when_told_so() {
     let forge = Forge::start_tls();
     let hint = "if your company signs its own certificates, pass its CA with --ca-cert FILE or SSL_CERT_FILE=FILE";
-    let unknown = "the connection to 127.0.0.1 is not trusted (invalid peer certificate: UnknownIssuer)";
+    let unknown = "the connection to 127.0.0.1 is not trusted (*)";
     for vendor in VENDORS {
         let mut cml = Cml::on(&forge, vendor);
         let file = cml.file("ca.pem", forge.ca_pem()).display().to_string();

@@ -25,7 +25,7 @@ fn section(action: &str, name: &str) -> String {
     let rest = &action[start..];
     let end =
         rest.match_indices('\n').find(|(at, _)| !rest[at + 1..].starts_with([' ', '\n'])).map_or(rest.len(), |m| m.0);
-    rest[..=end].to_owned()
+    format!("{}\n", rest[..end].trim_end())
 }
 
 fn the_same(name: &str, expected: &str) {

@@ -37,6 +37,11 @@ pub struct Node {
 
 impl Default for Node {
     fn default() -> Self {
+        // After this, the WebAssembly stops with an exception that says nothing.
+        std::panic::set_hook(Box::new(|panic| {
+            js::print(2, &format!("error: a mistake in this program ({panic})\n"));
+            js::print(2, "hint: please report it with the command and the lines above\n");
+        }));
         let pairs = js::environment();
         Node {
             env: pairs.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect(),
@@ -182,6 +187,8 @@ fn classify(error: &JsValue) -> SendError {
         _ => Stage::Broken,
     };
     let text = match stage {
+        // What follows is about Node's options, which are not the user's here.
+        Stage::Tls => text.split(';').next().unwrap_or_default().to_owned(),
         Stage::Connect if !code.is_empty() => described(&code, error.errno()).map_or(text, |(_, text)| text),
         _ => text,
     };
@@ -197,6 +204,7 @@ fn described(code: &str, number: Option<f64>) -> Option<(io::ErrorKind, String)>
         "EEXIST" => (io::ErrorKind::AlreadyExists, "File exists"),
         "EISDIR" => (io::ErrorKind::IsADirectory, "Is a directory"),
         "ENOTDIR" => (io::ErrorKind::NotADirectory, "Not a directory"),
+        "EIO" => (io::ErrorKind::Other, "Input/output error"),
         "ENOSPC" => (io::ErrorKind::StorageFull, "No space left on device"),
         "EROFS" => (io::ErrorKind::ReadOnlyFilesystem, "Read-only file system"),
         "ENAMETOOLONG" => (io::ErrorKind::InvalidFilename, "File name too long"),

@@ -12,6 +12,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
+#[cfg(not(target_arch = "wasm32"))]
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::signer::Signer;
@@ -50,6 +51,9 @@ impl Bucket {
         let prefix =
             Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("{url} is not a bucket ({e})")))?;
         let name = url.host_str().ok_or_else(|| Error::usage(format!("{url} names no bucket")))?;
+        if cfg!(target_arch = "wasm32") {
+            has_keys(app, url)?;
+        }
         let connector = Connector(SendWrapper::new(app.http.clone()));
         // Retries are ours; so is the proxy and everything else about connections.
         let retry = RetryConfig { max_retries: 0, ..Default::default() };
@@ -80,6 +84,7 @@ impl Bucket {
                 };
                 (store.clone(), store, public)
             }
+            #[cfg(not(target_arch = "wasm32"))]
             "gs" => {
                 let store = build!(GoogleCloudStorageBuilder);
                 (store.clone(), store, format!("https://storage.googleapis.com/{name}"))
@@ -124,6 +129,32 @@ impl Bucket {
             }
         }
     }
+}
+
+/// Credentials that `object_store` asks somebody for, it keeps by a clock that WebAssembly does not have: there,
+/// only keys in the environment work.
+fn has_keys(app: &App, url: &Url) -> Result<()> {
+    let names: &[&str] = match url.scheme() {
+        "s3" => &["AWS_ACCESS_KEY_ID"],
+        "az" => &[
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "AZURE_STORAGE_ACCESS_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
+            "AZURE_STORAGE_SAS_KEY",
+        ],
+        _ => &[],
+    };
+    if names.iter().any(|name| app.env().named(name).is_some()) {
+        return Ok(());
+    }
+    let (message, hint) = match names.first() {
+        None => (format!("{} needs the native program", url.scheme()), "add native: true to the action".to_owned()),
+        Some(name) => (
+            format!("{name} is not set, and only the native program can use other credentials"),
+            format!("set {name} and what belongs to it, or add native: true to the action"),
+        ),
+    };
+    Err(Error::unsupported(format!("cannot use {url}: {message}")).hint(hint))
 }
 
 /// Our client as `object_store` wants it. The program has one thread: what the types ask to be `Send` never

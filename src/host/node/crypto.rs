@@ -1,6 +1,6 @@
 //! Node's cryptography, for the signatures that buckets ask for.
 
-use super::{io_error, js};
+use super::js;
 use object_store::client::{CryptoProvider, DigestAlgorithm, DigestContext, HmacContext, Signer, SigningAlgorithm};
 use object_store::{Error, Result};
 
@@ -27,11 +27,9 @@ impl CryptoProvider for Crypto {
         }
     }
 
-    fn sign(&self, algorithm: SigningAlgorithm, pem: &[u8]) -> Result<Box<dyn Signer>> {
-        match algorithm {
-            SigningAlgorithm::RS256 => Ok(Box::new(Rsa(pem.to_owned()))),
-            _ => Err(unknown()),
-        }
+    /// For Google's buckets, which the native program has.
+    fn sign(&self, _: SigningAlgorithm, _: &[u8]) -> Result<Box<dyn Signer>> {
+        Err(unknown())
     }
 }
 
@@ -68,15 +66,5 @@ impl HmacContext for Sha256 {
 
     fn finish(&mut self) -> Result<&[u8]> {
         Ok(self.end())
-    }
-}
-
-/// A private key in PEM.
-struct Rsa(Vec<u8>);
-
-impl Signer for Rsa {
-    fn sign(&self, string_to_sign: &[u8]) -> Result<Vec<u8>> {
-        let failed = |error| Error::Generic { store: "key", source: Box::new(io_error(error)) };
-        js::sign(&self.0, string_to_sign).map_err(failed)
     }
 }

@@ -50,8 +50,6 @@ extern "C" {
 
     pub fn digest(data: &[u8]) -> Vec<u8>;
     pub fn hmac(key: &[u8], data: &[u8]) -> Vec<u8>;
-    #[wasm_bindgen(catch)]
-    pub fn sign(pem: &[u8], data: &[u8]) -> Result<Vec<u8>, JsValue>;
 
     #[wasm_bindgen(js_name = sleep)]
     fn sleep_(milliseconds: f64) -> Promise;
