@@ -1,15 +1,17 @@
 //! GitHub's REST API: comments of issues, pull requests and commits, and the pull requests themselves.
 //!
-//! Shapes as of <https://docs.github.com/rest>, API version 2022-11-28. The Git Data API is in `github_git.rs`.
+//! As of <https://docs.github.com/rest>, API version 2022-11-28. The Git Data API is in `github_git.rs`, what answers
+//! look like in `github_shapes.rs`.
 
 use serde_json::{Value, json};
 
 use super::auth::{Access, access};
 use super::clock::Time;
+use super::github_shapes::{comment_json, error, full_repository, label, not_found, pull_request, state_name, user};
 use super::http::{Request, Response};
 use super::page::Page;
 use super::route::Call;
-use super::state::{BOT, Comment, PullRequest, PullState, Repo, State, Target, Vendor};
+use super::state::{BOT, Comment, PullRequest, State, Target, Vendor};
 use super::{github_git, graphql};
 
 /// Longer comment bodies are refused.
@@ -60,7 +62,7 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         return answer.header("X-Accepted-GitHub-Permissions", needed);
     }
     match (call.request.verb(), path) {
-        ("GET", []) => Response::json(200, &repository(call)),
+        ("GET", []) => Response::json(200, &full_repository(call)),
         ("GET", ["issues", "comments"]) => list_all(call),
         ("GET", ["pulls"]) => list_pulls(call),
         ("GET", ["pulls", number]) => with_number(number, |number| match call.repo.pulls.get(&number) {
@@ -204,128 +206,6 @@ fn pulls_of_commit(call: &Call<'_>, name: &str) -> Response {
     paged(call, &found, |pull| pull_request(call, pull))
 }
 
-fn state_name(pull: &PullRequest) -> &'static str {
-    if pull.state == PullState::Open { "open" } else { "closed" }
-}
-
-fn label(repo: &Repo, pull: &PullRequest) -> String {
-    let slug = pull.fork.as_deref().unwrap_or(&repo.slug);
-    format!("{}:{}", slug.split('/').next().unwrap_or_default(), pull.branch)
-}
-
 fn with_number(text: &str, answer: impl FnOnce(u64) -> Response) -> Response {
     text.parse().map_or_else(|_| not_found(), answer)
-}
-
-/// An error as GitHub words it.
-pub fn error(status: u16, message: &str) -> Response {
-    let text = json!({"message": message, "documentation_url": "https://docs.github.com/rest",
-        "status": status.to_string()});
-    Response::json(status, &text)
-}
-
-/// GitHub's answer to everything unknown or hidden.
-pub fn not_found() -> Response {
-    error(404, "Not Found")
-}
-
-/// The id by which GraphQL knows a comment.
-pub fn node_id(comment: &Comment) -> String {
-    let kind = if matches!(comment.target, Target::Commit(_)) { "CC" } else { "IC" };
-    format!("{kind}_kwDOFAKE{:08x}", comment.id)
-}
-
-fn comment_json(call: &Call<'_>, comment: &Comment) -> Value {
-    let (id, slug, url) = (comment.id, &call.repo.slug, call.url);
-    let api = format!("{url}/github/repos/{slug}");
-    let mut json = json!({
-        "id": id, "node_id": node_id(comment), "body": comment.body,
-        "user": user(url, &comment.author), "author_association": "CONTRIBUTOR",
-        "created_at": comment.created_at.seconds(), "updated_at": comment.updated_at.seconds(),
-        "reactions": {"url": format!("{api}/issues/comments/{id}/reactions"), "total_count": 0, "+1": 0, "-1": 0,
-            "laugh": 0, "hooray": 0, "confused": 0, "heart": 0, "rocket": 0, "eyes": 0},
-    });
-    let (path, page) = match &comment.target {
-        Target::Pull(n) => (format!("issues/comments/{id}"), format!("pull/{n}#issuecomment-{id}")),
-        Target::Issue(n) => (format!("issues/comments/{id}"), format!("issues/{n}#issuecomment-{id}")),
-        Target::Commit(sha) => (format!("comments/{id}"), format!("commit/{sha}#commitcomment-{id}")),
-    };
-    json["url"] = json!(format!("{api}/{path}"));
-    json["html_url"] = json!(format!("{url}/{slug}/{page}"));
-    match &comment.target {
-        Target::Pull(n) | Target::Issue(n) => {
-            json["issue_url"] = json!(format!("{api}/issues/{n}"));
-            json["performed_via_github_app"] = Value::Null;
-        }
-        Target::Commit(sha) => {
-            json["commit_id"] = json!(sha);
-            for field in ["path", "position", "line"] {
-                json[field] = Value::Null;
-            }
-        }
-    }
-    json
-}
-
-fn pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
-    let (number, slug, url) = (pull.number, &call.repo.slug, call.url);
-    let api = format!("{url}/github/repos/{slug}");
-    let merged = (pull.state == PullState::Merged).then_some("2026-01-02T00:00:00Z");
-    let closed = (pull.state != PullState::Open).then_some("2026-01-02T00:00:00Z");
-    let owner = |slug: &str| user(url, slug.split('/').next().unwrap_or_default());
-    let head_slug = pull.fork.as_deref().unwrap_or(slug);
-    let mut head_repo = repository(call);
-    head_repo["full_name"] = json!(head_slug);
-    head_repo["fork"] = json!(pull.fork.is_some());
-    let main = call.repo.git.refs.get("refs/heads/main");
-    json!({
-        "id": 5_000_000 + number, "node_id": format!("PR_kwDOFAKE{number:08x}"), "number": number,
-        "url": format!("{api}/pulls/{number}"), "html_url": format!("{url}/{slug}/pull/{number}"),
-        "issue_url": format!("{api}/issues/{number}"), "state": state_name(pull), "locked": false,
-        "title": format!("Pull request {number}"), "body": null, "draft": false, "user": user(url, "octocat"),
-        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-        "closed_at": closed, "merged_at": merged, "merge_commit_sha": pull.merge_sha,
-        "assignees": [], "requested_reviewers": [], "requested_teams": [], "labels": [],
-        "author_association": "OWNER", "auto_merge": null, "active_lock_reason": null,
-        "head": {"label": label(call.repo, pull), "ref": pull.branch, "sha": pull.head_sha,
-            "user": owner(head_slug), "repo": head_repo},
-        "base": {"label": format!("{}:main", slug.split('/').next().unwrap_or_default()), "ref": "main",
-            "sha": main, "user": owner(slug), "repo": repository(call)},
-    })
-}
-
-fn repository(call: &Call<'_>) -> Value {
-    let (slug, url) = (&call.repo.slug, call.url);
-    let (owner, name) = slug.split_once('/').unwrap_or(("", slug));
-    json!({
-        "id": call.repo.id, "node_id": format!("R_kgDOFAKE{:08x}", call.repo.id), "name": name, "full_name": slug,
-        "owner": user(url, owner), "private": true, "visibility": "private", "fork": false, "default_branch": "main",
-        "html_url": format!("{url}/{slug}"), "url": format!("{url}/github/repos/{slug}"), "description": null,
-        "permissions": {"admin": false, "maintain": false, "push": true, "triage": true, "pull": true},
-    })
-}
-
-/// An account, whole enough for strict clients. Names with `[bot]` are bots.
-fn user(url: &str, login: &str) -> Value {
-    let api = format!("{url}/github/users/{login}");
-    let id = login.bytes().fold(7_u64, |sum, byte| (sum * 31 + u64::from(byte)) % 100_000_000);
-    let mut json = json!({
-        "login": login, "id": id, "node_id": format!("U_kgDO{id:08x}"), "gravatar_id": "", "site_admin": false,
-        "avatar_url": format!("{url}/avatars/u/{id}"), "html_url": format!("{url}/{login}"), "url": api,
-        "type": if login.ends_with("[bot]") { "Bot" } else { "User" }, "user_view_type": "public",
-    });
-    for (field, path) in [
-        ("followers_url", "followers"),
-        ("following_url", "following{/other_user}"),
-        ("gists_url", "gists{/gist_id}"),
-        ("starred_url", "starred{/owner}{/repo}"),
-        ("subscriptions_url", "subscriptions"),
-        ("organizations_url", "orgs"),
-        ("repos_url", "repos"),
-        ("events_url", "events{/privacy}"),
-        ("received_events_url", "received_events"),
-    ] {
-        json[field] = json!(format!("{api}/{path}"));
-    }
-    json
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::clock::Time;
 use super::git::{Commit, Entry, Person};
-use super::github::{error, not_found};
+use super::github_shapes::{error, not_found};
 use super::http::Response;
 use super::route::Call;
 use super::state::BOT;

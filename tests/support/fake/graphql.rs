@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::auth::Access;
-use super::github::node_id;
+use super::github_shapes::node_id;
 use super::http::{Request, Response};
 use super::state::{State, Vendor};
 
