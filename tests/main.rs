@@ -1,5 +1,6 @@
 //! The program's tests: the real binary as a CI runs it, against a stateful fake of the three forges
-//! (`support/fake`), real files, real signals, and a real S3 emulator where one is named.
+//! (`support/fake`), real files, real signals, and where they are named, a real S3 emulator and GitHub's own description of
+//! its API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 mod buckets;
@@ -9,6 +10,7 @@ mod faults;
 mod images;
 mod limits;
 mod local;
+mod openapi;
 mod private;
 mod sections;
 mod store;

@@ -3,6 +3,8 @@
 pub mod fake;
 pub mod moto;
 pub mod net;
+pub mod openapi;
+pub mod prism;
 pub mod reader;
 
 use fake::{Forge, HEAD, Vendor};

@@ -42,13 +42,13 @@ fn main() {
 /// What others have made, for the tests to hold the program against. Tests whose helpers are missing are skipped; in CI
 /// that is an error.
 fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
-    let (prism, description) = ("dist/index.js", "generated/api.github.com.json");
+    let (prism, descriptions) = ("dist/index.js", "generated");
     let mut found = Vec::new();
     for (name, helper) in [
         ("CML_TEST_MOTO", tools::find("moto_server", "moto[server,s3]==5.2.5")),
         ("CML_TEST_NODE", tools::node()),
         ("CML_TEST_PRISM", tools::npm("@stoplight/prism-cli", "5.16.0", prism)),
-        ("CML_TEST_OPENAPI", tools::npm("@octokit/openapi", "23.0.2", description)),
+        ("CML_TEST_OPENAPI", tools::npm("@octokit/openapi", "23.0.2", descriptions)),
     ] {
         match helper {
             Ok(path) => found.push((name, path)),
