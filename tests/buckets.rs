@@ -185,7 +185,7 @@ fn missing_credentials_are_explained_soon() {
         let url = url.replace("az+account", "az");
         let started = Instant::now();
         let ran = cml.run(&["comment", "create", "--timeout", "3", "--publish-url", &url, "report.md"]);
-        match is_wasm() && code == 4 {
+        match is_wasm() {
             false => refused(&forge, &ran, code, error, hint),
             // In WebAssembly object_store cannot ask for credentials.
             true => refused(&forge, &ran, 7, "native program", "native: true"),

