@@ -313,6 +313,8 @@ fn a_company_that_signs_its_own_certificates_is_trusted_when_told_so() {
         cml.set("SSL_CERT_FILE", &file).run(&["comment", "update", "report.md"]).ok();
         cml.unset("SSL_CERT_FILE").set("CML_CA_CERT", &file);
         created(&forge, vendor, cml.run(&["comment", "update", "report.md"]));
+        cml.unset("CML_CA_CERT").set("NODE_EXTRA_CA_CERTS", &file);
+        created(&forge, vendor, cml.run(&["comment", "update", "report.md"]));
         forge.repo(vendor, vendor.slug(), |repo| repo.comments.clear());
     }
 }

@@ -12,6 +12,7 @@ mod limits;
 mod local;
 mod openapi;
 mod private;
+mod proxy;
 mod sections;
 mod store;
 mod support;

