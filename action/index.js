@@ -12,4 +12,6 @@ function fail(error) {
 }
 
 process.on('uncaughtException', fail);
+// The module is checked as its functions are used, not all of it before the first: 10 ms. Flags are of a version.
+if (process.versions.node.startsWith('24.')) require('node:v8').setFlagsFromString('--wasm-lazy-validation');
 require('./cml.js').start(process.argv.slice(2)).then((code) => process.exit(code), fail);

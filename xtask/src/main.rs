@@ -119,6 +119,7 @@ fn lint() -> Result {
 
 /// Only the measured program is optimised: the fake forge shares what `cargo test` has built.
 fn bench() -> Result {
-    let program = release::build()?;
-    run(cargo(&["bench", "--profile", "dev", "--bench", "comment"]).env("CML_BENCH_BIN", program))
+    let (program, node) = (release::build()?, tools::node()?);
+    let benches = ["bench", "--profile", "dev", "--bench", "action", "--bench", "comment"];
+    run(cargo(&benches).env("CML_BENCH_BIN", program).env("CML_TEST_NODE", node))
 }
