@@ -60,7 +60,10 @@ exports.digest = (data) => require('node:crypto').createHash('sha256').update(da
 exports.hmac = (key, data) => require('node:crypto').createHmac('sha256', key).update(data).digest();
 
 exports.certificates = (pem) => pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-exports.checkCertificate = (pem) => void new require('node:crypto').X509Certificate(pem);
+exports.checkCertificate = (pem) => {
+  const { X509Certificate } = require('node:crypto');
+  void new X509Certificate(pem);
+};
 
 exports.defaultRoots = () => require('node:tls').getCACertificates('default');
 exports.systemRoots = () => require('node:tls').getCACertificates('system');

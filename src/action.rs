@@ -5,7 +5,7 @@
 //! the Vega tools are asked for.
 
 use crate::app::App;
-use crate::env::vars;
+use crate::env::{Env, vars};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::http::Http;
@@ -69,7 +69,8 @@ pub async fn run(host: Rc<dyn Host>) -> u8 {
     let debug = host.env().get(vars::RUNNER_DEBUG) == Some("1");
     let log = Log::new(host.clone(), if debug { Level::Debug } else { Level::Info }).style(Style::Annotations);
     let own: Vec<&str> = INPUTS.iter().map(|input| input.name).collect();
-    match inputs::from_action(&tree, &own, host.env()) {
+    let line = inputs::action::command_line(&tree, &own, host.env());
+    match line.and_then(|line| only_the_command(host.env(), line)) {
         Err(error) => crate::report(&log, &error),
         Ok(Some(mut argv)) => {
             if debug && !argv.iter().any(|word| word.starts_with("--log")) {
@@ -82,6 +83,19 @@ pub async fn run(host: Rc<dyn Host>) -> u8 {
             Err(error) => crate::report(&log, &error),
         },
     }
+}
+
+/// What is for later steps is refused in a step that has a command of its own: it would be done for nobody.
+fn only_the_command(env: &Env, line: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
+    for name in ["native", "vega"].into_iter().filter(|_| line.is_some()) {
+        let value = env.named(&inputs::action::variable(name)).unwrap_or_default();
+        let default = INPUTS.iter().any(|input| input.name == name && input.default == value);
+        if !default && !matches!(value, "" | "false") {
+            return Err(Error::usage(format!("the input {name} is for later steps, and this step has a command"))
+                .hint("use two steps: one that sets cml up, and one with run: cml …"));
+        }
+    }
+    Ok(line)
 }
 
 /// Installs the Vega tools for the launcher that was called. Returns the exit code.
@@ -100,7 +114,7 @@ fn app(host: Rc<dyn Host>, log: Log) -> App {
 
 /// What an input says; `None` when it is not given.
 fn input<'a>(app: &'a App, name: &str) -> Option<&'a str> {
-    app.env().named(&inputs::variable(name)).map(str::trim).filter(|value| !value.is_empty())
+    app.env().named(&inputs::action::variable(name)).map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// An input that may also be `auto`: `None` then.

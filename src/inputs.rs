@@ -3,12 +3,13 @@
 //! Pure. The order is: command line, then the global environment name (`CML_DRIVER`), then the command's
 //! (`CML_COMMENT_DRIVER`), then the default. Spellings that CML's parser took are made into ours: old command
 //! names, `--camelCase`, `--no-option`, and `--option true`. The inputs of the GitHub Action become a command
-//! line first.
+//! line first ([`action`]).
 
 use crate::env::Env;
-use crate::error::{Error, Result};
 use clap::{Arg, ArgAction, Command};
 use std::collections::HashSet;
+
+pub mod action;
 
 /// CML's older names of commands. Each is a program `cml-…` too.
 const LEGACY: &[(&str, &[&str])] = &[
@@ -52,104 +53,9 @@ pub fn prepare(command: &Command, argv: Vec<String>, env: &Env) -> Prepared {
     Prepared { argv: out, warnings }
 }
 
-/// Options that are no inputs of the action, and what to do instead.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("driver-token", "the input is called token"),
-    ("watch", "the step would not end: run `cml comment update --watch report.md &` in a step of your own"),
-    ("trigger-file", "it belongs to --watch, which is for a step of your own"),
-    ("open", "a runner has no browser"),
-];
-
-/// Whether an option is no input of the action.
-pub fn is_elsewhere(name: &str) -> bool {
-    ELSEWHERE.iter().any(|(elsewhere, _)| *elsewhere == name)
-}
-
 /// The names of CML's older programs, without `cml-`.
 pub fn programs() -> impl Iterator<Item = &'static str> {
     LEGACY.iter().map(|(old, _)| *old).chain(PROGRAMS.iter().copied())
-}
-
-/// The variable in which GitHub's runner hands an input over: upper case, spaces made `_`, hyphens as they are.
-/// <https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax#inputs>
-pub fn variable(input: &str) -> String {
-    format!("INPUT_{}", input.to_ascii_uppercase().replace(' ', "_"))
-}
-
-/// The command line that the inputs of an action ask for, `None` when they name no command. `own` are the
-/// inputs that are not options.
-pub fn from_action(tree: &Command, own: &[&str], env: &Env) -> Result<Option<Vec<String>>> {
-    let given: Vec<(String, &str)> = env
-        .names()
-        .filter_map(|name| Some((name.strip_prefix("INPUT_")?.to_ascii_lowercase().replace('_', "-"), name)))
-        .filter(|(name, _)| !own.contains(&name.as_str()))
-        .filter_map(|(name, variable)| Some((name, env.named(variable)?)))
-        .collect();
-    let Some(words) = env.named(&variable("command")).filter(|words| !words.trim().is_empty()) else {
-        return match given.iter().find(|(name, _)| knows(tree, name)) {
-            Some((name, _)) => Err(Error::usage(format!("the input {name} is given without a command"))
-                .hint("say what to do with it, for instance command: comment update, or leave it out")),
-            None => Ok(None),
-        };
-    };
-    let words = shlex::split(words).ok_or_else(|| {
-        Error::usage(format!("the input command has a quote without its end: {words}")).hint("quotes come in pairs")
-    })?;
-    let words = words.into_iter().skip_while(|word| word == "cml");
-    let mut argv = by_old_name(std::iter::once("cml".to_owned()).chain(words).collect(), &mut Vec::new());
-    let path = argv[1..].iter().fold(vec![tree], |mut path, word| {
-        path.extend(path.last().and_then(|command| command.find_subcommand(word)));
-        path
-    });
-    let mut last = Vec::new();
-    for (name, value) in given {
-        if let Some((_, instead)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == name) {
-            return Err(Error::usage(format!("{name} is no input of the action")).hint(*instead));
-        }
-        match path.iter().rev().find_map(|command| command.get_arguments().find(|arg| input_name(arg) == Some(&name))) {
-            Some(arg) => {
-                let values: Vec<&str> = match arg.get_action() {
-                    ArgAction::Append => value.lines().map(str::trim).filter(|line| !line.is_empty()).collect(),
-                    _ => vec![value.trim_end_matches('\n')],
-                };
-                match arg.get_long() {
-                    Some(long) => argv.extend(values.iter().map(|value| format!("--{long}={value}"))),
-                    None => last.extend(values.into_iter().map(str::to_owned)),
-                }
-            }
-            None if knows(tree, &name) => {
-                let command = path.iter().map(|command| command.get_name()).collect::<Vec<_>>().join(" ");
-                return Err(Error::usage(format!("the input {name} is no option of {command}"))
-                    .hint(format!("`{command} --help` lists them; leave it out")));
-            }
-            // Not ours: the runner warns of inputs that action.yml does not have.
-            None => {}
-        }
-    }
-    let on = |word: &str| matches!(word, "--watch" | "--watch=true");
-    if let Some(watch) = argv.iter().find(|word| on(word)) {
-        return Err(Error::usage(format!("{watch} is not for the action's own step")).hint(ELSEWHERE[1].1));
-    }
-    if !last.is_empty() {
-        argv.push("--".to_owned());
-        argv.extend(last);
-    }
-    Ok(Some(argv))
-}
-
-/// The name of an option as an input: its long name, or that of a file or other argument.
-pub fn input_name(arg: &Arg) -> Option<&str> {
-    match arg.get_long() {
-        Some("help" | "version") => None,
-        Some(long) => Some(long),
-        None => Some(arg.get_id().as_str()).filter(|_| arg.is_positional()),
-    }
-}
-
-/// Whether any command has that input.
-fn knows(command: &Command, input: &str) -> bool {
-    command.get_arguments().any(|arg| input_name(arg) == Some(input))
-        || command.get_subcommands().any(|command| knows(command, input))
 }
 
 /// `cml-send-comment …` and `cml send-comment …` as `cml comment create …`.

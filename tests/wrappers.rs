@@ -12,7 +12,7 @@ fn quoted(text: &str) -> String {
 /// Every option and argument that a user of the action may give, with its help.
 fn options(command: &clap::Command, found: &mut BTreeMap<String, String>) {
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
-        let Some(name) = inputs::input_name(arg).filter(|name| !inputs::is_elsewhere(name)) else { continue };
+        let Some(name) = inputs::action::name(arg).filter(|name| !inputs::action::is_elsewhere(name)) else { continue };
         let help = arg.get_help().unwrap_or_else(|| panic!("{name} has no help")).to_string();
         let before = found.insert(name.to_owned(), help.clone());
         assert!(before.is_none_or(|before| before == help), "{name} means two things in two commands");

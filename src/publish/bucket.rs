@@ -131,6 +131,8 @@ impl Bucket {
     }
 }
 
+const NATIVE: &str = "set cml up with native: true, and run it in a later step";
+
 /// Credentials that `object_store` asks somebody for, it keeps by a clock that WebAssembly does not have: there,
 /// only keys in the environment work.
 fn has_keys(app: &App, url: &Url) -> Result<()> {
@@ -148,10 +150,10 @@ fn has_keys(app: &App, url: &Url) -> Result<()> {
         return Ok(());
     }
     let (message, hint) = match names.first() {
-        None => (format!("{} needs the native program", url.scheme()), "add native: true to the action".to_owned()),
+        None => (format!("{} needs the native program", url.scheme()), NATIVE.to_owned()),
         Some(name) => (
             format!("{name} is not set, and only the native program can use other credentials"),
-            format!("set {name} and what belongs to it, or add native: true to the action"),
+            format!("set {name} and what belongs to it, or {NATIVE}"),
         ),
     };
     Err(Error::unsupported(format!("cannot use {url}: {message}")).hint(hint))
