@@ -1,6 +1,7 @@
 //! The project's chores: `cargo xtask` lists them. No dependencies, so that it is built in a second.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // it is all about programs, files and telling
 
+mod digests;
 mod dist;
 mod release;
 mod shell;
@@ -17,6 +18,7 @@ cargo xtask lint                formatting, clippy for both builds, workflows, l
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
 cargo xtask dist check          whether dist/ is what the sources make
+cargo xtask digests FOLDER      records a release's native programs for the action
 cargo xtask release             the static program, with a look at what came out
 cargo xtask bench               the benchmarks, on that program";
 
@@ -27,6 +29,7 @@ fn main() {
         ["test", ref args @ ..] => test(args),
         ["lint"] => lint(),
         ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
+        ["digests", folder] => digests::record(folder),
         ["dist"] => dist::make(),
         ["dist", "check"] => dist::check(),
         ["release"] => release::build().map(drop),
