@@ -109,7 +109,8 @@ fn refuse(host: &Rc<dyn Host>, error: &clap::Error, style: Style) -> u8 {
     if let Some(ours) = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>()) {
         return report(&log, ours);
     }
-    let colours = host.is_terminal() && host.env().get(env::vars::NO_COLOR).is_none();
+    // An annotation is no place for them, even where the step has a terminal.
+    let colours = style == Style::Plain && host.is_terminal() && host.env().get(env::vars::NO_COLOR).is_none();
     let text = if colours { error.render().ansi().to_string() } else { error.render().to_string() };
     if error.use_stderr() {
         log.refusal(text.trim_end());

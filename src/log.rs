@@ -141,7 +141,8 @@ impl Log {
 
     /// A line that replaces itself: only on a terminal, so that CI logs stay short.
     pub fn progress(&self, text: &str) {
-        if self.level >= Level::Info && self.host.is_terminal() {
+        // What follows on the same line would be no annotation.
+        if self.level >= Level::Info && self.style == Style::Plain && self.host.is_terminal() {
             self.host.progress(&self.redact(text));
         }
     }

@@ -56,6 +56,10 @@ pub fn command_line(tree: &Command, own: &[&str], env: &Env) -> Result<Option<Ve
         return Err(Error::usage("--watch is not for the action's own step").hint(WATCH));
     }
     let path = path(tree, &argv);
+    if let Some(family) = path.last().filter(|command| command.has_subcommands()) {
+        // With other words in it there is a misspelt name, or `--help`: the parser knows best.
+        return if argv.len() == path.len() { Err(half(family, &argv)) } else { Ok(Some(argv)) };
+    }
     let mut files = Vec::new();
     for (name, value) in given {
         let arg = find(&path, &name)?;
@@ -97,6 +101,13 @@ fn path<'a>(tree: &'a Command, argv: &[String]) -> Vec<&'a Command> {
     })
 }
 
+/// What is wrong with a command that is only the beginning of one.
+fn half(family: &Command, argv: &[String]) -> Error {
+    let names: Vec<_> = family.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
+    Error::usage(format!("the input command is not a whole command: {}", argv.join(" ")))
+        .hint(format!("it takes one more word: {}", names.join(" or ")))
+}
+
 /// The option of an input.
 fn find<'a>(path: &[&'a Command], input: &str) -> Result<&'a Arg> {
     if let Some((_, instead)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == input) {
@@ -132,6 +143,9 @@ mod tests {
                 Some("cml|send-comment|--ca-cert=c.pem|--watermark-title=a b|--|r.md"),
             ),
             (&[("command", "comment create r.md"), ("update", "true")], Some("cml|comment|create|r.md|--update=true")),
+            // The parser refuses this, and knows what was meant.
+            (&[("command", "coment update"), ("report", "r.md")], Some("cml|coment|update")),
+            (&[("command", "cml --version")], Some("cml|--version")),
         ] {
             assert_eq!(line(inputs), Ok(expected.map(str::to_owned)), "{inputs:?}");
         }
@@ -141,7 +155,7 @@ mod tests {
     fn inputs_that_make_no_sense_are_refused() {
         for (inputs, message) in [
             (&[("report", "r.md")][..], "the input report is given without a command"),
-            (&[("command", "comment"), ("report", "r.md")], "the input report is no option of cml comment"),
+            (&[("command", "comment"), ("report", "r.md")], "the input command is not a whole command: cml comment"),
             (&[("command", "comment 'create")], "the input command has a quote without its end: comment 'create"),
             (&[("command", "comment create"), ("watch", "true")], "watch is no input of the action"),
             (&[("command", "comment create --watch")], "--watch is not for the action's own step"),
