@@ -42,6 +42,8 @@ pub async fn install(app: &App) -> Result<PathBuf> {
     let file = recorded(app, &platform)?;
     let path = place(app, &platform)?;
     if app.host.read(&path).is_ok_and(|bytes| file.check(&bytes).is_ok()) {
+        // Another job may be at this point of keeping it, or may have died here. Somebody else's file is left as it is.
+        let _ = app.host.make_executable(&path);
         app.log.info(&format!("the native program is in the tool cache: {}", path.display()));
         return Ok(path);
     }
