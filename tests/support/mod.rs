@@ -1,8 +1,11 @@
 //! Runs the built program in a folder of its own, with the environment of a CI and nothing else.
 
+#[cfg(unix)]
+pub mod act;
 pub mod fake;
 pub mod moto;
 pub mod net;
+pub mod node;
 pub mod openapi;
 pub mod prism;
 pub mod reader;
@@ -37,6 +40,13 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Runs a command to its end.
+    pub fn of(command: &mut Command) -> Ran {
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
     /// Standard output of a run that succeeded.
     pub fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "{self:#?}");
@@ -172,9 +182,7 @@ impl Cml {
 
     /// Runs to the end. The token never appears, whatever happens.
     pub fn run(&self, args: &[&str]) -> Ran {
-        let output = self.command(args).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let ran = Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
+        let ran = Ran::of(&mut self.command(args));
         for (name, secret) in self.env.iter().filter(|(name, value)| name.contains("TOKEN") && value.len() > 6) {
             assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{name} is shown: {ran:#?}");
         }

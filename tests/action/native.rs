@@ -1,0 +1,223 @@
+//! `native: true`: the native program is downloaded, checked against the digest in `dist/`, and kept in the tool cache.
+//! What is wrong is neither run nor kept.
+
+use super::{VERSION, refused};
+use crate::support::Ran;
+use crate::support::fake::{Forge, Kind};
+use crate::support::net::send;
+use crate::support::node::Runner;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+/// What stands in for the program where its size would only cost time.
+const PROGRAM: &[u8] = b"#!/bin/sh\necho \"native $*\"\n";
+
+/// A runner and a mirror with the program; the action has its digest on record.
+struct Mirror {
+    forge: Forge,
+    runner: Runner,
+    /// The name of the file in the mirror.
+    name: String,
+    sha256: String,
+}
+
+impl Mirror {
+    fn with(program: &[u8]) -> Option<Mirror> {
+        let (forge, runner) = (Forge::start(), Runner::new()?);
+        let url = send("POST", &forge.store_url(), &[], program).unwrap().text();
+        forge.clear_requests();
+        let name = url.rsplit('/').next().unwrap().to_owned();
+        let sha256 = Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect();
+        let mirror = Mirror { forge, runner, name, sha256 };
+        mirror.record(&mirror.name, &mirror.sha256);
+        Some(mirror)
+    }
+
+    /// What the action knows about the release.
+    fn record(&self, name: &str, sha256: &str) {
+        let key = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+        let record = json!({ "files": { key: { "name": name, "sha256": sha256 } } });
+        std::fs::write(self.runner.action.join("dist/native.json"), record.to_string()).unwrap();
+    }
+
+    /// The step with `native: …`.
+    fn uses(&self, native: &str) -> Ran {
+        self.runner.uses(&[("native", native), ("native-url", &self.forge.store_url())])
+    }
+
+    /// The paths that were asked for.
+    fn asked(&self) -> Vec<String> {
+        self.forge.requests().into_iter().map(|request| request.path).collect()
+    }
+
+    /// Where the tool cache has the program.
+    fn cached(&self) -> PathBuf {
+        let arch = match std::env::consts::ARCH {
+            "x86_64" => "x64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        self.runner.path("cache/setup-cml-rs").join(VERSION).join(arch).join("cml")
+    }
+
+    /// Nothing was kept, and PATH is as it was.
+    #[track_caller]
+    fn nothing_happened(&self) {
+        let cache = self.runner.path("cache").read_dir().unwrap().count();
+        assert_eq!((cache, self.runner.read("GITHUB_PATH")), (0, String::new()), "the tool cache and PATH");
+        assert_eq!(self.runner.temp.read_dir().unwrap().count(), 0, "the temporary folder");
+    }
+}
+
+#[test]
+fn the_native_program_is_what_the_later_steps_run() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_cml")).unwrap();
+    let Some(mirror) = Mirror::with(&program) else { return };
+    mirror.uses("true").ok();
+    assert_eq!(mirror.asked(), [format!("/store/{}", mirror.name)]);
+    let cached = mirror.cached();
+    assert_eq!(std::fs::read(&cached).unwrap(), program);
+    assert!(cached.parent().unwrap().with_extension("complete").is_file());
+    // PATH has a shell for the launcher, and no Node.
+    let runner = &mirror.runner;
+    let only = runner.read("GITHUB_PATH").trim().to_owned();
+    let ran = runner.run(&format!("PATH='{only}' cml --version"));
+    assert_eq!(ran.ok(), format!("cml {VERSION}\n"));
+    let help = runner.run(&format!("PATH='{only}' cml-send-comment --help")).ok();
+    assert!(help.contains("Usage: cml comment create "), "{help}");
+    let launcher = std::fs::read_to_string(format!("{only}/cml")).unwrap();
+    assert_eq!(launcher, format!("#!/bin/sh\nexec '{}' \"$@\"\n", cached.display()));
+}
+
+#[test]
+fn the_tool_cache_saves_the_download_and_is_checked_each_time() {
+    let Some(mirror) = Mirror::with(PROGRAM) else { return };
+    for _ in 0..2 {
+        let ran = mirror.uses("true");
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+    }
+    assert_eq!(mirror.asked().len(), 1, "the second run has it");
+    assert_eq!(mirror.runner.run("cml a 'b c'").ok(), "native a b c\n");
+    assert_eq!(mirror.runner.run("cml-send-comment r.md").ok(), "native send-comment r.md\n");
+    std::fs::write(mirror.cached(), "#!/bin/sh\necho tampered\n").unwrap();
+    mirror.uses("true").ok();
+    assert_eq!(mirror.asked().len(), 2, "what was tampered with is downloaded anew");
+    assert_eq!(mirror.runner.run("cml a").ok(), "native a\n");
+}
+
+#[test]
+fn a_program_that_was_kept_by_half_is_made_whole() {
+    let Some(mirror) = Mirror::with(PROGRAM) else { return };
+    mirror.uses("true").ok();
+    std::fs::set_permissions(mirror.cached(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    mirror.uses("true").ok();
+    assert_eq!((mirror.asked().len(), mirror.runner.run("cml a").ok().as_str()), (1, "native a\n"));
+}
+
+/// A way in which the download goes wrong: the mirror's, and the annotation.
+type Wrong = (fn(&Mirror), i32, fn(&Mirror) -> String);
+
+const WRONG: &[Wrong] = &[
+    // Another file than the recorded one: an attack, or a mirror of another version.
+    (
+        |mirror| mirror.record(&mirror.name, &"0".repeat(64)),
+        6,
+        |mirror| wrong_digest(mirror, &mirror.sha256, &"0".repeat(64)),
+    ),
+    // Cut short without a sign.
+    (
+        |mirror| mirror.forge.fault("GET /store", 1, Kind::CutUnframed(10)),
+        6,
+        |mirror| {
+            let found: String = Sha256::digest(&PROGRAM[..10]).iter().map(|byte| format!("{byte:02x}")).collect();
+            wrong_digest(mirror, &found, &mirror.sha256)
+        },
+    ),
+    // Not there.
+    (
+        |mirror| mirror.record("nothing", &mirror.sha256),
+        5,
+        |mirror| format!("cannot download {}/nothing: ", mirror.forge.store_url()),
+    ),
+    // A release without this platform.
+    (
+        |mirror| std::fs::write(mirror.runner.action.join("dist/native.json"), r#"{"files": {}}"#).unwrap(),
+        7,
+        |_| {
+            let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+            format!("version {VERSION} has no native program for {os}-{arch}")
+        },
+    ),
+];
+
+fn wrong_digest(mirror: &Mirror, found: &str, recorded: &str) -> String {
+    let url = format!("{}/{}", mirror.forge.store_url(), mirror.name);
+    format!("{url} is not the program of this version: its SHA-256 is {found}, recorded is {recorded}")
+}
+
+#[test]
+fn a_download_that_is_not_the_recorded_program_is_an_error_and_nothing_is_kept() {
+    for (spoil, code, text) in WRONG {
+        let Some(mirror) = Mirror::with(PROGRAM) else { return };
+        spoil(&mirror);
+        let ran = mirror.uses("true");
+        assert!(ran.stdout.starts_with(&format!("::error::{}", text(&mirror))), "{ran:#?}");
+        assert!(ran.stdout.contains("%0Ahint: ") && ran.stdout.lines().count() == 1, "{ran:#?}");
+        assert_eq!(ran.code, Some(*code), "{ran:#?}");
+        mirror.nothing_happened();
+    }
+}
+
+#[test]
+fn auto_warns_and_goes_on_with_the_web_assembly() {
+    for (spoil, _, text) in WRONG {
+        let Some(mirror) = Mirror::with(PROGRAM) else { return };
+        spoil(&mirror);
+        let ran = mirror.uses("auto");
+        assert!(ran.stdout.starts_with(&format!("::warning::{}", text(&mirror))), "{ran:#?}");
+        assert_eq!((ran.code, ran.stdout.lines().count()), (Some(0), 1), "{ran:#?}");
+        assert_eq!(mirror.runner.run("cml --version").ok(), format!("cml {VERSION}\n"));
+        assert!(!mirror.cached().exists());
+    }
+    let Some(mirror) = Mirror::with(PROGRAM) else { return };
+    assert_eq!(mirror.uses("auto").ok(), "", "no warning");
+    assert_eq!(mirror.runner.run("cml a").ok(), "native a\n");
+}
+
+#[test]
+fn a_connection_that_breaks_is_tried_again() {
+    let Some(mirror) = Mirror::with(PROGRAM) else { return };
+    mirror.forge.fault("GET /store", 1, Kind::Truncate(10));
+    mirror.forge.fault("GET /store", 1, Kind::answer(503, &[], "busy"));
+    mirror.uses("true").ok();
+    assert_eq!((mirror.asked().len(), mirror.forge.unused_faults()), (3, vec![]));
+    assert_eq!(mirror.runner.run("cml a").ok(), "native a\n");
+}
+
+#[test]
+fn without_a_mirror_it_comes_from_the_release_of_the_actions_repository() {
+    let Some(mut mirror) = Mirror::with(PROGRAM) else { return };
+    let url = mirror.forge.url().to_owned();
+    mirror.runner.set("GITHUB_SERVER_URL", &url);
+    let hint = "hint: give the folder of the files with native-url";
+    let text = "GITHUB_ACTION_REPOSITORY is not set: it is not known whose release to download";
+    refused(&mirror.runner.uses(&[("native", "true")]), 3, &format!("{text}%0A{hint}"));
+    mirror.runner.set("GITHUB_ACTION_REPOSITORY", "org/setup-cml-rs");
+    let path = format!("/org/setup-cml-rs/releases/download/v{VERSION}/{}", mirror.name);
+    // As GitHub does, to where the files are.
+    let to = format!("{}/{}", mirror.forge.store_url(), mirror.name);
+    mirror.forge.fault(&format!("GET {path}$"), 1, Kind::answer(302, &[("Location", &to)], ""));
+    mirror.runner.uses(&[("native", "true")]).ok();
+    assert_eq!(mirror.asked(), [path, format!("/store/{}", mirror.name)]);
+    assert_eq!(mirror.runner.run("cml a").ok(), "native a\n");
+    for wrong in ["ftp://host/folder", "folder"] {
+        let ran = mirror.runner.uses(&[("native", "true"), ("native-url", wrong)]);
+        assert_eq!(ran.code, Some(0), "it is in the tool cache: {ran:#?}");
+        std::fs::remove_file(mirror.cached()).unwrap();
+        let text = format!("{wrong}/{} is not an address%0Ahint: native-url takes https://host/folder", mirror.name);
+        refused(&mirror.runner.uses(&[("native", "true"), ("native-url", wrong)]), 2, &text);
+        mirror.uses("true").ok();
+    }
+}

@@ -1,0 +1,4 @@
+//! The wrappers as the CI systems' own engines, or emulators of them, run them.
+
+#[cfg(unix)]
+mod act;
