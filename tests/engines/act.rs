@@ -1,9 +1,10 @@
 //! The GitHub Action in workflows: `uses:`, inputs, outputs and events, by act on Node 24.
 
+mod examples;
 mod failures;
 
 use crate::support::act::{Consumer, pull_request};
-use crate::support::fake::{Forge, HEAD, PullRequest, Target, Vendor};
+use crate::support::fake::{Forge, PullRequest, Target, Vendor};
 use crate::support::png;
 use serde_json::{Value, json};
 
@@ -228,46 +229,4 @@ fn the_pull_request_of_a_fork_is_told_what_to_do_and_has_its_summary() {
     );
     assert_eq!(done.summary("report"), "# Report\n\nAccuracy: **0.99**\n\n\n");
     assert_eq!(forge.comments(GITHUB, &Target::Pull(7)).len(), 0);
-}
-
-/// The code blocks of a page that are of a language.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
-    let start = format!("```{language}\n");
-    page.split(&start).skip(1).filter_map(|rest| rest.split("```").next()).collect()
-}
-
-#[test]
-fn the_two_workflows_for_forks_in_the_documentation_work() {
-    let forge = Forge::start();
-    let sha = "2222222222222222222222222222222222222222";
-    let pull = PullRequest { fork: Some("visitor/model".into()), ..PullRequest::open(12, sha, "patch") };
-    forge.add_pull_request(GITHUB, pull);
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/forks.md")).unwrap();
-    let [first, second] = blocks(&page, "yaml")[..] else { panic!("{page}") };
-    let Some(mut consumer) = Consumer::on(&forge) else { return };
-    consumer.action(
-        "actions/upload-artifact@v5",
-        &["name", "path"],
-        r#"mkdir "$OUT/${{ inputs.name }}" && cp ${{ inputs.path }}/* "$OUT/${{ inputs.name }}""#,
-    );
-    consumer.action(
-        "actions/download-artifact@v6",
-        &["name", "run-id", "github-token"],
-        r#"test '${{ inputs.run-id }}' = 41 && cp "$OUT/${{ inputs.name }}"/* ."#,
-    );
-    consumer
-        .file("train.py", "import os\nos.mkdir('report')\nopen('report/report.md', 'w').write('# From a fork\\n')\n");
-    // What the fork sends decides nothing about where the comment goes.
-    consumer.token = "readonly".into();
-    consumer.workflow(first);
-    consumer.run("pull_request", &pull_request("visitor/model")).ok();
-    assert_eq!(forge.requests().len(), 0, "{}", forge.transcript());
-    consumer.token = "good".into();
-    consumer.workflow(second);
-    let run = json!({ "id": 41, "name": "train", "head_sha": sha, "head_branch": "patch", "pull_requests": [],
-        "head_repository": { "full_name": "visitor/model" } });
-    consumer.run("workflow_run", &json!({ "action": "completed", "workflow_run": run })).ok();
-    assert!(only(&forge, &Target::Pull(12)).starts_with("# From a fork"), "{}", forge.transcript());
-    let elsewhere = [Target::Pull(7), Target::Commit(HEAD.into())];
-    assert!(elsewhere.iter().all(|target| forge.comments(GITHUB, target).is_empty()), "{}", forge.transcript());
 }

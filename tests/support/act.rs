@@ -7,6 +7,7 @@ use super::fake::{Forge, HEAD, Vendor};
 use super::node::{action, node, skipped};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -89,6 +90,14 @@ impl Consumer {
         std::fs::write(path, content).unwrap();
     }
 
+    /// Puts a program of the test's own on PATH: a shell script.
+    pub fn program(&self, name: &str, script: &str) {
+        let path = self.path("bin").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// Adds an action of the test's own: a shell script.
     pub fn action(&mut self, name: &str, inputs: &[&str], script: &str) {
         let folder = self.path(&name.replace('/', "-"));
@@ -147,8 +156,9 @@ impl Consumer {
     /// A program that sees nothing of this machine's settings, and Node 24 before any other.
     fn clean(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        let folders = node().unwrap().parent().unwrap().display().to_string();
-        let path = format!("{folders}:{}", std::env::var("PATH").unwrap_or_default());
+        let folders = [self.path("bin"), node().unwrap().parent().unwrap().to_owned()];
+        let path =
+            format!("{}:{}:{}", folders[0].display(), folders[1].display(), std::env::var("PATH").unwrap_or_default());
         command.env_clear().env("PATH", path).env("HOME", self.path("home")).env("XDG_CACHE_HOME", self.path("cache"));
         command.stdin(Stdio::null());
         command

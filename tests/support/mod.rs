@@ -5,6 +5,7 @@ pub mod act;
 pub mod fake;
 pub mod moto;
 pub mod net;
+#[cfg(unix)]
 pub mod node;
 pub mod openapi;
 pub mod prism;

@@ -1,0 +1,110 @@
+//! The workflows of `examples/github` and of the documentation, as they are. What they use of others is played: the
+//! actions for artifacts and Python, and the training.
+
+use super::{GITHUB, only};
+use crate::support::act::{Consumer, pull_request};
+use crate::support::fake::{Forge, HEAD, PullRequest, Target};
+use crate::support::png;
+use serde_json::json;
+
+fn read(path: &str) -> String {
+    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Plays the actions that a workflow uses besides ours and the engine's own.
+fn play(consumer: &mut Consumer, workflow: &str) {
+    let used = workflow.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: "));
+    for name in used.map(|line| line.split(' ').next().unwrap()) {
+        let (inputs, script): (&[&str], _) = match name.split('@').next().unwrap() {
+            "org/setup-cml-rs" | "actions/checkout" => continue,
+            "actions/setup-python" => {
+                (&["python-version"], "echo \"PYTHON=${{ inputs.python-version }}\" >> $GITHUB_ENV")
+            }
+            "actions/upload-artifact" => (&["name", "path"], "cp -r ${{ inputs.path }} $OUT/${{ inputs.name }}"),
+            "actions/download-artifact" => (
+                &["name", "path", "run-id", "github-token"],
+                "test ${{ inputs.run-id }} = 41 && mkdir ${{ inputs.path }} && cp $OUT/${{ inputs.name }}/* ${{ inputs.path }}",
+            ),
+            other => panic!("nobody plays {other}"),
+        };
+        consumer.action(name, inputs, script);
+    }
+}
+
+/// A repository with an example as its workflow and a training, which is a shell script here.
+fn example(forge: &Forge, workflow: &str, train: &str) -> Option<Consumer> {
+    let mut consumer = Consumer::on(forge)?;
+    consumer.program("python", "exec sh \"$@\"\n");
+    consumer.file("train.py", train);
+    consumer.file("plot.png", png(1));
+    play(&mut consumer, workflow);
+    consumer.workflow(workflow);
+    Some(consumer)
+}
+
+#[test]
+fn one_report() {
+    let forge = Forge::start();
+    let train = "printf '# Trained\\n\\n![](plot.png)\\n' > report.md";
+    let Some(consumer) = example(&forge, &read("examples/github/report.yml"), train) else { return };
+    for _ in 0..2 {
+        let done = consumer.pull_request().ok();
+        assert_eq!(done.annotations(), [], "{done}");
+        let id = forge.comments(GITHUB, &Target::Pull(7))[0].id;
+        let told = format!("The report is at {}/octo/model/pull/7#issuecomment-{id}", forge.url());
+        assert!(done.to_string().contains(&told), "{done}");
+    }
+    let body = only(&forge, &Target::Pull(7));
+    assert!(body.starts_with("# Trained\n\n![](http://"), "{body}");
+}
+
+#[test]
+fn a_matrix() {
+    let forge = Forge::start();
+    let train = "echo \"Trained with $PYTHON\" > report.md";
+    let Some(consumer) = example(&forge, &read("examples/github/matrix.yml"), train) else { return };
+    let done = consumer.pull_request().ok();
+    assert_eq!((done.jobs(""), done.annotations()), (3, vec![]), "{done}");
+    let body = only(&forge, &Target::Pull(7));
+    let places = ["3.12", "3.13", "3.14"].map(|python| body.find(&format!("Trained with {python}")));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{body}");
+}
+
+#[test]
+fn a_training_that_is_watched() {
+    let forge = Forge::start();
+    // What it wrote last is there too, although nobody had the time to look.
+    let train = "for n in 1 2; do echo \"Epoch $n\" >> report.md; sleep 1; done; echo Done >> report.md";
+    let Some(consumer) = example(&forge, &read("examples/github/setup.yml"), train) else { return };
+    let done = consumer.pull_request().ok();
+    assert_eq!(done.annotations(), [], "{done}");
+    assert!(only(&forge, &Target::Pull(7)).contains("Epoch 2\nDone"), "{done}");
+}
+
+#[test]
+fn two_workflows_for_forks() {
+    let first = read("examples/github/fork-train.yml");
+    let page = read("docs/forks.md");
+    let shown = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    for second in [&read("examples/github/fork-report.yml"), shown] {
+        let forge = Forge::start();
+        let sha = "2222222222222222222222222222222222222222";
+        let pull = PullRequest { fork: Some("visitor/model".into()), ..PullRequest::open(12, sha, "patch") };
+        forge.add_pull_request(GITHUB, pull);
+        let train = "mkdir report && echo '# From a fork' > report/report.md";
+        let Some(mut consumer) = example(&forge, &first, train) else { return };
+        consumer.token = "readonly".into();
+        consumer.run("pull_request", &pull_request("visitor/model")).ok();
+        assert_eq!(forge.requests().len(), 0, "{}", forge.transcript());
+        play(&mut consumer, second);
+        consumer.token = "good".into();
+        consumer.workflow(second);
+        let run = json!({ "id": 41, "name": "train", "head_sha": sha, "head_branch": "patch", "pull_requests": [],
+            "head_repository": { "full_name": "visitor/model" } });
+        consumer.run("workflow_run", &json!({ "action": "completed", "workflow_run": run })).ok();
+        assert!(only(&forge, &Target::Pull(12)).starts_with("# From a fork"), "{}", forge.transcript());
+        let elsewhere = [Target::Pull(7), Target::Commit(HEAD.into()), Target::Commit(sha.into())];
+        assert!(elsewhere.iter().all(|target| forge.comments(GITHUB, target).is_empty()), "{}", forge.transcript());
+    }
+}
