@@ -71,7 +71,7 @@ impl Log {
 
     fn line(&self, level: Level, prefix: &str, text: &str) {
         if level <= self.level {
-            self.host.log(&format!("{prefix}{}", self.redact(text)));
+            self.host.log(&format!("{prefix}{}", inert(&self.redact(text))));
         }
     }
 
@@ -153,6 +153,17 @@ fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
+/// Text in which GitHub's runner finds no command: a report may be a stranger's, and what it shows has any name. The
+/// runner takes `::name::` at the beginning of a line and `##[name]` anywhere:
+/// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>.
+fn inert(text: &str) -> String {
+    let line = |line: &str| match line.trim_start().starts_with("::") {
+        true => line.replacen("::", ": :", 1),
+        false => line.to_owned(),
+    };
+    text.replace("##[", "## [").split_inclusive(['\n', '\r']).map(line).collect()
+}
+
 /// `https://user:password@host/` as `https://***@host/`.
 fn without_credentials(text: &str) -> String {
     let mut parts = text.split("://");
@@ -169,6 +180,18 @@ fn without_credentials(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn nothing_that_is_told_is_a_command_of_the_runner() {
+        for (text, shown) in [
+            ("a::b ##\n[x]:: c\n", "a::b ##\n[x]:: c\n"),
+            ("::error::x", ": :error::x"),
+            ("a\n \t::set-output name=x::y\r::stop-commands::z", "a\n \t: :set-output name=x::y\r: :stop-commands::z"),
+            ("of ##[add-mask]e and ####[error]", "of ## [add-mask]e and #### [error]"),
+        ] {
+            assert_eq!(super::inert(text), shown);
+        }
+    }
+
     #[test]
     fn credentials_in_addresses_are_blotted_out() {
         for (text, shown) in [
