@@ -262,6 +262,12 @@ impl Done {
         of_step.filter_map(|record| record["msg"].as_str()).collect()
     }
 
+    /// The workflow commands of a step that the engine carried out.
+    pub fn commands(&self, id: &str) -> Vec<&str> {
+        let of_step = self.records.iter().filter(|record| record["stepID"][0] == id);
+        of_step.filter_map(|record| record["command"].as_str()).collect()
+    }
+
     /// What a step added to the job's page.
     pub fn summary(&self, id: &str) -> String {
         let of_step = self.records.iter().filter(|r| r["stepID"][0] == id && r["command"] == "summary");

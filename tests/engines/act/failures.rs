@@ -141,3 +141,32 @@ fn a_run_repeated_with_debug_logging_tells_each_request() {
     let done = consumer.pull_request().ok();
     assert!(done.said("cml").matches("debug: ").count() >= forge.requests().len(), "{done}");
 }
+
+#[test]
+fn a_report_gives_the_runner_no_commands() {
+    let forge = Forge::start();
+    let Some(consumer) = Consumer::on(&forge) else { return };
+    consumer.program("cml", &format!("exec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_cml")));
+    let names = ["::set-output name=owned::yes", "::add-mask::e", "##[add-mask]o", "::stop-commands::x"];
+    let images: String = names.iter().map(|name| format!("\n![](<a&#10;{name}>)\n")).collect();
+    consumer.file("report.md", format!("# Of a stranger\n{images}"));
+    consumer.steps(
+        r#"
+- id: plain
+  run: cml comment update report.md
+  env: { REPO_TOKEN: '${{ github.token }}' }
+- uses: org/setup-cml-rs@v1
+  id: step
+  with: { command: comment update, report: report.md }
+- run: echo '${{ steps.plain.outputs.comment-url }} <${{ steps.plain.outputs.owned }}>' > "$OUT/outputs"
+"#,
+    );
+    let done = consumer.pull_request().ok();
+    let id = forge.comments(GITHUB, &Target::Pull(7))[0].id;
+    let url = format!("{}/octo/model/pull/7#issuecomment-{id}", forge.url());
+    assert_eq!(consumer.out("outputs"), format!("{url} <>\n"), "{done}");
+    // The program's own: the output and the summary, and in the action's step the mask and the warnings.
+    assert_eq!(done.commands("plain"), ["set-output", "summary"], "{done}");
+    let warnings = vec!["warning"; names.len()];
+    assert_eq!(done.commands("step"), [vec!["add-mask"], warnings, vec!["set-output", "summary"]].concat(), "{done}");
+}
