@@ -4,9 +4,11 @@ mod examples;
 mod failures;
 
 use crate::support::act::{Consumer, pull_request};
-use crate::support::fake::{Forge, PullRequest, Target, Vendor};
+use crate::support::fake::{Forge, Kind, PullRequest, Target, Vendor};
 use crate::support::png;
+use crate::support::prism::Prism;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 const GITHUB: Vendor = Vendor::GitHub;
 
@@ -229,4 +231,56 @@ fn the_pull_request_of_a_fork_is_told_what_to_do_and_has_its_summary() {
     );
     assert_eq!(done.summary("report"), "# Report\n\nAccuracy: **0.99**\n\n\n");
     assert_eq!(forge.comments(GITHUB, &Target::Pull(7)).len(), 0);
+}
+
+#[test]
+fn github_describes_all_that_a_workflow_asks_of_it() {
+    let forge = Forge::start();
+    let Some(mut consumer) = Consumer::on(&forge) else { return };
+    let Some(prism) = Prism::before(&forge) else { return };
+    consumer.api(&prism.api());
+    consumer.file("report.md", "# Report\n\n![](plot.png)\n");
+    consumer.file("plot.png", png(1));
+    consumer.steps(
+        r#"
+- uses: org/setup-cml-rs@v1
+  with: { command: comment update, report: report.md }
+- uses: org/setup-cml-rs@v1
+  with: { command: comment update --delete-previous, report: report.md }
+"#,
+    );
+    consumer.pull_request().ok();
+    consumer.run("push", &push(&consumer, "feature")).ok();
+    assert_eq!(prism.violations(GITHUB.slug()), Vec::<String>::new(), "{}", forge.transcript());
+    assert!(only(&forge, &Target::Pull(7)).starts_with("# Report\n\n![]("), "{}", forge.transcript());
+}
+
+#[test]
+fn the_native_program_comes_from_the_release_of_the_action() {
+    let forge = Forge::start();
+    let Some(mut consumer) = Consumer::on(&forge) else { return };
+    let program = "#!/bin/sh\necho \"native $*\"\n";
+    let sha256: String = Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+    let record = json!({ "files": { key: { "name": "cml", "sha256": sha256 } } });
+    std::fs::write(consumer.path("action/dist/native.json"), record.to_string()).unwrap();
+    let release = format!("GET /org/setup-cml-rs/releases/download/v{}/cml$", env!("CARGO_PKG_VERSION"));
+    forge.fault(&release, 1, Kind::answer(200, &[], program));
+    // Of the machine, and so of later jobs.
+    let cache = consumer.path("tools").display().to_string();
+    consumer.set("RUNNER_TOOL_CACHE", &cache);
+    consumer.steps(
+        r#"
+- uses: org/setup-cml-rs@v1
+  with: { native: true }
+- run: cml comment create report.md >> "$OUT/said"
+- run: cml-send-comment report.md >> "$OUT/said"
+"#,
+    );
+    for _ in 0..2 {
+        let done = consumer.pull_request().ok();
+        assert_eq!(done.annotations(), [], "{done}");
+    }
+    let said = "native comment create report.md\nnative send-comment report.md\n";
+    assert_eq!((consumer.out("said"), forge.requests().len()), (said.repeat(2), 1), "{}", forge.transcript());
 }
