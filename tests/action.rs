@@ -2,6 +2,7 @@
 //! the launchers that it leaves for the later steps.
 
 mod native;
+mod vega;
 
 use crate::support::Ran;
 use crate::support::fake::{Forge, Target, Vendor};
