@@ -3,6 +3,7 @@
 
 mod native;
 mod vega;
+mod windows;
 
 use crate::support::Ran;
 use crate::support::fake::{Forge, Target, Vendor};

@@ -74,7 +74,8 @@ fn write(app: &App, bin: &Path, name: &str, words: &[String]) -> Result<()> {
     };
     executable(app, &bin.join(name), &launcher::posix(&posix))?;
     if is_windows(app) {
-        executable(app, &bin.join(format!("{name}.cmd")), &launcher::windows(words))?;
+        let words: Vec<String> = words.iter().map(|word| word.replace('/', "\\")).collect();
+        executable(app, &bin.join(format!("{name}.cmd")), &launcher::windows(&words))?;
     }
     Ok(())
 }

@@ -21,31 +21,29 @@ pub async fn launchers(app: &App, bin: &Path, dist: &Path, wanted: Option<bool>)
             app.log.info(&format!("{} are installed in {}", TOOLS.join(", "), place.display()));
         }
     }
-    let place = place(app)?;
     let install = [app.host.program(), vec!["vega".to_owned()]].concat();
-    let (mark, script) = (done(&place).display().to_string(), dist.join("vega.py").display().to_string());
-    let place = place.display().to_string();
+    let install: Vec<&str> = install.iter().map(String::as_str).collect();
+    let (place, script) = (place_file(app)?.display().to_string(), dist.join("vega.py").display().to_string());
     for tool in TOOLS {
         let words = |words: &[&str]| launcher::quoted(&words.iter().map(|w| w.replace('\\', "/")).collect::<Vec<_>>());
-        let install_words: Vec<&str> = install.iter().map(String::as_str).collect();
         let text = format!(
-            "#!/bin/sh\n[ -e {} ] || {} >&2 || exit\npython=$(command -v python3 || command -v python)\n\
-             PYTHONPATH={} exec \"$python\" {} \"$@\"\n",
-            words(&[&mark]),
-            words(&install_words),
-            words(&[&place]),
-            words(&[&script, tool]),
+            "#!/bin/sh\n[ -e {place} ] || {install} >&2 || exit\npython=$(command -v python3 || command -v python)\n\
+             PYTHONPATH=$(cat {place}) exec \"$python\" {tool} \"$@\"\n",
+            place = words(&[&place]),
+            install = words(&install),
+            tool = words(&[&script, tool]),
         );
         setup::executable(app, &bin.join(tool), &text)?;
         if setup::is_windows(app) {
-            let words =
-                |words: &[&str]| launcher::quoted_for_cmd(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+            let words = |words: &[&str]| {
+                launcher::quoted_for_cmd(&words.iter().map(|word| word.replace('/', "\\")).collect::<Vec<_>>())
+            };
             let text = format!(
-                "@echo off\r\nsetlocal\r\nif not exist {} {} 1>&2 || exit /b\r\nset \"PYTHONPATH={}\"\r\npython {} %*\r\n",
-                words(&[&mark]),
-                words(&install_words),
-                place.replace('%', "%%"),
-                words(&[&script, tool]),
+                "@echo off\r\nsetlocal\r\nif not exist {place} {install} 1>&2 || exit /b\r\n\
+                 set /p PYTHONPATH=<{place}\r\npython {tool} %*\r\n",
+                place = words(&[&place]),
+                install = words(&install),
+                tool = words(&[&script, tool]),
             );
             setup::executable(app, &bin.join(format!("{tool}.cmd")), &text)?;
         }
@@ -53,24 +51,26 @@ pub async fn launchers(app: &App, bin: &Path, dist: &Path, wanted: Option<bool>)
     Ok(())
 }
 
-/// Installs the package, unless it is there. Returns its folder.
+/// Installs the package, unless it is there. Returns its folder, which is written down when it is complete: of two
+/// that install at the same time, each has its own.
 pub async fn install(app: &App) -> Result<PathBuf> {
-    let place = place(app)?;
-    if app.host.stat(&done(&place)).is_ok() {
-        return Ok(place);
+    let file = place_file(app)?;
+    if let Ok(place) = app.host.read(&file) {
+        return Ok(String::from_utf8_lossy(&place).trim().into());
     }
+    let place = file.with_file_name(format!("{:016x}", app.host.random()));
     let requirements = super::dist(app).join("vega.txt").display().to_string();
     let target = place.display().to_string();
-    let pip = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install", "--upgrade"];
+    let pip = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install"];
     let checked = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--target", &target, "-r", &requirements];
     for python in PYTHONS {
         let argv: Vec<&str> = [python].into_iter().chain(pip).chain(checked).collect();
         match app.host.run(&argv).await {
             Ok(output) if output.code == Some(0) => {
-                let mark = app.host.write(&done(&place), b"");
-                return mark
-                    .map(|()| place.clone())
-                    .map_err(|e| Error::config(format!("cannot write to {target} ({e})")));
+                let written = app.host.write(&file, format!("{target}\n").as_bytes());
+                return written
+                    .map(|()| place)
+                    .map_err(|e| Error::config(format!("cannot write to {} ({e})", file.display())));
             }
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -85,13 +85,9 @@ pub async fn install(app: &App) -> Result<PathBuf> {
         .hint("use actions/setup-python before, or set vega: false"))
 }
 
-fn place(app: &App) -> Result<PathBuf> {
-    Ok(folder(app)?.join("vega"))
-}
-
-/// The file that says that the folder is complete.
-fn done(place: &Path) -> PathBuf {
-    place.join(".complete")
+/// The file that says where the package is.
+fn place_file(app: &App) -> Result<PathBuf> {
+    Ok(folder(app)?.join("vega").join("place"))
 }
 
 /// Whether the machine has such tools already.

@@ -1,8 +1,9 @@
-//! `vl2png` and its like: on PATH at once, installed when one is first called. Python and pip are played.
+//! `vl2png` and its like: on PATH at once, installed when one is first called. Python and pip are played, except in
+//! the tests at the end: those have real ones, and the real package in the folder that `CML_TEST_WHEELS` names.
 
 use super::{VERSION, refused};
 use crate::support::Ran;
-use crate::support::node::Runner;
+use crate::support::node::{Runner, skipped};
 use std::os::unix::fs::PermissionsExt;
 
 /// Notes what pip is asked for, which fails while there is a file `broken`; shows how a script is started.
@@ -38,9 +39,11 @@ fn installed(runner: &Runner) -> usize {
 
 #[track_caller]
 fn works(runner: &Runner, ran: Ran) {
-    let place = runner.temp.join("setup-cml-rs").join(VERSION).join("vega");
+    let folder = runner.temp.join("setup-cml-rs").join(VERSION).join("vega");
+    let place = std::fs::read_to_string(folder.join("place")).unwrap();
+    assert!(place.starts_with(&folder.display().to_string()), "{place}");
     let script = runner.action.join("dist/vega.py");
-    assert_eq!(ran.ok(), format!("{}|{} vl2png -s 2 a  b.json\n", place.display(), script.display()));
+    assert_eq!(ran.ok(), format!("{}|{} vl2png -s 2 a  b.json\n", place.trim(), script.display()));
 }
 
 const CALL: &str = "vl2png -s 2 'a  b.json'";
@@ -55,6 +58,17 @@ fn the_tools_are_installed_when_one_is_first_called() {
     }
     assert!(runner.run("vl2svg").ok().ends_with(" vl2svg\n") && runner.run("vg2png").ok().ends_with(" vg2png\n"));
     assert_eq!(installed(&runner), 1);
+}
+
+#[test]
+fn first_calls_at_the_same_time_do_not_get_in_each_others_way() {
+    let Some(runner) = job() else { return };
+    runner.uses(&[]).ok();
+    let at_once = runner.run("for n in 1 2 3; do vl2png $n > out$n & done; wait; cat out1 out2 out3").ok();
+    assert_eq!(at_once.lines().count(), 3, "{at_once}");
+    let places: std::collections::HashSet<&str> = at_once.lines().map(|line| line.split('|').next().unwrap()).collect();
+    assert!(places.iter().all(|place| !place.is_empty()), "{at_once}");
+    works(&runner, runner.run(CALL));
 }
 
 #[test]
@@ -91,4 +105,62 @@ fn tools_that_cannot_be_installed_are_an_error_each_time() {
     }
     std::fs::remove_file(runner.path("work/broken")).unwrap();
     works(&runner, runner.run(CALL));
+}
+
+const BARS: &str = r#"{"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "data": {"url": "data.csv"}, "mark": "bar",
+    "width": 90, "height": 60, "encoding": {"x": {"field": "a", "type": "nominal", "axis": null},
+    "y": {"field": "b", "type": "quantitative", "axis": null}}}"#;
+const RECTANGLE: &str = r#"{"$schema": "https://vega.github.io/schema/vega/v5.json", "width": 40, "height": 30,
+    "marks": [{"type": "rect", "encode": {"enter": {"width": {"value": 40}, "height": {"value": 30}}}}]}"#;
+
+/// A job with the machine's Python, whose pip sees nothing but the package.
+fn real_job() -> Option<Runner> {
+    let Some(wheels) = std::env::var_os("CML_TEST_WHEELS") else {
+        skipped("the package vl-convert-python", "CML_TEST_WHEELS");
+        return None;
+    };
+    let mut runner = Runner::new()?;
+    runner.set("PIP_NO_INDEX", "1").set("PIP_FIND_LINKS", &wheels.to_string_lossy());
+    for (name, text) in [("bars.json", BARS), ("rectangle.json", RECTANGLE), ("data.csv", "a,b\nx,1\ny,3\n")] {
+        std::fs::write(runner.path("work").join(name), text).unwrap();
+    }
+    Some(runner)
+}
+
+/// Width and height of a PNG.
+fn size(runner: &Runner, name: &str) -> (u32, u32) {
+    let bytes = std::fs::read(runner.path("work").join(name)).unwrap();
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert!(bytes.starts_with(b"\x89PNG"), "{name}");
+    (number(16), number(20))
+}
+
+#[test]
+fn real_tools_draw_as_the_ones_of_npm() {
+    let Some(runner) = real_job() else { return };
+    runner.uses(&[("vega", "true")]).ok();
+    runner.run("vl2png bars.json > one.png; vl2png -s 2 bars.json two.png; vg2png -s 1.5 rectangle.json > r.png").ok();
+    let one = size(&runner, "one.png");
+    assert_eq!((size(&runner, "two.png"), size(&runner, "r.png")), ((one.0 * 2, one.1 * 2), (60, 45)));
+    assert!((100..=110).contains(&one.0) && (70..=80).contains(&one.1), "90 by 60 and the padding: {one:?}");
+    let svg = runner.run("cat bars.json | vl2svg").ok();
+    assert!(svg.starts_with("<svg") && svg.matches("aria-roledescription=\"bar\"").count() == 2, "{svg}");
+    runner.run("vl2png nothing.json").fails(
+        3,
+        "can't read spec `nothing.json`: No such file or directory",
+        "give the spec as a JSON file that can be read",
+    );
+}
+
+#[test]
+fn a_package_with_another_digest_is_not_installed() {
+    let Some(runner) = real_job() else { return };
+    let list = runner.action.join("dist/vega.txt");
+    let text = std::fs::read_to_string(&list).unwrap();
+    let other: String = text.chars().map(|c| if c == 'a' { 'b' } else { c }).collect();
+    let other = other.replace("shb256", "sha256").replace("pbckbge", "package").replace("vegb", "vega");
+    std::fs::write(&list, other.replace("--hbsh", "--hash")).unwrap();
+    runner.uses(&[]).ok();
+    let ran = runner.run("vl2png bars.json");
+    assert!(ran.code == Some(9) && ran.stderr.contains("DO NOT MATCH THE HASHES"), "{ran:#?}");
 }

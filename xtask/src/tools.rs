@@ -43,6 +43,19 @@ pub fn npm(package: &str, version: &str, entry: &str) -> Result<PathBuf> {
     if path.exists() { Ok(path) } else { Err(format!("{package}@{version} has no {entry}")) }
 }
 
+/// A folder with the packages of a list with digests, for this machine.
+pub fn wheels(list: &str) -> Result<PathBuf> {
+    let folder = absolute(Path::new(VENV).join("wheels"))?;
+    if !folder.exists() {
+        let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"];
+        let python = ["python3", "python"].into_iter().find(|python| works(Path::new(python)));
+        let mut command = Command::new(python.ok_or("there is no Python")?);
+        command.args(pip).args(["--only-binary=:all:", "--require-hashes", "-r", list, "--dest"]).arg(&folder);
+        run(&mut command).map_err(|why| format!("the packages of {list} cannot be downloaded: {why}"))?;
+    }
+    Ok(folder)
+}
+
 /// Where the wheel keeps Node.js.
 fn node_folder() -> Result<PathBuf> {
     let find = format!(
