@@ -1,0 +1,70 @@
+// What the WebAssembly asks of Node: files, processes, signals and (in http.js) HTTP. src/host/node.rs is its
+// only user, decides everything (retries, redirects, which proxy), and reads the errors by their `code`.
+'use strict';
+
+// What only some commands need is loaded when they do: that is a fifth of the time to start.
+const fs = require('node:fs');
+const paths = require('node:path');
+const tty = require('node:tty');
+
+exports.environment = () => Object.entries(process.env).flat();
+exports.platform = () => process.platform;
+exports.arch = () => process.arch;
+exports.program = () => [process.execPath, require.main.filename];
+exports.now = () => Date.now();
+exports.elapsed = () => performance.now();
+exports.sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+exports.interrupted = () =>
+  new Promise((done) => ['SIGINT', 'SIGTERM'].forEach((signal) => process.once(signal, () => done())));
+exports.isTerminal = () => tty.isatty(2);
+
+exports.currentDir = () => process.cwd();
+exports.read = (file) => fs.readFileSync(file);
+exports.write = (path, bytes) => fs.writeFileSync(path, bytes, { mode: 0o666 });
+exports.append = (path, bytes) => fs.appendFileSync(path, bytes);
+exports.rename = (from, to) => fs.renameSync(from, to);
+exports.remove = (path) => fs.unlinkSync(path);
+exports.list = (folder) => fs.readdirSync(folder).map((name) => paths.join(folder, name));
+exports.makeFolder = (path) => void fs.mkdirSync(path, { recursive: true });
+exports.makeExecutable = (path) => fs.chmodSync(path, 0o755);
+exports.canonicalize = (path) => fs.realpathSync.native(path);
+exports.stat = (path) => {
+  const stat = fs.statSync(path, { bigint: true });
+  return { isFile: stat.isFile(), size: stat.size, modified: stat.mtimeNs };
+};
+
+// Standard output and error: everything is written when this returns, whatever is at the other end.
+exports.print = (descriptor, text) => {
+  for (let bytes = Buffer.from(text); bytes.length > 0; ) {
+    try {
+      bytes = bytes.subarray(fs.writeSync(descriptor, bytes));
+    } catch (error) {
+      if (error.code !== 'EAGAIN') return; // nobody reads any more
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+};
+
+exports.run = (program, args) =>
+  new Promise((done, failed) => {
+    const options = { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true };
+    const child = require('node:child_process').spawn(program, args, options);
+    const [out, err] = [[], []];
+    child.stdout.on('data', (bytes) => out.push(bytes));
+    child.stderr.on('data', (bytes) => err.push(bytes));
+    child.once('error', failed);
+    child.once('close', (code) => done({ code, stdout: Buffer.concat(out), stderr: Buffer.concat(err) }));
+  });
+
+exports.digest = (data) => require('node:crypto').createHash('sha256').update(data).digest();
+exports.hmac = (key, data) => require('node:crypto').createHmac('sha256', key).update(data).digest();
+
+exports.certificates = (pem) => pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+exports.checkCertificate = (pem) => {
+  const { X509Certificate } = require('node:crypto');
+  void new X509Certificate(pem);
+};
+
+exports.defaultRoots = () => require('node:tls').getCACertificates('default');
+exports.systemRoots = () => require('node:tls').getCACertificates('system');
+exports.send = (request) => require('./http.js').send(request);
