@@ -315,6 +315,8 @@ fn a_company_that_signs_its_own_certificates_is_trusted_when_told_so() {
         created(&forge, vendor, cml.run(&["comment", "update", "report.md"]));
         cml.unset("CML_CA_CERT").set("NODE_EXTRA_CA_CERTS", &file);
         created(&forge, vendor, cml.run(&["comment", "update", "report.md"]));
+        let other = cml.file("other.pem", Forge::start_tls().ca_pem()).display().to_string();
+        created(&forge, vendor, cml.set("SSL_CERT_FILE", &other).run(&["comment", "update", "report.md"]));
         forge.repo(vendor, vendor.slug(), |repo| repo.comments.clear());
     }
 }

@@ -90,19 +90,18 @@ impl Node {
         Ok(roots)
     }
 
-    /// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, instead of all others.
+    /// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, instead of all but `NODE_EXTRA_CA_CERTS`.
     fn named_roots(&self, file: Option<&str>, folder: Option<&str>) -> Result<Vec<String>, SendError> {
         let in_folder = folder.and_then(|folder| js::list(folder).ok()).unwrap_or_default();
         let files = file.map(str::to_owned).into_iter().chain(in_folder);
         let read = |path: String| js::certificates(&String::from_utf8_lossy(&js::read(&path).unwrap_or_default()));
         let roots: Vec<String> = files.flat_map(read).collect();
-        match file.filter(|_| roots.is_empty()) {
-            Some(file) => {
-                let text = format!("{} names {file}, which has no certificate", vars::SSL_CERT_FILE.name);
-                Err(SendError { stage: Stage::Tls, text })
-            }
-            None => Ok(roots),
+        if let Some(file) = file.filter(|_| roots.is_empty()) {
+            let text = format!("{} names {file}, which has no certificate", vars::SSL_CERT_FILE.name);
+            return Err(SendError { stage: Stage::Tls, text });
         }
+        let extra = self.env.get(vars::NODE_EXTRA_CA_CERTS).map(str::to_owned).into_iter().flat_map(read);
+        Ok(roots.into_iter().chain(extra).collect())
     }
 
     /// Trusts what the operating system trusts too. Reading that takes a while, so it is done when a
