@@ -1,3 +1,4 @@
 //! The commands: one file a verb.
 
 pub mod comment;
+pub mod images;

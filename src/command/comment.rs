@@ -2,6 +2,7 @@
 //!
 //! Markdown file → files published, addresses replaced → job summary → cut to the forge's size → comment.
 
+use super::images::Images;
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
@@ -15,7 +16,6 @@ use crate::sticky::{Retire, Sticky};
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
-use url::Url;
 
 mod watch;
 
@@ -78,27 +78,9 @@ pub struct Comments {
     #[arg(long, help_heading = "Watermark", action = Set, default_value_t = false)]
     pub rm_watermark: bool,
 
-    /// Publish the images that the report shows; =false leaves their addresses as they are
-    #[arg(long, help_heading = "Images", action = Set, default_value_t = true)]
-    pub publish: bool,
-    /// Publish to a server (https://…) or a bucket (s3://, gs://, az://) instead of the forge
-    #[arg(long, value_name = "URL", help_heading = "Images")]
-    pub publish_url: Option<Url>,
-    /// Publish to the forge, even when --publish-url is set elsewhere
-    #[arg(long, alias = "native", help_heading = "Images", action = Set, default_value_t = false)]
-    pub publish_native: bool,
-    /// On GitHub keep the images in this branch instead of the hidden ref refs/cml/assets
-    #[arg(long, value_name = "BRANCH", help_heading = "Images")]
-    pub publish_branch: Option<String>,
-    /// Sign the addresses of files in a bucket for so many hours (at most 168)
-    #[arg(long, value_name = "HOURS", help_heading = "Images", value_parser = clap::value_parser!(u32).range(1..=168))]
-    pub publish_signed: Option<u32>,
-    /// Publish linked files of any type too, except what git ignores
-    #[arg(long, help_heading = "Images", action = Set, default_value_t = false)]
-    pub publish_links: bool,
-    /// Fail when a file that the report shows is missing or cannot be published
-    #[arg(long, help_heading = "Images", action = Set, default_value_t = false)]
-    pub strict: bool,
+    /// Images.
+    #[command(flatten)]
+    pub images: Images,
 
     /// Update the comment whenever the report or its images change, until the job ends
     #[arg(long, help_heading = "Watching", action = Set, default_value_t = false)]
@@ -163,29 +145,10 @@ impl Comments {
             None => Ok(self.target.clone()),
         }
     }
-
-    fn destination(&self) -> Result<Destination> {
-        let bucket = self.publish_url.as_ref().is_some_and(|url| matches!(url.scheme(), "s3" | "gs" | "az"));
-        if self.publish_signed.is_some() && !bucket {
-            return Err(Error::usage("--publish-signed signs the addresses of a bucket, and none is given")
-                .hint("give --publish-url s3://bucket/prefix, gs://… or az://…"));
-        }
-        Ok(match &self.publish_url {
-            _ if !self.publish => Destination::Nowhere,
-            Some(_) if self.publish_native => Destination::Forge,
-            None => Destination::Forge,
-            Some(url) if matches!(url.scheme(), "http" | "https") => Destination::Server(url.clone()),
-            Some(url) if bucket => Destination::Bucket(url.clone(), self.publish_signed),
-            Some(url) => {
-                return Err(Error::usage(format!("--publish-url does not take {}://", url.scheme()))
-                    .hint("it takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"));
-            }
-        })
-    }
 }
 
 /// The report's text.
-fn read(app: &App, path: &Path) -> Result<String> {
+pub(super) fn read(app: &App, path: &Path) -> Result<String> {
     let shown = path.display();
     let bytes = app.host.read(path).map_err(|e| {
         Error::config(format!("cannot read the report {shown} ({e})"))
@@ -225,8 +188,8 @@ struct Job<'a> {
 
 impl<'a> Job<'a> {
     async fn prepare(app: &'a App, global: &Global, args: &'a Comments, update: bool) -> Result<Self> {
-        let (wanted, destination) = (args.wanted()?, args.destination()?);
-        let connected = connect::connect(app, global, args.publish_branch.clone()).await?;
+        let (wanted, destination) = (args.wanted()?, args.images.destination()?);
+        let connected = connect::connect(app, global, args.images.publish_branch.clone()).await?;
         if args.hide_previous {
             connected.forge.can_hide()?;
         }
@@ -279,11 +242,11 @@ impl<'a> Job<'a> {
             forge,
             repository: &self.connected.repository,
             destination: self.destination.clone(),
-            links: self.args.publish_links,
-            strict: self.args.strict,
+            links: self.args.images.publish_links,
+            strict: self.args.images.strict,
         };
         // Addresses do not tell whether they lead to the branch: earlier ones may be of the hidden ref.
-        let known = existing.iter().rev().filter(|_| self.args.publish_branch.is_none());
+        let known = existing.iter().rev().filter(|_| self.args.images.publish_branch.is_none());
         let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
         let published = publish.report(&self.args.report, text, &before).await?;
         if published.files > 0 {
