@@ -3,7 +3,7 @@
 //! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
 //! [`crate::inputs`] derives them from here.
 
-use crate::command::comment;
+use crate::command::{check, comment};
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -35,6 +35,9 @@ pub enum Command {
     /// Publish a report as a comment
     #[command(subcommand)]
     Comment(comment::Command),
+    /// Publish a report as a check of a commit
+    #[command(subcommand)]
+    Check(check::Command),
 }
 
 /// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`. With `slashes`,

@@ -1,4 +1,5 @@
 //! The commands: one file a verb.
 
+pub mod check;
 pub mod comment;
 pub mod images;

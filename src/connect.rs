@@ -59,6 +59,20 @@ pub struct Connected {
 
 /// Connects.
 pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
+    connect_where(app, global, publish_branch, |_| false).await
+}
+
+/// Connects to make a check, for which there are places that need no token.
+pub async fn connect_to_check(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
+    connect_where(app, global, publish_branch, |driver| (driver.checks_without_token)(app.env())).await
+}
+
+async fn connect_where(
+    app: &App,
+    global: &Global,
+    publish_branch: Option<String>,
+    no_token_needed: impl Fn(&Driver) -> bool,
+) -> Result<Connected> {
     let ci = FORGES.iter().find_map(|driver| Some((driver, (driver.detect)(app.env(), &*app.host)?)));
     let named = global.driver.as_deref().and_then(|name| FORGES.iter().find(|driver| driver.name == name));
     let found = match named {
@@ -81,10 +95,10 @@ pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>)
         let token = find_token(app, global, driver);
         let asked = in_ci || global.driver.is_some() || global.repo.is_some();
         if token.is_some() || asked {
-            let token = token.ok_or_else(|| {
-                Error::auth(format!("there is no token for {}", driver.title)).hint(driver.token_hint)
-            })?;
-            let forge = (driver.connect)(connection(repository, Some(token)))?;
+            if token.is_none() && !no_token_needed(driver) {
+                return Err(Error::auth(format!("there is no token for {}", driver.title)).hint(driver.token_hint));
+            }
+            let forge = (driver.connect)(connection(repository, token))?;
             return Ok(connected(forge, driver, repository.clone()));
         }
         app.log

@@ -140,6 +140,7 @@ vars! {
 
     BITBUCKET_TOKEN = "BITBUCKET_TOKEN": "Bitbucket's token";
     BITBUCKET_API_URL = "BITBUCKET_API_URL": "Base of Bitbucket's REST API, when it is not Bitbucket Cloud's";
+    CML_BITBUCKET_PROXY = "CML_BITBUCKET_PROXY": "Proxy that signs a pipeline's requests, when it is not at the usual place (localhost:29418)";
     BITBUCKET_BRANCH = "BITBUCKET_BRANCH": "Branch of the pipeline";
     BITBUCKET_BUILD_NUMBER = "BITBUCKET_BUILD_NUMBER": "Number of the pipeline";
     BITBUCKET_COMMIT = "BITBUCKET_COMMIT": "Commit of the pipeline";

@@ -20,6 +20,7 @@ use std::time::Duration;
 use url::Url;
 
 pub mod bitbucket;
+pub mod check;
 pub mod github;
 pub mod gitlab;
 pub mod local;
@@ -41,6 +42,8 @@ pub struct Driver {
     pub detect: fn(&Env, &dyn Host) -> Option<Context>,
     /// Connects to a repository.
     pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
+    /// Whether checks can be made from here without a token.
+    pub checks_without_token: fn(&Env) -> bool,
 }
 
 /// The forges, in the order in which they are looked for.
@@ -319,6 +322,21 @@ pub trait Forge {
 
     /// Pull requests that may be about a commit or come from a branch; callers compare the head.
     async fn list_pull_requests(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>>;
+
+    /// Whether [`Forge::create_check`] works; asked before anything is done.
+    fn can_check(&self) -> Result<()> {
+        Err(Error::unsupported("this forge has no checks").hint("use cml comment create instead"))
+    }
+
+    /// How much of a report a check shows as Markdown; `None` where it is plain text, which the forge cuts.
+    fn check_room(&self) -> Option<check::Room> {
+        None
+    }
+
+    /// Makes a check, or brings an unfinished one up to date.
+    async fn create_check(&self, _check: &check::Check) -> Result<check::Made> {
+        Err(self.can_check().err().unwrap_or_else(|| Error::internal("a forge that checks nothing")))
+    }
 
     /// Puts files where the repository's readers, and nobody else, can see them. Returns their URLs, in order.
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>>;

@@ -77,6 +77,10 @@ pub enum Stage {
     Invalid,
 }
 
+/// The address of a proxy for one request, as an extension of it: it goes there whatever the environment says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Via(pub String);
+
 /// Everything outside: one implementation a build.
 #[async_trait(?Send)]
 pub trait Host {
@@ -122,7 +126,7 @@ pub trait Host {
     async fn run(&self, argv: &[&str]) -> io::Result<Output>;
 
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the
-    /// whole exchange.
+    /// whole exchange. A [`Via`] among its extensions names its proxy.
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError>;
 
     /// Writes a line to standard error.

@@ -7,7 +7,7 @@
 //! looks whether it happened.
 
 use crate::error::{Error, Result};
-use crate::host::{Host, SendError, Stage};
+use crate::host::{Host, SendError, Stage, Via};
 use crate::log::Log;
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
@@ -295,6 +295,9 @@ fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    if let Some(via) = request.extensions().get::<Via>() {
+        copy.extensions_mut().insert(via.clone());
+    }
     copy
 }
 

@@ -21,7 +21,7 @@ const LEGACY: &[(&str, &[&str])] = &[
 /// CML's programs whose names are still those of commands.
 const PROGRAMS: &[&str] = &["runner", "pr"];
 /// CML's older prefixes of variables, by command.
-const LEGACY_PREFIXES: &[(&str, &str)] = &[("comment", "CML_SEND_COMMENT_")];
+const LEGACY_PREFIXES: &[(&str, &str)] = &[("comment", "CML_SEND_COMMENT_"), ("check", "CML_SEND_GITHUB_CHECK_")];
 
 /// What came out.
 #[derive(Debug, Default, PartialEq, Eq)]

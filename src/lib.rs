@@ -98,6 +98,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     let http = Http::new(host.clone(), log.clone(), Duration::from_secs(global.timeout));
     let app = App { host, log, http };
     match &cli.command {
+        cli::Command::Check(command) => command::check::run(&app, global, command).await,
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
     }
 }

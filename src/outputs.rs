@@ -12,8 +12,12 @@ use std::path::Path;
 const SUMMARY: u64 = 1024 * 1024;
 
 /// The names of all results.
-pub const NAMES: &[(&str, &str)] =
-    &[("comment-url", "Address of the comment"), ("version", "Version of cml that was set up")];
+pub const NAMES: &[(&str, &str)] = &[
+    ("check-id", "Number of the check on GitHub, for --check-id of a later step"),
+    ("check-url", "Address of the check"),
+    ("comment-url", "Address of the comment"),
+    ("version", "Version of cml that was set up"),
+];
 
 /// Hands named results on: GitHub's outputs, a GitLab dotenv report (`CML_DOTENV` names the file), a file in a
 /// Bitbucket pipe's shared folder.

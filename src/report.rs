@@ -9,7 +9,9 @@ use pulldown_cmark::{Event, LinkType, OffsetIter, Options, Parser, Tag, TagEnd};
 use std::collections::HashMap;
 use std::ops::Range;
 
+pub mod annotations;
 pub mod html;
+pub mod plain;
 pub mod section;
 pub mod split;
 pub mod target;

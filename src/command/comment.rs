@@ -289,7 +289,7 @@ impl<'a> Job<'a> {
                 Ok(parts)
             }
             Overflow::Truncate => {
-                let link = self.whole_report(publish, text, before).await?;
+                let link = whole_report(self.app, &self.connected, publish, text, before).await?;
                 Ok(vec![split::truncate(text, room, &format!("*The report was cut here.* {link}"))])
             }
             Overflow::Fail => Err(Error::new(
@@ -297,23 +297,6 @@ impl<'a> Job<'a> {
                 format!("the report has {length} characters, a comment on {title} takes {room}"),
             )
             .hint("use --overflow split or --overflow truncate")),
-        }
-    }
-
-    /// Where the whole report can be read: published as a file, else the run's page.
-    async fn whole_report(&self, publish: &Publish<'_>, text: &str, before: &[&str]) -> Result<String> {
-        let run = self.connected.context.run_url.as_ref();
-        let page = || run.map_or(String::new(), |url| format!("[See the job]({url})"));
-        if publish.destination == Destination::Nowhere {
-            return Ok(page());
-        }
-        match publish.whole_text(text, before).await {
-            Ok(url) => Ok(format!("[Read all of it]({url})")),
-            Err(error) if error.kind() == Kind::Auth => {
-                self.app.log.warn(&format!("the whole report is not published: {error}"));
-                Ok(page())
-            }
-            Err(error) => Err(error.context("cannot publish the whole report")),
         }
     }
 
@@ -331,6 +314,29 @@ impl Comments {
             (_, true) => Some(Retire::Delete),
             _ => None,
         }
+    }
+}
+
+/// Where the whole report can be read: published as a file, else the run's page.
+pub(super) async fn whole_report(
+    app: &App,
+    connected: &Connected,
+    publish: &Publish<'_>,
+    text: &str,
+    before: &[&str],
+) -> Result<String> {
+    let run = connected.context.run_url.as_ref();
+    let page = || run.map_or(String::new(), |url| format!("[See the job]({url})"));
+    if publish.destination == Destination::Nowhere {
+        return Ok(page());
+    }
+    match publish.whole_text(text, before).await {
+        Ok(url) => Ok(format!("[Read all of it]({url})")),
+        Err(error) if error.kind() == Kind::Auth => {
+            app.log.warn(&format!("the whole report is not published: {error}"));
+            Ok(page())
+        }
+        Err(error) => Err(error.context("cannot publish the whole report")),
     }
 }
 

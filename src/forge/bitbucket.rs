@@ -1,5 +1,6 @@
 //! Bitbucket Cloud: <https://developer.atlassian.com/cloud/bitbucket/rest/>.
 
+use super::check::{Check, Made};
 use super::rest::{Rest, escape};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
@@ -18,6 +19,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
+mod insights;
+
 /// Bitbucket's row.
 pub const DRIVER: Driver = Driver {
     name: "bitbucket",
@@ -27,6 +30,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
     detect,
     connect,
+    checks_without_token: |env| insights::proxy(env).is_some(),
 };
 
 /// Documented for Bitbucket Server; Cloud documents none, and refuses very large ones without a reason.
@@ -38,10 +42,14 @@ struct Bitbucket {
     rest: Rest,
     page: String,
     root: String,
+    /// The page of the run, for people.
+    run_url: Option<String>,
+    /// The way to Code Insights that needs no token.
+    insights: Option<Rest>,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
-    let Connection { repository, token, http, log, host, .. } = connection;
+    let Connection { repository, token, context, http, log, host, .. } = connection;
     let api = host.env().get(vars::BITBUCKET_API_URL).unwrap_or("https://api.bitbucket.org/2.0").to_owned();
     let source = token.as_ref().map(|(_, source)| *source);
     let credential = match &token {
@@ -54,8 +62,12 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         }
         None => None,
     };
-    let rest = Rest::new(http.explained_by(move |refusal| explain(refusal, source)), &api, credential);
-    Ok(Rc::new(Bitbucket { rest, page: repository.url(), root: format!("/repositories/{}", repository.path) }))
+    let http = http.explained_by(move |refusal| explain(refusal, source));
+    let proxy = if token.is_none() { insights::proxy(host.env()) } else { None };
+    let insights = proxy.map(|proxy| Rest::new(http.clone(), &insights::plainly(&api), None).via(proxy));
+    let (page, root) = (repository.url(), format!("/repositories/{}", repository.path));
+    let rest = Rest::new(http, &api, credential);
+    Ok(Rc::new(Bitbucket { rest, page, root, run_url: context.run_url, insights }))
 }
 
 /// Access tokens are bearer tokens; `email:api-token` is a password
@@ -287,6 +299,14 @@ impl Forge for Bitbucket {
             open: p.state == "OPEN",
         };
         Ok(list.values.into_iter().map(pull).collect())
+    }
+
+    fn can_check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn create_check(&self, check: &Check) -> Result<Made> {
+        insights::create(self, check).await
     }
 
     /// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-downloads/>; a file of the same name is

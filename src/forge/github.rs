@@ -1,5 +1,6 @@
 //! GitHub, github.com and Enterprise: <https://docs.github.com/en/rest>.
 
+use super::check::{Check, Made, Room};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
     all_pages, seconds,
@@ -7,7 +8,8 @@ use super::{
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::http::Repeat;
+use crate::http::{Http, Repeat};
+use crate::log::Log;
 use async_trait::async_trait;
 use client::Client;
 use http::Method;
@@ -18,6 +20,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 mod assets;
+mod checks;
 mod client;
 mod explain;
 
@@ -30,6 +33,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "pass it in the step: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }, and give the job permissions: { pull-requests: write, contents: write }",
     detect,
     connect,
+    checks_without_token: |_| false,
 };
 
 /// A pull request's comment may have 65,536 characters
@@ -43,18 +47,22 @@ struct GitHub {
     root: String,
     graphql: String,
     assets_ref: String,
+    /// The page of the run, for people.
+    run_url: Option<String>,
+    http: Http,
+    log: Log,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
-    let Connection { repository, token, context, publish_branch, http, host, .. } = connection;
+    let Connection { repository, token, context, publish_branch, http, log, host } = connection;
     let (api, graphql) = addresses(&repository, host.env());
     let source = token.as_ref().map(|(_, source)| *source);
     let fork = context.fork.is_some();
     let http = http.explained_by(move |refusal| explain::explain(refusal, source, fork));
-    let client = Client::new(&api, token.as_ref().map(|(token, _)| token), http, host)?;
+    let client = Client::new(&api, token.as_ref().map(|(token, _)| token), http.clone(), host)?;
     let root = format!("/repos/{}", repository.path);
     let assets_ref = publish_branch.map_or(assets::HIDDEN.to_owned(), |branch| format!("heads/{branch}"));
-    Ok(Rc::new(GitHub { client, repository, root, graphql, assets_ref }))
+    Ok(Rc::new(GitHub { client, repository, root, graphql, assets_ref, run_url: context.run_url, http, log }))
 }
 
 /// The REST base and the GraphQL address: the ones that Actions names when they belong to the repository's
@@ -254,6 +262,18 @@ impl Forge for GitHub {
             found.extend(self.pulls(&format!("{}/pulls?state=open&per_page=100&head={head}", self.root)).await?);
         }
         Ok(found)
+    }
+
+    fn can_check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_room(&self) -> Option<Room> {
+        Some(checks::ROOM)
+    }
+
+    async fn create_check(&self, check: &Check) -> Result<Made> {
+        checks::create(self, check).await
     }
 
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {

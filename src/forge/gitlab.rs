@@ -1,5 +1,6 @@
 //! GitLab, gitlab.com and self-managed: <https://docs.gitlab.com/api/rest/>.
 
+use super::check::{Check, Made};
 use super::rest::{Rest, escape};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
@@ -8,13 +9,16 @@ use super::{
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::http::{Refusal, Repeat, explain_status, in_brackets, secret_header};
+use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
+use crate::log::Log;
 use async_trait::async_trait;
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::rc::Rc;
+
+mod statuses;
 
 /// GitLab's row.
 pub const DRIVER: Driver = Driver {
@@ -25,6 +29,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
     detect,
     connect,
+    checks_without_token: |_| false,
 };
 
 /// <https://docs.gitlab.com/api/notes/>
@@ -38,10 +43,15 @@ struct GitLab {
     origin: String,
     /// The project's path in the API.
     root: String,
+    context: Context,
+    /// The pipeline that this runs in, if it is one of the project, and its commit.
+    pipeline: Option<(u64, String)>,
+    http: Http,
+    log: Log,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
-    let Connection { repository, token, http, host, .. } = connection;
+    let Connection { repository, token, context, http, log, host, .. } = connection;
     let page = repository.url();
     let api = match host.env().get(vars::CI_API_V4_URL) {
         Some(api) if url::Url::parse(api).is_ok_and(|api| api.host_str() == repository.server.host_str()) => {
@@ -62,8 +72,11 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         None => None,
     };
     let rest = Rest::new(http.explained_by(move |refusal| explain(refusal, source)), &api, credential);
+    let here = context.fork.is_none() && context.repository.as_ref() == Some(&repository);
+    let of_ci = host.env().get(vars::CI_PIPELINE_ID).and_then(|id| id.parse().ok()).filter(|_| here);
+    let pipeline = of_ci.zip(host.env().get(vars::CI_COMMIT_SHA).map(str::to_owned));
     let origin = repository.server.as_str().trim_end_matches('/').to_owned();
-    Ok(Rc::new(GitLab { rest, page, origin, root }))
+    Ok(Rc::new(GitLab { rest, page, origin, root, context, pipeline, http, log }))
 }
 
 /// <https://docs.gitlab.com/ci/variables/predefined_variables/>
@@ -281,6 +294,14 @@ impl Forge for GitLab {
             found.extend(self.merge_requests(&path).await?);
         }
         Ok(found)
+    }
+
+    fn can_check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn create_check(&self, check: &Check) -> Result<Made> {
+        statuses::create(self, check).await
     }
 
     /// <https://docs.gitlab.com/api/project_markdown_uploads/>

@@ -30,6 +30,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "",
     detect: |_: &Env, _: &dyn Host| -> Option<Context> { None },
     connect,
+    checks_without_token: |_| false,
 };
 
 /// What the preview is of: the working copy's folder.

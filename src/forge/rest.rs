@@ -1,6 +1,7 @@
 //! A JSON API below one base address: what GitLab's and Bitbucket's clients share.
 
 use crate::error::{Error, Kind, Result};
+use crate::host::Via;
 use crate::http::{Http, Repeat, multipart};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -13,12 +14,18 @@ pub struct Rest {
     http: Http,
     base: String,
     credential: Option<(HeaderName, HeaderValue)>,
+    via: Option<Via>,
 }
 
 impl Rest {
     /// A client of the API at `base`, which sends the credential with each request.
     pub fn new(http: Http, base: &str, credential: Option<(HeaderName, HeaderValue)>) -> Self {
-        Rest { http, base: base.trim_end_matches('/').to_owned(), credential }
+        Rest { http, base: base.trim_end_matches('/').to_owned(), credential, via: None }
+    }
+
+    /// The same through a proxy of its own.
+    pub fn via(self, proxy: String) -> Self {
+        Rest { via: Some(Via(proxy)), ..self }
     }
 
     /// Sends a request; the answer's headers and JSON.
@@ -88,6 +95,9 @@ impl Rest {
             .extension(repeat);
         if let Some((name, value)) = &self.credential {
             builder = builder.header(name, value);
+        }
+        if let Some(via) = &self.via {
+            builder = builder.extension(via.clone());
         }
         if let Some(kind) = content_type {
             builder = builder.header(header::CONTENT_TYPE, kind);

@@ -2,13 +2,14 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
 use super::proxy::Proxies;
-use super::{Host, Output, Platform, SendError, Stage, Stat};
+use super::{Host, Output, Platform, SendError, Stage, Stat, Via};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -26,13 +27,21 @@ pub struct Native {
     started: Instant,
     extra_roots: RefCell<Vec<CertificateDer<'static>>>,
     client: OnceCell<reqwest::Client>,
+    /// Clients of proxies that requests name themselves.
+    by_proxy: RefCell<HashMap<String, reqwest::Client>>,
 }
 
 impl Default for Native {
     fn default() -> Self {
         // Values that are not Unicode cannot be anything that this program reads.
         let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        Native { env: env.collect(), started: Instant::now(), extra_roots: RefCell::default(), client: OnceCell::new() }
+        Native {
+            env: env.collect(),
+            started: Instant::now(),
+            extra_roots: RefCell::default(),
+            client: OnceCell::new(),
+            by_proxy: RefCell::default(),
+        }
     }
 }
 
@@ -41,12 +50,21 @@ impl Native {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = self.build_client()?;
+        let client = self.build_client(proxies(&self.env).map_err(invalid)?)?;
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn build_client(&self) -> Result<reqwest::Client, SendError> {
-        let invalid = |text: String| SendError { stage: Stage::Invalid, text };
+    fn client_by(&self, Via(proxy): &Via) -> Result<reqwest::Client, SendError> {
+        if let Some(client) = self.by_proxy.borrow().get(proxy) {
+            return Ok(client.clone());
+        }
+        let all = reqwest::Proxy::all(proxy).map_err(|e| invalid(chain(&e)))?;
+        let client = self.build_client(vec![all])?;
+        self.by_proxy.borrow_mut().insert(proxy.clone(), client.clone());
+        Ok(client)
+    }
+
+    fn build_client(&self, proxies: Vec<reqwest::Proxy>) -> Result<reqwest::Client, SendError> {
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -54,7 +72,7 @@ impl Native {
             .connect_timeout(CONNECT)
             .tls_backend_preconfigured(self.tls()?)
             .no_proxy();
-        for proxy in proxies(&self.env).map_err(invalid)? {
+        for proxy in proxies {
             builder = builder.proxy(proxy);
         }
         builder.build().map_err(|e| invalid(chain(&e)))
@@ -94,6 +112,10 @@ impl Native {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
+}
+
+fn invalid(text: String) -> SendError {
+    SendError { stage: Stage::Invalid, text }
 }
 
 /// The environment's proxies as those of the client.
@@ -267,7 +289,10 @@ impl Host for Native {
     }
 
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
-        let client = self.client()?;
+        let client = match request.extensions().get::<Via>() {
+            Some(via) => self.client_by(via)?,
+            None => self.client()?.clone(),
+        };
         let mut request = reqwest::Request::try_from(request).map_err(classify)?;
         *request.timeout_mut() = Some(timeout);
         let answer = client.execute(request).await.map_err(classify)?;

@@ -4,7 +4,7 @@
 //! with `/`, which Node takes as well, so that the core sees one kind of path.
 
 use super::proxy::Proxies;
-use super::{Host, Output, Platform, SendError, Stage, Stat};
+use super::{Host, Output, Platform, SendError, Stage, Stat, Via};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -125,7 +125,10 @@ impl Node {
         request: &http::Request<Bytes>,
         timeout: Duration,
     ) -> Result<http::Response<Bytes>, SendError> {
-        let proxy = self.proxy(request.uri())?;
+        let proxy = match request.extensions().get::<Via>() {
+            Some(Via(address)) => Some(js::Proxy { address: address.clone(), authorization: None }),
+            None => self.proxy(request.uri())?,
+        };
         let mut headers = vec![("user-agent".to_owned(), vec![USER_AGENT.to_owned()])];
         for name in request.headers().keys() {
             let values = request.headers().get_all(name).iter();

@@ -11,6 +11,7 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
     let says = message(refusal);
     let error = explain_status(refusal, "GitHub", &says);
     let lower = says.to_lowercase();
+    let needed = refusal.header("x-accepted-github-permissions").unwrap_or_default();
     match refusal.status.as_u16() {
         401 => Error::auth(format!("GitHub does not accept the token{}", in_brackets(&says))).hint(match source {
             Some(source) => format!("check the token in {source}: it may be expired, revoked or cut off"),
@@ -25,8 +26,16 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
                 Some(url) => format!("authorise the token at {url}"),
                 None => "authorise the token for the organisation on https://github.com/settings/tokens".to_owned(),
             }),
+        // No personal access token may make checks, whatever its permissions.
+        // <https://docs.github.com/en/rest/guides/using-the-rest-api-to-interact-with-checks>
+        403 if lower.contains("authenticate via a github app")
+            || (lower.contains("personal access token") && needed.contains("checks=write")) =>
+        {
+            Error::auth(format!("a personal access token may not make checks (GitHub says: {says})")).hint(
+                "use the job's own token, env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} } with permissions: { checks: write }, or that of a GitHub App",
+            )
+        }
         403 if lower.contains("not accessible by") => {
-            let needed = refusal.header("x-accepted-github-permissions").unwrap_or_default();
             let error = Error::auth(format!("the token may not do this (GitHub says: {says})"));
             match (lower.contains("integration"), permissions(needed)) {
                 (true, lines) => error.hint(format!("add to the job: permissions: {{ {} }}", lines.unwrap_or("pull-requests: write, contents: write".into()))),

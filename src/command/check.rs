@@ -1,0 +1,258 @@
+//! `cml check create`: a report becomes a check of a commit.
+
+use super::comment;
+use super::images::Images;
+use crate::app::App;
+use crate::connect::{self, Connected, Global};
+use crate::error::{Error, Kind, Result};
+use crate::forge::check::{Check, Conclusion, Made, Room, State, Status};
+use crate::forge::{Target, name_what_is_missing};
+use crate::outputs;
+use crate::publish::{Destination, Publish};
+use crate::report::annotations::{self, Annotation};
+use crate::report::split;
+use crate::report::target::Wanted;
+use crate::report::watermark::Watermark;
+use crate::sticky::Sticky;
+use clap::ArgAction::{Append, Set};
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+
+/// Publish a report as a check of a commit
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a check with the report, or bring the unfinished one of the same title up to date
+    Create(Box<Checks>),
+}
+
+/// Options.
+#[derive(Debug, Args)]
+pub struct Checks {
+    /// Markdown file
+    #[arg(value_name = "REPORT")]
+    pub report: PathBuf,
+
+    /// Commit that the check is about; that of the run otherwise
+    #[arg(long, alias = "head-sha", value_name = "SHA")]
+    pub commit_sha: Option<String>,
+    /// How far the work is
+    #[arg(long, value_name = "STATUS", value_enum, default_value_t = Status::Completed)]
+    pub status: Status,
+    /// How the work ended, once it is completed
+    #[arg(long, value_name = "CONCLUSION", value_enum, default_value_t = Conclusion::Success)]
+    pub conclusion: Conclusion,
+    /// Title that people see
+    #[arg(long, value_name = "TITLE", default_value = "CML Report")]
+    pub title: String,
+    /// Number of the check to bring up to date, instead of finding it by its title (GitHub)
+    #[arg(long, value_name = "ID")]
+    pub check_id: Option<String>,
+    /// Remarks on lines of files: SARIF 2.1.0, or a JSON object a line with path, line, message and level
+    #[arg(long, value_name = "FILE")]
+    pub annotations: Option<PathBuf>,
+    /// Figure to show with the check; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", action = Append, value_parser = figure)]
+    pub data: Vec<(String, String)>,
+    /// Also keep a comment with the report, on the pull request or else the commit
+    #[arg(long, action = Set, default_value_t = false)]
+    pub comment: bool,
+
+    /// Images.
+    #[command(flatten)]
+    pub images: Images,
+}
+
+fn figure(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+    let (name, value) = pair.filter(|(name, _)| !name.is_empty()).ok_or("it has the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Runs the verb.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    let Command::Create(args) = command;
+    if args.title.trim().is_empty() {
+        return Err(Error::usage("--title is empty").hint("leave it out for the title CML Report"));
+    }
+    // What cannot be read must not cost a request.
+    let destination = args.images.destination()?;
+    let text = comment::read(app, &args.report)?;
+    let annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
+    let connected = connect::connect_to_check(app, global, args.images.publish_branch.clone()).await?;
+    connected.forge.can_check()?;
+    let commit = args.commit(app, &connected).await?;
+    let job = Job { app, args, connected, commit, destination };
+    job.create(&text, annotations).await
+}
+
+/// The annotations of a file.
+fn read(app: &App, path: &Path) -> Result<Vec<Annotation>> {
+    let shown = path.display();
+    let bytes = app.host.read(path).map_err(|e| {
+        Error::config(format!("cannot read the annotations {shown} ({e})"))
+            .hint("check the path: it is relative to the current directory")
+    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::config(format!("the annotations {shown} are not UTF-8")).hint("write them with UTF-8"))?;
+    let found = annotations::parse(&text, &app.working_copy()?).map_err(|problem| {
+        Error::config(format!("cannot read the annotations {shown}, {problem}"))
+            .hint("give SARIF 2.1.0, or lines such as {\"path\": \"a.py\", \"line\": 3, \"message\": \"…\", \"level\": \"warning\"}")
+    })?;
+    if found.elsewhere > 0 {
+        app.log.warn(&format!("{} annotation(s) of {shown} belong to no file of the repository", found.elsewhere));
+    }
+    Ok(found.found)
+}
+
+impl Checks {
+    /// The commit, in full where git knows it.
+    async fn commit(&self, app: &App, connected: &Connected) -> Result<String> {
+        let none = || {
+            Error::config("cannot tell which commit this is about")
+                .hint("give --commit-sha <sha>, or run inside a git repository")
+        };
+        let Some(name) = &self.commit_sha else {
+            return connected.commit(app).await.ok_or_else(none);
+        };
+        let wrong = || {
+            Error::usage(format!("'{name}' is not a commit"))
+                .hint("give --commit-sha as a full SHA, or a name that git knows")
+        };
+        let wanted: Wanted = format!("commit/{name}").parse().map_err(|_| wrong())?;
+        match connected.target(app, &wanted).await? {
+            Target::Commit(sha) if sha.len() < 40 => {
+                let name = format!("{sha}^{{commit}}");
+                Ok(app.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await.unwrap_or(sha))
+            }
+            Target::Commit(sha) => Ok(sha),
+            _ => Err(wrong()),
+        }
+    }
+
+    fn state(&self) -> State {
+        match self.status {
+            Status::Queued => State::Queued,
+            Status::InProgress => State::InProgress,
+            Status::Completed => State::Completed(self.conclusion),
+        }
+    }
+
+    /// The figures as a table before the report.
+    fn with_data(&self, text: &str) -> String {
+        if self.data.is_empty() {
+            return text.to_owned();
+        }
+        let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+        let rows: String =
+            self.data.iter().map(|(name, value)| format!("| {} | {} |\n", cell(name), cell(value))).collect();
+        format!("| | |\n| - | - |\n{rows}\n{text}")
+    }
+}
+
+struct Job<'a> {
+    app: &'a App,
+    args: &'a Checks,
+    connected: Connected,
+    commit: String,
+    destination: Destination,
+}
+
+impl Job<'_> {
+    async fn create(&self, text: &str, annotations: Vec<Annotation>) -> Result<()> {
+        let Connected { forge, repository, .. } = &self.connected;
+        let publish = Publish {
+            app: self.app,
+            forge: &**forge,
+            repository,
+            destination: self.destination.clone(),
+            links: self.args.images.publish_links,
+            strict: self.args.images.strict,
+        };
+        let room = forge.check_room();
+        // Where neither the check nor a comment shows them, images need no place.
+        let text = match room.is_some() || self.args.comment {
+            true => publish.report(&self.args.report, text, &[]).await?.text,
+            false => text.to_owned(),
+        };
+        let report = match room {
+            Some(room) => self.fit(&publish, &self.args.with_data(&text), room).await?,
+            None => vec![text.clone()],
+        };
+        let check = Check {
+            commit: self.commit.clone(),
+            title: self.args.title.trim().to_owned(),
+            state: self.args.state(),
+            report,
+            annotations,
+            data: self.args.data.clone(),
+            id: self.args.check_id.clone(),
+        };
+        let made = match forge.create_check(&check).await {
+            Err(error) if error.kind() == Kind::NotFound && error.hint_text().is_none() => {
+                let target = Target::Commit(self.commit.clone());
+                return Err(name_what_is_missing(&**forge, repository, &target, error).await);
+            }
+            made => made?,
+        };
+        self.announce(&made)?;
+        if self.args.comment {
+            self.comment(&self.args.with_data(&text)).await?;
+        }
+        Ok(())
+    }
+
+    /// The report in the parts that there is room for, cut where that is too little.
+    async fn fit(&self, publish: &Publish<'_>, text: &str, room: Room) -> Result<Vec<String>> {
+        let mut parts = split::split(text, room.part);
+        if parts.len() <= room.parts {
+            return Ok(parts);
+        }
+        let title = self.connected.driver.title;
+        self.app.log.warn(&format!("the report is longer than a check on {title} shows: it is cut"));
+        let link = comment::whole_report(self.app, &self.connected, publish, text, &[]).await?;
+        let note = format!("\n\n*The report was cut here.* {link}");
+        parts.truncate(room.parts);
+        if let Some(last) = parts.last_mut() {
+            let fitting = room.part.saturating_sub(split::length(&note));
+            let kept = split::split(last, fitting).into_iter().next().unwrap_or_default();
+            *last = format!("{}{note}", kept.trim_end());
+        }
+        Ok(parts)
+    }
+
+    /// Prints the check's address and hands it on to later steps.
+    fn announce(&self, made: &Made) -> Result<()> {
+        for text in &made.left_out {
+            self.app.log.warn(text);
+        }
+        self.app.host.out(&format!("{}\n", made.url));
+        let mut results = vec![("check-url", made.url.as_str())];
+        results.extend(made.id.as_deref().map(|id| ("check-id", id)));
+        outputs::set(self.app, &results)
+    }
+
+    /// The report as a comment with a mark of its own.
+    async fn comment(&self, text: &str) -> Result<()> {
+        let Connected { forge, context, .. } = &self.connected;
+        let target = match &self.args.commit_sha {
+            Some(_) => Target::Commit(self.commit.clone()),
+            None => self.connected.target(self.app, &Wanted::Auto).await?,
+        };
+        let title = format!("check {}", self.args.title.trim());
+        let mark = Watermark::new(&title, context.workflow.as_deref(), context.run.as_deref());
+        let sticky = Sticky {
+            forge: &**forge,
+            http: &self.app.http,
+            log: &self.app.log,
+            target: &target,
+            watermark: Some(&mark),
+            commit: Some(&self.commit),
+        };
+        let existing = sticky.find().await?;
+        let read = self.app.http.mark();
+        let parts = split::split(text, forge.limits().comment.saturating_sub(sticky.overhead()));
+        let comment = sticky.update(&existing, read, &parts).await?;
+        self.app.log.info(&format!("the report is in {}", comment.url));
+        outputs::set(self.app, &[("comment-url", &comment.url)])
+    }
+}

@@ -1,0 +1,173 @@
+//! Checks as reports of Code Insights, with a build status:
+//! <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-reports/>,
+//! <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-commit-statuses/>.
+
+use super::Bitbucket;
+use crate::env::{Env, vars};
+use crate::error::{Error, Kind, Result};
+use crate::forge::check::{Check, Conclusion, Made, State, name};
+use crate::forge::hash;
+use crate::http::Repeat;
+use crate::report::annotations::{Annotation, Level};
+use crate::report::plain::{plain, shorten};
+use http::Method;
+use serde_json::{Value, json};
+
+/// Characters of a report's title, of its details, and of an annotation's summary.
+const TITLE: usize = 450;
+const DETAILS: usize = 2000;
+const SUMMARY: usize = 450;
+/// Figures of a report.
+const DATA: usize = 10;
+/// Annotations of a report, and of one request.
+const ANNOTATIONS: usize = 1000;
+const AT_ONCE: usize = 100;
+/// Characters of a status's name and description.
+const NAME: usize = 255;
+
+/// The proxy that stands beside each step of a pipeline and signs its requests for Code Insights, so that they need no
+/// token: <https://bitbucket.org/blog/provide-full-context-to-reviewers-by-including-pipeline-artifacts-within-the-pull-request>.
+/// A pipe is a container of its own and reaches it by another name.
+pub fn proxy(env: &Env) -> Option<String> {
+    env.get(vars::BITBUCKET_PIPELINE_UUID)?;
+    let host = match env.get(vars::BITBUCKET_PIPE_SHARED_STORAGE_DIR) {
+        Some(_) => "host.docker.internal",
+        None => "localhost",
+    };
+    let named = env.get(vars::CML_BITBUCKET_PROXY).map(str::to_owned);
+    Some(named.unwrap_or_else(|| format!("http://{host}:29418")))
+}
+
+/// The address without TLS, inside of which the proxy could not sign.
+pub fn plainly(api: &str) -> String {
+    api.strip_prefix("https://").map_or_else(|| api.to_owned(), |rest| format!("http://{rest}"))
+}
+
+/// Sets the report, its annotations and the build status. The same title is the same report.
+pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
+    // A build status's key may have 40 characters.
+    let key = format!("cml-{}", &hash(check.title.as_bytes())[..32]);
+    let commit = format!("{}/commit/{}", bucket.root, super::escape(&check.commit));
+    let report = format!("{commit}/reports/{key}");
+    let insights = bucket.insights.as_ref().unwrap_or(&bucket.rest);
+    let mut left_out = Vec::new();
+    if !check.annotations.is_empty() {
+        // Those of an earlier run would stay.
+        insights.delete(&report).await.map_err(|error| without_token(bucket, error))?;
+    }
+    let body = body(bucket, check);
+    let set: Result<(_, Value)> = insights.call(Method::PUT, &report, Some(&body), Repeat::Safe).await;
+    set.map_err(|error| without_token(bucket, error))?;
+    let annotations = &check.annotations[..check.annotations.len().min(ANNOTATIONS)];
+    for (n, batch) in annotations.chunks(AT_ONCE).enumerate() {
+        let items = (n * AT_ONCE..).zip(batch);
+        let body: Value = items.map(|(n, found)| annotation(&format!("{key}-{n:04}"), found)).collect();
+        // Each has an identity: what is there already is replaced.
+        let path = format!("{report}/annotations");
+        let _: (_, Value) = insights.call(Method::POST, &path, Some(&body), Repeat::Safe).await?;
+    }
+    for (what, all, most) in
+        [("annotations", check.annotations.len(), ANNOTATIONS), ("figures", check.data.len(), DATA)]
+    {
+        if all > most {
+            left_out.push(format!("Bitbucket takes {most} {what}: {} left out", all - most));
+        }
+    }
+    let url = format!("{}/commits/{}", bucket.page, check.commit);
+    if bucket.insights.is_some() {
+        left_out.push("without a token there is no build status besides the pipeline's own".to_owned());
+    } else {
+        let status = status(bucket, check, &key, &url);
+        let path = format!("{commit}/statuses/build");
+        // A status of the same key is replaced.
+        let _: (_, Value) = bucket.rest.call(Method::POST, &path, Some(&status), Repeat::Safe).await?;
+    }
+    Ok(Made { id: None, url, left_out })
+}
+
+/// The proxy may not be there: then a token is what helps.
+fn without_token(bucket: &Bitbucket, error: Error) -> Error {
+    match bucket.insights {
+        Some(_) if matches!(error.kind(), Kind::Remote | Kind::Auth) => error
+            .context("the pipeline's proxy does not make the check")
+            .hint("save a repository access token with the scope repository:write as the secured variable REPO_TOKEN"),
+        _ => error,
+    }
+}
+
+fn body(bucket: &Bitbucket, check: &Check) -> Value {
+    let result = match check.state {
+        State::Queued | State::InProgress => "PENDING",
+        State::Completed(Conclusion::Success | Conclusion::Neutral | Conclusion::Skipped) => "PASSED",
+        State::Completed(Conclusion::Failure | Conclusion::Cancelled | Conclusion::TimedOut) => "FAILED",
+    };
+    let text = plain(&check.report.concat());
+    let details = match ending(check) {
+        Some(ending) => format!("{ending}\n{text}"),
+        None => text,
+    };
+    let mut body = json!({
+        "title": shorten(&check.title, TITLE), "details": shorten(&details, DETAILS), "report_type": "TEST",
+        "reporter": "CML", "result": result,
+        "data": check.data.iter().take(DATA).map(|(name, value)| figure(name, value)).collect::<Value>(),
+    });
+    if let Some(run) = &bucket.run_url {
+        body["link"] = json!(run);
+    }
+    body
+}
+
+/// What the result does not say.
+fn ending(check: &Check) -> Option<String> {
+    match check.state {
+        State::Completed(Conclusion::Success | Conclusion::Failure) | State::Queued | State::InProgress => None,
+        State::Completed(conclusion) => Some(name(conclusion).replace('_', " ")),
+    }
+}
+
+/// A figure in the form that Bitbucket shows best.
+fn figure(name: &str, value: &str) -> Value {
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite()).map(|_| text.trim().to_owned());
+    let as_json = |text: String| serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text));
+    let percentage = value.trim().strip_suffix('%').and_then(number);
+    match (percentage, number(value), value) {
+        (Some(percent), _, _) => json!({ "title": name, "type": "PERCENTAGE", "value": as_json(percent) }),
+        (_, Some(number), _) => json!({ "title": name, "type": "NUMBER", "value": as_json(number) }),
+        (_, _, "true" | "false") => json!({ "title": name, "type": "BOOLEAN", "value": value == "true" }),
+        (_, _, link) if link.starts_with("https://") => {
+            json!({ "title": name, "type": "LINK", "value": { "text": link, "href": link } })
+        }
+        _ => json!({ "title": name, "type": "TEXT", "value": value }),
+    }
+}
+
+fn annotation(id: &str, found: &Annotation) -> Value {
+    let (kind, severity) = match found.level {
+        Level::Error => ("BUG", "HIGH"),
+        Level::Warning => ("CODE_SMELL", "MEDIUM"),
+        Level::Note => ("CODE_SMELL", "LOW"),
+    };
+    let summary = match &found.title {
+        Some(title) => format!("{title}: {}", found.message),
+        None => found.message.clone(),
+    };
+    let mut json = json!({ "external_id": id, "annotation_type": kind, "severity": severity, "path": found.path,
+        "line": found.start_line, "summary": shorten(&summary.replace('\n', " "), SUMMARY) });
+    if summary.contains('\n') || summary.chars().count() > SUMMARY {
+        json["details"] = json!(shorten(&found.message, DETAILS));
+    }
+    json
+}
+
+fn status(bucket: &Bitbucket, check: &Check, key: &str, page: &str) -> Value {
+    let state = match check.state {
+        State::Queued | State::InProgress => "INPROGRESS",
+        State::Completed(Conclusion::Success | Conclusion::Neutral | Conclusion::Skipped) => "SUCCESSFUL",
+        State::Completed(Conclusion::Failure | Conclusion::TimedOut) => "FAILED",
+        State::Completed(Conclusion::Cancelled) => "STOPPED",
+    };
+    let text = plain(&check.report.concat()).replace('\n', " · ");
+    let url = bucket.run_url.as_deref().unwrap_or(page);
+    json!({ "key": key, "state": state, "name": shorten(&check.title, NAME), "url": url,
+        "description": shorten(&text, NAME) })
+}

@@ -1,0 +1,128 @@
+//! Checks as statuses of a commit: <https://docs.gitlab.com/api/commits/#set-commit-pipeline-status>.
+
+use super::GitLab;
+use crate::error::{Error, Kind, Result};
+use crate::forge::check::{Check, Conclusion, Made, State, name};
+use crate::http::Repeat;
+use crate::report::plain::{plain, shorten};
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A status has so many characters of description, and of name.
+const DESCRIPTION: usize = 255;
+const NAME: usize = 255;
+/// How often a status is set whose answers are lost, and the first of the pauses between.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(300);
+
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+    description: Option<String>,
+}
+
+fn state(check: &Check) -> &'static str {
+    match check.state {
+        State::Queued => "pending",
+        State::InProgress => "running",
+        State::Completed(Conclusion::Success | Conclusion::Neutral) => "success",
+        State::Completed(Conclusion::Failure | Conclusion::TimedOut) => "failed",
+        State::Completed(Conclusion::Cancelled) => "canceled",
+        State::Completed(Conclusion::Skipped) => "skipped",
+    }
+}
+
+/// Sets the status. A state that it has already is fine, though GitLab refuses it.
+pub async fn create(lab: &GitLab, check: &Check) -> Result<Made> {
+    let mut body = json!({
+        "state": state(check), "name": shorten(&check.title, NAME), "description": description(check),
+    });
+    if let Some(run) = &lab.context.run_url {
+        body["target_url"] = json!(run);
+    }
+    let of_pipeline = lab.pipeline.as_ref().filter(|(_, commit)| *commit == check.commit);
+    if let Some((id, _)) = of_pipeline {
+        body["pipeline_id"] = json!(id);
+    } else if let (Some(branch), None) = (&lab.context.branch, &lab.context.fork) {
+        body["ref"] = json!(branch);
+    }
+    let mut left_out = Vec::new();
+    match set(lab, check, &body).await {
+        // The pipeline is of another commit, such as the merged result.
+        Err(error) if of_pipeline.is_some() && error.kind() == Kind::NotFound => {
+            body.as_object_mut().map(|fields| fields.remove("pipeline_id"));
+            set(lab, check, &body).await?;
+        }
+        Err(error) => match refused_transition(&error) {
+            Some(from) if from == state(check) || (check.state == State::Queued && from == "running") => {
+                lab.log.debug(&format!("the status was {from} already"));
+            }
+            // What runs cannot be skipped any more.
+            Some(from) if state(check) == "skipped" => {
+                left_out.push(format!("GitLab skips nothing that is {from}: the status is success"));
+                body["state"] = json!("success");
+                set(lab, check, &body).await?;
+            }
+            _ => return Err(error),
+        },
+        Ok(()) => {}
+    }
+    if !check.annotations.is_empty() {
+        left_out.push(format!("GitLab shows no annotations with a status: {} left out", check.annotations.len()));
+    }
+    Ok(Made { id: None, url: format!("{}/-/commit/{}/pipelines", lab.page, check.commit), left_out })
+}
+
+/// What stands beside the status: the figures, else the beginning of the report.
+fn description(check: &Check) -> String {
+    let figures: Vec<String> = check.data.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let text =
+        if figures.is_empty() { plain(&check.report.concat()).replace('\n', " · ") } else { figures.join(", ") };
+    let ending = match check.state {
+        State::Completed(Conclusion::Success | Conclusion::Failure) | State::Queued | State::InProgress => None,
+        // The state does not say these.
+        State::Completed(conclusion) => Some(name(conclusion).replace('_', " ")),
+    };
+    let parts: Vec<String> = ending.into_iter().chain([text]).filter(|part| !part.is_empty()).collect();
+    shorten(&parts.join(": "), DESCRIPTION)
+}
+
+/// The state from which GitLab does not go where it should, as in `Cannot transition status via :run from :running`.
+fn refused_transition(error: &Error) -> Option<String> {
+    let text = error.to_string();
+    let (_, rest) = text.split_once("Cannot transition status via :")?;
+    let (_, from) = rest.split_once(" from :")?;
+    Some(from.chars().take_while(char::is_ascii_alphabetic).collect())
+}
+
+/// Sends it. When the answer was lost, looks whether the status is what it should be: once a status has ended,
+/// another request makes a second one.
+async fn set(lab: &GitLab, check: &Check, body: &Value) -> Result<()> {
+    let path = format!("{}/statuses/{}", lab.root, check.commit);
+    let mut attempt = 0;
+    loop {
+        let sent: Result<(_, Value)> = lab.rest.call(Method::POST, &path, Some(body), Repeat::Ask).await;
+        let error = match sent {
+            Err(error) if error.is_ambiguous() => error,
+            Err(error) if error.kind() == Kind::Auth => return Err(error.hint(
+                "a status needs a token with the scope api and the role Developer, Maintainer on a protected branch; CI_JOB_TOKEN may not set one",
+            )),
+            outcome => return outcome.map(drop),
+        };
+        attempt += 1;
+        if attempt >= ATTEMPTS || lab.http.pause(PAUSE, attempt - 1).await.is_err() {
+            return Err(error.context("it is not known whether the status was set"));
+        }
+        let name = super::escape(&shorten(&check.title, NAME));
+        let list = format!("{}/repository/commits/{}/statuses?name={name}&per_page=100", lab.root, check.commit);
+        let (_, found): (_, Vec<Status>) = lab.rest.get(&list).await?;
+        let same = |status: &Status| {
+            status.status == body["state"] && status.description.as_deref().unwrap_or_default() == body["description"]
+        };
+        if found.iter().any(same) {
+            return Ok(());
+        }
+    }
+}

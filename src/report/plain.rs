@@ -1,0 +1,70 @@
+//! A report as plain text, for places that show no Markdown.
+
+use super::dialect;
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+
+/// The report's text, a line for each block, item and row; without pictures and HTML.
+pub fn plain(markdown: &str) -> String {
+    let mut text = String::new();
+    let mut hidden = 0usize;
+    for event in Parser::new_ext(markdown, dialect()) {
+        match event {
+            Event::Start(Tag::Image { .. } | Tag::MetadataBlock(_)) => hidden += 1,
+            Event::End(TagEnd::Image | TagEnd::MetadataBlock(_)) => hidden = hidden.saturating_sub(1),
+            _ if hidden > 0 => {}
+            Event::Text(part) | Event::Code(part) => text.push_str(&part),
+            Event::SoftBreak => text.push(' '),
+            Event::Start(Tag::Item) => {
+                end_line(&mut text);
+                text.push_str("- ");
+            }
+            Event::TaskListMarker(done) => text.push_str(if done { "[x] " } else { "[ ] " }),
+            Event::End(TagEnd::TableCell) => text.push_str(" | "),
+            Event::HardBreak | Event::Rule => end_line(&mut text),
+            Event::End(TagEnd::TableHead | TagEnd::TableRow) => {
+                text.truncate(text.trim_end_matches(" | ").len());
+                end_line(&mut text);
+            }
+            Event::End(
+                TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item | TagEnd::CodeBlock | TagEnd::HtmlBlock,
+            ) => end_line(&mut text),
+            _ => {}
+        }
+    }
+    text.trim().to_owned()
+}
+
+fn end_line(text: &mut String) {
+    text.truncate(text.trim_end().len());
+    if !text.is_empty() {
+        text.push('\n');
+    }
+}
+
+/// The first so many characters of a text, with `…` where something is left out.
+pub fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{}…", cut.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_go_and_lines_stay() {
+        let report = "# Report\n\nAccuracy: **0.99** and `x`\nmore ![plot](a.png)\n\n- one\n- [x] two\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n<details>html</details>\n\n```\ncode\nlines\n```\n";
+        let text = plain(report);
+        assert_eq!(text, "Report\nAccuracy: 0.99 and x more\n- one\n- [x] two\na | b\n1 | 2\ncode\nlines");
+        assert_eq!(plain("![only](a.png)"), "");
+    }
+
+    #[test]
+    fn what_is_too_long_ends_in_dots() {
+        assert_eq!(shorten("äbc", 3), "äbc");
+        assert_eq!(shorten("äb cd", 4), "äb…");
+    }
+}
