@@ -45,9 +45,12 @@ exports.print = (descriptor, text) => {
   }
 };
 
-exports.run = (program, args) =>
+// `added` has the names and values of variables in turn, as environment() gives them.
+exports.run = (program, args, added) =>
   new Promise((done, failed) => {
-    const options = { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true };
+    const env = { ...process.env };
+    for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
+    const options = { env, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true };
     const child = require('node:child_process').spawn(program, args, options);
     const [out, err] = [[], []];
     child.stdout.on('data', (bytes) => out.push(bytes));

@@ -37,7 +37,7 @@ impl App {
     /// What a git command prints, without the white space around it; `None` when it fails or prints nothing.
     pub async fn git(&self, args: &[&str]) -> Option<String> {
         let argv: Vec<&str> = std::iter::once("git").chain(args.iter().copied()).collect();
-        let output = self.host.run(&argv).await.ok().filter(|output| output.code == Some(0))?;
+        let output = self.host.run(&argv, &[]).await.ok().filter(|output| output.code == Some(0))?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         (!text.is_empty()).then_some(text)
     }

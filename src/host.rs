@@ -122,8 +122,9 @@ pub trait Host {
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// The path with every symbolic link resolved.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
-    /// Runs a program with its arguments (never through a shell), without standard input.
-    async fn run(&self, argv: &[&str]) -> io::Result<Output>;
+    /// Runs a program with its arguments (never through a shell), without standard input. `env` is added to the
+    /// environment: the place for secrets, which anybody can read in a list of arguments.
+    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output>;
 
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the
     /// whole exchange. A [`Via`] among its extensions names its proxy.

@@ -194,7 +194,7 @@ impl Publish<'_> {
         }
         let folder = path.parent().unwrap_or(path).to_string_lossy();
         let argv = ["git", "-C", &folder, "check-ignore", "--quiet", "--", &path.to_string_lossy()];
-        let outcome = self.app.host.run(&argv).await;
+        let outcome = self.app.host.run(&argv, &[]).await;
         let why = match &outcome {
             Ok(output) if output.code == Some(0) => return Ok(true),
             Ok(output) if output.code == Some(1) => return Ok(false),

@@ -350,7 +350,7 @@ async fn open(app: &App, address: &str) {
     };
     for command in commands {
         let argv: Vec<&str> = command.iter().copied().chain([address]).collect();
-        if app.host.run(&argv).await.is_ok_and(|output| output.code == Some(0)) {
+        if app.host.run(&argv, &[]).await.is_ok_and(|output| output.code == Some(0)) {
             return;
         }
     }

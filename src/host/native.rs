@@ -278,12 +278,12 @@ impl Host for Native {
         fs::canonicalize(path)
     }
 
-    async fn run(&self, argv: &[&str]) -> io::Result<Output> {
+    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output> {
         let Some((program, args)) = argv.split_first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let mut command = tokio::process::Command::new(program);
-        command.args(args).stdin(std::process::Stdio::null()).kill_on_drop(true);
+        command.args(args).envs(env.iter().copied()).stdin(std::process::Stdio::null()).kill_on_drop(true);
         let output = command.output().await?;
         Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
     }

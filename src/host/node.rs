@@ -330,11 +330,11 @@ impl Host for Node {
         js::canonicalize(text(path)).map(|path| self.path(path)).map_err(io_error)
     }
 
-    async fn run(&self, argv: &[&str]) -> io::Result<Output> {
+    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output> {
         let Some((program, args)) = argv.split_first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let output = js::run(program, args).await.map_err(io_error)?;
+        let output = js::run(program, args, env).await.map_err(io_error)?;
         Ok(Output { code: output.code(), stdout: output.stdout(), stderr: output.stderr() })
     }
 

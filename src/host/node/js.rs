@@ -56,7 +56,7 @@ extern "C" {
     #[wasm_bindgen(js_name = interrupted)]
     fn interrupted_() -> Promise;
     #[wasm_bindgen(js_name = run)]
-    fn run_(program: &str, args: Vec<String>) -> Promise;
+    fn run_(program: &str, args: Vec<String>, env: Vec<String>) -> Promise;
     #[wasm_bindgen(js_name = send)]
     fn send_(request: &Object) -> Promise;
 
@@ -108,9 +108,10 @@ pub async fn interrupted() {
     let _ = JsFuture::from(interrupted_()).await;
 }
 
-pub async fn run(program: &str, args: &[&str]) -> Result<Output, JsValue> {
+pub async fn run(program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Output, JsValue> {
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    JsFuture::from(run_(program, args)).await.map(JsCast::unchecked_into)
+    let env = env.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]).collect();
+    JsFuture::from(run_(program, args, env)).await.map(JsCast::unchecked_into)
 }
 
 /// A proxy for a request.
