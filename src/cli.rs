@@ -3,7 +3,7 @@
 //! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
 //! [`crate::inputs`] derives them from here.
 
-use crate::command::{check, comment};
+use crate::command::{asset, check, comment};
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -32,6 +32,9 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Publish files
+    #[command(subcommand)]
+    Asset(asset::Command),
     /// Publish a report as a comment
     #[command(subcommand)]
     Comment(comment::Command),

@@ -1,5 +1,7 @@
 //! The commands: one file a verb.
 
+pub mod asset;
 pub mod check;
 pub mod comment;
 pub mod images;
+pub mod place;

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
@@ -221,9 +222,9 @@ pub struct Asset {
     /// The name people see.
     pub name: String,
     /// MIME type, by content.
-    pub mime: &'static str,
+    pub mime: Cow<'static, str>,
     /// Usual ending of that type.
-    pub extension: &'static str,
+    pub extension: Cow<'static, str>,
     /// The bytes, or where they are.
     pub content: Content,
 }
@@ -340,6 +341,11 @@ pub trait Forge {
 
     /// Puts files where the repository's readers, and nobody else, can see them. Returns their URLs, in order.
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>>;
+
+    /// An address that [`Forge::upload_assets`] gave, as it is written outside of the forge's comments.
+    fn asset_address(&self, address: &str) -> String {
+        address.to_owned()
+    }
 
     /// Whether the repository can be seen with this token: tells a missing pull request from a missing
     /// repository.
@@ -494,7 +500,13 @@ mod tests {
         let host: Rc<dyn Host> = Rc::new(crate::host::native::Native::default());
         host.write(&path, b"one").unwrap();
         let content = Content::File(host.clone(), path.clone());
-        let asset = Asset { hash: hash(b"one"), name: "plot.png".into(), mime: "image/png", extension: "png", content };
+        let asset = Asset {
+            hash: hash(b"one"),
+            name: "plot.png".into(),
+            mime: "image/png".into(),
+            extension: "png".into(),
+            content,
+        };
         assert_eq!(asset.read().unwrap(), "one");
         host.write(&path, b"two").unwrap();
         assert_eq!(asset.read().unwrap_err().kind(), Kind::Conflict);

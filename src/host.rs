@@ -112,6 +112,12 @@ pub trait Host {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Writes a whole file at once (a reader sees the old or the new one), making its folder.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// A part of a file: `length` bytes from `offset` on, fewer where it ends.
+    fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>>;
+    /// Everything on standard input.
+    fn read_stdin(&self) -> io::Result<Vec<u8>>;
+    /// The paths of what is in a folder, in no order.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
     /// Appends to a file, making it.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Removes a file.

@@ -21,7 +21,12 @@ const LEGACY: &[(&str, &[&str])] = &[
 /// CML's programs whose names are still those of commands.
 const PROGRAMS: &[&str] = &["runner", "pr"];
 /// CML's older prefixes of variables, by command.
-const LEGACY_PREFIXES: &[(&str, &str)] = &[("comment", "CML_SEND_COMMENT_"), ("check", "CML_SEND_GITHUB_CHECK_")];
+const LEGACY_PREFIXES: &[(&str, &str)] = &[
+    ("asset", "CML_PUBLISH_"),
+    ("check", "CML_SEND_GITHUB_CHECK_"),
+    ("comment", "CML_SEND_COMMENT_"),
+    ("tensorboard", "CML_TENSORBOARD_DEV_"),
+];
 
 /// What came out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -85,6 +90,14 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn token(&mut self, token: String, next: &mut std::iter::Peekable<impl Iterator<Item = String>>) {
         let Some(long) = token.strip_prefix("--") else {
+            // `-t x` counts as given: the environment must not give it again.
+            let short = token.strip_prefix('-').and_then(|rest| rest.chars().next());
+            if let Some(arg) = short.and_then(|short| self.find_short(short)) {
+                self.given.insert(arg.get_id().to_string());
+                let alone = token.len() == 2 && arg.get_action().takes_values();
+                self.out.push(token);
+                return self.out.extend(alone.then(|| next.next()).flatten());
+            }
             if !token.starts_with('-')
                 && let Some(command) = self.path.last().and_then(|command| command.find_subcommand(&token))
             {
@@ -110,6 +123,11 @@ impl<'a> Walk<'a> {
             return self.out.push(format!("--{name}=false"));
         }
         self.out.push(token);
+    }
+
+    fn find_short(&self, short: char) -> Option<&'a Arg> {
+        let mut args = self.path.iter().rev().flat_map(|command| command.get_arguments());
+        args.find(|arg| arg.get_short() == Some(short))
     }
 
     fn find(&self, name: &str) -> Option<&'a Arg> {

@@ -99,6 +99,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     let app = App { host, log, http };
     match &cli.command {
         cli::Command::Check(command) => command::check::run(&app, global, command).await,
+        cli::Command::Asset(command) => command::asset::run(&app, global, command).await,
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
     }
 }

@@ -13,6 +13,7 @@ const SUMMARY: u64 = 1024 * 1024;
 
 /// The names of all results.
 pub const NAMES: &[(&str, &str)] = &[
+    ("asset-url", "Address of the published file"),
     ("check-id", "Number of the check on GitHub, for --check-id of a later step"),
     ("check-url", "Address of the check"),
     ("comment-url", "Address of the comment"),

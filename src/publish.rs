@@ -36,6 +36,25 @@ pub enum Destination {
     Bucket(url::Url, Option<u32>),
 }
 
+impl Destination {
+    /// The place that `--publish-url`, `--publish-native` and `--publish-signed` ask for together.
+    pub fn choose(url: Option<&url::Url>, native: bool, signed: Option<u32>) -> Result<Self> {
+        let bucket = url.is_some_and(|url| matches!(url.scheme(), "s3" | "gs" | "az"));
+        if signed.is_some() && !bucket {
+            return Err(Error::usage("--publish-signed signs the addresses of a bucket, and none is given")
+                .hint("give --publish-url s3://bucket/prefix, gs://… or az://…"));
+        }
+        match url {
+            None => Ok(Destination::Forge),
+            Some(_) if native => Ok(Destination::Forge),
+            Some(url) if matches!(url.scheme(), "http" | "https") => Ok(Destination::Server(url.clone())),
+            Some(url) if bucket => Ok(Destination::Bucket(url.clone(), signed)),
+            Some(url) => Err(Error::usage(format!("--publish-url does not take {}://", url.scheme()))
+                .hint("it takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")),
+        }
+    }
+}
+
 /// How to publish.
 pub struct Publish<'a> {
     /// The surroundings.
@@ -93,6 +112,15 @@ impl Publish<'_> {
         let asset = asset("report.md", kind, text.as_bytes().to_vec().into());
         let addresses = self.upload(&[asset], before).await?;
         addresses.into_iter().next().ok_or_else(|| Error::internal("an upload without an address"))
+    }
+
+    /// Publishes files that the user names, each on its own. Returns their addresses, for use anywhere.
+    pub async fn files(&self, assets: &[Asset]) -> Result<Vec<String>> {
+        let addresses = self.upload(assets, &[]).await?;
+        Ok(match self.destination {
+            Destination::Forge => addresses.iter().map(|address| self.forge.asset_address(address)).collect(),
+            _ => addresses,
+        })
     }
 
     /// The different files that a report uses, and where: range, file, and the fragment to keep.
@@ -253,8 +281,28 @@ fn shown_before(before: &[&str], name: &str) -> Option<String> {
 }
 
 fn asset(name: &str, kind: media::Kind, bytes: Bytes) -> Asset {
-    let (mime, extension) = (kind.mime, kind.extension);
+    let (mime, extension) = (kind.mime.into(), kind.extension.into());
     Asset { hash: hash(&bytes), name: name.to_owned(), mime, extension, content: Content::Here(bytes) }
+}
+
+/// A file that the user names. Its type is that of its content, else that of its name, unless `mime` says otherwise;
+/// its address ends as its name does.
+pub fn named(name: &str, mime: Option<&str>, bytes: Bytes) -> Result<Asset> {
+    if bytes.len() as u64 > LARGEST {
+        let (size, most) = (bytes.len() >> 20, LARGEST >> 20);
+        return Err(Error::too_large(format!("{name} has {size} MB: files of more than {most} MB are not published"))
+            .hint("publish a smaller file, or keep it in a bucket and link to it"));
+    }
+    let mut made = asset(name, media::of(name, &bytes), bytes);
+    if let Some(mime) = mime {
+        made.mime = mime.to_owned().into();
+    }
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    let sound = |ending: &String| (1..=10).contains(&ending.len()) && ending.bytes().all(|b| b.is_ascii_alphanumeric());
+    if let Some(ending) = ending.filter(sound) {
+        made.extension = ending.into();
+    }
+    Ok(made)
 }
 
 /// The picture inside of a `data:image/…` address (<https://www.rfc-editor.org/rfc/rfc2397>).
@@ -287,7 +335,7 @@ mod tests {
     fn data_addresses_are_decoded() {
         let png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg";
         let found = data_uri(png).unwrap();
-        assert_eq!((found.mime, found.extension, found.read().unwrap().len()), ("image/png", "png", 70));
+        assert_eq!((&*found.mime, &*found.extension, found.read().unwrap().len()), ("image/png", "png", 70));
         let svg = data_uri("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E").unwrap();
         assert_eq!(svg.mime, "image/svg+xml");
         for wrong in ["data:image/png", "data:image/png;base64,!!", "data:image/png,text"] {

@@ -5,6 +5,7 @@
 
 #[cfg(unix)]
 mod action;
+mod assets;
 mod buckets;
 mod comment;
 mod engines;

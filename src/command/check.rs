@@ -78,7 +78,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let destination = args.images.destination()?;
     let text = comment::read(app, &args.report)?;
     let annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
-    let connected = connect::connect_to_check(app, global, args.images.publish_branch.clone()).await?;
+    let connected = connect::connect_to_check(app, global, args.images.place.publish_branch.clone()).await?;
     connected.forge.can_check()?;
     let commit = args.commit(app, &connected).await?;
     let job = Job { app, args, connected, commit, destination };

@@ -189,7 +189,7 @@ struct Job<'a> {
 impl<'a> Job<'a> {
     async fn prepare(app: &'a App, global: &Global, args: &'a Comments, update: bool) -> Result<Self> {
         let (wanted, destination) = (args.wanted()?, args.images.destination()?);
-        let connected = connect::connect(app, global, args.images.publish_branch.clone()).await?;
+        let connected = connect::connect(app, global, args.images.place.publish_branch.clone()).await?;
         if args.hide_previous {
             connected.forge.can_hide()?;
         }
@@ -246,7 +246,7 @@ impl<'a> Job<'a> {
             strict: self.args.images.strict,
         };
         // Addresses do not tell whether they lead to the branch: earlier ones may be of the hidden ref.
-        let known = existing.iter().rev().filter(|_| self.args.images.publish_branch.is_none());
+        let known = existing.iter().rev().filter(|_| self.args.images.place.publish_branch.is_none());
         let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
         let published = publish.report(&self.args.report, text, &before).await?;
         if published.files > 0 {

@@ -315,7 +315,7 @@ impl Forge for Bitbucket {
         let path = format!("{}/downloads", self.root);
         let send = async |asset: &Asset| {
             let name = format!("cml-{}", asset.unique_name());
-            self.rest.upload(&path, "files", &name, asset.mime, &asset.read()?).await?;
+            self.rest.upload(&path, "files", &name, &asset.mime, &asset.read()?).await?;
             Ok(format!("{}/downloads/{name}", self.page))
         };
         send_each(assets, progress, send).await

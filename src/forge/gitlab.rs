@@ -309,7 +309,7 @@ impl Forge for GitLab {
         let path = format!("{}/uploads", self.root);
         let send = async |asset: &Asset| {
             let bytes = asset.read()?;
-            let answer = self.rest.upload(&path, "file", &asset.unique_name(), asset.mime, &bytes).await?;
+            let answer = self.rest.upload(&path, "file", &asset.unique_name(), &asset.mime, &bytes).await?;
             let upload: Upload = serde_json::from_slice(&answer)
                 .map_err(|e| Error::remote(format!("GitLab's answer to an upload is not what was expected ({e})")))?;
             Ok(match upload.full_path {

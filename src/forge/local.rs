@@ -112,9 +112,14 @@ impl Local {
         page::render(&self.title, &articles)
     }
 
-    /// The page's path, from the current directory where it lies below.
+    /// The page's path.
     fn address(&self) -> String {
-        let page = self.folder.join("index.html");
+        self.path("index.html")
+    }
+
+    /// A path in the folder, from the current directory where it lies below.
+    fn path(&self, name: &str) -> String {
+        let page = self.folder.join(name);
         let here = self.host.current_dir().and_then(|here| self.host.canonicalize(&here)).ok();
         let short = here.and_then(|here| page.strip_prefix(here).ok().map(Path::to_path_buf));
         short.unwrap_or(page).display().to_string()
@@ -230,7 +235,13 @@ impl Forge for Local {
             addresses.push(format!("files/{}", asset.unique_name()));
             progress(addresses.len());
         }
+        // What is published alone makes the folder too.
+        self.host.write(&self.folder.join(".gitignore"), b"*\n").map_err(|error| self.failed("write", &error))?;
         Ok(addresses)
+    }
+
+    fn asset_address(&self, address: &str) -> String {
+        self.path(address)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

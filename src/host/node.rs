@@ -298,6 +298,19 @@ impl Host for Node {
         js::read(text(path)).map_err(io_error)
     }
 
+    fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        js::read_at(text(path), offset as f64, length as f64).map_err(io_error)
+    }
+
+    fn read_stdin(&self) -> io::Result<Vec<u8>> {
+        js::read_stdin().map_err(io_error)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let found = js::list(text(folder)).map_err(io_error)?;
+        Ok(found.into_iter().map(|path| self.path(path)).collect())
+    }
+
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         js::make_folder(text(parent)).map_err(io_error)?;

@@ -110,7 +110,7 @@ impl Bucket {
             // To those who may write but not list, a bucket does not tell what is not there.
             Err(object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. }) => {
                 let mut options = PutOptions::default();
-                options.attributes.insert(Attribute::ContentType, asset.mime.into());
+                options.attributes.insert(Attribute::ContentType, asset.mime.clone().into_owned().into());
                 options.attributes.insert(Attribute::ContentDisposition, "inline".into());
                 let bytes =
                     asset.read().map_err(|e| object_store::Error::Generic { store: "file", source: Box::new(e) })?;

@@ -33,6 +33,13 @@ pub fn sniff(bytes: &[u8]) -> Option<Kind> {
     Some(Kind { mime: found.mime_type(), extension: found.extension() })
 }
 
+/// The type of any file: by content, else by name, else whether it is text.
+pub fn of(name: &str, bytes: &[u8]) -> Kind {
+    let text = || std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    let plain = || text().map(|_| Kind { mime: "text/plain; charset=utf-8", extension: "txt" });
+    sniff(bytes).or_else(|| by_name(name)).or_else(plain).unwrap_or(BYTES)
+}
+
 /// The type of a text that people link to from a report, by its name.
 pub fn by_name(name: &str) -> Option<Kind> {
     let (_, extension) = name.rsplit_once('.')?;
@@ -77,5 +84,14 @@ mod tests {
         assert_eq!(sniff(b"AWS_SECRET_ACCESS_KEY=x"), None);
         assert_eq!(sniff(b"<svgx>"), None);
         assert_eq!(by_name("secrets.env"), None);
+        for (name, bytes, extension) in [
+            ("a.csv", &b"\x89PNG\r\n\x1a\n"[..], "png"),
+            ("a.csv", b"1,2", "csv"),
+            ("a", b"1", "txt"),
+            ("a", b"\0", "bin"),
+            ("a", b"\xff", "bin"),
+        ] {
+            assert_eq!(of(name, bytes).extension, extension, "{name} {bytes:?}");
+        }
     }
 }

@@ -20,7 +20,7 @@ async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {
     let header = |text: &str| {
         HeaderValue::from_str(text).map_err(|e| Error::internal(format!("a header for {} ({e})", asset.name)))
     };
-    request.headers_mut().insert(header::CONTENT_TYPE, header(asset.mime)?);
+    request.headers_mut().insert(header::CONTENT_TYPE, header(&asset.mime)?);
     request.headers_mut().insert(header::CONTENT_DISPOSITION, header(&disposition(&asset.name))?);
     if let Some(password) = url.password() {
         let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();

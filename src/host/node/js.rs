@@ -21,6 +21,10 @@ extern "C" {
     pub fn current_dir() -> Result<String, JsValue>;
     #[wasm_bindgen(catch)]
     pub fn read(path: &str) -> Result<Vec<u8>, JsValue>;
+    #[wasm_bindgen(catch, js_name = readAt)]
+    pub fn read_at(path: &str, offset: f64, length: f64) -> Result<Vec<u8>, JsValue>;
+    #[wasm_bindgen(catch, js_name = readStdin)]
+    pub fn read_stdin() -> Result<Vec<u8>, JsValue>;
     #[wasm_bindgen(catch)]
     pub fn write(path: &str, bytes: &[u8]) -> Result<(), JsValue>;
     #[wasm_bindgen(catch)]

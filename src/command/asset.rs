@@ -1,0 +1,128 @@
+//! `cml asset publish`: one file, put where the repository's readers can see it, and its address.
+
+use super::place::{Place, give};
+use crate::app::App;
+use crate::connect::Global;
+use crate::error::{Error, Result};
+use crate::forge::Asset;
+use crate::outputs;
+use crate::publish;
+use clap::ArgAction::Set;
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+
+/// Publish files
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Publish a file, and print its address
+    Publish(Box<Files>),
+}
+
+/// Options of `cml asset publish`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cml asset publish plot.png --md >> report.md\n  \
+    python plot.py | cml asset publish - --md --title 'Confusion matrix' --file report.md")]
+pub struct Files {
+    /// File to publish; - for standard input
+    #[arg(value_name = "FILE")]
+    pub asset: PathBuf,
+
+    /// Print Markdown instead of an address
+    #[arg(long, action = Set, default_value_t = false)]
+    pub md: bool,
+    /// Title
+    #[arg(long, short, value_name = "TITLE")]
+    pub title: Option<String>,
+    /// Append what would be printed to this file
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// MIME type of the file; found by its content otherwise
+    #[arg(long, value_name = "TYPE", value_parser = mime_type)]
+    pub mime_type: Option<String>,
+    /// Where to.
+    #[command(flatten)]
+    pub place: Place,
+    /// Old form of --publish-native
+    #[arg(long, hide = true, action = Set, default_value_t = false)]
+    pub gitlab_uploads: bool,
+    /// Has no effect: addresses are not marked
+    #[arg(long, hide = true, action = Set, default_value_t = false)]
+    pub rm_watermark: bool,
+}
+
+/// `type/subtype`, with parameters or without: <https://www.rfc-editor.org/rfc/rfc9110#section-8.3.1>.
+fn mime_type(text: &str) -> Result<String, String> {
+    let word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    match essence.split_once('/') {
+        Some((class, name)) if word(class) && word(name) && text.bytes().all(|b| matches!(b, 32..=126)) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("a type looks like image/png".to_owned()),
+    }
+}
+
+/// Runs the verb.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    let Command::Publish(args) = command;
+    if args.gitlab_uploads {
+        app.log.warn("--gitlab-uploads is deprecated, please use --publish-native");
+    }
+    // A file that cannot be read must not cost a request.
+    let asset = args.read(app)?;
+    let store = args.place.open(app, global, args.gitlab_uploads).await?;
+    let published = store.publish(app).files(std::slice::from_ref(&asset)).await;
+    let addresses = published.map_err(|error| error.context(format!("cannot publish {}", asset.name)))?;
+    let address = addresses.into_iter().next().ok_or_else(|| Error::internal("an upload without an address"))?;
+    give(app, args.file.as_ref(), &format!("{}\n", args.show(&asset, &address)))?;
+    outputs::set(app, &[("asset-url", &address)])
+}
+
+impl Files {
+    fn read(&self, app: &App) -> Result<Asset> {
+        let (name, bytes) = match self.asset == Path::new("-") {
+            true => ("standard input".into(), app.host.read_stdin()),
+            false => (self.asset.file_name().unwrap_or_default().to_string_lossy(), app.host.read(&self.asset)),
+        };
+        let bytes = bytes.map_err(|e| {
+            let shown =
+                if self.asset == Path::new("-") { "standard input".into() } else { self.asset.display().to_string() };
+            Error::config(format!("cannot read {shown} ({e})"))
+                .hint("check the path: it is relative to the current directory, and - is standard input")
+        })?;
+        if bytes.is_empty() {
+            return Err(Error::config(format!("{name} is empty")).hint("publish it once it has been written"));
+        }
+        publish::named(&name, self.mime_type.as_deref(), bytes.into())
+    }
+
+    /// The address, or Markdown that shows or links it as CML's does.
+    fn show(&self, asset: &Asset, address: &str) -> String {
+        if !self.md {
+            return address.to_owned();
+        }
+        let title = self.title.as_deref().unwrap_or_default();
+        let shown = ["image/", "video/"].iter().any(|class| asset.mime.starts_with(class));
+        match (shown, title) {
+            (true, "") => format!("![]({address})"),
+            (true, title) => format!("![]({address} \"{}\")", escape(title, &['"', '\\'])),
+            (false, title) => {
+                let text = if title.is_empty() { &asset.name } else { title };
+                format!("[{}]({address})", escape(text, &['[', ']', '\\', '`', '*', '_', '<']))
+            }
+        }
+    }
+}
+
+/// A text on one line in which some characters mean nothing to Markdown.
+fn escape(text: &str, special: &[char]) -> String {
+    text.chars().fold(String::new(), |mut escaped, c| {
+        if special.contains(&c) {
+            escaped.push('\\');
+        }
+        escaped.push(if c.is_control() { ' ' } else { c });
+        escaped
+    })
+}

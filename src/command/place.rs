@@ -1,0 +1,85 @@
+//! Where files go that a command publishes: options of every command that makes or takes files, not reports.
+
+use crate::app::App;
+use crate::connect::{self, Connected, Global};
+use crate::error::{Error, Result};
+use crate::publish::{Destination, Publish};
+use clap::ArgAction::Set;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use url::Url;
+
+/// Where files go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Images")]
+pub struct Place {
+    /// Publish to a server (https://…) or a bucket (s3://, gs://, az://) instead of the forge
+    #[arg(long, alias = "url", value_name = "URL")]
+    pub publish_url: Option<Url>,
+    /// Publish to the forge, even when --publish-url is set elsewhere
+    #[arg(long, alias = "native", action = Set, default_value_t = false)]
+    pub publish_native: bool,
+    /// On GitHub keep the images in this branch instead of the hidden ref refs/cml/assets
+    #[arg(long, value_name = "BRANCH")]
+    pub publish_branch: Option<String>,
+    /// Sign the addresses of files in a bucket for so many hours (at most 168)
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=168))]
+    pub publish_signed: Option<u32>,
+}
+
+/// A place to publish to, connected.
+pub struct Store {
+    connected: Connected,
+    destination: Destination,
+}
+
+impl Place {
+    /// Where the files go; fails where options do not fit together.
+    pub fn destination(&self, native: bool) -> Result<Destination> {
+        Destination::choose(self.publish_url.as_ref(), native || self.publish_native, self.publish_signed)
+    }
+
+    /// Connects. `native` is CML's older way to ask for the forge.
+    pub async fn open(&self, app: &App, global: &Global, native: bool) -> Result<Store> {
+        let destination = self.destination(native)?;
+        let connected = connect::connect(app, global, self.publish_branch.clone()).await?;
+        Ok(Store { connected, destination })
+    }
+}
+
+impl Store {
+    /// How files are published here.
+    pub fn publish<'a>(&'a self, app: &'a App) -> Publish<'a> {
+        Publish {
+            app,
+            forge: &*self.connected.forge,
+            repository: &self.connected.repository,
+            destination: self.destination.clone(),
+            links: false,
+            strict: true,
+        }
+    }
+}
+
+/// Prints a command's text, or appends it to the file that `--file` names, on lines of its own.
+pub fn give(app: &App, file: Option<&PathBuf>, text: &str) -> Result<()> {
+    let Some(path) = file else {
+        app.host.out(text);
+        return Ok(());
+    };
+    let start = if ends_line(app, path) { "" } else { "\n" };
+    app.host.append(path, format!("{start}{text}").as_bytes()).map_err(|e| unwritable(path, &e))
+}
+
+/// Whether what is appended to a file begins a line. A file that is not there is empty.
+fn ends_line(app: &App, path: &Path) -> bool {
+    let len = app.host.stat(path).map_or(0, |stat| stat.len);
+    let last = len.checked_sub(1).and_then(|at| app.host.read_at(path, at, 1).ok());
+    last.is_none_or(|last| last == *b"\n")
+}
+
+/// A file that `--file` names and that cannot be written.
+pub fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::config(format!("cannot write to {} ({error})", path.display()))
+        .hint("check --file: it is a file in a folder that exists")
+}
