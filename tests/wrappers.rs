@@ -9,13 +9,15 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Every option and argument that a user of the action may give, with its help.
-fn options(command: &clap::Command, found: &mut BTreeMap<String, String>) {
+/// Every option and argument that a user of the action may give, with its help; where commands differ, with all.
+fn options(command: &clap::Command, found: &mut BTreeMap<String, Vec<String>>) {
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
         let Some(name) = inputs::action::name(arg).filter(|name| !inputs::action::is_elsewhere(name)) else { continue };
         let help = arg.get_help().unwrap_or_else(|| panic!("{name} has no help")).to_string();
-        let before = found.insert(name.to_owned(), help.clone());
-        assert!(before.is_none_or(|before| before == help), "{name} means two things in two commands");
+        let helps = found.entry(name.to_owned()).or_default();
+        if !helps.contains(&help) {
+            helps.push(help);
+        }
     }
     command.get_subcommands().for_each(|command| options(command, found));
 }
@@ -47,7 +49,7 @@ fn inputs_are_the_options() {
     options(&cli::command(false), &mut found);
     for (name, help) in found {
         assert!(INPUTS.iter().all(|input| input.name != name), "{name} is an option and about the action");
-        expected += &format!("  {name}:\n    description: {}\n", quoted(&help));
+        expected += &format!("  {name}:\n    description: {}\n", quoted(&help.join(" / ")));
     }
     the_same("inputs", &expected);
 }
