@@ -88,6 +88,13 @@ exports.run = (program, args, added) =>
     child.once('close', (code) => done({ code, stdout: Buffer.concat(out), stderr: Buffer.concat(err) }));
   });
 
+exports.handOver = (program, args) =>
+  new Promise((done, failed) => {
+    const child = require('node:child_process').spawn(program, args, { stdio: 'inherit' });
+    child.once('error', failed);
+    child.once('close', (code) => done(code));
+  });
+
 exports.digest = (data) => require('node:crypto').createHash('sha256').update(data).digest();
 exports.hmac = (key, data) => require('node:crypto').createHmac('sha256', key).update(data).digest();
 

@@ -132,6 +132,10 @@ pub trait Host {
     /// environment: the place for secrets, which anybody can read in a list of arguments.
     async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output>;
 
+    /// Runs a program that takes this one's place: its standard input and output are ours. Its exit code, if it has
+    /// one.
+    async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>>;
+
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the
     /// whole exchange. A [`Via`] among its extensions names its proxy.
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError>;

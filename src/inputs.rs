@@ -63,6 +63,15 @@ pub fn programs() -> impl Iterator<Item = &'static str> {
     LEGACY.iter().map(|(old, _)| *old).chain(PROGRAMS.iter().copied())
 }
 
+/// `cml foo …` as `cml-foo …`, a program of somebody else's, where foo is no command of ours, present or past.
+pub fn external(command: &Command, argv: &[String]) -> Option<Vec<String>> {
+    let (name, args) = argv.get(1..)?.split_first()?;
+    let word = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let ours = command.find_subcommand(name).is_some() || programs().any(|program| program == name);
+    (word && !ours).then(|| std::iter::once(format!("cml-{name}")).chain(args.iter().cloned()).collect())
+}
+
 /// `cml-send-comment …` and `cml send-comment …` as `cml comment create …`.
 fn by_old_name(argv: Vec<String>, warnings: &mut Vec<String>) -> Vec<String> {
     let mut argv = argv.into_iter();

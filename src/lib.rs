@@ -59,11 +59,19 @@ pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
 async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
     let slashes = cfg!(target_arch = "wasm32") && host.platform().os == "windows";
     let command = cli::command(slashes);
+    let other = inputs::external(&command, &argv);
     let prepared = inputs::prepare(&command, argv, host.env());
     let parsed = command.try_get_matches_from(prepared.argv).and_then(|matches| cli::Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return refuse(&host, &error, style),
+        Err(error) => {
+            let other = other.filter(|_| style == Style::Plain).unwrap_or_default();
+            let words: Vec<&str> = other.iter().map(String::as_str).collect();
+            return match host.hand_over(&words).await {
+                Ok(code) => code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+                Err(_) => refuse(&host, &error, style),
+            };
+        }
     };
     let log = Log::new(host.clone(), cli.global.log).style(style);
     for warning in prepared.warnings {

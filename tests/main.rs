@@ -10,6 +10,7 @@ mod buckets;
 mod comment;
 mod engines;
 mod errors;
+mod external;
 mod faults;
 mod images;
 mod limits;

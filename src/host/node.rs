@@ -351,6 +351,11 @@ impl Host for Node {
         Ok(Output { code: output.code(), stdout: output.stdout(), stderr: output.stderr() })
     }
 
+    async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {
+        let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        js::hand_over(program, args).await.map_err(io_error)
+    }
+
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
         match self.attempt(&request, timeout).await {
             // Nothing was sent over a connection that is not trusted.

@@ -61,6 +61,8 @@ extern "C" {
     fn interrupted_() -> Promise;
     #[wasm_bindgen(js_name = run)]
     fn run_(program: &str, args: Vec<String>, env: Vec<String>) -> Promise;
+    #[wasm_bindgen(js_name = handOver)]
+    fn hand_over_(program: &str, args: Vec<String>) -> Promise;
     #[wasm_bindgen(js_name = send)]
     fn send_(request: &Object) -> Promise;
 
@@ -116,6 +118,11 @@ pub async fn run(program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<O
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
     let env = env.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]).collect();
     JsFuture::from(run_(program, args, env)).await.map(JsCast::unchecked_into)
+}
+
+pub async fn hand_over(program: &str, args: &[&str]) -> Result<Option<i32>, JsValue> {
+    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    Ok(JsFuture::from(hand_over_(program, args)).await?.as_f64().map(|code| code as i32))
 }
 
 /// A proxy for a request.
