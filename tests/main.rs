@@ -7,6 +7,7 @@
 mod action;
 mod assets;
 mod buckets;
+mod check;
 mod comment;
 mod engines;
 mod errors;

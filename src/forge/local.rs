@@ -244,6 +244,11 @@ impl Forge for Local {
         self.path(address)
     }
 
+    fn can_check(&self) -> Result<()> {
+        Err(Error::unsupported("the local preview has no checks")
+            .hint("see the report with cml comment create, or set REPO_TOKEN to make the check on the forge"))
+    }
+
     async fn can_see_repository(&self) -> Result<bool> {
         Ok(true)
     }

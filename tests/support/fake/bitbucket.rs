@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::auth::{Access, access};
+use super::bitbucket_insights;
 use super::http::{Request, Response, encode};
 use super::multipart;
 use super::page::Page;
@@ -57,6 +58,12 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
             };
         }
         ["commit", name, "pullrequests"] => return pulls_of_commit(call, name),
+        ["commit", name, rest @ ..] if matches!(rest.first(), Some(&("reports" | "statuses"))) => {
+            return match call.repo.commit(name) {
+                Some(sha) => bitbucket_insights::route(call, &sha, rest),
+                None => error(404, "Commit not found"),
+            };
+        }
         ["pullrequests", id, rest @ ..] => (number(id).map(Target::Pull), rest),
         ["issues", id, rest @ ..] => (number(id).map(Target::Issue), rest),
         ["commit", name, rest @ ..] => (Some(Target::Commit((*name).to_owned())), rest),
@@ -264,7 +271,7 @@ fn download(call: &mut Call<'_>, name: &str) -> Response {
     Response::empty(302).header("Location", location)
 }
 
-fn error(status: u16, message: &str) -> Response {
+pub fn error(status: u16, message: &str) -> Response {
     Response::json(status, &json!({"type": "error", "error": {"message": message}}))
 }
 

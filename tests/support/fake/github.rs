@@ -12,7 +12,7 @@ use super::http::{Request, Response};
 use super::page::Page;
 use super::route::Call;
 use super::state::{BOT, Comment, PullRequest, State, Target, Vendor};
-use super::{github_git, graphql};
+use super::{github_checks, github_git, graphql};
 
 /// Longer comment bodies are refused.
 const MAX_BODY: usize = 65_536;
@@ -57,7 +57,11 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         Access::ReadOnly | Access::Job => true,
     };
     if denied && !call.request.is_read() {
-        let needed = if contents { "contents=write" } else { "issues=write; pull_requests=write" };
+        let needed = match path.first() {
+            Some(&"check-runs") => "checks=write",
+            _ if contents => "contents=write",
+            _ => "issues=write; pull_requests=write",
+        };
         let answer = error(403, "Resource not accessible by integration");
         return answer.header("X-Accepted-GitHub-Permissions", needed);
     }
@@ -73,6 +77,9 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         (_, ["comments", id]) => with_number(id, |id| one(call, id, true)),
         (_, ["issues", number, "comments"]) => with_number(number, |number| thread(call, &Target::Issue(number))),
         (_, ["commits", sha, "comments"]) => thread(call, &Target::Commit((*sha).to_owned())),
+        ("POST", ["check-runs"]) => github_checks::make(call),
+        ("GET" | "PATCH", ["check-runs", id]) => with_number(id, |id| github_checks::one(call, id)),
+        ("GET", ["commits", sha, "check-runs"]) => github_checks::list(call, sha),
         ("GET", ["commits", sha, "pulls"]) => pulls_of_commit(call, sha),
         (_, ["git", rest @ ..]) => github_git::route(call, rest),
         _ => not_found(),

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::auth::{Access, access};
 use super::clock::Time;
+use super::gitlab_statuses;
 use super::http::{Request, Response};
 use super::multipart;
 use super::page::Page;
@@ -37,6 +38,7 @@ fn in_project(call: &mut Call<'_>, path: &[&str]) -> Response {
     match (call.request.verb(), path) {
         ("GET", []) => Response::json(200, &project(call)),
         ("POST", ["uploads"]) => upload(call),
+        ("POST", ["statuses", sha]) => gitlab_statuses::set(call, sha),
         ("GET", ["merge_requests"]) => list_merge_requests(call),
         ("GET", ["merge_requests", iid]) => match number(iid).and_then(|iid| call.repo.pulls.get(&iid)) {
             Some(pull) => Response::json(200, &merge_request(call, pull)),
@@ -85,6 +87,7 @@ fn of_commit(call: &mut Call<'_>, sha: &str, path: &[&str]) -> Response {
             let found: Vec<&PullRequest> = call.repo.pulls.values().filter(|pull| pull.concerns(sha)).collect();
             paged(call, &found, |pull| merge_request(call, pull))
         }
+        ("GET", ["statuses"]) => gitlab_statuses::list(call, sha),
         ("GET", ["comments"]) => paged(call, &live(call, &target), |note| commit_comment(call, note)),
         ("POST", ["comments"]) => match text(call.request, "note", "Failed to save note") {
             Ok(body) => {
@@ -256,7 +259,7 @@ fn paged<T>(call: &Call<'_>, all: &[T], json: impl Fn(&T) -> Value) -> Response 
     }
 }
 
-fn error(status: u16, message: &str) -> Response {
+pub fn error(status: u16, message: &str) -> Response {
     Response::json(status, &json!({"message": message}))
 }
 

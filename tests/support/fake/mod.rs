@@ -31,14 +31,17 @@
 
 mod auth;
 mod bitbucket;
+mod bitbucket_insights;
 mod clock;
 mod fault;
 mod gate;
 mod git;
 mod github;
+mod github_checks;
 mod github_git;
 mod github_shapes;
 mod gitlab;
+mod gitlab_statuses;
 mod graphql;
 pub(super) mod http;
 mod multipart;
@@ -63,7 +66,9 @@ pub use self::{
     fault::Kind,
     proxy::Proxy,
     record::Recorded,
-    state::{BOT, Comment, File, HEAD, MERGE, MERGED_HEAD, PullRequest, PullState, Repo, Switches, Target, Vendor},
+    state::{
+        BOT, CheckRun, Comment, File, HEAD, MERGE, MERGED_HEAD, PullRequest, PullState, Repo, Switches, Target, Vendor,
+    },
 };
 use self::{serve::Core, server::Server, tls::Identity};
 

@@ -21,6 +21,7 @@ pub struct Proxy {
 #[derive(Default)]
 struct Shared {
     credentials: Option<String>,
+    signs: bool,
     targets: Mutex<Vec<String>>,
     refused: Mutex<usize>,
     /// Addresses that stand for others, as `host:port`.
@@ -37,6 +38,11 @@ impl Proxy {
     pub fn start_with_credentials(user: &str, password: &str) -> Proxy {
         let credentials = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
         Proxy::run(Shared { credentials: Some(credentials), ..Shared::default() })
+    }
+
+    /// A proxy that signs requests for Code Insights, and no others, as the one of Bitbucket's pipelines.
+    pub fn start_signing() -> Proxy {
+        Proxy::run(Shared { signs: true, ..Shared::default() })
     }
 
     fn run(shared: Shared) -> Proxy {
@@ -132,6 +138,9 @@ impl Shared {
             ["connection", "proxy-connection", "proxy-authorization", "content-length", "transfer-encoding", "expect"];
         for (name, value) in request.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
             head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if self.signs && path.contains("/reports/") {
+            head.push_str("authorization: Bearer good\r\n");
         }
         head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", request.body.len()));
         upstream.write_all(head.as_bytes())?;

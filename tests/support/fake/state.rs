@@ -120,6 +120,51 @@ pub struct File {
     pub body: Vec<u8>,
 }
 
+/// A check run of GitHub's.
+#[derive(Clone, Debug)]
+pub struct CheckRun {
+    pub id: u64,
+    pub sha: String,
+    pub name: String,
+    pub status: String,
+    pub conclusion: Option<String>,
+    pub external_id: Option<String>,
+    pub details_url: Option<String>,
+    pub started_at: Option<String>,
+    pub completed_at: Option<String>,
+    pub title: Option<String>,
+    pub summary: Option<String>,
+    pub text: Option<String>,
+    pub annotations: Vec<serde_json::Value>,
+}
+
+/// A status of a commit, as GitLab has it.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub id: u64,
+    pub sha: String,
+    pub name: String,
+    pub state: String,
+    pub description: Option<String>,
+    pub target_url: Option<String>,
+    pub pipeline: Option<u64>,
+    pub branch: Option<String>,
+}
+
+impl Status {
+    /// Whether another request of its name changes it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state.as_str(), "pending" | "running")
+    }
+}
+
+/// A report of Code Insights.
+#[derive(Clone, Debug, Default)]
+pub struct Insight {
+    pub report: serde_json::Value,
+    pub annotations: BTreeMap<String, serde_json::Value>,
+}
+
 /// A repository or project.
 #[derive(Debug)]
 pub struct Repo {
@@ -132,6 +177,14 @@ pub struct Repo {
     pub commits: BTreeSet<String>,
     pub git: Git,
     pub files: Vec<File>,
+    /// GitHub's check runs.
+    pub checks: Vec<CheckRun>,
+    /// GitLab's pipelines by their number, with their commits, and the statuses of commits.
+    pub pipelines: BTreeMap<u64, String>,
+    pub statuses: Vec<Status>,
+    /// Bitbucket's reports and build statuses by commit and key.
+    pub insights: BTreeMap<(String, String), Insight>,
+    pub builds: BTreeMap<(String, String), serde_json::Value>,
 }
 
 impl Repo {
@@ -147,6 +200,11 @@ impl Repo {
             commits: BTreeSet::new(),
             git: Git::with_readme(),
             files: Vec::new(),
+            checks: Vec::new(),
+            pipelines: BTreeMap::from([(500, HEAD.to_owned())]),
+            statuses: Vec::new(),
+            insights: BTreeMap::new(),
+            builds: BTreeMap::new(),
         };
         repo.add_pull(PullRequest::merged(5, MERGED_HEAD, "merged", MERGE));
         repo.add_pull(PullRequest::open(7, HEAD, "feature"));
