@@ -3,7 +3,7 @@
 //! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
 //! [`crate::inputs`] derives them from here.
 
-use crate::command::{asset, check, comment};
+use crate::command::{asset, check, comment, pr, repo};
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -41,6 +41,12 @@ pub enum Command {
     /// Publish a report as a check of a commit
     #[command(subcommand)]
     Check(check::Command),
+    /// Open a pull request with changed files
+    #[command(subcommand)]
+    Pr(pr::Command),
+    /// Prepare the working copy
+    #[command(subcommand)]
+    Repo(repo::Command),
 }
 
 /// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`. With `slashes`,

@@ -5,3 +5,5 @@ pub mod check;
 pub mod comment;
 pub mod images;
 pub mod place;
+pub mod pr;
+pub mod repo;

@@ -55,6 +55,8 @@ pub struct Connected {
     pub repository: Repository,
     /// What the CI says.
     pub context: Context,
+    /// The variable or option that the token came from.
+    pub token_source: Option<&'static str>,
 }
 
 /// Connects.
@@ -81,7 +83,10 @@ async fn connect_where(
     };
     let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
     let context = ci.map(|(_, context)| context).unwrap_or_default();
-    let connected = |forge, driver, repository| Connected { forge, driver, repository, context: context.clone() };
+    let connected = |forge, driver, repository, token_source| {
+        let context = context.clone();
+        Connected { forge, driver, repository, context, token_source }
+    };
     let connection = |repository: &Repository, token| Connection {
         repository: repository.clone(),
         token,
@@ -98,8 +103,9 @@ async fn connect_where(
             if token.is_none() && !no_token_needed(driver) {
                 return Err(Error::auth(format!("there is no token for {}", driver.title)).hint(driver.token_hint));
             }
+            let source = token.as_ref().map(|(_, source)| *source);
             let forge = (driver.connect)(connection(repository, token))?;
-            return Ok(connected(forge, driver, repository.clone()));
+            return Ok(connected(forge, driver, repository.clone(), source));
         }
         app.log
             .info(&format!("no token, so this is a local preview; to comment on {} set REPO_TOKEN", repository.url()));
@@ -109,7 +115,7 @@ async fn connect_where(
     }
     let repository = found.map_or_else(|| local::repository(app), |(_, repository)| Ok(repository))?;
     let forge = (local::DRIVER.connect)(connection(&repository, None))?;
-    Ok(connected(forge, &local::DRIVER, repository))
+    Ok(connected(forge, &local::DRIVER, repository, None))
 }
 
 /// The repository and its forge; `None` when nothing says so.

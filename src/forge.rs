@@ -25,6 +25,7 @@ pub mod check;
 pub mod github;
 pub mod gitlab;
 pub mod local;
+pub mod pull;
 mod rest;
 
 /// A row of [`FORGES`]: everything the core knows about a forge before it talks to it.
@@ -57,6 +58,8 @@ pub struct Context {
     pub repository: Option<Repository>,
     /// The commit that the run is about: the head of the pull request, not the test merge.
     pub commit: Option<String>,
+    /// What the CI checks out by itself, where that is another commit: the test merge.
+    pub checked_out: Option<String>,
     /// The pull request that the event is about.
     pub pull_request: Option<u64>,
     /// The issue that the event is about.
@@ -212,6 +215,10 @@ pub struct PullRequest {
     pub head: String,
     /// Whether it is open.
     pub open: bool,
+    /// Its page, for people.
+    pub url: String,
+    /// The forge's other identity of it, opaque outside the forge's file.
+    pub id: Option<String>,
 }
 
 /// A file to publish with a report.
@@ -337,6 +344,27 @@ pub trait Forge {
     /// Makes a check, or brings an unfinished one up to date.
     async fn create_check(&self, _check: &check::Check) -> Result<check::Made> {
         Err(self.can_check().err().unwrap_or_else(|| Error::internal("a forge that checks nothing")))
+    }
+
+    /// What pushing to this forge and opening pull requests asks for; an error where there is no such thing.
+    fn pushing(&self) -> Result<pull::Pushing> {
+        pull::none()
+    }
+
+    /// The open pull request from one branch of the repository to another.
+    async fn find_pull_request(&self, _source: &str, _target: &str) -> Result<Option<PullRequest>> {
+        pull::none()
+    }
+
+    /// Opens a pull request. When it is not known whether that worked, the error [`Error::is_ambiguous`].
+    async fn create_pull_request(&self, _new: &pull::NewPullRequest) -> Result<PullRequest> {
+        pull::none()
+    }
+
+    /// Merges a pull request, when its checks have passed where the forge can wait for that. An error that has
+    /// [`Error::again_after`] may be over then.
+    async fn merge_pull_request(&self, _pull: &PullRequest, _how: pull::Merge) -> Result<pull::Merged> {
+        pull::none()
     }
 
     /// Puts files where the repository's readers, and nobody else, can see them. Returns their URLs, in order.

@@ -17,6 +17,7 @@ const LEGACY: &[(&str, &[&str])] = &[
     ("send-github-check", &["check", "create"]),
     ("publish", &["asset", "publish"]),
     ("tensorboard-dev", &["tensorboard", "connect"]),
+    ("ci", &["repo", "prepare"]),
 ];
 /// CML's programs whose names are still those of commands.
 const PROGRAMS: &[&str] = &["runner", "pr"];
@@ -25,6 +26,7 @@ const LEGACY_PREFIXES: &[(&str, &str)] = &[
     ("asset", "CML_PUBLISH_"),
     ("check", "CML_SEND_GITHUB_CHECK_"),
     ("comment", "CML_SEND_COMMENT_"),
+    ("repo", "CML_CI_"),
     ("tensorboard", "CML_TENSORBOARD_DEV_"),
 ];
 
@@ -85,6 +87,12 @@ fn by_old_name(argv: Vec<String>, warnings: &mut Vec<String>) -> Vec<String> {
     if let (Some(at), Some((old, new))) = (at, old) {
         warnings.push(format!("\"cml {old}\" is deprecated, please use \"cml {}\"", new.join(" ")));
         rest.splice(at..=at, new.iter().map(|&word| word.to_owned()));
+    }
+    // A file may stand where the verb does now.
+    let bare = |next: Option<&String>| next.is_some_and(|next| !["create", "--help", "-h"].contains(&next.as_str()));
+    if let Some(at) = at.filter(|&at| rest[at] == "pr" && bare(rest.get(at + 1))) {
+        warnings.push("\"cml pr\" is deprecated, please use \"cml pr create\"".to_owned());
+        rest.insert(at + 1, "create".to_owned());
     }
     std::iter::once(program).chain(rest).collect()
 }

@@ -3,12 +3,12 @@
 //! [`run`] reads the command line ([`cli`], after [`inputs`] has made one of everything that CI systems and
 //! CML's users write), and starts a [`command`]. A command reads a report ([`report`], pure), finds the forge
 //! and what to comment on ([`connect`]), puts the report's files somewhere ([`publish`]), and keeps a comment
-//! up to date ([`sticky`]) over one of the [`forge`]s. Forges speak through one HTTP client ([`http`]), and
+//! up to date ([`sticky`]) over one of the [`forge`]s; or it makes a commit and pushes it ([`git`]). Forges speak through one HTTP client ([`http`]), and
 //! everything outside the process is behind one trait ([`host`]). [`env`], [`error`] and [`log`] are at the
 //! bottom: the environment as a value with secrets that hide, errors with exit codes and hints, and a log that
 //! blots secrets out.
 //!
-//! Dependencies only point downwards: command → connect, publish, sticky → forge → http → host → env, error.
+//! Dependencies only point downwards: command → connect, publish, sticky, git → forge → http → host → env, error.
 
 pub mod action;
 pub mod app;
@@ -18,6 +18,7 @@ pub mod connect;
 pub mod env;
 pub mod error;
 pub mod forge;
+pub mod git;
 pub mod host;
 pub mod http;
 pub mod inputs;
@@ -109,6 +110,8 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Check(command) => command::check::run(&app, global, command).await,
         cli::Command::Asset(command) => command::asset::run(&app, global, command).await,
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
+        cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
+        cli::Command::Repo(command) => command::repo::run(&app, global, command).await,
     }
 }
 

@@ -17,6 +17,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("check-id", "Number of the check on GitHub, for --check-id of a later step"),
     ("check-url", "Address of the check"),
     ("comment-url", "Address of the comment"),
+    ("pr-url", "Address of the pull request"),
     ("version", "Version of cml that was set up"),
 ];
 

@@ -1,6 +1,7 @@
 //! Bitbucket Cloud: <https://developer.atlassian.com/cloud/bitbucket/rest/>.
 
 use super::check::{Check, Made};
+use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use std::rc::Rc;
 
 mod insights;
+mod pulls;
 
 /// Bitbucket's row.
 pub const DRIVER: Driver = Driver {
@@ -46,6 +48,7 @@ struct Bitbucket {
     run_url: Option<String>,
     /// The way to Code Insights that needs no token.
     insights: Option<Rest>,
+    token: Option<Secret>,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
@@ -67,7 +70,14 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let insights = proxy.map(|proxy| Rest::new(http.clone(), &insights::plainly(&api), None).via(proxy));
     let (page, root) = (repository.url(), format!("/repositories/{}", repository.path));
     let rest = Rest::new(http, &api, credential);
-    Ok(Rc::new(Bitbucket { rest, page, root, run_url: context.run_url, insights }))
+    Ok(Rc::new(Bitbucket {
+        rest,
+        page,
+        root,
+        run_url: context.run_url,
+        insights,
+        token: token.map(|(token, _)| token),
+    }))
 }
 
 /// Access tokens are bearer tokens; `email:api-token` is a password
@@ -96,6 +106,7 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
         run_url: repository.as_ref().zip(build).map(|(r, build)| format!("{}/pipelines/results/{build}", r.url())),
         repository,
         commit: text(vars::BITBUCKET_COMMIT),
+        checked_out: None,
         pull_request: env.get(vars::BITBUCKET_PR_ID).and_then(|id| id.parse().ok()),
         issue: None,
         branch: text(vars::BITBUCKET_BRANCH),
@@ -175,6 +186,7 @@ struct WirePull {
     id: u64,
     state: String,
     source: Source,
+    links: Option<Links>,
 }
 
 #[derive(Deserialize)]
@@ -209,6 +221,17 @@ impl Bitbucket {
             url: link.unwrap_or_else(|| format!("{}/{place}#comment-{}", self.page, wire.id)),
             created: seconds(&wire.created_on),
             order: wire.id,
+        }
+    }
+
+    fn pull(&self, wire: WirePull) -> PullRequest {
+        let link = wire.links.and_then(|links| links.html).map(|link| link.href);
+        PullRequest {
+            number: wire.id,
+            head: wire.source.commit.map(|commit| commit.hash).unwrap_or_default(),
+            open: wire.state == "OPEN",
+            url: link.unwrap_or_else(|| format!("{}/pull-requests/{}", self.page, wire.id)),
+            id: None,
         }
     }
 
@@ -293,12 +316,23 @@ impl Forge for Bitbucket {
             Err(error) if error.kind() == Kind::NotFound => return Ok(Vec::new()),
             list => list?.1,
         };
-        let pull = |p: WirePull| PullRequest {
-            number: p.id,
-            head: p.source.commit.map(|commit| commit.hash).unwrap_or_default(),
-            open: p.state == "OPEN",
-        };
-        Ok(list.values.into_iter().map(pull).collect())
+        Ok(list.values.into_iter().map(|wire| self.pull(wire)).collect())
+    }
+
+    fn pushing(&self) -> Result<Pushing> {
+        Ok(pulls::pushing(self.token.as_ref()))
+    }
+
+    async fn find_pull_request(&self, source: &str, target: &str) -> Result<Option<PullRequest>> {
+        pulls::find(self, source, target).await
+    }
+
+    async fn create_pull_request(&self, new: &NewPullRequest) -> Result<PullRequest> {
+        pulls::create(self, new).await
+    }
+
+    async fn merge_pull_request(&self, pull: &PullRequest, how: Merge) -> Result<Merged> {
+        pulls::merge(self, pull, how).await
     }
 
     fn can_check(&self) -> Result<()> {

@@ -1,11 +1,12 @@
 //! GitHub, github.com and Enterprise: <https://docs.github.com/en/rest>.
 
 use super::check::{Check, Made, Room};
+use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
     all_pages, seconds,
 };
-use crate::env::{Env, vars};
+use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::http::{Http, Repeat};
@@ -23,6 +24,7 @@ mod assets;
 mod checks;
 mod client;
 mod explain;
+mod pulls;
 
 /// GitHub's row.
 pub const DRIVER: Driver = Driver {
@@ -42,6 +44,7 @@ const COMMENT: usize = 65_536;
 
 struct GitHub {
     client: Client,
+    token: Option<Secret>,
     repository: Repository,
     /// Its path in the API.
     root: String,
@@ -62,7 +65,8 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let client = Client::new(&api, token.as_ref().map(|(token, _)| token), http.clone(), host)?;
     let root = format!("/repos/{}", repository.path);
     let assets_ref = publish_branch.map_or(assets::HIDDEN.to_owned(), |branch| format!("heads/{branch}"));
-    Ok(Rc::new(GitHub { client, repository, root, graphql, assets_ref, run_url: context.run_url, http, log }))
+    let token = token.map(|(token, _)| token);
+    Ok(Rc::new(GitHub { client, token, repository, root, graphql, assets_ref, run_url: context.run_url, http, log }))
 }
 
 /// The REST base and the GraphQL address: the ones that Actions names when they belong to the repository's
@@ -99,6 +103,7 @@ fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
         commit: text("/pull_request/head/sha")
             .or_else(|| text("/workflow_run/head_sha"))
             .or_else(|| env.get(vars::GITHUB_SHA).map(str::to_owned)),
+        checked_out: env.get(vars::GITHUB_SHA).map(str::to_owned),
         pull_request: number("/pull_request/number")
             .or_else(|| number("/workflow_run/pull_requests/0/number"))
             .or(on_issue.filter(|_| of_pull))
@@ -159,6 +164,15 @@ struct WirePull {
     number: u64,
     state: String,
     head: WireHead,
+    html_url: String,
+    node_id: Option<String>,
+}
+
+impl From<WirePull> for PullRequest {
+    fn from(wire: WirePull) -> Self {
+        let WirePull { number, state, head, html_url, node_id } = wire;
+        PullRequest { number, head: head.sha, open: state == "open", url: html_url, id: node_id }
+    }
 }
 
 #[derive(Deserialize)]
@@ -188,8 +202,7 @@ impl GitHub {
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Conflict) => Vec::new(),
             found => found?,
         };
-        let pull = |p: WirePull| PullRequest { number: p.number, head: p.head.sha, open: p.state == "open" };
-        Ok(found.into_iter().map(pull).collect())
+        Ok(found.into_iter().map(PullRequest::from).collect())
     }
 }
 
@@ -274,6 +287,22 @@ impl Forge for GitHub {
 
     async fn create_check(&self, check: &Check) -> Result<Made> {
         checks::create(self, check).await
+    }
+
+    fn pushing(&self) -> Result<Pushing> {
+        Ok(pulls::pushing(self.token.clone()))
+    }
+
+    async fn find_pull_request(&self, source: &str, target: &str) -> Result<Option<PullRequest>> {
+        pulls::find(self, source, target).await
+    }
+
+    async fn create_pull_request(&self, new: &NewPullRequest) -> Result<PullRequest> {
+        pulls::create(self, new).await
+    }
+
+    async fn merge_pull_request(&self, pull: &PullRequest, how: Merge) -> Result<Merged> {
+        pulls::merge(self, pull, how).await
     }
 
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {

@@ -1,12 +1,13 @@
 //! GitLab, gitlab.com and self-managed: <https://docs.gitlab.com/api/rest/>.
 
 use super::check::{Check, Made};
+use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
     all_pages, seconds, send_each,
 };
-use crate::env::{Env, vars};
+use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
+mod pulls;
 mod statuses;
 
 /// GitLab's row.
@@ -48,6 +50,8 @@ struct GitLab {
     pipeline: Option<(u64, String)>,
     http: Http,
     log: Log,
+    /// User name and password for git.
+    credential: Option<(&'static str, Secret)>,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
@@ -76,7 +80,8 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let of_ci = host.env().get(vars::CI_PIPELINE_ID).and_then(|id| id.parse().ok()).filter(|_| here);
     let pipeline = of_ci.zip(host.env().get(vars::CI_COMMIT_SHA).map(str::to_owned));
     let origin = repository.server.as_str().trim_end_matches('/').to_owned();
-    Ok(Rc::new(GitLab { rest, page, origin, root, context, pipeline, http, log }))
+    let credential = token.map(|(token, source)| (pulls::user(source), token));
+    Ok(Rc::new(GitLab { rest, page, origin, root, context, pipeline, http, log, credential }))
 }
 
 /// <https://docs.gitlab.com/ci/variables/predefined_variables/>
@@ -95,6 +100,7 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
     Some(Context {
         repository: Repository::parse(target.unwrap_or(project), None).ok(),
         commit: text(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_SHA).or_else(|| text(vars::CI_COMMIT_SHA)),
+        checked_out: text(vars::CI_COMMIT_SHA),
         pull_request: merge_request.or(open),
         issue: None,
         branch: text(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_NAME).or_else(|| text(vars::CI_COMMIT_REF_NAME)),
@@ -113,6 +119,9 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
         .find_map(|pointer| json.pointer(pointer))
         .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         .unwrap_or_default();
+    if let Some(error) = pulls::passing(refusal, &says) {
+        return error;
+    }
     let error = explain_status(refusal, "GitLab", &says);
     match refusal.status.as_u16() {
         401 | 403 if source == Some(vars::CI_JOB_TOKEN.name) => {
@@ -156,6 +165,14 @@ struct MergeRequest {
     iid: u64,
     state: String,
     sha: Option<String>,
+    web_url: String,
+}
+
+impl From<MergeRequest> for PullRequest {
+    fn from(wire: MergeRequest) -> Self {
+        let MergeRequest { iid, state, sha, web_url } = wire;
+        PullRequest { number: iid, head: sha.unwrap_or_default(), open: state == "opened", url: web_url, id: None }
+    }
 }
 
 #[derive(Deserialize)]
@@ -219,9 +236,7 @@ impl GitLab {
             Err(error) if error.kind() == Kind::NotFound => Vec::new(),
             found => found?.1,
         };
-        let pull =
-            |m: MergeRequest| PullRequest { number: m.iid, head: m.sha.unwrap_or_default(), open: m.state == "opened" };
-        Ok(found.into_iter().map(pull).collect())
+        Ok(found.into_iter().map(PullRequest::from).collect())
     }
 }
 
@@ -302,6 +317,22 @@ impl Forge for GitLab {
 
     async fn create_check(&self, check: &Check) -> Result<Made> {
         statuses::create(self, check).await
+    }
+
+    fn pushing(&self) -> Result<Pushing> {
+        Ok(pulls::pushing(self.credential.clone()))
+    }
+
+    async fn find_pull_request(&self, source: &str, target: &str) -> Result<Option<PullRequest>> {
+        pulls::find(self, source, target).await
+    }
+
+    async fn create_pull_request(&self, new: &NewPullRequest) -> Result<PullRequest> {
+        pulls::create(self, new).await
+    }
+
+    async fn merge_pull_request(&self, pull: &PullRequest, how: Merge) -> Result<Merged> {
+        pulls::merge(self, pull, how).await
     }
 
     /// <https://docs.gitlab.com/api/project_markdown_uploads/>

@@ -1,0 +1,306 @@
+//! `cml pr create`: changed files become a commit on a branch, and that a pull request.
+//!
+//! What changed → the branch on the forge, and its open pull request → a commit beside the working copy → push →
+//! pull request → merge, where asked for. Nothing in the working copy moves.
+
+use crate::app::App;
+use crate::connect::{self, Connected, Global};
+use crate::error::{Error, Kind, Result};
+use crate::forge::PullRequest;
+use crate::forge::pull::{self, Merge, Merged, NewPullRequest, Pushing};
+use crate::git::{Git, Status, pathspecs};
+use crate::outputs;
+use clap::ArgAction::Set;
+use clap::{Args, Subcommand};
+
+/// Open a pull request with changed files
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Commit changed files to a new branch, and open a pull request with it
+    Create(Box<Create>),
+}
+
+/// Options of `cml pr create`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cml pr create .\n  cml pr create '**/*.json' '!secrets.json' --squash\n\n\
+    The working copy, its branch and git's configuration stay as they are.")]
+pub struct Create {
+    /// Files, folders and globs to commit the changes of: 'models/**/*.json' '!models/tmp'
+    #[arg(id = "glob", value_name = "GLOB", required = true, num_args = 1..)]
+    pub globs: Vec<String>,
+
+    /// Print Markdown instead of the address
+    #[arg(long, action = Set, default_value_t = false)]
+    pub md: bool,
+    /// Title
+    #[arg(long, value_name = "TITLE")]
+    pub title: Option<String>,
+    /// Description of the pull request, Markdown
+    #[arg(long, value_name = "TEXT")]
+    pub body: Option<String>,
+    /// Branch to make; <target>-cml-pr-<commit> otherwise
+    #[arg(long, value_name = "BRANCH")]
+    pub branch: Option<String>,
+    /// Branch to merge into; the one of the run otherwise
+    #[arg(long, value_name = "BRANCH")]
+    pub target_branch: Option<String>,
+    /// Remote to push to
+    #[arg(long, value_name = "REMOTE", default_value = "origin")]
+    pub remote: String,
+
+    /// Merge with a merge commit as soon as the checks have passed
+    #[arg(long, alias = "auto-merge", help_heading = "Merging", conflicts_with_all = ["rebase", "squash"], action = Set, default_value_t = false)]
+    pub merge: bool,
+    /// Merge by rebasing as soon as the checks have passed
+    #[arg(long, help_heading = "Merging", conflicts_with = "squash", action = Set, default_value_t = false)]
+    pub rebase: bool,
+    /// Merge as one commit as soon as the checks have passed
+    #[arg(long, help_heading = "Merging", action = Set, default_value_t = false)]
+    pub squash: bool,
+
+    /// Commit message
+    #[arg(long, value_name = "TEXT", help_heading = "Commit")]
+    pub message: Option<String>,
+    /// Start no pipeline with the commit; so without --message and merging anyway
+    #[arg(long, help_heading = "Commit", action = Set, default_value_t = false)]
+    pub skip_ci: bool,
+    /// Author's e-mail address; that of the forge's CI otherwise
+    #[arg(long, value_name = "EMAIL", help_heading = "Commit")]
+    pub user_email: Option<String>,
+    /// Author's name; that of the forge's CI otherwise
+    #[arg(long, value_name = "NAME", help_heading = "Commit")]
+    pub user_name: Option<String>,
+}
+
+/// Runs it.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    let Command::Create(args) = command;
+    let connected = connect::connect(app, global, None).await?;
+    let pushing = connected.forge.pushing()?;
+    let merge = args.merging();
+    if let Some(how) = merge.filter(|how| !pushing.merges.contains(how)) {
+        return Err(Error::unsupported(format!(
+            "{} cannot do {} for one {}",
+            connected.driver.title,
+            option(how),
+            pushing.noun.to_lowercase()
+        ))
+        .hint("use --merge or --squash; rebasing is a setting of the project there"));
+    }
+    let mut git = Git::new(app)?;
+    if let Some(credential) = &pushing.credential {
+        git = git.with_credential(&connected.repository, credential);
+    }
+    let Some(job) = Job::prepare(app, args, &connected, &pushing, &git).await? else { return Ok(()) };
+    let Some(pull) = job.open().await? else { return Ok(()) };
+    job.announce(&pull)?;
+    match merge {
+        Some(how) => job.merge(&pull, how).await,
+        None => Ok(()),
+    }
+}
+
+fn option(how: Merge) -> &'static str {
+    match how {
+        Merge::Commit => "--merge",
+        Merge::Rebase => "--rebase",
+        Merge::Squash => "--squash",
+    }
+}
+
+impl Create {
+    fn merging(&self) -> Option<Merge> {
+        let modes = [(self.merge, Merge::Commit), (self.rebase, Merge::Rebase), (self.squash, Merge::Squash)];
+        modes.into_iter().find_map(|(is_on, how)| is_on.then_some(how))
+    }
+
+    fn skips_ci(&self) -> bool {
+        self.skip_ci || (self.message.is_none() && self.merging().is_none())
+    }
+}
+
+/// What is to be done, once it is known that something is.
+struct Job<'a> {
+    app: &'a App,
+    args: &'a Create,
+    connected: &'a Connected,
+    pushing: &'a Pushing,
+    git: &'a Git<'a>,
+    status: Status,
+    /// The commit that the run is about.
+    trigger: String,
+    /// What a new branch begins with.
+    parent: String,
+    /// Whether the working copy has commits of the user's above the trigger.
+    own: bool,
+    source: String,
+    target: String,
+}
+
+impl<'a> Job<'a> {
+    async fn prepare(
+        app: &'a App,
+        args: &'a Create,
+        connected: &'a Connected,
+        pushing: &'a Pushing,
+        git: &'a Git<'a>,
+    ) -> Result<Option<Self>> {
+        let specs = pathspecs(app, &args.globs);
+        let status = git.status(&specs).await?;
+        let context = &connected.context;
+        let trigger = context.commit.clone().unwrap_or_else(|| status.head.clone());
+        let (parent, own) = base(git, connected, &status.head, &trigger).await?;
+        if status.is_clean() && !own {
+            why_nothing(app, git, &specs).await?;
+            return Ok(None);
+        }
+        let target = target(args, connected, &status)?;
+        let short = &trigger[..trigger.len().min(8)];
+        let source = args.branch.clone().unwrap_or_else(|| format!("{target}-cml-pr-{short}"));
+        if source == target {
+            return Err(Error::usage(format!("--branch {source} is the branch to merge into"))
+                .hint("leave --branch out, or give the name of another branch"));
+        }
+        Ok(Some(Job { app, args, connected, pushing, git, status, trigger, parent, own, source, target }))
+    }
+
+    /// The open pull request, after the branch has the changes; `None` when there turns out to be nothing to say.
+    async fn open(&self) -> Result<Option<PullRequest>> {
+        let forge = &*self.connected.forge;
+        let there = self.git.remote_branch(&self.args.remote, &self.source).await?;
+        let pull = match &there {
+            Some(_) => forge.find_pull_request(&self.source, &self.target).await?,
+            None => None,
+        };
+        let commit = match &there {
+            Some(tip) if !self.own => {
+                if *tip != self.status.head {
+                    self.git.fetch(&self.args.remote, &[tip]).await?;
+                }
+                self.commit(tip).await?
+            }
+            _ => {
+                if self.parent != self.status.head {
+                    self.git.fetch(&self.args.remote, &[&self.parent]).await?;
+                }
+                let made = self.commit(&self.parent).await?;
+                made.or_else(|| self.own.then(|| self.status.head.clone()))
+            }
+        };
+        match &commit {
+            Some(commit) => match self.push(commit).await {
+                Err(error) if error.kind() == Kind::Conflict && pull.is_some() => {
+                    let source = &self.source;
+                    self.app.log.warn(&format!("{source} has other commits already and stays as it is: {error}"));
+                }
+                pushed => pushed?,
+            },
+            None if there.is_none() => {
+                self.app.log.warn("nothing changed: the files are as in the commit of the run");
+                return Ok(None);
+            }
+            None => self.app.log.info(&format!("{} has these changes already", self.source)),
+        }
+        match pull {
+            Some(pull) => Ok(Some(pull)),
+            None => pull::create_once(forge, &self.app.http, &self.app.log, &self.new()).await.map(Some),
+        }
+    }
+
+    async fn commit(&self, parent: &str) -> Result<Option<String>> {
+        if self.status.is_clean() {
+            return Ok(None);
+        }
+        let short = self.short();
+        let mut message = self.args.message.clone().unwrap_or_else(|| format!("CML PR for {short}"));
+        if self.args.skips_ci() {
+            message.push_str(" [skip ci]");
+        }
+        let (name, email) = self.pushing.author;
+        let author = (self.args.user_name.as_deref().unwrap_or(name), self.args.user_email.as_deref().unwrap_or(email));
+        self.git.commit(parent, &self.status, &message, author).await
+    }
+
+    async fn push(&self, commit: &str) -> Result<()> {
+        let options = if self.args.skips_ci() { self.pushing.skip_ci } else { &[] };
+        self.git.push(&self.args.remote, commit, &self.source, options).await?;
+        self.app.log.info(&format!("pushed {} to {}", &commit[..commit.len().min(8)], self.source));
+        Ok(())
+    }
+
+    fn short(&self) -> &str {
+        &self.trigger[..self.trigger.len().min(8)]
+    }
+
+    fn new(&self) -> NewPullRequest {
+        let Job { args, source, target, trigger, .. } = self;
+        let run = self.connected.context.run_url.as_ref().map(|url| format!(" in [this run]({url})"));
+        let body = || format!("Automated commits for {trigger}, created by CML{}.", run.unwrap_or_default());
+        NewPullRequest {
+            title: args.title.clone().unwrap_or_else(|| format!("CML PR for {target} {}", self.short())),
+            body: args.body.clone().unwrap_or_else(body),
+            source: source.clone(),
+            target: target.clone(),
+        }
+    }
+
+    fn announce(&self, pull: &PullRequest) -> Result<()> {
+        let text = match self.args.md {
+            true => format!("[CML's {}]({})\n", self.pushing.noun, pull.url),
+            false => format!("{}\n", pull.url),
+        };
+        self.app.host.out(&text);
+        outputs::set(self.app, &[("pr-url", &pull.url)])
+    }
+
+    async fn merge(&self, pull: &PullRequest, how: Merge) -> Result<()> {
+        let merged = pull::merge(&*self.connected.forge, &self.app.http, &self.app.log, pull, how).await?;
+        self.app.log.info(match merged {
+            Merged::Now => "it is merged",
+            Merged::Later => "it is merged once its checks have passed",
+        });
+        Ok(())
+    }
+}
+
+/// What a new branch begins with, and whether the working copy has commits of the user's: those are kept. Where HEAD
+/// is what the CI checked out, or its merge of the run's commit, it is the run's commit itself.
+async fn base(git: &Git<'_>, connected: &Connected, head: &str, trigger: &str) -> Result<(String, bool)> {
+    let context = &connected.context;
+    if head == trigger || context.checked_out.as_deref() == Some(head) {
+        return Ok((trigger.to_owned(), false));
+    }
+    let above = git.between(context.checked_out.as_deref().unwrap_or(trigger), head).await?;
+    let test_merge = context.pull_request.is_some()
+        && matches!(&above[..], [one] if one.len() == 3 && one[1..].iter().any(|parent| parent == trigger));
+    match test_merge {
+        true => Ok((trigger.to_owned(), false)),
+        false => Ok((head.to_owned(), !above.is_empty())),
+    }
+}
+
+/// The branch to merge into.
+fn target(args: &Create, connected: &Connected, status: &Status) -> Result<String> {
+    if let Some(branch) = &args.target_branch {
+        return Ok(branch.clone());
+    }
+    let context = &connected.context;
+    if context.fork.is_some() {
+        return Err(Error::unsupported("this run is for a fork's branch, which is not in this repository")
+            .hint("run this for the repository's own branches only, or give --target-branch"));
+    }
+    context.branch.clone().or_else(|| status.branch.clone()).ok_or_else(|| {
+        Error::config("cannot tell which branch the pull request is for").hint("give --target-branch, such as main")
+    })
+}
+
+/// Says why there is nothing to commit.
+async fn why_nothing(app: &App, git: &Git<'_>, specs: &[String]) -> Result<()> {
+    let warning = match git.fitting(specs).await? {
+        (false, _) => "nothing to commit: no file fits, check the globs (they are relative to the current directory)",
+        (true, false) => "nothing to commit: git ignores all files that fit, see `git check-ignore --verbose FILE`",
+        (true, true) => "nothing to commit: no file that fits has changed",
+    };
+    app.log.warn(warning);
+    Ok(())
+}

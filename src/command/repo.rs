@@ -1,0 +1,101 @@
+//! `cml repo prepare`: what later git commands of a job need.
+
+use crate::app::App;
+use crate::connect::{self, Connected, Global};
+use crate::error::{Error, Result};
+use crate::forge::pull::Pushing;
+use crate::git::Git;
+use clap::ArgAction::Set;
+use clap::{Args, Subcommand};
+
+/// Prepare the working copy
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set the author of later commits, and fetch more of the history
+    Prepare(Box<Prepare>),
+}
+
+/// Options of `cml repo prepare`.
+#[derive(Debug, Args)]
+pub struct Prepare {
+    /// Fetch so many commits of each branch; 0 for all of them
+    #[arg(long, value_name = "N")]
+    pub fetch_depth: Option<u32>,
+    /// Fetch all that a shallow clone left out
+    #[arg(long, action = Set, default_value_t = false)]
+    pub unshallow: bool,
+    /// Let later git commands use the token, through a helper that reads it from its variable
+    #[arg(long, action = Set, default_value_t = false)]
+    pub credentials: bool,
+    /// Author's e-mail address; that of the forge's CI otherwise
+    #[arg(long, value_name = "EMAIL")]
+    pub user_email: Option<String>,
+    /// Author's name; that of the forge's CI otherwise
+    #[arg(long, value_name = "NAME")]
+    pub user_name: Option<String>,
+}
+
+/// Runs it.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    let Command::Prepare(args) = command;
+    let connected = connect::connect(app, global, None).await?;
+    let pushing = connected.forge.pushing()?;
+    let helper = if args.credentials { Some(helper(app, &connected, &pushing)?) } else { None };
+    let mut git = Git::new(app)?;
+    if let Some(credential) = &pushing.credential {
+        git = git.with_credential(&connected.repository, credential);
+    }
+    let (name, email) = pushing.author;
+    git.act(&["config", "user.name", args.user_name.as_deref().unwrap_or(name)]).await?;
+    git.act(&["config", "user.email", args.user_email.as_deref().unwrap_or(email)]).await?;
+    if let Some(helper) = helper {
+        let server = connected.repository.server.as_str().trim_end_matches('/');
+        let key = format!("credential.{server}.helper");
+        // The first, empty value takes the helpers back that are set elsewhere.
+        git.act(&["config", "--replace-all", &key, ""]).await?;
+        git.act(&["config", "--add", &key, &helper]).await?;
+    }
+    fetch(app, &git, args).await
+}
+
+async fn fetch(app: &App, git: &Git<'_>, args: &Prepare) -> Result<()> {
+    let all = args.unshallow || args.fetch_depth == Some(0);
+    let fixed = ["fetch", "--quiet", "--tags", "--update-shallow"];
+    if all {
+        let shallow = git.ask(&["rev-parse", "--is-shallow-repository"]).await? == "true";
+        if !shallow {
+            app.log.info("the clone has the whole history already");
+        }
+        let how = if shallow { &["--unshallow"][..] } else { &[] };
+        return git.act(&[&fixed[..], how, &["origin", "+refs/heads/*:refs/remotes/origin/*"]].concat()).await;
+    }
+    match args.fetch_depth {
+        Some(depth) => {
+            let depth = format!("--depth={depth}");
+            git.act(&[&fixed[..], &[&depth, "origin", "+refs/heads/*:refs/remotes/origin/*"]].concat()).await
+        }
+        None => Ok(()),
+    }
+}
+
+/// A helper of git's that prints the user name, and the token from its variable, which every later step must have.
+/// <https://git-scm.com/docs/gitcredentials#_custom_helpers>
+fn helper(app: &App, connected: &Connected, pushing: &Pushing) -> Result<String> {
+    let variable =
+        connected.token_source.filter(|source| source.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    let value = variable.and_then(|variable| app.env().named(variable));
+    let (Some((user, password)), Some(variable), Some(value)) = (&pushing.credential, variable, value) else {
+        return Err(Error::config("--credentials needs the token in a variable, which later git commands read")
+            .hint("give it to the whole job: env: { REPO_TOKEN: ... }"));
+    };
+    let password = password.expose();
+    let read = match value.trim() {
+        value if value == password => format!("${variable}"),
+        value if value.ends_with(&format!(":{password}")) => format!("${{{variable}#*:}}"),
+        _ => {
+            return Err(Error::unsupported(format!("--credentials does not take the token of {variable} in base64"))
+                .hint("give it as email:token"));
+        }
+    };
+    Ok(format!("!f() {{ test \"$1\" != get || printf 'username={user}\\npassword=%s\\n' \"{read}\"; }}; f"))
+}

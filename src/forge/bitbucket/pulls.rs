@@ -1,0 +1,72 @@
+//! Bitbucket's pull requests: <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pullrequests/>.
+
+use super::{Bitbucket, List, WirePull};
+use crate::env::Secret;
+use crate::error::{Error, Kind, Result};
+use crate::forge::PullRequest;
+use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing};
+use crate::forge::rest::escape;
+use crate::http::Repeat;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::Method;
+use serde_json::json;
+
+/// The author is the one that Bitbucket gives to commits of its pipes.
+pub fn pushing(token: Option<&Secret>) -> Pushing {
+    Pushing {
+        credential: token.map(password),
+        author: ("bitbucket-pipelines", "commits-noreply@bitbucket.org"),
+        merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
+        noun: "Pull Request",
+        skip_ci: &[],
+    }
+}
+
+/// The fixed user names that git takes with an API token and with an access token:
+/// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/>,
+/// <https://support.atlassian.com/bitbucket-cloud/docs/using-access-tokens/>.
+fn password(token: &Secret) -> (&'static str, Secret) {
+    let decoded = BASE64_STANDARD.decode(token.expose()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = decoded.filter(|pair| pair.contains(':') && !pair.contains(char::is_control));
+    match token.expose().split_once(':').or_else(|| decoded.as_deref()?.split_once(':')) {
+        Some((_, password)) => ("x-bitbucket-api-token-auth", Secret::new(password)),
+        None => ("x-token-auth", token.clone()),
+    }
+}
+
+pub async fn find(bitbucket: &Bitbucket, source: &str, target: &str) -> Result<Option<PullRequest>> {
+    let name = |branch: &str| branch.replace(['"', '\\'], "");
+    let (source, target) = (name(source), name(target));
+    let query = format!("source.branch.name=\"{source}\" AND destination.branch.name=\"{target}\" AND state=\"OPEN\"");
+    let path = format!("{}/pullrequests?q={}", bitbucket.root, escape(&query));
+    let (_, found): (_, List<WirePull>) = bitbucket.rest.get(&path).await?;
+    Ok(found.values.into_iter().next().map(|wire| bitbucket.pull(wire)))
+}
+
+pub async fn create(bitbucket: &Bitbucket, new: &NewPullRequest) -> Result<PullRequest> {
+    let branch = |name: &str| json!({ "branch": { "name": name } });
+    let body = json!({ "title": new.title, "description": new.body, "source": branch(&new.source),
+        "destination": branch(&new.target) });
+    let path = format!("{}/pullrequests", bitbucket.root);
+    let (_, made): (_, WirePull) = bitbucket.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
+    Ok(bitbucket.pull(made))
+}
+
+/// Bitbucket Cloud merges at once; it knows no waiting for pipelines.
+pub async fn merge(bitbucket: &Bitbucket, pull: &PullRequest, how: Merge) -> Result<Merged> {
+    let strategy = match how {
+        Merge::Commit => "merge_commit",
+        Merge::Rebase => "fast_forward",
+        Merge::Squash => "squash",
+    };
+    let body = json!({ "type": "pullrequest_merge_parameters", "merge_strategy": strategy });
+    let path = format!("{}/pullrequests/{}/merge", bitbucket.root, pull.number);
+    let merged: Result<(_, WirePull)> = bitbucket.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await;
+    match merged {
+        Ok(_) => Ok(Merged::Now),
+        Err(error) if error.is_ambiguous() || matches!(error.kind(), Kind::Auth | Kind::RateLimited) => Err(error),
+        Err(error) => Err(Error::conflict(format!("pull request {} is not merged: {error}", pull.number))
+            .hint("its page says which merge checks are missing, or which conflicts there are; merge it there")),
+    }
+}

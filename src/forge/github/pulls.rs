@@ -1,0 +1,125 @@
+//! GitHub's pull requests: <https://docs.github.com/en/rest/pulls/pulls>.
+
+use super::{GitHub, WirePull};
+use crate::env::Secret;
+use crate::error::{Error, Kind, Result};
+use crate::forge::PullRequest;
+use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing};
+use crate::http::Repeat;
+use http::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// So long GitHub thinks about whether a new pull request can be merged.
+const THINKING: Duration = Duration::from_secs(2);
+
+/// Any user name does with a token. The author is the one that GitHub gives to commits of workflows:
+/// <https://github.com/actions/checkout#push-a-commit-using-the-built-in-token>.
+pub fn pushing(token: Option<Secret>) -> Pushing {
+    Pushing {
+        credential: token.map(|token| ("x-access-token", token)),
+        author: ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"),
+        merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
+        noun: "Pull Request",
+        skip_ci: &[],
+    }
+}
+
+pub async fn find(github: &GitHub, source: &str, target: &str) -> Result<Option<PullRequest>> {
+    let owner = github.repository.path.split('/').next().unwrap_or_default();
+    let query: String = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("state", "open")
+        .append_pair("head", &format!("{owner}:{source}"))
+        .append_pair("base", target)
+        .finish();
+    let found: Vec<WirePull> = github.client.get(&format!("{}/pulls?{query}", github.root)).await?;
+    Ok(found.into_iter().next().map(PullRequest::from))
+}
+
+pub async fn create(github: &GitHub, new: &NewPullRequest) -> Result<PullRequest> {
+    let body = json!({ "title": new.title, "body": new.body, "head": new.source, "base": new.target });
+    let made = github.client.call(Method::POST, &format!("{}/pulls", github.root), Some(&body), Repeat::Ask).await;
+    let made: WirePull = made.map_err(|error| about_creating(error, new))?;
+    Ok(made.into())
+}
+
+fn about_creating(error: Error, new: &NewPullRequest) -> Error {
+    let says = error.to_string().to_lowercase();
+    if says.contains("not permitted to create") {
+        return Error::auth("GitHub Actions may not open pull requests in this repository").hint(
+            "allow it in Settings → Actions → General → \"Allow GitHub Actions to create and approve pull requests\", or give another token",
+        );
+    }
+    if says.contains("no commits between") {
+        return Error::conflict(format!("{} has no commits that {} does not have", new.source, new.target))
+            .hint("there is nothing to merge: give other files, or another --target-branch");
+    }
+    match says.contains("field base") || says.contains("base invalid") {
+        true => {
+            Error::not_found(format!("there is no branch {} to merge into", new.target)).hint("check --target-branch")
+        }
+        false => error,
+    }
+}
+
+/// Auto-merge where the repository has it and there is something to wait for, else a merge at once.
+/// <https://docs.github.com/en/graphql/reference/mutations#enablepullrequestautomerge>
+pub async fn merge(github: &GitHub, pull: &PullRequest, how: Merge) -> Result<Merged> {
+    let method = match how {
+        Merge::Commit => "MERGE",
+        Merge::Rebase => "REBASE",
+        Merge::Squash => "SQUASH",
+    };
+    let query = "mutation($id: ID!, $method: PullRequestMergeMethod!) { enablePullRequestAutoMerge(input: \
+                 {pullRequestId: $id, mergeMethod: $method}) { pullRequest { number } } }";
+    let body = json!({ "query": query, "variables": { "id": pull.id, "method": method } });
+    let answer: Value = github.client.call(Method::POST, &github.graphql, Some(&body), Repeat::Safe).await?;
+    let Some(says) = answer.pointer("/errors/0/message").and_then(Value::as_str) else { return Ok(Merged::Later) };
+    if at_once(says) {
+        return merge_now(github, pull, method).await;
+    }
+    Err(refusal(says, pull))
+}
+
+/// Refusals of auto-merge that are none of a merge: there is nothing to wait for, or the repository does not
+/// have auto-merge.
+fn at_once(says: &str) -> bool {
+    ["clean status", "unstable status", "has_hooks status", "not allowed for this repository"]
+        .iter()
+        .chain(&["Can't enable auto-merge", "Protected branch rules not configured"])
+        .any(|known| says.contains(known))
+}
+
+fn refusal(says: &str, pull: &PullRequest) -> Error {
+    let lower = says.to_lowercase();
+    let number = pull.number;
+    if lower.contains("not accessible by") {
+        return Error::auth(format!("the token may not merge pull request {number} (GitHub says: {says})"))
+            .hint("add to the job: permissions: { contents: write, pull-requests: write }");
+    }
+    let error = Error::conflict(format!("pull request {number} is not merged (GitHub says: {says})"));
+    if lower.contains("dirty status") || lower.contains("conflict") {
+        return error.hint("its changes conflict with those of the target branch: resolve them on its page");
+    }
+    if ["unknown status", "base branch was modified", "correct state"].iter().any(|passing| lower.contains(passing)) {
+        return error.hint("merge it on its page").passing(THINKING);
+    }
+    if lower.contains("merge commits are not allowed") || lower.contains("merges are not allowed") {
+        return error
+            .hint("the repository forbids this way of merging: use another one of --merge, --rebase, --squash");
+    }
+    error.hint(
+        "the target branch is protected: allow auto-merge in Settings → General, and GitHub waits for what is missing",
+    )
+}
+
+async fn merge_now(github: &GitHub, pull: &PullRequest, method: &str) -> Result<Merged> {
+    let path = format!("{}/pulls/{}/merge", github.root, pull.number);
+    let body = json!({ "merge_method": method.to_lowercase() });
+    let merged: Result<Value> = github.client.call(Method::PUT, &path, Some(&body), Repeat::Ask).await;
+    match merged {
+        Ok(_) => Ok(Merged::Now),
+        Err(error) if error.is_ambiguous() || matches!(error.kind(), Kind::Auth | Kind::RateLimited) => Err(error),
+        Err(error) => Err(refusal(&error.to_string(), pull)),
+    }
+}

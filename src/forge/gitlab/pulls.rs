@@ -1,0 +1,85 @@
+//! GitLab's merge requests: <https://docs.gitlab.com/api/merge_requests/>.
+
+use super::{GitLab, MergeRequest};
+use crate::env::{Secret, vars};
+use crate::error::{Error, Kind, Result};
+use crate::forge::PullRequest;
+use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing};
+use crate::forge::rest::escape;
+use crate::http::{Refusal, Repeat, in_brackets};
+use http::Method;
+use serde_json::json;
+use std::time::Duration;
+
+/// So long GitLab looks at a new merge request, and makes its pipeline, before it can be set to merge:
+/// <https://gitlab.com/gitlab-org/gitlab/-/issues/353984>.
+const LOOKING: Duration = Duration::from_secs(4);
+
+/// The user name that goes with a token: <https://docs.gitlab.com/ci/jobs/ci_job_token/>; with tokens of people
+/// and projects any name does.
+pub fn user(source: &str) -> &'static str {
+    if source == vars::CI_JOB_TOKEN.name { "gitlab-ci-token" } else { "oauth2" }
+}
+
+/// `ci.skip`: <https://docs.gitlab.com/topics/git/commit/#push-options-for-gitlab-cicd>.
+pub fn pushing(credential: Option<(&'static str, Secret)>) -> Pushing {
+    Pushing {
+        credential,
+        author: ("GitLab CI", "gitlab-ci@users.noreply.gitlab.com"),
+        // Rebasing is a setting of the project there.
+        merges: &[Merge::Commit, Merge::Squash],
+        noun: "Merge Request",
+        skip_ci: &["ci.skip"],
+    }
+}
+
+pub async fn find(gitlab: &GitLab, source: &str, target: &str) -> Result<Option<PullRequest>> {
+    let (source, target) = (escape(source), escape(target));
+    let query = format!("state=opened&source_branch={source}&target_branch={target}");
+    let path = format!("{}/merge_requests?{query}", gitlab.root);
+    let (_, found): (_, Vec<MergeRequest>) = gitlab.rest.get(&path).await?;
+    Ok(found.into_iter().next().map(PullRequest::from))
+}
+
+pub async fn create(gitlab: &GitLab, new: &NewPullRequest) -> Result<PullRequest> {
+    let body = json!({ "title": new.title, "description": new.body, "source_branch": new.source,
+        "target_branch": new.target });
+    let path = format!("{}/merge_requests", gitlab.root);
+    let made = gitlab.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await;
+    let (_, made): (_, MergeRequest) = made.map_err(|error| match error.kind() {
+        Kind::Auth => error.hint("the token needs the scope api, and its user at least the role Developer"),
+        _ => error,
+    })?;
+    Ok(made.into())
+}
+
+/// <https://docs.gitlab.com/api/merge_requests/#merge-a-merge-request>. `merge_when_pipeline_succeeds` is the old
+/// name of `auto_merge`, and the only one before GitLab 17.11, which would merge at once without it.
+pub async fn merge(gitlab: &GitLab, pull: &PullRequest, how: Merge) -> Result<Merged> {
+    let body = json!({ "auto_merge": true, "merge_when_pipeline_succeeds": true, "squash": how == Merge::Squash });
+    let path = format!("{}/merge_requests/{}/merge", gitlab.root, pull.number);
+    let merged = gitlab.rest.call(Method::PUT, &path, Some(&body), Repeat::Ask).await;
+    let (_, merged): (_, MergeRequest) = merged.map_err(|error| {
+        let number = pull.number;
+        match error.kind() {
+            _ if error.is_ambiguous() => error,
+            // GitLab answers 401 to those who may not merge.
+            Kind::Auth => Error::auth(format!("the token's user may not merge merge request {number} ({error})"))
+                .hint("let it merge into the target branch: Settings → Repository → Protected branches, and the scope api"),
+            Kind::Conflict => error.context(format!("merge request {number} is not merged"))
+                .hint("it waits for a pipeline that there is not, for approvals, or for conflicts to be solved: its page says which"),
+            _ => error,
+        }
+    })?;
+    Ok(if merged.state == "merged" { Merged::Now } else { Merged::Later })
+}
+
+/// Whether a refusal to merge may be over soon: 405 and 422 also stand for a merge request that GitLab still looks at.
+pub fn passing(refusal: &Refusal, says: &str) -> Option<Error> {
+    let status = refusal.status.as_u16();
+    if refusal.method != Method::PUT || !matches!(status, 405 | 406 | 422) {
+        return None;
+    }
+    let error = Error::conflict(format!("GitLab answered {status}{}", in_brackets(says)));
+    Some(if status == 406 { error } else { error.passing(LOOKING) })
+}

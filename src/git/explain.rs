@@ -1,0 +1,169 @@
+//! What went wrong, by what git and the forges' git servers print. Pure.
+
+use crate::error::{Error, Kind};
+use crate::host::Output;
+
+/// A text of git's or a server's, in lower case; the class; what it means; what to do.
+type Known = (&'static str, Kind, &'static str, &'static str);
+
+const KNOWN: &[Known] = &[
+    (
+        "without `workflow",
+        Kind::Auth,
+        "the token may not change workflow files",
+        "leave .github/workflows out, or give a personal access token with the scope workflow",
+    ),
+    (
+        "protected branch",
+        Kind::Auth,
+        "the branch is protected",
+        "give another name with --branch, or let the token's user push to it",
+    ),
+    (
+        "repository rule violations",
+        Kind::Auth,
+        "a rule of the repository forbids this push",
+        "give a branch that no rule is about with --branch, or let the token's user pass the rule",
+    ),
+    (
+        "pre-receive hook declined",
+        Kind::Auth,
+        "the server's rules forbid this push",
+        "give a branch that they are not about with --branch, or let the token's user push to it",
+    ),
+    (
+        "permission denied to create branch",
+        Kind::Auth,
+        "the token may not make this branch",
+        "see the branch restrictions of the repository, or give another name with --branch",
+    ),
+    (
+        "returned error: 403",
+        Kind::Auth,
+        "the token may not push to the repository",
+        "give it write access: contents: write on GitHub, write_repository or api on GitLab, repository:write on Bitbucket",
+    ),
+    (
+        "authentication failed",
+        Kind::Auth,
+        "the server does not accept the token",
+        "check the token in REPO_TOKEN: it may be expired, or may only be for the API",
+    ),
+    (
+        "could not read username",
+        Kind::Auth,
+        "the server asks for other credentials",
+        "the token is only sent to the repository itself: is the remote another one? See --remote and --repo",
+    ),
+    ("fetch first", Kind::Conflict, "the branch has commits that are not in the working copy", OTHER_BRANCH),
+    ("non-fast-forward", Kind::Conflict, "the branch has commits that are not in the working copy", OTHER_BRANCH),
+    ("cannot lock ref", Kind::Conflict, "the branch changed at the same moment", OTHER_BRANCH),
+    (
+        "dubious ownership",
+        Kind::Config,
+        "the working copy belongs to another user",
+        "run: git config --global --add safe.directory \"$PWD\"",
+    ),
+    ("not a git repository", Kind::Config, "this is no git repository", "run this inside the clone of the repository"),
+    (
+        "outside repository",
+        Kind::Config,
+        "a file is outside of the repository",
+        "only files of the working copy can be committed",
+    ),
+    (
+        "does not appear to be a git repository",
+        Kind::Config,
+        "there is no such remote",
+        "check --remote: `git remote` lists them",
+    ),
+    (
+        "repository not found",
+        Kind::NotFound,
+        "the repository was not found with this token",
+        "check --repo and the token's access",
+    ),
+    (
+        "returned error: 404",
+        Kind::NotFound,
+        "the repository was not found with this token",
+        "check --repo and the token's access",
+    ),
+    (
+        "could not resolve host",
+        Kind::Remote,
+        "the server cannot be reached",
+        "check the network and the address of the remote",
+    ),
+    (
+        "failed to connect",
+        Kind::Remote,
+        "the server cannot be reached",
+        "check the network and the address of the remote",
+    ),
+    ("returned error: 5", Kind::Remote, "the server failed", "run this again"),
+];
+const OTHER_BRANCH: &str = "run this again, or give another name with --branch";
+
+/// The error of a git command that failed.
+pub fn explain(args: &[&str], output: &Output) -> Error {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let verb = args.iter().skip_while(|arg| **arg == "-C" || arg.starts_with('/') || arg.contains(':')).next();
+    let doing = format!("git {} failed", verb.copied().unwrap_or_default());
+    let lower = said.to_lowercase();
+    let lines = told(&said);
+    match KNOWN.iter().find(|(text, ..)| lower.contains(text)) {
+        Some((_, kind, meaning, hint)) => Error::new(*kind, format!("{doing}: {meaning} ({lines})")).hint(*hint),
+        None if lines.is_empty() => Error::config(doing),
+        None => Error::config(format!("{doing}: {lines}")),
+    }
+}
+
+/// The lines that tell something, as one, without credentials in addresses.
+fn told(said: &str) -> String {
+    let noise = ["hint:", "To ", "error: failed to push"];
+    let lines = said.lines().map(str::trim).filter(|line| !noise.iter().any(|noise| line.starts_with(noise)));
+    let lines = lines.map(|line| line.trim_start_matches("remote:").trim()).filter(|line| !line.is_empty());
+    let text = lines.map(without_credentials).collect::<Vec<_>>().join("; ");
+    text.chars().take(500).collect()
+}
+
+fn without_credentials(line: &str) -> String {
+    let mut text = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("://") {
+        text.push_str(before);
+        text.push_str("://");
+        let end = after.find(['/', ' ', '\'']).unwrap_or(after.len());
+        rest = after[..end].rfind('@').map_or(after, |at| &after[at + 1..]);
+    }
+    text + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_explained_and_keep_no_credentials() {
+        let of = |stderr: &str| {
+            let output = Output { code: Some(1), stdout: Vec::new(), stderr: stderr.into() };
+            let error = explain(&["-C", "/x", "push"], &output);
+            (error.kind(), error.to_string())
+        };
+        let (kind, text) =
+            of("fatal: unable to access 'https://me:s3cret@host/r/': The requested URL returned error: 403");
+        assert_eq!(kind, Kind::Auth);
+        assert_eq!(
+            text,
+            "git push failed: the token may not push to the repository (fatal: unable to access 'https://host/r/': The requested URL returned error: 403)"
+        );
+        assert_eq!(of("remote: error: GH006: Protected branch update failed for refs/heads/main.").0, Kind::Auth);
+        assert_eq!(
+            of("remote: GitLab: You are not allowed to push code to protected branches on this project.").0,
+            Kind::Auth
+        );
+        assert_eq!(of(" ! [rejected] x -> y (fetch first)\nhint: more").0, Kind::Conflict);
+        assert_eq!(of("something else"), (Kind::Config, "git push failed: something else".to_owned()));
+    }
+}
