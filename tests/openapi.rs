@@ -219,6 +219,29 @@ fn the_pull_request_of_a_push_is_found_by_commit_and_by_branch() {
 }
 
 #[test]
+fn a_check_is_made_completed_and_annotated() {
+    let Some(desk) = Desk::new("check") else { return };
+    let remark = |n: u32| {
+        format!("{{\"path\":\"a.py\",\"line\":{n},\"column\":2,\"end_column\":3,\"message\":\"m\",\"title\":\"t\"}}\n")
+    };
+    desk.cml.file("notes.jsonl", (1..=120).map(remark).collect::<String>());
+    desk.cml.file("report.md", "ten chars\n\n".repeat(7000));
+    let check = |args: &[&str]| desk.cml.run(&[&["check", "create", "report.md"], args].concat());
+    let first = check(&["--status", "in_progress", "--annotations", "notes.jsonl"]).ok();
+    assert_eq!(check(&["--conclusion", "timed_out"]).ok(), first);
+    let id = first.trim().rsplit('/').next().unwrap();
+    check(&["--check-id", id, "--conclusion", "skipped"]).ok();
+    let made = desk.repo(|repo| repo.checks.clone());
+    assert_eq!((made.len(), made[0].annotations.len(), made[0].conclusion.as_deref()), (1, 120, Some("skipped")));
+    assert_eq!((desk.count("POST", "/check-runs"), desk.count("PATCH", &format!("/check-runs/{id}"))), (1, 4));
+    check(&["--check-id", "4711"]).fails(5, "there is no check 4711 in *", "*");
+    let Some(mut desk) = Desk::new("check-refused") else { return };
+    desk.cml.set("REPO_TOKEN", "readonly");
+    let hint = "add to the job: permissions: { checks: write }";
+    desk.cml.run(&["check", "create", "report.md"]).fails(4, "the token may not do this *", hint);
+}
+
+#[test]
 fn jobs_write_their_sections_of_one_comment() {
     let Some(desk) = Desk::new("sections") else { return };
     for job in ["one", "two", "one"] {

@@ -7,13 +7,16 @@ use std::collections::BTreeSet;
 
 const REPO: &str = "/repos/{owner}/{repo}";
 /// What `src/forge/github*` calls. Anything else is refused by the checker, as a path that is not described.
-const USED: [(&str, &[&str]); 15] = [
+const USED: [(&str, &[&str]); 18] = [
     ("", &["get"]),
     ("/issues/{issue_number}/comments", &["get", "post"]),
     ("/issues/comments/{comment_id}", &["get", "patch", "delete"]),
     ("/commits/{commit_sha}/comments", &["get", "post"]),
     ("/comments/{comment_id}", &["get", "patch", "delete"]),
     ("/commits/{commit_sha}/pulls", &["get"]),
+    ("/commits/{ref}/check-runs", &["get"]),
+    ("/check-runs", &["post"]),
+    ("/check-runs/{check_run_id}", &["get", "patch"]),
     ("/pulls", &["get"]),
     ("/git/ref/{ref}", &["get"]),
     ("/git/refs", &["post"]),

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::bitbucket::error;
 use super::http::Response;
 use super::route::Call;
-use super::state::Insight;
 
 pub fn route(call: &mut Call<'_>, sha: &str, path: &[&str]) -> Response {
     let key = |id: &str| (sha.to_owned(), id.to_owned());
@@ -29,7 +28,7 @@ pub fn route(call: &mut Call<'_>, sha: &str, path: &[&str]) -> Response {
             {
                 return error(400, "the report is not valid");
             }
-            call.repo.insights.entry(key(id)).or_insert_with(Insight::default).report = body.clone();
+            call.repo.insights.entry(key(id)).or_default().report = body.clone();
             Response::json(200, &body)
         }
         ("GET", ["reports", id]) => match call.repo.insights.get(&key(id)) {
