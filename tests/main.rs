@@ -17,8 +17,12 @@ mod images;
 mod limits;
 mod local;
 mod openapi;
+#[cfg(unix)]
+mod pr;
 mod private;
 mod proxy;
+#[cfg(unix)]
+mod repo;
 mod sections;
 mod store;
 mod support;

@@ -2,6 +2,8 @@
 
 #[cfg(unix)]
 pub mod act;
+#[cfg(unix)]
+pub mod clone;
 pub mod fake;
 pub mod moto;
 pub mod net;

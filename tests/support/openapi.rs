@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 const REPO: &str = "/repos/{owner}/{repo}";
 /// What `src/forge/github*` calls. Anything else is refused by the checker, as a path that is not described.
-const USED: [(&str, &[&str]); 18] = [
+const USED: [(&str, &[&str]); 19] = [
     ("", &["get"]),
     ("/issues/{issue_number}/comments", &["get", "post"]),
     ("/issues/comments/{comment_id}", &["get", "patch", "delete"]),
@@ -17,7 +17,8 @@ const USED: [(&str, &[&str]); 18] = [
     ("/commits/{ref}/check-runs", &["get"]),
     ("/check-runs", &["post"]),
     ("/check-runs/{check_run_id}", &["get", "patch"]),
-    ("/pulls", &["get"]),
+    ("/pulls", &["get", "post"]),
+    ("/pulls/{pull_number}/merge", &["put"]),
     ("/git/ref/{ref}", &["get"]),
     ("/git/refs", &["post"]),
     ("/git/refs/{ref}", &["patch"]),

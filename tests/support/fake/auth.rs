@@ -48,7 +48,7 @@ pub fn password(secret: &str) -> Option<String> {
     text.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-fn grant(token: &str) -> Option<Access> {
+pub fn grant(token: &str) -> Option<Access> {
     match token {
         "good" => Some(Access::Full),
         "readonly" => Some(Access::ReadOnly),

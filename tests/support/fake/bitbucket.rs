@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::auth::{Access, access};
 use super::bitbucket_insights;
+use super::github_shapes::title;
 use super::http::{Request, Response, encode};
 use super::multipart;
 use super::page::Page;
+use super::pulls;
 use super::route::{Call, content_type};
 use super::state::{BOT, Comment, File, PullRequest, PullState, State, Target, Vendor};
 
@@ -50,7 +52,11 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         [] => return Response::json(200, &repository(call)),
         ["downloads"] => return downloads(call),
         ["downloads", name] => return download(call, name),
+        ["pullrequests"] if call.request.verb() == "POST" => return pulls::bitbucket_create(call),
         ["pullrequests"] => return list_pulls(call),
+        ["pullrequests", id, "merge"] if call.request.verb() == "POST" => {
+            return number(id).map_or_else(|| error(404, "Resource not found"), |id| pulls::bitbucket_merge(call, id));
+        }
         ["pullrequests", id] => {
             return match number(id).and_then(|id| call.repo.pulls.get(&id)) {
                 Some(pull) => Response::json(200, &pull_request(call, pull)),
@@ -202,6 +208,7 @@ fn list_pulls(call: &Call<'_>) -> Response {
         let value = value.trim().trim_matches('"');
         match field.trim() {
             "source.branch.name" => found.retain(|pull| pull.branch == value),
+            "destination.branch.name" => found.retain(|pull| pull.base == value),
             "source.commit.hash" => found.retain(|pull| pull.head_sha.starts_with(value)),
             "state" => states.push(value.to_owned()),
             other => return error(400, &format!("Invalid field name: {other}")),
@@ -308,7 +315,7 @@ fn comment_json(call: &Call<'_>, comment: &Comment) -> Value {
 }
 
 /// Pull requests name their commits by 12 digits only.
-fn pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
+pub fn pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
     let (id, slug, url) = (pull.number, &call.repo.slug, call.url);
     let commit = |sha: &str| json!({"type": "commit", "hash": sha.get(..12).unwrap_or(sha)});
     let head_slug = pull.fork.as_deref().unwrap_or(slug);
@@ -316,11 +323,11 @@ fn pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
         let repository = json!({"type": "repository", "full_name": slug});
         json!({"branch": {"name": branch}, "commit": commit(sha), "repository": repository})
     };
-    let main = call.repo.git.refs.get("refs/heads/main").map_or("", String::as_str);
+    let base = call.repo.branch(&pull.base).unwrap_or_default();
     json!({
-        "type": "pullrequest", "id": id, "title": format!("Pull request {id}"), "state": state_name(pull),
+        "type": "pullrequest", "id": id, "title": title(pull, "Pull request"), "state": state_name(pull),
         "draft": false, "comment_count": 0, "author": user(url, "octocat"),
-        "source": side(&pull.branch, &pull.head_sha, head_slug), "destination": side("main", main, slug),
+        "source": side(&pull.branch, &pull.head_sha, head_slug), "destination": side(&pull.base, &base, slug),
         "merge_commit": pull.merge_sha.as_deref().map(commit),
         "created_on": "2026-01-01T00:00:00.000000+00:00", "updated_on": "2026-01-01T00:00:00.000000+00:00",
         "links": {

@@ -12,7 +12,7 @@ use super::http::{Request, Response};
 use super::page::Page;
 use super::route::Call;
 use super::state::{BOT, Comment, PullRequest, State, Target, Vendor};
-use super::{github_checks, github_git, graphql};
+use super::{github_checks, github_git, graphql, pulls};
 
 /// Longer comment bodies are refused.
 const MAX_BODY: usize = 65_536;
@@ -69,6 +69,8 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         ("GET", []) => Response::json(200, &full_repository(call)),
         ("GET", ["issues", "comments"]) => list_all(call),
         ("GET", ["pulls"]) => list_pulls(call),
+        ("POST", ["pulls"]) => pulls::github_create(call),
+        ("PUT", ["pulls", number, "merge"]) => with_number(number, |number| pulls::github_merge(call, number)),
         ("GET", ["pulls", number]) => with_number(number, |number| match call.repo.pulls.get(&number) {
             Some(pull) => Response::json(200, &pull_request(call, pull)),
             None => not_found(),
@@ -196,9 +198,11 @@ fn list_pulls(call: &Call<'_>) -> Response {
     let state = call.request.param("state").unwrap_or_else(|| "open".to_owned());
     // GitHub ignores a head without an owner.
     let head = call.request.param("head").filter(|head| head.contains(':'));
+    let base = call.request.param("base");
     let fits = |pull: &&PullRequest| {
         (state == "all" || state_name(pull) == state)
             && head.as_ref().is_none_or(|head| *head == label(call.repo, pull))
+            && base.as_ref().is_none_or(|base| *base == pull.base)
     };
     let newest_first = call.repo.pulls.values().rev();
     let found: Vec<&PullRequest> = newest_first.filter(fits).collect();

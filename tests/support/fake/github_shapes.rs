@@ -80,7 +80,7 @@ pub fn pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
     let mut head_repo = repository(call);
     head_repo["full_name"] = json!(head_slug);
     head_repo["fork"] = json!(pull.fork.is_some());
-    let main = call.repo.git.refs.get("refs/heads/main");
+    let main = call.repo.branch(&pull.base);
     let mut json = json!({
         "id": 5_000_000 + number, "node_id": format!("PR_kwDOFAKE{number:08x}"), "number": number,
         "url": this, "html_url": page, "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"),
@@ -88,14 +88,14 @@ pub fn pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
         "commits_url": format!("{this}/commits"), "review_comments_url": format!("{this}/comments"),
         "review_comment_url": format!("{api}/pulls/comments{{/number}}"),
         "statuses_url": format!("{api}/statuses/{}", pull.head_sha), "state": state_name(pull), "locked": false,
-        "title": format!("Pull request {number}"), "body": null, "draft": false, "user": user(url, "octocat"),
+        "title": title(pull, "Pull request"), "body": pull.body, "draft": false, "user": user(url, "octocat"),
         "created_at": CREATED, "updated_at": CREATED, "closed_at": closed, "merged_at": merged,
         "merge_commit_sha": pull.merge_sha, "milestone": null, "assignee": null, "assignees": [],
         "requested_reviewers": [], "requested_teams": [], "labels": [], "author_association": "OWNER",
         "auto_merge": null, "active_lock_reason": null,
         "head": {"label": label(call.repo, pull), "ref": pull.branch, "sha": pull.head_sha,
             "user": owner(head_slug), "repo": head_repo},
-        "base": {"label": format!("{}:main", slug.split('/').next().unwrap_or_default()), "ref": "main",
+        "base": {"label": format!("{}:{}", slug.split('/').next().unwrap_or_default(), pull.base), "ref": pull.base,
             "sha": main, "user": owner(slug), "repo": repository(call)},
     });
     let links = [
@@ -112,6 +112,25 @@ pub fn pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
         json["_links"][name] = json!({ "href": json[field] });
     }
     json
+}
+
+/// A pull request by itself.
+pub fn full_pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
+    let mut json = pull_request(call, pull);
+    for field in ["additions", "deletions", "changed_files", "commits", "comments", "review_comments"] {
+        json[field] = json!(1);
+    }
+    json["maintainer_can_modify"] = json!(false);
+    json["mergeable"] = Value::Null;
+    json["mergeable_state"] = json!("unknown");
+    json["merged"] = json!(pull.state == PullState::Merged);
+    json["merged_by"] = Value::Null;
+    json
+}
+
+/// A pull request's title, as given or made up.
+pub fn title(pull: &PullRequest, noun: &str) -> String {
+    pull.title.clone().unwrap_or_else(|| format!("{noun} {}", pull.number))
 }
 
 /// What stands in each repository's `…_url` after its own address.

@@ -7,10 +7,12 @@ use sha2::{Digest, Sha256};
 
 use super::auth::{Access, access};
 use super::clock::Time;
+use super::github_shapes::title;
 use super::gitlab_statuses;
 use super::http::{Request, Response};
 use super::multipart;
 use super::page::Page;
+use super::pulls;
 use super::route::{Call, content_type};
 use super::state::{BOT, Comment, Desk, File, PullRequest, PullState, Repo, State, Target, Vendor, hex};
 
@@ -40,6 +42,8 @@ fn in_project(call: &mut Call<'_>, path: &[&str]) -> Response {
         ("POST", ["uploads"]) => upload(call),
         ("POST", ["statuses", sha]) => gitlab_statuses::set(call, sha),
         ("GET", ["merge_requests"]) => list_merge_requests(call),
+        ("POST", ["merge_requests"]) => pulls::gitlab_create(call),
+        ("PUT", ["merge_requests", iid, "merge"]) => pulls::gitlab_merge(call, iid),
         ("GET", ["merge_requests", iid]) => match number(iid).and_then(|iid| call.repo.pulls.get(&iid)) {
             Some(pull) => Response::json(200, &merge_request(call, pull)),
             None => error(404, "404 Not found"),
@@ -220,9 +224,11 @@ fn upload(call: &mut Call<'_>) -> Response {
 fn list_merge_requests(call: &Call<'_>) -> Response {
     let param = |name: &str| call.request.param(name).filter(|value| !value.is_empty());
     let (state, source) = (param("state").filter(|state| state != "all"), param("source_branch"));
+    let target = call.request.param("target_branch");
     let fits = |pull: &&PullRequest| {
         state.as_ref().is_none_or(|state| state_name(pull) == state)
             && source.as_ref().is_none_or(|source| pull.branch == *source)
+            && target.as_ref().is_none_or(|target| pull.base == *target)
     };
     let newest_first = call.repo.pulls.values().rev();
     let found: Vec<&PullRequest> = newest_first.filter(fits).collect();
@@ -293,12 +299,12 @@ fn commit_comment(call: &Call<'_>, note: &Comment) -> Value {
         "author": user(call.url, &note.author), "created_at": note.created_at.millis()})
 }
 
-fn merge_request(call: &Call<'_>, pull: &PullRequest) -> Value {
+pub fn merge_request(call: &Call<'_>, pull: &PullRequest) -> Value {
     let (iid, id) = (pull.number, call.repo.id);
     let merged = (pull.state == PullState::Merged).then_some("2026-01-02T00:00:00.000Z");
     json!({
-        "id": 70_000 + iid, "iid": iid, "project_id": id, "title": format!("Merge request {iid}"),
-        "description": "", "state": state_name(pull), "source_branch": pull.branch, "target_branch": "main",
+        "id": 70_000 + iid, "iid": iid, "project_id": id, "title": title(pull, "Merge request"), "merge_when_pipeline_succeeds": pull.auto_merge.is_some(),
+        "description": pull.body, "state": state_name(pull), "source_branch": pull.branch, "target_branch": pull.base,
         "source_project_id": if pull.fork.is_some() { 4242 } else { id }, "target_project_id": id,
         "sha": pull.head_sha, "merge_commit_sha": pull.merge_sha, "squash_commit_sha": null, "draft": false,
         "author": user(call.url, "octocat"), "merged_at": merged, "user_notes_count": 0, "labels": [],

@@ -20,6 +20,9 @@ struct Minimize {
 
 pub fn answer(state: &mut State, request: &Request, access: Access) -> Response {
     let document = request.json();
+    if document["query"].as_str().is_some_and(|query| query.contains("enablePullRequestAutoMerge")) {
+        return super::pulls::github_auto_merge(state, &document["variables"], access);
+    }
     let calls = parse(document["query"].as_str().unwrap_or_default(), &document["variables"]);
     if calls.is_empty() {
         let error = json!({"message": "the fake forge knows only the mutation minimizeComment"});

@@ -18,6 +18,7 @@
 //! | `/bitbucket/2.0` | Bitbucket's API of `team/model` |
 //! | `/store` | a server as `https://asset.cml.dev` |
 //! | `/octo/model/raw/<commit or branch>/<path>` | files of the Git Data API |
+//! | `/<repository>.git` | git over HTTP, of a real repository: [`Forge::serve_git`] |
 //! | `/group/model/uploads/…`, `/-/project/42/uploads/…`, `/team/model/downloads/…` | uploaded files |
 //!
 //! Each repository has the open pull request 7 ([`HEAD`] on `feature`), the merged one 5 ([`MERGE`]), and issue 3.
@@ -47,6 +48,7 @@ pub(super) mod http;
 mod multipart;
 mod page;
 mod proxy;
+mod pulls;
 mod record;
 mod route;
 mod serve;
@@ -289,6 +291,16 @@ impl Forge {
         self.core.log.all()
     }
 
+    /// Those that are not git's.
+    pub fn api_requests(&self) -> Vec<Recorded> {
+        self.requests().into_iter().filter(|request| !pulls::is_git(&request.path)).collect()
+    }
+
+    /// Serves a real bare repository as the default one of a vendor, over HTTP; its pull requests need its branches.
+    pub fn serve_git(&self, vendor: Vendor, bare: &std::path::Path) {
+        self.repo(vendor, vendor.slug(), |repo| repo.bare = Some(bare.to_owned()));
+    }
+
     /// Forgets the requests so far.
     pub fn clear_requests(&self) {
         self.core.log.clear();
@@ -296,7 +308,7 @@ impl Forge {
 
     /// The requests as text for snapshots; see `transcript.rs`.
     pub fn transcript(&self) -> String {
-        transcript::transcript(&self.requests(), self.url())
+        transcript::transcript(&self.api_requests(), self.url())
     }
 
     /// The most requests at the same time.

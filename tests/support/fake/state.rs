@@ -2,6 +2,7 @@
 //! three vendors; `github.rs`, `gitlab.rs` and `bitbucket.rs` are views of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
@@ -89,12 +90,29 @@ pub struct PullRequest {
     pub merge_sha: Option<String>,
     /// The fork's slug, if the branch is not of the repository itself.
     pub fork: Option<String>,
+    /// The branch that it is for.
+    pub base: String,
+    pub title: Option<String>,
+    pub body: Option<String>,
+    /// How it is merged once its checks have passed: `MERGE`, `REBASE`, `SQUASH`.
+    pub auto_merge: Option<String>,
 }
 
 impl PullRequest {
     pub fn open(number: u64, head_sha: &str, branch: &str) -> PullRequest {
         let (head_sha, branch) = (head_sha.to_owned(), branch.to_owned());
-        PullRequest { number, head_sha, branch, state: PullState::Open, merge_sha: None, fork: None }
+        PullRequest {
+            number,
+            head_sha,
+            branch,
+            state: PullState::Open,
+            merge_sha: None,
+            fork: None,
+            base: "main".to_owned(),
+            title: None,
+            body: None,
+            auto_merge: None,
+        }
     }
 
     pub fn merged(number: u64, head_sha: &str, branch: &str, merge_sha: &str) -> PullRequest {
@@ -185,6 +203,8 @@ pub struct Repo {
     /// Bitbucket's reports and build statuses by commit and key.
     pub insights: BTreeMap<(String, String), Insight>,
     pub builds: BTreeMap<(String, String), serde_json::Value>,
+    /// A real bare repository with its branches, see `pulls.rs`.
+    pub bare: Option<PathBuf>,
 }
 
 impl Repo {
@@ -205,6 +225,7 @@ impl Repo {
             statuses: Vec::new(),
             insights: BTreeMap::new(),
             builds: BTreeMap::new(),
+            bare: None,
         };
         repo.add_pull(PullRequest::merged(5, MERGED_HEAD, "merged", MERGE));
         repo.add_pull(PullRequest::open(7, HEAD, "feature"));
@@ -298,6 +319,8 @@ pub struct Switches {
     pub raw_needs_branch: bool,
     /// The asset store answers 500, with a URL as its body.
     pub store_fails: bool,
+    /// GitHub's repositories have auto-merge, and GitLab's merge requests a running pipeline.
+    pub auto_merge: bool,
 }
 
 impl Default for Switches {
@@ -309,6 +332,7 @@ impl Default for Switches {
             commit_pull_requests: false,
             raw_needs_branch: false,
             store_fails: false,
+            auto_merge: false,
         }
     }
 }
