@@ -7,3 +7,4 @@ pub mod images;
 pub mod place;
 pub mod pr;
 pub mod repo;
+pub mod tensorboard;

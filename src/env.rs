@@ -100,6 +100,7 @@ vars! {
     SSL_CERT_FILE = "SSL_CERT_FILE": "PEM file of the certificate authorities to trust instead of the system's";
     SSL_CERT_DIR = "SSL_CERT_DIR": "Folder of the same";
     NODE_EXTRA_CA_CERTS = "NODE_EXTRA_CA_CERTS": "PEM file of certificate authorities to trust besides the others, as CML read it";
+    TB_CREDENTIALS = "TB_CREDENTIALS": "Credentials of tensorboard.dev, which is gone; CML read them";
     NO_COLOR = "NO_COLOR": "No colours";
 
     GITHUB_ACTION_REPOSITORY = "GITHUB_ACTION_REPOSITORY": "owner/name of the action that the step uses";

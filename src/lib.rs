@@ -27,6 +27,7 @@ pub mod outputs;
 pub mod publish;
 pub mod report;
 pub mod sticky;
+pub mod tensorboard;
 
 use app::App;
 use clap::FromArgMatches;
@@ -112,6 +113,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
         cli::Command::Repo(command) => command::repo::run(&app, global, command).await,
+        cli::Command::Tensorboard(command) => command::tensorboard::run(&app, global, command).await,
     }
 }
 

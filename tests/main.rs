@@ -26,5 +26,6 @@ mod repo;
 mod sections;
 mod store;
 mod support;
+mod tensorboard;
 mod watch;
 mod wrappers;

@@ -56,6 +56,24 @@ pub fn wheels(list: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A Python with packages, in a virtual environment of its own: they may not fit with those of other tools.
+pub fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = absolute(Path::new(VENV).join(name))?;
+    let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    // The last thing that is written.
+    let done = folder.join("packages");
+    let wanted = packages.join("\n");
+    if std::fs::read_to_string(&done).is_ok_and(|have| have == wanted) {
+        return Ok(python);
+    }
+    let here = ["python3", "python"].into_iter().find(|python| works(Path::new(python)));
+    run(Command::new(here.ok_or("there is no Python")?).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages))
+        .map_err(|why| format!("{name} is not here and cannot be installed: {why}"))?;
+    std::fs::write(&done, wanted).map_err(|e| format!("{}: {e}", done.display()))?;
+    Ok(python)
+}
+
 /// Where the wheel keeps Node.js.
 fn node_folder() -> Result<PathBuf> {
     let find = format!(

@@ -1,0 +1,154 @@
+//! `cml tensorboard connect`: the curves and images of training logs, as Markdown.
+//!
+//! CML connected to tensorboard.dev, which is gone. This reads the event files itself.
+
+use super::place::{Place, Store, give};
+use crate::app::App;
+use crate::connect::Global;
+use crate::env::Secret;
+use crate::error::{Error, Result};
+use crate::publish;
+use crate::tensorboard::folder::Folder;
+use crate::tensorboard::report::{Heading, Picture, Report, make};
+use clap::ArgAction::Set;
+use clap::{Args, Subcommand};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+mod watch;
+
+/// Show training logs
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Draw the curves of TensorBoard's logs, and print them as Markdown with a table
+    Connect(Box<Logs>),
+}
+
+/// Options of `cml tensorboard connect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cml tensorboard connect --logdir logs >> report.md\n  \
+    cml tensorboard connect --logdir logs --watch --file report.md &")]
+pub struct Logs {
+    /// Folder with TensorBoard's logs: each folder in it with event files is a run
+    #[arg(long, value_name = "FOLDER", required = true)]
+    pub logdir: PathBuf,
+    /// Name of the experiment; the heading, unless there is a title
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Title
+    #[arg(long, short, value_name = "TITLE")]
+    pub title: Option<String>,
+    /// Paragraph below the title, in Markdown
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Draw the values on a logarithmic axis, where all are positive
+    #[arg(long, action = Set, default_value_t = false)]
+    pub log_scale: bool,
+    /// Append what would be printed to this file
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Keep a section of --file up to date while the training runs, until the job ends
+    #[arg(long, requires = "file", action = Set, default_value_t = false)]
+    pub watch: bool,
+    /// Where to.
+    #[command(flatten)]
+    pub place: Place,
+    /// Has no effect: the output is Markdown
+    #[arg(long, hide = true, action = Set, default_value_t = true)]
+    pub md: bool,
+    /// Has no effect: there is no account to connect to
+    #[arg(long, short, hide = true, value_name = "JSON", value_parser = secret)]
+    pub credentials: Option<Secret>,
+    /// Has no effect: addresses are not marked
+    #[arg(long, hide = true, action = Set, default_value_t = false)]
+    pub rm_watermark: bool,
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
+}
+
+/// Runs the verb.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    let Command::Connect(args) = command;
+    args.warn_of_credentials(app);
+    if args.watch {
+        return watch::watch(app, global, args).await;
+    }
+    let mut folder = Folder::new(&args.logdir);
+    // Logs that cannot be read must not cost a request.
+    args.read(app, &mut folder)?;
+    if folder.runs().next().is_none() {
+        return Err(Error::not_found(format!("there are no event files under {}", args.logdir.display()))
+            .hint("TensorBoard's files have tfevents in their names; check --logdir"));
+    }
+    let report = args.report(&folder);
+    let store = args.place.open(app, global, false).await?;
+    let text = Publisher::new(app, &store).publish(&report).await?;
+    give(app, args.file.as_ref(), &text)
+}
+
+impl Logs {
+    fn warn_of_credentials(&self, app: &App) {
+        let from_env = app.env().get(crate::env::vars::TB_CREDENTIALS).map(Secret::new);
+        let given = self.credentials.clone().or(from_env);
+        if let Some(secret) = given {
+            app.log.hide(&secret);
+            app.log.warn(
+                "--credentials and TB_CREDENTIALS have no effect: tensorboard.dev is gone, the logs are read here",
+            );
+        }
+    }
+
+    /// Reads what is new in the logs. Returns whether anything is.
+    fn read(&self, app: &App, folder: &mut Folder) -> Result<bool> {
+        let seen = folder.read(&*app.host).map_err(|e| {
+            Error::config(format!("cannot read the logs in {} ({e})", self.logdir.display()))
+                .hint("check --logdir: it is a folder, relative to the current directory")
+        })?;
+        seen.warnings.iter().for_each(|warning| app.log.warn(warning));
+        Ok(seen.changed)
+    }
+
+    fn report(&self, folder: &Folder) -> Report {
+        let title = self.title.as_deref().or(self.name.as_deref());
+        make(&Heading { title, description: self.description.as_deref() }, folder.runs(), self.log_scale)
+    }
+}
+
+/// Publishes pictures, those that did not change once.
+struct Publisher<'a> {
+    app: &'a App,
+    store: &'a Store,
+    /// Addresses by content.
+    known: HashMap<String, String>,
+}
+
+impl<'a> Publisher<'a> {
+    fn new(app: &'a App, store: &'a Store) -> Self {
+        Publisher { app, store, known: HashMap::new() }
+    }
+
+    /// Publishes the pictures of a report and returns its Markdown.
+    async fn publish(&mut self, report: &Report) -> Result<String> {
+        let asset = |picture: &Picture| publish::named(&picture.file, None, picture.bytes.clone().into());
+        let assets = report.pictures.iter().map(asset).collect::<Result<Vec<_>>>()?;
+        let mut new = Vec::new();
+        for asset in &assets {
+            let unseen = new.iter().all(|other: &crate::forge::Asset| other.hash != asset.hash);
+            if unseen && !self.known.contains_key(&asset.hash) {
+                new.push(asset.clone());
+            }
+        }
+        if !new.is_empty() {
+            let sent = self.store.publish(self.app).files(&new).await;
+            let sent = sent.map_err(|error| error.context("cannot publish the charts"))?;
+            self.known.extend(new.into_iter().map(|asset| asset.hash).zip(sent));
+        }
+        let addresses: Vec<String> = assets.iter().filter_map(|asset| self.known.get(&asset.hash).cloned()).collect();
+        if addresses.len() != assets.len() {
+            return Err(Error::internal("an upload without an address"));
+        }
+        Ok(report.markdown(&addresses))
+    }
+}

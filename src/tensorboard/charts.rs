@@ -1,0 +1,185 @@
+//! A chart of one tag as SVG: a line for each run over the steps.
+//!
+//! Written by hand: see docs/tensorboard.md for why. Its colours follow the reader's light or dark setting where the
+//! style sheet is applied, and it has its own light background where it is not, so it can be read on any page.
+
+use super::series::{Point, Series};
+use super::ticks::{Axis, number, short};
+use std::fmt::Write;
+
+/// Colours of the lines on light and dark ground that people tell apart whatever colours they see: those of Okabe and
+/// Ito (<https://jfly.uni-koeln.de/color/>), each darkened or lightened until it has a contrast of 3 to its ground.
+const COLOURS: [(&str, &str); 6] = [
+    ("#0072b2", "#56b4e9"),
+    ("#d55e00", "#ff9248"),
+    ("#007f5c", "#2fc8a0"),
+    ("#b0558a", "#e6a3cb"),
+    ("#8a6d00", "#e6cb3c"),
+    ("#595959", "#bdbdbd"),
+];
+/// Lines after the sixth have other strokes.
+const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
+/// Lines beyond these are not drawn: the table has them.
+pub const LINES: usize = COLOURS.len() * DASHES.len();
+
+const WIDTH: f64 = 640.0;
+/// The area of the lines: left, top, right, bottom.
+const AREA: [f64; 4] = [64.0, 40.0, 624.0, 300.0];
+const ROW: f64 = 18.0;
+/// The width of a character, as far as it can be told without the font.
+const LETTER: f64 = 6.6;
+const LEGEND_LETTERS: usize = 40;
+
+/// Draws.
+pub fn svg(title: &str, lines: &[(&str, &Series)], log: bool) -> String {
+    let lines: Vec<(&str, Vec<Point>)> =
+        lines.iter().take(LINES).map(|(name, series)| (*name, series.line())).collect();
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let drawn = points().filter(|point| point.value.is_finite());
+    let x = Axis::tight(drawn.map(|point| point.step as f64), 8);
+    let y = Axis::new(points().map(|point| point.value), 6, log);
+    let names: Vec<&str> = lines.iter().map(|(name, _)| *name).collect();
+    let (legend, rows) = legend(&names);
+    let height = AREA[3] + 32.0 + ROW * rows as f64;
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+         height=\"{height}\" role=\"img\" font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" \
+         font-size=\"12\">\n<title>{}</title>\n{}<rect class=\"g\" width=\"{WIDTH}\" height=\"{height}\" rx=\"6\" \
+         fill=\"#ffffff\"/>\n<text class=\"t\" x=\"16\" y=\"24\" font-size=\"14\" font-weight=\"600\" \
+         fill=\"#1f2328\">{}</text>\n",
+        escape(title),
+        style(),
+        escape(&shortened(title, 75)),
+    );
+    axes(&mut out, &x, &y);
+    for (n, (_, points)) in lines.iter().enumerate() {
+        line(&mut out, n, points, &x, &y);
+    }
+    out + &legend + "</svg>\n"
+}
+
+/// What the reader's dark setting changes.
+fn style() -> String {
+    let mut rules = String::from(".g{fill:#0d1117}.t{fill:#e6edf3}.l{fill:#9198a1}.a{stroke:#30363d}");
+    for (n, (_, dark)) in COLOURS.iter().enumerate() {
+        let _ = write!(rules, ".s{n}{{stroke:{dark}}}.f{n}{{fill:{dark}}}");
+    }
+    format!("<style>@media (prefers-color-scheme: dark){{{rules}}}</style>\n")
+}
+
+fn across(x: &Axis, step: i64) -> f64 {
+    AREA[0] + x.place(step as f64) * (AREA[2] - AREA[0])
+}
+
+fn up(y: &Axis, value: f64) -> f64 {
+    AREA[3] - y.place(value) * (AREA[3] - AREA[1])
+}
+
+fn axes(out: &mut String, x: &Axis, y: &Axis) {
+    let [left, top, right, bottom] = AREA;
+    for tick in &y.ticks {
+        let at = up(y, *tick);
+        let _ = writeln!(
+            out,
+            "<path class=\"a\" d=\"M{left} {at:.1}H{right}\" stroke=\"#d1d9e0\"/><text class=\"l\" x=\"{:.1}\" \
+             y=\"{:.1}\" text-anchor=\"end\" fill=\"#59636e\">{}</text>",
+            left - 8.0,
+            at + 4.0,
+            number(*tick, 4)
+        );
+    }
+    for tick in &x.ticks {
+        let at = left + x.place(*tick) * (right - left);
+        let _ = writeln!(
+            out,
+            "<path class=\"a\" d=\"M{at:.1} {bottom}v4\" stroke=\"#d1d9e0\"/><text class=\"l\" x=\"{at:.1}\" y=\"{:.1}\" \
+             text-anchor=\"middle\" fill=\"#59636e\">{}</text>",
+            bottom + 18.0,
+            short(*tick)
+        );
+    }
+    let _ = writeln!(out, "<path class=\"a\" d=\"M{left} {top}V{bottom}H{right}\" fill=\"none\" stroke=\"#d1d9e0\"/>");
+}
+
+fn line(out: &mut String, n: usize, points: &[Point], x: &Axis, y: &Axis) {
+    let (colour, class) = (COLOURS[n % COLOURS.len()].0, n % COLOURS.len());
+    let mut path = String::new();
+    let mut single = Vec::new();
+    // What is not a number leaves a gap.
+    for part in points.split(|point| !point.value.is_finite()) {
+        let place = |point: &Point| (across(x, point.step), up(y, point.value));
+        match part {
+            [] => {}
+            [point] => single.push(place(point)),
+            part => {
+                for (m, (x, y)) in part.iter().map(place).enumerate() {
+                    let _ = write!(path, "{}{x:.1} {y:.1}", if m == 0 { 'M' } else { 'L' });
+                }
+            }
+        }
+    }
+    if !path.is_empty() {
+        let _ = writeln!(
+            out,
+            "<path class=\"s{class}\" d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.75\" \
+             stroke-linejoin=\"round\"{}/>",
+            dash(n)
+        );
+    }
+    for (x, y) in single {
+        let _ = writeln!(out, "<circle class=\"f{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
+    }
+}
+
+fn dash(n: usize) -> String {
+    match DASHES[n / COLOURS.len() % DASHES.len()] {
+        "" => String::new(),
+        dash => format!(" stroke-dasharray=\"{dash}\""),
+    }
+}
+
+/// The names of the lines below the chart, and the rows that they take.
+fn legend(names: &[&str]) -> (String, usize) {
+    let (mut out, mut left, mut row) = (String::new(), 16.0, 0);
+    for (n, name) in names.iter().enumerate() {
+        let name = shortened(name, LEGEND_LETTERS);
+        let width = 40.0 + name.chars().count() as f64 * LETTER;
+        if left > 16.0 && left + width > WIDTH {
+            (left, row) = (16.0, row + 1);
+        }
+        let (at, colour, class) = (AREA[3] + 38.0 + ROW * row as f64, COLOURS[n % COLOURS.len()].0, n % COLOURS.len());
+        let _ = writeln!(
+            out,
+            "<path class=\"s{class}\" d=\"M{left:.0} {:.0}h20\" stroke=\"{colour}\" stroke-width=\"2.5\"{}/><text \
+             class=\"t\" x=\"{:.0}\" y=\"{at:.0}\" fill=\"#1f2328\">{}</text>",
+            at - 4.0,
+            dash(n),
+            left + 26.0,
+            escape(&name)
+        );
+        left += width;
+    }
+    (out, row + 1)
+}
+
+fn shortened(text: &str, letters: usize) -> String {
+    match text.char_indices().nth(letters) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// Text for XML, which knows no control characters.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+        out
+    })
+}
