@@ -254,6 +254,34 @@ fn jobs_write_their_sections_of_one_comment() {
 }
 
 #[test]
+fn a_pull_request_is_opened_found_and_merged() {
+    for (n, option) in ["--merge", "--rebase", "--squash"].into_iter().enumerate() {
+        let Some(mut desk) = Desk::new(&format!("pull-{n}")) else { return };
+        let bare = desk.cml.path().join(".git/bare");
+        desk.cml.file("model.json", "1");
+        desk.cml.git(&["init", "-q"]);
+        desk.cml.git(&["add", "model.json"]);
+        desk.cml.git(&["commit", "-q", "-m", "first"]);
+        desk.cml.git(&["init", "-q", "--bare", bare.to_str().unwrap()]);
+        desk.cml.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
+        desk.cml.git(&["push", "-q", "origin", "main"]);
+        desk.repo(|repo| repo.bare = Some(bare));
+        let head = desk.cml.git(&["rev-parse", "HEAD"]);
+        desk = desk.pushed(&head, "main");
+        desk.cml.file("model.json", "2");
+        let opened = desk.cml.run(&["pr", "create", "model.json"]).ok();
+        desk.cml.file("model.json", "3");
+        assert_eq!(desk.cml.run(&["pr", "create", "model.json", option]).ok(), opened);
+        assert_eq!((desk.count("POST", "/pulls"), desk.count("PUT", "/merge")), (1, 1));
+        desk.cml.run(&["pr", "create", "model.json", "--target-branch", "none"]).fails(
+            5,
+            "there is no branch none*",
+            "*",
+        );
+    }
+}
+
+#[test]
 fn refusals_are_as_described_and_understood() {
     for (token, target, code, says) in [
         ("bad", "pr/7", 4, "error: GitHub does not accept the token"),

@@ -235,7 +235,8 @@ fn a_test_merge_is_not_part_of_the_pull_request() {
         clone.calls();
         clone.cml.file("model.json", "2\n");
         clone.cml.run(&["pr", "create", "model.json"]).ok();
-        assert!(clone.calls().len() <= 8, "{vendor:?}");
+        // Bitbucket does not say which commit its merge is, so git is asked; and the branch is there already.
+        assert!(clone.calls().len() <= if vendor == Vendor::Bitbucket { 9 } else { 8 }, "{vendor:?}");
         assert_eq!(clone.there(&["rev-parse", &format!("{branch}^^")]), head);
     }
 }

@@ -36,7 +36,7 @@ fn a_shallow_clone_gets_more_of_the_history() {
         for n in 0..3 {
             cml.git(&["commit", "-q", "--allow-empty", "-m", &format!("commit {n}")]);
         }
-        cml.git(&["push", "-q", &bare, "HEAD:main", "HEAD:other"]);
+        cml.git(&["push", "-q", &bare, "HEAD:refs/heads/main", "HEAD:refs/heads/other"]);
         std::fs::remove_dir_all(cml.path().join(".git")).unwrap();
         cml.git(&["init", "-q"]);
         cml.git(&["remote", "add", "origin", &format!("{}.git", clone.forge.repo_url(Vendor::GitHub))]);

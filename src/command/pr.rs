@@ -61,7 +61,7 @@ pub struct Create {
     /// Commit message
     #[arg(long, value_name = "TEXT", help_heading = "Commit")]
     pub message: Option<String>,
-    /// Start no pipeline with the commit; so without --message and merging anyway
+    /// Mark the commit so that it starts no pipeline; the default without --message and merging
     #[arg(long, help_heading = "Commit", action = Set, default_value_t = false)]
     pub skip_ci: bool,
     /// Author's e-mail address; that of the forge's CI otherwise
@@ -131,6 +131,8 @@ struct Job<'a> {
     trigger: String,
     /// What a new branch begins with.
     parent: String,
+    /// Whether the clone may not have that.
+    missing: bool,
     /// Whether the working copy has commits of the user's above the trigger.
     own: bool,
     source: String,
@@ -149,7 +151,7 @@ impl<'a> Job<'a> {
         let status = git.status(&specs).await?;
         let context = &connected.context;
         let trigger = context.commit.clone().unwrap_or_else(|| status.head.clone());
-        let (parent, own) = base(git, connected, &status.head, &trigger).await?;
+        let Base { parent, missing, own } = base(git, connected, &status.head, &trigger).await?;
         if status.is_clean() && !own {
             why_nothing(app, git, &specs).await?;
             return Ok(None);
@@ -161,7 +163,7 @@ impl<'a> Job<'a> {
             return Err(Error::usage(format!("--branch {source} is the branch to merge into"))
                 .hint("leave --branch out, or give the name of another branch"));
         }
-        Ok(Some(Job { app, args, connected, pushing, git, status, trigger, parent, own, source, target }))
+        Ok(Some(Job { app, args, connected, pushing, git, status, trigger, parent, missing, own, source, target }))
     }
 
     /// The open pull request, after the branch has the changes; `None` when there turns out to be nothing to say.
@@ -180,7 +182,7 @@ impl<'a> Job<'a> {
                 self.commit(tip).await?
             }
             _ => {
-                if self.parent != self.status.head {
+                if self.missing {
                     self.git.fetch(&self.args.remote, &[&self.parent]).await?;
                 }
                 let made = self.commit(&self.parent).await?;
@@ -203,7 +205,7 @@ impl<'a> Job<'a> {
         }
         match pull {
             Some(pull) => Ok(Some(pull)),
-            None => pull::create_once(forge, &self.app.http, &self.app.log, &self.new()).await.map(Some),
+            None => pull::create_once(forge, &self.app.http, &self.app.log, &self.pull_request()).await.map(Some),
         }
     }
 
@@ -232,7 +234,7 @@ impl<'a> Job<'a> {
         &self.trigger[..self.trigger.len().min(8)]
     }
 
-    fn new(&self) -> NewPullRequest {
+    fn pull_request(&self) -> NewPullRequest {
         let Job { args, source, target, trigger, .. } = self;
         let run = self.connected.context.run_url.as_ref().map(|url| format!(" in [this run]({url})"));
         let body = || format!("Automated commits for {trigger}, created by CML{}.", run.unwrap_or_default());
@@ -263,20 +265,27 @@ impl<'a> Job<'a> {
     }
 }
 
-/// What a new branch begins with, and whether the working copy has commits of the user's: those are kept. Where HEAD
-/// is what the CI checked out, or its merge of the run's commit, it is the run's commit itself.
-async fn base(git: &Git<'_>, connected: &Connected, head: &str, trigger: &str) -> Result<(String, bool)> {
+/// What a new branch begins with.
+struct Base {
+    parent: String,
+    /// Whether the clone may not have it.
+    missing: bool,
+    /// Whether the working copy has commits of the user's above it.
+    own: bool,
+}
+
+/// The user's commits are kept. Where HEAD is what the CI checked out, or its merge of the run's commit, a new branch
+/// begins with the run's commit itself.
+async fn base(git: &Git<'_>, connected: &Connected, head: &str, trigger: &str) -> Result<Base> {
     let context = &connected.context;
     if head == trigger || context.checked_out.as_deref() == Some(head) {
-        return Ok((trigger.to_owned(), false));
+        return Ok(Base { parent: trigger.to_owned(), missing: head != trigger, own: false });
     }
     let above = git.between(context.checked_out.as_deref().unwrap_or(trigger), head).await?;
     let test_merge = context.pull_request.is_some()
         && matches!(&above[..], [one] if one.len() == 3 && one[1..].iter().any(|parent| parent == trigger));
-    match test_merge {
-        true => Ok((trigger.to_owned(), false)),
-        false => Ok((head.to_owned(), !above.is_empty())),
-    }
+    let parent = if test_merge { trigger } else { head }.to_owned();
+    Ok(Base { parent, missing: false, own: !test_merge && !above.is_empty() })
 }
 
 /// The branch to merge into.

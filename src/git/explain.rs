@@ -26,16 +26,16 @@ const KNOWN: &[Known] = &[
         "give a branch that no rule is about with --branch, or let the token's user pass the rule",
     ),
     (
-        "pre-receive hook declined",
-        Kind::Auth,
-        "the server's rules forbid this push",
-        "give a branch that they are not about with --branch, or let the token's user push to it",
-    ),
-    (
         "permission denied to create branch",
         Kind::Auth,
         "the token may not make this branch",
         "see the branch restrictions of the repository, or give another name with --branch",
+    ),
+    (
+        "pre-receive hook declined",
+        Kind::Auth,
+        "the server's rules forbid this push",
+        "give a branch that they are not about with --branch, or let the token's user push to it",
     ),
     (
         "returned error: 403",
@@ -108,7 +108,7 @@ const OTHER_BRANCH: &str = "run this again, or give another name with --branch";
 /// The error of a git command that failed.
 pub fn explain(args: &[&str], output: &Output) -> Error {
     let said = String::from_utf8_lossy(&output.stderr);
-    let verb = args.iter().skip_while(|arg| **arg == "-C" || arg.starts_with('/') || arg.contains(':')).next();
+    let verb = args.get(if args.first() == Some(&"-C") { 2 } else { 0 });
     let doing = format!("git {} failed", verb.copied().unwrap_or_default());
     let lower = said.to_lowercase();
     let lines = told(&said);

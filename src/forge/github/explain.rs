@@ -64,8 +64,10 @@ fn message(refusal: &Refusal) -> String {
     let json = refusal.json();
     let mut says = json.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
     let details = json.get("errors").and_then(Value::as_array).into_iter().flatten();
-    for detail in details.filter_map(|e| e.as_str().or_else(|| e.get("message")?.as_str())) {
-        says = format!("{says}: {detail}");
+    for detail in details {
+        let field = || Some(format!("{} {}", detail.get("field")?.as_str()?, detail.get("code")?.as_str()?));
+        let text = detail.as_str().or_else(|| detail.get("message")?.as_str()).map(str::to_owned);
+        says.extend(text.or_else(field).map(|text| format!(": {text}")));
     }
     says
 }

@@ -54,7 +54,7 @@ fn about_creating(error: Error, new: &NewPullRequest) -> Error {
         return Error::conflict(format!("{} has no commits that {} does not have", new.source, new.target))
             .hint("there is nothing to merge: give other files, or another --target-branch");
     }
-    match says.contains("field base") || says.contains("base invalid") {
+    match says.contains("base invalid") {
         true => {
             Error::not_found(format!("there is no branch {} to merge into", new.target)).hint("check --target-branch")
         }
