@@ -434,6 +434,30 @@ fn a_merge_request_that_gitlab_still_looks_at_is_merged_a_little_later() {
 }
 
 #[test]
+fn a_merge_that_bitbucket_takes_its_time_for_is_followed() {
+    for (status, body, code, says) in [
+        (200, r#"{"task_status": "SUCCESS"}"#, 0, "it is merged"),
+        (
+            409,
+            r#"{"error": {"message": "conflicts"}}"#,
+            6,
+            "pull request 8 is not merged: Bitbucket answered 409: conflicts",
+        ),
+    ] {
+        let clone = Clone::on(Vendor::Bitbucket);
+        let task =
+            format!("{}/repositories/team/model/pullrequests/8/merge/task-status/1", clone.forge.api(clone.vendor));
+        clone.forge.fault("POST *merge", 1, Kind::answer(202, &[("Location", &task)], ""));
+        clone.forge.fault("GET *task-status/1", 1, Kind::answer(200, &[], r#"{"task_status": "PENDING"}"#));
+        clone.forge.fault("GET *task-status/1", 1, Kind::answer(status, &[], body));
+        clone.cml.file("model.json", "1\n");
+        let ran = clone.cml.run(&["pr", "create", "--merge", "."]);
+        assert!(ran.code == Some(code) && ran.stderr.contains(says), "{ran:#?}");
+        assert!(clone.forge.api_requests().len() <= 4);
+    }
+}
+
+#[test]
 fn what_cannot_work_is_refused_before_anything_is_done() {
     let clone = Clone::on(Vendor::GitLab);
     clone.cml.file("model.json", "1\n");

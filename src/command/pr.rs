@@ -259,6 +259,7 @@ impl<'a> Job<'a> {
         let merged = pull::merge(&*self.connected.forge, &self.app.http, &self.app.log, pull, how).await?;
         self.app.log.info(match merged {
             Merged::Now => "it is merged",
+            Merged::Started => "it is being merged, which takes its time: its page says when that is done",
             Merged::Later => "it is merged once its checks have passed",
         });
         Ok(())

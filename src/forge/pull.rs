@@ -53,6 +53,8 @@ pub enum Merged {
     Now,
     /// The forge merges it when its checks have passed.
     Later,
+    /// The forge is at it.
+    Started,
 }
 
 /// How often something is tried that the forge is not ready for.

@@ -55,6 +55,20 @@ impl Rest {
         self.call(Method::GET, path, None, Repeat::Safe).await
     }
 
+    /// Asks for something that may take longer than the request: the answer's body, if it has one yet, and the address
+    /// that says how it goes.
+    pub async fn start(&self, path: &str, body: &Value) -> Result<(Value, Option<String>)> {
+        let bytes = body.to_string().into();
+        let answer = self.send(Method::POST, path, Some("application/json"), bytes, Repeat::Ask).await?;
+        let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok((serde_json::from_slice(answer.body()).unwrap_or_default(), location))
+    }
+
+    /// The client underneath, for pauses.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// Whether there is something at a path.
     pub async fn exists(&self, path: &str) -> Result<bool> {
         match self.send(Method::GET, path, None, Bytes::new(), Repeat::Safe).await {

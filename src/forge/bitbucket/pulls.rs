@@ -10,7 +10,12 @@ use crate::http::Repeat;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How often a merge is looked at, and the first of the growing pauses before.
+const POLLS: u32 = 4;
+const POLL: Duration = Duration::from_secs(1);
 
 /// The author is the one that Bitbucket gives to commits of its pipes.
 pub fn pushing(token: Option<&Secret>) -> Pushing {
@@ -62,11 +67,30 @@ pub async fn merge(bitbucket: &Bitbucket, pull: &PullRequest, how: Merge) -> Res
     };
     let body = json!({ "type": "pullrequest_merge_parameters", "merge_strategy": strategy });
     let path = format!("{}/pullrequests/{}/merge", bitbucket.root, pull.number);
-    let merged: Result<(_, WirePull)> = bitbucket.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await;
-    match merged {
+    let merged = match bitbucket.rest.start(&path, &body).await {
+        Ok((answer, Some(task))) if answer.get("state").is_none() => follow(bitbucket, &path, &task).await,
         Ok(_) => Ok(Merged::Now),
-        Err(error) if error.is_ambiguous() || matches!(error.kind(), Kind::Auth | Kind::RateLimited) => Err(error),
-        Err(error) => Err(Error::conflict(format!("pull request {} is not merged: {error}", pull.number))
-            .hint("its page says which merge checks are missing, or which conflicts there are; merge it there")),
+        Err(error) => Err(error),
+    };
+    merged.map_err(|error| match error.kind() {
+        _ if error.is_ambiguous() => error,
+        Kind::Auth | Kind::RateLimited => error,
+        _ => Error::conflict(format!("pull request {} is not merged: {error}", pull.number))
+            .hint("its page says which merge checks are missing, or which conflicts there are; merge it there"),
+    })
+}
+
+/// A merge that takes longer than a few seconds is answered with 202 and the address of its task:
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pullrequests/>. A merge that fails there is answered
+/// with an error.
+async fn follow(bitbucket: &Bitbucket, path: &str, task: &str) -> Result<Merged> {
+    let id = task.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    for attempt in 0..POLLS {
+        bitbucket.rest.http().pause(POLL, attempt).await?;
+        let (_, answer): (_, Value) = bitbucket.rest.get(&format!("{path}/task-status/{id}")).await?;
+        if answer.get("task_status").and_then(Value::as_str) == Some("SUCCESS") {
+            return Ok(Merged::Now);
+        }
     }
+    Ok(Merged::Started)
 }
