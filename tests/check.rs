@@ -243,6 +243,10 @@ fn images_are_published_where_the_report_shows_them() {
     assert!(forge.files(Vendor::GitLab).is_empty(), "a status shows no images");
     cml.run(&[CREATE, &["--comment"]].concat()).ok();
     assert_eq!(forge.files(Vendor::GitLab).len(), 1);
+    let (forge, cml) = start(Vendor::Bitbucket);
+    cml.file("report.md", "![plot](plot.png)");
+    cml.run(CREATE).ok();
+    assert_eq!(insight(&forge).0["details"], "CML Report", "there is a text, whatever the report has");
 }
 
 #[test]

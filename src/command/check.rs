@@ -158,16 +158,20 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn create(&self, text: &str, annotations: Vec<Annotation>) -> Result<()> {
-        let Connected { forge, repository, .. } = &self.connected;
-        let publish = Publish {
+    fn publish(&self) -> Publish<'_> {
+        Publish {
             app: self.app,
-            forge: &**forge,
-            repository,
+            forge: &*self.connected.forge,
+            repository: &self.connected.repository,
             destination: self.destination.clone(),
             links: self.args.images.publish_links,
             strict: self.args.images.strict,
-        };
+        }
+    }
+
+    async fn create(&self, text: &str, annotations: Vec<Annotation>) -> Result<()> {
+        let Connected { forge, repository, .. } = &self.connected;
+        let publish = self.publish();
         let room = forge.check_room();
         // Where neither the check nor a comment shows them, images need no place.
         let text = match room.is_some() || self.args.comment {

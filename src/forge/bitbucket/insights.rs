@@ -101,7 +101,7 @@ fn body(bucket: &Bitbucket, check: &Check) -> Value {
         State::Completed(Conclusion::Success | Conclusion::Neutral | Conclusion::Skipped) => "PASSED",
         State::Completed(Conclusion::Failure | Conclusion::Cancelled | Conclusion::TimedOut) => "FAILED",
     };
-    let text = plain(&check.report.concat());
+    let text = text(check);
     let details = match ending(check) {
         Some(ending) => format!("{ending}\n{text}"),
         None => text,
@@ -115,6 +115,12 @@ fn body(bucket: &Bitbucket, check: &Check) -> Value {
         body["link"] = json!(run);
     }
     body
+}
+
+/// The report's text; its title where it only has pictures, as Bitbucket wants one.
+fn text(check: &Check) -> String {
+    let text = plain(&check.report.concat());
+    if text.is_empty() { check.title.clone() } else { text }
 }
 
 /// What the result does not say.
@@ -166,7 +172,7 @@ fn status(bucket: &Bitbucket, check: &Check, key: &str, page: &str) -> Value {
         State::Completed(Conclusion::Failure | Conclusion::TimedOut) => "FAILED",
         State::Completed(Conclusion::Cancelled) => "STOPPED",
     };
-    let text = plain(&check.report.concat()).replace('\n', " · ");
+    let text = text(check).replace('\n', " · ");
     let url = bucket.run_url.as_deref().unwrap_or(page);
     json!({ "key": key, "state": state, "name": shorten(&check.title, NAME), "url": url,
         "description": shorten(&text, NAME) })
