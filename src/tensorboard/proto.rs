@@ -126,7 +126,7 @@ impl Value {
             return Some(Datum::Scalar(f64::from(value)));
         }
         if let Some(image) = &self.image {
-            return Some(Datum::Image(image.encoded.clone()));
+            return Some(Datum::Image(image.encoded.clone())).filter(|_| !image.encoded.is_empty());
         }
         let tensor = self.tensor.as_ref()?;
         match plugin {

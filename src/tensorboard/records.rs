@@ -54,12 +54,12 @@ fn masked(bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// A record with that data.
-    pub fn record(data: &[u8]) -> Vec<u8> {
+    fn record(data: &[u8]) -> Vec<u8> {
         let length = (data.len() as u64).to_le_bytes();
         [&length[..], &masked(&length).to_le_bytes(), data, &masked(data).to_le_bytes()].concat()
     }

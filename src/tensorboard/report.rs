@@ -64,12 +64,13 @@ pub fn make<'a>(heading: &Heading<'_>, runs: impl Iterator<Item = (&'a str, &'a 
             let _ = writeln!(text, "| {} | {} | {last} | {min} | {max} |", plain(tag), plain(run));
         }
         let bytes = charts::svg(tag, lines, log).into_bytes();
-        pictures.push(Picture { name: (*tag).to_owned(), file: file_name(tag, "svg"), bytes, is_chart: true });
+        pictures.push(Picture { name: (*tag).to_owned(), file: file_name(tag, ".svg"), bytes, is_chart: true });
     }
     for (tag, found) in images {
         for (run, image) in found {
             let name = format!("{tag}, {run}, step {}", image.step);
-            let file = file_name(&format!("{tag} {run}"), "png");
+            // Its content tells its type.
+            let file = file_name(&format!("{tag} {run}"), "");
             pictures.push(Picture { name, file, bytes: image.bytes.clone(), is_chart: false });
         }
     }
@@ -108,5 +109,5 @@ fn plain(text: &str) -> String {
 
 fn file_name(text: &str, ending: &str) -> String {
     let sound = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
-    format!("{}.{ending}", text.chars().take(60).map(sound).collect::<String>())
+    format!("{}{ending}", text.chars().take(60).map(sound).collect::<String>())
 }

@@ -89,7 +89,7 @@ fn a_chart_has_a_line_for_each_run_and_nothing_of_the_names_escapes() {
     let made = report::make(&report::Heading { title: Some("T"), description: None }, named(), false);
     let svg = String::from_utf8(made.pictures[0].bytes.clone()).unwrap();
     assert_eq!(svg.matches("stroke-linejoin").count(), 3);
-    assert_eq!(svg.matches("d=\"M64.0").count(), 3, "each begins at the left");
+    assert_eq!(svg.matches("d=\"M64.0").count(), 4, "each begins at the left, as the marks do");
     assert!(svg.contains("a&lt;b&gt;&amp;&quot;|*\u{fffd}") && !svg.contains("<b>") && !svg.contains("NaN"), "{svg}");
     assert!(String::from_utf8_lossy(&made.pictures[1].bytes).contains("<circle"));
     let text = made.markdown(&["u1".to_owned(), "u2".to_owned()]);

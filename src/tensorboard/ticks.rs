@@ -61,7 +61,7 @@ impl Axis {
 fn round(low: f64, high: f64, marks: usize) -> Vec<f64> {
     let rough = (high - low) / marks as f64;
     let power = 10f64.powi(rough.log10().floor() as i32);
-    let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);
+    let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= rough * 0.7).unwrap_or(rough);
     let (first, last) = ((low / step).ceil(), (high / step).floor());
     let count = (last - first).clamp(0.0, 2.0 * marks as f64) as u32;
     let mut ticks: Vec<f64> = (0..=count).map(|n| (first + f64::from(n)) * step).collect();
@@ -129,7 +129,7 @@ mod tests {
     fn marks_are_round() {
         let axis = |values: &[f64], log| Axis::new(values.iter().copied(), 5, log).ticks;
         assert_eq!(axis(&[0.0, 10.0], false), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        assert_eq!(axis(&[0.001, 1000.0], true), [0.001, 0.1, 10.0, 1000.0]);
+        assert_eq!(axis(&[0.001, 1000.0], true), [0.01, 1.0, 100.0]);
         assert_eq!(axis(&[0.2, 1.1], true), [0.2, 0.5, 1.0]);
         assert_eq!(axis(&[-1.0, 1.0], true), [-1.0, -0.5, 0.0, 0.5, 1.0]);
         assert_eq!(Axis::tight([0.0, 3.0].into_iter(), 6).ticks, [0.0, 1.0, 2.0, 3.0]);

@@ -84,7 +84,13 @@ pub async fn upload(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) ->
 
 fn addresses(forge: &GitHub, assets: &[Asset], commit: &str) -> Vec<String> {
     let base = forge.repository.url();
-    assets.iter().map(|asset| format!("{base}/raw/{commit}/{}", asset.unique_name())).collect()
+    let address = |asset: &Asset| {
+        let name = asset.unique_name();
+        // SVG is served as text/plain without this, which no browser shows as an image.
+        let query = if name.ends_with(".svg") { "?sanitize=true" } else { "" };
+        format!("{base}/raw/{commit}/{name}{query}")
+    };
+    assets.iter().map(address).collect()
 }
 
 async fn post<T: serde::de::DeserializeOwned>(forge: &GitHub, what: &str, body: &Value) -> Result<T> {

@@ -38,7 +38,7 @@ pub fn route(state: &mut State, request: &Request, url: &str) -> Response {
         ["bitbucket", "2.0", ref rest @ ..] => bitbucket::route(state, request, url, rest),
         _ if pulls::is_git(request.path()) => pulls::git(state, request, &path),
         ["store", ref rest @ ..] => store::route(state, request, url, rest),
-        _ if request.is_read() => page(state, &path).unwrap_or_else(not_found),
+        _ if request.is_read() => page(state, request, &path).unwrap_or_else(not_found),
         _ => not_found(),
     }
 }
@@ -48,7 +48,7 @@ fn not_found() -> Response {
 }
 
 /// The files that a browser would load to show a comment.
-fn page(state: &mut State, path: &[&str]) -> Option<Response> {
+fn page(state: &mut State, request: &Request, path: &[&str]) -> Option<Response> {
     if let ["-", "project", id, "uploads", key, name] = path {
         let (repo, _) = state.repo(Vendor::GitLab, id)?;
         return file(repo.files.iter().find(|file| file.key == *key && file.name == *name)?);
@@ -59,7 +59,10 @@ fn page(state: &mut State, path: &[&str]) -> Option<Response> {
         let path = rest.join("/");
         let hidden = needs_branch && repo.git.commits.contains_key(*revision) && !repo.git.on_a_branch(revision);
         let body = repo.git.file(revision, &path).filter(|_| !hidden)?;
-        return Some(Response::bytes(200, content_type(&path), body.clone()));
+        // GitHub serves SVG as text unless it is asked to clean it.
+        let as_text = path.ends_with(".svg") && request.param("sanitize").as_deref() != Some("true");
+        let mime = if as_text { "text/plain; charset=utf-8" } else { content_type(&path) };
+        return Some(Response::bytes(200, mime, body.clone()));
     }
     if let [owner, name, "downloads", file_name] = path {
         let (repo, _) = state.repo(Vendor::Bitbucket, &format!("{owner}/{name}"))?;
