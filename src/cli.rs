@@ -3,7 +3,7 @@
 //! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
 //! [`crate::inputs`] derives them from here.
 
-use crate::command::{asset, check, comment, pr, repo, tensorboard};
+use crate::command::{asset, check, comment, pr, repo, tensorboard, workflow};
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -50,6 +50,9 @@ pub enum Command {
     /// Show training logs
     #[command(subcommand)]
     Tensorboard(tensorboard::Command),
+    /// Run workflows again
+    #[command(subcommand)]
+    Workflow(workflow::Command),
 }
 
 /// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`. With `slashes`,

@@ -8,3 +8,4 @@ pub mod place;
 pub mod pr;
 pub mod repo;
 pub mod tensorboard;
+pub mod workflow;

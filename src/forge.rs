@@ -290,6 +290,15 @@ pub struct Limits {
     pub comment: usize,
 }
 
+/// A run of the CI that was started again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rerun {
+    /// Its page, for people.
+    pub url: String,
+    /// What the user should know about it.
+    pub note: Option<String>,
+}
+
 /// Called with the number of assets done so far.
 pub type Progress<'a> = &'a dyn Fn(usize);
 
@@ -375,6 +384,13 @@ pub trait Forge {
         address.to_owned()
     }
 
+    /// Starts a run of the CI again, exactly once, within the time of `http`; without its identity the one that
+    /// `own`, this repository's CI, says.
+    async fn rerun(&self, _id: Option<&str>, _own: &Context, _http: &Http) -> Result<Rerun> {
+        Err(Error::unsupported("the local preview has no runs that could start again")
+            .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
+    }
+
     /// Whether the repository can be seen with this token: tells a missing pull request from a missing
     /// repository.
     async fn can_see_repository(&self) -> Result<bool>;
@@ -422,6 +438,46 @@ pub async fn create_comment_once(
             return Err(error);
         }
     }
+}
+
+/// Does something to a run exactly once: when the answer was lost, looks whether it happened before trying again.
+/// `what` names the run.
+pub async fn until_known<T>(
+    http: &Http,
+    what: &str,
+    send: impl AsyncFn() -> Result<T>,
+    look: impl AsyncFn() -> Result<Option<T>>,
+) -> Result<T> {
+    let mut attempt = 0;
+    loop {
+        let error = match send().await {
+            Err(error) if error.is_ambiguous() => error,
+            outcome => return outcome,
+        };
+        let unknown = |why: &str| {
+            error
+                .clone()
+                .context(format!("it is not known whether {what} was started again{why}"))
+                .hint(format!("look at {what} before you run this again"))
+        };
+        let pause = error.again_after().unwrap_or(CREATION_PAUSE);
+        http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| unknown(""))?;
+        let found = look().await.map_err(|why| unknown(&format!(", and looking for it failed ({why})")))?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        attempt += 1;
+        if attempt >= CREATIONS || http.pause(CREATION_PAUSE, attempt - 1).await.is_err() {
+            return Err(
+                error.or_hint("nothing was started: try again later, or allow more time with --timeout SECONDS")
+            );
+        }
+    }
+}
+
+/// Nothing says which run is meant.
+fn which_run(what: &str) -> Error {
+    Error::usage(format!("cannot tell which {what} to run again")).hint("give its number with --id")
 }
 
 /// Forges trim bodies and change line ends.

@@ -18,6 +18,7 @@ const LEGACY: &[(&str, &[&str])] = &[
     ("publish", &["asset", "publish"]),
     ("tensorboard-dev", &["tensorboard", "connect"]),
     ("ci", &["repo", "prepare"]),
+    ("rerun-workflow", &["workflow", "rerun"]),
 ];
 /// CML's programs whose names are still those of commands.
 const PROGRAMS: &[&str] = &["runner", "pr"];
@@ -28,6 +29,7 @@ const LEGACY_PREFIXES: &[(&str, &str)] = &[
     ("comment", "CML_SEND_COMMENT_"),
     ("repo", "CML_CI_"),
     ("tensorboard", "CML_TENSORBOARD_DEV_"),
+    ("workflow", "CML_RERUN_WORKFLOW_"),
 ];
 
 /// What came out.

@@ -18,6 +18,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("check-url", "Address of the check"),
     ("comment-url", "Address of the comment"),
     ("pr-url", "Address of the pull request"),
+    ("run-url", "Address of the run that was started again"),
     ("version", "Version of cml that was set up"),
 ];
 

@@ -23,6 +23,7 @@ mod private;
 mod proxy;
 #[cfg(unix)]
 mod repo;
+mod rerun;
 mod sections;
 mod store;
 mod support;

@@ -1,7 +1,7 @@
 //! The program and the fake GitHub, held against GitHub's own description of its API: each request and each answer of
 //! these tests goes through a checker, see `support/prism.rs`.
 
-use crate::support::fake::{Comment, Forge, HEAD, Kind, PullRequest, Repo, Target, Vendor};
+use crate::support::fake::{Comment, Forge, HEAD, Kind, Phase, PullRequest, Repo, Run, Target, Vendor};
 use crate::support::net::{Answer, send};
 use crate::support::prism::Prism;
 use crate::support::{Cml, png};
@@ -278,6 +278,24 @@ fn a_pull_request_is_opened_found_and_merged() {
             "there is no branch none*",
             "*",
         );
+    }
+}
+
+#[test]
+fn runs_are_cancelled_and_start_again() {
+    for (name, phase, starts) in [
+        ("run-running", Phase::Running, "rerun-failed-jobs"),
+        ("run-failed", Phase::Failed, "rerun-failed-jobs"),
+        ("run-passed", Phase::Passed, "rerun"),
+    ] {
+        let Some(desk) = Desk::new(name) else { return };
+        desk.repo(|repo| repo.runs.insert(5, Run::new(5, phase)));
+        desk.cml.run(&["workflow", "rerun", "--id", "5"]).ok();
+        assert_eq!(desk.repo(|repo| repo.runs[&5].starts.clone()), [starts]);
+        assert_eq!(desk.send("POST", "/actions/runs/5/rerun", &Value::Null).status, 403);
+        desk.repo(|repo| repo.runs.insert(6, Run::new(6, Phase::Passed)));
+        assert_eq!(desk.send("POST", "/actions/runs/6/cancel", &Value::Null).status, 409);
+        desk.cml.run(&["workflow", "rerun", "--id", "404"]).fails(5, "there is no workflow run 404*", "*");
     }
 }
 

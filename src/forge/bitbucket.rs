@@ -4,13 +4,13 @@ use super::check::{Check, Made};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
     all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::http::{Refusal, Repeat, explain_status, in_brackets, secret_header};
+use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -22,6 +22,7 @@ use std::rc::Rc;
 
 mod insights;
 mod pulls;
+mod rerun;
 
 /// Bitbucket's row.
 pub const DRIVER: Driver = Driver {
@@ -353,6 +354,10 @@ impl Forge for Bitbucket {
             Ok(format!("{}/downloads/{name}", self.page))
         };
         send_each(assets, progress, send).await
+    }
+
+    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
+        rerun::rerun(self, id, own, http).await
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -3,7 +3,7 @@
 use super::check::{Check, Made, Room};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
     all_pages, seconds,
 };
 use crate::env::{Env, Secret, vars};
@@ -25,6 +25,7 @@ mod checks;
 mod client;
 mod explain;
 mod pulls;
+mod rerun;
 
 /// GitHub's row.
 pub const DRIVER: Driver = Driver {
@@ -307,6 +308,10 @@ impl Forge for GitHub {
 
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
         assets::upload(self, assets, progress).await
+    }
+
+    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
+        rerun::rerun(self, id, own, http).await
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

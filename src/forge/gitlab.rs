@@ -4,7 +4,7 @@ use super::check::{Check, Made};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Target,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
     all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, vars};
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use std::rc::Rc;
 
 mod pulls;
+mod rerun;
 mod statuses;
 
 /// GitLab's row.
@@ -349,6 +350,10 @@ impl Forge for GitLab {
             })
         };
         send_each(assets, progress, send).await
+    }
+
+    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
+        rerun::rerun(self, id, own, http).await
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 const REPO: &str = "/repos/{owner}/{repo}";
 /// What `src/forge/github*` calls. Anything else is refused by the checker, as a path that is not described.
-const USED: [(&str, &[&str]); 19] = [
+const USED: [(&str, &[&str]); 23] = [
     ("", &["get"]),
     ("/issues/{issue_number}/comments", &["get", "post"]),
     ("/issues/comments/{comment_id}", &["get", "patch", "delete"]),
@@ -27,6 +27,10 @@ const USED: [(&str, &[&str]); 19] = [
     ("/git/trees", &["post"]),
     ("/git/trees/{tree_sha}", &["get"]),
     ("/git/blobs", &["post"]),
+    ("/actions/runs/{run_id}", &["get"]),
+    ("/actions/runs/{run_id}/cancel", &["post"]),
+    ("/actions/runs/{run_id}/rerun", &["post"]),
+    ("/actions/runs/{run_id}/rerun-failed-jobs", &["post"]),
 ];
 /// What any operation may answer, described with it or not: what such an answer looks like is described.
 /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>

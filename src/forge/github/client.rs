@@ -63,6 +63,17 @@ impl Client {
         self.call(Method::GET, path, None::<&()>, Repeat::Safe).await
     }
 
+    /// Asks for something to be done, without a body; what the answer says does not matter.
+    pub async fn post(&self, path: &str, repeat: Repeat) -> Result<()> {
+        let builder = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", self.api))
+            .header(header::ACCEPT, "application/vnd.github+json")
+            .extension(repeat);
+        let request = self.crab.build_request(builder, None::<&()>).map_err(ours)?;
+        self.crab.execute(request).await.map(drop).map_err(ours)
+    }
+
     /// Sends a request whose answer has no body.
     pub async fn delete(&self, path: &str) -> Result<()> {
         let builder = Request::builder().method(Method::DELETE).uri(format!("{}{path}", self.api));

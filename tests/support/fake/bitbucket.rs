@@ -12,6 +12,7 @@ use super::multipart;
 use super::page::Page;
 use super::pulls;
 use super::route::{Call, content_type};
+use super::runs;
 use super::state::{BOT, Comment, File, PullRequest, PullState, State, Target, Vendor};
 
 /// Longer comments are refused.
@@ -53,6 +54,7 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         ["downloads"] => return downloads(call),
         ["downloads", name] => return download(call, name),
         ["pullrequests"] if call.request.verb() == "POST" => return pulls::bitbucket_create(call),
+        ["pipelines", rest @ ..] => return runs::bitbucket(call, rest),
         ["pullrequests"] => return list_pulls(call),
         ["pullrequests", id, "merge"] if call.request.verb() == "POST" => {
             return number(id).map_or_else(|| error(404, "Resource not found"), |id| pulls::bitbucket_merge(call, id));
@@ -109,6 +111,7 @@ fn denied(call: &Call<'_>, path: &[&str]) -> Option<Response> {
         (Access::NoContents, _) => ("pullrequest:write", "repository:write"),
         (_, Some(&"downloads")) => ("pullrequest", "repository:write"),
         (_, Some(&"commit")) => ("pullrequest", "repository"),
+        (_, Some(&"pipelines")) => ("pipeline", "pipeline:write"),
         (_, Some(&"issues")) => ("pullrequest", "issue:write"),
         _ => ("pullrequest", "pullrequest:write"),
     };

@@ -12,7 +12,7 @@ use super::http::{Request, Response};
 use super::page::Page;
 use super::route::Call;
 use super::state::{BOT, Comment, PullRequest, State, Target, Vendor};
-use super::{github_checks, github_git, graphql, pulls};
+use super::{github_checks, github_git, graphql, pulls, runs};
 
 /// Longer comment bodies are refused.
 const MAX_BODY: usize = 65_536;
@@ -59,6 +59,7 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
     if denied && !call.request.is_read() {
         let needed = match path.first() {
             Some(&"check-runs") => "checks=write",
+            Some(&"actions") => "actions=write",
             _ if contents => "contents=write",
             _ => "issues=write; pull_requests=write",
         };
@@ -84,6 +85,7 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         ("GET", ["commits", sha, "check-runs"]) => github_checks::list(call, sha),
         ("GET", ["commits", sha, "pulls"]) => pulls_of_commit(call, sha),
         (_, ["git", rest @ ..]) => github_git::route(call, rest),
+        (_, ["actions", "runs", rest @ ..]) => runs::github(call, rest),
         _ => not_found(),
     }
 }

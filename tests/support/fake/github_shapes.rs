@@ -175,7 +175,7 @@ const REPOSITORY_URLS: [(&str, &str); 37] = [
 ];
 
 /// A repository as other objects have it.
-fn repository(call: &Call<'_>) -> Value {
+pub fn repository(call: &Call<'_>) -> Value {
     let (slug, url) = (&call.repo.slug, call.url);
     let (owner, name) = slug.split_once('/').unwrap_or(("", slug));
     let (page, host) = (format!("{url}/{slug}"), url.split("//").last().unwrap_or_default());

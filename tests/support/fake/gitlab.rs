@@ -14,6 +14,7 @@ use super::multipart;
 use super::page::Page;
 use super::pulls;
 use super::route::{Call, content_type};
+use super::runs;
 use super::state::{BOT, Comment, Desk, File, PullRequest, PullState, Repo, State, Target, Vendor, hex};
 
 /// Longer notes are refused.
@@ -52,6 +53,7 @@ fn in_project(call: &mut Call<'_>, path: &[&str]) -> Response {
             let target = number(iid).and_then(|iid| call.repo.target(&Target::Pull(iid)));
             target.map_or_else(|| error(404, "404 MergeRequest Not Found"), |target| notes(call, target, rest))
         }
+        (_, ["pipelines" | "jobs", ..]) => runs::gitlab(call, path),
         (_, ["issues", iid, rest @ ..]) => {
             let target = number(iid).and_then(|iid| call.repo.target(&Target::Issue(iid)));
             target.map_or_else(|| error(404, "404 Issue Not Found"), |target| notes(call, target, rest))

@@ -51,6 +51,7 @@ mod proxy;
 mod pulls;
 mod record;
 mod route;
+mod runs;
 mod serve;
 pub(super) mod server;
 mod state;
@@ -68,6 +69,7 @@ pub use self::{
     fault::Kind,
     proxy::Proxy,
     record::Recorded,
+    runs::{Phase, Run},
     state::{
         BOT, CheckRun, Comment, File, HEAD, MERGE, MERGED_HEAD, PullRequest, PullState, Repo, Switches, Target, Vendor,
     },

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::clock::{Clock, Time};
 use super::git::Git;
+use super::runs::Run;
 
 /// The head commit of the open pull request 7.
 pub const HEAD: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
@@ -205,6 +206,8 @@ pub struct Repo {
     pub builds: BTreeMap<(String, String), serde_json::Value>,
     /// A real bare repository with its branches, see `pulls.rs`.
     pub bare: Option<PathBuf>,
+    /// Runs of the CI.
+    pub runs: BTreeMap<u64, Run>,
 }
 
 impl Repo {
@@ -226,6 +229,7 @@ impl Repo {
             insights: BTreeMap::new(),
             builds: BTreeMap::new(),
             bare: None,
+            runs: BTreeMap::new(),
         };
         repo.add_pull(PullRequest::merged(5, MERGED_HEAD, "merged", MERGE));
         repo.add_pull(PullRequest::open(7, HEAD, "feature"));

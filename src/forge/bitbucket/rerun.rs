@@ -1,0 +1,140 @@
+//! Pipelines: <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/>.
+
+use super::{Bitbucket, List};
+use crate::error::{Error, Kind, Result};
+use crate::forge::rest::escape;
+use crate::forge::{Context, Rerun, seconds, until_known, which_run};
+use crate::http::{Http, Repeat};
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Pipelines that were started a little before a request by the server's clock, which says whole seconds.
+const SLACK: i64 = 2;
+
+#[derive(Deserialize)]
+struct Pipeline {
+    uuid: String,
+    build_number: u64,
+    created_on: String,
+    target: Value,
+    /// Those that the pipeline was started with.
+    #[serde(default)]
+    variables: Vec<Variable>,
+    #[serde(default)]
+    has_variables: bool,
+}
+
+#[derive(Deserialize)]
+struct Variable {
+    key: String,
+    /// Secured ones come without.
+    value: Option<String>,
+    #[serde(default)]
+    secured: bool,
+}
+
+/// Starts a new pipeline with the target of an earlier one, and its variables as far as they can be read:
+/// Bitbucket's API cannot run a pipeline's failed steps again.
+pub async fn rerun(bitbucket: &Bitbucket, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
+    let id = id.or(own.workflow.as_deref()).ok_or_else(|| which_run("pipeline"))?;
+    let before = get(bitbucket, &segment(id)?, id).await?;
+    let plain = |variable: &&Variable| !variable.secured && variable.value.is_some();
+    let variables: Vec<Value> = before
+        .variables
+        .iter()
+        .filter(plain)
+        .map(|variable| json!({ "key": variable.key, "value": variable.value }))
+        .collect();
+    let mut body = json!({ "target": before.target });
+    if !variables.is_empty() {
+        body["variables"] = variables.into();
+    }
+    let started = start(bitbucket, &before, &body, http).await.map_err(explained)?;
+    let url = format!("{}/pipelines/results/{}", bitbucket.page, started.build_number);
+    Ok(Rerun { url, note: note(&before) })
+}
+
+/// A pipeline's place in an address, by its build number or by its UUID, with or without braces.
+fn segment(id: &str) -> Result<String> {
+    if !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(id.to_owned());
+    }
+    let bare = id.trim_start_matches('{').trim_end_matches('}');
+    match !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+        true => Ok(format!("{}{bare}{}", escape("{"), escape("}"))),
+        false => Err(Error::usage(format!("'{id}' is not a pipeline"))
+            .hint("give its build number, such as --id 42, or its UUID, such as --id {1f2e…}")),
+    }
+}
+
+async fn get(bitbucket: &Bitbucket, segment: &str, id: &str) -> Result<Pipeline> {
+    match bitbucket.rest.get(&format!("{}/pipelines/{segment}", bitbucket.root)).await {
+        Err(error) if error.kind() == Kind::NotFound => {
+            Err(Error::not_found(format!("there is no pipeline {id} in {}", bitbucket.page)).hint(
+                "give the number in its address (…/pipelines/results/42), and --repo if it is another repository's",
+            ))
+        }
+        found => Ok(found.map_err(explained)?.1),
+    }
+}
+
+/// Starts the pipeline exactly once: when the answer was lost, looks for the new one before asking again.
+async fn start(bitbucket: &Bitbucket, before: &Pipeline, body: &Value, http: &Http) -> Result<Pipeline> {
+    let path = format!("{}/pipelines", bitbucket.root);
+    let marked = http.mark();
+    let send = async || Ok(bitbucket.rest.call(Method::POST, &path, Some(body), Repeat::Ask).await?.1);
+    let look = async || {
+        let newest = format!("{path}?sort=-created_on&pagelen=20");
+        let (_, list): (_, List<Pipeline>) = bitbucket.rest.get(&newest).await?;
+        let since = http.server_time_at(marked) - SLACK;
+        Ok(list.values.into_iter().find(|pipeline| {
+            pipeline.uuid != before.uuid
+                && seconds(&pipeline.created_on) >= since
+                && same(&pipeline.target, &before.target)
+        }))
+    };
+    until_known(http, &format!("pipeline {}", before.build_number), send, look).await
+}
+
+/// Whether two targets are of the same commit and reference, for the same part of the configuration.
+fn same(one: &Value, other: &Value) -> bool {
+    let fields = [
+        "/type",
+        "/ref_name",
+        "/commit/hash",
+        "/selector/type",
+        "/selector/pattern",
+        "/source",
+        "/destination",
+        "/pullrequest/id",
+    ];
+    fields.iter().all(|field| one.pointer(field) == other.pointer(field))
+}
+
+/// What the new pipeline lacks.
+fn note(before: &Pipeline) -> Option<String> {
+    let secret: Vec<&str> =
+        before.variables.iter().filter(|v| v.secured || v.value.is_none()).map(|v| v.key.as_str()).collect();
+    if !secret.is_empty() {
+        return Some(format!(
+            "the new pipeline runs without {}: Bitbucket does not give secured variables out",
+            secret.join(", ")
+        ));
+    }
+    (before.has_variables && before.variables.is_empty()).then(|| {
+        format!(
+            "pipeline {} was started with variables that Bitbucket does not give out: the new one runs without them",
+            before.build_number
+        )
+    })
+}
+
+fn explained(error: Error) -> Error {
+    match error.kind() {
+        Kind::Auth if error.to_string().starts_with("Bitbucket answered 403") => {
+            error.hint("the token needs the scope pipeline:write (an API token: write:pipeline:bitbucket)")
+        }
+        _ => error,
+    }
+}
