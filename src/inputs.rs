@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 pub mod action;
 
-/// CML's older names of commands. Each is a program `cml-…` too.
+/// CML's older names of commands. Each is a program `cml-…` too, except [`ONLY_COMMANDS`].
 const LEGACY: &[(&str, &[&str])] = &[
     ("send-comment", &["comment", "create"]),
     ("send-github-check", &["check", "create"]),
@@ -20,6 +20,8 @@ const LEGACY: &[(&str, &[&str])] = &[
     ("ci", &["repo", "prepare"]),
     ("rerun-workflow", &["workflow", "rerun"]),
 ];
+/// Those of them that CML has no program for.
+const ONLY_COMMANDS: &[&str] = &["rerun-workflow"];
 /// CML's programs whose names are still those of commands.
 const PROGRAMS: &[&str] = &["runner", "pr"];
 /// CML's older prefixes of variables, by command.
@@ -64,7 +66,7 @@ pub fn prepare(command: &Command, argv: Vec<String>, env: &Env) -> Prepared {
 
 /// The names of CML's older programs, without `cml-`.
 pub fn programs() -> impl Iterator<Item = &'static str> {
-    LEGACY.iter().map(|(old, _)| *old).chain(PROGRAMS.iter().copied())
+    LEGACY.iter().map(|(old, _)| *old).filter(|old| !ONLY_COMMANDS.contains(old)).chain(PROGRAMS.iter().copied())
 }
 
 /// `cml foo …` as `cml-foo …`, a program of somebody else's, where foo is no command of ours, present or past.
@@ -223,6 +225,7 @@ mod tests {
             ("cml comment create --watch r.md", "cml comment create --watch r.md"),
             ("cml comment create -- --pr", "cml comment create -- --pr"),
             ("cml send-comment r.md", "cml comment create r.md"),
+            ("cml rerun-workflow --id 5", "cml workflow rerun --id=5"),
             ("/opt/cml-send-comment --pr r.md", "/opt/cml-send-comment comment create --pr r.md"),
             ("cml comment create --unknown r.md", "cml comment create --unknown r.md"),
         ] {

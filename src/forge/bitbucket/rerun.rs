@@ -9,7 +9,8 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Pipelines that were started a little before a request by the server's clock, which says whole seconds.
+/// So many seconds may a new pipeline seem older than the request for it: the server's clock is known in whole
+/// seconds.
 const SLACK: i64 = 2;
 
 #[derive(Deserialize)]
@@ -19,8 +20,7 @@ struct Pipeline {
     created_on: String,
     target: Value,
     /// Those that the pipeline was started with.
-    #[serde(default)]
-    variables: Vec<Variable>,
+    variables: Option<Vec<Variable>>,
     #[serde(default)]
     has_variables: bool,
 }
@@ -34,6 +34,12 @@ struct Variable {
     secured: bool,
 }
 
+impl Pipeline {
+    fn variables(&self) -> &[Variable] {
+        self.variables.as_deref().unwrap_or_default()
+    }
+}
+
 /// Starts a new pipeline with the target of an earlier one, and its variables as far as they can be read:
 /// Bitbucket's API cannot run a pipeline's failed steps again.
 pub async fn rerun(bitbucket: &Bitbucket, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
@@ -41,7 +47,7 @@ pub async fn rerun(bitbucket: &Bitbucket, id: Option<&str>, own: &Context, http:
     let before = get(bitbucket, &segment(id)?, id).await?;
     let plain = |variable: &&Variable| !variable.secured && variable.value.is_some();
     let variables: Vec<Value> = before
-        .variables
+        .variables()
         .iter()
         .filter(plain)
         .map(|variable| json!({ "key": variable.key, "value": variable.value }))
@@ -115,14 +121,14 @@ fn same(one: &Value, other: &Value) -> bool {
 /// What the new pipeline lacks.
 fn note(before: &Pipeline) -> Option<String> {
     let secret: Vec<&str> =
-        before.variables.iter().filter(|v| v.secured || v.value.is_none()).map(|v| v.key.as_str()).collect();
+        before.variables().iter().filter(|v| v.secured || v.value.is_none()).map(|v| v.key.as_str()).collect();
     if !secret.is_empty() {
         return Some(format!(
             "the new pipeline runs without {}: Bitbucket does not give secured variables out",
             secret.join(", ")
         ));
     }
-    (before.has_variables && before.variables.is_empty()).then(|| {
+    (before.has_variables && before.variables().is_empty()).then(|| {
         format!(
             "pipeline {} was started with variables that Bitbucket does not give out: the new one runs without them",
             before.build_number
