@@ -162,6 +162,25 @@ fn locally_the_file_is_copied_beside_the_preview() {
 }
 
 #[test]
+fn svg_is_served_as_an_image_everywhere() {
+    for vendor in VENDORS {
+        let forge = Forge::start();
+        let cml = Cml::on(&forge, vendor);
+        cml.file("plot.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
+        cml.file("report.md", "![plot](plot.svg)\n");
+        let printed = cml.run(&["asset", "publish", "plot.svg"]).ok();
+        assert_eq!(get(printed.trim()).header("content-type"), "image/svg+xml", "{vendor:?}: {printed}");
+        // So are a report's, and the same ones once more.
+        for _ in 0..2 {
+            cml.run(&["comment", "update", "report.md"]).ok();
+            let body = crate::support::reader::posted(&forge, vendor);
+            let address = body.trim().strip_prefix("![plot](").and_then(|rest| rest.strip_suffix(')')).unwrap();
+            assert_eq!(get(address).header("content-type"), "image/svg+xml", "{vendor:?}: {address}");
+        }
+    }
+}
+
+#[test]
 fn mistakes_cost_no_request() {
     let forge = Forge::start();
     let cml = Cml::on(&forge, Vendor::GitHub);

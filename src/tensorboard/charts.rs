@@ -92,8 +92,8 @@ fn axes(out: &mut String, x: &Axis, y: &Axis) {
         let at = left + x.place(*tick) * (right - left);
         let _ = writeln!(
             out,
-            "<path class=\"a\" d=\"M{at:.1} {bottom}v4\" stroke=\"#d1d9e0\"/><text class=\"l\" x=\"{at:.1}\" y=\"{:.1}\" \
-             text-anchor=\"middle\" fill=\"#59636e\">{}</text>",
+            "<path class=\"a\" d=\"M{at:.1} {bottom}v4\" stroke=\"#d1d9e0\"/><text class=\"l\" x=\"{at:.1}\" \
+             y=\"{:.1}\" text-anchor=\"middle\" fill=\"#59636e\">{}</text>",
             bottom + 18.0,
             short(*tick)
         );

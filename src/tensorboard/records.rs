@@ -88,9 +88,13 @@ mod tests {
         assert_eq!((next(b""), next(&record(data)[..20])), (Next::Needs(12), Next::Needs(data.len() + 16)));
     }
 
+    fn some() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5)
+    }
+
     proptest! {
         #[test]
-        fn cut_anywhere_it_is_a_beginning(data in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5)) {
+        fn cut_anywhere_it_is_a_beginning(data in some()) {
             let bytes: Vec<u8> = data.iter().flat_map(|data| record(data)).collect();
             for end in 0..=bytes.len() {
                 let (found, damage) = all(&bytes[..end]);
@@ -100,7 +104,7 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_is_found(data in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5), at: usize) {
+        fn a_flipped_bit_is_found(data in some(), at: usize) {
             let mut bytes: Vec<u8> = data.iter().flat_map(|data| record(data)).collect();
             let at = at % (bytes.len() * 8);
             bytes[at / 8] ^= 1 << (at % 8);

@@ -73,7 +73,7 @@ fn round(low: f64, high: f64, marks: usize) -> Vec<f64> {
 /// Powers of ten between two exponents; where they are few, also two and five times them.
 fn decades(low: f64, high: f64, marks: usize) -> Vec<f64> {
     let (first, last) = (low.floor() as i32, high.ceil() as i32);
-    let factors: &[f64] = if high - low < 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let factors: &[f64] = if high - low < 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let each = ((high - low) / marks as f64).ceil().max(1.0) as usize;
     let powers = (first..=last).step_by(each);
     let all = powers.flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)));
