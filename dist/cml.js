@@ -1,4 +1,4 @@
-const { append, arch, canonicalize, certificates, checkCertificate, currentDir, defaultRoots, digest, environment, hmac, list, makeExecutable, makeFolder, platform, print, program, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
+const { append, arch, canonicalize, certificates, checkCertificate, currentDir, defaultRoots, digest, environment, handOver, hmac, list, makeExecutable, makeFolder, platform, print, program, readAt, readStdin, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
 
 /**
  * The entry of the WebAssembly: a command line (with the program's name first), or nothing for the step of a
@@ -34,6 +34,12 @@ function __wbg_get_imports() {
         __wbg___wbindgen_is_undefined_be5b34249ff1fc15: function(arg0) {
             const ret = arg0 === undefined;
             return ret;
+        },
+        __wbg___wbindgen_number_get_934b640d0889af78: function(arg0, arg1) {
+            const obj = arg1;
+            const ret = typeof(obj) === 'number' ? obj : undefined;
+            getDataViewMemory0().setFloat64((arg0 >>> 0) + 8 * 1, isLikeNone(ret) ? 0 : ret, true);
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, !isLikeNone(ret), true);
         },
         __wbg___wbindgen_string_get_7ce8eee7fd327545: function(arg0, arg1) {
             const obj = arg1;
@@ -140,6 +146,12 @@ function __wbg_get_imports() {
         }, arguments); },
         __wbg_getTime_edc91481cbc4cd78: function(arg0) {
             const ret = arg0.getTime();
+            return ret;
+        },
+        __wbg_handOver_7f94bf99bd8b6bc6: function(arg0, arg1, arg2, arg3) {
+            var v0 = getArrayJsValueFromWasm0(arg2, arg3);
+            wasm.__wbindgen_free(arg2, arg3 * 4, 4);
+            const ret = handOver(getStringFromWasm0(arg0, arg1), v0);
             return ret;
         },
         __wbg_headers_9a13de7433ccecf0: function(arg0, arg1) {
@@ -258,6 +270,20 @@ function __wbg_get_imports() {
         __wbg_queueMicrotask_4a1a4d8dd332373b: function(arg0) {
             queueMicrotask(arg0);
         },
+        __wbg_readAt_3489b3edbf303aef: function() { return handleError(function (arg0, arg1, arg2, arg3, arg4) {
+            const ret = readAt(getStringFromWasm0(arg1, arg2), arg3, arg4);
+            const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
+            const len1 = WASM_VECTOR_LEN;
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
+        }, arguments); },
+        __wbg_readStdin_2ae7551468bf3434: function() { return handleError(function (arg0) {
+            const ret = readStdin();
+            const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
+            const len1 = WASM_VECTOR_LEN;
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
+        }, arguments); },
         __wbg_read_290933804b8d6202: function() { return handleError(function (arg0, arg1, arg2) {
             const ret = read(getStringFromWasm0(arg1, arg2));
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
@@ -275,10 +301,12 @@ function __wbg_get_imports() {
             const ret = Promise.resolve(arg0);
             return ret;
         },
-        __wbg_run_08359246f0e577da: function(arg0, arg1, arg2, arg3) {
+        __wbg_run_b3fd49b6b4f43007: function(arg0, arg1, arg2, arg3, arg4, arg5) {
             var v0 = getArrayJsValueFromWasm0(arg2, arg3);
             wasm.__wbindgen_free(arg2, arg3 * 4, 4);
-            const ret = run(getStringFromWasm0(arg0, arg1), v0);
+            var v1 = getArrayJsValueFromWasm0(arg4, arg5);
+            wasm.__wbindgen_free(arg4, arg5 * 4, 4);
+            const ret = run(getStringFromWasm0(arg0, arg1), v0, v1);
             return ret;
         },
         __wbg_set_2793479888329cb6: function() { return handleError(function (arg0, arg1, arg2) {
@@ -346,7 +374,7 @@ function __wbg_get_imports() {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 172, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 178, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen_3935056dd5af6e2e___convert__closures_____invoke___wasm_bindgen_3935056dd5af6e2e___JsValue__core_a786829f945b1301___result__Result_____wasm_bindgen_3935056dd5af6e2e___JsError___true_);
             return ret;
         },

@@ -20,6 +20,35 @@ exports.isTerminal = () => tty.isatty(2);
 
 exports.currentDir = () => process.cwd();
 exports.read = (file) => fs.readFileSync(file);
+exports.readAt = (path, offset, length) => {
+  const file = fs.openSync(path);
+  try {
+    const bytes = Buffer.alloc(Math.min(length, Math.max(0, fs.fstatSync(file).size - offset)));
+    let done = 0;
+    for (let read = -1; read !== 0 && done < bytes.length; done += read) {
+      read = fs.readSync(file, bytes, done, bytes.length - done, offset + done);
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    fs.closeSync(file);
+  }
+};
+// Not fs.readFileSync(0), which gives up on a pipe whose writer pauses (EAGAIN).
+exports.readStdin = () => {
+  const parts = [];
+  for (;;) {
+    const part = Buffer.alloc(65536);
+    try {
+      const read = fs.readSync(0, part);
+      if (read === 0) return Buffer.concat(parts);
+      parts.push(part.subarray(0, read));
+    } catch (error) {
+      if (error.code === 'EOF') return Buffer.concat(parts); // Windows
+      if (error.code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+};
 exports.write = (path, bytes) => fs.writeFileSync(path, bytes, { mode: 0o666 });
 exports.append = (path, bytes) => fs.appendFileSync(path, bytes);
 exports.rename = (from, to) => fs.renameSync(from, to);
@@ -45,15 +74,25 @@ exports.print = (descriptor, text) => {
   }
 };
 
-exports.run = (program, args) =>
+// `added` has the names and values of variables in turn, as environment() gives them.
+exports.run = (program, args, added) =>
   new Promise((done, failed) => {
-    const options = { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true };
+    const env = { ...process.env };
+    for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
+    const options = { env, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true };
     const child = require('node:child_process').spawn(program, args, options);
     const [out, err] = [[], []];
     child.stdout.on('data', (bytes) => out.push(bytes));
     child.stderr.on('data', (bytes) => err.push(bytes));
     child.once('error', failed);
     child.once('close', (code) => done({ code, stdout: Buffer.concat(out), stderr: Buffer.concat(err) }));
+  });
+
+exports.handOver = (program, args) =>
+  new Promise((done, failed) => {
+    const child = require('node:child_process').spawn(program, args, { stdio: 'inherit' });
+    child.once('error', failed);
+    child.once('close', (code) => done(code));
   });
 
 exports.digest = (data) => require('node:crypto').createHash('sha256').update(data).digest();
