@@ -21,7 +21,7 @@ const LEGACY: &[(&str, &[&str])] = &[
     ("rerun-workflow", &["workflow", "rerun"]),
 ];
 /// Those of them that CML has no program for.
-const ONLY_COMMANDS: &[&str] = &["rerun-workflow"];
+const ONLY_COMMANDS: &[&str] = &["ci", "rerun-workflow"];
 /// CML's programs whose names are still those of commands.
 const PROGRAMS: &[&str] = &["runner", "pr"];
 /// CML's older prefixes of variables, by command.
@@ -74,7 +74,8 @@ pub fn external(command: &Command, argv: &[String]) -> Option<Vec<String>> {
     let (name, args) = argv.get(1..)?.split_first()?;
     let word = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    let ours = command.find_subcommand(name).is_some() || programs().any(|program| program == name);
+    let before = LEGACY.iter().map(|(old, _)| *old).chain(PROGRAMS.iter().copied());
+    let ours = command.find_subcommand(name).is_some() || before.into_iter().any(|old| old == name);
     (word && !ours).then(|| std::iter::once(format!("cml-{name}")).chain(args.iter().cloned()).collect())
 }
 

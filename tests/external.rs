@@ -28,7 +28,7 @@ fn a_program_of_somebody_elses_is_a_command() {
 
 #[test]
 fn our_own_commands_are_never_somebody_elses() {
-    for name in ["comment", "send-comment", "runner", "publish"] {
+    for name in ["comment", "send-comment", "runner", "publish", "ci"] {
         let cml = with(&format!("cml-{name}"), "echo other; exit 0");
         let ran = cml.run(&[name, "--nonsense"]);
         assert!(ran.code == Some(2) && !ran.stdout.contains("other"), "{name}: {ran:#?}");
