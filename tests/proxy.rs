@@ -2,8 +2,8 @@
 //! `CML_TEST_PROXY` names the program; without one the test says so and passes, except in CI.
 
 use crate::support::fake::{Forge, Target};
+use crate::support::node::skipped;
 use crate::support::{Cml, VENDORS};
-use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,7 @@ impl Proxy {
         command.args(["--basic-auth", CREDENTIALS, "--log-file"]).arg(&log).arg("--port-file").arg(&port);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(child) = command.env("HOME", folder.path()).spawn() else {
-            assert!(std::env::var_os("CI").is_none(), "CI needs {program}: pip install proxy.py");
-            let skipped = format!("skipped: no {program} (pip install proxy.py, or name it with CML_TEST_PROXY)\n");
-            std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+            skipped("proxy.py", "CML_TEST_PROXY");
             return None;
         };
         let mut proxy = Proxy { child, folder, port: 0 };

@@ -4,9 +4,9 @@
 //! it say so and pass, except in CI.
 
 use super::net::{Answer, send};
+use super::node::skipped;
 use serde_json::json;
 use std::fs::File;
-use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -43,11 +43,7 @@ impl Moto {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
             command.stdout(Stdio::null()).stderr(log);
             let Ok(child) = command.spawn() else {
-                assert!(std::env::var_os("CI").is_none(), "CI needs {program}: pip install 'moto[server]'");
-                // Not `eprintln!`, which the harness keeps to itself when a test passes.
-                let skipped =
-                    format!("skipped: no {program} (pip install 'moto[server]', or name it with CML_TEST_MOTO)\n");
-                std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+                skipped("moto_server", "CML_TEST_MOTO");
                 return None;
             };
             let mut moto = Moto { child, folder, url: format!("http://127.0.0.1:{port}") };
