@@ -17,16 +17,19 @@ use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
-use url::Url;
 
 pub mod bitbucket;
 pub mod check;
 pub mod github;
 pub mod gitlab;
 pub mod local;
+mod once;
 pub mod pull;
+mod repository;
 mod rest;
+
+pub use once::{create_comment_once, start_once};
+pub use repository::Repository;
 
 /// A row of [`FORGES`]: everything the core knows about a forge before it talks to it.
 pub struct Driver {
@@ -94,80 +97,6 @@ pub struct Connection {
     pub log: Log,
     /// The outside.
     pub host: Rc<dyn Host>,
-}
-
-/// A repository on a forge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repository {
-    /// The forge's pages, such as `https://github.com`.
-    pub server: Url,
-    /// The path below it, such as `owner/name`.
-    pub path: String,
-}
-
-impl Repository {
-    /// Reads `https://host/owner/name.git`, `git@host:owner/name`, `ssh://…` or, with a `default` server,
-    /// `owner/name`. Credentials in it are dropped.
-    pub fn parse(text: &str, default: Option<&str>) -> Result<Self> {
-        let wrong = || {
-            Error::usage(format!("'{}' is not a repository", without_credentials(text)))
-                .hint("give --repo as https://host/owner/name or owner/name")
-        };
-        let text = text.trim().trim_end_matches('/');
-        let text = text.strip_suffix(".git").unwrap_or(text);
-        let url = match text.split_once("://") {
-            Some(("http" | "https", _)) => text.to_owned(),
-            Some(("ssh" | "git" | "git+ssh", rest)) => {
-                let (authority, path) = rest.split_once('/').ok_or_else(wrong)?;
-                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-                format!("https://{}/{path}", host.split(':').next().unwrap_or(host))
-            }
-            Some(_) => return Err(wrong()),
-            None => match text.split_once(':') {
-                // scp-like: user@host:path
-                Some((host, path)) if !host.contains('/') => {
-                    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-                    format!("https://{host}/{}", path.trim_start_matches('/'))
-                }
-                Some(_) => return Err(wrong()),
-                None => format!("{}/{text}", default.ok_or_else(wrong)?.trim_end_matches('/')),
-            },
-        };
-        let url = Url::parse(&url).map_err(|_| wrong())?;
-        let path = url.path().trim_matches('/').to_owned();
-        let well_formed = path.contains('/') && path.split('/').all(|part| !part.is_empty());
-        if !well_formed || url.host_str().is_none() {
-            return Err(wrong());
-        }
-        let mut server = url;
-        server.set_path("");
-        server.set_query(None);
-        server.set_fragment(None);
-        // Only a URL without a host refuses these, and this one has one.
-        let _ = (server.set_username(""), server.set_password(None));
-        Ok(Repository { server, path })
-    }
-
-    /// The repository's page.
-    pub fn url(&self) -> String {
-        format!("{}{}", self.server, self.path)
-    }
-
-    /// The host's name, with its port when it is not the usual one.
-    pub fn host(&self) -> String {
-        let host = self.server.host_str().unwrap_or_default();
-        self.server.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-    }
-}
-
-fn without_credentials(text: &str) -> &str {
-    text.rsplit_once('@').map_or(text, |(_, rest)| rest)
-}
-
-impl fmt::Display for Repository {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)
-    }
 }
 
 /// What a comment stands on.
@@ -396,93 +325,9 @@ pub trait Forge {
     async fn can_see_repository(&self) -> Result<bool>;
 }
 
-/// How often a comment is tried to be made.
-const CREATIONS: u32 = 6;
-/// The first of the growing pauses between them.
-const CREATION_PAUSE: Duration = Duration::from_millis(300);
-
-/// Makes a comment exactly once: when the answer was lost, looks for the comment before trying again.
-pub async fn create_comment_once(
-    forge: &dyn Forge,
-    http: &Http,
-    log: &Log,
-    target: &Target,
-    body: &str,
-) -> Result<Comment> {
-    let started = http.mark();
-    let mut attempt = 0;
-    loop {
-        let error = match forge.create_comment(target, body).await {
-            Err(error) if error.is_ambiguous() => error,
-            outcome => return outcome,
-        };
-        log.info(&format!("{error}; looking whether the comment is there"));
-        let unknown = |error: &Error, why: &str| {
-            error.clone().context(format!("it is not known whether the comment was made{why}")).hint(format!(
-                "look at {target} before you run this again; cml comment update would not make a second one"
-            ))
-        };
-        let pause = error.again_after().unwrap_or(CREATION_PAUSE);
-        http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| unknown(&error, ""))?;
-        let found = forge.list_comments(target, &|comment| same_text(&comment.body, body)).await;
-        let mut found = found.map_err(|why| unknown(&error, &format!(", and looking for it failed ({why})")))?;
-        let since = http.server_time_at(started) - 5;
-        found.retain(|comment| comment.created >= since);
-        if let Some(comment) = found.pop() {
-            return Ok(comment);
-        }
-        let error =
-            error.or_hint("the comment was not made: try again later, or allow more time with --timeout SECONDS");
-        attempt += 1;
-        if attempt >= CREATIONS || http.pause(CREATION_PAUSE, attempt - 1).await.is_err() {
-            return Err(error);
-        }
-    }
-}
-
-/// Does something to a run exactly once: when the answer was lost, looks whether it happened before trying again.
-/// `what` names the run.
-pub async fn until_known<T>(
-    http: &Http,
-    what: &str,
-    send: impl AsyncFn() -> Result<T>,
-    look: impl AsyncFn() -> Result<Option<T>>,
-) -> Result<T> {
-    let mut attempt = 0;
-    loop {
-        let error = match send().await {
-            Err(error) if error.is_ambiguous() => error,
-            outcome => return outcome,
-        };
-        let unknown = |why: &str| {
-            error
-                .clone()
-                .context(format!("it is not known whether {what} was started again{why}"))
-                .hint(format!("look at {what} before you run this again"))
-        };
-        let pause = error.again_after().unwrap_or(CREATION_PAUSE);
-        http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| unknown(""))?;
-        let found = look().await.map_err(|why| unknown(&format!(", and looking for it failed ({why})")))?;
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        attempt += 1;
-        if attempt >= CREATIONS || http.pause(CREATION_PAUSE, attempt - 1).await.is_err() {
-            return Err(
-                error.or_hint("nothing was started: try again later, or allow more time with --timeout SECONDS")
-            );
-        }
-    }
-}
-
 /// Nothing says which run is meant.
 fn which_run(what: &str) -> Error {
     Error::usage(format!("cannot tell which {what} to run again")).hint("give its number with --id")
-}
-
-/// Forges trim bodies and change line ends.
-fn same_text(one: &str, other: &str) -> bool {
-    one.trim().lines().map(str::trim_end).eq(other.trim().lines().map(str::trim_end))
 }
 
 /// How many requests of one listing are under way at once: enough for 1,000 comments in one go.
@@ -558,23 +403,6 @@ pub fn not_seen(repository: &Repository) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn repositories_are_read_in_every_form() {
-        for (text, url) in [
-            ("https://github.com/o/r", "https://github.com/o/r"),
-            ("https://user:secret@host:8443/g/sub/r.git/", "https://host:8443/g/sub/r"),
-            ("git@gitlab.com:g/sub/r.git", "https://gitlab.com/g/sub/r"),
-            ("ssh://git@bitbucket.org:22/w/r.git", "https://bitbucket.org/w/r"),
-            ("o/r", "https://github.com/o/r"),
-        ] {
-            assert_eq!(Repository::parse(text, Some("https://github.com")).unwrap().url(), url);
-        }
-        for text in ["", "r", "https://github.com/o", "https://t0ken@", "ftp://host/o/r", "a:b:c"] {
-            let error = Repository::parse(text, Some("https://github.com")).unwrap_err();
-            assert!(error.kind() == Kind::Usage && !error.to_string().contains("t0ken"), "{text}: {error}");
-        }
-    }
 
     #[cfg(not(target_arch = "wasm32"))]
     #[test]

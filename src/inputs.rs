@@ -64,9 +64,14 @@ pub fn prepare(command: &Command, argv: Vec<String>, env: &Env) -> Prepared {
     Prepared { argv: out, warnings }
 }
 
+/// CML's older names of commands and programs.
+fn old_names() -> impl Iterator<Item = &'static str> {
+    LEGACY.iter().map(|(old, _)| *old).chain(PROGRAMS.iter().copied())
+}
+
 /// The names of CML's older programs, without `cml-`.
 pub fn programs() -> impl Iterator<Item = &'static str> {
-    LEGACY.iter().map(|(old, _)| *old).filter(|old| !ONLY_COMMANDS.contains(old)).chain(PROGRAMS.iter().copied())
+    old_names().filter(|old| !ONLY_COMMANDS.contains(old))
 }
 
 /// `cml foo …` as `cml-foo …`, a program of somebody else's, where foo is no command of ours, present or past.
@@ -74,8 +79,7 @@ pub fn external(command: &Command, argv: &[String]) -> Option<Vec<String>> {
     let (name, args) = argv.get(1..)?.split_first()?;
     let word = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    let before = LEGACY.iter().map(|(old, _)| *old).chain(PROGRAMS.iter().copied());
-    let ours = command.find_subcommand(name).is_some() || before.into_iter().any(|old| old == name);
+    let ours = command.find_subcommand(name).is_some() || old_names().any(|old| old == name);
     (word && !ours).then(|| std::iter::once(format!("cml-{name}")).chain(args.iter().cloned()).collect())
 }
 

@@ -5,12 +5,12 @@ use super::{dist, input};
 use crate::app::App;
 use crate::env::vars;
 use crate::error::{Error, Kind, Result};
+use crate::forge;
 use crate::host::Platform;
 use crate::http::request;
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use url::Url;
@@ -31,7 +31,7 @@ struct File {
 
 impl File {
     fn check(&self, bytes: &[u8]) -> Result<(), String> {
-        let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = forge::hash(bytes);
         if found == self.sha256 { Ok(()) } else { Err(found) }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Bitbucket, List};
 use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
-use crate::forge::{Context, Rerun, seconds, until_known, which_run};
+use crate::forge::{Context, Rerun, seconds, start_once, which_run};
 use crate::http::{Http, Repeat};
 use http::Method;
 use serde::Deserialize;
@@ -100,7 +100,7 @@ async fn start(bitbucket: &Bitbucket, before: &Pipeline, body: &Value, http: &Ht
                 && same(&pipeline.target, &before.target)
         }))
     };
-    until_known(http, &format!("pipeline {}", before.build_number), send, look).await
+    start_once(http, &format!("pipeline {}", before.build_number), send, look).await
 }
 
 /// Whether two targets are of the same commit and reference, for the same part of the configuration.

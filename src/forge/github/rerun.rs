@@ -2,7 +2,7 @@
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Context, Rerun, until_known, which_run};
+use crate::forge::{Context, Rerun, start_once, which_run};
 use crate::http::{Http, Repeat};
 use serde::Deserialize;
 use std::time::Duration;
@@ -105,7 +105,7 @@ async fn start(github: &GitHub, run: &Run, how: &str, http: &Http) -> Result<()>
     let path = format!("{}/{how}", path(github, run.id));
     let send = async || github.client.post(&path, Repeat::Ask).await;
     let look = async || Ok(get(github, run.id).await?.is_after(run).then_some(()));
-    until_known(http, &format!("run {}", run.id), send, look).await
+    start_once(http, &format!("run {}", run.id), send, look).await
 }
 
 /// Why GitHub does not start a run:

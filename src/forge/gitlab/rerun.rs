@@ -3,7 +3,7 @@
 use super::GitLab;
 use crate::env::vars;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Context, Rerun, until_known, which_run};
+use crate::forge::{Context, Rerun, start_once, which_run};
 use crate::http::{Http, Repeat};
 use http::Method;
 use serde::Deserialize;
@@ -128,7 +128,7 @@ async fn retry(gitlab: &GitLab, before: &Pipeline, jobs: &[u64], http: &Http) ->
         let now = failed(gitlab, before.id).await?;
         Ok(jobs.iter().any(|job| !now.contains(job)).then_some(()))
     };
-    until_known(http, &format!("pipeline {}", before.id), send, look).await
+    start_once(http, &format!("pipeline {}", before.id), send, look).await
 }
 
 fn explained(error: Error, id: u64) -> Error {

@@ -1,0 +1,103 @@
+//! Requests that must have their effect exactly once: when an answer was lost, look before sending again.
+
+use super::{Comment, Forge, Target};
+use crate::error::Result;
+use crate::http::Http;
+use crate::log::Log;
+use std::time::Duration;
+
+/// How often something is tried.
+const CREATIONS: u32 = 6;
+/// The first of the growing pauses between them.
+const CREATION_PAUSE: Duration = Duration::from_millis(300);
+
+/// Makes a comment exactly once.
+pub async fn create_comment_once(
+    forge: &dyn Forge,
+    http: &Http,
+    log: &Log,
+    target: &Target,
+    body: &str,
+) -> Result<Comment> {
+    let started = http.mark();
+    let send = async || {
+        forge.create_comment(target, body).await.inspect_err(|error| {
+            if error.is_ambiguous() {
+                log.info(&format!("{error}; looking whether the comment is there"));
+            }
+        })
+    };
+    let look = async || {
+        let mut found = forge.list_comments(target, &|comment| same_text(&comment.body, body)).await?;
+        let since = http.server_time_at(started) - 5;
+        found.retain(|comment| comment.created >= since);
+        Ok(found.pop())
+    };
+    let words = Words {
+        done: "the comment was made".to_owned(),
+        unknown: format!("look at {target} before you run this again; cml comment update would not make a second one"),
+        not_done: "the comment was not made",
+    };
+    exactly_once(http, &words, send, look).await
+}
+
+/// Starts a run again exactly once. `what` names the run.
+pub async fn start_once<T>(
+    http: &Http,
+    what: &str,
+    send: impl AsyncFn() -> Result<T>,
+    look: impl AsyncFn() -> Result<Option<T>>,
+) -> Result<T> {
+    let words = Words {
+        done: format!("{what} was started again"),
+        unknown: format!("look at {what} before you run this again"),
+        not_done: "nothing was started",
+    };
+    exactly_once(http, &words, send, look).await
+}
+
+/// What a user is told when it does not come to a good end.
+struct Words {
+    /// What it is not known of whether it happened.
+    done: String,
+    /// What to do about that.
+    unknown: String,
+    /// What certainly did not happen.
+    not_done: &'static str,
+}
+
+/// Sends until it is known that it happened: when the answer was lost, looks before trying again.
+async fn exactly_once<T>(
+    http: &Http,
+    words: &Words,
+    send: impl AsyncFn() -> Result<T>,
+    look: impl AsyncFn() -> Result<Option<T>>,
+) -> Result<T> {
+    let Words { done, unknown, not_done } = words;
+    let mut attempt = 0;
+    loop {
+        let error = match send().await {
+            Err(error) if error.is_ambiguous() => error,
+            outcome => return outcome,
+        };
+        let lost =
+            |why: &str| error.clone().context(format!("it is not known whether {done}{why}")).hint(unknown.clone());
+        let pause = error.again_after().unwrap_or(CREATION_PAUSE);
+        http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| lost(""))?;
+        let found = look().await.map_err(|why| lost(&format!(", and looking for it failed ({why})")))?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        attempt += 1;
+        if attempt >= CREATIONS || http.pause(CREATION_PAUSE, attempt - 1).await.is_err() {
+            return Err(
+                error.or_hint(format!("{not_done}: try again later, or allow more time with --timeout SECONDS"))
+            );
+        }
+    }
+}
+
+/// Forges trim bodies and change line ends.
+fn same_text(one: &str, other: &str) -> bool {
+    one.trim().lines().map(str::trim_end).eq(other.trim().lines().map(str::trim_end))
+}
