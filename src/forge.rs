@@ -27,6 +27,7 @@ mod once;
 pub mod pull;
 mod repository;
 mod rest;
+pub mod runner;
 
 pub use once::{create_comment_once, start_once};
 pub use repository::Repository;
@@ -49,6 +50,8 @@ pub struct Driver {
     pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
     /// Whether checks can be made from here without a token.
     pub checks_without_token: fn(&Env) -> bool,
+    /// How the runner program of a registration is run; `None` where there is none.
+    pub agent: Option<fn(&runner::Registration, &runner::Place) -> Result<runner::Agent>>,
 }
 
 /// The forges, in the order in which they are looked for.
@@ -318,6 +321,32 @@ pub trait Forge {
     async fn rerun(&self, _id: Option<&str>, _own: &Context, _http: &Http) -> Result<Rerun> {
         Err(Error::unsupported("the local preview has no runs that could start again")
             .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
+    }
+
+    /// The runners that have all of some labels; all runners without.
+    async fn list_runners(&self, _labels: &[String]) -> Result<Vec<runner::Runner>> {
+        runner::none()
+    }
+
+    /// A runner as it is now; `None` when there is none of that identity.
+    async fn get_runner(&self, _id: &str) -> Result<Option<runner::Runner>> {
+        runner::none()
+    }
+
+    /// Registers a runner. A name that is taken is a [`Kind::Conflict`], where the forge refuses it. When it is not
+    /// known whether that worked, the error [`Error::is_ambiguous`].
+    async fn register_runner(&self, _new: &runner::NewRunner) -> Result<runner::Registration> {
+        runner::none()
+    }
+
+    /// Removes a runner; one that is gone already is fine, one that runs a job is a [`Kind::Conflict`].
+    async fn delete_runner(&self, _id: &str) -> Result<()> {
+        runner::none()
+    }
+
+    /// The runner program for a machine; `None` where it comes as an image.
+    async fn runner_package(&self, _platform: &crate::host::Platform) -> Result<Option<runner::Package>> {
+        runner::none()
     }
 
     /// Whether the repository can be seen with this token: tells a missing pull request from a missing

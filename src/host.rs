@@ -48,6 +48,19 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
+/// A signal, where the system has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT: what Ctrl-C sends.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGQUIT.
+    Quit,
+    /// SIGKILL: cannot be ignored.
+    Kill,
+}
+
 /// Why no answer came back, and whether the request can have been carried out.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]

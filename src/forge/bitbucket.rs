@@ -34,6 +34,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |env| insights::proxy(env).is_some(),
+    agent: None,
 };
 
 /// Documented for Bitbucket Server; Cloud documents none, and refuses very large ones without a reason.

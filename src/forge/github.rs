@@ -37,6 +37,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |_| false,
+    agent: None,
 };
 
 /// A pull request's comment may have 65,536 characters

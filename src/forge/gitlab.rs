@@ -33,6 +33,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |_| false,
+    agent: None,
 };
 
 /// <https://docs.gitlab.com/api/notes/>

@@ -31,6 +31,7 @@ pub const DRIVER: Driver = Driver {
     detect: |_: &Env, _: &dyn Host| -> Option<Context> { None },
     connect,
     checks_without_token: |_| false,
+    agent: None,
 };
 
 /// What the preview is of: the working copy's folder.

@@ -1,0 +1,171 @@
+//! Runners: machines of the user's own that run the forge's jobs.
+//!
+//! [`Registration`] is what travels: plain data, so that a machine in a cloud can be given one. What its fields mean
+//! is known to the forge's own file, which makes an [`Agent`] of it (`docs/adr/0005-runners.md`).
+
+use crate::env::Secret;
+use crate::error::{Error, Result};
+use crate::host::Signal;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A runner as the forge lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runner {
+    /// The forge's identity of it, opaque outside the forge's file.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels (GitLab: tags), in lower case.
+    pub labels: Vec<String>,
+    /// Whether it is connected.
+    pub online: bool,
+    /// Whether it runs a job; `None` where a listing does not say so and [`super::Forge::get_runner`] does.
+    pub busy: Option<bool>,
+}
+
+/// What a new runner is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRunner {
+    /// Its name.
+    pub name: String,
+    /// The user's labels; the forge's file adds what the forge itself expects.
+    pub labels: Vec<String>,
+    /// The group on GitHub that may use it; the default one otherwise.
+    pub group: Option<String>,
+    /// Whether it ends after one job.
+    pub single: bool,
+    /// Longest time of a job, where the forge enforces one.
+    pub job_timeout: Option<Duration>,
+    /// What it runs on: `linux` or `macos`, and `x86_64` or `aarch64`.
+    pub platform: crate::host::Platform,
+}
+
+/// A runner that the forge knows, and what its program connects with: a credential that is good for it alone.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The name of the forge's row in [`super::FORGES`].
+    pub driver: String,
+    /// The runner's identity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The credential, in the words of the forge's file.
+    pub credential: BTreeMap<String, Secret>,
+}
+
+/// A runner program to download.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Where it is.
+    pub url: String,
+    /// SHA-256 of the file, in lower-case hexadecimal.
+    pub sha256: String,
+    /// Whether it is a `tar.gz` to unpack, or the program itself under this name.
+    pub content: PackageContent,
+}
+
+/// What a [`Package`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackageContent {
+    /// A compressed archive.
+    TarGz,
+    /// The program itself, to be saved under this name.
+    Program(String),
+}
+
+/// What the machine says of itself to the forge's file.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where the runner program was unpacked to; a copy for this runner alone.
+    pub program: PathBuf,
+    /// Where jobs work.
+    pub work: PathBuf,
+    /// Whether it ends after one job.
+    pub single: bool,
+    /// Time without a job after which it ends.
+    pub idle: Option<Duration>,
+    /// Volumes for containers of jobs, in Docker's form.
+    pub docker_volumes: Vec<String>,
+    /// Image for jobs that name none, where the forge's runner starts containers.
+    pub docker_image: Option<String>,
+    /// Whether containers get the machine's GPUs.
+    pub gpu: bool,
+    /// A program that the runner calls with the words `started` or `completed` around each job, where it has hooks.
+    pub hook: PathBuf,
+}
+
+/// How a runner program is run: pure data and functions, made by the forge's file.
+pub struct Agent {
+    /// The program and its arguments. No secrets: anybody on the machine can read them.
+    pub argv: Vec<String>,
+    /// Added to its environment; secrets too.
+    pub env: Vec<(String, Secret)>,
+    /// Written before it starts, for its user alone to read, and removed after its end.
+    pub files: Vec<(PathBuf, Secret)>,
+    /// What a complete line of its output means, if anything.
+    pub reads: fn(&str) -> Option<Event>,
+    /// What its exit code means (`None`: a signal ended it); `jobs` is the number of jobs that ended.
+    pub ends: fn(code: Option<i32>, jobs: usize) -> Ending,
+    /// Asks it to end without taking another job; one that runs may end first.
+    pub drain: Signal,
+    /// Asks it to end, and so its job.
+    pub interrupt: Signal,
+    /// How long it takes at most to report an interrupted job, before it is killed.
+    pub grace: Duration,
+    /// A command to run besides the signals, such as `docker stop`.
+    pub stop: Option<Vec<String>>,
+    /// Whether each registration is good for one job only, so that another job needs another one.
+    pub one_job_each: bool,
+}
+
+/// What a runner program tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It is connected and waits for jobs.
+    Ready,
+    /// A job begins.
+    Started(Job),
+    /// A job ended.
+    Ended {
+        /// The job, where the line says which.
+        job: Option<String>,
+        /// Whether it succeeded.
+        success: bool,
+    },
+    /// The forge does not know the registration any more.
+    Deregistered,
+    /// Something that the user should read: a refused connection, a version that is too old.
+    Trouble(String),
+}
+
+/// A job that a runner runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Job {
+    /// The forge's identity of it.
+    pub id: Option<String>,
+    /// What it is called.
+    pub name: Option<String>,
+    /// What [`super::Forge::rerun`] takes to start it again: the run, the pipeline or the job.
+    pub rerun: Option<String>,
+    /// The pipeline, for CML's event lines.
+    pub pipeline: Option<String>,
+}
+
+/// What the end of a runner program means.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// It did what it was asked to.
+    Done,
+    /// It wants to be started again, after a pause: an update, or a failure that passes.
+    Again(Duration),
+    /// It cannot go on.
+    Failed(Error),
+}
+
+/// What the default of the trait's methods says.
+pub(super) fn none<T>() -> Result<T> {
+    Err(Error::unsupported("the local preview has no runners")
+        .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
+}
