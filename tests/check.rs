@@ -399,18 +399,3 @@ fn sarif_becomes_annotations_of_the_repositorys_files() {
     assert_eq!(found.iter().map(|a| a["path"].as_str().unwrap()).collect::<Vec<_>>(), ["src/train me.py", "src/b.py"]);
     assert_eq!(found[0]["annotation_level"], "failure");
 }
-
-#[test]
-fn older_spellings_make_the_same_check() {
-    for args in
-        [&["send-github-check", "report.md", "--head-sha", HEAD], &["check", "create", "report.md", "--commit-sha"][..]]
-    {
-        let (forge, mut cml) = start(Vendor::GitHub);
-        cml.set("CML_SEND_GITHUB_CHECK_CONCLUSION", "neutral");
-        let args = if args.last() == Some(&HEAD) { args.to_vec() } else { [args, &[HEAD]].concat() };
-        let ran = cml.run(&args);
-        assert_eq!(args[0] == "send-github-check", ran.stderr.contains("deprecated"), "{ran:?}");
-        ran.ok();
-        assert_eq!((runs(&forge)[0].sha.as_str(), runs(&forge)[0].conclusion.as_deref()), (HEAD, Some("neutral")));
-    }
-}

@@ -69,22 +69,6 @@ fn a_failed_run_starts_again_and_its_page_is_handed_on() {
 }
 
 #[test]
-fn old_spellings_reach_the_same_requests() {
-    for vendor in VENDORS {
-        let transcript = |args: &[&str], var: Option<&str>| {
-            let (forge, mut cml) = with(vendor, Run::new(5, Phase::Failed));
-            var.map(|var| cml.set(var, "5"));
-            cml.run(args).ok();
-            forge.transcript()
-        };
-        let new = transcript(&["workflow", "rerun", "--id", "5"], None);
-        assert_eq!(transcript(&["rerun-workflow", "--id=5"], None), new);
-        assert_eq!(transcript(&["workflow", "rerun"], Some("CML_WORKFLOW_ID")), new);
-        assert_eq!(transcript(&["rerun-workflow"], Some("CML_RERUN_WORKFLOW_ID")), new);
-    }
-}
-
-#[test]
 fn a_run_that_has_not_ended_is_cancelled_first() {
     for vendor in [Vendor::GitHub, Vendor::GitLab] {
         let (forge, cml) = with(vendor, Run::new(5, Phase::Running));
