@@ -239,8 +239,10 @@ impl Publish<'_> {
         match &self.destination {
             Destination::Nowhere => Ok(Vec::new()),
             Destination::Forge => {
-                let mut addresses: Vec<Option<String>> =
-                    assets.iter().map(|asset| shown_before(before, &asset.unique_name())).collect();
+                let mut addresses: Vec<Option<String>> = assets
+                    .iter()
+                    .map(|asset| shown_before(before, &asset.unique_name(), |a, n| self.forge.is_asset(a, n)))
+                    .collect();
                 let new: Vec<Asset> = assets
                     .iter()
                     .zip(&addresses)
@@ -270,13 +272,13 @@ impl Publish<'_> {
 }
 
 /// The address under which an earlier version of the comment shows a file with this name, which is its hash.
-fn shown_before(before: &[&str], name: &str) -> Option<String> {
+fn shown_before(before: &[&str], name: &str, is_asset: impl Fn(&str, &str) -> bool) -> Option<String> {
     before.iter().find_map(|body| {
         let at = body.find(name)?;
         let found = report::references(body).into_iter().find(|r| r.range.start <= at && at < r.range.end)?;
-        // Not one with a query: that is a bucket's signature, which ends.
         let address = &found.address[..found.address.find('#').unwrap_or(found.address.len())];
-        address.ends_with(name).then(|| address.to_owned())
+        // Not one with a bucket's signature, which ends.
+        is_asset(address, name).then(|| address.to_owned())
     })
 }
 
@@ -346,8 +348,9 @@ mod tests {
     #[test]
     fn what_a_comment_shows_already_is_found() {
         let body = "text\n\n![a](https://h/o/r/raw/abc/0123.png#gh-dark-mode-only) 4567.png";
-        assert_eq!(shown_before(&["no", body], "0123.png").unwrap(), "https://h/o/r/raw/abc/0123.png");
-        assert_eq!(shown_before(&[body], "4567.png"), None);
-        assert_eq!(shown_before(&["![a](https://bucket/0123.png?X-Amz-Expires=3600)"], "0123.png"), None);
+        let shown = |before: &[&str], name| shown_before(before, name, |address, name| address.ends_with(name));
+        assert_eq!(shown(&["no", body], "0123.png").unwrap(), "https://h/o/r/raw/abc/0123.png");
+        assert_eq!(shown(&[body], "4567.png"), None);
+        assert_eq!(shown(&["![a](https://bucket/0123.png?X-Amz-Expires=3600)"], "0123.png"), None);
     }
 }

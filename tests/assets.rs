@@ -176,6 +176,10 @@ fn svg_is_served_as_an_image_everywhere() {
             let body = crate::support::reader::posted(&forge, vendor);
             let address = body.trim().strip_prefix("![plot](").and_then(|rest| rest.strip_suffix(')')).unwrap();
             assert_eq!(get(address).header("content-type"), "image/svg+xml", "{vendor:?}: {address}");
+            // Another update of the same report finds it there.
+            forge.clear_requests();
+            cml.run(&["comment", "update", "report.md"]).ok();
+            assert!(forge.requests().len() <= 2, "{}", forge.transcript());
         }
     }
 }

@@ -12,8 +12,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("trigger-file", WATCH),
     ("open", "a runner has no browser"),
 ];
-const WATCH: &str =
-    "the step would not end: set cml up, and run `cml comment update --watch report.md &` in a later step";
+const WATCH: &str = "the step would not end: set cml up, and run `cml comment update --watch report.md &`, or `cml tensorboard connect --watch … &`, in a later step";
 
 /// Whether an option is no input of the action.
 pub fn is_elsewhere(name: &str) -> bool {

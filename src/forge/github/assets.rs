@@ -86,11 +86,19 @@ fn addresses(forge: &GitHub, assets: &[Asset], commit: &str) -> Vec<String> {
     let base = forge.repository.url();
     let address = |asset: &Asset| {
         let name = asset.unique_name();
-        // SVG is served as text/plain without this, which no browser shows as an image.
-        let query = if name.ends_with(".svg") { "?sanitize=true" } else { "" };
-        format!("{base}/raw/{commit}/{name}{query}")
+        format!("{base}/raw/{commit}/{name}{}", query(&name))
     };
     assets.iter().map(address).collect()
+}
+
+/// SVG is served as text/plain without this, which no browser shows as an image.
+fn query(name: &str) -> &'static str {
+    if name.ends_with(".svg") { "?sanitize=true" } else { "" }
+}
+
+/// Whether an address is that of a file.
+pub fn is_asset(address: &str, name: &str) -> bool {
+    address.strip_suffix(query(name)).is_some_and(|address| address.ends_with(name))
 }
 
 async fn post<T: serde::de::DeserializeOwned>(forge: &GitHub, what: &str, body: &Value) -> Result<T> {
