@@ -237,8 +237,7 @@ impl Connected {
         for commit in commits {
             let found = self.forge.list_pull_requests(commit, branch.as_deref()).await?;
             let open: Vec<_> = found.into_iter().filter(|pull| pull.open).collect();
-            let same = |head: &str| !head.is_empty() && (commit.starts_with(head) || head.starts_with(commit.as_str()));
-            if let Some(pull) = open.iter().find(|pull| same(&pull.head)).or(open.first()) {
+            if let Some(pull) = open.iter().find(|pull| pull.is_at(commit)).or(open.first()) {
                 return Ok(Some(pull.number));
             }
         }

@@ -124,9 +124,13 @@ vars! {
     RUNNER_TOOL_CACHE = "RUNNER_TOOL_CACHE": "Folder of tools that jobs share";
 
     GITLAB_TOKEN = "GITLAB_TOKEN": "GitLab's token";
+    GIT_SSL_CAINFO = "GIT_SSL_CAINFO": "PEM file of the authorities that git trusts";
+    GITLAB_USER_NAME = "GITLAB_USER_NAME": "Name of who started the pipeline";
+    GITLAB_USER_EMAIL = "GITLAB_USER_EMAIL": "E-mail address of who started the pipeline";
     CI_API_V4_URL = "CI_API_V4_URL": "Base of GitLab's REST API";
     CI_COMMIT_REF_NAME = "CI_COMMIT_REF_NAME": "Branch or tag of the pipeline";
     CI_COMMIT_SHA = "CI_COMMIT_SHA": "Commit of the pipeline";
+    CI_COMMIT_TAG = "CI_COMMIT_TAG": "Tag of the pipeline, if it is of one";
     CI_JOB_ID = "CI_JOB_ID": "Number of the job";
     CI_JOB_TOKEN = "CI_JOB_TOKEN": "The job's own token; it may not write comments";
     CI_JOB_URL = "CI_JOB_URL": "Page of the job";

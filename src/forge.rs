@@ -153,6 +153,13 @@ pub struct PullRequest {
     pub id: Option<String>,
 }
 
+impl PullRequest {
+    /// Whether a commit is the head.
+    pub fn is_at(&self, commit: &str) -> bool {
+        !self.head.is_empty() && (commit.starts_with(&self.head) || self.head.starts_with(commit))
+    }
+}
+
 /// A file to publish with a report.
 #[derive(Debug, Clone)]
 pub struct Asset {
@@ -292,7 +299,7 @@ pub trait Forge {
         pull::none()
     }
 
-    /// The open pull request from one branch of the repository to another.
+    /// The pull request from one branch of the repository to another: the open one, else the last that was merged.
     async fn find_pull_request(&self, _source: &str, _target: &str) -> Result<Option<PullRequest>> {
         pull::none()
     }
@@ -310,6 +317,11 @@ pub trait Forge {
 
     /// Puts files where the repository's readers, and nobody else, can see them. Returns their URLs, in order.
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>>;
+
+    /// Whether an address is one that [`Forge::upload_assets`] gave to a file of that [`Asset::unique_name`], and lasts.
+    fn is_asset(&self, address: &str, name: &str) -> bool {
+        address.ends_with(name)
+    }
 
     /// An address that [`Forge::upload_assets`] gave, as it is written outside of the forge's comments.
     fn asset_address(&self, address: &str) -> String {

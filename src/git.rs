@@ -14,10 +14,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::path::{Path, PathBuf};
 
+mod bundle;
 mod explain;
 mod scratch;
 mod status;
 
+use bundle::Bundle;
 pub use scratch::Scratch;
 pub use status::{Status, pathspecs};
 
@@ -26,6 +28,8 @@ pub struct Git<'a> {
     app: &'a App,
     env: Vec<(String, String)>,
     settings: Vec<(String, String)>,
+    /// The authorities that it trusts, where those are more than usual.
+    bundle: Option<Bundle<'a>>,
 }
 
 impl<'a> Git<'a> {
@@ -33,9 +37,13 @@ impl<'a> Git<'a> {
     pub fn new(app: &'a App) -> Result<Self> {
         let fixed = [("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_ASKPASS", ""), ("GIT_OPTIONAL_LOCKS", "0")];
         let env = fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let mut git = Git { app, env, settings: Vec::new() };
+        let mut git = Git { app, env, settings: Vec::new(), bundle: None };
         git.set("gc.auto", "0");
         git.set("maintenance.auto", "false");
+        // An index of our own is one whole file in the plain form, which `Scratch` reads.
+        for (key, value) in [("index.version", "2"), ("index.sparse", "false"), ("core.splitIndex", "false")] {
+            git.set(key, value);
+        }
         if app.env().get(vars::CI).is_some() {
             // The checkout of a job often belongs to another user than the container's.
             git.set("safe.directory", &slashes(&app.working_copy()?));
@@ -64,6 +72,16 @@ impl<'a> Git<'a> {
         // Where the header is refused nobody else's credentials are tried, or forgotten for being refused.
         self.set(&format!("credential.{}.helper", repository.server.as_str().trim_end_matches('/')), "");
         self
+    }
+
+    /// Trusts the authorities of a PEM file too, besides those that git trusts: libcurl takes one file.
+    /// <https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpsslCAInfo>
+    pub fn trusting(mut self, file: Option<&Path>) -> Result<Self> {
+        let Some(file) = file else { return Ok(self) };
+        let bundle = Bundle::new(self.app, file)?;
+        self.env.push((vars::GIT_SSL_CAINFO.name.to_owned(), bundle.path()));
+        self.bundle = Some(bundle);
+        Ok(self)
     }
 
     /// Runs a command with a few variables more, and returns how it ended.
@@ -123,13 +141,25 @@ impl<'a> Git<'a> {
         Ok(text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect())
     }
 
-    /// The commit of a remote's branch.
-    pub async fn remote_branch(&self, remote: &str, branch: &str) -> Result<Option<String>> {
-        let name = format!("refs/heads/{branch}");
-        let found = self.text(&["ls-remote", "--", remote, &name], &[]).await?;
-        // A pattern also fits the ends of other names.
-        let fits = |line: &str| line.split_once('\t').filter(|(_, of)| *of == name).map(|(sha, _)| sha.to_owned());
-        Ok(found.lines().find_map(fits))
+    /// Gets a remote's branch without touching any of ours. Returns its commit, if there is such a branch.
+    pub async fn fetch_branch(&self, remote: &str, branch: &str) -> Result<Option<String>> {
+        let (name, host) = (format!("refs/heads/{branch}"), &self.app.host);
+        // Where git writes down what it got: <https://git-scm.com/docs/git-fetch#_output>.
+        let note = folder(self.app, &self.app.working_copy()?)?.join("FETCH_HEAD");
+        let before = host.read(&note).ok();
+        let fixed = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--refmap=", "--"];
+        let args: Vec<&str> = fixed.into_iter().chain([remote, &name]).collect();
+        let output = self.output(&args, &[]).await?;
+        let got = host.read(&note).unwrap_or_default();
+        let _ = match before {
+            Some(before) => host.write(&note, &before),
+            None => host.remove(&note),
+        };
+        match output.code {
+            Some(0) => Ok(String::from_utf8_lossy(&got).split_whitespace().next().map(str::to_owned)),
+            _ if String::from_utf8_lossy(&output.stderr).contains("couldn't find remote ref") => Ok(None),
+            _ => Err(explain::explain(&args, &output)),
+        }
     }
 
     /// Gets commits without touching any branch.
@@ -139,41 +169,37 @@ impl<'a> Git<'a> {
         self.run(&args, &[]).await.map(drop)
     }
 
-    /// Makes a commit of changed files on top of a parent; `None` when that would be no change.
+    /// Makes a commit of changed files on top of a parent, by a name and an e-mail address or those that git knows;
+    /// `None` when that would be no change.
     pub async fn commit(
         &self,
         parent: &str,
         status: &Status,
         message: &str,
-        author: (&str, &str),
+        (name, email): (Option<String>, Option<String>),
     ) -> Result<Option<String>> {
         let top = self.app.working_copy()?;
         let scratch = Scratch::new(self.app, &top)?;
         let (here, index) = (slashes(&top), scratch.index());
         let own = [("GIT_INDEX_FILE", index.as_str()), ("GIT_LITERAL_PATHSPECS", "1")];
         self.run(&["-C", &here, "read-tree", parent], &own).await?;
-        let mut did = Vec::new();
-        let remove = ["rm", "--cached", "--force", "--ignore-unmatch"];
-        let add = ["add", "--all", "--force", "--verbose"];
-        for (paths, verb) in [(&status.deleted, &remove[..]), (&status.changed, &add[..])] {
-            if !paths.is_empty() {
-                let from = format!("--pathspec-from-file={}", scratch.list(paths)?);
-                let args = [&["-C", &here], verb, &[&from, "--pathspec-file-nul"]].concat();
-                // Both name the files that were not so already.
-                did.extend(self.run(&args, &own).await?);
-            }
+        // git refuses to take a file away that the parent does not have.
+        let gone = scratch.known(&status.deleted, status.head.len() / 2)?;
+        let paths = [status.changed.as_slice(), &gone].concat();
+        if paths.is_empty() {
+            return Ok(None);
         }
-        if did.is_empty() {
+        let from = format!("--pathspec-from-file={}", scratch.list(&paths)?);
+        let add = ["-C", &here, "add", "--all", "--force", "--verbose", &from, "--pathspec-file-nul"];
+        // It names the files that were not so already.
+        if self.run(&add, &own).await?.is_empty() {
             return Ok(None);
         }
         let tree = self.text(&["-C", &here, "write-tree"], &own).await?;
-        let (name, email) = author;
-        let people = [
-            ("GIT_AUTHOR_NAME", name),
-            ("GIT_AUTHOR_EMAIL", email),
-            ("GIT_COMMITTER_NAME", name),
-            ("GIT_COMMITTER_EMAIL", email),
-        ];
+        let names = ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|variable| (variable, name.as_deref()));
+        let addresses = ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|variable| (variable, email.as_deref()));
+        let given = names.into_iter().chain(addresses).filter_map(|(variable, value)| Some((variable, value?)));
+        let people: Vec<(&str, &str)> = given.collect();
         self.text(&["commit-tree", &tree, "-p", parent, "-m", message], &people).await.map(Some)
     }
 

@@ -85,19 +85,39 @@ pub struct Http {
     budget: Duration,
     /// Server time minus ours, in seconds, from the last `Date` header.
     skew: Rc<Cell<i64>>,
+    /// How many requests there were, each counted once.
+    requests: Rc<Cell<u32>>,
 }
 
 impl Http {
     /// A client whose requests, pauses included, end within `budget` from now.
     pub fn new(host: Rc<dyn Host>, log: Log, budget: Duration) -> Self {
         let deadline = Rc::new(Cell::new(host.elapsed() + budget));
-        Http { host, log, explain: Rc::new(explain_plainly), deadline, budget, skew: Rc::default() }
+        Http {
+            host,
+            log,
+            explain: Rc::new(explain_plainly),
+            deadline,
+            budget,
+            skew: Rc::default(),
+            requests: Rc::default(),
+        }
     }
 
     /// The same client with a vendor's way to explain refusals.
     #[must_use]
     pub fn explained_by(&self, explain: impl Fn(&Refusal) -> Error + 'static) -> Self {
         Http { explain: Rc::new(explain), ..self.clone() }
+    }
+
+    /// How many requests there were so far. One that is repeated counts once.
+    pub fn requests(&self) -> u32 {
+        self.requests.get()
+    }
+
+    /// The log, for what is tried again.
+    pub fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Starts the time budget anew, for a next piece of work of a long-running command.
@@ -183,6 +203,7 @@ impl Http {
         let by_method = if request.method() == Method::POST { Repeat::Ask } else { Repeat::Safe };
         let repeat = request.extensions().get::<Repeat>().copied().unwrap_or(by_method);
         let (mut attempt, mut redirects) = (0, 0);
+        self.requests.set(self.requests.get() + 1);
         let mut last = None;
         loop {
             let left = self.time_left();

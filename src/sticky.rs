@@ -85,7 +85,7 @@ impl Sticky<'_> {
     }
 
     async fn make(&self, body: &str) -> Result<Comment> {
-        create_comment_once(self.forge, self.http, self.log, self.target, body).await
+        create_comment_once(self.forge, self.http, self.target, body).await
     }
 
     /// Replaces the newest comment among `existing`, which had been read at `read`, and its continuations; makes

@@ -2,7 +2,7 @@
 
 use crate::support::VENDORS;
 use crate::support::clone::Clone;
-use crate::support::fake::{Kind, PullRequest, PullState, Vendor};
+use crate::support::fake::{Forge, Kind, PullRequest, PullState, Vendor};
 
 mod merging;
 
@@ -191,7 +191,9 @@ fn a_test_merge_is_not_part_of_the_pull_request() {
         clone.cml.git(&["commit", "-q", "-m", "work"]);
         let head = clone.cml.git(&["rev-parse", "HEAD"]);
         clone.cml.git(&["checkout", "-q", "main"]);
-        clone.cml.git(&["commit", "-q", "--allow-empty", "-m", "elsewhere"]);
+        clone.cml.file("elsewhere.txt", "1\n");
+        clone.cml.git(&["add", "elsewhere.txt"]);
+        clone.cml.git(&["commit", "-q", "-m", "elsewhere"]);
         let main = clone.cml.git(&["rev-parse", "HEAD"]);
         let (first, second) = if vendor == Vendor::Bitbucket { (&head, &main) } else { (&main, &head) };
         clone.cml.git(&["checkout", "-q", "--detach", first]);
@@ -237,9 +239,20 @@ fn a_test_merge_is_not_part_of_the_pull_request() {
         clone.calls();
         clone.cml.file("model.json", "2\n");
         clone.cml.run(&["pr", "create", "model.json"]).ok();
-        // Bitbucket does not say which commit its merge is, so git is asked; and the branch is there already.
-        assert!(clone.calls().len() <= if vendor == Vendor::Bitbucket { 9 } else { 8 }, "{vendor:?}");
+        assert!(clone.calls().len() <= 8, "{vendor:?}");
         assert_eq!(clone.there(&["rev-parse", &format!("{branch}^^")]), head);
+        // Once more, and with it files that are gone: one that the branch has, and one that it does not.
+        for (gone, expected) in [("data/old.csv", "D data/old.csv\nM model.json"), ("elsewhere.txt", "M model.json")] {
+            let _ = std::fs::remove_file(clone.cml.path().join(gone));
+            clone.cml.file("model.json", format!("{gone}\n"));
+            clone.calls();
+            clone.forge.clear_requests();
+            clone.cml.run(&["pr", "create", "."]).ok();
+            let calls = clone.calls();
+            assert!(calls.len() <= 8, "{vendor:?} {calls:#?}");
+            assert!(clone.forge.api_requests().len() <= 4);
+            assert_eq!(clone.changes(&branch), expected, "{vendor:?}");
+        }
     }
 }
 
@@ -290,7 +303,8 @@ fn what_cannot_work_is_refused_before_anything_is_done() {
     };
     fails(&["--rebase"], 7, "GitLab cannot do --rebase for one merge request", "use --merge or --squash; *");
     fails(&["--branch", "main"], 2, "--branch main is the branch to merge into", "leave --branch out, *");
-    fails(&["--remote", "nowhere"], 3, "git ls-remote failed: there is no such remote*", "check --remote: *");
+    fails(&["--branch", "a:b"], 2, "--branch a:b is no name of a branch", "use letters, digits, *");
+    fails(&["--remote", "nowhere"], 3, "git fetch failed: there is no such remote*", "check --remote: *");
     fails(
         &["../outside"],
         3,
@@ -342,7 +356,7 @@ fn a_push_that_is_refused_is_explained() {
         assert!(clone.forge.api_requests().is_empty());
     }
     for vendor in VENDORS {
-        for (token, says) in [("nocontents", "the token may not push"), ("unknown-token", "git ls-remote failed")] {
+        for (token, says) in [("nocontents", "the token may not push"), ("unknown-token", "git fetch failed")] {
             let mut clone = Clone::on(vendor);
             clone.cml.set("REPO_TOKEN", token).file("model.json", "1\n");
             let ran = clone.cml.run(&["pr", "create", "."]);
@@ -393,4 +407,76 @@ fn a_remote_by_path_and_old_spellings_work() {
     let printed = ran.ok();
     assert!(printed.starts_with("[CML's Pull Request](http"), "{printed}");
     assert!(clone.forge.requests().len() == 1 && std::fs::read_to_string(output).unwrap().starts_with("pr-url<<"));
+}
+
+#[test]
+fn a_run_that_is_started_again_after_the_merge_prints_the_same_address() {
+    for vendor in VENDORS {
+        let clone = Clone::on(vendor);
+        clone.cml.file("model.json", "1\n");
+        let first = clone.cml.run(&["pr", "create", "."]).ok();
+        // The branch was not deleted.
+        clone.there(&["update-ref", "refs/heads/main", &clone.branch()]);
+        clone.forge.repo(vendor, vendor.slug(), |repo| {
+            let pull = repo.pulls.values_mut().find(|pull| pull.number == 8).unwrap();
+            let head = clone.there(&["rev-parse", &clone.branch()]);
+            (pull.state, pull.head_sha, pull.merge_sha) = (PullState::Merged, head.clone(), Some(head));
+        });
+        clone.forge.clear_requests();
+        let ran = clone.cml.run(&["pr", "create", "--merge", "."]);
+        assert!(ran.stderr.contains("they were merged into main before"), "{ran:#?}");
+        assert_eq!(ran.ok(), first);
+        assert_eq!(clone.forge.api_requests().len(), 1, "{}", clone.forge.transcript());
+        // What is new needs another one.
+        clone.cml.file("model.json", "2\n");
+        assert_ne!(clone.cml.run(&["pr", "create", "."]).ok(), first);
+    }
+}
+
+#[test]
+fn the_author_is_who_started_the_pipeline_where_gitlab_says_so() {
+    let author = |clone: &Clone| clone.there(&["log", "-1", "--format=%an <%ae>", &clone.branch()]);
+    let mut clone = Clone::on(Vendor::GitLab);
+    clone.cml.set("GITLAB_USER_NAME", "Ada L").set("GITLAB_USER_EMAIL", "ada@example.org");
+    clone.cml.file("model.json", "1\n");
+    clone.cml.run(&["pr", "create", "."]).ok();
+    assert_eq!(author(&clone), "Ada L <ada@example.org>");
+    // Elsewhere git knows, or says that it does not.
+    let mut clone = Clone::on(Vendor::GitLab);
+    clone.cml.unset("GITLAB_USER_NAME").unset("GITLAB_USER_EMAIL");
+    clone.cml.file("model.json", "1\n");
+    clone.cml.git(&["config", "user.useConfigOnly", "true"]);
+    let ran = clone.cml.run(&["pr", "create", "."]);
+    ran.fails(3, "git commit-tree failed: it is not known who makes the commit*", "give --user-name and --user-email");
+    clone.cml.git(&["config", "user.name", "Me"]);
+    clone.cml.git(&["config", "user.email", "me@example.org"]);
+    clone.cml.run(&["pr", "create", "."]).ok();
+    assert_eq!(author(&clone), "Me <me@example.org>");
+}
+
+#[test]
+fn the_pipeline_of_a_tag_is_of_no_branch() {
+    let mut clone = Clone::on(Vendor::GitLab);
+    clone.cml.set("CI_COMMIT_REF_NAME", "v1.0").set("CI_COMMIT_TAG", "v1.0");
+    clone.cml.file("model.json", "1\n");
+    let error = "cannot tell which branch the pull request is for";
+    clone.cml.run(&["pr", "create", "."]).fails(3, error, "give --target-branch, such as main");
+    clone.cml.run(&["pr", "create", "--target-branch=main", "."]).ok();
+}
+
+#[test]
+fn git_trusts_the_authority_that_the_program_was_told_to() {
+    for vendor in VENDORS {
+        let clone = Clone::of(Forge::start_tls(), vendor);
+        let ca = clone.cml.path().join(".git/info/ca.pem");
+        std::fs::write(&ca, clone.forge.ca_pem()).unwrap();
+        clone.cml.file("model.json", "1\n");
+        let before = clone.state();
+        let ran = clone.cml.run(&["pr", "create", "."]);
+        assert!(ran.code == Some(9) && ran.stderr.contains("--ca-cert"), "{ran:#?}");
+        let ca = format!("--ca-cert={}", ca.display());
+        clone.cml.run(&["pr", "create", ".", &ca]).ok();
+        assert_eq!((clone.state(), clone.changes(&clone.branch()).as_str()), (before, "M model.json"));
+        clone.cml.run(&["repo", "prepare", "--fetch-depth=0", &ca]).ok();
+    }
 }

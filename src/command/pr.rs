@@ -87,14 +87,14 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         ))
         .hint("use --merge or --squash; rebasing is a setting of the project there"));
     }
-    let mut git = Git::new(app)?;
+    let mut git = Git::new(app)?.trusting(global.ca_cert.as_deref())?;
     if let Some(credential) = &pushing.credential {
         git = git.with_credential(&connected.repository, credential);
     }
     let Some(job) = Job::prepare(app, args, &connected, &pushing, &git).await? else { return Ok(()) };
     let Some(pull) = job.open().await? else { return Ok(()) };
     job.announce(&pull)?;
-    match merge {
+    match merge.filter(|_| pull.open) {
         Some(how) => job.merge(&pull, how).await,
         None => Ok(()),
     }
@@ -159,6 +159,10 @@ impl<'a> Job<'a> {
         let target = target(args, connected, &status)?;
         let short = &trigger[..trigger.len().min(8)];
         let source = args.branch.clone().unwrap_or_else(|| format!("{target}-cml-pr-{short}"));
+        if source.contains([':', '*', '?', '[', '\\', '^', '~', ' ']) || source.contains("..") {
+            return Err(Error::usage(format!("--branch {source} is no name of a branch"))
+                .hint("use letters, digits, and any of - _ . /"));
+        }
         if source == target {
             return Err(Error::usage(format!("--branch {source} is the branch to merge into"))
                 .hint("leave --branch out, or give the name of another branch"));
@@ -166,21 +170,18 @@ impl<'a> Job<'a> {
         Ok(Some(Job { app, args, connected, pushing, git, status, trigger, parent, missing, own, source, target }))
     }
 
-    /// The open pull request, after the branch has the changes; `None` when there turns out to be nothing to say.
+    /// The pull request, after the branch has the changes: the open one, or one that was merged with just these;
+    /// `None` when there turns out to be nothing to say.
     async fn open(&self) -> Result<Option<PullRequest>> {
         let forge = &*self.connected.forge;
-        let there = self.git.remote_branch(&self.args.remote, &self.source).await?;
+        let there = self.git.fetch_branch(&self.args.remote, &self.source).await?;
         let pull = match &there {
-            Some(_) => forge.find_pull_request(&self.source, &self.target).await?,
+            // One that was merged is about these changes if it has all of the branch.
+            Some(tip) => forge.find_pull_request(&self.source, &self.target).await?.filter(|p| p.open || p.is_at(tip)),
             None => None,
         };
         let commit = match &there {
-            Some(tip) if !self.own => {
-                if *tip != self.status.head {
-                    self.git.fetch(&self.args.remote, &[tip]).await?;
-                }
-                self.commit(tip).await?
-            }
+            Some(tip) if !self.own => self.commit(tip).await?,
             _ => {
                 if self.missing {
                     self.git.fetch(&self.args.remote, &[&self.parent]).await?;
@@ -189,23 +190,24 @@ impl<'a> Job<'a> {
                 made.or_else(|| self.own.then(|| self.status.head.clone()))
             }
         };
-        match &commit {
-            Some(commit) => match self.push(commit).await {
-                Err(error) if error.kind() == Kind::Conflict && pull.is_some() => {
-                    let source = &self.source;
-                    self.app.log.warn(&format!("{source} has other commits already and stays as it is: {error}"));
-                }
-                pushed => pushed?,
-            },
+        let moved = match commit.filter(|commit| there.as_ref() != Some(commit)) {
+            Some(commit) => self.push(&commit, pull.is_some()).await?,
             None if there.is_none() => {
                 self.app.log.warn("nothing changed: the files are as in the commit of the run");
                 return Ok(None);
             }
-            None => self.app.log.info(&format!("{} has these changes already", self.source)),
-        }
-        match pull {
+            None => {
+                self.app.log.info(&format!("{} has these changes already", self.source));
+                false
+            }
+        };
+        match pull.filter(|pull| pull.open || !moved) {
+            Some(pull) if !pull.open => {
+                self.app.log.info(&format!("they were merged into {} before", self.target));
+                Ok(Some(pull))
+            }
             Some(pull) => Ok(Some(pull)),
-            None => pull::create_once(forge, &self.app.http, &self.app.log, &self.pull_request()).await.map(Some),
+            None => pull::create_once(forge, &self.app.http, &self.pull_request()).await.map(Some),
         }
     }
 
@@ -218,16 +220,26 @@ impl<'a> Job<'a> {
         if self.args.skips_ci() {
             message.push_str(" [skip ci]");
         }
-        let (name, email) = self.pushing.author;
-        let author = (self.args.user_name.as_deref().unwrap_or(name), self.args.user_email.as_deref().unwrap_or(email));
+        let (name, email) = self.pushing.author.clone().unzip();
+        let author = (self.args.user_name.clone().or(name), self.args.user_email.clone().or(email));
         self.git.commit(parent, &self.status, &message, author).await
     }
 
-    async fn push(&self, commit: &str) -> Result<()> {
+    /// Makes a commit that of the branch. Returns whether it is: a branch with a pull request and other commits stays.
+    async fn push(&self, commit: &str, has_pull: bool) -> Result<bool> {
         let options = if self.args.skips_ci() { self.pushing.skip_ci } else { &[] };
-        self.git.push(&self.args.remote, commit, &self.source, options).await?;
-        self.app.log.info(&format!("pushed {} to {}", &commit[..commit.len().min(8)], self.source));
-        Ok(())
+        let source = &self.source;
+        match self.git.push(&self.args.remote, commit, source, options).await {
+            Err(error) if error.kind() == Kind::Conflict && has_pull => {
+                self.app.log.warn(&format!("{source} has other commits already and stays as it is: {error}"));
+                Ok(false)
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.app.log.info(&format!("pushed {} to {source}", &commit[..commit.len().min(8)]));
+                Ok(true)
+            }
+        }
     }
 
     fn short(&self) -> &str {
@@ -256,7 +268,7 @@ impl<'a> Job<'a> {
     }
 
     async fn merge(&self, pull: &PullRequest, how: Merge) -> Result<()> {
-        let merged = pull::merge(&*self.connected.forge, &self.app.http, &self.app.log, pull, how).await?;
+        let merged = pull::merge(&*self.connected.forge, &self.app.http, pull, how).await?;
         self.app.log.info(match merged {
             Merged::Now => "it is merged",
             Merged::Started => "it is being merged, which takes its time: its page says when that is done",

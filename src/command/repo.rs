@@ -41,13 +41,18 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let connected = connect::connect(app, global, None).await?;
     let pushing = connected.forge.pushing()?;
     let helper = if args.credentials { Some(helper(app, &connected, &pushing)?) } else { None };
-    let mut git = Git::new(app)?;
+    let mut git = Git::new(app)?.trusting(global.ca_cert.as_deref())?;
     if let Some(credential) = &pushing.credential {
         git = git.with_credential(&connected.repository, credential);
     }
-    let (name, email) = pushing.author;
-    git.act(&["config", "user.name", args.user_name.as_deref().unwrap_or(name)]).await?;
-    git.act(&["config", "user.email", args.user_email.as_deref().unwrap_or(email)]).await?;
+    let (name, email) = pushing.author.clone().unzip();
+    for (key, value) in
+        [("user.name", args.user_name.clone().or(name)), ("user.email", args.user_email.clone().or(email))]
+    {
+        if let Some(value) = value {
+            git.act(&["config", key, &value]).await?;
+        }
+    }
     if let Some(helper) = helper {
         let server = connected.repository.server.as_str().trim_end_matches('/');
         let key = format!("credential.{server}.helper");

@@ -10,7 +10,6 @@ use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::http::{Http, Repeat};
-use crate::log::Log;
 use async_trait::async_trait;
 use client::Client;
 use http::Method;
@@ -55,11 +54,10 @@ struct GitHub {
     /// The page of the run, for people.
     run_url: Option<String>,
     http: Http,
-    log: Log,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
-    let Connection { repository, token, context, publish_branch, http, log, host } = connection;
+    let Connection { repository, token, context, publish_branch, http, host, .. } = connection;
     let (api, graphql) = addresses(&repository, host.env());
     let source = token.as_ref().map(|(_, source)| *source);
     let fork = context.fork.is_some();
@@ -68,7 +66,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let root = format!("/repos/{}", repository.path);
     let assets_ref = publish_branch.map_or(assets::HIDDEN.to_owned(), |branch| format!("heads/{branch}"));
     let token = token.map(|(token, _)| token);
-    Ok(Rc::new(GitHub { client, token, repository, root, graphql, assets_ref, run_url: context.run_url, http, log }))
+    Ok(Rc::new(GitHub { client, token, repository, root, graphql, assets_ref, run_url: context.run_url, http }))
 }
 
 /// The REST base and the GraphQL address: the ones that Actions names when they belong to the repository's
@@ -168,11 +166,12 @@ struct WirePull {
     head: WireHead,
     html_url: String,
     node_id: Option<String>,
+    merged_at: Option<String>,
 }
 
 impl From<WirePull> for PullRequest {
     fn from(wire: WirePull) -> Self {
-        let WirePull { number, state, head, html_url, node_id } = wire;
+        let WirePull { number, state, head, html_url, node_id, .. } = wire;
         PullRequest { number, head: head.sha, open: state == "open", url: html_url, id: node_id }
     }
 }
@@ -309,6 +308,10 @@ impl Forge for GitHub {
 
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
         assets::upload(self, assets, progress).await
+    }
+
+    fn is_asset(&self, address: &str, name: &str) -> bool {
+        assets::is_asset(address, name)
     }
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {

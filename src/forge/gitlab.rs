@@ -54,6 +54,8 @@ struct GitLab {
     log: Log,
     /// User name and password for git.
     credential: Option<(&'static str, Secret)>,
+    /// Name and e-mail address of who started the pipeline.
+    author: Option<(String, String)>,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
@@ -83,7 +85,8 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let pipeline = of_ci.zip(host.env().get(vars::CI_COMMIT_SHA).map(str::to_owned));
     let origin = repository.server.as_str().trim_end_matches('/').to_owned();
     let credential = token.map(|(token, source)| (pulls::user(source), token));
-    Ok(Rc::new(GitLab { rest, page, origin, root, context, pipeline, http, log, credential }))
+    let author = pulls::author(host.env());
+    Ok(Rc::new(GitLab { rest, page, origin, root, context, pipeline, http, log, credential, author }))
 }
 
 /// <https://docs.gitlab.com/ci/variables/predefined_variables/>
@@ -105,7 +108,8 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
         checked_out: text(vars::CI_COMMIT_SHA),
         pull_request: merge_request.or(open),
         issue: None,
-        branch: text(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_NAME).or_else(|| text(vars::CI_COMMIT_REF_NAME)),
+        branch: text(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_NAME)
+            .or_else(|| text(vars::CI_COMMIT_REF_NAME).filter(|_| env.get(vars::CI_COMMIT_TAG).is_none())),
         fork: target.filter(|target| *target != project).map(|_| project.to_owned()),
         workflow: text(vars::CI_PIPELINE_ID),
         run: text(vars::CI_JOB_ID),
@@ -322,7 +326,7 @@ impl Forge for GitLab {
     }
 
     fn pushing(&self) -> Result<Pushing> {
-        Ok(pulls::pushing(self.credential.clone()))
+        Ok(pulls::pushing(self.credential.clone(), self.author.clone()))
     }
 
     async fn find_pull_request(&self, source: &str, target: &str) -> Result<Option<PullRequest>> {

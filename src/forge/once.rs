@@ -3,7 +3,6 @@
 use super::{Comment, Forge, Target};
 use crate::error::Result;
 use crate::http::Http;
-use crate::log::Log;
 use std::time::Duration;
 
 /// How often something is tried.
@@ -12,21 +11,9 @@ const CREATIONS: u32 = 6;
 const CREATION_PAUSE: Duration = Duration::from_millis(300);
 
 /// Makes a comment exactly once.
-pub async fn create_comment_once(
-    forge: &dyn Forge,
-    http: &Http,
-    log: &Log,
-    target: &Target,
-    body: &str,
-) -> Result<Comment> {
+pub async fn create_comment_once(forge: &dyn Forge, http: &Http, target: &Target, body: &str) -> Result<Comment> {
     let started = http.mark();
-    let send = async || {
-        forge.create_comment(target, body).await.inspect_err(|error| {
-            if error.is_ambiguous() {
-                log.info(&format!("{error}; looking whether the comment is there"));
-            }
-        })
-    };
+    let send = async || forge.create_comment(target, body).await;
     let look = async || {
         let mut found = forge.list_comments(target, &|comment| same_text(&comment.body, body)).await?;
         let since = http.server_time_at(started) - 5;
@@ -57,17 +44,17 @@ pub async fn start_once<T>(
 }
 
 /// What a user is told when it does not come to a good end.
-struct Words {
+pub(super) struct Words {
     /// What it is not known of whether it happened.
-    done: String,
+    pub done: String,
     /// What to do about that.
-    unknown: String,
+    pub unknown: String,
     /// What certainly did not happen.
-    not_done: &'static str,
+    pub not_done: &'static str,
 }
 
 /// Sends until it is known that it happened: when the answer was lost, looks before trying again.
-async fn exactly_once<T>(
+pub(super) async fn exactly_once<T>(
     http: &Http,
     words: &Words,
     send: impl AsyncFn() -> Result<T>,
@@ -80,6 +67,7 @@ async fn exactly_once<T>(
             Err(error) if error.is_ambiguous() => error,
             outcome => return outcome,
         };
+        http.log().info(&format!("{error}; looking whether {done}"));
         let lost =
             |why: &str| error.clone().context(format!("it is not known whether {done}{why}")).hint(unknown.clone());
         let pause = error.again_after().unwrap_or(CREATION_PAUSE);

@@ -1,10 +1,10 @@
 //! Opening and merging pull requests: the domain types, and what is the same on every forge.
 
+use super::once::{Words, exactly_once};
 use super::{Forge, PullRequest};
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::http::Http;
-use crate::log::Log;
 use std::time::Duration;
 
 /// What a forge asks of those who push to it and open pull requests.
@@ -12,8 +12,9 @@ use std::time::Duration;
 pub struct Pushing {
     /// User name and password for git over HTTP.
     pub credential: Option<(&'static str, Secret)>,
-    /// Name and e-mail address of the forge's CI, for commits of people who gave none.
-    pub author: (&'static str, &'static str),
+    /// Name and e-mail address of the forge's CI, or of who started the pipeline, for commits of people who gave none;
+    /// git's own settings otherwise.
+    pub author: Option<(String, String)>,
     /// The ways of merging that it knows.
     pub merges: &'static [Merge],
     /// What a pull request is called.
@@ -57,9 +58,8 @@ pub enum Merged {
     Started,
 }
 
-/// How often something is tried that the forge is not ready for.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(2);
+/// So many requests a whole command makes: what a forge is not ready for is tried again as long as there is one left.
+pub const REQUESTS: u32 = 4;
 
 /// The answer of a forge that has no pull requests.
 pub fn none<T>() -> Result<T> {
@@ -67,46 +67,40 @@ pub fn none<T>() -> Result<T> {
         .hint("give a token in REPO_TOKEN, and --driver and --repo where they cannot be found"))
 }
 
+/// Of several, the newest first: the open one, else the last that was merged.
+pub fn open_or_merged<T>(found: Vec<T>, is_open: impl Fn(&T) -> bool, is_merged: impl Fn(&T) -> bool) -> Option<T> {
+    let at = found.iter().position(is_open).or_else(|| found.iter().position(is_merged))?;
+    found.into_iter().nth(at)
+}
+
 /// Opens a pull request exactly once: when the answer was lost, looks for it before trying again.
-pub async fn create_once(forge: &dyn Forge, http: &Http, log: &Log, new: &NewPullRequest) -> Result<PullRequest> {
-    for attempt in 0.. {
-        let error = match forge.create_pull_request(new).await {
-            Err(error) if error.is_ambiguous() => error,
-            outcome => return outcome,
-        };
-        log.info(&format!("{error}; looking whether the pull request is there"));
-        let pause = error.again_after().unwrap_or(PAUSE);
-        let unknown = |error: Error| {
-            error
-                .context(format!("it is not known whether the pull request of {} was opened", new.source))
-                .hint("run this again: it finds the pull request if there is one")
-        };
-        http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| unknown(error.clone()))?;
-        match forge.find_pull_request(&new.source, &new.target).await {
-            Ok(Some(pull)) => return Ok(pull),
-            Ok(None) if attempt + 1 < TRIES => {}
-            Ok(None) => return Err(error.or_hint("the pull request was not opened: run this again later")),
-            Err(why) => return Err(unknown(why)),
-        }
-    }
-    Err(Error::internal("the attempts never end"))
+pub async fn create_once(forge: &dyn Forge, http: &Http, new: &NewPullRequest) -> Result<PullRequest> {
+    let words = Words {
+        done: format!("the pull request of {} was opened", new.source),
+        unknown: "run this again: it finds the pull request if there is one".to_owned(),
+        not_done: "the pull request was not opened",
+    };
+    let look = async || {
+        let found = forge.find_pull_request(&new.source, &new.target).await?;
+        Ok(found.filter(|pull| pull.open))
+    };
+    exactly_once(http, &words, async || forge.create_pull_request(new).await, look).await
 }
 
 /// Merges a pull request, now or when its checks have passed. Forges look at a new one for a while before they
 /// know whether it can be merged, and refuse until then.
-pub async fn merge(forge: &dyn Forge, http: &Http, log: &Log, pull: &PullRequest, how: Merge) -> Result<Merged> {
-    for attempt in 1.. {
+pub async fn merge(forge: &dyn Forge, http: &Http, pull: &PullRequest, how: Merge) -> Result<Merged> {
+    loop {
         let error = match forge.merge_pull_request(pull, how).await {
             Err(error) if error.is_ambiguous() => {
                 return Err(error
                     .context(format!("it is not known whether pull request {} was merged", pull.number))
                     .or_hint("look at the pull request before you run this again"));
             }
-            Err(error) if error.again_after().is_some() && attempt < TRIES => error,
+            Err(error) if error.again_after().is_some() && http.requests() < REQUESTS => error,
             outcome => return outcome,
         };
-        log.info(&format!("{error}; trying again"));
-        http.pause_at_least(error.again_after().unwrap_or(PAUSE), Duration::ZERO).await.map_err(|_| error)?;
+        http.log().info(&format!("{error}; trying again"));
+        http.pause_at_least(error.again_after().unwrap_or_default(), Duration::ZERO).await.map_err(|_| error)?;
     }
-    Err(Error::internal("the attempts never end"))
 }

@@ -66,6 +66,12 @@ const KNOWN: &[Known] = &[
     ),
     ("not a git repository", Kind::Config, "this is no git repository", "run this inside the clone of the repository"),
     (
+        "please tell me who you are",
+        Kind::Config,
+        "it is not known who makes the commit",
+        "give --user-name and --user-email",
+    ),
+    (
         "outside repository",
         Kind::Config,
         "a file is outside of the repository",
@@ -100,6 +106,12 @@ const KNOWN: &[Known] = &[
         Kind::Remote,
         "the server cannot be reached",
         "check the network and the address of the remote",
+    ),
+    (
+        "certificate",
+        Kind::Remote,
+        "git does not trust the server's certificate",
+        "give the authority that signed it with --ca-cert FILE",
     ),
     ("returned error: 5", Kind::Remote, "the server failed", "run this again"),
 ];

@@ -144,6 +144,7 @@ fn refusals_to_merge_are_explained_after_the_address_is_printed() {
         assert!(ran.stderr.contains(says) && ran.stderr.contains(hint), "{ran:#?}");
         assert!(ran.stdout.starts_with("http"), "{ran:#?}");
         assert_eq!(pulls(&clone).len(), 1);
+        assert!(clone.forge.api_requests().len() <= 4, "{}", clone.forge.transcript());
     }
 }
 
@@ -179,5 +180,36 @@ fn a_merge_that_bitbucket_takes_its_time_for_is_followed() {
         let ran = clone.cml.run(&["pr", "create", "--merge", "."]);
         assert!(ran.code == Some(code) && ran.stderr.contains(says), "{ran:#?}");
         assert!(clone.forge.api_requests().len() <= 4);
+    }
+}
+
+#[test]
+fn a_forge_that_is_never_ready_is_asked_four_times_at_most() {
+    let busy = r#"{"message": "Base branch was modified. Review and try the merge again."}"#;
+    let unknown = r#"{"errors": [{"message": "Pull request is in unknown status"}]}"#;
+    for (vendor, path, status, body, code) in [
+        (Vendor::GitHub, "PUT *merge", 405, busy, 6),
+        (Vendor::GitHub, "POST /github/graphql", 200, unknown, 6),
+        (Vendor::GitLab, "PUT *merge", 422, r#"{"message": "Branch cannot be merged"}"#, 6),
+        (Vendor::Bitbucket, "GET *task-status/1", 200, r#"{"task_status": "PENDING"}"#, 0),
+    ] {
+        // With a branch that is there already, which takes a request to look for its pull request.
+        for again in [false, true] {
+            let clone = Clone::on(vendor);
+            clone.forge.fault(path, 9, Kind::answer(status, &[], body));
+            let task =
+                format!("{}/repositories/team/model/pullrequests/8/merge/task-status/1", clone.forge.api(vendor));
+            clone.forge.fault("POST /bitbucket/*merge", 1, Kind::answer(202, &[("Location", &task)], ""));
+            if again {
+                clone.there(&["branch", &clone.branch(), "main"]);
+            }
+            clone.cml.file("model.json", "1\n");
+            clone.calls();
+            let ran = clone.cml.run(&["pr", "create", "--merge", "."]);
+            assert_eq!(ran.code, Some(code), "{ran:#?}");
+            assert!(ran.stdout.starts_with("http"), "{ran:#?}");
+            let (requests, calls) = (clone.forge.api_requests().len(), clone.calls().len());
+            assert!((3..=4).contains(&requests) && calls <= 8, "{vendor:?}: {calls}, {}", clone.forge.transcript());
+        }
     }
 }

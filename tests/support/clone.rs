@@ -31,7 +31,11 @@ pub struct State {
 impl Clone {
     /// In the pipeline of a push to `main`, detached, as CI systems check out.
     pub fn on(vendor: Vendor) -> Clone {
-        let forge = Forge::start();
+        Clone::of(Forge::start(), vendor)
+    }
+
+    /// The same with a forge.
+    pub fn of(forge: Forge, vendor: Vendor) -> Clone {
         let cml = Cml::on(&forge, vendor);
         let outside = tempfile::tempdir().unwrap();
         let mut clone = Clone { forge, cml, vendor, trigger: String::new(), outside };

@@ -128,6 +128,8 @@ impl Cml {
                     .set("CI_API_V4_URL", &api)
                     .set("CI_COMMIT_SHA", HEAD)
                     .set("CI_MERGE_REQUEST_IID", "7")
+                    .set("GITLAB_USER_NAME", "Octo Cat")
+                    .set("GITLAB_USER_EMAIL", "octocat@example.org")
                     .set("CI_PIPELINE_ID", "train")
                     .set("CI_JOB_ID", "99");
             }

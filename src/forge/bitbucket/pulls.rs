@@ -4,7 +4,7 @@ use super::{Bitbucket, List, WirePull};
 use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
-use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing};
+use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
 use crate::forge::rest::escape;
 use crate::http::Repeat;
 use base64::Engine;
@@ -13,15 +13,15 @@ use http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How often a merge is looked at, and the first of the growing pauses before.
-const POLLS: u32 = 4;
-const POLL: Duration = Duration::from_secs(1);
+/// The first of the growing pauses before a merge is looked at.
+const POLL: Duration = Duration::from_secs(2);
 
-/// The author is the one that Bitbucket gives to commits of its pipes.
+/// The author is the one that Bitbucket gives to commits of its pipes; no variable tells who started a pipeline by name:
+/// <https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>.
 pub fn pushing(token: Option<&Secret>) -> Pushing {
     Pushing {
         credential: token.map(password),
-        author: ("bitbucket-pipelines", "commits-noreply@bitbucket.org"),
+        author: Some(("bitbucket-pipelines".to_owned(), "commits-noreply@bitbucket.org".to_owned())),
         merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
         noun: "Pull Request",
         skip_ci: &[],
@@ -43,10 +43,13 @@ fn password(token: &Secret) -> (&'static str, Secret) {
 pub async fn find(bitbucket: &Bitbucket, source: &str, target: &str) -> Result<Option<PullRequest>> {
     let name = |branch: &str| branch.replace(['"', '\\'], "");
     let (source, target) = (name(source), name(target));
-    let query = format!("source.branch.name=\"{source}\" AND destination.branch.name=\"{target}\" AND state=\"OPEN\"");
-    let path = format!("{}/pullrequests?q={}", bitbucket.root, escape(&query));
+    let query = format!(
+        "source.branch.name=\"{source}\" AND destination.branch.name=\"{target}\" AND (state=\"OPEN\" OR state=\"MERGED\")"
+    );
+    let path = format!("{}/pullrequests?q={}&sort=-created_on", bitbucket.root, escape(&query));
     let (_, found): (_, List<WirePull>) = bitbucket.rest.get(&path).await?;
-    Ok(found.values.into_iter().next().map(|wire| bitbucket.pull(wire)))
+    let found = open_or_merged(found.values, |pull| pull.state == "OPEN", |pull| pull.state == "MERGED");
+    Ok(found.map(|wire| bitbucket.pull(wire)))
 }
 
 pub async fn create(bitbucket: &Bitbucket, new: &NewPullRequest) -> Result<PullRequest> {
@@ -85,8 +88,11 @@ pub async fn merge(bitbucket: &Bitbucket, pull: &PullRequest, how: Merge) -> Res
 /// with an error.
 async fn follow(bitbucket: &Bitbucket, path: &str, task: &str) -> Result<Merged> {
     let id = task.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    for attempt in 0..POLLS {
-        bitbucket.rest.http().pause(POLL, attempt).await?;
+    let http = bitbucket.rest.http();
+    for attempt in 0.. {
+        if http.requests() >= REQUESTS || http.pause(POLL, attempt).await.is_err() {
+            break;
+        }
         let (_, answer): (_, Value) = bitbucket.rest.get(&format!("{path}/task-status/{id}")).await?;
         if answer.get("task_status").and_then(Value::as_str) == Some("SUCCESS") {
             return Ok(Merged::Now);

@@ -3,13 +3,13 @@
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
 use crate::forge::check::{Check, Made, Room, State, name};
+use crate::forge::once::{Words, exactly_once};
 use crate::http::Repeat;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::shorten;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 /// The summary and the text may have 65,535 characters each.
 pub const ROOM: Room = Room { parts: 2, part: 65_535 };
@@ -18,9 +18,6 @@ const ANNOTATIONS: usize = 50;
 /// An annotation's title, in characters, and its message, in bytes.
 const TITLE: usize = 255;
 const MESSAGE: usize = 64 << 10;
-/// How often something is tried whose answers are lost, and the pause before the first look.
-const ATTEMPTS: u32 = 6;
-const PAUSE: Duration = Duration::from_millis(300);
 /// What our checks carry as their identity elsewhere: those of jobs have the same app and may have the same name.
 const OURS: &str = "cml";
 
@@ -104,22 +101,16 @@ async fn make(hub: &GitHub, check: &Check, mut fields: Map<String, Value>, newes
     fields.insert("external_id".to_owned(), json!(OURS));
     fields.insert("started_at".to_owned(), json!(now(hub)));
     let path = format!("{}/check-runs", hub.root);
-    let mut attempt = 0;
-    loop {
-        let error = match hub.client.call(Method::POST, &path, Some(&fields), Repeat::Ask).await {
-            Err(error) if error.is_ambiguous() => error,
-            outcome => return outcome,
-        };
-        hub.log.info(&format!("{error}; looking whether the check is there"));
-        let lost = |error: Error| error.context("it is not known whether the check was made");
-        attempt += 1;
-        if attempt >= ATTEMPTS || hub.http.pause(PAUSE, attempt - 1).await.is_err() {
-            return Err(lost(error));
-        }
-        let found = list(hub, check).await.map_err(lost)?;
-        if let Some(run) = found.into_iter().find(|run| run.is_ours() && run.id > newest) {
-            return Ok(run);
-        }
+    let send = async || hub.client.call(Method::POST, &path, Some(&fields), Repeat::Ask).await;
+    let look = async || Ok(list(hub, check).await?.into_iter().find(|run| run.is_ours() && run.id > newest));
+    exactly_once(&hub.http, &words("made"), send, look).await
+}
+
+fn words(done: &str) -> Words {
+    Words {
+        done: format!("the check was {done}"),
+        unknown: "look at the checks of the commit before you run this again".to_owned(),
+        not_done: "the check is as it was",
     }
 }
 
@@ -129,21 +120,12 @@ async fn update(hub: &GitHub, id: &str, fields: &Map<String, Value>, before: usi
     let path = format!("{}/check-runs/{id}", hub.root);
     let adds = fields.get("output").and_then(|output| output["annotations"].as_array()).map_or(0, Vec::len);
     let repeat = if adds == 0 { Repeat::Safe } else { Repeat::Ask };
-    let mut attempt = 0;
-    loop {
-        let error = match hub.client.call(Method::PATCH, &path, Some(fields), repeat).await {
-            Err(error) if error.is_ambiguous() => error,
-            outcome => return outcome,
-        };
-        attempt += 1;
-        if attempt >= ATTEMPTS || hub.http.pause(PAUSE, attempt - 1).await.is_err() {
-            return Err(error);
-        }
+    let send = async || hub.client.call(Method::PATCH, &path, Some(fields), repeat).await;
+    let look = async || {
         let now: Run = hub.client.get(&path).await?;
-        if now.output.annotations_count >= before + adds {
-            return Ok(now);
-        }
-    }
+        Ok(Some(now).filter(|now| now.output.annotations_count >= before + adds))
+    };
+    exactly_once(&hub.http, &words("changed"), send, look).await
 }
 
 fn now(hub: &GitHub) -> String {

@@ -4,7 +4,7 @@ use super::{GitHub, WirePull};
 use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
-use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing};
+use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
 use crate::http::Repeat;
 use http::Method;
 use serde_json::{Value, json};
@@ -18,7 +18,10 @@ const THINKING: Duration = Duration::from_secs(2);
 pub fn pushing(token: Option<Secret>) -> Pushing {
     Pushing {
         credential: token.map(|token| ("x-access-token", token)),
-        author: ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com"),
+        author: Some((
+            "github-actions[bot]".to_owned(),
+            "41898282+github-actions[bot]@users.noreply.github.com".to_owned(),
+        )),
         merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
         noun: "Pull Request",
         skip_ci: &[],
@@ -28,12 +31,13 @@ pub fn pushing(token: Option<Secret>) -> Pushing {
 pub async fn find(github: &GitHub, source: &str, target: &str) -> Result<Option<PullRequest>> {
     let owner = github.repository.path.split('/').next().unwrap_or_default();
     let query: String = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("state", "open")
+        .append_pair("state", "all")
         .append_pair("head", &format!("{owner}:{source}"))
         .append_pair("base", target)
         .finish();
     let found: Vec<WirePull> = github.client.get(&format!("{}/pulls?{query}", github.root)).await?;
-    Ok(found.into_iter().next().map(PullRequest::from))
+    // The newest are first.
+    Ok(open_or_merged(found, |pull| pull.state == "open", |pull| pull.merged_at.is_some()).map(PullRequest::from))
 }
 
 pub async fn create(github: &GitHub, new: &NewPullRequest) -> Result<PullRequest> {
@@ -116,10 +120,22 @@ fn refusal(says: &str, pull: &PullRequest) -> Error {
 async fn merge_now(github: &GitHub, pull: &PullRequest, method: &str) -> Result<Merged> {
     let path = format!("{}/pulls/{}/merge", github.root, pull.number);
     let body = json!({ "merge_method": method.to_lowercase() });
-    let merged: Result<Value> = github.client.call(Method::PUT, &path, Some(&body), Repeat::Ask).await;
-    match merged {
-        Ok(_) => Ok(Merged::Now),
-        Err(error) if error.is_ambiguous() || matches!(error.kind(), Kind::Auth | Kind::RateLimited) => Err(error),
-        Err(error) => Err(refusal(&error.to_string(), pull)),
+    while github.http.requests() < REQUESTS {
+        let merged: Result<Value> = github.client.call(Method::PUT, &path, Some(&body), Repeat::Ask).await;
+        let error = match merged {
+            Ok(_) => return Ok(Merged::Now),
+            Err(error) if error.is_ambiguous() || matches!(error.kind(), Kind::Auth | Kind::RateLimited) => {
+                return Err(error);
+            }
+            Err(error) => refusal(&error.to_string(), pull),
+        };
+        match error.again_after() {
+            Some(pause) if github.http.requests() < REQUESTS => {
+                github.http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| error)?;
+            }
+            _ => return Err(error),
+        }
     }
+    Err(Error::conflict(format!("pull request {} is not merged: GitHub was not ready for it", pull.number))
+        .hint("merge it on its page, or run this again"))
 }

@@ -1,10 +1,10 @@
 //! GitLab's merge requests: <https://docs.gitlab.com/api/merge_requests/>.
 
 use super::{GitLab, MergeRequest};
-use crate::env::{Secret, vars};
+use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
-use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing};
+use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, open_or_merged};
 use crate::forge::rest::escape;
 use crate::http::{Refusal, Repeat, in_brackets};
 use http::Method;
@@ -21,11 +21,16 @@ pub fn user(source: &str) -> &'static str {
     if source == vars::CI_JOB_TOKEN.name { "gitlab-ci-token" } else { "oauth2" }
 }
 
+/// Who started the pipeline: <https://docs.gitlab.com/ci/variables/predefined_variables/>.
+pub fn author(env: &Env) -> Option<(String, String)> {
+    Some((env.get(vars::GITLAB_USER_NAME)?.to_owned(), env.get(vars::GITLAB_USER_EMAIL)?.to_owned()))
+}
+
 /// `ci.skip`: <https://docs.gitlab.com/topics/git/commit/#push-options-for-gitlab-cicd>.
-pub fn pushing(credential: Option<(&'static str, Secret)>) -> Pushing {
+pub fn pushing(credential: Option<(&'static str, Secret)>, author: Option<(String, String)>) -> Pushing {
     Pushing {
         credential,
-        author: ("GitLab CI", "gitlab-ci@users.noreply.gitlab.com"),
+        author,
         // Rebasing is a setting of the project there.
         merges: &[Merge::Commit, Merge::Squash],
         noun: "Merge Request",
@@ -35,10 +40,11 @@ pub fn pushing(credential: Option<(&'static str, Secret)>) -> Pushing {
 
 pub async fn find(gitlab: &GitLab, source: &str, target: &str) -> Result<Option<PullRequest>> {
     let (source, target) = (escape(source), escape(target));
-    let query = format!("state=opened&source_branch={source}&target_branch={target}");
+    let query = format!("source_branch={source}&target_branch={target}");
     let path = format!("{}/merge_requests?{query}", gitlab.root);
     let (_, found): (_, Vec<MergeRequest>) = gitlab.rest.get(&path).await?;
-    Ok(found.into_iter().next().map(PullRequest::from))
+    // The newest are first.
+    Ok(open_or_merged(found, |pull| pull.state == "opened", |pull| pull.state == "merged").map(PullRequest::from))
 }
 
 pub async fn create(gitlab: &GitLab, new: &NewPullRequest) -> Result<PullRequest> {

@@ -3,19 +3,16 @@
 use super::GitLab;
 use crate::error::{Error, Kind, Result};
 use crate::forge::check::{Check, Conclusion, Made, State, name};
+use crate::forge::once::{Words, exactly_once};
 use crate::http::Repeat;
 use crate::report::plain::{plain, shorten};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// A status has so many characters of description, and of name.
 const DESCRIPTION: usize = 255;
 const NAME: usize = 255;
-/// How often a status is set whose answers are lost, and the first of the pauses between.
-const ATTEMPTS: u32 = 6;
-const PAUSE: Duration = Duration::from_millis(300);
 
 #[derive(Deserialize)]
 struct Status {
@@ -101,28 +98,28 @@ fn refused_transition(error: &Error) -> Option<String> {
 /// another request makes a second one.
 async fn set(lab: &GitLab, check: &Check, body: &Value) -> Result<()> {
     let path = format!("{}/statuses/{}", lab.root, check.commit);
-    let mut attempt = 0;
-    loop {
+    let send = async || {
         let sent: Result<(_, Value)> = lab.rest.call(Method::POST, &path, Some(body), Repeat::Ask).await;
-        let error = match sent {
-            Err(error) if error.is_ambiguous() => error,
-            Err(error) if error.kind() == Kind::Auth => return Err(error.hint(
+        sent.map(drop).map_err(|error| match error.kind() {
+            Kind::Auth => error.hint(
                 "a status needs a token with the scope api and the role Developer, Maintainer on a protected branch; CI_JOB_TOKEN may not set one",
-            )),
-            outcome => return outcome.map(drop),
-        };
-        attempt += 1;
-        if attempt >= ATTEMPTS || lab.http.pause(PAUSE, attempt - 1).await.is_err() {
-            return Err(error.context("it is not known whether the status was set"));
-        }
+            ),
+            _ => error,
+        })
+    };
+    let look = async || {
         let name = super::escape(&shorten(&check.title, NAME));
         let list = format!("{}/repository/commits/{}/statuses?name={name}&per_page=100", lab.root, check.commit);
         let (_, found): (_, Vec<Status>) = lab.rest.get(&list).await?;
         let same = |status: &Status| {
             status.status == body["state"] && status.description.as_deref().unwrap_or_default() == body["description"]
         };
-        if found.iter().any(same) {
-            return Ok(());
-        }
-    }
+        Ok(found.iter().any(same).then_some(()))
+    };
+    let words = Words {
+        done: "the status was set".to_owned(),
+        unknown: "look at the pipelines of the commit before you run this again".to_owned(),
+        not_done: "the status was not set",
+    };
+    exactly_once(&lab.http, &words, send, look).await
 }

@@ -207,6 +207,11 @@ fn list_pulls(call: &Call<'_>) -> Response {
     let query = call.request.param("q").unwrap_or_default();
     let mut found: Vec<&PullRequest> = call.repo.pulls.values().rev().collect();
     for term in query.replace(" and ", " AND ").split(" AND ").map(str::trim).filter(|term| !term.is_empty()) {
+        if let Some(choice) = term.strip_prefix('(').and_then(|term| term.strip_suffix(')')) {
+            let choice = choice.split(" OR ").filter_map(|term| term.strip_prefix("state="));
+            states.extend(choice.map(|value| value.trim_matches('"').to_owned()));
+            continue;
+        }
         let Some((field, value)) = term.split_once('=') else { return error(400, "Invalid query") };
         let value = value.trim().trim_matches('"');
         match field.trim() {
