@@ -1,7 +1,8 @@
 //! Spellings that stand in users' workflows: those of CML's READMEs, tutorials and example repositories, old and older.
 //! Each does what the spelling of today does, request by request, and says once what that is.
 //!
-//! A row is a line of a shell, with variables in front of it where it has some. `{sha}` is the commit of the run, `{store}` an asset store.
+//! A row is a line of a shell, with variables in front of it where it has some. `{sha}` is the commit of the run, and
+//! `{store}` an asset store.
 use crate::support::clone::Clone;
 use crate::support::fake::{Forge, HEAD, Phase, Run, Vendor};
 use crate::support::{Cml, Ran, VENDORS, is_wasm, png, program};

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 #[cfg(unix)]
+mod acceptance;
+#[cfg(unix)]
 mod action;
 mod assets;
 mod buckets;
