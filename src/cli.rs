@@ -17,7 +17,7 @@ const STYLES: Styles = Styles::styled()
 
 /// Publish machine-learning reports to pull requests on GitHub, GitLab and Bitbucket
 #[derive(Debug, Parser)]
-#[command(name = "cml", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "cml", version, propagate_version = true, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "Every option has an environment name: --watermark-title of `cml comment` is \
     CML_COMMENT_WATERMARK_TITLE.\nOutside of CI and without a token, reports become a local preview page.")]
 pub struct Cli {
@@ -79,9 +79,15 @@ fn with_slashes(command: clap::Command) -> clap::Command {
 fn switches(command: clap::Command) -> clap::Command {
     let switch = |arg: clap::Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<bool>() {
         true if matches!(arg.get_action(), ArgAction::Set) => {
-            let arg = arg.value_parser(yes_or_no).num_args(0..=1).require_equals(true).default_missing_value("true");
             let is_off = arg.get_default_values().first().is_some_and(|value| value == "false");
-            arg.hide_default_value(is_off).value_name("BOOL")
+            match is_off {
+                // What follows the name is made into this by `inputs`.
+                true => arg.action(ArgAction::SetTrue).default_value(None::<&str>),
+                false => {
+                    let arg = arg.value_parser(yes_or_no).num_args(0..=1).require_equals(true);
+                    arg.default_missing_value("true").value_name("BOOL")
+                }
+            }
         }
         _ => arg,
     };
@@ -89,7 +95,7 @@ fn switches(command: clap::Command) -> clap::Command {
 }
 
 /// A yes or no in the forms that users of CML write.
-fn yes_or_no(text: &str) -> Result<bool, String> {
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" | "" => Ok(false),

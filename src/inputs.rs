@@ -46,7 +46,7 @@ pub struct Prepared {
 /// Prepares a command line. `command` is the whole tree, built.
 pub fn prepare(command: &Command, argv: Vec<String>, env: &Env) -> Prepared {
     let mut warnings = Vec::new();
-    let mut tokens = by_old_name(argv, &mut warnings).into_iter();
+    let mut tokens = by_old_name(command, argv, &mut warnings).into_iter();
     let mut walk = Walk { path: vec![command], out: tokens.next().into_iter().collect(), given: HashSet::new() };
     let mut tokens = tokens.peekable();
     let mut rest = Vec::new();
@@ -84,26 +84,59 @@ pub fn external(command: &Command, argv: &[String]) -> Option<Vec<String>> {
 }
 
 /// `cml-send-comment …` and `cml send-comment …` as `cml comment create …`.
-fn by_old_name(argv: Vec<String>, warnings: &mut Vec<String>) -> Vec<String> {
+fn by_old_name(command: &Command, argv: Vec<String>, warnings: &mut Vec<String>) -> Vec<String> {
     let mut argv = argv.into_iter();
     let program = argv.next().unwrap_or_else(|| "cml".to_owned());
     let file = program.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut rest: Vec<String> =
         file.trim_end_matches(".exe").strip_prefix("cml-").map(str::to_owned).into_iter().collect();
     rest.extend(argv);
-    let at = rest.iter().position(|token| !token.starts_with('-'));
+    let at = first_word(&[command], &rest);
     let old = at.and_then(|at| LEGACY.iter().find(|(old, _)| *old == rest[at]));
     if let (Some(at), Some((old, new))) = (at, old) {
         warnings.push(format!("\"cml {old}\" is deprecated, please use \"cml {}\"", new.join(" ")));
         rest.splice(at..=at, new.iter().map(|&word| word.to_owned()));
     }
-    // A file may stand where the verb does now.
-    let bare = |next: Option<&String>| next.is_some_and(|next| !["create", "--help", "-h"].contains(&next.as_str()));
-    if let Some(at) = at.filter(|&at| rest[at] == "pr" && bare(rest.get(at + 1))) {
+    let bare = at.filter(|&at| rest[at] == "pr" && is_bare_pr(command, &rest[at + 1..]));
+    if let Some(at) = bare {
         warnings.push("\"cml pr\" is deprecated, please use \"cml pr create\"".to_owned());
         rest.insert(at + 1, "create".to_owned());
     }
     std::iter::once(program).chain(rest).collect()
+}
+
+/// Whether what follows `pr` has no verb: a file may stand where it does now.
+fn is_bare_pr(command: &Command, rest: &[String]) -> bool {
+    let create = command.find_subcommand("pr").and_then(|pr| pr.find_subcommand("create"));
+    let path: Vec<&Command> = std::iter::once(command).chain(create).collect();
+    let asks = |token: &String| ["--help", "-h", "--version", "-V"].contains(&token.as_str());
+    let verb = first_word(&path, rest).filter(|&at| rest[at] == "create");
+    rest.first().is_some_and(|first| !asks(first)) && verb.is_none()
+}
+
+/// The first token that is neither an option of these commands nor the value of one.
+fn first_word(path: &[&Command], tokens: &[String]) -> Option<usize> {
+    let takes = |token: &String| match token.strip_prefix("--") {
+        Some(long) => find(path, &kebab(long)).is_some_and(|arg| arg.get_action().takes_values() && !is_switch(arg)),
+        None => match token.strip_prefix('-').map(|rest| rest.chars().collect::<Vec<_>>()).as_deref() {
+            Some(&[short]) => find_short(path, short).is_some_and(|arg| arg.get_action().takes_values()),
+            _ => false,
+        },
+    };
+    let mut at = 0;
+    while let Some(token) = tokens.get(at).filter(|token| token.starts_with('-') && *token != "--") {
+        at += if takes(token) { 2 } else { 1 };
+    }
+    tokens.get(at).filter(|token| *token != "--").map(|_| at)
+}
+
+fn find_short<'a>(path: &[&'a Command], short: char) -> Option<&'a Arg> {
+    let mut args = path.iter().rev().flat_map(|command| command.get_arguments());
+    args.find(|arg| arg.get_short() == Some(short))
+}
+
+fn find<'a>(path: &[&'a Command], name: &str) -> Option<&'a Arg> {
+    path.iter().rev().flat_map(|command| command.get_arguments()).find(|arg| names(arg).any(|n| n == name))
 }
 
 /// The way through the tree of commands.
@@ -118,7 +151,7 @@ impl<'a> Walk<'a> {
         let Some(long) = token.strip_prefix("--") else {
             // `-t x` counts as given: the environment must not give it again.
             let short = token.strip_prefix('-').and_then(|rest| rest.chars().next());
-            if let Some(arg) = short.and_then(|short| self.find_short(short)) {
+            if let Some(arg) = short.and_then(|short| find_short(&self.path, short)) {
                 self.given.insert(arg.get_id().to_string());
                 let alone = token.len() == 2 && arg.get_action().takes_values();
                 self.out.push(token);
@@ -133,31 +166,23 @@ impl<'a> Walk<'a> {
         };
         let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
         let name = kebab(name);
-        if let Some(arg) = self.find(&name) {
-            let arg = (arg.get_id().to_string(), is_switch(arg), arg.get_action().takes_values());
+        if let Some(arg) = find(&self.path, &name) {
+            let arg = (arg.get_id().to_string(), is_switch(arg), arg.get_action().takes_values(), is_flag(arg));
             self.given.insert(arg.0);
             let value = match value {
                 None if arg.1 => next.next_if(|next| matches!(next.as_str(), "true" | "false")),
                 None if arg.2 => next.next(),
                 value => value,
             };
-            return self.out.push(value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}")));
+            return self.out.extend(option(&name, value, arg.3));
         }
-        if let Some(arg) = name.strip_prefix("no-").and_then(|name| self.find(name)).filter(|arg| is_switch(arg)) {
-            let (id, name) = (arg.get_id().to_string(), name.trim_start_matches("no-").to_owned());
-            self.given.insert(id);
-            return self.out.push(format!("--{name}=false"));
+        if let Some(arg) = name.strip_prefix("no-").and_then(|name| find(&self.path, name)).filter(|arg| is_switch(arg))
+        {
+            self.given.insert(arg.get_id().to_string());
+            let name = name.trim_start_matches("no-");
+            return self.out.extend(option(name, Some("false".to_owned()), is_flag(arg)));
         }
         self.out.push(token);
-    }
-
-    fn find_short(&self, short: char) -> Option<&'a Arg> {
-        let mut args = self.path.iter().rev().flat_map(|command| command.get_arguments());
-        args.find(|arg| arg.get_short() == Some(short))
-    }
-
-    fn find(&self, name: &str) -> Option<&'a Arg> {
-        self.path.iter().rev().flat_map(|command| command.get_arguments()).find(|arg| names(arg).any(|n| n == name))
     }
 }
 
@@ -167,7 +192,21 @@ fn names(arg: &Arg) -> impl Iterator<Item = &str> {
 
 /// A yes-or-no option, which may stand without its value.
 fn is_switch(arg: &Arg) -> bool {
-    matches!(arg.get_action(), ArgAction::Set) && arg.get_num_args().is_some_and(|n| n.min_values() == 0)
+    is_flag(arg)
+        || matches!(arg.get_action(), ArgAction::Set) && arg.get_num_args().is_some_and(|n| n.min_values() == 0)
+}
+
+/// One that is off by default: to the parser it is there or not.
+fn is_flag(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue)
+}
+
+/// An option as the parser takes it; a flag that is off is none.
+fn option(name: &str, value: Option<String>, is_flag: bool) -> Option<String> {
+    match value.as_deref().map(crate::cli::yes_or_no) {
+        Some(Ok(is_on)) if is_flag => is_on.then(|| format!("--{name}")),
+        _ => Some(value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}"))),
+    }
 }
 
 fn kebab(name: &str) -> String {
@@ -195,7 +234,7 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
             global.iter().chain(&prefixes).flat_map(|p| names(arg).map(move |n| format!("{p}{}", upper(n)))).collect();
         let value = candidates.iter().find_map(|name| env.named(name));
         if let (Some(value), false) = (value, given.contains(arg.get_id().as_str())) {
-            found.push(format!("--{long}={value}"));
+            found.extend(option(long, Some(value.to_owned()), is_flag(arg)));
         }
         known.extend(candidates);
     }
@@ -231,6 +270,19 @@ mod tests {
             ("cml comment create -- --pr", "cml comment create -- --pr"),
             ("cml send-comment r.md", "cml comment create r.md"),
             ("cml rerun-workflow --id 5", "cml workflow rerun --id=5"),
+            ("cml --log debug send-comment r.md", "cml --log=debug comment create r.md"),
+            ("cml --driver github send-comment r.md", "cml --driver=github comment create r.md"),
+            ("cml --token=t --driverToken t publish a.png", "cml --token=t --driver-token=t asset publish a.png"),
+            ("cml --driver ci comment create r.md", "cml --driver=ci comment create r.md"),
+            ("cml --version send-comment", "cml --version comment create"),
+            ("cml -- send-comment", "cml -- send-comment"),
+            ("cml pr .", "cml pr create ."),
+            ("cml pr --title create .", "cml pr create --title=create ."),
+            ("cml pr --log debug create .", "cml pr --log=debug create ."),
+            ("cml pr --squash true .", "cml pr create --squash ."),
+            ("cml pr --version", "cml pr --version"),
+            ("cml comment create --update=true --pr=no r.md", "cml comment create --update r.md"),
+            ("cml comment create --pr=maybe r.md", "cml comment create --pr=maybe r.md"),
             ("/opt/cml-send-comment --pr r.md", "/opt/cml-send-comment comment create --pr r.md"),
             ("cml comment create --unknown r.md", "cml comment create --unknown r.md"),
         ] {

@@ -349,7 +349,7 @@ fn a_wrong_command_line_is_refused_before_anything_is_done() {
         (address.as_str(), "error: invalid value 'http://***@:x/' for '--publish-url <URL>'"),
         ("--watermark-tilte x", "tip: a similar argument exists: '--watermark-title'"),
         ("--tokn hunter2-0123456789abcdef", "error: unexpected argument '--tokn' found"),
-        ("--pr --target pr/7", "error: the argument '--pr[=<BOOL>]' cannot be used with '--target <TARGET>'"),
+        ("--pr --target pr/7", "error: the argument '--pr' cannot be used with '--target <TARGET>'"),
         ("--driver gitea", "[possible values: github, gitlab, bitbucket, local]"),
         ("--timeout 0", "0 is not in 1..=86400"),
         ("--overflow drop", "[possible values: split, truncate, fail]"),

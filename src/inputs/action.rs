@@ -93,7 +93,7 @@ fn knows(command: &Command, input: &str) -> bool {
 
 /// The commands that the words name, from the root on.
 fn path<'a>(tree: &'a Command, argv: &[String]) -> Vec<&'a Command> {
-    let words = by_old_name(argv.to_vec(), &mut Vec::new());
+    let words = by_old_name(tree, argv.to_vec(), &mut Vec::new());
     words.iter().skip(1).fold(vec![tree], |mut path, word| {
         path.extend(path.last().and_then(|command| command.find_subcommand(word)));
         path
