@@ -6,7 +6,7 @@
 use crate::command::{asset, check, comment, pr, repo, tensorboard, workflow};
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
-use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 
 const STYLES: Styles = Styles::styled()
@@ -17,9 +17,14 @@ const STYLES: Styles = Styles::styled()
 
 /// Publish machine-learning reports to pull requests on GitHub, GitLab and Bitbucket
 #[derive(Debug, Parser)]
-#[command(name = "cml", version, propagate_version = true, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Every option has an environment name: --watermark-title of `cml comment` is \
-    CML_COMMENT_WATERMARK_TITLE.\nOutside of CI and without a token, reports become a local preview page.")]
+#[command(name = "cml", version, propagate_version = true, styles = STYLES, max_term_width = 100)]
+#[command(disable_help_subcommand = true, disable_help_flag = true, disable_version_flag = true)]
+#[command(after_help = "Examples:\n  \
+    # Keep one comment of the pull request up to date\n  cml comment update report.md\n\n  \
+    # The same on your machine: a page that looks like it\n  cml comment update --open report.md\n\n  \
+    # Add a plot to a report\n  cml asset publish plot.png --md >> report.md\n\n\
+    Every option has a variable: --section of `cml comment` is CML_COMMENT_SECTION.\n\
+    Documentation: https://github.com/org/setup-cml-rs/tree/main/docs")]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -32,24 +37,24 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Publish files
-    #[command(subcommand)]
-    Asset(asset::Command),
     /// Publish a report as a comment
     #[command(subcommand)]
     Comment(comment::Command),
     /// Publish a report as a check of a commit
     #[command(subcommand)]
     Check(check::Command),
+    /// Publish files
+    #[command(subcommand)]
+    Asset(asset::Command),
+    /// Show training logs
+    #[command(subcommand)]
+    Tensorboard(tensorboard::Command),
     /// Open a pull request with changed files
     #[command(subcommand)]
     Pr(pr::Command),
     /// Prepare the working copy
     #[command(subcommand)]
     Repo(repo::Command),
-    /// Show training logs
-    #[command(subcommand)]
-    Tensorboard(tensorboard::Command),
     /// Run workflows again
     #[command(subcommand)]
     Workflow(workflow::Command),
@@ -58,7 +63,7 @@ pub enum Command {
 /// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`. With `slashes`,
 /// paths are taken in the form of Windows where the program's own has only `/`, as in WebAssembly.
 pub fn command(slashes: bool) -> clap::Command {
-    let mut command = switches(Cli::command());
+    let mut command = dressed(switches(Cli::command())).args([help(), version()]);
     if slashes {
         command = with_slashes(command);
     }
@@ -66,8 +71,33 @@ pub fn command(slashes: bool) -> clap::Command {
     command
 }
 
+const GLOBAL: &str = "Global options";
+
+/// `-h` and `--help` say the same: a line an option. What options are for at length is in docs/.
+fn help() -> Arg {
+    let arg = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort);
+    arg.help("Print help").help_heading(GLOBAL).global(true)
+}
+
+fn version() -> Arg {
+    let arg = Arg::new("version").short('V').long("version").action(ArgAction::Version);
+    arg.help("Print version").help_heading(GLOBAL).global(true)
+}
+
+/// The looks of help: arguments under their own heading, examples with one, the version that of the program.
+fn dressed(command: clap::Command) -> clap::Command {
+    let arg = |arg: Arg| if arg.is_positional() { arg.help_heading(None::<&str>) } else { arg };
+    let heading = STYLES.get_header();
+    let examples = command.get_after_help().map(ToString::to_string);
+    let command = match examples {
+        Some(text) => command.after_help(text.replacen("Examples:", &format!("{heading}Examples:{heading:#}"), 1)),
+        None => command,
+    };
+    command.display_name("cml").mut_args(arg).mut_subcommands(dressed)
+}
+
 fn with_slashes(command: clap::Command) -> clap::Command {
-    let arg = |arg: clap::Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<PathBuf>() {
+    let arg = |arg: Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<PathBuf>() {
         true => {
             arg.value_parser(|path: &str| Ok::<_, std::convert::Infallible>(PathBuf::from(path.replace('\\', "/"))))
         }
@@ -77,7 +107,7 @@ fn with_slashes(command: clap::Command) -> clap::Command {
 }
 
 fn switches(command: clap::Command) -> clap::Command {
-    let switch = |arg: clap::Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<bool>() {
+    let switch = |arg: Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<bool>() {
         true if matches!(arg.get_action(), ArgAction::Set) => {
             let is_off = arg.get_default_values().first().is_some_and(|value| value == "false");
             match is_off {

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::env::{Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local, not_seen};
-use crate::log::Level;
+use crate::log::Verbosity;
 use crate::report::target::Wanted;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 /// Options of every command.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Connection")]
+#[command(next_help_heading = "Forge")]
 pub struct Global {
     /// Forge to talk to; found by the repository's host or the CI otherwise
     #[arg(long, global = true, value_name = "FORGE", value_parser = PossibleValuesParser::new(FORGES.iter().map(|f| f.name)))]
@@ -28,14 +28,14 @@ pub struct Global {
     #[arg(long = "driver-token", alias = "token", global = true, value_name = "TOKEN", hide_default_value = true, value_parser = secret)]
     pub token: Option<Secret>,
     /// Seconds after which a command gives up, retries included
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, help_heading = "Global options", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
     /// PEM file of certificate authorities to trust besides the system's
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub ca_cert: Option<PathBuf>,
-    /// How much to tell
-    #[arg(long, global = true, value_name = "LEVEL", value_enum, default_value_t = Level::Info)]
-    pub log: Level,
+    /// How much to tell; json for programs, an object a line
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", help_heading = "Global options", value_parser = Verbosity::parser())]
+    pub log: Verbosity,
 }
 
 fn secret(text: &str) -> Result<Secret, String> {

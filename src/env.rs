@@ -102,6 +102,10 @@ vars! {
     NODE_EXTRA_CA_CERTS = "NODE_EXTRA_CA_CERTS": "PEM file of certificate authorities to trust besides the others, as CML read it";
     TB_CREDENTIALS = "TB_CREDENTIALS": "Credentials of tensorboard.dev, which is gone; CML read them";
     NO_COLOR = "NO_COLOR": "No colours";
+    CLICOLOR = "CLICOLOR": "0: no colours";
+    CLICOLOR_FORCE = "CLICOLOR_FORCE": "1: colours even where the output is no terminal";
+    TERM = "TERM": "Kind of the terminal; dumb: no colours and no line that replaces itself";
+    WT_SESSION = "WT_SESSION": "Set by the terminal of Windows, which has colours";
 
     GITHUB_ACTION_REPOSITORY = "GITHUB_ACTION_REPOSITORY": "owner/name of the action that the step uses";
     GITHUB_API_URL = "GITHUB_API_URL": "Base of GitHub's REST API";

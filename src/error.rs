@@ -36,6 +36,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name in `--log json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Usage => "usage",
+            Kind::Config => "config",
+            Kind::Auth => "auth",
+            Kind::NotFound => "not_found",
+            Kind::Conflict => "conflict",
+            Kind::Unsupported => "unsupported",
+            Kind::RateLimited => "rate_limited",
+            Kind::Remote => "remote",
+            Kind::TooLarge => "too_large",
+            Kind::Internal => "internal",
+        }
+    }
+
     /// The exit code of the process, as listed in `docs/errors.md`.
     pub const fn exit_code(self) -> u8 {
         match self {

@@ -61,6 +61,15 @@ pub enum Signal {
     Kill,
 }
 
+/// Where the program writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output: results, help.
+    Output,
+    /// Standard error: the log.
+    Error,
+}
+
 /// Why no answer came back, and whether the request can have been carried out.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
@@ -157,8 +166,8 @@ pub trait Host {
     fn log(&self, line: &str);
     /// Replaces the last line of standard error, on a terminal.
     fn progress(&self, line: &str);
-    /// Whether standard error is a terminal.
-    fn is_terminal(&self) -> bool;
+    /// Whether a stream is a terminal.
+    fn is_terminal(&self, stream: Stream) -> bool;
     /// Writes to standard output.
     fn out(&self, text: &str);
 }

@@ -6,6 +6,7 @@
 //! line first ([`action`]).
 
 use crate::env::Env;
+use crate::log::{Level, Verbosity};
 use clap::{Arg, ArgAction, Command};
 use std::collections::HashSet;
 
@@ -139,6 +140,13 @@ fn find<'a>(path: &[&'a Command], name: &str) -> Option<&'a Arg> {
     path.iter().rev().flat_map(|command| command.get_arguments()).find(|arg| names(arg).any(|n| n == name))
 }
 
+/// What a prepared command line says about the log, for what is wrong with that line itself.
+pub fn verbosity(argv: &[String], env: &Env) -> Verbosity {
+    let options = argv.iter().take_while(|token| *token != "--");
+    let last = options.filter_map(|token| token.strip_prefix("--log=")).last().or(env.named("CML_LOG"));
+    last.and_then(Verbosity::parse).unwrap_or(Level::Info.into())
+}
+
 /// The way through the tree of commands.
 struct Walk<'a> {
     path: Vec<&'a Command>,
@@ -228,7 +236,8 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     for arg in path.iter().rev().flat_map(|command| command.get_arguments()) {
-        let Some(long) = arg.get_long().filter(|_| seen.insert(arg.get_id())) else { continue };
+        let asks = matches!(arg.get_action(), ArgAction::HelpShort | ArgAction::Version);
+        let Some(long) = arg.get_long().filter(|_| !asks && seen.insert(arg.get_id())) else { continue };
         let global = arg.is_global_set().then(|| "CML_".to_owned());
         let candidates: Vec<String> =
             global.iter().chain(&prefixes).flat_map(|p| names(arg).map(move |n| format!("{p}{}", upper(n)))).collect();

@@ -63,6 +63,7 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
     let command = cli::command(slashes);
     let other = inputs::external(&command, &argv);
     let prepared = inputs::prepare(&command, argv, host.env());
+    let verbosity = inputs::verbosity(&prepared.argv, host.env());
     let parsed = command.try_get_matches_from(prepared.argv).and_then(|matches| cli::Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -71,7 +72,7 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
             let words: Vec<&str> = other.iter().map(String::as_str).collect();
             return match host.hand_over(&words).await {
                 Ok(code) => code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
-                Err(_) => refuse(&host, &error, style),
+                Err(_) => refuse(&host, &error, &Log::new(host.clone(), verbosity).style(style)),
             };
         }
     };
@@ -87,7 +88,7 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
 
 /// Says what went wrong and what to do about it. Returns the exit code.
 fn report(log: &Log, error: &Error) -> u8 {
-    log.error(&error.to_string(), error.hint_text());
+    log.error(error);
     error.kind().exit_code()
 }
 
@@ -119,20 +120,17 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
 }
 
 /// Help and version go to standard output; what is wrong with a command line goes to the log.
-fn refuse(host: &Rc<dyn Host>, error: &clap::Error, style: Style) -> u8 {
-    let log = Log::new(host.clone(), log::Level::Error).style(style);
+fn refuse(host: &Rc<dyn Host>, error: &clap::Error, log: &Log) -> u8 {
     // A value that our own code does not take: it says what it takes.
     if let Some(ours) = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>()) {
-        return report(&log, ours);
+        return report(log, ours);
     }
-    // An annotation is no place for them, even where the step has a terminal.
-    let colours = style == Style::Plain && host.is_terminal() && host.env().get(env::vars::NO_COLOR).is_none();
-    let text = if colours { error.render().ansi().to_string() } else { error.render().to_string() };
+    let (text, coloured) = (error.render().to_string(), error.render().ansi().to_string());
     if error.use_stderr() {
-        log.refusal(text.trim_end());
-        error::Kind::Usage.exit_code()
-    } else {
-        host.out(&text);
-        0
+        log.refusal(text.trim_end(), coloured.trim_end());
+        return error::Kind::Usage.exit_code();
     }
+    let is_coloured = log::colours::wanted(host.env(), host.is_terminal(host::Stream::Output));
+    host.out(if is_coloured { &coloured } else { &text });
+    0
 }

@@ -1,14 +1,19 @@
 //! What the program tells people while it works: lines on standard error, with every secret blotted out.
 
 use crate::env::Secret;
-use crate::host::Host;
-use clap::ValueEnum;
-use std::cell::RefCell;
+use crate::error::Error;
+use crate::host::{Host, Stream};
+use serde::Serialize;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 
+pub mod colours;
+mod verbosity;
+pub use verbosity::Verbosity;
+
 /// How much to tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Only what made it fail.
     Error,
@@ -18,6 +23,36 @@ pub enum Level {
     Info,
     /// Also each request.
     Debug,
+}
+
+impl Level {
+    /// As `--log` and lines of JSON have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+
+    const fn help(self) -> &'static str {
+        match self {
+            Level::Error => "Only what made it fail",
+            Level::Warn => "Also what the user should look at",
+            Level::Info => "Also what was done",
+            Level::Debug => "Also each request",
+        }
+    }
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Level::Error => "error: ",
+            Level::Warn => "warning: ",
+            Level::Info => "",
+            Level::Debug => "debug: ",
+        }
+    }
 }
 
 /// How lines look.
@@ -31,19 +66,48 @@ pub enum Style {
     Annotations,
 }
 
+/// One thing told. As JSON its keys are in the order of the alphabet, as CML's were.
+#[derive(Clone, Copy, Serialize)]
+struct Entry<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(serialize_with = "name")]
+    level: Level,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    message: &'a str,
+}
+
+fn name<S: serde::Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(level.name())
+}
+
+impl<'a> Entry<'a> {
+    fn new(level: Level, message: &'a str) -> Self {
+        Entry { file: None, hint: None, kind: None, level, line: None, message }
+    }
+}
+
 /// The log: cheap to clone, all clones share the secrets.
 #[derive(Clone)]
 pub struct Log {
     host: Rc<dyn Host>,
-    level: Level,
+    verbosity: Verbosity,
     style: Style,
+    /// Whether a line that replaces itself is on the screen.
+    progress: Rc<Cell<bool>>,
     secrets: Rc<RefCell<Vec<Secret>>>,
 }
 
 impl Log {
     /// A log on the host's standard error.
-    pub fn new(host: Rc<dyn Host>, level: Level) -> Self {
-        Log { host, level, style: Style::Plain, secrets: Rc::default() }
+    pub fn new(host: Rc<dyn Host>, verbosity: impl Into<Verbosity>) -> Self {
+        let verbosity = verbosity.into();
+        Log { host, verbosity, style: Style::Plain, progress: Rc::default(), secrets: Rc::default() }
     }
 
     /// The same log with other looks.
@@ -69,81 +133,119 @@ impl Log {
         secrets.iter().fold(without_credentials(text), |text, secret| text.replace(secret.expose(), "***"))
     }
 
-    fn line(&self, level: Level, prefix: &str, text: &str) {
-        if level <= self.level {
-            self.host.log(&format!("{prefix}{}", inert(&self.redact(text))));
+    fn tell(&self, entry: Entry<'_>) {
+        if entry.level > self.verbosity.level {
+            return;
+        }
+        self.clear_progress();
+        if self.style == Style::Annotations && entry.level <= Level::Warn {
+            self.annotate(entry);
+        } else if self.verbosity.json {
+            let message = self.redact(entry.message);
+            let [file, hint] = [entry.file, entry.hint].map(|text| text.map(|text| self.redact(text)));
+            let entry = Entry { file: file.as_deref(), hint: hint.as_deref(), message: &message, ..entry };
+            // Nothing in it can fail to be JSON.
+            self.host.log(&inert(&serde_json::to_string(&entry).unwrap_or_default()));
+        } else {
+            let at = entry.file.map_or(String::new(), |file| format!("{file}:{}: ", entry.line.unwrap_or(1)));
+            self.plain(entry.level, entry.level.prefix(), &format!("{at}{}", entry.message));
+            if let Some(hint) = entry.hint {
+                self.plain(Level::Info, "hint: ", hint);
+            }
         }
     }
 
-    /// A line that the runner makes an annotation of. `about` says where: `file=…,line=…`.
-    fn annotation(&self, level: Level, about: &str, text: &str) {
-        if level <= self.level {
-            let kind = if level == Level::Error { "error" } else { "warning" };
-            let about = if about.is_empty() { String::new() } else { format!(" {about}") };
-            self.host.out(&format!("::{kind}{about}::{}\n", escaped(&self.redact(text))));
+    fn plain(&self, colour: Level, prefix: &str, text: &str) {
+        // The text decides what is inert: colours are no part of it.
+        let line = inert(&format!("{prefix}{}", self.redact(text)));
+        match line.strip_prefix(prefix).filter(|_| self.has_colours()) {
+            Some(text) => self.host.log(&format!("{}{text}", colours::prefix(colour, prefix))),
+            None => self.host.log(&line),
         }
+    }
+
+    /// Whether lines are coloured.
+    fn has_colours(&self) -> bool {
+        let is_plain = self.style == Style::Plain && !self.verbosity.json;
+        is_plain && colours::wanted(self.host.env(), self.host.is_terminal(Stream::Error))
+    }
+
+    /// A line that the runner makes an annotation of.
+    fn annotate(&self, entry: Entry<'_>) {
+        let kind = if entry.level == Level::Error { "error" } else { "warning" };
+        let about = entry.file.map_or(String::new(), |file| {
+            let file = escaped(file).replace(':', "%3A").replace(',', "%2C");
+            format!(" file={file},line={}", entry.line.unwrap_or(1))
+        });
+        let hint = entry.hint.map_or(String::new(), |hint| format!("\nhint: {hint}"));
+        let text = self.redact(&format!("{}{hint}", entry.message));
+        self.host.out(&format!("::{kind}{about}::{}\n", escaped(&text)));
     }
 
     /// Something failed; and what to do about it.
-    pub fn error(&self, text: &str, hint: Option<&str>) {
+    pub fn error(&self, error: &Error) {
+        let message = error.to_string();
+        let kind = Some(error.kind().name());
+        self.tell(Entry { kind, hint: error.hint_text(), ..Entry::new(Level::Error, &message) });
+    }
+
+    /// What the parser of command lines says of a wrong one: `text` as it is, `coloured` for a terminal.
+    pub fn refusal(&self, text: &str, coloured: &str) {
+        if self.style == Style::Plain && !self.verbosity.json {
+            return self.host.log(&inert(&self.redact(if self.has_colours() { coloured } else { text })));
+        }
+        let text = text.trim_start_matches("error: ");
         if self.style == Style::Annotations {
-            let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            return self.annotation(Level::Error, "", &format!("{text}{hint}"));
+            return self.tell(Entry::new(Level::Error, text));
         }
-        self.line(Level::Error, "error: ", text);
-        if let Some(hint) = hint {
-            self.hint(hint);
-        }
-    }
-
-    /// What the parser of command lines says of a wrong one.
-    pub fn refusal(&self, text: &str) {
-        match self.style {
-            Style::Annotations => self.annotation(Level::Error, "", text.trim_start_matches("error: ")),
-            Style::Plain => self.line(Level::Error, "", text),
-        }
-    }
-
-    /// What to do about the warning before it.
-    pub fn hint(&self, text: &str) {
-        self.line(Level::Error, "hint: ", text);
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = one_line(text.split("\n\n").next().unwrap_or_default());
+        let hint = text.split_once("  tip: ").map(|(_, rest)| one_line(rest.split("\n\n").next().unwrap_or_default()));
+        let kind = Some(crate::error::Kind::Usage.name());
+        self.tell(Entry { kind, hint: hint.as_deref(), ..Entry::new(Level::Error, &message) });
     }
 
     /// Something is not as the user will want it.
     pub fn warn(&self, text: &str) {
-        match self.style {
-            Style::Annotations => self.annotation(Level::Warn, "", text),
-            Style::Plain => self.line(Level::Warn, "warning: ", text),
-        }
+        self.tell(Entry::new(Level::Warn, text));
+    }
+
+    /// The same, with what to do about it.
+    pub fn warn_with_hint(&self, text: &str, hint: &str) {
+        self.tell(Entry { hint: Some(hint), ..Entry::new(Level::Warn, text) });
     }
 
     /// The same about a line of a file.
     pub fn warn_at(&self, file: &Path, line: usize, text: &str) {
-        let file = file.display();
-        match self.style {
-            Style::Annotations => {
-                let file = escaped(&file.to_string()).replace(':', "%3A").replace(',', "%2C");
-                self.annotation(Level::Warn, &format!("file={file},line={line}"), text);
-            }
-            Style::Plain => self.line(Level::Warn, "warning: ", &format!("{file}:{line}: {text}")),
-        }
+        let file = file.display().to_string();
+        self.tell(Entry { file: Some(&file), line: Some(line), ..Entry::new(Level::Warn, text) });
     }
 
     /// Something was done.
     pub fn info(&self, text: &str) {
-        self.line(Level::Info, "", text);
+        self.tell(Entry::new(Level::Info, text));
     }
 
     /// A detail for finding out what happened.
     pub fn debug(&self, text: &str) {
-        self.line(Level::Debug, "debug: ", text);
+        self.tell(Entry::new(Level::Debug, text));
     }
 
     /// A line that replaces itself: only on a terminal, so that CI logs stay short.
     pub fn progress(&self, text: &str) {
+        let is_told = self.verbosity.level >= Level::Info && !self.verbosity.json;
         // What follows on the same line would be no annotation.
-        if self.level >= Level::Info && self.style == Style::Plain && self.host.is_terminal() {
+        let is_plain = self.style == Style::Plain;
+        if is_told && is_plain && colours::is_able(self.host.env(), self.host.is_terminal(Stream::Error)) {
             self.host.progress(&self.redact(text));
+            self.progress.set(true);
+        }
+    }
+
+    /// Takes that line away.
+    pub fn clear_progress(&self) {
+        if self.progress.replace(false) {
+            self.host.progress("");
         }
     }
 }

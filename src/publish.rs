@@ -91,12 +91,14 @@ impl Publish<'_> {
         if assets.is_empty() {
             return Ok(Published { text: text.to_owned(), files: 0 });
         }
-        let addresses = match self.upload(&assets, before).await {
+        let uploaded = self.upload(&assets, before).await;
+        self.app.log.clear_progress();
+        let addresses = match uploaded {
             Ok(addresses) => addresses,
             // The forge is where files go unasked; a place that the user names must take them.
             Err(error) if error.kind() == Kind::Auth && self.destination == Destination::Forge && !self.strict => {
-                self.app.log.warn(&format!("the images are not published: {error}"));
-                self.app.log.hint(error.hint_text().unwrap_or("see docs/comments.md for other places"));
+                let hint = error.hint_text().unwrap_or("see docs/comments.md for other places");
+                self.app.log.warn_with_hint(&format!("the images are not published: {error}"), hint);
                 return Ok(Published { text: text.to_owned(), files: 0 });
             }
             Err(error) => return Err(error.context("cannot publish the images")),

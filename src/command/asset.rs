@@ -20,8 +20,13 @@ pub enum Command {
 
 /// Options of `cml asset publish`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cml asset publish plot.png --md >> report.md\n  \
-    python plot.py | cml asset publish - --md --title 'Confusion matrix' --file report.md")]
+#[command(next_help_heading = "Output")]
+#[command(after_help = "Examples:\n  \
+    # Add a plot to a report\n  cml asset publish plot.png --md >> report.md\n\n  \
+    # The same from standard input, with a title\n  \
+    python plot.py | cml asset publish - --md --title 'Confusion' --file report.md\n\n  \
+    # To a bucket, with an address that works for a day\n  \
+    cml asset publish model.onnx --publish-url s3://models/run --publish-signed 24")]
 pub struct Files {
     /// File to publish; - for standard input
     #[arg(value_name = "FILE")]

@@ -27,6 +27,14 @@ pub enum Command {
 
 /// Options.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Check")]
+#[command(after_help = "Examples:\n  \
+    # A check of the commit, passed\n  cml check create report.md\n\n  \
+    # One that says that the training runs; the second finishes it\n  \
+    cml check create --title train --status in_progress report.md\n  \
+    cml check create --title train --conclusion failure report.md\n\n  \
+    # Figures, and remarks on lines of code\n  \
+    cml check create --data accuracy=0.97 --annotations lint.sarif report.md")]
 pub struct Checks {
     /// Markdown file
     #[arg(value_name = "REPORT")]

@@ -41,6 +41,13 @@ pub enum Overflow {
 
 /// Options of both verbs.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Comment")]
+#[command(after_help = "Examples:\n  \
+    # One comment of the pull request, with the report of the last run\n  cml comment update report.md\n\n  \
+    # A part of a comment that the jobs of a matrix share\n  \
+    cml comment update --section 'python 3.14' report.md\n\n  \
+    # A new comment on a commit\n  cml comment create --target commit/4b1d0c9 report.md\n\n  \
+    # Follow a training\n  cml comment update --watch report.md & python train.py; kill $!")]
 pub struct Comments {
     /// Markdown file
     #[arg(value_name = "REPORT")]
@@ -90,10 +97,10 @@ pub struct Comments {
     pub trigger_file: Option<PathBuf>,
 
     /// Leave the report out of GitHub's job summary
-    #[arg(long, action = Set, default_value_t = false)]
+    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
     pub no_summary: bool,
     /// Open the local preview in the browser
-    #[arg(long, action = Set, default_value_t = false)]
+    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
     pub open: bool,
 }
 

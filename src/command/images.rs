@@ -10,16 +10,16 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct Images {
     /// Publish the images that the report shows; =false leaves their addresses as they are
-    #[arg(long, action = Set, default_value_t = true, help_heading = "Images")]
+    #[arg(long, action = Set, default_value_t = true, help_heading = "Publishing")]
     pub publish: bool,
     /// Where to.
     #[command(flatten)]
     pub place: Place,
     /// Publish linked files of any type too, except what git ignores
-    #[arg(long, action = Set, default_value_t = false, help_heading = "Images")]
+    #[arg(long, action = Set, default_value_t = false, help_heading = "Publishing")]
     pub publish_links: bool,
     /// Fail when a file that the report shows is missing or cannot be published
-    #[arg(long, action = Set, default_value_t = false, help_heading = "Images")]
+    #[arg(long, action = Set, default_value_t = false, help_heading = "Publishing")]
     pub strict: bool,
 }
 

@@ -11,7 +11,7 @@ use url::Url;
 
 /// Where files go.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Images")]
+#[command(next_help_heading = "Publishing")]
 pub struct Place {
     /// Publish to a server (https://…) or a bucket (s3://, gs://, az://) instead of the forge
     #[arg(long, alias = "url", value_name = "URL")]

@@ -22,7 +22,12 @@ pub enum Command {
 
 /// Options of `cml pr create`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cml pr create .\n  cml pr create '**/*.json' '!secrets.json' --squash\n\n\
+#[command(next_help_heading = "Pull request")]
+#[command(after_help = "Examples:\n  \
+    # Everything that changed, as a pull request\n  cml pr create .\n\n  \
+    # Some files, merged as one commit once the checks have passed\n  \
+    cml pr create '**/*.json' '!secrets.json' --squash\n\n  \
+    # An answer for the report\n  cml pr create --md model.json >> report.md\n\n\
     The working copy, its branch and git's configuration stay as they are.")]
 pub struct Create {
     /// Files, folders and globs to commit the changes of: 'models/**/*.json' '!models/tmp'
@@ -30,7 +35,7 @@ pub struct Create {
     pub globs: Vec<String>,
 
     /// Print Markdown instead of the address
-    #[arg(long, action = Set, default_value_t = false)]
+    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
     pub md: bool,
     /// Title
     #[arg(long, value_name = "TITLE")]

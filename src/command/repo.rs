@@ -17,6 +17,10 @@ pub enum Command {
 
 /// Options of `cml repo prepare`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "History")]
+#[command(after_help = "Examples:\n  \
+    # Author of later commits: the forge's bot\n  cml repo prepare\n\n  \
+    # All of the history, and a token for `git push`\n  cml repo prepare --unshallow --credentials")]
 pub struct Prepare {
     /// Fetch so many commits of each branch; 0 for all of them
     #[arg(long, value_name = "N")]
@@ -25,13 +29,13 @@ pub struct Prepare {
     #[arg(long, action = Set, default_value_t = false)]
     pub unshallow: bool,
     /// Let later git commands use the token, through a helper that reads it from its variable
-    #[arg(long, action = Set, default_value_t = false)]
+    #[arg(long, help_heading = "Commits", action = Set, default_value_t = false)]
     pub credentials: bool,
     /// Author's e-mail address; that of the forge's CI otherwise
-    #[arg(long, value_name = "EMAIL")]
+    #[arg(long, value_name = "EMAIL", help_heading = "Commits")]
     pub user_email: Option<String>,
     /// Author's name; that of the forge's CI otherwise
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Commits")]
     pub user_name: Option<String>,
 }
 

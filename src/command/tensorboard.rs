@@ -26,7 +26,10 @@ pub enum Command {
 
 /// Options of `cml tensorboard connect`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cml tensorboard connect --logdir logs >> report.md\n  \
+#[command(next_help_heading = "Report")]
+#[command(after_help = "Examples:\n  \
+    # Add the curves of a training to a report\n  cml tensorboard connect --logdir logs >> report.md\n\n  \
+    # Keep them up to date while it runs\n  \
     cml tensorboard connect --logdir logs --watch --file report.md &")]
 pub struct Logs {
     /// Folder with TensorBoard's logs: each folder in it with event files is a run
@@ -45,10 +48,10 @@ pub struct Logs {
     #[arg(long, action = Set, default_value_t = false)]
     pub log_scale: bool,
     /// Append what would be printed to this file
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     pub file: Option<PathBuf>,
     /// Keep a section of --file up to date while the training runs, until the job ends
-    #[arg(long, requires = "file", action = Set, default_value_t = false)]
+    #[arg(long, requires = "file", help_heading = "Output", action = Set, default_value_t = false)]
     pub watch: bool,
     /// Where to.
     #[command(flatten)]

@@ -16,8 +16,11 @@ pub enum Command {
 
 /// Options of the verb.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cml workflow rerun --id 1234567890\n  \
-    cml workflow rerun --id ${{ github.event.workflow_run.id }}   # in a workflow on workflow_run")]
+#[command(next_help_heading = "Run")]
+#[command(after_help = "Examples:\n  \
+    # This very run, from its last step\n  cml workflow rerun\n\n  \
+    # One of another workflow, in a workflow on: workflow_run\n  \
+    cml workflow rerun --id ${{ github.event.workflow_run.id }}")]
 pub struct Rerun {
     /// Run to start again: a GitHub run, a GitLab pipeline or job, a Bitbucket pipeline; otherwise the CI's own
     #[arg(long, value_name = "ID")]

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
 use super::proxy::Proxies;
-use super::{Host, Output, Platform, SendError, Stage, Stat, Via};
+use super::{Host, Output, Platform, SendError, Stage, Stat, Stream, Via};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -327,16 +327,18 @@ impl Host for Native {
     }
 
     fn log(&self, line: &str) {
-        let clear = if self.is_terminal() { "\r\x1b[K" } else { "" };
-        let _ = writeln!(io::stderr(), "{clear}{line}");
+        let _ = writeln!(io::stderr(), "{line}");
     }
 
     fn progress(&self, line: &str) {
         let _ = write!(io::stderr(), "\r\x1b[K{line}").and_then(|()| io::stderr().flush());
     }
 
-    fn is_terminal(&self) -> bool {
-        io::stderr().is_terminal()
+    fn is_terminal(&self, stream: Stream) -> bool {
+        match stream {
+            Stream::Output => io::stdout().is_terminal(),
+            Stream::Error => io::stderr().is_terminal(),
+        }
     }
 
     fn out(&self, text: &str) {

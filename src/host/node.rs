@@ -4,7 +4,7 @@
 //! with `/`, which Node takes as well, so that the core sees one kind of path.
 
 use super::proxy::Proxies;
-use super::{Host, Output, Platform, SendError, Stage, Stat, Via};
+use super::{Host, Output, Platform, SendError, Stage, Stat, Stream, Via};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -365,16 +365,15 @@ impl Host for Node {
     }
 
     fn log(&self, line: &str) {
-        let clear = if self.is_terminal() { "\r\x1b[K" } else { "" };
-        js::print(2, &format!("{clear}{line}\n"));
+        js::print(2, &format!("{line}\n"));
     }
 
     fn progress(&self, line: &str) {
         js::print(2, &format!("\r\x1b[K{line}"));
     }
 
-    fn is_terminal(&self) -> bool {
-        js::is_terminal()
+    fn is_terminal(&self, stream: Stream) -> bool {
+        js::is_terminal(if stream == Stream::Output { 1 } else { 2 })
     }
 
     fn out(&self, text: &str) {

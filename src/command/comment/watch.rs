@@ -149,8 +149,8 @@ impl Watcher<'_, '_> {
                 false
             }
             Err(error) => {
-                app.log.warn(&error.to_string());
-                app.log.hint(error.hint_text().unwrap_or("the next change is another try"));
+                let hint = error.hint_text().unwrap_or("the next change is another try");
+                app.log.warn_with_hint(&error.to_string(), hint);
                 true
             }
         }

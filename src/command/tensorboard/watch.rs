@@ -82,8 +82,8 @@ impl Watcher<'_> {
         match outcome {
             Ok(()) => self.due = false,
             Err(error) => {
-                self.app.log.warn(&error.to_string());
-                self.app.log.hint(error.hint_text().unwrap_or("there is another try in half a minute"));
+                let hint = error.hint_text().unwrap_or("there is another try in half a minute");
+                self.app.log.warn_with_hint(&error.to_string(), hint);
             }
         }
     }

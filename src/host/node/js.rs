@@ -14,7 +14,7 @@ extern "C" {
     pub fn now() -> f64;
     pub fn elapsed() -> f64;
     #[wasm_bindgen(js_name = isTerminal)]
-    pub fn is_terminal() -> bool;
+    pub fn is_terminal(descriptor: u32) -> bool;
     pub fn print(descriptor: u32, text: &str);
 
     #[wasm_bindgen(catch, js_name = currentDir)]
