@@ -230,17 +230,14 @@ fn kebab(name: &str) -> String {
 /// The options that the environment gives and the command line does not.
 fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mut Vec<String>) -> Vec<String> {
     let Some(family) = path.get(1).map(|command| command.get_name()) else { return Vec::new() };
-    let mut prefixes = vec![format!("CML_{}_", upper(family))];
-    prefixes.extend(LEGACY_PREFIXES.iter().filter(|(command, _)| *command == family).map(|(_, p)| (*p).to_owned()));
+    let prefixes = prefixes(family);
     let mut known = HashSet::new();
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     for arg in path.iter().rev().flat_map(|command| command.get_arguments()) {
         let asks = matches!(arg.get_action(), ArgAction::HelpShort | ArgAction::Version);
         let Some(long) = arg.get_long().filter(|_| !asks && seen.insert(arg.get_id())) else { continue };
-        let global = arg.is_global_set().then(|| "CML_".to_owned());
-        let candidates: Vec<String> =
-            global.iter().chain(&prefixes).flat_map(|p| names(arg).map(move |n| format!("{p}{}", upper(n)))).collect();
+        let candidates = variables(family, arg);
         let value = candidates.iter().find_map(|name| env.named(name));
         if let (Some(value), false) = (value, given.contains(arg.get_id().as_str())) {
             found.extend(option(long, Some(value.to_owned()), is_flag(arg)));
@@ -251,6 +248,24 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
         env.names().filter(|name| prefixes.iter().any(|p| name.starts_with(p.as_str())) && !known.contains(*name));
     warnings.extend(strange.map(|name| format!("{name} is the name of no option of cml {family} and has no effect")));
     found
+}
+
+/// The beginnings of a command's variables, the oldest last.
+pub fn prefixes(family: &str) -> Vec<String> {
+    let old = LEGACY_PREFIXES.iter().filter(|(command, _)| *command == family).map(|(_, prefix)| (*prefix).to_owned());
+    std::iter::once(format!("CML_{}_", upper(family))).chain(old).collect()
+}
+
+/// The variables of an option, the one that goes first first.
+pub fn variables(family: &str, arg: &Arg) -> Vec<String> {
+    let global = arg.is_global_set().then(|| "CML_".to_owned());
+    let prefixes = global.into_iter().chain(prefixes(family));
+    prefixes.flat_map(|prefix| names(arg).map(move |name| format!("{prefix}{}", upper(name)))).collect()
+}
+
+/// CML's older name of a command.
+pub fn old_name(words: &[&str]) -> Option<&'static str> {
+    LEGACY.iter().find(|(_, new)| *new == words).map(|(old, _)| *old)
 }
 
 fn upper(name: &str) -> String {

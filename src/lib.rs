@@ -111,6 +111,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     match &cli.command {
         cli::Command::Check(command) => command::check::run(&app, global, command).await,
         cli::Command::Asset(command) => command::asset::run(&app, global, command).await,
+        cli::Command::Completions(args) => command::completions::run(&app, args),
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
         cli::Command::Repo(command) => command::repo::run(&app, global, command).await,

@@ -47,7 +47,7 @@ pub enum Overflow {
     # A part of a comment that the jobs of a matrix share\n  \
     cml comment update --section 'python 3.14' report.md\n\n  \
     # A new comment on a commit\n  cml comment create --target commit/4b1d0c9 report.md\n\n  \
-    # Follow a training\n  cml comment update --watch report.md & python train.py; kill $!")]
+    # Follow a training\n  cml comment update --watch report.md & python train.py; kill $!; wait")]
 pub struct Comments {
     /// Markdown file
     #[arg(value_name = "REPORT")]

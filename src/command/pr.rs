@@ -27,16 +27,13 @@ pub enum Command {
     # Everything that changed, as a pull request\n  cml pr create .\n\n  \
     # Some files, merged as one commit once the checks have passed\n  \
     cml pr create '**/*.json' '!secrets.json' --squash\n\n  \
-    # An answer for the report\n  cml pr create --md model.json >> report.md\n\n\
+    # Its address, for the report\n  cml pr create --md model.json >> report.md\n\n\
     The working copy, its branch and git's configuration stay as they are.")]
 pub struct Create {
     /// Files, folders and globs to commit the changes of: 'models/**/*.json' '!models/tmp'
     #[arg(id = "glob", value_name = "GLOB", required = true, num_args = 1..)]
     pub globs: Vec<String>,
 
-    /// Print Markdown instead of the address
-    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
-    pub md: bool,
     /// Title
     #[arg(long, value_name = "TITLE")]
     pub title: Option<String>,
@@ -75,6 +72,10 @@ pub struct Create {
     /// Author's name; that of the forge's CI otherwise
     #[arg(long, value_name = "NAME", help_heading = "Commit")]
     pub user_name: Option<String>,
+
+    /// Print Markdown instead of the address
+    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
+    pub md: bool,
 }
 
 /// Runs it.

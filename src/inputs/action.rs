@@ -11,6 +11,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("watch", WATCH),
     ("trigger-file", WATCH),
     ("open", "a runner has no browser"),
+    ("shell", "completions are for the shell of a person"),
 ];
 const WATCH: &str = "the step would not end: set cml up, and run `cml comment update --watch report.md &`, or `cml tensorboard connect --watch … &`, in a later step";
 

@@ -18,6 +18,8 @@ cargo xtask lint                formatting, clippy for both builds, workflows, l
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
 cargo xtask dist check          whether dist/ is what the sources make
+cargo xtask docs                docs/commands.md, from the declaration of the command line
+cargo xtask man FOLDER          manual pages, from the same
 cargo xtask digests FOLDER      records a release's native programs for the action
 cargo xtask release             the static program, with a look at what came out
 cargo xtask bench               the benchmarks, on that program";
@@ -29,6 +31,8 @@ fn main() {
         ["test", ref args @ ..] => test(args),
         ["lint"] => lint(),
         ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
+        ["docs"] => docs(&["commands", "docs/commands.md"]),
+        ["man", folder] => docs(&["man", folder]),
         ["digests", folder] => digests::record(folder),
         ["dist"] => dist::make(),
         ["dist", "check"] => dist::check(),
@@ -121,6 +125,11 @@ fn lint() -> Result {
         return Ok(());
     }
     run(Command::new(&deny).args(["check", "--hide-inclusion-graph", "advisories"]))
+}
+
+/// What is made of the command line's declaration, for people. A crate of its own, as it has dependencies.
+fn docs(args: &[&str]) -> Result {
+    run(cargo(&["run", "--quiet", "--locked", "--package", "docs", "--"]).args(args))
 }
 
 /// Only the measured program is optimised: the fake forge shares what `cargo test` has built.
