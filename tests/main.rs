@@ -16,6 +16,7 @@ mod engines;
 mod errors;
 mod external;
 mod faults;
+mod forge;
 mod images;
 #[cfg(unix)]
 mod legacy;

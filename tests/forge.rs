@@ -1,0 +1,291 @@
+//! The contract of the trait `Forge`: the same assertions over every row of `FORGES`, inside the process, against the
+//! fake of each. What a forge cannot do it refuses, with a hint, before it does anything.
+
+use crate::support::fake::{self, HEAD, Phase, Run, Vendor};
+use crate::support::host::Elsewhere;
+use crate::support::net::get;
+use crate::support::png;
+use bytes::Bytes;
+use cml::env::Secret;
+use cml::error::{Error, Kind};
+use cml::forge::check::{Check, Conclusion, State};
+use cml::forge::pull::{Merge, Merged, NewPullRequest};
+use cml::forge::{Asset, Connection, Content, Context, Driver, FORGES, Forge, Repository, Target, hash};
+use cml::host::Host;
+use cml::host::native::Native;
+use cml::http::{Http, Repeat};
+use cml::log::{Level, Log};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A row of the table, connected.
+struct Row {
+    driver: &'static Driver,
+    forge: Rc<dyn Forge>,
+    /// A repository that there is not, where there can be such a one.
+    other: Option<Rc<dyn Forge>>,
+    http: Http,
+    fake: Option<(fake::Forge, Vendor)>,
+    folder: tempfile::TempDir,
+}
+
+/// The fake of a row; a new forge needs one.
+fn vendor(driver: &Driver) -> Option<Vendor> {
+    match driver.name {
+        "github" => Some(Vendor::GitHub),
+        "gitlab" => Some(Vendor::GitLab),
+        "bitbucket" => Some(Vendor::Bitbucket),
+        "local" => None,
+        name => panic!("{name} has no fake: the contract needs one"),
+    }
+}
+
+fn row(driver: &'static Driver) -> Row {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = vendor(driver).map(|vendor| (fake::Forge::start(), vendor));
+    let (url, env) = match &fake {
+        Some((fake, vendor)) => {
+            let variables =
+                ["GITHUB_API_URL", "CI_API_V4_URL", "BITBUCKET_API_URL"].map(|name| (name, fake.api(*vendor)));
+            fake.repo(*vendor, vendor.slug(), |repo| {
+                for branch in ["main", "work"] {
+                    repo.git.refs.insert(format!("refs/heads/{branch}"), HEAD.to_owned());
+                }
+                repo.runs.insert(5, Run::new(5, Phase::Failed));
+            });
+            (fake.repo_url(*vendor), variables.into_iter().collect())
+        }
+        None => ("http://localhost/local/model".to_owned(), std::iter::empty::<(&str, &str)>().collect()),
+    };
+    let native = Native::default();
+    let host: Rc<dyn Host> = Rc::new(Elsewhere { native, env, folder: folder.path().to_owned() });
+    let log = Log::new(host.clone(), Level::Error);
+    let http = Http::new(host.clone(), log.clone(), Duration::from_secs(60));
+    let connect = |url: &str| {
+        let connection = Connection {
+            repository: Repository::parse(url, None).unwrap(),
+            token: Some((Secret::new("good"), "REPO_TOKEN")),
+            context: Context::default(),
+            publish_branch: None,
+            http: http.clone(),
+            log: log.clone(),
+            host: host.clone(),
+        };
+        (driver.connect)(connection).unwrap()
+    };
+    let other = fake.as_ref().map(|(fake, _)| connect(&format!("{}/nobody/none", fake.url())));
+    Row { driver, forge: connect(&url), other, http, fake, folder }
+}
+
+/// Holds every row to the contract.
+fn each(test: impl AsyncFn(&Row)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for driver in FORGES {
+        println!("{}", driver.title);
+        runtime.block_on(async { test(&row(driver)).await });
+    }
+}
+
+/// An error says what is wrong, and one that is the user's to solve says how.
+fn explains(row: &Row, error: &Error, kind: Kind) {
+    let text = error.to_string();
+    assert_eq!(error.kind(), kind, "{}: {text}", row.driver.title);
+    // The words of a forge are its own.
+    let ours = matches!(kind, Kind::Unsupported | Kind::Usage);
+    assert!(!ours || (!text.ends_with('.') && error.hint_text().is_some()), "{text}");
+}
+
+impl Row {
+    /// Whether the row can do something; what it cannot do it refuses without a request.
+    fn can<T>(&self, answer: &Result<T, Error>) -> bool {
+        let Err(error) = answer else { return true };
+        explains(self, error, Kind::Unsupported);
+        assert_eq!(self.http.requests(), 0);
+        false
+    }
+
+    fn page_is_ours(&self, url: &str) {
+        let (fake, vendor) = self.fake.as_ref().unwrap();
+        assert!(url.starts_with(&fake.repo_url(*vendor)), "{}: {url}", self.driver.title);
+    }
+}
+
+fn asset(seed: u8) -> Asset {
+    let bytes = png(seed);
+    Asset {
+        hash: hash(&bytes),
+        name: format!("plot {seed}.png"),
+        mime: "image/png".into(),
+        extension: "png".into(),
+        content: Content::Here(Bytes::from(bytes)),
+    }
+}
+
+#[test]
+fn comments_are_made_read_changed_and_deleted() {
+    each(async |row| {
+        let forge = &row.forge;
+        assert!(forge.limits().comment >= 32_768);
+        for target in [Target::PullRequest(7), Target::Commit(HEAD.to_owned()), Target::Issue(3)] {
+            let one = forge.create_comment(&target, "one\n\n*ä* |`x`|").await.unwrap();
+            let two = forge.create_comment(&target, "two").await.unwrap();
+            assert!(one.order < two.order && one.id != two.id && one.created > 1_700_000_000);
+            assert_eq!(forge.get_comment(&target, &one.id).await.unwrap().body, "one\n\n*ä* |`x`|");
+            let all = forge.list_comments(&target, &|_| true).await.unwrap();
+            let at = |id: &str| all.iter().position(|comment| comment.id == id).unwrap();
+            assert!(at(&one.id) < at(&two.id), "the oldest first");
+            let kept = forge.list_comments(&target, &|comment| comment.body == "two").await.unwrap();
+            assert_eq!(kept, [two.clone()]);
+            let changed = forge.update_comment(&target, &one.id, "three", Repeat::Safe).await.unwrap();
+            assert_eq!((&changed.id, changed.order, changed.url == one.url), (&one.id, one.order, true));
+            assert_eq!(forge.get_comment(&target, &one.id).await.unwrap().body, "three");
+            for id in [&one.id, &one.id, &two.id] {
+                forge.delete_comment(&target, id).await.unwrap();
+            }
+            explains(row, &forge.get_comment(&target, &one.id).await.unwrap_err(), Kind::NotFound);
+            assert!(forge.list_comments(&target, &|comment| comment.id == one.id).await.unwrap().is_empty());
+        }
+    });
+}
+
+#[test]
+fn hiding_is_asked_for_before_it_is_done() {
+    each(async |row| {
+        let (forge, on) = (&row.forge, Target::PullRequest(7));
+        let can = row.can(&forge.can_hide());
+        let comment = forge.create_comment(&on, "one").await.unwrap();
+        assert_eq!(forge.hide_comment(&on, &comment.id).await.is_ok(), can);
+    });
+}
+
+#[test]
+fn repositories_are_seen_or_not() {
+    each(async |row| {
+        assert!(row.forge.can_see_repository().await.unwrap());
+        if let Some(other) = &row.other {
+            assert!(!other.can_see_repository().await.unwrap());
+            let missing = other.create_comment(&Target::PullRequest(7), "x").await.unwrap_err();
+            explains(row, &missing, Kind::NotFound);
+        }
+    });
+}
+
+#[test]
+fn files_have_addresses_in_their_order_that_serve_them() {
+    each(async |row| {
+        let (forge, assets) = (&row.forge, [asset(1), asset(2)]);
+        for _ in 0..2 {
+            let progress = RefCell::new(Vec::new());
+            let addresses = forge.upload_assets(&assets, &|done| progress.borrow_mut().push(done)).await.unwrap();
+            assert_eq!((addresses.len(), progress.borrow().last()), (2, Some(&2)));
+            for (asset, address) in assets.iter().zip(&addresses) {
+                assert!(forge.is_asset(address, &asset.unique_name()), "{address}");
+                assert!(!forge.is_asset(address, "0123.png") && !forge.is_asset(&format!("{address}?x=1"), "x"));
+                let bytes = match row.fake {
+                    Some(_) => get(address).body,
+                    None => std::fs::read(row.folder.path().join(".cml").join(address)).unwrap(),
+                };
+                assert_eq!(bytes, asset.read().unwrap(), "{address}");
+                assert!(forge.asset_address(address).ends_with(address.as_str()));
+            }
+        }
+        assert_eq!(forge.upload_assets(&[], &|_| {}).await.unwrap(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_check_is_made_once_and_completed() {
+    each(async |row| {
+        let forge = &row.forge;
+        let mut check = Check {
+            commit: HEAD.to_owned(),
+            title: "tests".to_owned(),
+            state: State::InProgress,
+            report: vec!["# Report".to_owned()],
+            annotations: Vec::new(),
+            data: Vec::new(),
+            id: None,
+        };
+        if !row.can(&forge.can_check()) {
+            explains(row, &forge.create_check(&check).await.unwrap_err(), Kind::Unsupported);
+            return;
+        }
+        assert!(forge.check_room().is_none_or(|room| room.parts > 0 && room.part > 1000));
+        let made = forge.create_check(&check).await.unwrap();
+        check.state = State::Completed(Conclusion::Failure);
+        let completed = forge.create_check(&check).await.unwrap();
+        assert_eq!((&completed.id, &completed.url), (&made.id, &made.url));
+        row.page_is_ours(&made.url);
+        check.commit = "f".repeat(40);
+        let unknown = forge.create_check(&check).await.unwrap_err();
+        assert!(!unknown.is_ambiguous() && unknown.kind() != Kind::Internal, "{unknown}");
+    });
+}
+
+#[test]
+fn a_pull_request_is_opened_found_and_merged() {
+    each(async |row| {
+        let forge = &row.forge;
+        let new = NewPullRequest {
+            title: "T".to_owned(),
+            body: "B".to_owned(),
+            source: "work".to_owned(),
+            target: "main".to_owned(),
+        };
+        let pushing = forge.pushing();
+        if !row.can(&pushing) {
+            explains(row, &forge.create_pull_request(&new).await.unwrap_err(), Kind::Unsupported);
+            explains(row, &forge.find_pull_request("work", "main").await.unwrap_err(), Kind::Unsupported);
+            return;
+        }
+        let pushing = pushing.unwrap();
+        assert!(pushing.credential.is_some_and(|(user, token)| !user.is_empty() && token.expose() == "good"));
+        assert!(pushing.author.is_none_or(|(name, address)| !name.is_empty() && address.contains('@')));
+        assert!(!pushing.merges.is_empty() && pushing.noun.ends_with("Request"));
+
+        assert_eq!(forge.find_pull_request("work", "main").await.unwrap(), None);
+        let pull = forge.create_pull_request(&new).await.unwrap();
+        assert!(pull.open && pull.is_at(HEAD), "{pull:?}");
+        row.page_is_ours(&pull.url);
+        assert_eq!(forge.find_pull_request("work", "main").await.unwrap().as_ref(), Some(&pull));
+        assert_eq!(forge.find_pull_request("work", "other").await.unwrap(), None);
+        let listed = forge.list_pull_requests(HEAD, Some("work")).await.unwrap();
+        assert!(listed.iter().any(|pull| pull.open), "{listed:?}");
+        let missing = NewPullRequest { source: "nowhere".to_owned(), ..new };
+        let missing = forge.create_pull_request(&missing).await.unwrap_err();
+        assert!(!missing.is_ambiguous() && missing.kind() != Kind::Internal, "{missing}");
+
+        let (fake, vendor) = row.fake.as_ref().unwrap();
+        fake.configure(|switches| switches.auto_merge = true);
+        let merged = forge.merge_pull_request(&pull, Merge::Squash).await.unwrap();
+        let found = forge.find_pull_request("work", "main").await.unwrap().unwrap();
+        assert_eq!((found.number, found.open), (pull.number, merged == Merged::Later), "{vendor:?}");
+        if !found.open {
+            assert!(found.is_at(HEAD), "{found:?}");
+        }
+    });
+}
+
+#[test]
+fn a_run_is_started_again_by_its_number_or_as_ones_own() {
+    each(async |row| {
+        let (forge, nobody) = (&row.forge, Context::default());
+        let Some((fake, vendor)) = &row.fake else {
+            let refused = forge.rerun(Some("5"), &nobody, &row.http).await;
+            assert!(!row.can(&refused));
+            return;
+        };
+        explains(row, &forge.rerun(None, &nobody, &row.http).await.unwrap_err(), Kind::Usage);
+        explains(row, &forge.rerun(Some("x/y"), &nobody, &row.http).await.unwrap_err(), Kind::Usage);
+        assert_eq!(row.http.requests(), 0);
+        let missing = forge.rerun(Some("404"), &nobody, &row.http).await.unwrap_err();
+        explains(row, &missing, Kind::NotFound);
+        assert!(missing.hint_text().is_some());
+        let started = forge.rerun(Some("5"), &nobody, &row.http).await.unwrap();
+        row.page_is_ours(&started.url);
+        fake.repo(*vendor, vendor.slug(), |repo| repo.runs.insert(6, Run::new(6, Phase::Failed)));
+        let own = Context { workflow: Some("6".to_owned()), run: Some("6".to_owned()), ..Context::default() };
+        row.page_is_ours(&forge.rerun(None, &own, &row.http).await.unwrap().url);
+    });
+}

@@ -1,0 +1,105 @@
+//! The native host in a folder of its own and with an environment of its own, for tests inside the process.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cml::env::Env;
+use cml::host::native::Native;
+use cml::host::{Host, Output, Platform, SendError, Stat};
+use futures_util::future::BoxFuture;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// That host.
+pub struct Elsewhere {
+    pub native: Native,
+    pub env: Env,
+    pub folder: PathBuf,
+}
+
+#[async_trait(?Send)]
+impl Host for Elsewhere {
+    fn env(&self) -> &Env {
+        &self.env
+    }
+    fn current_dir(&self) -> io::Result<PathBuf> {
+        Ok(self.folder.clone())
+    }
+    fn log(&self, line: &str) {
+        println!("{line}");
+    }
+    fn progress(&self, _: &str) {}
+    fn is_terminal(&self) -> bool {
+        false
+    }
+    fn out(&self, text: &str) {
+        println!("{text}");
+    }
+
+    fn platform(&self) -> Platform {
+        self.native.platform()
+    }
+    fn program(&self) -> Vec<String> {
+        self.native.program()
+    }
+    fn now(&self) -> Duration {
+        self.native.now()
+    }
+    fn elapsed(&self) -> Duration {
+        self.native.elapsed()
+    }
+    fn random(&self) -> u64 {
+        self.native.random()
+    }
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.native.spawn(task);
+    }
+    async fn sleep(&self, duration: Duration) {
+        self.native.sleep(duration).await;
+    }
+    async fn interrupted(&self) {
+        self.native.interrupted().await;
+    }
+    fn trust(&self, pem: &[u8]) -> Result<(), String> {
+        self.native.trust(pem)
+    }
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.native.read(path)
+    }
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.native.write(path, bytes)
+    }
+    fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.native.read_at(path, offset, length)
+    }
+    fn read_stdin(&self) -> io::Result<Vec<u8>> {
+        self.native.read_stdin()
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        self.native.list(folder)
+    }
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.native.append(path, bytes)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.native.remove(path)
+    }
+    fn make_executable(&self, path: &Path) -> io::Result<()> {
+        self.native.make_executable(path)
+    }
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        self.native.stat(path)
+    }
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        self.native.canonicalize(path)
+    }
+    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output> {
+        self.native.run(argv, env).await
+    }
+    async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {
+        self.native.hand_over(argv).await
+    }
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
+        self.native.send(request, timeout).await
+    }
+}
