@@ -3,7 +3,7 @@
 //! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
 //! [`crate::inputs`] derives them from here.
 
-use crate::command::{asset, check, comment, pr, repo, tensorboard, workflow};
+use crate::command::{asset, check, comment, doctor, pr, repo, tensorboard, workflow};
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -41,6 +41,8 @@ pub enum Command {
     /// Publish a report as a check of a commit
     #[command(subcommand)]
     Check(check::Command),
+    /// Say what was found, and what the token may do
+    Doctor(doctor::Doctor),
     /// Open a pull request with changed files
     #[command(subcommand)]
     Pr(pr::Command),

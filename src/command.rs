@@ -3,6 +3,7 @@
 pub mod asset;
 pub mod check;
 pub mod comment;
+pub mod doctor;
 pub mod images;
 pub mod place;
 pub mod pr;

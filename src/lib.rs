@@ -111,6 +111,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Check(command) => command::check::run(&app, global, command).await,
         cli::Command::Asset(command) => command::asset::run(&app, global, command).await,
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
+        cli::Command::Doctor(_) => command::doctor::run(&app, global).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
         cli::Command::Repo(command) => command::repo::run(&app, global, command).await,
         cli::Command::Tensorboard(command) => command::tensorboard::run(&app, global, command).await,
