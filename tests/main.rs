@@ -9,6 +9,7 @@ mod assets;
 mod buckets;
 mod check;
 mod comment;
+mod doctor;
 mod engines;
 mod errors;
 mod external;

@@ -92,9 +92,10 @@ enum Role {
 }
 
 pub async fn permissions(bucket: &Bitbucket) -> Result<Diagnosis> {
-    let mut facts: Vec<_> = proxy(bucket).await.into_iter().collect();
+    let (proxy, fact) = proxy(bucket).await.unzip();
+    let mut facts: Vec<_> = fact.into_iter().collect();
     let Some(token) = &bucket.token else {
-        return Ok(Diagnosis { permissions: without_token(&facts), facts });
+        return Ok(Diagnosis { facts, permissions: without_token(proxy) });
     };
     let (headers, _): (_, IgnoredAny) = bucket.rest.get(&bucket.root).await?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -161,27 +162,40 @@ fn line(work: Work, scopes: Option<&[String]>, role: Option<Role>) -> Permission
 }
 
 /// Without a token: what the proxy signs.
-fn without_token(facts: &[(&str, String)]) -> Vec<Permission> {
-    let signs = facts.iter().any(|(name, value)| *name == "proxy" && value.starts_with("answers"));
-    let line = |work| match work {
-        Work::Check if signs => Permission::new(work, State::Works, ""),
+fn without_token(proxy: Option<Proxy>) -> Vec<Permission> {
+    let line = |work| match (work, proxy) {
+        (Work::Check, Some(Proxy::Signs)) => Permission::new(work, State::Works, ""),
+        (Work::Check, Some(Proxy::Answers)) => {
+            Permission::new(work, State::Unknown, "the pipeline's proxy does not read reports; it may make them")
+        }
         _ => Permission::new(work, State::Missing, scopes_for(work)),
     };
     Work::ALL.map(line).to_vec()
 }
 
-/// In a pipeline: whether the proxy that signs checks is there.
-async fn proxy(bucket: &Bitbucket) -> Option<(&'static str, String)> {
+/// What the proxy beside a pipeline's step does.
+#[derive(Clone, Copy)]
+enum Proxy {
+    /// It reads reports of checks without a token, so it makes them too.
+    Signs,
+    /// Something is there.
+    Answers,
+    /// Nothing is.
+    Silent,
+}
+
+/// In a pipeline: what the proxy does, as a line too.
+async fn proxy(bucket: &Bitbucket) -> Option<(Proxy, (&'static str, String))> {
     let (address, rest) = bucket.proxy.as_ref()?;
-    let commit = super::escape(bucket.commit.as_deref().unwrap_or("HEAD"));
+    let commit = escape(bucket.commit.as_deref().unwrap_or("HEAD"));
     let path = format!("{}/commit/{commit}/reports?pagelen=1", bucket.root);
     let answer: Result<(_, IgnoredAny)> = rest.call(Method::GET, &path, None, Repeat::Once).await;
-    let there = match answer {
-        Ok(_) => true,
-        Err(error) => matches!(error.kind(), Kind::NotFound),
+    let (proxy, says) = match answer {
+        Ok(_) => (Proxy::Signs, "answers: checks need no token"),
+        Err(error) if error.kind() == Kind::Remote => (Proxy::Silent, "does not answer: checks need a token"),
+        Err(_) => (Proxy::Answers, "answers, and does not read reports"),
     };
-    let says = if there { "answers: checks need no token" } else { "does not answer: checks need a token" };
-    Some(("proxy", format!("{says} ({address})")))
+    Some((proxy, ("proxy", format!("{says} ({address})"))))
 }
 
 #[cfg(test)]
