@@ -325,7 +325,7 @@ fn refusals_say_what_to_do() {
     cml.set("REPO_TOKEN", "readonly");
     cml.run(CREATE).fails(4, "the token may not do this *", "add to the job: permissions: { checks: write }");
     let (forge, mut cml) = start(Vendor::GitLab);
-    let scope = "the token lacks a scope: to make checks it needs api";
+    let scope = "to make checks the token needs the scope api";
     cml.set("REPO_TOKEN", "readonly").run(CREATE).fails(4, "the token may not do this *", scope);
     let role = "to make checks the token's user needs at least the role Developer in the project, Maintainer on a protected branch, *";
     forge.fault("POST /gitlab/", 1, Kind::answer(403, &[], r#"{"message":"403 Forbidden"}"#));

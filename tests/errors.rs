@@ -113,7 +113,7 @@ fn a_token_that_may_not_write_is_told_what_it_needs() {
         ),
         (
             "the token may not do this (GitLab says: The request requires higher privileges than provided by the access token.)",
-            "the token lacks a scope: to comment on pull requests it needs api",
+            "to comment on pull requests the token needs the scope api",
         ),
         (
             "the token may not do this (Bitbucket says: Your credentials lack one or more required privilege scopes.)",

@@ -243,7 +243,7 @@ fn what_a_token_lacks_is_said() {
             Vendor::GitLab,
             "readonly",
             "the token may not do this *",
-            "the token lacks a scope: to run workflows again it needs api",
+            "to run workflows again the token needs the scope api",
         ),
         (Vendor::Bitbucket, "readonly", "the token may not do this *", "*it needs pipeline:write"),
     ] {

@@ -12,16 +12,17 @@ use super::{
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
+use crate::http::{Http, Repeat, secret_header};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
 use http::header;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::rc::Rc;
 
+mod explain;
 mod insights;
 mod permissions;
 mod pulls;
@@ -76,7 +77,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         }
         None => None,
     };
-    let http = http.explained_by(move |refusal| explain(refusal, source));
+    let http = http.explained_by(move |refusal| explain::explain(refusal, source));
     let through = |proxy: String| {
         let rest = Rest::new(http.clone(), &insights::plainly(&api), None).via(proxy.clone());
         (proxy, rest)
@@ -144,36 +145,6 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
             branch: branch_source,
         },
     })
-}
-
-fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
-    let json = refusal.json();
-    // Some answers are pages of HTML, which help nobody and may hold a token.
-    let says = json.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
-    let error = explain_status(refusal, "Bitbucket", says);
-    let list = |name: &str| {
-        let scopes = json.pointer(&format!("/error/detail/{name}"))?.as_array()?;
-        Some(scopes.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
-    };
-    match refusal.status.as_u16() {
-        401 => Error::auth(format!("Bitbucket does not accept the token{}", in_brackets(says))).hint(match source {
-            Some(source) => format!("check the token in {source}: an access token as it is, or email:api-token"),
-            None => "save a repository access token as the secured variable REPO_TOKEN".to_owned(),
-        }),
-        403 => match (list("required"), list("granted")) {
-            (Some(required), granted) => Error::auth(format!("the token may not do this (Bitbucket says: {says})"))
-                .hint(format!(
-                    "the token lacks a scope: it has {}, it needs {required}",
-                    granted.unwrap_or("none".into())
-                )),
-            _ => error.hint(permissions::scopes_for(permissions::work_of(refusal.path))),
-        },
-        400 if says.to_lowercase().contains("too long") || says.contains("32768") => {
-            Error::too_large(format!("Bitbucket finds the text too long ({says})"))
-                .hint("use --overflow split or --overflow truncate")
-        }
-        _ => error,
-    }
 }
 
 #[derive(Deserialize)]

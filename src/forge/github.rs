@@ -117,34 +117,27 @@ fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
         .and_then(|path| host.read(Path::new(path)).ok())
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
     let var = |var| env.get(var).map(str::to_owned);
-    // A comment on a pull request arrives as one on an issue that has a `pull_request`.
-    let on_issue = number("/issue/number");
-    let of_pull = event.pointer("/issue/pull_request").is_some_and(|p| !p.is_null());
-    let run_id = env.get(vars::GITHUB_RUN_ID);
     let (commit, commit_source) = first([
-        (text("/pull_request/head/sha").or_else(|| text("/workflow_run/head_sha")), EVENT),
+        (text(&event, "/pull_request/head/sha").or_else(|| text(&event, "/workflow_run/head_sha")), EVENT),
         (var(vars::GITHUB_SHA), vars::GITHUB_SHA.name),
     ]);
-    let of_run = number("/pull_request/number").or_else(|| number("/workflow_run/pull_requests/0/number"));
-    let (pull_request, pull_source) = first([
-        (of_run.or(on_issue.filter(|_| of_pull)), EVENT),
-        (env.get(vars::GITHUB_REF).and_then(pull_of_ref), vars::GITHUB_REF.name),
-    ]);
+    let (issue, named) = of_event(&event);
+    let of_ref = env.get(vars::GITHUB_REF).and_then(pull_of_ref);
+    let (pull_request, pull_source) = first([(named, EVENT), (of_ref, vars::GITHUB_REF.name)]);
     let pushed = || Some(env.get(vars::GITHUB_REF)?.strip_prefix("refs/heads/")?.to_owned());
     let (branch, branch_source) = first([
-        (text("/workflow_run/head_branch"), EVENT),
+        (text(&event, "/workflow_run/head_branch"), EVENT),
         (var(vars::GITHUB_HEAD_REF), vars::GITHUB_HEAD_REF.name),
         (pushed(), vars::GITHUB_REF.name),
     ]);
+    let run_id = env.get(vars::GITHUB_RUN_ID);
     Some(Context {
         repository: Repository::parse(slug, Some(server)).ok(),
         commit,
         checked_out: var(vars::GITHUB_SHA),
         pull_request,
-        issue: on_issue.filter(|_| !of_pull),
+        issue,
         branch,
         fork: fork(&event, slug),
         workflow: var(vars::GITHUB_WORKFLOW),
@@ -158,6 +151,20 @@ fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
             branch: branch_source,
         },
     })
+}
+
+fn text(event: &Value, pointer: &str) -> Option<String> {
+    event.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The issue, or the pull request, that an event is about. A comment on a pull request arrives as one on an issue that
+/// has a `pull_request`.
+fn of_event(event: &Value) -> (Option<u64>, Option<u64>) {
+    let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
+    let on_issue = number("/issue/number");
+    let of_pull = event.pointer("/issue/pull_request").is_some_and(|p| !p.is_null());
+    let of_run = number("/pull_request/number").or_else(|| number("/workflow_run/pull_requests/0/number"));
+    (on_issue.filter(|_| !of_pull), of_run.or(on_issue.filter(|_| of_pull)))
 }
 
 /// The number in `refs/pull/7/merge`, or in a merge queue's `refs/heads/gh-readonly-queue/main/pr-7-<sha>`.

@@ -155,9 +155,10 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
             None => "save a project access token with the scope api as the masked variable REPO_TOKEN".to_owned(),
         }),
         403 if json.get("error").and_then(Value::as_str) == Some("insufficient_scope") => {
-            Error::auth(format!("the token may not do this (GitLab says: {says})")).hint(permissions::scope_for(work))
+            Error::auth(format!("the token may not do this (GitLab says: {says})"))
+                .hint(format!("to {work} {}", permissions::scope_for(work)))
         }
-        403 => error.hint(permissions::role_for(work)),
+        403 => error.hint(format!("to {work} {}", permissions::role_for(work))),
         400 if says.contains("too long") => Error::too_large(format!("GitLab finds the text too long ({says})"))
             .hint("use --overflow split or --overflow truncate"),
         _ => error,

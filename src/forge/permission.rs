@@ -92,4 +92,4 @@ pub struct About {
 }
 
 /// Where an API's address came from that no variable names.
-pub const BY_SERVER: &str = "the usual one of the server";
+pub const BY_SERVER: &str = "the server's address";

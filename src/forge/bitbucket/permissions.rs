@@ -71,7 +71,7 @@ pub fn work_of(path: &str) -> Work {
 /// What to do where scopes are missing.
 pub fn scopes_for(work: Work) -> String {
     let (access, api) = needs(work);
-    format!("to {work} the token needs {} (an API token: {})", access.join(" and "), api.join(" and "))
+    format!("the token needs {} (an API token: {})", access.join(" and "), api.join(" and "))
 }
 
 /// Whether a token has a scope, by itself or in a larger one.

@@ -127,7 +127,10 @@ pub async fn permissions(hub: &GitHub) -> Result<Diagnosis> {
     if let Some(date) = header("github-authentication-token-expiration") {
         facts.push(("expires", date.to_owned()));
     }
-    let permissions = match header("x-oauth-scopes") {
+    // Tokens without scopes may have an empty header too.
+    let scoped = matches!(hub.kind, Token::Classic | Token::OAuth);
+    let scopes = header("x-oauth-scopes").filter(|scopes| scoped || (hub.kind == Token::Other && !scopes.is_empty()));
+    let permissions = match scopes {
         Some(scopes) => {
             let scopes: Vec<&str> = scopes.split(',').map(str::trim).filter(|scope| !scope.is_empty()).collect();
             facts.push(("scopes", if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") }));

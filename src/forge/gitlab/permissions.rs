@@ -69,7 +69,7 @@ pub fn token_for(work: Work) -> String {
 
 /// The scope that is missing.
 pub fn scope_for(work: Work) -> String {
-    format!("the token lacks a scope: to {work} it needs {}", needs(work).0.join(" or "))
+    format!("the token needs the scope {}", needs(work).0.join(" or "))
 }
 
 /// The role that is missing.
@@ -81,9 +81,7 @@ pub fn role_for(work: Work) -> String {
         _ => "",
     };
     let (role, scopes) = (role(level), scopes.join(" or "));
-    format!(
-        "to {work} the token's user needs at least the role {role} in the project{branch}, and the token the scope {scopes}"
-    )
+    format!("the token's user needs at least the role {role} in the project{branch}, and the token the scope {scopes}")
 }
 
 #[derive(Deserialize)]

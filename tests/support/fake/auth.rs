@@ -66,6 +66,8 @@ pub fn scopes(vendor: Vendor, request: &Request, access: Access) -> Option<&'sta
     let token = token(request);
     let basic = request.header("authorization").is_some_and(|value| value.starts_with("Basic "));
     match (vendor, access) {
+        // Those of Apps for users have the header, with nothing in it.
+        (Vendor::GitHub, _) if token.starts_with("ghu_") => Some(""),
         (Vendor::GitHub, _) if !token.starts_with("ghp_") && !token.starts_with("gho_") => None,
         (Vendor::GitHub, Access::ReadOnly) => Some("gist"),
         (Vendor::GitHub, _) => Some("repo, workflow"),
