@@ -151,7 +151,7 @@ pub async fn infer(app: &App, global: &Global) -> Inferred {
     };
     let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
     let driver = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.driver));
-    let token = driver.and_then(|driver| find_token(app, global, driver));
+    let token = find_token(app, global, driver);
     let (ci, context) = ci.map_or((None, Context::default()), |(driver, context)| (Some(driver), context));
     Inferred { ci, in_ci, named, context, found, token }
 }
@@ -224,11 +224,11 @@ async fn find_repository(
     }
 }
 
-fn find_token(app: &App, global: &Global, driver: &Driver) -> Option<(Secret, &'static str)> {
+fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Secret, &'static str)> {
     if let Some(token) = &global.token {
         return Some((token.clone(), "--token (or CML_TOKEN)"));
     }
-    let (var, value) = app.env().first(TOKEN_VARS).or_else(|| app.env().first(driver.token_vars))?;
+    let (var, value) = app.env().first(TOKEN_VARS).or_else(|| app.env().first(driver?.token_vars))?;
     let source = if var == vars::INPUT_TOKEN { "with: token" } else { var.name };
     Some((Secret::new(value), source))
 }

@@ -222,7 +222,9 @@ fn outside_of_ci_git_says_where() {
     let (ran, text) = told(&forge, &cml);
     assert!(text.contains("  CI            none\n  repository    not found\n"), "{text}");
     assert_eq!(ran.code, Some(3), "{ran:#?}");
-    cml.git(&["init", "-q"]);
+    let (_, text) = told(&forge, cml.set("REPO_TOKEN", "ghp_good"));
+    assert!(text.contains("  token         given  (from REPO_TOKEN)"), "{text}");
+    cml.unset("REPO_TOKEN").git(&["init", "-q"]);
     cml.git(&["commit", "-q", "--allow-empty", "-m", "first"]);
     cml.git(&["checkout", "-q", "-b", "tune/1"]);
     let remote = forge.repo_url(Vendor::GitHub).replace("://", "://user:hunter2-0123456789abcdef@");
