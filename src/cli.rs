@@ -3,7 +3,7 @@
 //! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
 //! [`crate::inputs`] derives them from here.
 
-use crate::command::{asset, check, comment, completions, pr, repo, tensorboard, workflow};
+use crate::command::{asset, check, comment, completions, doctor, pr, repo, tensorboard, workflow};
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
@@ -58,6 +58,8 @@ pub enum Command {
     /// Run workflows again
     #[command(subcommand)]
     Workflow(workflow::Command),
+    /// Say what was found, and what the token may do
+    Doctor(doctor::Doctor),
     /// Print a script with which a shell completes commands and options
     Completions(completions::Completions),
 }

@@ -4,6 +4,7 @@ pub mod asset;
 pub mod check;
 pub mod comment;
 pub mod completions;
+pub mod doctor;
 pub mod images;
 pub mod place;
 pub mod pr;

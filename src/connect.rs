@@ -75,47 +75,111 @@ async fn connect_where(
     publish_branch: Option<String>,
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
+    let inferred = infer(app, global).await;
+    let found = inferred.found.clone()?;
+    let connected = |forge, driver, repository, token_source| {
+        let context = inferred.context.clone();
+        Connected { forge, driver, repository, context, token_source }
+    };
+    if let Some(found) = &found {
+        let driver = found.driver;
+        let asked = inferred.in_ci || global.driver.is_some() || global.repo.is_some();
+        if inferred.token.is_some() || asked {
+            if inferred.token.is_none() && !no_token_needed(driver) {
+                return Err(no_token(driver));
+            }
+            let source = inferred.token.as_ref().map(|(_, source)| *source);
+            let forge = inferred.reach(app, found, publish_branch)?;
+            return Ok(connected(forge, driver, found.repository.clone(), source));
+        }
+        let url = found.repository.url();
+        app.log.info(&format!("no token, so this is a local preview; to comment on {url} set REPO_TOKEN"));
+    } else if inferred.in_ci && inferred.named.is_none() {
+        return Err(which_forge());
+    }
+    let repository = found.map_or_else(|| local::repository(app), |found| Ok(found.repository))?;
+    let forge = (local::DRIVER.connect)(inferred.connection(app, &repository, None, publish_branch))?;
+    Ok(connected(forge, &local::DRIVER, repository, None))
+}
+
+/// Nothing says which forge to talk to.
+pub fn which_forge() -> Error {
+    Error::config("cannot tell which forge this is").hint("give --driver github, gitlab or bitbucket, and --repo URL")
+}
+
+/// There is no token for a forge.
+pub fn no_token(driver: &Driver) -> Error {
+    Error::auth(format!("there is no token for {}", driver.title)).hint(driver.token_hint)
+}
+
+/// What the user, the CI and the working copy say, before a forge is asked anything.
+pub struct Inferred {
+    /// The CI that this runs in, if it is a forge's.
+    pub ci: Option<&'static Driver>,
+    /// Whether this runs in any CI.
+    pub in_ci: bool,
+    /// The forge that the user names.
+    pub named: Option<&'static Driver>,
+    /// What the CI says.
+    pub context: Context,
+    /// The repository; none where nothing says so, or where the user wants the local preview.
+    pub found: Result<Option<Found>>,
+    /// The token, and the variable or option that it came from.
+    pub token: Option<(Secret, &'static str)>,
+}
+
+/// A repository that was found.
+#[derive(Clone)]
+pub struct Found {
+    /// Its forge.
+    pub driver: &'static Driver,
+    /// Where it says which forge that is.
+    pub driver_source: &'static str,
+    /// The repository.
+    pub repository: Repository,
+    /// Where it says so.
+    pub source: &'static str,
+}
+
+/// Infers all that needs no request.
+pub async fn infer(app: &App, global: &Global) -> Inferred {
     let ci = FORGES.iter().find_map(|driver| Some((driver, (driver.detect)(app.env(), &*app.host)?)));
     let named = global.driver.as_deref().and_then(|name| FORGES.iter().find(|driver| driver.name == name));
     let found = match named {
-        Some(driver) if driver.name == local::DRIVER.name => None,
-        _ => find_repository(app, global, named, ci.as_ref().map(|(driver, context)| (*driver, context))).await?,
+        Some(driver) if driver.name == local::DRIVER.name => Ok(None),
+        _ => find_repository(app, global, named, ci.as_ref().map(|(driver, context)| (*driver, context))).await,
     };
     let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
-    let context = ci.map(|(_, context)| context).unwrap_or_default();
-    let connected = |forge, driver, repository, token_source| {
-        let context = context.clone();
-        Connected { forge, driver, repository, context, token_source }
-    };
-    let connection = |repository: &Repository, token| Connection {
-        repository: repository.clone(),
-        token,
-        context: context.clone(),
-        publish_branch,
-        http: app.http.clone(),
-        log: app.log.clone(),
-        host: app.host.clone(),
-    };
-    if let Some((driver, repository)) = &found {
-        let token = find_token(app, global, driver);
-        let asked = in_ci || global.driver.is_some() || global.repo.is_some();
-        if token.is_some() || asked {
-            if token.is_none() && !no_token_needed(driver) {
-                return Err(Error::auth(format!("there is no token for {}", driver.title)).hint(driver.token_hint));
-            }
-            let source = token.as_ref().map(|(_, source)| *source);
-            let forge = (driver.connect)(connection(repository, token))?;
-            return Ok(connected(forge, driver, repository.clone(), source));
+    let driver = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.driver));
+    let token = find_token(app, global, driver);
+    let (ci, context) = ci.map_or((None, Context::default()), |(driver, context)| (Some(driver), context));
+    Inferred { ci, in_ci, named, context, found, token }
+}
+
+impl Inferred {
+    fn connection(
+        &self,
+        app: &App,
+        repository: &Repository,
+        token: Option<(Secret, &'static str)>,
+        publish_branch: Option<String>,
+    ) -> Connection {
+        Connection {
+            repository: repository.clone(),
+            token,
+            context: self.context.clone(),
+            publish_branch,
+            http: app.http.clone(),
+            log: app.log.clone(),
+            host: app.host.clone(),
         }
-        app.log
-            .info(&format!("no token, so this is a local preview; to comment on {} set REPO_TOKEN", repository.url()));
-    } else if in_ci && named.is_none() {
-        return Err(Error::config("cannot tell which forge this is")
-            .hint("give --driver github, gitlab or bitbucket, and --repo URL"));
     }
-    let repository = found.map_or_else(|| local::repository(app), |(_, repository)| Ok(repository))?;
-    let forge = (local::DRIVER.connect)(connection(&repository, None))?;
-    Ok(connected(forge, &local::DRIVER, repository, None))
+
+    /// Connects to the repository with the token, if there is one.
+    pub fn reach(&self, app: &App, found: &Found, publish_branch: Option<String>) -> Result<Rc<dyn Forge>> {
+        let connection = self.connection(app, &found.repository, self.token.clone(), publish_branch);
+        (found.driver.connect)(connection)
+    }
 }
 
 /// The repository and its forge; `None` when nothing says so.
@@ -124,20 +188,23 @@ async fn find_repository(
     global: &Global,
     named: Option<&'static Driver>,
     ci: Option<(&'static Driver, &Context)>,
-) -> Result<Option<(&'static Driver, Repository)>> {
-    let of_ci = ci.and_then(|(_, context)| context.repository.clone());
-    let repository = if let Some(text) = &global.repo {
+) -> Result<Option<Found>> {
+    let of_ci = ci.and_then(|(_, context)| Some((context.repository.clone()?, context.sources.repository)));
+    let found = if let Some(text) = &global.repo {
         let server = named.and_then(|driver| driver.hosts.first()).map(|host| format!("https://{host}"));
         let same = ci.filter(|(driver, _)| named.is_none_or(|named| named.name == driver.name));
-        let server = same.and(of_ci).map(|repository| repository.server.to_string()).or(server);
-        Some(Repository::parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?)
+        let server = same.and(of_ci).map(|(repository, _)| repository.server.to_string()).or(server);
+        Some((
+            Repository::parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?,
+            "--repo (or CML_REPO)",
+        ))
     } else if of_ci.is_some() {
         of_ci
     } else {
         let origin = app.git(&["config", "--get", "remote.origin.url"]).await;
-        origin.and_then(|url| Repository::parse(&url, None).ok())
+        origin.and_then(|url| Repository::parse(&url, None).ok()).map(|found| (found, "git's remote origin"))
     };
-    let Some(repository) = repository else {
+    let Some((repository, source)) = found else {
         return match named {
             Some(driver) => Err(Error::config(format!("cannot tell which repository on {}", driver.title))
                 .hint("give --repo https://host/owner/name, or run inside a clone of it")),
@@ -145,20 +212,23 @@ async fn find_repository(
         };
     };
     let by_host = FORGES.iter().find(|driver| driver.hosts.contains(&repository.server.host_str().unwrap_or_default()));
-    let driver = named.or(by_host).or(ci.map(|(driver, _)| driver));
+    let driver = named
+        .map(|driver| (driver, "--driver (or CML_DRIVER)"))
+        .or(by_host.map(|driver| (driver, "the repository's host")))
+        .or(ci.map(|(driver, _)| (driver, "the CI")));
     match (driver, &global.repo) {
-        (Some(driver), _) => Ok(Some((driver, repository))),
+        (Some((driver, driver_source)), _) => Ok(Some(Found { driver, driver_source, repository, source })),
         (None, Some(_)) => Err(Error::config(format!("cannot tell which forge {} is", repository.host()))
             .hint("give --driver github, gitlab or bitbucket")),
         (None, None) => Ok(None),
     }
 }
 
-fn find_token(app: &App, global: &Global, driver: &Driver) -> Option<(Secret, &'static str)> {
+fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Secret, &'static str)> {
     if let Some(token) = &global.token {
         return Some((token.clone(), "--token (or CML_TOKEN)"));
     }
-    let (var, value) = app.env().first(TOKEN_VARS).or_else(|| app.env().first(driver.token_vars))?;
+    let (var, value) = app.env().first(TOKEN_VARS).or_else(|| app.env().first(driver?.token_vars))?;
     let source = if var == vars::INPUT_TOKEN { "with: token" } else { var.name };
     Some((Secret::new(value), source))
 }

@@ -11,6 +11,7 @@ use crate::log::Log;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
+use permission::{About, Diagnosis};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -20,15 +21,18 @@ use std::rc::Rc;
 
 pub mod bitbucket;
 pub mod check;
+mod context;
 pub mod github;
 pub mod gitlab;
 pub mod local;
 mod once;
+pub mod permission;
 pub mod pull;
 mod repository;
 mod rest;
 pub mod runner;
 
+pub use context::Context;
 pub use once::{create_comment_once, start_once};
 pub use repository::Repository;
 
@@ -38,6 +42,8 @@ pub struct Driver {
     pub name: &'static str,
     /// The name people use.
     pub title: &'static str,
+    /// The name of its CI.
+    pub ci: &'static str,
     /// Hosts that are this forge.
     pub hosts: &'static [&'static str],
     /// Variables that hold a token for this forge only.
@@ -56,33 +62,6 @@ pub struct Driver {
 
 /// The forges, in the order in which they are looked for.
 pub const FORGES: &[Driver] = &[github::DRIVER, gitlab::DRIVER, bitbucket::DRIVER, local::DRIVER];
-
-/// What a CI system says of the run.
-#[derive(Debug, Clone, Default)]
-pub struct Context {
-    /// The repository.
-    pub repository: Option<Repository>,
-    /// The commit that the run is about: the head of the pull request, not the test merge.
-    pub commit: Option<String>,
-    /// What the CI checks out by itself, where that is another commit: the test merge.
-    pub checked_out: Option<String>,
-    /// The pull request that the event is about.
-    pub pull_request: Option<u64>,
-    /// The issue that the event is about.
-    pub issue: Option<u64>,
-    /// The branch.
-    pub branch: Option<String>,
-    /// The owner of the branch's repository, when it is a fork.
-    pub fork: Option<String>,
-    /// What `{workflow}` stands for in a watermark's title.
-    pub workflow: Option<String>,
-    /// What `{run}` stands for.
-    pub run: Option<String>,
-    /// The page of the run, for people.
-    pub run_url: Option<String>,
-    /// The file that takes a job summary.
-    pub summary_file: Option<String>,
-}
 
 /// What a forge needs to connect.
 pub struct Connection {
@@ -361,6 +340,16 @@ pub trait Forge {
         runner::none()
     }
 
+    /// What is known of the connection before anything is sent.
+    fn about(&self) -> About {
+        About::default()
+    }
+
+    /// What the token may do, found out without any effect. A repository that cannot be seen is an error.
+    async fn permissions(&self) -> Result<Diagnosis> {
+        Ok(Diagnosis::default())
+    }
+
     /// Whether the repository can be seen with this token: tells a missing pull request from a missing
     /// repository.
     async fn can_see_repository(&self) -> Result<bool>;
@@ -413,6 +402,9 @@ pub fn seconds(date: &str) -> i64 {
     chrono::DateTime::parse_from_rfc3339(date).map_or(0, |date| date.timestamp())
 }
 
+/// What to do about a commit that a forge does not know.
+pub const PUSH_FIRST: &str = "push the commit first";
+
 /// Says whether the repository or the target is what does not exist.
 pub async fn name_what_is_missing(forge: &dyn Forge, repository: &Repository, target: &Target, error: Error) -> Error {
     if error.kind() != Kind::NotFound {
@@ -424,7 +416,7 @@ pub async fn name_what_is_missing(forge: &dyn Forge, repository: &Repository, ta
             match (error.hint_text(), target) {
                 // The forge knows more about it.
                 (Some(hint), _) => missing.hint(hint),
-                (None, Target::Commit(_)) => missing.hint("push the commit before commenting on it"),
+                (None, Target::Commit(_)) => missing.hint(PUSH_FIRST),
                 (None, _) => missing
                     .hint("check the number given with --target, or leave --target out to find it from the event"),
             }

@@ -113,6 +113,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Asset(command) => command::asset::run(&app, global, command).await,
         cli::Command::Completions(args) => command::completions::run(&app, args),
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
+        cli::Command::Doctor(_) => command::doctor::run(&app, global).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
         cli::Command::Repo(command) => command::repo::run(&app, global, command).await,
         cli::Command::Tensorboard(command) => command::tensorboard::run(&app, global, command).await,

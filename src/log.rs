@@ -133,6 +133,11 @@ impl Log {
         secrets.iter().fold(without_credentials(text), |text, secret| text.replace(secret.expose(), "***"))
     }
 
+    /// The text for standard output, where it is not ours alone: without secrets, and without commands for the runner.
+    pub fn harmless(&self, text: &str) -> String {
+        inert(&self.redact(text))
+    }
+
     fn tell(&self, entry: Entry<'_>) {
         if entry.level > self.verbosity.level {
             return;

@@ -324,11 +324,15 @@ fn refusals_say_what_to_do() {
     }
     cml.set("REPO_TOKEN", "readonly");
     cml.run(CREATE).fails(4, "the token may not do this *", "add to the job: permissions: { checks: write }");
-    let (_forge, mut cml) = start(Vendor::GitLab);
-    let role = "a status needs a token with the scope api and the role Developer, Maintainer on a protected branch; CI_JOB_TOKEN may not set one";
-    cml.set("REPO_TOKEN", "readonly").run(CREATE).fails(4, "the token may not do this *", role);
+    let (forge, mut cml) = start(Vendor::GitLab);
+    let scope = "to make checks the token needs the scope api";
+    cml.set("REPO_TOKEN", "readonly").run(CREATE).fails(4, "the token may not do this *", scope);
+    let role = "to make checks the token's user needs at least the role Developer in the project, Maintainer on a protected branch, *";
+    forge.fault("POST /gitlab/", 1, Kind::answer(403, &[], r#"{"message":"403 Forbidden"}"#));
+    cml.set("REPO_TOKEN", "good").run(CREATE).fails(4, "GitLab answered 403: 403 Forbidden", role);
     cml.unset("REPO_TOKEN").set("CI_JOB_TOKEN", "good");
-    cml.run(CREATE).fails(4, "the job's own token (CI_JOB_TOKEN) may not do this *", role);
+    let token = "make a project access token with the role Developer and the scope api, *";
+    cml.run(CREATE).fails(4, "the job's own token (CI_JOB_TOKEN) may not do this *", token);
     let (_forge, mut cml) = start(Vendor::Bitbucket);
     cml.set("REPO_TOKEN", "readonly").run(CREATE).fails(4, "the token may not do this *", "the token lacks a scope: *");
     for vendor in VENDORS {

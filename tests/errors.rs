@@ -113,7 +113,7 @@ fn a_token_that_may_not_write_is_told_what_it_needs() {
         ),
         (
             "the token may not do this (GitLab says: The request requires higher privileges than provided by the access token.)",
-            "the token lacks a scope, one of these is needed: api; comments need api",
+            "to comment on pull requests the token needs the scope api",
         ),
         (
             "the token may not do this (Bitbucket says: Your credentials lack one or more required privilege scopes.)",
@@ -192,7 +192,7 @@ fn what_is_missing_is_named() {
             _ => number,
         };
         of("issue/99", &here, (5, &format!("there is no issue 99 in {slug}"), issue, 2));
-        let push = "push the commit before commenting on it";
+        let push = "push the commit first";
         of(&format!("commit/{unknown}"), &here, (5, &format!("there is no commit {unknown} in {slug}"), push, 2));
         // Also when the pull request has to be found first.
         for name in ["GITHUB_EVENT_PATH", "CI_MERGE_REQUEST_IID", "BITBUCKET_PR_ID"] {

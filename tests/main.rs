@@ -12,6 +12,7 @@ mod buckets;
 mod check;
 mod comment;
 mod completions;
+mod doctor;
 mod engines;
 mod errors;
 mod external;

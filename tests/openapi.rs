@@ -300,6 +300,17 @@ fn runs_are_cancelled_and_start_again() {
 }
 
 #[test]
+fn a_doctor_asks_as_described_and_makes_nothing() {
+    for (token, code) in [("good", 0), ("ghs_nocontents", 0), ("ghp_good", 0), ("ghs_readonly", 4)] {
+        let Some(mut desk) = Desk::new(&format!("doctor-{}", token.replace('_', "-"))) else { return };
+        let before = desk.repo(|repo| format!("{repo:?}"));
+        let ran = desk.cml.set("REPO_TOKEN", token).run(&["doctor"]);
+        assert_eq!(ran.code, Some(code), "{ran:#?}");
+        assert_eq!(before, desk.repo(|repo| format!("{repo:?}")));
+    }
+}
+
+#[test]
 fn refusals_are_as_described_and_understood() {
     for (token, target, code, says) in [
         ("bad", "pr/7", 4, "error: GitHub does not accept the token"),

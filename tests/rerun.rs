@@ -223,7 +223,12 @@ fn what_a_token_lacks_is_said() {
     for (vendor, token, error, hint) in [
         (Vendor::GitHub, "readonly", "the token may not do this *", "add to the job: permissions: { actions: write }"),
         (Vendor::GitHub, "bad", "GitHub does not accept the token*", "check the token in REPO_TOKEN*"),
-        (Vendor::GitLab, "readonly", "the token may not do this *", "the token lacks a scope, *: api;*"),
+        (
+            Vendor::GitLab,
+            "readonly",
+            "the token may not do this *",
+            "to run workflows again the token needs the scope api",
+        ),
         (Vendor::Bitbucket, "readonly", "the token may not do this *", "*it needs pipeline:write"),
     ] {
         let (forge, mut cml) = with(vendor, Run::new(5, Phase::Failed));
@@ -237,9 +242,24 @@ fn what_a_token_lacks_is_said() {
 
     let pat = r#"{"message":"Resource not accessible by personal access token","documentation_url":"x"}"#;
     for (vendor, post, body, hint) in [
-        (Vendor::GitHub, "POST /github/*/rerun-failed-jobs", pat, "give the personal access token * actions, *"),
-        (Vendor::GitLab, "POST /gitlab/*/retry", r#"{"message":"403 Forbidden"}"#, "*role Developer in the project*"),
-        (Vendor::Bitbucket, "POST /bitbucket/*/pipelines", "{}", "the token needs the scope pipeline:write*"),
+        (
+            Vendor::GitHub,
+            "POST /github/*/rerun-failed-jobs",
+            pat,
+            "give the personal access token the permission actions: write",
+        ),
+        (
+            Vendor::GitLab,
+            "POST /gitlab/*/retry",
+            r#"{"message":"403 Forbidden"}"#,
+            "to run workflows again the token's user needs at least the role Developer in the project*",
+        ),
+        (
+            Vendor::Bitbucket,
+            "POST /bitbucket/*/pipelines",
+            "{}",
+            "to run workflows again the token needs pipeline:write (*",
+        ),
     ] {
         let (forge, cml) = with(vendor, Run::new(5, Phase::Failed));
         forge.fault(post, 1, Kind::answer(403, &[], body));

@@ -1,26 +1,30 @@
 //! Bitbucket Cloud: <https://developer.atlassian.com/cloud/bitbucket/rest/>.
 
 use super::check::{Check, Made};
+use super::context::{Sources, first};
+use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
     all_pages, seconds, send_each,
 };
-use crate::env::{Env, Secret, vars};
+use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
+use crate::http::{Http, Repeat, secret_header};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
 use http::header;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::rc::Rc;
 
+mod explain;
 mod insights;
+mod permissions;
 mod pulls;
 mod rerun;
 
@@ -28,6 +32,7 @@ mod rerun;
 pub const DRIVER: Driver = Driver {
     name: "bitbucket",
     title: "Bitbucket",
+    ci: "Bitbucket Pipelines",
     hosts: &["bitbucket.org", "bitbucket.com"],
     token_vars: &[vars::BITBUCKET_TOKEN],
     token_hint: "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
@@ -48,14 +53,20 @@ struct Bitbucket {
     root: String,
     /// The page of the run, for people.
     run_url: Option<String>,
-    /// The way to Code Insights that needs no token.
-    insights: Option<Rest>,
+    /// The proxy of a pipeline, and the way to Code Insights through it, which needs no token.
+    proxy: Option<(String, Rest)>,
+    /// The commit of the pipeline.
+    commit: Option<String>,
+    about: About,
     token: Option<Secret>,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let Connection { repository, token, context, http, log, host, .. } = connection;
-    let api = host.env().get(vars::BITBUCKET_API_URL).unwrap_or("https://api.bitbucket.org/2.0").to_owned();
+    let (api, api_source) = match host.env().get(vars::BITBUCKET_API_URL) {
+        Some(api) => (api.to_owned(), vars::BITBUCKET_API_URL.name),
+        None => ("https://api.bitbucket.org/2.0".to_owned(), BY_SERVER),
+    };
     let source = token.as_ref().map(|(_, source)| *source);
     let credential = match &token {
         Some((token, _)) => {
@@ -67,9 +78,13 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         }
         None => None,
     };
-    let http = http.explained_by(move |refusal| explain(refusal, source));
-    let proxy = if token.is_none() { insights::proxy(host.env()) } else { None };
-    let insights = proxy.map(|proxy| Rest::new(http.clone(), &insights::plainly(&api), None).via(proxy));
+    let http = http.explained_by(move |refusal| explain::explain(refusal, source));
+    let through = |proxy: String| {
+        let rest = Rest::new(http.clone(), &insights::plainly(&api), None).via(proxy.clone());
+        (proxy, rest)
+    };
+    let proxy = insights::proxy(host.env()).map(through);
+    let kind = token.as_ref().map(|(token, _)| permissions::kind(token));
     let (page, root) = (repository.url(), format!("/repositories/{}", repository.path));
     let rest = Rest::new(http, &api, credential);
     Ok(Rc::new(Bitbucket {
@@ -77,7 +92,9 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         page,
         root,
         run_url: context.run_url,
-        insights,
+        proxy,
+        commit: context.commit,
+        about: About { api, api_source, token: kind },
         token: token.map(|(token, _)| token),
     }))
 }
@@ -104,49 +121,31 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
         .and_then(|name| Repository::parse(name, Some("https://bitbucket.org")).ok())
         .or_else(|| Repository::parse(env.get(vars::BITBUCKET_GIT_HTTP_ORIGIN)?, None).ok());
     let build = env.get(vars::BITBUCKET_BUILD_NUMBER);
+    let named = |var: Var| (text(var), var.name);
+    let (commit, commit_source) = first([named(vars::BITBUCKET_COMMIT)]);
+    let (branch, branch_source) = first([named(vars::BITBUCKET_BRANCH)]);
+    let number = env.get(vars::BITBUCKET_PR_ID).and_then(|id| id.parse().ok());
+    let (pull_request, pull_source) = first([(number, vars::BITBUCKET_PR_ID.name)]);
+    let of_repository = if name.is_some() { vars::BITBUCKET_REPO_FULL_NAME } else { vars::BITBUCKET_GIT_HTTP_ORIGIN };
     Some(Context {
         run_url: repository.as_ref().zip(build).map(|(r, build)| format!("{}/pipelines/results/{build}", r.url())),
         repository,
-        commit: text(vars::BITBUCKET_COMMIT),
+        commit,
         checked_out: None,
-        pull_request: env.get(vars::BITBUCKET_PR_ID).and_then(|id| id.parse().ok()),
+        pull_request,
         issue: None,
-        branch: text(vars::BITBUCKET_BRANCH),
+        branch,
         fork: None,
         workflow: text(vars::BITBUCKET_PIPELINE_UUID),
         run: build.map(str::to_owned),
         summary_file: None,
-    })
-}
-
-fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
-    let json = refusal.json();
-    // Some answers are pages of HTML, which help nobody and may hold a token.
-    let says = json.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
-    let error = explain_status(refusal, "Bitbucket", says);
-    let list = |name: &str| {
-        let scopes = json.pointer(&format!("/error/detail/{name}"))?.as_array()?;
-        Some(scopes.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
-    };
-    match refusal.status.as_u16() {
-        401 => Error::auth(format!("Bitbucket does not accept the token{}", in_brackets(says))).hint(match source {
-            Some(source) => format!("check the token in {source}: an access token as it is, or email:api-token"),
-            None => "save a repository access token as the secured variable REPO_TOKEN".to_owned(),
-        }),
-        403 => match (list("required"), list("granted")) {
-            (Some(required), granted) => Error::auth(format!("the token may not do this (Bitbucket says: {says})"))
-                .hint(format!(
-                    "the token lacks a scope: it has {}, it needs {required}",
-                    granted.unwrap_or("none".into())
-                )),
-            _ => error.hint("the token needs the scopes pullrequest:write, and repository:write for images"),
+        sources: Sources {
+            repository: of_repository.name,
+            commit: commit_source,
+            pull_request: pull_source,
+            branch: branch_source,
         },
-        400 if says.to_lowercase().contains("too long") || says.contains("32768") => {
-            Error::too_large(format!("Bitbucket finds the text too long ({says})"))
-                .hint("use --overflow split or --overflow truncate")
-        }
-        _ => error,
-    }
+    })
 }
 
 #[derive(Deserialize)]
@@ -202,6 +201,11 @@ struct Hash {
 }
 
 impl Bitbucket {
+    /// The way to Code Insights where there is no token.
+    fn insights(&self) -> Option<&Rest> {
+        self.proxy.as_ref().filter(|_| self.token.is_none()).map(|(_, rest)| rest)
+    }
+
     fn comments_of(&self, target: &Target) -> String {
         match target {
             Target::PullRequest(id) => format!("{}/pullrequests/{id}/comments", self.root),
@@ -359,6 +363,14 @@ impl Forge for Bitbucket {
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
+    }
+
+    fn about(&self) -> About {
+        self.about.clone()
+    }
+
+    async fn permissions(&self) -> Result<Diagnosis> {
+        permissions::permissions(self).await
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

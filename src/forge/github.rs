@@ -1,6 +1,8 @@
 //! GitHub, github.com and Enterprise: <https://docs.github.com/en/rest>.
 
 use super::check::{Check, Made, Room};
+use super::context::{Sources, first};
+use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
@@ -23,6 +25,7 @@ mod assets;
 mod checks;
 mod client;
 mod explain;
+mod permissions;
 mod pulls;
 mod rerun;
 
@@ -30,6 +33,7 @@ mod rerun;
 pub const DRIVER: Driver = Driver {
     name: "github",
     title: "GitHub",
+    ci: "GitHub Actions",
     hosts: &["github.com"],
     token_vars: &[vars::INPUT_TOKEN, vars::GITHUB_TOKEN],
     token_hint: "pass it in the step: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }, and give the job permissions: { pull-requests: write, contents: write }",
@@ -53,6 +57,10 @@ struct GitHub {
     assets_ref: String,
     /// The page of the run, for people.
     run_url: Option<String>,
+    about: About,
+    kind: permissions::Token,
+    /// Whether the run is for a pull request from a fork.
+    fork: bool,
     http: Http,
 }
 
@@ -60,13 +68,25 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let Connection { repository, token, context, publish_branch, http, host, .. } = connection;
     let (api, graphql) = addresses(&repository, host.env());
     let source = token.as_ref().map(|(_, source)| *source);
+    let kind = token.as_ref().map(|(token, source)| permissions::Token::of(token.expose(), source, host.env()));
     let fork = context.fork.is_some();
     let http = http.explained_by(move |refusal| explain::explain(refusal, source, fork));
-    let client = Client::new(&api, token.as_ref().map(|(token, _)| token), http.clone(), host)?;
-    let root = format!("/repos/{}", repository.path);
-    let assets_ref = publish_branch.map_or(assets::HIDDEN.to_owned(), |branch| format!("heads/{branch}"));
-    let token = token.map(|(token, _)| token);
-    Ok(Rc::new(GitHub { client, token, repository, root, graphql, assets_ref, run_url: context.run_url, http }))
+    let client = Client::new(&api, token.as_ref().map(|(token, _)| token), http.clone(), host.clone())?;
+    let api_source =
+        if host.env().get(vars::GITHUB_API_URL) == Some(&api) { vars::GITHUB_API_URL.name } else { BY_SERVER };
+    Ok(Rc::new(GitHub {
+        client,
+        root: format!("/repos/{}", repository.path),
+        repository,
+        graphql,
+        assets_ref: publish_branch.map_or(assets::HIDDEN.to_owned(), |branch| format!("heads/{branch}")),
+        run_url: context.run_url,
+        about: About { api, api_source, token: kind.map(permissions::Token::title) },
+        kind: kind.unwrap_or(permissions::Token::Other),
+        fork,
+        token: token.map(|(token, _)| token),
+        http,
+    }))
 }
 
 /// The REST base and the GraphQL address: the ones that Actions names when they belong to the repository's
@@ -83,6 +103,9 @@ fn addresses(repository: &Repository, env: &Env) -> (String, String) {
     (named(vars::GITHUB_API_URL).unwrap_or(rest), named(vars::GITHUB_GRAPHQL_URL).unwrap_or(graphql))
 }
 
+/// Where what the event says comes from.
+const EVENT: &str = "the event in GITHUB_EVENT_PATH";
+
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
 fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
     let slug = env.get(vars::GITHUB_REPOSITORY)?;
@@ -92,32 +115,54 @@ fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
         .and_then(|path| host.read(Path::new(path)).ok())
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
-    // A comment on a pull request arrives as one on an issue that has a `pull_request`.
-    let on_issue = number("/issue/number");
-    let of_pull = event.pointer("/issue/pull_request").is_some_and(|p| !p.is_null());
+    let var = |var| env.get(var).map(str::to_owned);
+    let (commit, commit_source) = first([
+        (text(&event, "/pull_request/head/sha").or_else(|| text(&event, "/workflow_run/head_sha")), EVENT),
+        (var(vars::GITHUB_SHA), vars::GITHUB_SHA.name),
+    ]);
+    let (issue, named) = of_event(&event);
+    let of_ref = env.get(vars::GITHUB_REF).and_then(pull_of_ref);
+    let (pull_request, pull_source) = first([(named, EVENT), (of_ref, vars::GITHUB_REF.name)]);
+    let pushed = || Some(env.get(vars::GITHUB_REF)?.strip_prefix("refs/heads/")?.to_owned());
+    let (branch, branch_source) = first([
+        (text(&event, "/workflow_run/head_branch"), EVENT),
+        (var(vars::GITHUB_HEAD_REF), vars::GITHUB_HEAD_REF.name),
+        (pushed(), vars::GITHUB_REF.name),
+    ]);
     let run_id = env.get(vars::GITHUB_RUN_ID);
     Some(Context {
         repository: Repository::parse(slug, Some(server)).ok(),
-        commit: text("/pull_request/head/sha")
-            .or_else(|| text("/workflow_run/head_sha"))
-            .or_else(|| env.get(vars::GITHUB_SHA).map(str::to_owned)),
-        checked_out: env.get(vars::GITHUB_SHA).map(str::to_owned),
-        pull_request: number("/pull_request/number")
-            .or_else(|| number("/workflow_run/pull_requests/0/number"))
-            .or(on_issue.filter(|_| of_pull))
-            .or_else(|| env.get(vars::GITHUB_REF).and_then(pull_of_ref)),
-        issue: on_issue.filter(|_| !of_pull),
-        branch: text("/workflow_run/head_branch")
-            .or_else(|| env.get(vars::GITHUB_HEAD_REF).map(str::to_owned))
-            .or_else(|| env.get(vars::GITHUB_REF)?.strip_prefix("refs/heads/").map(str::to_owned)),
+        commit,
+        checked_out: var(vars::GITHUB_SHA),
+        pull_request,
+        issue,
+        branch,
         fork: fork(&event, slug),
-        workflow: env.get(vars::GITHUB_WORKFLOW).map(str::to_owned),
+        workflow: var(vars::GITHUB_WORKFLOW),
         run: run_id.map(str::to_owned),
         run_url: run_id.map(|id| format!("{server}/{slug}/actions/runs/{id}")),
-        summary_file: env.get(vars::GITHUB_STEP_SUMMARY).map(str::to_owned),
+        summary_file: var(vars::GITHUB_STEP_SUMMARY),
+        sources: Sources {
+            repository: vars::GITHUB_REPOSITORY.name,
+            commit: commit_source,
+            pull_request: pull_source,
+            branch: branch_source,
+        },
     })
+}
+
+fn text(event: &Value, pointer: &str) -> Option<String> {
+    event.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The issue, or the pull request, that an event is about. A comment on a pull request arrives as one on an issue that
+/// has a `pull_request`.
+fn of_event(event: &Value) -> (Option<u64>, Option<u64>) {
+    let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
+    let on_issue = number("/issue/number");
+    let of_pull = event.pointer("/issue/pull_request").is_some_and(|p| !p.is_null());
+    let of_run = number("/pull_request/number").or_else(|| number("/workflow_run/pull_requests/0/number"));
+    (on_issue.filter(|_| !of_pull), of_run.or(on_issue.filter(|_| of_pull)))
 }
 
 /// The number in `refs/pull/7/merge`, or in a merge queue's `refs/heads/gh-readonly-queue/main/pr-7-<sha>`.
@@ -316,6 +361,14 @@ impl Forge for GitHub {
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
+    }
+
+    fn about(&self) -> About {
+        self.about.clone()
+    }
+
+    async fn permissions(&self) -> Result<Diagnosis> {
+        permissions::permissions(self).await
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -1,13 +1,15 @@
 //! GitLab, gitlab.com and self-managed: <https://docs.gitlab.com/api/rest/>.
 
 use super::check::{Check, Made};
+use super::context::{Sources, first};
+use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
     all_pages, seconds, send_each,
 };
-use crate::env::{Env, Secret, vars};
+use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
 use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
@@ -19,6 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
+mod permissions;
 mod pulls;
 mod rerun;
 mod statuses;
@@ -27,6 +30,7 @@ mod statuses;
 pub const DRIVER: Driver = Driver {
     name: "gitlab",
     title: "GitLab",
+    ci: "GitLab CI/CD",
     hosts: &["gitlab.com"],
     token_vars: &[vars::GITLAB_TOKEN, vars::CI_JOB_TOKEN],
     token_hint: "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
@@ -48,6 +52,7 @@ struct GitLab {
     /// The project's path in the API.
     root: String,
     context: Context,
+    about: About,
     /// The pipeline that this runs in, if it is one of the project, and its commit.
     pipeline: Option<(u64, String)>,
     http: Http,
@@ -61,11 +66,11 @@ struct GitLab {
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let Connection { repository, token, context, http, log, host, .. } = connection;
     let page = repository.url();
-    let api = match host.env().get(vars::CI_API_V4_URL) {
+    let (api, api_source) = match host.env().get(vars::CI_API_V4_URL) {
         Some(api) if url::Url::parse(api).is_ok_and(|api| api.host_str() == repository.server.host_str()) => {
-            api.trim_end_matches('/').to_owned()
+            (api.trim_end_matches('/').to_owned(), vars::CI_API_V4_URL.name)
         }
-        _ => format!("{}api/v4", repository.server),
+        _ => (format!("{}api/v4", repository.server), BY_SERVER),
     };
     // GitLab may live below a path of its server; then that path is not part of the project's.
     let installation = format!("{}/", api.trim_end_matches("/api/v4"));
@@ -84,9 +89,11 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let of_ci = host.env().get(vars::CI_PIPELINE_ID).and_then(|id| id.parse().ok()).filter(|_| here);
     let pipeline = of_ci.zip(host.env().get(vars::CI_COMMIT_SHA).map(str::to_owned));
     let origin = repository.server.as_str().trim_end_matches('/').to_owned();
+    let kind = token.as_ref().map(|(token, source)| permissions::kind(token.expose(), source));
+    let about = About { api, api_source, token: kind };
     let credential = token.map(|(token, source)| (pulls::user(source), token));
     let author = pulls::author(host.env());
-    Ok(Rc::new(GitLab { rest, page, origin, root, context, pipeline, http, log, credential, author }))
+    Ok(Rc::new(GitLab { rest, page, origin, root, context, about, pipeline, http, log, credential, author }))
 }
 
 /// <https://docs.gitlab.com/ci/variables/predefined_variables/>
@@ -102,19 +109,33 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
         })
     });
     let text = |var| env.get(var).map(str::to_owned);
+    let named = |var: Var| (text(var), var.name);
+    let (commit, commit_source) = first([named(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_SHA), named(vars::CI_COMMIT_SHA)]);
+    // Of a tag's pipeline it is the tag.
+    let reference = text(vars::CI_COMMIT_REF_NAME).filter(|_| env.get(vars::CI_COMMIT_TAG).is_none());
+    let (branch, branch_source) =
+        first([named(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_NAME), (reference, vars::CI_COMMIT_REF_NAME.name)]);
+    let (pull_request, pull_source) =
+        first([(merge_request, vars::CI_MERGE_REQUEST_IID.name), (open, vars::CI_OPEN_MERGE_REQUESTS.name)]);
+    let of_project = if target.is_some() { vars::CI_MERGE_REQUEST_PROJECT_URL } else { vars::CI_PROJECT_URL };
     Some(Context {
         repository: Repository::parse(target.unwrap_or(project), None).ok(),
-        commit: text(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_SHA).or_else(|| text(vars::CI_COMMIT_SHA)),
+        commit,
         checked_out: text(vars::CI_COMMIT_SHA),
-        pull_request: merge_request.or(open),
+        pull_request,
         issue: None,
-        branch: text(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_NAME)
-            .or_else(|| text(vars::CI_COMMIT_REF_NAME).filter(|_| env.get(vars::CI_COMMIT_TAG).is_none())),
+        branch,
         fork: target.filter(|target| *target != project).map(|_| project.to_owned()),
         workflow: text(vars::CI_PIPELINE_ID),
         run: text(vars::CI_JOB_ID),
         run_url: text(vars::CI_JOB_URL),
         summary_file: None,
+        sources: Sources {
+            repository: of_project.name,
+            commit: commit_source,
+            pull_request: pull_source,
+            branch: branch_source,
+        },
     })
 }
 
@@ -129,22 +150,21 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
         return error;
     }
     let error = explain_status(refusal, "GitLab", &says);
+    let work = permissions::work_of(refusal.path);
     match refusal.status.as_u16() {
         401 | 403 if source == Some(vars::CI_JOB_TOKEN.name) => {
-            Error::auth(format!("the job's own token (CI_JOB_TOKEN) may not do this (GitLab says: {says})")).hint(
-                "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
-            )
+            Error::auth(format!("the job's own token (CI_JOB_TOKEN) may not do this (GitLab says: {says})"))
+                .hint(permissions::token_for(work))
         }
         401 => Error::auth(format!("GitLab does not accept the token{}", in_brackets(&says))).hint(match source {
             Some(source) => format!("check the token in {source}: it may be expired, revoked or cut off"),
             None => "save a project access token with the scope api as the masked variable REPO_TOKEN".to_owned(),
         }),
         403 if json.get("error").and_then(Value::as_str) == Some("insufficient_scope") => {
-            let scopes = json.get("scope").and_then(Value::as_str).unwrap_or("api");
             Error::auth(format!("the token may not do this (GitLab says: {says})"))
-                .hint(format!("the token lacks a scope, one of these is needed: {scopes}; comments need api"))
+                .hint(format!("to {work} {}", permissions::scope_for(work)))
         }
-        403 => error.hint("the token's user needs at least the role Reporter in the project, and the scope api"),
+        403 => error.hint(format!("to {work} {}", permissions::role_for(work))),
         400 if says.contains("too long") => Error::too_large(format!("GitLab finds the text too long ({says})"))
             .hint("use --overflow split or --overflow truncate"),
         _ => error,
@@ -188,6 +208,11 @@ struct Upload {
 }
 
 impl GitLab {
+    /// Whether the token is the job's own.
+    fn has_job_token(&self) -> bool {
+        self.credential.as_ref().is_some_and(|(user, _)| *user == pulls::user(vars::CI_JOB_TOKEN.name))
+    }
+
     /// Where a target's notes are listed and made. Those of a commit only have identities as discussions:
     /// <https://docs.gitlab.com/api/discussions/#commits>.
     fn notes(&self, target: &Target) -> String {
@@ -359,6 +384,14 @@ impl Forge for GitLab {
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
+    }
+
+    fn about(&self) -> About {
+        self.about.clone()
+    }
+
+    async fn permissions(&self) -> Result<Diagnosis> {
+        permissions::permissions(self).await
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -25,6 +25,7 @@ mod page;
 pub const DRIVER: Driver = Driver {
     name: "local",
     title: "the local preview",
+    ci: "",
     hosts: &[],
     token_vars: &[],
     token_hint: "",

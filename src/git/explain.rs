@@ -115,6 +115,13 @@ const KNOWN: &[Known] = &[
     ),
     ("returned error: 5", Kind::Remote, "the server failed", "run this again"),
 ];
+/// What the same means where nothing is pushed.
+const READING: &[Known] = &[(
+    "returned error: 403",
+    Kind::Auth,
+    "the token may not read the repository",
+    "give it read access: contents: read on GitHub, read_repository on GitLab, repository on Bitbucket",
+)];
 const OTHER_BRANCH: &str = "run this again, or give another name with --branch";
 
 /// The error of a git command that failed.
@@ -124,7 +131,9 @@ pub fn explain(args: &[&str], output: &Output) -> Error {
     let doing = format!("git {} failed", verb.copied().unwrap_or_default());
     let lower = said.to_lowercase();
     let lines = told(&said);
-    match KNOWN.iter().find(|(text, ..)| lower.contains(text)) {
+    let reads = verb.is_some_and(|verb| matches!(*verb, "fetch" | "ls-remote" | "clone"));
+    let known = if reads { READING } else { &[] };
+    match known.iter().chain(KNOWN).find(|(text, ..)| lower.contains(text)) {
         Some((_, kind, meaning, hint)) => Error::new(*kind, format!("{doing}: {meaning} ({lines})")).hint(*hint),
         None if lines.is_empty() => Error::config(doing),
         None => Error::config(format!("{doing}: {lines}")),
@@ -170,6 +179,9 @@ mod tests {
             text,
             "git push failed: the token may not push to the repository (fatal: unable to access 'https://host/r/': The requested URL returned error: 403)"
         );
+        let refused = "fatal: unable to access 'https://host/r/': The requested URL returned error: 403";
+        let output = Output { code: Some(128), stdout: Vec::new(), stderr: refused.into() };
+        assert!(explain(&["fetch", "--quiet"], &output).hint_text().unwrap().starts_with("give it read access: "));
         assert_eq!(of("remote: error: GH006: Protected branch update failed for refs/heads/main.").0, Kind::Auth);
         assert_eq!(
             of("remote: GitLab: You are not allowed to push code to protected branches on this project.").0,

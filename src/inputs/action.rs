@@ -143,6 +143,7 @@ mod tests {
                 Some("cml|send-comment|--ca-cert=c.pem|--watermark-title=a b|--|r.md"),
             ),
             (&[("command", "comment create r.md"), ("update", "true")], Some("cml|comment|create|r.md|--update=true")),
+            (&[("command", "doctor"), ("repo", "o/r")], Some("cml|doctor|--repo=o/r")),
             // The parser refuses this, and knows what was meant.
             (&[("command", "coment update"), ("report", "r.md")], Some("cml|coment|update")),
             (&[("command", "cml --version")], Some("cml|--version")),

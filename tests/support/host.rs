@@ -29,7 +29,7 @@ impl Host for Elsewhere {
         println!("{line}");
     }
     fn progress(&self, _: &str) {}
-    fn is_terminal(&self) -> bool {
+    fn is_terminal(&self, _: cml::host::Stream) -> bool {
         false
     }
     fn out(&self, text: &str) {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 const REPO: &str = "/repos/{owner}/{repo}";
 /// What `src/forge/github*` calls. Anything else is refused by the checker, as a path that is not described.
-const USED: [(&str, &[&str]); 23] = [
+const USED: [(&str, &[&str]); 25] = [
     ("", &["get"]),
     ("/issues/{issue_number}/comments", &["get", "post"]),
     ("/issues/comments/{comment_id}", &["get", "patch", "delete"]),
@@ -27,6 +27,8 @@ const USED: [(&str, &[&str]); 23] = [
     ("/git/trees", &["post"]),
     ("/git/trees/{tree_sha}", &["get"]),
     ("/git/blobs", &["post"]),
+    ("/actions/workflows/{workflow_id}/dispatches", &["post"]),
+    ("/rulesets/rule-suites", &["get"]),
     ("/actions/runs/{run_id}", &["get"]),
     ("/actions/runs/{run_id}/cancel", &["post"]),
     ("/actions/runs/{run_id}/rerun", &["post"]),

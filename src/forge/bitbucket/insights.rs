@@ -49,7 +49,7 @@ pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
     let key = format!("cml-{}", &hash(check.title.as_bytes())[..32]);
     let commit = format!("{}/commit/{}", bucket.root, super::escape(&check.commit));
     let report = format!("{commit}/reports/{key}");
-    let insights = bucket.insights.as_ref().unwrap_or(&bucket.rest);
+    let insights = bucket.insights().unwrap_or(&bucket.rest);
     let mut left_out = Vec::new();
     if !check.annotations.is_empty() {
         // Those of an earlier run would stay.
@@ -74,7 +74,7 @@ pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
         }
     }
     let url = format!("{}/commits/{}", bucket.page, check.commit);
-    if bucket.insights.is_some() {
+    if bucket.insights().is_some() {
         left_out.push("without a token there is no build status besides the pipeline's own".to_owned());
     } else {
         let status = status(bucket, check, &key, &url);
@@ -87,7 +87,7 @@ pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
 
 /// The proxy may not be there: then a token is what helps.
 fn without_token(bucket: &Bitbucket, error: Error) -> Error {
-    match bucket.insights {
+    match bucket.insights() {
         Some(_) if matches!(error.kind(), Kind::Remote | Kind::Auth) => error
             .context("the pipeline's proxy does not make the check")
             .hint("save a repository access token with the scope repository:write as the secured variable REPO_TOKEN"),

@@ -56,7 +56,7 @@ pub async fn rerun(bitbucket: &Bitbucket, id: Option<&str>, own: &Context, http:
     if !variables.is_empty() {
         body["variables"] = variables.into();
     }
-    let started = start(bitbucket, &before, &body, http).await.map_err(explained)?;
+    let started = start(bitbucket, &before, &body, http).await?;
     let url = format!("{}/pipelines/results/{}", bitbucket.page, started.build_number);
     Ok(Rerun { url, note: note(&before) })
 }
@@ -81,7 +81,7 @@ async fn get(bitbucket: &Bitbucket, segment: &str, id: &str) -> Result<Pipeline>
                 "give the number in its address (…/pipelines/results/42), and --repo if it is another repository's",
             ))
         }
-        found => Ok(found.map_err(explained)?.1),
+        found => Ok(found?.1),
     }
 }
 
@@ -134,13 +134,4 @@ fn note(before: &Pipeline) -> Option<String> {
             before.build_number
         )
     })
-}
-
-fn explained(error: Error) -> Error {
-    match error.kind() {
-        Kind::Auth if error.to_string().starts_with("Bitbucket answered 403") => {
-            error.hint("the token needs the scope pipeline:write (an API token: write:pipeline:bitbucket)")
-        }
-        _ => error,
-    }
 }

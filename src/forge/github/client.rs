@@ -12,12 +12,16 @@ use http_body_util::{BodyExt, Full};
 use octocrab::{AuthState, FromResponse, OctoBody, Octocrab, OctocrabBuilder};
 use send_wrapper::SendWrapper;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::rc::Rc;
 
 /// A client of GitHub's REST and GraphQL APIs.
 pub struct Client {
     crab: Octocrab,
     api: String,
+    http: Http,
+    authorization: Option<HeaderValue>,
 }
 
 impl Client {
@@ -27,14 +31,14 @@ impl Client {
             Some(token) => Some(secret_header(&format!("Bearer {}", token.expose()))?),
             None => None,
         };
-        let service = Service(SendWrapper::new((http, authorization)));
+        let service = Service(SendWrapper::new((http.clone(), authorization.clone())));
         let spawn = SendWrapper::new(host);
         let Ok(crab) = OctocrabBuilder::new_empty()
             .with_service(tower::service_fn(move |request| service.call(request)))
             .with_executor(Box::new(move |worker| spawn.spawn(SendWrapper::new(worker).map(drop).boxed())))
             .with_auth(AuthState::None)
             .build();
-        Ok(Client { crab, api: api.trim_end_matches('/').to_owned() })
+        Ok(Client { crab, api: api.trim_end_matches('/').to_owned(), http, authorization })
     }
 
     /// Sends a request to a path of the API, or to a whole address.
@@ -74,12 +78,44 @@ impl Client {
         self.crab.execute(request).await.map(drop).map_err(ours)
     }
 
+    /// Reads from a path, with the answer's headers.
+    pub async fn look(&self, path: &str) -> Result<Response<Bytes>> {
+        self.http.send(self.request(Method::GET, path, None)?).await
+    }
+
+    /// Sends a request that has no effect, and returns the answer whatever its status.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Bytes>> {
+        self.http.send_raw(self.request(method, path, body)?).await
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Request<Bytes>> {
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.api))
+            .header(header::ACCEPT, "application/vnd.github+json")
+            .extension(Repeat::Safe);
+        if let Some(value) = &self.authorization {
+            builder = builder.header(header::AUTHORIZATION, value);
+        }
+        if body.is_some() {
+            builder = builder.header(header::CONTENT_TYPE, "application/json");
+        }
+        let bytes = body.map(|body| body.to_string().into()).unwrap_or_default();
+        builder.body(bytes).map_err(|e| Error::config(format!("{}{path} is not an address ({e})", self.api)))
+    }
+
     /// Sends a request whose answer has no body.
     pub async fn delete(&self, path: &str) -> Result<()> {
         let builder = Request::builder().method(Method::DELETE).uri(format!("{}{path}", self.api));
         let request = self.crab.build_request(builder, None::<&()>).map_err(ours)?;
         self.crab.execute(request).await.map(drop).map_err(ours)
     }
+}
+
+/// An answer's JSON.
+pub fn parsed<T: DeserializeOwned>(answer: &Response<Bytes>) -> Result<T> {
+    serde_json::from_slice(answer.body())
+        .map_err(|e| Error::remote(format!("GitHub answered something unexpected ({e})")))
 }
 
 /// The bottom of octocrab's stack. The program has one thread, so what the types ask to be `Send` never

@@ -1,7 +1,9 @@
 //! GitHub's refusals in words that help:
 //! <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
 
+use super::permissions::needs_of;
 use crate::error::{Error, Kind};
+use crate::forge::PUSH_FIRST;
 use crate::http::{Refusal, explain_status, in_brackets};
 use serde_json::Value;
 
@@ -36,12 +38,13 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
             )
         }
         403 if lower.contains("not accessible by") => {
-            let error = Error::auth(format!("the token may not do this (GitHub says: {says})"));
-            match (lower.contains("integration"), permissions(needed)) {
-                (true, lines) => error.hint(format!("add to the job: permissions: {{ {} }}", lines.unwrap_or("pull-requests: write, contents: write".into()))),
-                (false, Some(lines)) => error.hint(format!("give the personal access token the permission {lines}")),
-                (false, None) => error.hint("give the personal access token read and write access to pull requests and contents"),
-            }
+            let lines = permissions(needed).unwrap_or_else(|| needs_of(refusal.method, refusal.path));
+            Error::auth(format!("the token may not do this (GitHub says: {says})")).hint(
+                match lower.contains("integration") {
+                    true => format!("add to the job: permissions: {{ {lines} }}"),
+                    false => format!("give the personal access token the permission {lines}"),
+                },
+            )
         }
         403 | 404 => match missing_scope(refusal) {
             Some(hint) => error.hint(hint),
@@ -54,7 +57,7 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
             Error::conflict(format!("GitHub says: {says}"))
         }
         422 if lower.contains("no commit found") => Error::new(Kind::NotFound, format!("GitHub says: {says}"))
-            .hint("push the commit before commenting on it"),
+            .hint(PUSH_FIRST),
         409 if lower.contains("empty") => error.hint("the repository has no commit yet: push one"),
         _ => error,
     }
@@ -107,7 +110,13 @@ mod tests {
             map.insert(*name, HeaderValue::from_static(value));
         }
         let status = StatusCode::from_u16(status).unwrap();
-        let refusal = Refusal { method: &Method::POST, status, headers: &map, body: body.as_bytes() };
+        let refusal = Refusal {
+            method: &Method::POST,
+            path: "/repos/o/r/actions/runs/1/rerun",
+            status,
+            headers: &map,
+            body: body.as_bytes(),
+        };
         let error = explain(&refusal, Some("REPO_TOKEN"), fork);
         (error.kind(), error.to_string(), error.hint_text().unwrap_or_default().to_owned())
     }
@@ -127,6 +136,8 @@ mod tests {
             explained(403, &accepted, pat, false).2,
             "give the personal access token the permission pull-requests: write"
         );
+        // Where GitHub does not say, the request does.
+        assert_eq!(explained(403, &[], no_access, false).2, "add to the job: permissions: { actions: write }");
         let scopes = [("x-oauth-scopes", "gist"), ("x-accepted-oauth-scopes", "public_repo, repo")];
         assert!(
             explained(404, &scopes, "{}", false).2.contains("it has gist, one of these is needed: public_repo, repo")

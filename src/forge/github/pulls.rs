@@ -1,9 +1,11 @@
 //! GitHub's pull requests: <https://docs.github.com/en/rest/pulls/pulls>.
 
+use super::permissions::needs;
 use super::{GitHub, WirePull};
 use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
+use crate::forge::permission::Work;
 use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
 use crate::http::Repeat;
 use http::Method;
@@ -99,7 +101,7 @@ fn refusal(says: &str, pull: &PullRequest) -> Error {
     let number = pull.number;
     if lower.contains("not accessible by") {
         return Error::auth(format!("the token may not merge pull request {number} (GitHub says: {says})"))
-            .hint("add to the job: permissions: { contents: write, pull-requests: write }");
+            .hint(format!("add to the job: permissions: {{ {} }}", needs(Work::PullRequest)));
     }
     let error = Error::conflict(format!("pull request {number} is not merged (GitHub says: {says})"));
     if lower.contains("dirty status") || lower.contains("conflict") {

@@ -129,9 +129,6 @@ fn explained(error: Error, id: u64) -> Error {
         Kind::Auth if says.contains("pull request from a fork") => {
             error.hint("start runs from a workflow on workflow_run, with permissions: { actions: write }")
         }
-        Kind::Auth if says.contains("personal access token") => error
-            .hint("give the personal access token read and write access to actions, or a classic one the scope repo"),
-        Kind::Auth if says.contains("integration") => error.hint("add to the job: permissions: { actions: write }"),
         _ => error,
     }
 }

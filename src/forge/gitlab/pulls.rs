@@ -51,11 +51,7 @@ pub async fn create(gitlab: &GitLab, new: &NewPullRequest) -> Result<PullRequest
     let body = json!({ "title": new.title, "description": new.body, "source_branch": new.source,
         "target_branch": new.target });
     let path = format!("{}/merge_requests", gitlab.root);
-    let made = gitlab.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await;
-    let (_, made): (_, MergeRequest) = made.map_err(|error| match error.kind() {
-        Kind::Auth => error.hint("the token needs the scope api, and its user at least the role Developer"),
-        _ => error,
-    })?;
+    let (_, made): (_, MergeRequest) = gitlab.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
     Ok(made.into())
 }
 

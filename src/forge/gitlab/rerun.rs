@@ -1,7 +1,6 @@
 //! Pipelines: <https://docs.gitlab.com/api/pipelines/>.
 
 use super::GitLab;
-use crate::env::vars;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Context, Rerun, start_once, which_run};
 use crate::http::{Http, Repeat};
@@ -132,14 +131,10 @@ async fn retry(gitlab: &GitLab, before: &Pipeline, jobs: &[u64], http: &Http) ->
 }
 
 fn explained(error: Error, id: u64) -> Error {
-    let says = error.to_string();
     match error.kind() {
-        Kind::Auth if says.contains(vars::CI_JOB_TOKEN.name) => error.hint(
-            "make a project access token with the role Developer and the scope api, and save it as the masked variable REPO_TOKEN",
-        ),
-        Kind::Auth if says.starts_with("GitLab answered 403") => error.context(format!("cannot run {id} again")).hint(
-            "the token's user needs the role Developer in the project (for a protected branch the right to push to it), and the scope api",
-        ),
+        Kind::Auth if error.to_string().starts_with("GitLab answered 403") => {
+            error.context(format!("cannot run {id} again"))
+        }
         _ => error,
     }
 }

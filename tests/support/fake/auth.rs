@@ -7,6 +7,9 @@
 //! | `nocontents` | everything but write to the repository (Git Data API, uploads, downloads) |
 //! | any other | nothing: 401 |
 //!
+//! With the beginning of one of the vendor's kinds of tokens (`ghp_`, `github_pat_`, `ghs_`, `glpat-`, …) before them they
+//! are of that kind. What they may do is said as the vendors say it, see [`scopes`].
+//!
 //! GitLab's `JOB-TOKEN: good` may only read merge requests and their notes.
 
 use base64::Engine as _;
@@ -48,7 +51,39 @@ pub fn password(secret: &str) -> Option<String> {
     text.split_once(':').map(|(_, password)| password.to_owned())
 }
 
+/// How tokens begin, by their kinds.
+const KINDS: [&str; 8] = ["ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "ATCTT3xFfGN0", "ATATT3xFfGF0"];
+
+/// The token of a request.
+pub fn token(request: &Request) -> String {
+    let private = request.header("private-token").map(str::to_owned);
+    let sent = || request.header("authorization")?.split_once(' ').map(|(_, secret)| secret.trim().to_owned());
+    private.or_else(sent).unwrap_or_default()
+}
+
+/// The scopes that a vendor says a token has; none for tokens that have no such thing.
+pub fn scopes(vendor: Vendor, request: &Request, access: Access) -> Option<&'static str> {
+    let token = token(request);
+    let basic = request.header("authorization").is_some_and(|value| value.starts_with("Basic "));
+    match (vendor, access) {
+        // Those of Apps for users have the header, with nothing in it.
+        (Vendor::GitHub, _) if token.starts_with("ghu_") => Some(""),
+        (Vendor::GitHub, _) if !token.starts_with("ghp_") && !token.starts_with("gho_") => None,
+        (Vendor::GitHub, Access::ReadOnly) => Some("gist"),
+        (Vendor::GitHub, _) => Some("repo, workflow"),
+        (Vendor::GitLab, Access::ReadOnly) => Some("read_api"),
+        (Vendor::GitLab, _) => Some("api"),
+        (Vendor::Bitbucket, Access::Full) if basic => Some(
+            "read:repository:bitbucket, write:repository:bitbucket, read:pullrequest:bitbucket, write:pullrequest:bitbucket",
+        ),
+        (Vendor::Bitbucket, Access::Full) => Some("pullrequest:write, repository:write, pipeline:write, runner:write"),
+        (Vendor::Bitbucket, Access::NoContents) => Some("pullrequest:write"),
+        (Vendor::Bitbucket, _) => Some("pullrequest, pipeline"),
+    }
+}
+
 pub fn grant(token: &str) -> Option<Access> {
+    let token = KINDS.iter().find_map(|kind| token.strip_prefix(kind)).unwrap_or(token);
     match token {
         "good" => Some(Access::Full),
         "readonly" => Some(Access::ReadOnly),

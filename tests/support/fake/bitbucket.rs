@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::auth::{Access, access};
+use super::auth::{Access, access, scopes};
 use super::bitbucket_insights;
 use super::github_shapes::title;
 use super::http::{Request, Response, encode};
@@ -20,6 +20,12 @@ const MAX_COMMENT: usize = 32_768;
 
 pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Response {
     let mut answer = checked(state, request, url, path);
+    if let Some(access) = access(Vendor::Bitbucket, request) {
+        let basic = request.header("authorization").is_some_and(|value| value.starts_with("Basic "));
+        answer = answer
+            .header("X-OAuth-Scopes", scopes(Vendor::Bitbucket, request, access).unwrap_or_default())
+            .header("X-Credential-Type", if basic { "api_token" } else { "repo_access_token" });
+    }
     if state.desk.switches.no_content_type {
         answer.headers.retain(|(name, _)| name != "Content-Type");
     }
@@ -32,6 +38,7 @@ fn checked(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Re
     };
     match path {
         ["user"] if request.is_read() => Response::json(200, &user(url, BOT)),
+        ["repositories", space] if request.is_read() => with_role(state, request, access, space),
         ["repositories", space, name, rest @ ..] => match state.repo(Vendor::Bitbucket, &format!("{space}/{name}")) {
             Some((repo, desk)) => in_repo(&mut Call { request, url, access, repo, desk }, rest),
             None => error(
@@ -42,6 +49,25 @@ fn checked(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Re
         },
         _ => error(404, "Resource not found"),
     }
+}
+
+/// The repositories of a workspace in which the token's user has a role.
+fn with_role(state: &State, request: &Request, access: Access, space: &str) -> Response {
+    let role = request.param("role").unwrap_or_default();
+    let query = request.param("q").unwrap_or_default();
+    let may = match access {
+        Access::Full => role != "owner",
+        Access::NoContents => matches!(role.as_str(), "member" | "contributor"),
+        _ => role == "member",
+    };
+    let of_space = |repo: &&super::state::Repo| {
+        repo.vendor == Vendor::Bitbucket
+            && repo.slug.starts_with(&format!("{space}/"))
+            && (query.is_empty() || query == format!("full_name=\"{}\"", repo.slug))
+    };
+    let found = state.repos.values().filter(of_space).filter(|_| may);
+    let values: Vec<Value> = found.map(|repo| json!({"type": "repository", "full_name": repo.slug})).collect();
+    Response::json(200, &json!({"pagelen": 1, "size": values.len(), "page": 1, "values": values}))
 }
 
 fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {

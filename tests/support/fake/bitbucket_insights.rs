@@ -31,6 +31,11 @@ pub fn route(call: &mut Call<'_>, sha: &str, path: &[&str]) -> Response {
             call.repo.insights.entry(key(id)).or_default().report = body.clone();
             Response::json(200, &body)
         }
+        ("GET", ["reports"]) => {
+            let of_commit = call.repo.insights.iter().filter(|((of, _), _)| of == sha);
+            let values: Vec<Value> = of_commit.map(|(_, insight)| insight.report.clone()).collect();
+            Response::json(200, &json!({"page": 1, "pagelen": 10, "size": values.len(), "values": values}))
+        }
         ("GET", ["reports", id]) => match call.repo.insights.get(&key(id)) {
             Some(insight) => Response::json(200, &insight.report),
             None => error(404, "Report not found"),

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::auth::{Access, access};
+use super::auth::{Access, access, scopes, token};
 use super::clock::Time;
 use super::github_shapes::{comment_json, error, full_repository, label, not_found, pull_request, state_name, user};
 use super::http::{Request, Response};
@@ -18,7 +18,14 @@ use super::{github_checks, github_git, graphql, pulls, runs};
 const MAX_BODY: usize = 65_536;
 
 pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Response {
-    let answer = checked(state, request, url, path);
+    let mut answer = checked(state, request, url, path);
+    let access = access(Vendor::GitHub, request);
+    if let Some(scopes) = access.and_then(|access| scopes(Vendor::GitHub, request, access)) {
+        answer = answer.header("X-OAuth-Scopes", scopes).header("X-Accepted-OAuth-Scopes", "repo");
+    }
+    if token(request).starts_with("github_pat_") {
+        answer = answer.header("GitHub-Authentication-Token-Expiration", "2027-01-31 00:00:00 UTC");
+    }
     let reset = (state.desk.now().0 / 1_000_000 + 3600).to_string();
     answer
         .header("Server", "github.com")
@@ -56,14 +63,18 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         Access::NoContents => path.first() == Some(&"git"),
         Access::ReadOnly | Access::Job => true,
     };
-    if denied && !call.request.is_read() {
+    // This listing asks for the right to administer.
+    let administers = path == ["rulesets", "rule-suites"] && call.access != Access::Full;
+    if administers || (denied && !call.request.is_read()) {
         let needed = match path.first() {
             Some(&"check-runs") => "checks=write",
             Some(&"actions") => "actions=write",
+            Some(&"rulesets") => "administration=write",
             _ if contents => "contents=write",
             _ => "issues=write; pull_requests=write",
         };
-        let answer = error(403, "Resource not accessible by integration");
+        let who = if token(call.request).starts_with("github_pat_") { "personal access token" } else { "integration" };
+        let answer = error(403, &format!("Resource not accessible by {who}"));
         return answer.header("X-Accepted-GitHub-Permissions", needed);
     }
     match (call.request.verb(), path) {
@@ -85,6 +96,7 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         ("GET", ["commits", sha, "check-runs"]) => github_checks::list(call, sha),
         ("GET", ["commits", sha, "pulls"]) => pulls_of_commit(call, sha),
         (_, ["git", rest @ ..]) => github_git::route(call, rest),
+        ("GET", ["rulesets", "rule-suites"]) => Response::json(200, &json!([])),
         (_, ["actions", "runs", rest @ ..]) => runs::github(call, rest),
         _ => not_found(),
     }

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::auth::{Access, access};
+use super::auth::{Access, access, scopes};
 use super::clock::Time;
 use super::github_shapes::title;
 use super::gitlab_statuses;
@@ -24,7 +24,16 @@ pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> 
     let Some(access) = access(Vendor::GitLab, request) else { return error(401, "401 Unauthorized") };
     match path {
         ["version"] => Response::json(200, &json!({"version": "18.5.0", "revision": "fake0000000"})),
-        ["user"] if access != Access::Job => Response::json(200, &user(url, BOT)),
+        ["user"] if access != Access::Job => Response::json(200, &user(url, bot(access))),
+        ["personal_access_tokens", "self"] if access != Access::Job => {
+            let scopes: Vec<&str> = scopes(Vendor::GitLab, request, access).unwrap_or_default().split(", ").collect();
+            Response::json(
+                200,
+                &json!({"id": 4, "name": "cml", "revoked": false, "created_at": "2026-01-01T00:00:00.000Z",
+                    "description": null, "scopes": scopes, "user_id": 3, "last_used_at": null, "active": true,
+                    "expires_at": "2027-01-31"}),
+            )
+        }
         ["projects", name, rest @ ..] => match state.repo(Vendor::GitLab, name) {
             Some((repo, desk)) => in_project(&mut Call { request, url, access, repo, desk }, rest),
             None => error(404, "404 Project Not Found"),
@@ -40,6 +49,10 @@ fn in_project(call: &mut Call<'_>, path: &[&str]) -> Response {
     let number = |text: &str| text.parse::<u64>().ok();
     match (call.request.verb(), path) {
         ("GET", []) => Response::json(200, &project(call)),
+        ("GET", ["members", "all", "3"]) if call.access == Access::NoContents => {
+            Response::json(200, &json!({"id": 3, "username": bot(call.access), "access_level": 20}))
+        }
+        ("GET", ["members", "all", _]) => error(404, "404 Not found"),
         ("POST", ["uploads"]) => upload(call),
         ("POST", ["statuses", sha]) => gitlab_statuses::set(call, sha),
         ("GET", ["merge_requests"]) => list_merge_requests(call),
@@ -322,7 +335,23 @@ fn project(call: &Call<'_>) -> Value {
         "id": call.repo.id, "name": name, "path": name, "path_with_namespace": slug, "default_branch": "main",
         "visibility": "private", "web_url": format!("{url}/{slug}"), "http_url_to_repo": format!("{url}/{slug}.git"),
         "description": null, "issues_enabled": true, "merge_requests_enabled": true, "archived": false,
+        "permissions": permissions(call.access),
     })
+}
+
+/// The user of a token: of a project, or a person's.
+fn bot(access: Access) -> &'static str {
+    if access == Access::NoContents { BOT } else { "project_42_bot_0123456789abcdef" }
+}
+
+/// A role in the project, or one by another way, which is not told there.
+fn permissions(access: Access) -> Value {
+    let of = |level: u64| json!({"access_level": level, "notification_level": 3});
+    match access {
+        Access::Full => json!({"project_access": of(30), "group_access": of(40)}),
+        Access::ReadOnly => json!({"project_access": of(30), "group_access": null}),
+        _ => json!({"project_access": null, "group_access": null}),
+    }
 }
 
 fn user(url: &str, login: &str) -> Value {

@@ -139,7 +139,7 @@ impl Shared {
         for (name, value) in request.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if self.signs && path.contains("/reports/") {
+        if self.signs && path.contains("/reports") {
             head.push_str("authorization: Bearer good\r\n");
         }
         head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", request.body.len()));

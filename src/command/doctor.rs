@@ -1,0 +1,156 @@
+//! `cml doctor`: what was inferred and from where, and what the token may do. Nothing it does has an effect.
+
+use crate::app::App;
+use crate::connect::{self, Connected, Found, Global, Inferred};
+use crate::env::vars;
+use crate::error::{Error, Kind, Result};
+use crate::forge::permission::{About, Diagnosis, State, Work};
+use crate::forge::{Context, Forge, Target, local, not_seen};
+use crate::report::target::Wanted;
+use clap::Args;
+use std::fmt::Write;
+use std::rc::Rc;
+
+/// Options of the command: only those of all commands.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Changes nothing, and never shows the token. Fails when there is no repository or no token, when the \
+    forge does not take the token, or when it may not comment on pull requests."
+)]
+pub struct Doctor {}
+
+/// A line: what, its value, and where that came from.
+type Line = (&'static str, String, &'static str);
+
+/// Runs it.
+pub async fn run(app: &App, global: &Global) -> Result<()> {
+    let inferred = connect::infer(app, global).await;
+    let found = inferred.found.clone();
+    let forge = found.as_ref().ok().and_then(|found| Some(inferred.reach(app, found.as_ref()?, None)));
+    let about = forge.as_ref().and_then(|forge| Some(forge.as_ref().ok()?.about()));
+    let lines = inference(app, &inferred, about.unwrap_or_default()).await;
+    show(app, &format!("cml {}\n\nFound\n{}", env!("CARGO_PKG_VERSION"), table(&lines)));
+    let (Some(found), Some(forge)) = (found?, forge) else {
+        // The local preview needs nothing.
+        return if inferred.named.is_some() { Ok(()) } else { Err(connect::which_forge()) };
+    };
+    let (driver, forge) = (found.driver, forge?);
+    let no_token = inferred.token.is_none();
+    if no_token && !(driver.checks_without_token)(app.env()) {
+        return Err(connect::no_token(driver));
+    }
+    let diagnosis = forge.permissions().await.map_err(|error| match error.kind() {
+        Kind::NotFound => not_seen(&found.repository),
+        _ => error,
+    })?;
+    let place = if no_token { None } else { place(app, &inferred, &found, forge).await };
+    report(app, &diagnosis, place, no_token);
+    match diagnosis.permissions.iter().find(|line| line.work == Work::Comment) {
+        _ if no_token => Err(connect::no_token(driver)),
+        Some(line) if line.state == State::Missing => {
+            Err(Error::auth("the token may not comment on pull requests").hint(line.needs.clone()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was inferred, without a request.
+async fn inference(app: &App, inferred: &Inferred, about: About) -> Vec<Line> {
+    let Context { commit, pull_request, branch, fork, sources, .. } = &inferred.context;
+    let mut lines: Vec<Line> = vec![match inferred.ci {
+        Some(driver) => ("CI", driver.ci.to_owned(), ""),
+        None if inferred.in_ci => ("CI", "another one".to_owned(), vars::CI.name),
+        None => ("CI", "none".to_owned(), ""),
+    }];
+    match &inferred.found {
+        Ok(Some(found)) => {
+            lines.push(("forge", found.driver.title.to_owned(), found.driver_source));
+            lines.push(("repository", found.repository.url(), found.source));
+            lines.push(("API", about.api, about.api_source));
+        }
+        Ok(None) if inferred.named.is_some() => {
+            lines.push(("forge", local::DRIVER.title.to_owned(), "--driver (or CML_DRIVER)"))
+        }
+        _ => lines.push(("repository", "not found".to_owned(), "")),
+    }
+    let pull = pull_request.map_or_else(|| "not named".to_owned(), |number| number.to_string());
+    lines.push(("pull request", pull, sources.pull_request));
+    if let Some(fork) = fork {
+        lines.push(("from a fork", format!("yes, of {fork}"), sources.pull_request));
+    }
+    lines.push(or_git(app, "commit", (commit, sources.commit), &["rev-parse", "HEAD"]).await);
+    lines.push(or_git(app, "branch", (branch, sources.branch), &["symbolic-ref", "--short", "HEAD"]).await);
+    match &inferred.token {
+        Some((_, source)) => lines.push(("token", about.token.unwrap_or("given").to_owned(), source)),
+        None => lines.push(("token", "none".to_owned(), "")),
+    }
+    let git = app.git(&["--version"]).await.map(|text| text.trim_start_matches("git version ").to_owned());
+    let without = || "none: cml pr and cml repo need it".to_owned();
+    lines.push(("git", git.unwrap_or_else(without), ""));
+    lines
+}
+
+/// What the CI says, else git.
+async fn or_git(app: &App, name: &'static str, said: (&Option<String>, &'static str), args: &[&str]) -> Line {
+    match said {
+        (Some(value), source) => (name, value.clone(), source),
+        (None, _) => match app.git(args).await {
+            Some(value) => (name, value, "git"),
+            None => (name, "not known".to_owned(), ""),
+        },
+    }
+}
+
+/// Where a comment goes without `--target`.
+async fn place(app: &App, inferred: &Inferred, found: &Found, forge: Rc<dyn Forge>) -> Option<Target> {
+    let context = inferred.context.clone();
+    let (driver, repository) = (found.driver, found.repository.clone());
+    Connected { forge, driver, repository, context, token_source: None }.target(app, &Wanted::Auto).await.ok()
+}
+
+fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: bool) {
+    let facts = diagnosis.facts.iter().map(|(name, value)| (*name, value.clone(), ""));
+    let place = place.map(|place| ("comments go to", place.to_string(), ""));
+    let facts: Vec<Line> = facts.chain(place).collect();
+    let mut text = format!("\n{}\n{}", if no_token { "Without a token" } else { "The token" }, table(&facts));
+    if !facts.is_empty() {
+        text.push('\n');
+    }
+    let width = Work::ALL.iter().map(|work| work.to_string().len()).max().unwrap_or_default();
+    for line in &diagnosis.permissions {
+        let state = match line.state {
+            State::Works => "works",
+            State::Missing => "missing",
+            State::Unknown => "not known",
+        };
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "  {:width$}  {state}", line.work.to_string());
+    }
+    for (state, heading) in
+        [(State::Missing, "What is missing"), (State::Unknown, "What cannot be known without doing it")]
+    {
+        let lines: Vec<_> = diagnosis.permissions.iter().filter(|line| line.state == state).collect();
+        if !lines.is_empty() {
+            let _ = write!(text, "\n{heading}\n");
+        }
+        for line in lines {
+            let _ = writeln!(text, "  {}: {}", line.work, line.needs);
+        }
+    }
+    show(app, &text);
+}
+
+/// Aligned lines.
+fn table(lines: &[Line]) -> String {
+    let names = lines.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
+    let line = |(name, value, source): &Line| match source.is_empty() {
+        true => format!("  {name:names$}  {value}\n"),
+        false => format!("  {name:names$}  {value}  (from {source})\n"),
+    };
+    lines.iter().map(line).collect()
+}
+
+/// Branches have any name.
+fn show(app: &App, text: &str) {
+    app.host.out(&app.log.harmless(text));
+}
