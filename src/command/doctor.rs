@@ -14,8 +14,11 @@ use std::rc::Rc;
 /// Options of the command: only those of all commands.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Changes nothing, and never shows the token. Fails when there is no repository or no token, when the \
-    forge does not take the token, or when it may not comment on pull requests."
+    after_help = "Examples:\n  # What this job can do, with its own token\n  cml doctor\n\n  \
+    # What a token may do, before it becomes a secret of the CI\n  \
+    REPO_TOKEN=… cml doctor --repo https://github.com/owner/name\n\n\
+    Changes nothing, and never shows the token. Fails when there is no repository or no token, when the forge does \
+    not take the token, or when it may not comment on pull requests."
 )]
 pub struct Doctor {}
 

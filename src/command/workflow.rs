@@ -18,7 +18,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 #[command(after_help = "Examples:\n  \
-    # This very run, from its last step\n  cml workflow rerun\n\n  \
+    # The failed jobs of a run\n  cml workflow rerun --id 1234567890\n\n  \
     # One of another workflow, in a workflow on: workflow_run\n  \
     cml workflow rerun --id ${{ github.event.workflow_run.id }}")]
 pub struct Rerun {
