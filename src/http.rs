@@ -117,6 +117,11 @@ impl Http {
         self.requests.get()
     }
 
+    /// Counts on from an earlier number: what a lost answer costs does not count.
+    pub fn count_from(&self, requests: u32) {
+        self.requests.set(requests);
+    }
+
     /// The log, for what is tried again.
     pub fn log(&self) -> &Log {
         &self.log

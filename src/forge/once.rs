@@ -61,8 +61,9 @@ pub(super) async fn exactly_once<T>(
     look: impl AsyncFn() -> Result<Option<T>>,
 ) -> Result<T> {
     let Words { done, unknown, not_done } = words;
-    let mut attempt = 0;
+    let (mut attempt, before) = (0, http.requests());
     loop {
+        http.count_from(before);
         let error = match send().await {
             Err(error) if error.is_ambiguous() => error,
             outcome => return outcome,
@@ -72,6 +73,7 @@ pub(super) async fn exactly_once<T>(
             |why: &str| error.clone().context(format!("it is not known whether {done}{why}")).hint(unknown.clone());
         let pause = error.again_after().unwrap_or(CREATION_PAUSE);
         http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| lost(""))?;
+        http.count_from(before);
         let found = look().await.map_err(|why| lost(&format!(", and looking for it failed ({why})")))?;
         if let Some(found) = found {
             return Ok(found);

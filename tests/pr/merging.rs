@@ -1,6 +1,7 @@
 //! Pull requests that are merged, at once or later, and refusals to do so.
 
 use super::pulls;
+use crate::support::VENDORS;
 use crate::support::clone::Clone;
 use crate::support::fake::{Kind, PullState, Vendor};
 
@@ -210,6 +211,23 @@ fn a_forge_that_is_never_ready_is_asked_four_times_at_most() {
             assert!(ran.stdout.starts_with("http"), "{ran:#?}");
             let (requests, calls) = (clone.forge.api_requests().len(), clone.calls().len());
             assert!((3..=4).contains(&requests) && calls <= 8, "{vendor:?}: {calls}, {}", clone.forge.transcript());
+        }
+    }
+}
+
+#[test]
+fn a_lost_answer_does_not_keep_it_from_merging() {
+    for vendor in VENDORS {
+        for kind in [Kind::DropAfter, Kind::DropBefore] {
+            let clone = Clone::on(vendor);
+            clone.forge.configure(|switches| switches.auto_merge = vendor == Vendor::GitLab);
+            for create in ["POST *pulls$", "POST *merge_requests$", "POST *pullrequests$"] {
+                clone.forge.fault(create, 2, kind.clone());
+            }
+            clone.cml.file("model.json", "1\n");
+            clone.cml.run(&["pr", "create", "--squash", "."]).ok();
+            let pull = &pulls(&clone)[0];
+            assert!(pull.state == PullState::Merged || pull.auto_merge.is_some(), "{vendor:?}");
         }
     }
 }
