@@ -31,6 +31,8 @@ pub enum Kind {
     Remote,
     /// The input is too large for the service.
     TooLarge,
+    /// A signal ended the program while a job was running.
+    Interrupted,
     /// A mistake in this program.
     Internal,
 }
@@ -49,6 +51,7 @@ impl Kind {
             Kind::Remote => 9,
             Kind::TooLarge => 10,
             Kind::Internal => 70,
+            Kind::Interrupted => 75,
         }
     }
 }
@@ -157,4 +160,5 @@ macro_rules! shorthand {
     };
 }
 shorthand!(usage => Usage, config => Config, auth => Auth, not_found => NotFound, conflict => Conflict,
-    unsupported => Unsupported, remote => Remote, too_large => TooLarge, internal => Internal);
+    unsupported => Unsupported, remote => Remote, too_large => TooLarge, internal => Internal,
+    interrupted => Interrupted);
