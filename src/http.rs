@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 mod build;
+mod download;
 mod failure;
 mod redirect;
 

@@ -26,6 +26,7 @@ pub mod log;
 pub mod outputs;
 pub mod publish;
 pub mod report;
+pub mod runner;
 pub mod sticky;
 pub mod tensorboard;
 

@@ -104,6 +104,11 @@ impl Log {
         }
     }
 
+    /// What another program said before it failed.
+    pub fn quote(&self, text: &str) {
+        self.line(Level::Error, "", text);
+    }
+
     /// What to do about the warning before it.
     pub fn hint(&self, text: &str) {
         self.line(Level::Error, "hint: ", text);

@@ -361,6 +361,8 @@ impl Host for Native {
 
     #[cfg(unix)]
     async fn start(&self, program: &Program) -> io::Result<Box<dyn Process>> {
+        // Whoever starts something has to end it.
+        self.signals.listen();
         // On Linux this stays the file that runs, also when an update has taken its place.
         let same = Path::new("/proc/self/exe");
         let this = match &self.this {

@@ -15,9 +15,14 @@ type Stream = tokio::signal::unix::Signal;
 type Stream = tokio::signal::windows::CtrlC;
 
 impl Signals {
+    /// From now on no signal ends this program by itself.
+    pub fn listen(&self) {
+        self.0.borrow_mut().get_or_insert_with(listen);
+    }
+
     /// The next one.
     pub async fn next(&self) -> Signal {
-        self.0.borrow_mut().get_or_insert_with(listen);
+        self.listen();
         poll_fn(|context| {
             let mut streams = self.0.borrow_mut();
             for (signal, stream) in streams.iter_mut().flatten() {
