@@ -59,27 +59,39 @@ pub struct Connected {
     pub token_source: Option<&'static str>,
 }
 
+/// Reads what `--repo` says.
+type Parse = fn(&str, Option<&str>) -> Result<Repository>;
+
 /// Connects.
 pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_where(app, global, publish_branch, |_| false).await
+    connect_where(app, global, publish_branch, Repository::parse, |_| false).await
+}
+
+/// Connects to manage runners, which an organisation, group or workspace has too: `--repo https://host/owner`.
+pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
+    connect_where(app, global, None, Repository::parse_place, |_| false).await
 }
 
 /// Connects to make a check, for which there are places that need no token.
 pub async fn connect_to_check(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_where(app, global, publish_branch, |driver| (driver.checks_without_token)(app.env())).await
+    connect_where(app, global, publish_branch, Repository::parse, |driver| (driver.checks_without_token)(app.env()))
+        .await
 }
 
 async fn connect_where(
     app: &App,
     global: &Global,
     publish_branch: Option<String>,
+    parse: Parse,
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
     let ci = FORGES.iter().find_map(|driver| Some((driver, (driver.detect)(app.env(), &*app.host)?)));
     let named = global.driver.as_deref().and_then(|name| FORGES.iter().find(|driver| driver.name == name));
     let found = match named {
         Some(driver) if driver.name == local::DRIVER.name => None,
-        _ => find_repository(app, global, named, ci.as_ref().map(|(driver, context)| (*driver, context))).await?,
+        _ => {
+            find_repository(app, global, parse, named, ci.as_ref().map(|(driver, context)| (*driver, context))).await?
+        }
     };
     let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
     let context = ci.map(|(_, context)| context).unwrap_or_default();
@@ -122,6 +134,7 @@ async fn connect_where(
 async fn find_repository(
     app: &App,
     global: &Global,
+    parse: Parse,
     named: Option<&'static Driver>,
     ci: Option<(&'static Driver, &Context)>,
 ) -> Result<Option<(&'static Driver, Repository)>> {
@@ -130,7 +143,7 @@ async fn find_repository(
         let server = named.and_then(|driver| driver.hosts.first()).map(|host| format!("https://{host}"));
         let same = ci.filter(|(driver, _)| named.is_none_or(|named| named.name == driver.name));
         let server = same.and(of_ci).map(|repository| repository.server.to_string()).or(server);
-        Some(Repository::parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?)
+        Some(parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?)
     } else if of_ci.is_some() {
         of_ci
     } else {

@@ -139,6 +139,10 @@ vars! {
     CI_PROJECT_URL = "CI_PROJECT_URL": "Address of the project's page";
     CML_DOTENV = "CML_DOTENV": "File that takes the results as NAME=value lines (a GitLab dotenv report)";
 
+    CML_GITLAB_RUNNER_DOWNLOADS = "CML_GITLAB_RUNNER_DOWNLOADS": "Address of a mirror of GitLab Runner's downloads";
+    CML_GITLAB_RUNNER_VERSION = "CML_GITLAB_RUNNER_VERSION": "Version of GitLab Runner to download, such as v19.3.0";
+
+    CML_BITBUCKET_RUNNER_IMAGE = "CML_BITBUCKET_RUNNER_IMAGE": "Image of Bitbucket's runner, such as a mirror's";
     BITBUCKET_TOKEN = "BITBUCKET_TOKEN": "Bitbucket's token";
     BITBUCKET_API_URL = "BITBUCKET_API_URL": "Base of Bitbucket's REST API, when it is not Bitbucket Cloud's";
     CML_BITBUCKET_PROXY = "CML_BITBUCKET_PROXY": "Proxy that signs a pipeline's requests, when it is not at the usual place (localhost:29418)";

@@ -29,7 +29,7 @@ mod repository;
 mod rest;
 pub mod runner;
 
-pub use once::{create_comment_once, start_once};
+pub use once::{create_comment_once, register_runner_once, start_once};
 pub use repository::Repository;
 
 /// A row of [`FORGES`]: everything the core knows about a forge before it talks to it.
@@ -342,6 +342,12 @@ pub trait Forge {
     /// Removes a runner; one that is gone already is fine, one that runs a job is a [`Kind::Conflict`].
     async fn delete_runner(&self, _id: &str) -> Result<()> {
         runner::none()
+    }
+
+    /// Removes a runner by its own credential where the forge takes that, so that no other token is needed; otherwise
+    /// as [`Forge::delete_runner`] does.
+    async fn unregister_runner(&self, registration: &runner::Registration) -> Result<()> {
+        self.delete_runner(&registration.id).await
     }
 
     /// The runner program for a machine; `None` where it comes as an image.

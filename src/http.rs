@@ -53,6 +53,8 @@ pub enum Repeat {
 pub struct Refusal<'a> {
     /// The request's method.
     pub method: &'a Method,
+    /// The request's path, without its query.
+    pub path: &'a str,
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -251,7 +253,8 @@ impl Http {
             let error = SendError { stage: Stage::Proxy, text: status.to_string() };
             return Verdict::Failed(unsent(request, &error, self.host.env()));
         }
-        let refusal = Refusal { method: request.method(), status, headers: answer.headers(), body: answer.body() };
+        let (method, path) = (request.method(), request.uri().path());
+        let refusal = Refusal { method, path, status, headers: answer.headers(), body: answer.body() };
         let error = (self.explain)(&refusal);
         Verdict::Failed(match limit_pause(&refusal, self.server_now()) {
             Some(pause) => Failure {

@@ -3,14 +3,16 @@
 use super::check::{Check, Made};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
+use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
     all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Host, Platform};
 use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
+use crate::log::Log;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -23,6 +25,7 @@ use std::rc::Rc;
 mod insights;
 mod pulls;
 mod rerun;
+mod runners;
 
 /// Bitbucket's row.
 pub const DRIVER: Driver = Driver {
@@ -44,6 +47,7 @@ const PAGE: u32 = 50;
 
 struct Bitbucket {
     rest: Rest,
+    repository: Repository,
     page: String,
     root: String,
     /// The page of the run, for people.
@@ -51,6 +55,9 @@ struct Bitbucket {
     /// The way to Code Insights that needs no token.
     insights: Option<Rest>,
     token: Option<Secret>,
+    /// The image of the runner program.
+    runner_image: String,
+    log: Log,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
@@ -79,6 +86,9 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         run_url: context.run_url,
         insights,
         token: token.map(|(token, _)| token),
+        runner_image: host.env().get(vars::CML_BITBUCKET_RUNNER_IMAGE).unwrap_or(runners::IMAGE).to_owned(),
+        repository,
+        log,
     }))
 }
 
@@ -123,6 +133,9 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
     let json = refusal.json();
     // Some answers are pages of HTML, which help nobody and may hold a token.
     let says = json.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
+    if let Some(error) = runners::explain(refusal, says) {
+        return error;
+    }
     let error = explain_status(refusal, "Bitbucket", says);
     let list = |name: &str| {
         let scopes = json.pointer(&format!("/error/detail/{name}"))?.as_array()?;
@@ -359,6 +372,27 @@ impl Forge for Bitbucket {
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
+    }
+
+    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        runners::list(self, labels).await
+    }
+
+    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
+        runners::get(self, id).await
+    }
+
+    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
+        runners::register(self, new).await
+    }
+
+    async fn delete_runner(&self, id: &str) -> Result<()> {
+        runners::delete(self, id).await
+    }
+
+    /// Bitbucket's runner comes as an image.
+    async fn runner_package(&self, _: &Platform) -> Result<Option<Package>> {
+        Ok(None)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

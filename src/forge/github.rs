@@ -2,13 +2,14 @@
 
 use super::check::{Check, Made, Room};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
+use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
     all_pages, seconds,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Host, Platform};
 use crate::http::{Http, Repeat};
 use crate::log::Log;
 use async_trait::async_trait;
@@ -26,6 +27,7 @@ mod client;
 mod explain;
 mod pulls;
 mod rerun;
+mod runners;
 
 /// GitHub's row.
 pub const DRIVER: Driver = Driver {
@@ -313,6 +315,26 @@ impl Forge for GitHub {
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
+    }
+
+    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        runners::list(self, labels).await
+    }
+
+    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
+        runners::get(self, id).await
+    }
+
+    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
+        runners::register(self, new).await
+    }
+
+    async fn delete_runner(&self, id: &str) -> Result<()> {
+        runners::delete(self, id).await
+    }
+
+    async fn runner_package(&self, platform: &Platform) -> Result<Option<Package>> {
+        runners::package(self, platform).await.map(Some)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

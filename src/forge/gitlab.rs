@@ -3,13 +3,14 @@
 use super::check::{Check, Made};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
+use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
     all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Host, Platform};
 use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
 use crate::log::Log;
 use async_trait::async_trait;
@@ -17,10 +18,12 @@ use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 mod pulls;
 mod rerun;
+mod runners;
 mod statuses;
 
 /// GitLab's row.
@@ -45,8 +48,16 @@ struct GitLab {
     page: String,
     /// Scheme and host.
     origin: String,
+    /// The address of this GitLab, without a slash at its end.
+    installation: String,
+    /// The project's or group's path.
+    path: String,
     /// The project's path in the API.
     root: String,
+    /// What owns the runners, once that was asked for.
+    owner: RefCell<Option<runners::Owner>>,
+    /// Where the runner program comes from.
+    downloads: runners::Downloads,
     context: Context,
     /// The pipeline that this runs in, if it is one of the project, and its commit.
     pipeline: Option<(u64, String)>,
@@ -66,9 +77,9 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         _ => format!("{}api/v4", repository.server),
     };
     // GitLab may live below a path of its server; then that path is not part of the project's.
-    let installation = format!("{}/", api.trim_end_matches("/api/v4"));
-    let path = page.strip_prefix(&installation).unwrap_or(&repository.path);
-    let root = format!("/projects/{}", escape(path));
+    let installation = api.trim_end_matches("/api/v4").to_owned();
+    let path = page.strip_prefix(&format!("{installation}/")).unwrap_or(&repository.path).to_owned();
+    let root = format!("/projects/{}", escape(&path));
     let source = token.as_ref().map(|(_, source)| *source);
     let credential = match &token {
         Some((token, source)) => {
@@ -83,7 +94,22 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let pipeline = of_ci.zip(host.env().get(vars::CI_COMMIT_SHA).map(str::to_owned));
     let origin = repository.server.as_str().trim_end_matches('/').to_owned();
     let credential = token.map(|(token, source)| (pulls::user(source), token));
-    Ok(Rc::new(GitLab { rest, page, origin, root, context, pipeline, http, log, credential }))
+    let (owner, downloads) = (RefCell::default(), runners::Downloads::of(host.env()));
+    Ok(Rc::new(GitLab {
+        rest,
+        page,
+        origin,
+        installation,
+        path,
+        root,
+        owner,
+        downloads,
+        context,
+        pipeline,
+        http,
+        log,
+        credential,
+    }))
 }
 
 /// <https://docs.gitlab.com/ci/variables/predefined_variables/>
@@ -124,9 +150,13 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
     if let Some(error) = pulls::passing(refusal, &says) {
         return error;
     }
+    let own_job = source == Some(vars::CI_JOB_TOKEN.name);
+    if let Some(error) = runners::explain(refusal, &says, own_job) {
+        return error;
+    }
     let error = explain_status(refusal, "GitLab", &says);
     match refusal.status.as_u16() {
-        401 | 403 if source == Some(vars::CI_JOB_TOKEN.name) => {
+        401 | 403 if own_job => {
             Error::auth(format!("the job's own token (CI_JOB_TOKEN) may not do this (GitLab says: {says})")).hint(
                 "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
             )
@@ -355,6 +385,30 @@ impl Forge for GitLab {
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
+    }
+
+    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        runners::list(self, labels).await
+    }
+
+    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
+        runners::get(self, id).await
+    }
+
+    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
+        runners::register(self, new).await
+    }
+
+    async fn delete_runner(&self, id: &str) -> Result<()> {
+        runners::delete(self, id).await
+    }
+
+    async fn unregister_runner(&self, registration: &Registration) -> Result<()> {
+        runners::unregister(self, registration).await
+    }
+
+    async fn runner_package(&self, platform: &Platform) -> Result<Option<Package>> {
+        runners::package(self, platform).await.map(Some)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -17,12 +17,20 @@ pub struct Runner {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Its labels (GitLab: tags), in lower case.
+    /// Its labels (GitLab: tags), in lower case. GitLab's listings do not tell them: those that were asked for.
     pub labels: Vec<String>,
     /// Whether it is connected.
     pub online: bool,
-    /// Whether it runs a job; `None` where a listing does not say so and [`super::Forge::get_runner`] does.
+    /// Whether it runs a job; `None` where the forge does not say so (Bitbucket), or an old GitLab says so only in
+    /// [`super::Forge::get_runner`].
     pub busy: Option<bool>,
+}
+
+impl Runner {
+    /// Whether it has all of some labels; their case does not matter.
+    pub fn has(&self, labels: &[String]) -> bool {
+        labels.iter().all(|wanted| self.labels.iter().any(|label| label.eq_ignore_ascii_case(wanted)))
+    }
 }
 
 /// What a new runner is to be.

@@ -189,7 +189,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let pause = |status: u16, headers: &HeaderMap, body: &str| {
             let status = StatusCode::from_u16(status).ok()?;
-            let refusal = Refusal { method: &Method::GET, status, headers, body: body.as_bytes() };
+            let refusal = Refusal { method: &Method::GET, path: "/", status, headers, body: body.as_bytes() };
             limit_pause(&refusal, 1000)
         };
         assert_eq!(pause(403, &headers, "Resource not accessible"), None);

@@ -1,6 +1,7 @@
 //! GitHub's refusals in words that help:
 //! <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
 
+use super::runners;
 use crate::error::{Error, Kind};
 use crate::http::{Refusal, explain_status, in_brackets};
 use serde_json::Value;
@@ -10,6 +11,9 @@ use serde_json::Value;
 pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> Error {
     let says = message(refusal);
     let error = explain_status(refusal, "GitHub", &says);
+    if let Some(error) = runners::explain(refusal, &says) {
+        return error;
+    }
     let lower = says.to_lowercase();
     let needed = refusal.header("x-accepted-github-permissions").unwrap_or_default();
     match refusal.status.as_u16() {
@@ -107,7 +111,7 @@ mod tests {
             map.insert(*name, HeaderValue::from_static(value));
         }
         let status = StatusCode::from_u16(status).unwrap();
-        let refusal = Refusal { method: &Method::POST, status, headers: &map, body: body.as_bytes() };
+        let refusal = Refusal { method: &Method::POST, path: "/", status, headers: &map, body: body.as_bytes() };
         let error = explain(&refusal, Some("REPO_TOKEN"), fork);
         (error.kind(), error.to_string(), error.hint_text().unwrap_or_default().to_owned())
     }
