@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
+mod agent;
 mod insights;
 mod pulls;
 mod rerun;
@@ -37,7 +38,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |env| insights::proxy(env).is_some(),
-    agent: None,
+    agent: Some(agent::agent),
 };
 
 /// Documented for Bitbucket Server; Cloud documents none, and refuses very large ones without a reason.

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::rc::Rc;
 
+mod agent;
 mod assets;
 mod checks;
 mod client;
@@ -39,7 +40,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |_| false,
-    agent: None,
+    agent: Some(agent::agent),
 };
 
 /// A pull request's comment may have 65,536 characters

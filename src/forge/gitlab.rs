@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
 
+mod agent;
 mod pulls;
 mod rerun;
 mod runners;
@@ -36,7 +37,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |_| false,
-    agent: None,
+    agent: Some(agent::agent),
 };
 
 /// <https://docs.gitlab.com/api/notes/>

@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Runner {
     /// The forge's identity of it, opaque outside the forge's file.
     pub id: String,
+    /// Its place in the order of registration: of two of one name the smaller is the older one.
+    pub order: u64,
     /// Its name.
     pub name: String,
     /// Its labels (GitLab: tags), in lower case. GitLab's listings do not tell them: those that were asked for.

@@ -23,6 +23,7 @@ const MOST_LABELS: usize = 10;
 struct Wire {
     uuid: String,
     name: String,
+    created_on: Option<String>,
     #[serde(default)]
     labels: Vec<String>,
     state: Option<State>,
@@ -51,12 +52,19 @@ impl From<Wire> for Runner {
         let status = wire.state.and_then(|state| state.status);
         Runner {
             id: wire.uuid,
+            order: wire.created_on.as_deref().map_or(u64::MAX, microseconds),
             name: wire.name,
             labels: wire.labels.into_iter().map(|label| label.to_lowercase()).collect(),
             online: status.as_deref() == Some("ONLINE"),
             busy: None,
         }
     }
+}
+
+/// Since 1970.
+fn microseconds(date: &str) -> u64 {
+    let date = chrono::DateTime::parse_from_rfc3339(date);
+    date.map_or(u64::MAX, |date| u64::try_from(date.timestamp_micros()).unwrap_or_default())
 }
 
 fn base(bitbucket: &Bitbucket) -> String {

@@ -21,6 +21,8 @@ const DEFAULT_GROUP: u64 = 1;
 const PAGE: usize = 100;
 /// Under this name a registration holds the just-in-time configuration.
 pub const JIT: &str = "jit";
+/// Under this name that of an organisation's runner holds the organisation.
+pub const ORGANISATION: &str = "organisation";
 
 #[derive(Deserialize)]
 struct Wire {
@@ -42,6 +44,7 @@ impl From<Wire> for Runner {
     fn from(wire: Wire) -> Self {
         Runner {
             id: wire.id.to_string(),
+            order: wire.id,
             name: wire.name,
             labels: wire.labels.into_iter().map(|label| label.name.to_lowercase()).collect(),
             online: wire.status == "online",
@@ -142,7 +145,10 @@ pub async fn register(github: &GitHub, new: &NewRunner) -> Result<Registration> 
             lacking.join(", ")
         ));
     }
-    let credential = BTreeMap::from([(JIT.to_owned(), jit)]);
+    let mut credential = BTreeMap::from([(JIT.to_owned(), jit)]);
+    if github.repository.is_owner() {
+        credential.insert(ORGANISATION.to_owned(), Secret::new(github.repository.path.clone()));
+    }
     Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential })
 }
 

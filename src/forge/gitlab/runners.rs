@@ -74,6 +74,7 @@ impl Wire {
     fn runner(self, asked: &[String]) -> Runner {
         Runner {
             id: self.id.to_string(),
+            order: self.id,
             name: self.description.unwrap_or_default(),
             labels: self.tag_list.unwrap_or_else(|| asked.to_vec()).iter().map(|tag| tag.to_lowercase()).collect(),
             online: self.online.unwrap_or(self.status.as_deref() == Some("online")),
