@@ -24,6 +24,8 @@ mod proxy;
 #[cfg(unix)]
 mod repo;
 mod rerun;
+#[cfg(unix)]
+mod runner;
 mod sections;
 mod store;
 mod support;

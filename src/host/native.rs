@@ -64,6 +64,12 @@ impl Default for Native {
 }
 
 impl Native {
+    /// The same host in another environment: for tests.
+    #[must_use]
+    pub fn in_env(self, env: Env) -> Self {
+        Native { env, ..self }
+    }
+
     /// The same host, whose programs are guarded by another build of this one: for tests, which are not the program.
     #[cfg(unix)]
     #[must_use]

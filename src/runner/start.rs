@@ -44,7 +44,7 @@ const PASSED_ON: &[&str] = &[
 fn environment(env: &Env, named: &[String], agent: &Agent) -> Vec<(String, String)> {
     let wanted = |name: &str| {
         let fits = |pattern: &&str| pattern.strip_suffix('*').map_or(name == *pattern, |start| name.starts_with(start));
-        PASSED_ON.iter().any(|pattern| fits(pattern)) || named.iter().any(|other| other == name)
+        PASSED_ON.iter().any(fits) || named.iter().any(|other| other == name)
     };
     let ours = env.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned()));
     let theirs = agent.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));

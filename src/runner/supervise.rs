@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -135,11 +135,11 @@ impl<'a> Supervisor<'a> {
         Ok(Rules {
             name: self.it.registration.name.clone(),
             idle: self.it.place.idle,
-            single: self.it.place.single,
+            single: self.it.place.single || (agent.one_job_each && self.it.next.is_none()),
             drain: agent.drain,
             interrupt: agent.interrupt,
             grace: agent.grace,
-            one_job_each: agent.one_job_each && self.it.next.is_some(),
+            one_job_each: agent.one_job_each,
             ends_itself: agent.ends_itself,
             delete_first: agent.delete_first,
         })
@@ -154,7 +154,7 @@ impl<'a> Supervisor<'a> {
             .agent
             .ok_or_else(|| Error::unsupported(format!("{} has no runner program", self.it.driver.title)))?;
         let agent = make(&self.it.registration, &self.it.place)?;
-        for (_, secret) in &agent.env {
+        for (_, secret) in agent.env.iter().filter(|(_, value)| !Path::new(value.expose()).is_absolute()) {
             self.it.app.log.hide(secret);
         }
         let process = start::start(&self.it, self.agent.insert(agent)).await?;
@@ -361,7 +361,7 @@ impl<'a> Supervisor<'a> {
         let Supervised { app, forge, registration, .. } = &self.it;
         app.log.info(&format!("Unregistering runner {}...", registration.name));
         for attempt in 0.. {
-            match forge.delete_runner(&registration.id).await {
+            match forge.unregister_runner(registration).await {
                 Ok(()) => return app.log.info("\tSuccess"),
                 // The job's end may not have reached it yet.
                 Err(error) if error.kind() == Kind::Conflict && attempt < BUSY_TRIES => {
