@@ -26,6 +26,7 @@ mod repo;
 mod rerun;
 #[cfg(unix)]
 mod runner;
+mod runners_forge;
 mod sections;
 mod store;
 mod support;

@@ -12,7 +12,7 @@ use super::http::{Request, Response};
 use super::page::Page;
 use super::route::Call;
 use super::state::{BOT, Comment, PullRequest, State, Target, Vendor};
-use super::{github_checks, github_git, graphql, pulls, runs};
+use super::{github_checks, github_git, graphql, pulls, runners, runs};
 
 /// Longer comment bodies are refused.
 const MAX_BODY: usize = 65_536;
@@ -41,6 +41,10 @@ fn checked(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Re
     match path {
         ["graphql"] if request.verb() == "POST" => graphql::answer(state, request, access),
         ["user"] if request.is_read() => Response::json(200, &user(url, BOT)),
+        ["repos", owner, name, "actions", rest @ ..] if rest.first() == Some(&"runners") => {
+            runners::github(state, request, url, &format!("{owner}/{name}"), rest)
+        }
+        ["orgs", name, "actions", rest @ ..] => runners::github(state, request, url, name, rest),
         ["repos", owner, name, rest @ ..] => match state.repo(Vendor::GitHub, &format!("{owner}/{name}")) {
             Some((repo, desk)) => in_repo(&mut Call { request, url, access, repo, desk }, rest),
             None => not_found(),

@@ -14,6 +14,7 @@ use super::multipart;
 use super::page::Page;
 use super::pulls;
 use super::route::{Call, content_type};
+use super::runners;
 use super::runs;
 use super::state::{BOT, Comment, Desk, File, PullRequest, PullState, Repo, State, Target, Vendor, hex};
 
@@ -21,10 +22,22 @@ use super::state::{BOT, Comment, Desk, File, PullRequest, PullState, Repo, State
 const MAX_NOTE: usize = 1_000_000;
 
 pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Response {
+    if let Some(answer) = runners::gitlab(state, request, path) {
+        return answer;
+    }
+    let registration_token = runners::registration_token(state);
     let Some(access) = access(Vendor::GitLab, request) else { return error(401, "401 Unauthorized") };
     match path {
         ["version"] => Response::json(200, &json!({"version": "18.5.0", "revision": "fake0000000"})),
         ["user"] if access != Access::Job => Response::json(200, &user(url, BOT)),
+        ["projects", name] if request.is_read() && access == Access::Full => match state.repo(Vendor::GitLab, name) {
+            Some((repo, desk)) => {
+                let mut project = project(&Call { request, url, access, repo, desk });
+                project["runners_token"] = registration_token;
+                Response::json(200, &project)
+            }
+            None => error(404, "404 Project Not Found"),
+        },
         ["projects", name, rest @ ..] => match state.repo(Vendor::GitLab, name) {
             Some((repo, desk)) => in_project(&mut Call { request, url, access, repo, desk }, rest),
             None => error(404, "404 Project Not Found"),
