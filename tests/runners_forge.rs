@@ -3,16 +3,15 @@
 
 use crate::support::VENDORS;
 use crate::support::fake::{Doing, Forge as Fake, Kind as Fault, Vendor};
+use crate::support::library::Library;
 use cml::app::App;
 use cml::connect::{Connected, Global, connect, connect_runners};
-use cml::env::{Env, Secret};
+use cml::env::Secret;
 use cml::error::{Error, Kind};
 use cml::forge::register_runner_once;
 use cml::forge::runner::{NewRunner, PackageContent, Registration, Runner};
-use cml::host::{Host, Platform, native::Native};
-use cml::http::Http;
-use cml::log::{Level, Log};
-use std::rc::Rc;
+use cml::host::Platform;
+use cml::log::Level;
 use std::time::Duration;
 
 /// One machine that manages the runners of a place.
@@ -21,8 +20,7 @@ struct Desk {
     vendor: Vendor,
     /// The slug of the repository, or of what owns it.
     place: &'static str,
-    app: App,
-    runtime: tokio::runtime::Runtime,
+    library: Library,
 }
 
 impl Desk {
@@ -34,20 +32,18 @@ impl Desk {
         let fake = Fake::start();
         let downloads = fake.downloads_url();
         let (github, gitlab) = (fake.api(Vendor::GitHub), fake.api(Vendor::GitLab));
-        let env: Env = [
-            ("GITHUB_API_URL", github.as_str()),
+        let library = Library::new(&[
+            ("GITHUB_API_URL", &github),
             ("CI_API_V4_URL", &gitlab),
             ("BITBUCKET_API_URL", &fake.api(Vendor::Bitbucket)),
             ("CML_GITLAB_RUNNER_DOWNLOADS", &downloads),
             ("CML_BITBUCKET_RUNNER_IMAGE", "mirror/runner:3"),
-        ]
-        .into_iter()
-        .collect();
-        let host: Rc<dyn Host> = Rc::new(Native::default().in_env(env));
-        let log = Log::new(host.clone(), Level::Error);
-        let http = Http::new(host.clone(), log.clone(), Duration::from_secs(30));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Desk { fake, vendor, place, app: App { host, log, http }, runtime }
+        ]);
+        Desk { fake, vendor, place, library }
+    }
+
+    fn app(&self) -> &App {
+        &self.library.app
     }
 
     fn driver(&self) -> &'static str {
@@ -78,16 +74,16 @@ impl Desk {
     }
 
     fn connected(&self, token: &str) -> Connected {
-        self.run(connect_runners(&self.app, &self.global(token))).unwrap()
+        self.run(connect_runners(self.app(), &self.global(token))).unwrap()
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
+        self.library.run(future)
     }
 
     fn register(&self, new: &NewRunner) -> Result<Registration, Error> {
         let forge = self.connected("good").forge;
-        self.run(register_runner_once(&*forge, &self.app.http, &self.app.log, new, &[]))
+        self.run(register_runner_once(&*forge, &self.app().http, &self.app().log, new, &[]))
     }
 
     fn list(&self, labels: &[&str]) -> Vec<Runner> {
@@ -203,7 +199,8 @@ fn older_runners_of_the_name_stay() {
     let before = desk.list(&[]);
     desk.fake.fault("POST /gitlab/*/user/runners", 1, Fault::DropAfter);
     let forge = desk.connected("good").forge;
-    let made = desk.run(register_runner_once(&*forge, &desk.app.http, &desk.app.log, &new("cml-1"), &before)).unwrap();
+    let made =
+        desk.run(register_runner_once(&*forge, &desk.app().http, &desk.app().log, &new("cml-1"), &before)).unwrap();
     assert!(desk.get(&old.id).is_some() && desk.get(&made.id).is_some());
     assert_eq!(desk.held().len(), 2);
 }
@@ -227,7 +224,7 @@ fn only_runners_belong_to_owners() {
     for vendor in [Vendor::GitHub, Vendor::Bitbucket] {
         let place = if vendor == Vendor::GitHub { "octo" } else { "team" };
         let desk = Desk::at(vendor, place);
-        let (kind, message, hint) = failed(desk.run(connect(&desk.app, &desk.global("good"), None)));
+        let (kind, message, hint) = failed(desk.run(connect(desk.app(), &desk.global("good"), None)));
         assert!(kind == Kind::Usage && message.ends_with("is not a repository"), "{message}");
         assert_eq!(hint, "give --repo as https://host/owner/name or owner/name");
     }
@@ -454,7 +451,7 @@ fn a_runner_program_tells_by_its_credential_what_it_does() {
         let tell = |what: &str| {
             let request = http::Request::post(format!("{}/{what}", desk.fake.tell_url()));
             let request = request.body(made.credential[name].expose().to_owned().into()).unwrap();
-            desk.run(desk.app.http.send(request)).unwrap();
+            desk.run(desk.app().http.send(request)).unwrap();
         };
         tell("online");
         assert!(desk.get(&made.id).unwrap().online);

@@ -5,6 +5,7 @@ pub mod act;
 #[cfg(unix)]
 pub mod clone;
 pub mod fake;
+pub mod library;
 pub mod moto;
 pub mod net;
 #[cfg(unix)]
