@@ -337,7 +337,7 @@ fn gitlab_gets_a_runner_that_takes_its_own_jobs_only() {
     let expected = serde_json::json!({ "runner_type": "project_type", "project_id": 42, "description": "cml-1",
         "tag_list": "cml,gpu", "run_untagged": false, "locked": true, "access_level": "not_protected", "maximum_timeout": 600 });
     assert_eq!(*request, expected);
-    assert_eq!(made.credential["url"].expose(), format!("{}/gitlab", desk.fake.url()));
+    assert_eq!(made.settings["url"], format!("{}/gitlab", desk.fake.url()));
     assert!(made.credential["token"].expose().starts_with("glrt-"));
     // One without tags takes every job.
     desk.register(&NewRunner { labels: vec![], ..new("cml-2") }).unwrap();
@@ -371,15 +371,15 @@ fn an_old_gitlab_registers_in_the_old_way() {
 fn bitbucket_tells_what_the_image_needs() {
     let desk = Desk::new(Vendor::Bitbucket);
     let made = desk.register(&new("cml-1")).unwrap();
-    let of = |name: &str| made.credential.get(name).map(Secret::expose);
+    let of = |name: &str| made.settings.get(name).map(String::as_str);
     assert_eq!(of("account_uuid"), Some("{00000000-0000-4000-c000-000000000072}"));
     assert_eq!(of("repository_uuid"), Some("{00000000-0000-4000-8000-000000000044}"));
-    assert_eq!((of("runner_uuid"), of("image")), (Some(made.id.as_str()), Some("mirror/runner:3")));
-    assert!(of("oauth_client_id").is_some() && of("oauth_client_secret").is_some());
+    assert_eq!(of("image"), Some("mirror/runner:3"));
+    assert!(of("oauth_client_id").is_some() && made.credential.contains_key("oauth_client_secret"));
     assert_eq!(desk.fake.runners(Vendor::Bitbucket, "team/model")[0].labels, ["self.hosted", "linux", "cml", "gpu"]);
     let desk = Desk::at(Vendor::Bitbucket, "team");
     let made = desk.register(&new("cml-1")).unwrap();
-    assert!(!made.credential.contains_key("repository_uuid") && made.credential.contains_key("account_uuid"));
+    assert!(!made.settings.contains_key("repository_uuid") && made.settings.contains_key("account_uuid"));
 }
 
 #[test]

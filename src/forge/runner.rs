@@ -63,6 +63,8 @@ pub struct Registration {
     pub name: String,
     /// The credential, in the words of the forge's file.
     pub credential: BTreeMap<String, Secret>,
+    /// What else its program needs and is no secret, such as an address: nothing to blot out of a log.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A runner program to download.

@@ -1,6 +1,7 @@
 //! The runner program of Bitbucket, a Docker image:
 //! <https://support.atlassian.com/bitbucket-cloud/docs/set-up-and-use-runners-for-linux/>.
 
+use super::runners::SECRET;
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::forge::runner::{Agent, Ending, Event, Job, Place, Registration};
@@ -14,8 +15,9 @@ const GRACE: Duration = Duration::from_secs(STOP + 15);
 
 /// How the runner of a registration is run.
 pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
+    let (credential, settings) = (&registration.credential, &registration.settings);
     let of = |name: &str| {
-        let value = registration.credential.get(name).map(Secret::expose);
+        let value = settings.get(name).map(String::as_str).or(credential.get(name).map(Secret::expose));
         value.filter(|value| !value.contains('\n')).ok_or_else(|| {
             Error::config(format!("the registration of runner {} has no {name}", registration.name))
                 .hint("register it again")
@@ -23,14 +25,14 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
     };
     let work = place.work.display().to_string();
     let mut variables = vec![("ACCOUNT_UUID", of("account_uuid")?)];
-    if registration.credential.contains_key("repository_uuid") {
+    if settings.contains_key("repository_uuid") {
         variables.push(("REPOSITORY_UUID", of("repository_uuid")?));
     }
     variables.extend([
-        ("RUNNER_UUID", of("runner_uuid")?),
+        ("RUNNER_UUID", registration.id.as_str()),
         ("OAUTH_CLIENT_ID", of("oauth_client_id")?),
-        ("OAUTH_CLIENT_SECRET", of("oauth_client_secret")?),
-        ("WORKING_DIRECTORY", &work),
+        ("OAUTH_CLIENT_SECRET", of(SECRET)?),
+        ("WORKING_DIRECTORY", work.as_str()),
         ("RUNTIME_PREREQUISITES_ENABLED", "true"),
     ]);
     if place.gpu {
@@ -122,20 +124,19 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn registration(repository: bool) -> Registration {
-        let mut credential: BTreeMap<_, _> = [
+        let mut settings: BTreeMap<_, _> = [
             ("account_uuid", "{a}"),
             ("repository_uuid", "{r}"),
-            ("runner_uuid", "{u}"),
             ("oauth_client_id", "client"),
-            ("oauth_client_secret", "s3cret"),
             ("image", "registry/runner:1"),
         ]
-        .map(|(name, value)| (name.to_owned(), Secret::new(value)))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         if !repository {
-            credential.remove("repository_uuid");
+            settings.remove("repository_uuid");
         }
-        Registration { driver: "bitbucket".into(), id: "{u}".into(), name: "cml x".into(), credential }
+        let credential = BTreeMap::from([(SECRET.to_owned(), Secret::new("s3cret"))]);
+        Registration { driver: "bitbucket".into(), id: "{u}".into(), name: "cml x".into(), credential, settings }
     }
 
     fn place() -> Place {

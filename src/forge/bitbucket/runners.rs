@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 /// The runner as it comes from Bitbucket:
 /// <https://support.atlassian.com/bitbucket-cloud/docs/use-your-docker-images-in-self-hosted-runners/>.
 pub const IMAGE: &str = "docker-public.packages.atlassian.com/sox/atlassian/bitbucket-pipelines-runner";
+/// Under this name the credential of a registration holds the secret of the runner's OAuth client.
+pub const SECRET: &str = "oauth_client_secret";
 /// More labels of their own runners may not have.
 const MOST_LABELS: usize = 10;
 
@@ -114,17 +116,15 @@ pub async fn register(bitbucket: &Bitbucket, new: &NewRunner) -> Result<Registra
     };
     let secret = Secret::new(secret);
     bitbucket.log.hide(&secret);
-    let credential = [
-        ("account_uuid", Some(Secret::new(workspace))),
-        ("repository_uuid", repository.map(Secret::new)),
-        ("runner_uuid", Some(Secret::new(id.clone()))),
-        ("oauth_client_id", Some(Secret::new(client))),
-        ("oauth_client_secret", Some(secret)),
-        ("image", Some(Secret::new(bitbucket.runner_image.clone()))),
+    let credential = BTreeMap::from([(SECRET.to_owned(), secret)]);
+    let settings = [
+        ("account_uuid", Some(workspace)),
+        ("repository_uuid", repository),
+        ("oauth_client_id", Some(client)),
+        ("image", Some(bitbucket.runner_image.clone())),
     ];
-    let credential: BTreeMap<_, _> =
-        credential.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-    Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential })
+    let settings = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential, settings })
 }
 
 /// The workspace, which the runner calls its account, and the repository, unless the runner is the workspace's.

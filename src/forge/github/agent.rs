@@ -48,7 +48,7 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
         (started, Secret::new(hook_script(&journal, "started", &variables))),
         (completed, Secret::new(hook_script(&journal, "completed", &variables[..1]))),
     ];
-    let hook = if credential.contains_key(ORGANISATION) { began_elsewhere } else { began };
+    let hook = if registration.settings.contains_key(ORGANISATION) { began_elsewhere } else { began };
     Ok(Agent {
         argv: vec![place.program.join("bin/Runner.Listener").display().to_string(), "run".to_owned()],
         env,
@@ -204,7 +204,8 @@ mod tests {
     fn registration(credential: &[(&str, &str)]) -> Registration {
         let credential = credential.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value)));
         let credential: BTreeMap<_, _> = credential.collect();
-        Registration { driver: "github".into(), id: "7".into(), name: "cml-x".into(), credential }
+        let settings = BTreeMap::new();
+        Registration { driver: "github".into(), id: "7".into(), name: "cml-x".into(), credential, settings }
     }
 
     #[test]
@@ -287,7 +288,9 @@ mod tests {
         assert_eq!(began_elsewhere("started\t99\t2\ttrain\to/r"), Some(Event::Started(Job { rerun: None, ..run })));
         assert_eq!(began("completed\t99"), None);
         assert_eq!(began("started\tx\t\t\t"), Some(Event::Started(Job::default())));
-        let agent = agent(&registration(&[("jit", "x"), (ORGANISATION, "octo")]), &place()).unwrap();
+        let mut registration = registration(&[("jit", "x")]);
+        registration.settings.insert(ORGANISATION.to_owned(), "octo".to_owned());
+        let agent = agent(&registration, &place()).unwrap();
         assert_eq!(
             agent.hook.unwrap()("started\t99\t1\tj\to/r"),
             Some(Event::Started(Job { attempt: Some(1), ..Job::default() }))

@@ -21,7 +21,7 @@ const DEFAULT_GROUP: u64 = 1;
 const PAGE: usize = 100;
 /// Under this name a registration holds the just-in-time configuration.
 pub const JIT: &str = "jit";
-/// Under this name that of an organisation's runner holds the organisation.
+/// Under this name the settings of an organisation's runner hold the organisation.
 pub const ORGANISATION: &str = "organisation";
 
 #[derive(Deserialize)]
@@ -145,11 +145,10 @@ pub async fn register(github: &GitHub, new: &NewRunner) -> Result<Registration> 
             lacking.join(", ")
         ));
     }
-    let mut credential = BTreeMap::from([(JIT.to_owned(), jit)]);
-    if github.repository.is_owner() {
-        credential.insert(ORGANISATION.to_owned(), Secret::new(github.repository.path.clone()));
-    }
-    Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential })
+    let credential = BTreeMap::from([(JIT.to_owned(), jit)]);
+    let owner = Some(github.repository.path.clone()).filter(|_| github.repository.is_owner());
+    let settings = owner.map(|owner| (ORGANISATION.to_owned(), owner)).into_iter().collect();
+    Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential, settings })
 }
 
 /// GitHub adds no labels of its own to these runners: <https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/apply-labels>

@@ -19,7 +19,7 @@ const LATER: Duration = Duration::from_secs(60);
 
 /// How the runner of a registration is run.
 pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
-    let (Some(url), Some(token)) = (registration.credential.get(URL), registration.credential.get(TOKEN)) else {
+    let (Some(url), Some(token)) = (registration.settings.get(URL), registration.credential.get(TOKEN)) else {
         return Err(Error::config(format!("the registration of runner {} has no token", registration.name))
             .hint("register it again"));
     };
@@ -58,14 +58,14 @@ fn path(path: &Path) -> String {
 
 /// <https://docs.gitlab.com/runner/configuration/advanced-configuration/>. Strings are written as in JSON, which TOML
 /// reads too.
-fn configuration(name: &str, url: &Secret, token: &Secret, place: &Place) -> Secret {
+fn configuration(name: &str, url: &str, token: &Secret, place: &Place) -> Secret {
     let text = |text: &str| Value::from(text).to_string();
     let executor = if place.docker_image.is_some() { "docker" } else { "shell" };
     let mut lines = vec![
         "concurrent = 1".to_owned(),
         "[[runners]]".to_owned(),
         format!("name = {}", text(name)),
-        format!("url = {}", text(url.expose())),
+        format!("url = {}", text(url)),
         format!("token = {}", text(token.expose())),
         format!("executor = {}", text(executor)),
     ];
@@ -135,14 +135,15 @@ fn ends(code: Option<i32>, _: usize) -> Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn agent_of(image: Option<&str>, idle: Option<u64>) -> Agent {
-        let credential = [(URL, "https://host/prefix"), (TOKEN, "glrt-s3cret")];
-        let credential: BTreeMap<_, _> =
-            credential.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
-        let registration =
-            Registration { driver: "gitlab".into(), id: "7".into(), name: "cml-\"x\"".into(), credential };
+        let registration = Registration {
+            driver: "gitlab".into(),
+            id: "7".into(),
+            name: "cml-\"x\"".into(),
+            credential: [(TOKEN.to_owned(), Secret::new("glrt-s3cret"))].into(),
+            settings: [(URL.to_owned(), "https://host/prefix".to_owned())].into(),
+        };
         let place = Place {
             program: "/p".into(),
             work: "/w".into(),

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Under these names a registration holds the installation's address and the runner's token.
+/// Under this name the settings of a registration hold the installation's address.
 pub const URL: &str = "url";
-/// See [`URL`].
+/// Under this name its credential holds the runner's token.
 pub const TOKEN: &str = "token";
 
 /// The version of GitLab Runner that is downloaded. It works with older and newer servers:
@@ -176,10 +176,10 @@ pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> 
     };
     let token = Secret::new(made.token);
     gitlab.log.hide(&token);
-    let url = Secret::new(gitlab.installation.clone());
-    let credential = BTreeMap::from([(URL.to_owned(), url), (TOKEN.to_owned(), token)]);
+    let credential = BTreeMap::from([(TOKEN.to_owned(), token)]);
+    let settings = BTreeMap::from([(URL.to_owned(), gitlab.installation.clone())]);
     let (driver, name) = (super::DRIVER.name.to_owned(), new.name.clone());
-    Ok(Registration { driver, id: made.id.to_string(), name, credential })
+    Ok(Registration { driver, id: made.id.to_string(), name, credential, settings })
 }
 
 /// <https://docs.gitlab.com/api/runners/#create-an-instance-runner>, which once took the tokens of projects and groups.
