@@ -256,23 +256,15 @@ static DRIVER: Driver = Driver {
 };
 
 fn registration(driver: &str, number: u64) -> Registration {
-    let names = [
-        "jit",
-        "url",
-        "token",
-        "account_uuid",
-        "repository_uuid",
-        "runner_uuid",
-        "oauth_client_id",
-        "oauth_client_secret",
-        "image",
-    ];
-    let credential = names.map(|name| (name.to_owned(), Secret::new(format!("{SECRET}-{name}"))));
+    let secret = |name: &str| (name.to_owned(), Secret::new(format!("{SECRET}-{name}")));
+    let settings =
+        ["url", "account_uuid", "repository_uuid", "image"].map(|name| (name.to_owned(), format!("a-{name}")));
     Registration {
         driver: driver.into(),
         id: number.to_string(),
         name: format!("r{number}"),
-        credential: credential.into(),
+        credential: ["jit", "token", "oauth_client_id", "oauth_client_secret"].map(|name| secret(name)).into(),
+        settings: settings.into(),
     }
 }
 
