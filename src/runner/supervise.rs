@@ -110,15 +110,15 @@ impl<'a> Supervisor<'a> {
         let mut machine = Machine::new(self.rules()?, self.now());
         loop {
             let happened = self.wait(&machine).await;
-            for input in self.understand(happened, &machine).await {
-                let mut acts: VecDeque<Act> = machine.feed(input, self.now()).into();
-                while let Some(act) = acts.pop_front() {
+            let mut inputs: VecDeque<Input> = self.understand(happened, &machine).await.into();
+            while let Some(input) = inputs.pop_front() {
+                for act in machine.feed(input, self.now()) {
                     match act {
                         Act::Finish(outcome) => return Ok(outcome),
-                        Act::Renew => {
-                            self.renew().await?;
-                            machine.renewed(self.now());
-                        }
+                        Act::Renew => match self.renew().await? {
+                            Some(signal) => inputs.push_back(Input::Signal(signal)),
+                            None => machine.renewed(self.now()),
+                        },
                         act => self.act(act).await?,
                     }
                 }
@@ -163,14 +163,31 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    async fn renew(&mut self) -> Result<()> {
+    /// Gets another registration and starts the program with it. A signal that comes before is for the machine: what
+    /// was registered by then is unregistered at the end.
+    async fn renew(&mut self) -> Result<Option<Signal>> {
+        let app = self.it.app;
         let next = self.it.next.ok_or_else(|| Error::internal("a runner without another registration"))?;
-        self.it.app.http.restart_budget();
-        self.it.registration = next().await?;
-        for secret in self.it.registration.credential.values() {
-            self.it.app.log.hide(secret);
+        app.http.restart_budget();
+        let (made, signal) = match select(pin!(next()), app.host.interrupted()).await {
+            Either::Left((made, _)) => (made, None),
+            Either::Right((signal, making)) => {
+                app.http.hurry(LAST_WORDS);
+                (making.await, Some(signal))
+            }
+        };
+        match made {
+            Ok(registration) => {
+                registration.credential.values().for_each(|secret| app.log.hide(secret));
+                self.it.registration = registration;
+            }
+            Err(error) if signal.is_none() => return Err(error),
+            Err(_) => {}
         }
-        self.start().await
+        if signal.is_none() {
+            self.start().await?;
+        }
+        Ok(signal)
     }
 
     async fn wait(&mut self, machine: &Machine) -> Happened {

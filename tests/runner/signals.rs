@@ -102,3 +102,15 @@ fn a_hook_never_fails_a_job() {
             .run();
     assert!(ran.code == Some(0) && !ran.stderr.contains("hook failed"), "{ran:#?}");
 }
+
+#[test]
+fn a_signal_between_two_registrations_leaves_neither() {
+    let stage = Stage::github("echo x >>$ROOT/starts; ready; begin a 1 1; finish a Succeeded").set("single", false);
+    let play = stage.set("several", true).set("slow", 1500).start();
+    play.until("register", |stage| stage.read("forge").contains("register 2"));
+    play.signal("TERM");
+    let (stage, ran) = play.end();
+    assert_eq!((ran.code, events(&ran).last().unwrap().as_str()), (Some(0), "terminated reason=SIGTERM"), "{ran:#?}");
+    assert_eq!(stage.read("forge"), "register 2 when it has ended\ndelete 2 when it has ended\n");
+    assert_eq!(stage.read("starts"), "x\n");
+}

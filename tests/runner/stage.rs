@@ -263,7 +263,7 @@ fn registration(driver: &str, number: u64) -> Registration {
         driver: driver.into(),
         id: number.to_string(),
         name: format!("r{number}"),
-        credential: ["jit", "token", "oauth_client_id", "oauth_client_secret"].map(|name| secret(name)).into(),
+        credential: ["jit", "token", "oauth_client_id", "oauth_client_secret"].map(secret).into(),
         settings: settings.into(),
     }
 }
@@ -369,7 +369,11 @@ fn the_supervisor() {
         number.set(number.get() + 1);
         forge.note(&format!("register {}", number.get()));
         let registration = registration(&driver, number.get());
-        Box::pin(async move { Ok(registration) })
+        let slow = Duration::from_millis(settings["slow"].as_u64().unwrap_or(0));
+        Box::pin(async move {
+            tokio::time::sleep(slow).await;
+            Ok(registration)
+        })
     };
     let it = Supervised {
         app: &app,
