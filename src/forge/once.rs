@@ -2,9 +2,10 @@
 
 use super::runner::{NewRunner, Registration, Runner};
 use super::{Comment, Forge, Target};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::http::Http;
 use crate::log::Log;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// How often something is tried.
@@ -66,9 +67,16 @@ pub async fn register_runner_once(
     new: &NewRunner,
     before: &[Runner],
 ) -> Result<Registration> {
+    let lost_before = Cell::new(false);
     let send = async || {
-        forge.register_runner(new).await.inspect_err(|error| {
+        let made = forge.register_runner(new).await.map_err(|error| match error.kind() {
+            // Ours, which the listing did not show yet.
+            Kind::Conflict if lost_before.get() => error.ambiguous(),
+            _ => error,
+        });
+        made.inspect_err(|error| {
             if error.is_ambiguous() {
+                lost_before.set(true);
                 log.info(&format!("{error}; looking whether runner {} is registered", new.name));
             }
         })

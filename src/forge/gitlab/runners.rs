@@ -115,7 +115,7 @@ async fn owner(gitlab: &GitLab) -> Result<Owner> {
     Ok(gitlab.owner.borrow_mut().insert(owner).clone())
 }
 
-/// Those of the project or group itself, not the ones that it shares with others.
+/// Those of the project itself, or of the group and the groups above it; not the ones that a project shares with others.
 pub async fn list(gitlab: &GitLab, labels: &[String]) -> Result<Vec<Runner>> {
     let Owner { kind, id, .. } = owner(gitlab).await?;
     let tags = match labels {

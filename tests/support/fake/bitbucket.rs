@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::auth::{Access, access};
 use super::bitbucket_insights;
+use super::bitbucket_runners;
 use super::github_shapes::title;
 use super::http::{Request, Response, encode};
 use super::multipart;
 use super::page::Page;
 use super::pulls;
 use super::route::{Call, content_type};
-use super::runners;
 use super::runs;
 use super::state::{BOT, Comment, File, PullRequest, PullState, State, Target, Vendor};
 
@@ -34,9 +34,9 @@ fn checked(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Re
     match path {
         ["user"] if request.is_read() => Response::json(200, &user(url, BOT)),
         ["repositories", space, name, rest @ ..] if rest.first() == Some(&"pipelines-config") => {
-            runners::bitbucket(state, request, url, &format!("{space}/{name}"), rest)
+            bitbucket_runners::route(state, request, url, &format!("{space}/{name}"), rest)
         }
-        ["workspaces", space, rest @ ..] => runners::bitbucket(state, request, url, space, rest),
+        ["workspaces", space, rest @ ..] => bitbucket_runners::route(state, request, url, space, rest),
         ["repositories", space, name, rest @ ..] => match state.repo(Vendor::Bitbucket, &format!("{space}/{name}")) {
             Some((repo, desk)) => in_repo(&mut Call { request, url, access, repo, desk }, rest),
             None => error(
@@ -352,7 +352,7 @@ fn repository(call: &Call<'_>) -> Value {
         "uuid": format!("{{00000000-0000-4000-8000-{:012}}}", call.repo.id),
         "mainbranch": {"type": "branch", "name": "main"}, "has_issues": true,
         "workspace": {"type": "workspace", "slug": slug.split('/').next(),
-            "uuid": runners::workspace_uuid(slug.split('/').next().unwrap_or_default())},
+            "uuid": bitbucket_runners::workspace_uuid(slug.split('/').next().unwrap_or_default())},
         "links": {"html": {"href": format!("{url}/{slug}")}},
     })
 }

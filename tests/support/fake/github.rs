@@ -12,7 +12,7 @@ use super::http::{Request, Response};
 use super::page::Page;
 use super::route::Call;
 use super::state::{BOT, Comment, PullRequest, State, Target, Vendor};
-use super::{github_checks, github_git, graphql, pulls, runners, runs};
+use super::{github_checks, github_git, github_runners, graphql, pulls, runs};
 
 /// Longer comment bodies are refused.
 const MAX_BODY: usize = 65_536;
@@ -42,9 +42,9 @@ fn checked(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Re
         ["graphql"] if request.verb() == "POST" => graphql::answer(state, request, access),
         ["user"] if request.is_read() => Response::json(200, &user(url, BOT)),
         ["repos", owner, name, "actions", rest @ ..] if rest.first() == Some(&"runners") => {
-            runners::github(state, request, url, &format!("{owner}/{name}"), rest)
+            github_runners::route(state, request, url, &format!("{owner}/{name}"), rest)
         }
-        ["orgs", name, "actions", rest @ ..] => runners::github(state, request, url, name, rest),
+        ["orgs", name, "actions", rest @ ..] => github_runners::route(state, request, url, name, rest),
         ["repos", owner, name, rest @ ..] => match state.repo(Vendor::GitHub, &format!("{owner}/{name}")) {
             Some((repo, desk)) => in_repo(&mut Call { request, url, access, repo, desk }, rest),
             None => not_found(),

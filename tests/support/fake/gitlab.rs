@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 use super::auth::{Access, access};
 use super::clock::Time;
 use super::github_shapes::title;
+use super::gitlab_runners;
 use super::gitlab_statuses;
 use super::http::{Request, Response};
 use super::multipart;
 use super::page::Page;
 use super::pulls;
 use super::route::{Call, content_type};
-use super::runners;
 use super::runs;
 use super::state::{BOT, Comment, Desk, File, PullRequest, PullState, Repo, State, Target, Vendor, hex};
 
@@ -22,10 +22,10 @@ use super::state::{BOT, Comment, Desk, File, PullRequest, PullState, Repo, State
 const MAX_NOTE: usize = 1_000_000;
 
 pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Response {
-    if let Some(answer) = runners::gitlab(state, request, path) {
+    if let Some(answer) = gitlab_runners::route(state, request, path) {
         return answer;
     }
-    let registration_token = runners::registration_token(state);
+    let registration_token = gitlab_runners::registration_token(state);
     let Some(access) = access(Vendor::GitLab, request) else { return error(401, "401 Unauthorized") };
     match path {
         ["version"] => Response::json(200, &json!({"version": "18.5.0", "revision": "fake0000000"})),

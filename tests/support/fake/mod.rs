@@ -34,6 +34,7 @@
 mod auth;
 mod bitbucket;
 mod bitbucket_insights;
+mod bitbucket_runners;
 mod clock;
 mod fault;
 mod gate;
@@ -41,8 +42,10 @@ mod git;
 mod github;
 mod github_checks;
 mod github_git;
+mod github_runners;
 mod github_shapes;
 mod gitlab;
+mod gitlab_runners;
 mod gitlab_statuses;
 mod graphql;
 pub(super) mod http;
