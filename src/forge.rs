@@ -78,6 +78,8 @@ pub struct Context {
     pub workflow: Option<String>,
     /// What `{run}` stands for.
     pub run: Option<String>,
+    /// What tells the job apart from every other, also from itself when it is started again.
+    pub job: Option<String>,
     /// The page of the run, for people.
     pub run_url: Option<String>,
     /// The file that takes a job summary.
@@ -234,6 +236,9 @@ pub struct Rerun {
 /// Called with the number of assets done so far.
 pub type Progress<'a> = &'a dyn Fn(usize);
 
+/// Says by its name whether a runner is one that the caller asks about.
+pub type Ours<'a> = &'a dyn Fn(&str) -> bool;
+
 /// Keeps the comments that a caller is interested in, so that the others need no memory.
 pub type Keep<'a> = &'a dyn Fn(&Comment) -> bool;
 
@@ -321,6 +326,26 @@ pub trait Forge {
     async fn rerun(&self, _id: Option<&str>, _own: &Context, _http: &Http) -> Result<Rerun> {
         Err(Error::unsupported("the local preview has no runs that could start again")
             .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
+    }
+
+    /// Whether a runner's registration is good for one job only, so that ending after one is the default.
+    fn runners_take_one_job(&self) -> bool {
+        false
+    }
+
+    /// Whether the forge tells which runners have no job; asked before anything is done.
+    fn can_tell_idle(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The image of jobs that name none; `None` where the runner does not start containers for jobs.
+    fn job_image(&self, _gpu: bool) -> Option<&'static str> {
+        None
+    }
+
+    /// The jobs of a run that has ended without success, of those that `ours` accepts by the name of their runner.
+    async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<runner::FailedRun> {
+        runner::none()
     }
 
     /// The runners that have all of some labels; all runners without.

@@ -34,6 +34,10 @@ const LEGACY_PREFIXES: &[(&str, &str)] = &[
     ("workflow", "CML_RERUN_WORKFLOW_"),
 ];
 
+/// CML's oldest variables, by command: prefix, and the options that had one.
+const OLDEST: &[(&str, &str, &[&str])] =
+    &[("runner", "RUNNER_", &["IDLE_TIMEOUT", "LABELS", "SINGLE", "REUSE", "NO_RETRY", "DRIVER", "REPO", "PATH"])];
+
 /// What came out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Prepared {
@@ -103,6 +107,17 @@ fn by_old_name(argv: Vec<String>, warnings: &mut Vec<String>) -> Vec<String> {
         warnings.push("\"cml pr\" is deprecated, please use \"cml pr create\"".to_owned());
         rest.insert(at + 1, "create".to_owned());
     }
+    // CML asked for an option anywhere.
+    let option =
+        |token: &&String| token.starts_with('-') && !["--help", "-h", "--version", "-V"].contains(&token.as_str());
+    let launches = |at: usize| match rest.get(at + 1) {
+        Some(next) => option(&next),
+        None => rest[..at].iter().find(option).is_some(),
+    };
+    if let Some(at) = at.filter(|&at| rest[at] == "runner" && launches(at)) {
+        warnings.push("\"cml runner\" is deprecated, please use \"cml runner launch\"".to_owned());
+        rest.insert(at + 1, "launch".to_owned());
+    }
     std::iter::once(program).chain(rest).collect()
 }
 
@@ -134,8 +149,16 @@ impl<'a> Walk<'a> {
         let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
         let name = kebab(name);
         if let Some(arg) = self.find(&name) {
+            let many = arg.get_num_args().is_some_and(|n| n.max_values() > 1);
             let arg = (arg.get_id().to_string(), is_switch(arg), arg.get_action().takes_values());
             self.given.insert(arg.0);
+            if many {
+                // As CML: everything up to the next option.
+                let first = value.or_else(|| next.next());
+                let rest = std::iter::from_fn(|| next.next_if(|next| !next.starts_with('-')));
+                let all = first.into_iter().chain(rest).map(|value| format!("--{name}={value}"));
+                return self.out.extend(all);
+            }
             let value = match value {
                 None if arg.1 => next.next_if(|next| matches!(next.as_str(), "true" | "false")),
                 None if arg.2 => next.next(),
@@ -194,7 +217,14 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
         let candidates: Vec<String> =
             global.iter().chain(&prefixes).flat_map(|p| names(arg).map(move |n| format!("{p}{}", upper(n)))).collect();
         let value = candidates.iter().find_map(|name| env.named(name));
-        if let (Some(value), false) = (value, given.contains(arg.get_id().as_str())) {
+        let is_given = given.contains(arg.get_id().as_str());
+        let oldest = || from_oldest(family, arg, env).filter(|_| !is_given);
+        let value = value.or_else(|| {
+            let (value, warning) = oldest()?;
+            warnings.push(warning);
+            Some(value)
+        });
+        if let Some(value) = value.filter(|_| !is_given) {
             found.push(format!("--{long}={value}"));
         }
         known.extend(candidates);
@@ -203,6 +233,14 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
         env.names().filter(|name| prefixes.iter().any(|p| name.starts_with(p.as_str())) && !known.contains(*name));
     warnings.extend(strange.map(|name| format!("{name} is the name of no option of cml {family} and has no effect")));
     found
+}
+
+/// The value of one of CML's oldest variables, and what to use instead.
+fn from_oldest<'a>(family: &str, arg: &Arg, env: &'a Env) -> Option<(&'a str, String)> {
+    let (_, prefix, options) = OLDEST.iter().find(|(command, ..)| *command == family)?;
+    let option = options.iter().find(|option| names(arg).any(|name| upper(name) == **option))?;
+    let old = format!("{prefix}{option}");
+    Some((env.named(&old)?, format!("{old} is deprecated, please use CML_{}_{option}", upper(family))))
 }
 
 fn upper(name: &str) -> String {
@@ -233,6 +271,18 @@ mod tests {
             ("cml rerun-workflow --id 5", "cml workflow rerun --id=5"),
             ("/opt/cml-send-comment --pr r.md", "/opt/cml-send-comment comment create --pr r.md"),
             ("cml comment create --unknown r.md", "cml comment create --unknown r.md"),
+            ("cml runner launch --no-retry --single", "cml runner launch --no-retry --single"),
+            ("cml runner --labels=gpu", "cml runner launch --labels=gpu"),
+            ("cml --log=debug runner", "cml --log=debug runner launch"),
+            ("cml-runner --idle-timeout -1", "cml-runner runner launch --idle-timeout=-1"),
+            ("cml runner --help", "cml runner --help"),
+            ("cml runner", "cml runner"),
+            ("cml runner list --log debug", "cml runner list --log=debug"),
+            ("cml runner launch --no-single", "cml runner launch --single=false"),
+            (
+                "cml runner launch --docker-volumes a:b c --labels d --cloud-metadata x=y z",
+                "cml runner launch --docker-volumes=a:b --docker-volumes=c --labels=d --cloud-metadata=x=y --cloud-metadata=z",
+            ),
         ] {
             assert_eq!(prepared(line, &[]).argv.join(" "), expected);
         }

@@ -114,6 +114,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
         cli::Command::Repo(command) => command::repo::run(&app, global, command).await,
+        cli::Command::Runner(command) => command::runner::run(&app, global, command).await,
         cli::Command::Tensorboard(command) => command::tensorboard::run(&app, global, command).await,
         cli::Command::Workflow(command) => command::workflow::run(&app, global, command).await,
     }

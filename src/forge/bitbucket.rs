@@ -3,10 +3,11 @@
 use super::check::{Check, Made};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
+use super::runner::FailedRun;
 use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
-    all_pages, seconds, send_each,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
+    Target, all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
@@ -126,6 +127,9 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
         fork: None,
         workflow: text(vars::BITBUCKET_PIPELINE_UUID),
         run: build.map(str::to_owned),
+        job: env
+            .get(vars::BITBUCKET_STEP_UUID)
+            .map(|step| format!("{step}/{}", env.get(vars::BITBUCKET_STEP_RUN_NUMBER).unwrap_or_default())),
         summary_file: None,
     })
 }
@@ -369,6 +373,16 @@ impl Forge for Bitbucket {
             Ok(format!("{}/downloads/{name}", self.page))
         };
         send_each(assets, progress, send).await
+    }
+
+    fn can_tell_idle(&self) -> Result<()> {
+        Err(Error::unsupported("Bitbucket does not tell whether a runner has a job: --reuse-idle cannot be used")
+            .hint("use --reuse, which takes any runner that is online"))
+    }
+
+    async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<FailedRun> {
+        Err(Error::unsupported("Bitbucket does not tell on which runner a step ran")
+            .hint("use cml workflow rerun --id, which runs a pipeline again whatever it failed of"))
     }
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {

@@ -2,10 +2,11 @@
 
 use super::check::{Check, Made, Room};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
+use super::runner::FailedRun;
 use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
-    all_pages, seconds,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
+    Target, all_pages, seconds,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
@@ -26,6 +27,7 @@ mod assets;
 mod checks;
 mod client;
 mod explain;
+mod jobs;
 mod pulls;
 mod rerun;
 mod runners;
@@ -120,9 +122,18 @@ fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
         fork: fork(&event, slug),
         workflow: env.get(vars::GITHUB_WORKFLOW).map(str::to_owned),
         run: run_id.map(str::to_owned),
+        job: job(env),
         run_url: run_id.map(|id| format!("{server}/{slug}/actions/runs/{id}")),
         summary_file: env.get(vars::GITHUB_STEP_SUMMARY).map(str::to_owned),
     })
+}
+
+/// The run, its attempt, the job, and what tells the jobs of a matrix apart: the runner gives each job another
+/// `RUNNER_TRACKING_ID` (<https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs>).
+fn job(env: &Env) -> Option<String> {
+    let names = [vars::GITHUB_RUN_ID, vars::GITHUB_RUN_ATTEMPT, vars::GITHUB_JOB, vars::RUNNER_TRACKING_ID];
+    env.get(vars::GITHUB_RUN_ID)?;
+    Some(names.map(|name| env.get(name).unwrap_or_default()).join("/"))
 }
 
 /// The number in `refs/pull/7/merge`, or in a merge queue's `refs/heads/gh-readonly-queue/main/pr-7-<sha>`.
@@ -312,6 +323,14 @@ impl Forge for GitHub {
 
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
         assets::upload(self, assets, progress).await
+    }
+
+    fn runners_take_one_job(&self) -> bool {
+        true
+    }
+
+    async fn failed_jobs(&self, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
+        jobs::failed(self, run, ours).await
     }
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {

@@ -3,10 +3,11 @@
 use super::check::{Check, Made};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
+use super::runner::FailedRun;
 use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
-    all_pages, seconds, send_each,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
+    Target, all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
@@ -22,6 +23,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 mod agent;
+mod jobs;
 mod pulls;
 mod rerun;
 mod runners;
@@ -136,6 +138,7 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
         fork: target.filter(|target| *target != project).map(|_| project.to_owned()),
         workflow: text(vars::CI_PIPELINE_ID),
         run: text(vars::CI_JOB_ID),
+        job: text(vars::CI_JOB_ID),
         run_url: text(vars::CI_JOB_URL),
         summary_file: None,
     })
@@ -382,6 +385,15 @@ impl Forge for GitLab {
             })
         };
         send_each(assets, progress, send).await
+    }
+
+    /// CML's images, as CML does.
+    fn job_image(&self, gpu: bool) -> Option<&'static str> {
+        Some(if gpu { "iterativeai/cml:latest-gpu" } else { "iterativeai/cml:latest" })
+    }
+
+    async fn failed_jobs(&self, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
+        jobs::failed(self, run, ours).await
     }
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {

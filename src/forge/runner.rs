@@ -202,6 +202,28 @@ pub enum Ending {
     Failed(Error),
 }
 
+/// A run of the CI whose end was no success.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedRun {
+    /// How often it has been started, from 1 on.
+    pub attempt: u64,
+    /// Its failed jobs on runners that the caller asked about.
+    pub jobs: Vec<FailedJob>,
+    /// How many others failed.
+    pub others: usize,
+}
+
+/// A job that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedJob {
+    /// What it is called.
+    pub name: String,
+    /// The name of its runner.
+    pub runner: String,
+    /// What the forge says, where the job failed because its runner did.
+    pub lost: Option<String>,
+}
+
 /// What the default of the trait's methods says.
 pub(super) fn none<T>() -> Result<T> {
     Err(Error::unsupported("the local preview has no runners")

@@ -11,9 +11,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("watch", WATCH),
     ("trigger-file", WATCH),
     ("open", "a runner has no browser"),
+    ("runner-path", HERE),
+    ("pass-env", HERE),
 ];
 const WATCH: &str =
     "the step would not end: set cml up, and run `cml comment update --watch report.md &` in a later step";
+
+const HERE: &str =
+    "the step cannot become a runner: set cml up with native: true, and run `cml runner launch` in a later step";
 
 /// Whether an option is no input of the action.
 pub fn is_elsewhere(name: &str) -> bool {
