@@ -318,9 +318,12 @@ impl Launching<'_> {
         self.app.log.info(&format!("Unregistering runner {name}..."));
         self.app.http.restart_budget();
         self.app.http.hurry(LAST_WORDS);
-        if let Err(error) = self.connected.forge.unregister_runner(registration).await {
-            self.app.log.warn(&format!("runner {name} is still registered ({error})"));
-            self.app.log.hint(&format!("remove it with: cml runner stop {name}"));
+        match self.connected.forge.unregister_runner(registration).await {
+            Ok(()) => self.app.log.info("\tSuccess"),
+            Err(error) => {
+                self.app.log.warn(&format!("runner {name} is still registered ({error})"));
+                self.app.log.hint(&format!("remove it with: cml runner stop {name}"));
+            }
         }
         self.app.http.restart_budget();
     }
@@ -355,10 +358,15 @@ impl Launching<'_> {
             Some(default) => self.docker_image(default).await,
             None => None,
         };
-        if args.runner_path.is_none()
-            && let Some(package) = forge.runner_package(&app.host.platform()).await?
-        {
-            package::install(app, &package, &folders.program).await?;
+        if args.runner_path.is_none() {
+            match forge.runner_package(&app.host.platform()).await? {
+                Some(package) => package::install(app, &package, &folders.program).await?,
+                // The program runs in it all the same.
+                None => app.host.make_private_folder(&folders.program).map_err(|e| {
+                    Error::config(format!("cannot make {} ({e})", folders.program.display()))
+                        .hint("choose another folder with --workdir")
+                })?,
+            }
         }
         Ok(Place {
             program: folders.program,
