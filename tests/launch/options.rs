@@ -163,6 +163,12 @@ fn mistakes_cost_no_request() {
         let error = "the action's own program cannot be a runner: it starts no processes";
         cml.run(&["runner", "launch"]).fails(7, error, "set cml up with native: true *");
     } else {
+        let hint = "give one with --workdir";
+        cml.clone().unset("HOME").run(&["runner", "launch"]).fails(
+            3,
+            "HOME is not set, so there is no folder for the runner",
+            hint,
+        );
         let error = "cannot use --runner-path nowhere (*)";
         cml.run(&["runner", "launch", "--runner-path=nowhere"]).fails(
             3,
