@@ -3,7 +3,7 @@
 //! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
 //! [`crate::inputs`] derives them from here.
 
-use crate::command::{asset, check, comment, completions, doctor, pr, repo, tensorboard, workflow};
+use crate::command::{asset, check, comment, completions, doctor, pr, repo, runner, tensorboard, workflow};
 use crate::connect::Global;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
@@ -55,6 +55,9 @@ pub enum Command {
     /// Prepare the working copy
     #[command(subcommand)]
     Repo(repo::Command),
+    /// Launch and manage self-hosted runners
+    #[command(subcommand)]
+    Runner(runner::Command),
     /// Run workflows again
     #[command(subcommand)]
     Workflow(workflow::Command),

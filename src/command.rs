@@ -9,5 +9,6 @@ pub mod images;
 pub mod place;
 pub mod pr;
 pub mod repo;
+pub mod runner;
 pub mod tensorboard;
 pub mod workflow;

@@ -59,23 +59,33 @@ pub struct Connected {
     pub token_source: Option<&'static str>,
 }
 
+/// Reads what `--repo` says.
+type Parse = fn(&str, Option<&str>) -> Result<Repository>;
+
 /// Connects.
 pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_where(app, global, publish_branch, |_| false).await
+    connect_where(app, global, publish_branch, Repository::parse, |_| false).await
+}
+
+/// Connects to manage runners, which an organisation, group or workspace has too: `--repo https://host/owner`.
+pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
+    connect_where(app, global, None, Repository::parse_place, |_| false).await
 }
 
 /// Connects to make a check, for which there are places that need no token.
 pub async fn connect_to_check(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_where(app, global, publish_branch, |driver| (driver.checks_without_token)(app.env())).await
+    connect_where(app, global, publish_branch, Repository::parse, |driver| (driver.checks_without_token)(app.env()))
+        .await
 }
 
 async fn connect_where(
     app: &App,
     global: &Global,
     publish_branch: Option<String>,
+    parse: Parse,
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
-    let inferred = infer(app, global).await;
+    let inferred = infer(app, global, parse).await;
     let found = inferred.found.clone()?;
     let connected = |forge, driver, repository, token_source| {
         let context = inferred.context.clone();
@@ -142,12 +152,12 @@ pub struct Found {
 }
 
 /// Infers all that needs no request.
-pub async fn infer(app: &App, global: &Global) -> Inferred {
+pub async fn infer(app: &App, global: &Global, parse: Parse) -> Inferred {
     let ci = FORGES.iter().find_map(|driver| Some((driver, (driver.detect)(app.env(), &*app.host)?)));
     let named = global.driver.as_deref().and_then(|name| FORGES.iter().find(|driver| driver.name == name));
     let found = match named {
         Some(driver) if driver.name == local::DRIVER.name => Ok(None),
-        _ => find_repository(app, global, named, ci.as_ref().map(|(driver, context)| (*driver, context))).await,
+        _ => find_repository(app, global, parse, named, ci.as_ref().map(|(driver, context)| (*driver, context))).await,
     };
     let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
     let driver = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.driver));
@@ -186,6 +196,7 @@ impl Inferred {
 async fn find_repository(
     app: &App,
     global: &Global,
+    parse: Parse,
     named: Option<&'static Driver>,
     ci: Option<(&'static Driver, &Context)>,
 ) -> Result<Option<Found>> {
@@ -194,10 +205,7 @@ async fn find_repository(
         let server = named.and_then(|driver| driver.hosts.first()).map(|host| format!("https://{host}"));
         let same = ci.filter(|(driver, _)| named.is_none_or(|named| named.name == driver.name));
         let server = same.and(of_ci).map(|(repository, _)| repository.server.to_string()).or(server);
-        Some((
-            Repository::parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?,
-            "--repo (or CML_REPO)",
-        ))
+        Some((parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?, "--repo (or CML_REPO)"))
     } else if of_ci.is_some() {
         of_ci
     } else {

@@ -95,6 +95,8 @@ macro_rules! vars {
 
 vars! {
     CI = "CI": "Set by every CI system";
+    HOME = "HOME": "The user's folder; runners live in .cml there";
+    IN_DOCKER = "IN_DOCKER": "Set by CML's images: jobs run beside the runner instead of in containers (GitLab)";
     REPO_TOKEN = "REPO_TOKEN": "The forge's token, CML's name for it";
     REPO_TOKEN_LOWER = "repo_token": "The same, an old spelling";
     SSL_CERT_FILE = "SSL_CERT_FILE": "PEM file of the certificate authorities to trust instead of the system's";
@@ -111,11 +113,13 @@ vars! {
     GITHUB_API_URL = "GITHUB_API_URL": "Base of GitHub's REST API";
     GITHUB_GRAPHQL_URL = "GITHUB_GRAPHQL_URL": "GitHub's GraphQL end point";
     GITHUB_EVENT_PATH = "GITHUB_EVENT_PATH": "File with the event that started the workflow";
+    GITHUB_JOB = "GITHUB_JOB": "Name of the job in its workflow";
     GITHUB_OUTPUT = "GITHUB_OUTPUT": "File that takes the step's outputs";
     GITHUB_PATH = "GITHUB_PATH": "File that takes folders for PATH";
     GITHUB_REF = "GITHUB_REF": "The ref that started the workflow";
     GITHUB_HEAD_REF = "GITHUB_HEAD_REF": "Source branch of the pull request";
     GITHUB_REPOSITORY = "GITHUB_REPOSITORY": "owner/name of the repository";
+    GITHUB_RUN_ATTEMPT = "GITHUB_RUN_ATTEMPT": "How often the workflow run has been started";
     GITHUB_RUN_ID = "GITHUB_RUN_ID": "Number of the workflow run";
     GITHUB_SERVER_URL = "GITHUB_SERVER_URL": "Address of GitHub's pages";
     GITHUB_SHA = "GITHUB_SHA": "The commit that started the workflow";
@@ -124,7 +128,9 @@ vars! {
     GITHUB_WORKFLOW = "GITHUB_WORKFLOW": "Name of the workflow";
     INPUT_TOKEN = "INPUT_TOKEN": "The action's input token";
     RUNNER_DEBUG = "RUNNER_DEBUG": "1 when the run is repeated with debug logging";
+    RUNNER_NAME = "RUNNER_NAME": "Name of the runner of the job; older versions of CML took it for one to launch";
     RUNNER_TEMP = "RUNNER_TEMP": "Folder for the time of the job";
+    RUNNER_TRACKING_ID = "RUNNER_TRACKING_ID": "Identity of the job, by which its processes are found";
     RUNNER_TOOL_CACHE = "RUNNER_TOOL_CACHE": "Folder of tools that jobs share";
 
     GITLAB_TOKEN = "GITLAB_TOKEN": "GitLab's token";
@@ -147,6 +153,10 @@ vars! {
     CI_PROJECT_URL = "CI_PROJECT_URL": "Address of the project's page";
     CML_DOTENV = "CML_DOTENV": "File that takes the results as NAME=value lines (a GitLab dotenv report)";
 
+    CML_GITLAB_RUNNER_DOWNLOADS = "CML_GITLAB_RUNNER_DOWNLOADS": "Address of a mirror of GitLab Runner's downloads";
+    CML_GITLAB_RUNNER_VERSION = "CML_GITLAB_RUNNER_VERSION": "Version of GitLab Runner to download, such as v19.3.0";
+
+    CML_BITBUCKET_RUNNER_IMAGE = "CML_BITBUCKET_RUNNER_IMAGE": "Image of Bitbucket's runner, such as a mirror's";
     BITBUCKET_TOKEN = "BITBUCKET_TOKEN": "Bitbucket's token";
     BITBUCKET_API_URL = "BITBUCKET_API_URL": "Base of Bitbucket's REST API, when it is not Bitbucket Cloud's";
     CML_BITBUCKET_PROXY = "CML_BITBUCKET_PROXY": "Proxy that signs a pipeline's requests, when it is not at the usual place (localhost:29418)";
@@ -159,6 +169,8 @@ vars! {
     BITBUCKET_PR_ID = "BITBUCKET_PR_ID": "Number of the pull request";
     BITBUCKET_REPO_FULL_NAME = "BITBUCKET_REPO_FULL_NAME": "workspace/name of the repository";
     BITBUCKET_REPO_UUID = "BITBUCKET_REPO_UUID": "Identity of the repository; set in every pipeline";
+    BITBUCKET_STEP_RUN_NUMBER = "BITBUCKET_STEP_RUN_NUMBER": "How often the step has been started";
+    BITBUCKET_STEP_UUID = "BITBUCKET_STEP_UUID": "Identity of the step";
 }
 
 #[cfg(test)]

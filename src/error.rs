@@ -31,6 +31,8 @@ pub enum Kind {
     Remote,
     /// The input is too large for the service.
     TooLarge,
+    /// A signal ended the program while a job was running.
+    Interrupted,
     /// A mistake in this program.
     Internal,
 }
@@ -48,6 +50,7 @@ impl Kind {
             Kind::RateLimited => "rate_limited",
             Kind::Remote => "remote",
             Kind::TooLarge => "too_large",
+            Kind::Interrupted => "interrupted",
             Kind::Internal => "internal",
         }
     }
@@ -65,6 +68,7 @@ impl Kind {
             Kind::Remote => 9,
             Kind::TooLarge => 10,
             Kind::Internal => 70,
+            Kind::Interrupted => 75,
         }
     }
 }
@@ -173,4 +177,5 @@ macro_rules! shorthand {
     };
 }
 shorthand!(usage => Usage, config => Config, auth => Auth, not_found => NotFound, conflict => Conflict,
-    unsupported => Unsupported, remote => Remote, too_large => TooLarge, internal => Internal);
+    unsupported => Unsupported, remote => Remote, too_large => TooLarge, internal => Internal,
+    interrupted => Interrupted);

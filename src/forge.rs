@@ -33,7 +33,7 @@ mod rest;
 pub mod runner;
 
 pub use context::Context;
-pub use once::{create_comment_once, start_once};
+pub use once::{create_comment_once, register_runner_once, start_once};
 pub use repository::Repository;
 
 /// A row of [`FORGES`]: everything the core knows about a forge before it talks to it.
@@ -220,6 +220,9 @@ pub struct Rerun {
 /// Called with the number of assets done so far.
 pub type Progress<'a> = &'a dyn Fn(usize);
 
+/// Says by its name whether a runner is one that the caller asks about.
+pub type Ours<'a> = &'a dyn Fn(&str) -> bool;
+
 /// Keeps the comments that a caller is interested in, so that the others need no memory.
 pub type Keep<'a> = &'a dyn Fn(&Comment) -> bool;
 
@@ -314,6 +317,26 @@ pub trait Forge {
             .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
     }
 
+    /// Whether a runner's registration is good for one job only, so that ending after one is the default.
+    fn runners_take_one_job(&self) -> bool {
+        false
+    }
+
+    /// Whether the forge tells which runners have no job; asked before anything is done.
+    fn can_tell_idle(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The image of jobs that name none; `None` where the runner does not start containers for jobs.
+    fn job_image(&self, _gpu: bool) -> Option<&'static str> {
+        None
+    }
+
+    /// The jobs of a run that has ended without success, of those that `ours` accepts by the name of their runner.
+    async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<runner::FailedRun> {
+        runner::none()
+    }
+
     /// The runners that have all of some labels; all runners without.
     async fn list_runners(&self, _labels: &[String]) -> Result<Vec<runner::Runner>> {
         runner::none()
@@ -333,6 +356,12 @@ pub trait Forge {
     /// Removes a runner; one that is gone already is fine, one that runs a job is a [`Kind::Conflict`].
     async fn delete_runner(&self, _id: &str) -> Result<()> {
         runner::none()
+    }
+
+    /// Removes a runner by its own credential where the forge takes that, so that no other token is needed; otherwise
+    /// as [`Forge::delete_runner`] does.
+    async fn unregister_runner(&self, registration: &runner::Registration) -> Result<()> {
+        self.delete_runner(&registration.id).await
     }
 
     /// The runner program for a machine; `None` where it comes as an image.

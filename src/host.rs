@@ -15,7 +15,10 @@ use std::time::Duration;
 pub mod native;
 #[cfg(target_arch = "wasm32")]
 pub mod node;
+pub mod process;
 pub mod proxy;
+
+pub use process::{Farewell, Process, Program, Told, Whom};
 
 /// What the program runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub enum Signal {
     Terminate,
     /// SIGQUIT.
     Quit,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
     /// SIGKILL: cannot be ignored.
     Kill,
 }
@@ -122,8 +127,9 @@ pub trait Host {
     fn spawn(&self, task: BoxFuture<'static, ()>);
     /// Waits.
     async fn sleep(&self, duration: Duration);
-    /// Resolves when the user or the CI system asks the program to end (SIGINT, SIGTERM).
-    async fn interrupted(&self);
+    /// Resolves when the user or the CI system asks the program to end, and says how. From the first call on, no signal
+    /// is lost that arrives between two calls. For one caller at a time.
+    async fn interrupted(&self) -> Signal;
 
     /// Trusts more certificate authorities, given as PEM, for all requests that follow.
     fn trust(&self, pem: &[u8]) -> Result<(), String>;
@@ -140,6 +146,30 @@ pub trait Host {
     fn read_stdin(&self) -> io::Result<Vec<u8>>;
     /// The paths of what is in a folder, in no order.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Writes a whole file that only this user can read, making its folder likewise.
+    fn write_private(&self, _path: &Path, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Makes a folder that only this user can enter, with those above it; one that is there stays as it is.
+    fn make_private_folder(&self, _path: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Removes a folder with all that is in it.
+    fn remove_folder(&self, _path: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Renames a file within its file system, taking the place of another.
+    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Copies a file as a program that only this user can run.
+    async fn copy_program(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Unpacks a `tar.gz` into a folder. An entry that would be outside of it is an error.
+    async fn unpack(&self, _archive: &Path, _folder: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Appends to a file, making it.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Removes a file.
@@ -157,6 +187,23 @@ pub trait Host {
     /// Runs a program that takes this one's place: its standard input and output are ours. Its exit code, if it has
     /// one.
     async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>>;
+
+    /// Starts a program beside this one, in a process group of its own. Nothing of it survives this program, however
+    /// that ends, as far as the system lets one see to it.
+    async fn start(&self, _program: &Program) -> io::Result<Box<dyn Process>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Sends one request and writes the body of an answer 2xx to a private file; other answers come back with theirs.
+    /// Nothing bounds the whole; it fails when no byte arrives for `patience`.
+    async fn download(
+        &self,
+        _request: http::Request<Bytes>,
+        _to: &Path,
+        _patience: Duration,
+    ) -> Result<http::Response<Bytes>, SendError> {
+        Err(SendError { stage: Stage::Invalid, text: "only the native program downloads to files".to_owned() })
+    }
 
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the
     /// whole exchange. A [`Via`] among its extensions names its proxy.

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 mod build;
+mod download;
 mod failure;
 mod redirect;
 
@@ -52,7 +53,7 @@ pub enum Repeat {
 pub struct Refusal<'a> {
     /// The request's method.
     pub method: &'a Method,
-    /// The path of its address.
+    /// The request's path, without its query.
     pub path: &'a str,
     /// The status.
     pub status: StatusCode,

@@ -35,6 +35,10 @@ const LEGACY_PREFIXES: &[(&str, &str)] = &[
     ("workflow", "CML_RERUN_WORKFLOW_"),
 ];
 
+/// CML's oldest variables, by command: prefix, and the options that had one.
+const OLDEST: &[(&str, &str, &[&str])] =
+    &[("runner", "RUNNER_", &["IDLE_TIMEOUT", "LABELS", "SINGLE", "REUSE", "NO_RETRY", "DRIVER", "REPO", "PATH"])];
+
 /// What came out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Prepared {
@@ -102,6 +106,17 @@ fn by_old_name(command: &Command, argv: Vec<String>, warnings: &mut Vec<String>)
     if let Some(at) = bare {
         warnings.push("\"cml pr\" is deprecated, please use \"cml pr create\"".to_owned());
         rest.insert(at + 1, "create".to_owned());
+    }
+    // CML asked for an option anywhere.
+    let option =
+        |token: &&String| token.starts_with('-') && !["--help", "-h", "--version", "-V"].contains(&token.as_str());
+    let launches = |at: usize| match rest.get(at + 1) {
+        Some(next) => option(&next),
+        None => rest[..at].iter().find(option).is_some(),
+    };
+    if let Some(at) = at.filter(|&at| rest[at] == "runner" && launches(at)) {
+        warnings.push("\"cml runner\" is deprecated, please use \"cml runner launch\"".to_owned());
+        rest.insert(at + 1, "launch".to_owned());
     }
     std::iter::once(program).chain(rest).collect()
 }
@@ -175,8 +190,12 @@ impl<'a> Walk<'a> {
         let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
         let name = kebab(name);
         if let Some(arg) = find(&self.path, &name) {
+            let many = arg.get_num_args().is_some_and(|n| n.max_values() > 1);
             let arg = (arg.get_id().to_string(), is_switch(arg), arg.get_action().takes_values(), is_flag(arg));
             self.given.insert(arg.0);
+            if many {
+                return self.out.extend(all_values(&name, value, next));
+            }
             let value = match value {
                 None if arg.1 => next.next_if(|next| matches!(next.as_str(), "true" | "false")),
                 None if arg.2 => next.next(),
@@ -192,6 +211,17 @@ impl<'a> Walk<'a> {
         }
         self.out.push(token);
     }
+}
+
+/// Every value of an option that takes many: as in CML, everything up to the next option.
+fn all_values(
+    name: &str,
+    first: Option<String>,
+    next: &mut std::iter::Peekable<impl Iterator<Item = String>>,
+) -> Vec<String> {
+    let first = first.or_else(|| next.next());
+    let rest = std::iter::from_fn(|| next.next_if(|next| !next.starts_with('-')));
+    first.into_iter().chain(rest).map(|value| format!("--{name}={value}")).collect()
 }
 
 fn names(arg: &Arg) -> impl Iterator<Item = &str> {
@@ -239,7 +269,14 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
         let Some(long) = arg.get_long().filter(|_| !asks && seen.insert(arg.get_id())) else { continue };
         let candidates = variables(family, arg);
         let value = candidates.iter().find_map(|name| env.named(name));
-        if let (Some(value), false) = (value, given.contains(arg.get_id().as_str())) {
+        let is_given = given.contains(arg.get_id().as_str());
+        let oldest = || from_oldest(family, arg, env).filter(|_| !is_given);
+        let value = value.or_else(|| {
+            let (value, warning) = oldest()?;
+            warnings.push(warning);
+            Some(value)
+        });
+        if let Some(value) = value.filter(|_| !is_given) {
             found.extend(option(long, Some(value.to_owned()), is_flag(arg)));
         }
         known.extend(candidates);
@@ -266,6 +303,14 @@ pub fn variables(family: &str, arg: &Arg) -> Vec<String> {
 /// CML's older name of a command.
 pub fn old_name(words: &[&str]) -> Option<&'static str> {
     LEGACY.iter().find(|(_, new)| *new == words).map(|(old, _)| *old)
+}
+
+/// The value of one of CML's oldest variables, and what to use instead.
+fn from_oldest<'a>(family: &str, arg: &Arg, env: &'a Env) -> Option<(&'a str, String)> {
+    let (_, prefix, options) = OLDEST.iter().find(|(command, ..)| *command == family)?;
+    let option = options.iter().find(|option| names(arg).any(|name| upper(name) == **option))?;
+    let old = format!("{prefix}{option}");
+    Some((env.named(&old)?, format!("{old} is deprecated, please use CML_{}_{option}", upper(family))))
 }
 
 fn upper(name: &str) -> String {
@@ -309,6 +354,18 @@ mod tests {
             ("cml comment create --pr=maybe r.md", "cml comment create --pr=maybe r.md"),
             ("/opt/cml-send-comment --pr r.md", "/opt/cml-send-comment comment create --pr r.md"),
             ("cml comment create --unknown r.md", "cml comment create --unknown r.md"),
+            ("cml runner launch --no-retry --single", "cml runner launch --no-retry --single"),
+            ("cml runner --labels=gpu", "cml runner launch --labels=gpu"),
+            ("cml --log=debug runner", "cml --log=debug runner launch"),
+            ("cml-runner --idle-timeout -1", "cml-runner runner launch --idle-timeout=-1"),
+            ("cml runner --help", "cml runner --help"),
+            ("cml runner", "cml runner"),
+            ("cml runner list --log debug", "cml runner list --log=debug"),
+            ("cml runner launch --no-single", "cml runner launch --single=false"),
+            (
+                "cml runner launch --docker-volumes a:b c --labels d --cloud-metadata x=y z",
+                "cml runner launch --docker-volumes=a:b --docker-volumes=c --labels=d --cloud-metadata=x=y --cloud-metadata=z",
+            ),
         ] {
             assert_eq!(prepared(line, &[]).argv.join(" "), expected);
         }

@@ -210,6 +210,14 @@ impl Log {
         self.tell(Entry { kind, hint: hint.as_deref(), ..Entry::new(Level::Error, &message) });
     }
 
+    /// What another program said before it failed.
+    pub fn quote(&self, text: &str) {
+        match self.verbosity.json {
+            true => self.tell(Entry::new(Level::Error, text)),
+            false => self.plain(Level::Error, "", text),
+        }
+    }
+
     /// Something is not as the user will want it.
     pub fn warn(&self, text: &str) {
         self.tell(Entry::new(Level::Warn, text));
@@ -217,7 +225,12 @@ impl Log {
 
     /// The same, with what to do about it.
     pub fn warn_with_hint(&self, text: &str, hint: &str) {
-        self.tell(Entry { hint: Some(hint), ..Entry::new(Level::Warn, text) });
+        self.warn_of(text, Some(hint));
+    }
+
+    /// The same with what is to be done about an error, where that is known.
+    pub fn warn_of(&self, text: &str, hint: Option<&str>) {
+        self.tell(Entry { hint, ..Entry::new(Level::Warn, text) });
     }
 
     /// The same about a line of a file.

@@ -4,7 +4,11 @@
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {
     use std::rc::Rc;
-    let argv = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    #[cfg(unix)]
+    if argv.get(1).is_some_and(|word| word == cml::host::native::guard::WORD) {
+        return std::process::ExitCode::from(u8::from(!cml::host::native::guard::main()));
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(_) => return std::process::ExitCode::from(cml::error::Kind::Internal.exit_code()),

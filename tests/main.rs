@@ -20,6 +20,7 @@ mod faults;
 mod forge;
 mod images;
 #[cfg(unix)]
+mod launch;
 mod legacy;
 mod limits;
 mod local;
@@ -31,6 +32,9 @@ mod proxy;
 #[cfg(unix)]
 mod repo;
 mod rerun;
+#[cfg(unix)]
+mod runner;
+mod runners_forge;
 mod sections;
 mod store;
 mod support;

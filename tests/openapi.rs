@@ -1,10 +1,16 @@
 //! The program and the fake GitHub, held against GitHub's own description of its API: each request and each answer of
 //! these tests goes through a checker, see `support/prism.rs`.
 
-use crate::support::fake::{Comment, Forge, HEAD, Kind, Phase, PullRequest, Repo, Run, Target, Vendor};
+use crate::support::fake::{Comment, Doing, Forge, HEAD, Kind, Phase, PullRequest, Repo, Run, Target, Vendor};
+use crate::support::library::Library;
 use crate::support::net::{Answer, send};
 use crate::support::prism::Prism;
 use crate::support::{Cml, png};
+use cml::connect::{Global, connect_runners};
+use cml::env::Secret;
+use cml::forge::runner::NewRunner;
+use cml::host::Platform;
+use cml::log::Level;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -311,6 +317,16 @@ fn a_doctor_asks_as_described_and_makes_nothing() {
 }
 
 #[test]
+fn jobs_that_were_lost_run_again() {
+    let Some(desk) = Desk::new("run-lost") else { return };
+    let reason = Some("The self-hosted runner: cml-1 lost communication with the server.".to_owned());
+    let run = Run { runner: "cml-1".into(), reason, ..Run::new(5, Phase::Failed) };
+    desk.repo(|repo| repo.runs.insert(5, run));
+    desk.cml.run(&["runner", "retry", "--run", "5"]).ok();
+    assert_eq!(desk.repo(|repo| repo.runs[&5].starts.clone()), ["rerun-failed-jobs"]);
+}
+
+#[test]
 fn refusals_are_as_described_and_understood() {
     for (token, target, code, says) in [
         ("bad", "pr/7", 4, "error: GitHub does not accept the token"),
@@ -338,6 +354,46 @@ fn refusals_are_as_described_and_understood() {
     assert_eq!(ran.code, Some(5), "{ran:#?}");
 }
 
+/// Registers a runner, looks at it, and removes it, busy or not.
+fn runs_a_runner(checked: &Checked, place: &str, group: Option<&str>) {
+    let library = Library::new(&[("GITHUB_API_URL", &checked.prism.api())]);
+    let global = Global {
+        driver: Some("github".into()),
+        repo: Some(format!("{}/{place}", checked.forge.url())),
+        token: Some(Secret::new("good")),
+        timeout: 30,
+        ca_cert: None,
+        log: Level::Error.into(),
+    };
+    let platform = Platform { os: "linux".into(), arch: "aarch64".into() };
+    let (name, labels, group) = (format!("cml-{place}"), vec!["gpu".to_owned()], group.map(str::to_owned));
+    let new =
+        NewRunner { name: name.clone(), labels, group, single: true, job_timeout: None, platform: platform.clone() };
+    library.run(async {
+        let forge = connect_runners(&library.app, &global).await.unwrap().forge;
+        let made = forge.register_runner(&new).await.unwrap();
+        assert_eq!(forge.register_runner(&new).await.unwrap_err().kind(), cml::error::Kind::Conflict);
+        assert_eq!(forge.list_runners(&new.labels).await.unwrap().len(), 1);
+        checked.forge.set_runner(&name, Doing::Busy);
+        assert_eq!(forge.get_runner(&made.id).await.unwrap().unwrap().busy, Some(true));
+        assert_eq!(forge.delete_runner(&made.id).await.unwrap_err().kind(), cml::error::Kind::Conflict);
+        checked.forge.set_runner(&name, Doing::Idle);
+        forge.delete_runner(&made.id).await.unwrap();
+        assert!(forge.get_runner(&made.id).await.unwrap().is_none());
+        assert!(forge.runner_package(&platform).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn runners_are_those_of_a_repository_or_an_organisation() {
+    let Some(desk) = Desk::new("runners") else { return };
+    runs_a_runner(&desk.checked, &desk.slug, None);
+    runs_a_runner(&desk.checked, "octo", Some("Big GPUs"));
+    // The checker takes the first two segments for a repository.
+    let violations = desk.checked.prism.violations("octo/actions");
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
 #[test]
 fn an_old_enterprise_server_takes_the_same() {
     let forge = Forge::start();
@@ -358,6 +414,7 @@ fn an_old_enterprise_server_takes_the_same() {
     }
     let push = Desk::at(checked, "push").pushed(&"1".repeat(40), "main");
     push.cml.run(&["comment", "create", "--target", "pr", "report.md"]).fails(5, "no open pull request*", "*");
+    runs_a_runner(&push.checked, &push.slug, None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::connect::{self, Connected, Found, Global, Inferred};
 use crate::env::vars;
 use crate::error::{Error, Kind, Result};
 use crate::forge::permission::{About, Diagnosis, State, Work};
-use crate::forge::{Context, Forge, Target, local, not_seen};
+use crate::forge::{Context, Forge, Repository, Target, local, not_seen};
 use crate::report::target::Wanted;
 use clap::Args;
 use std::fmt::Write;
@@ -13,13 +13,11 @@ use std::rc::Rc;
 
 /// Options of the command: only those of all commands.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  # What this job can do, with its own token\n  cml doctor\n\n  \
+#[command(after_help = "Examples:\n  # What this job can do, with its own token\n  cml doctor\n\n  \
     # What a token may do, before it becomes a secret of the CI\n  \
     REPO_TOKEN=… cml doctor --repo https://github.com/owner/name\n\n\
     Changes nothing, and never shows the token. Fails when there is no repository or no token, when the forge does \
-    not take the token, or when it may not comment on pull requests."
-)]
+    not take the token, or when it may not comment on pull requests.")]
 pub struct Doctor {}
 
 /// A line: what, its value, and where that came from.
@@ -27,7 +25,7 @@ type Line = (&'static str, String, &'static str);
 
 /// Runs it.
 pub async fn run(app: &App, global: &Global) -> Result<()> {
-    let inferred = connect::infer(app, global).await;
+    let inferred = connect::infer(app, global, Repository::parse).await;
     let found = inferred.found.clone();
     let forge = found.as_ref().ok().and_then(|found| Some(inferred.reach(app, found.as_ref()?, None)));
     let about = forge.as_ref().and_then(|forge| Some(forge.as_ref().ok()?.about()));

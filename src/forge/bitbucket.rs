@@ -5,14 +5,17 @@ use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
+use super::runner::FailedRun;
+use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
-    all_pages, seconds, send_each,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
+    Target, all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Host, Platform};
 use crate::http::{Http, Repeat, secret_header};
+use crate::log::Log;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -22,11 +25,13 @@ use serde::Deserialize;
 use serde_json::json;
 use std::rc::Rc;
 
+mod agent;
 mod explain;
 mod insights;
 mod permissions;
 mod pulls;
 mod rerun;
+mod runners;
 
 /// Bitbucket's row.
 pub const DRIVER: Driver = Driver {
@@ -39,7 +44,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |env| insights::proxy(env).is_some(),
-    agent: None,
+    agent: Some(agent::agent),
 };
 
 /// Documented for Bitbucket Server; Cloud documents none, and refuses very large ones without a reason.
@@ -49,6 +54,7 @@ const PAGE: u32 = 50;
 
 struct Bitbucket {
     rest: Rest,
+    repository: Repository,
     page: String,
     root: String,
     /// The page of the run, for people.
@@ -59,6 +65,9 @@ struct Bitbucket {
     commit: Option<String>,
     about: About,
     token: Option<Secret>,
+    /// The image of the runner program.
+    runner_image: String,
+    log: Log,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
@@ -96,6 +105,9 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         commit: context.commit,
         about: About { api, api_source, token: kind },
         token: token.map(|(token, _)| token),
+        runner_image: host.env().get(vars::CML_BITBUCKET_RUNNER_IMAGE).unwrap_or(runners::IMAGE).to_owned(),
+        repository,
+        log,
     }))
 }
 
@@ -138,6 +150,9 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
         fork: None,
         workflow: text(vars::BITBUCKET_PIPELINE_UUID),
         run: build.map(str::to_owned),
+        job: env
+            .get(vars::BITBUCKET_STEP_UUID)
+            .map(|step| format!("{step}/{}", env.get(vars::BITBUCKET_STEP_RUN_NUMBER).unwrap_or_default())),
         summary_file: None,
         sources: Sources {
             repository: of_repository.name,
@@ -361,6 +376,16 @@ impl Forge for Bitbucket {
         send_each(assets, progress, send).await
     }
 
+    fn can_tell_idle(&self) -> Result<()> {
+        Err(Error::unsupported("Bitbucket does not tell whether a runner has a job: --reuse-idle cannot be used")
+            .hint("use --reuse, which takes any runner that is online"))
+    }
+
+    async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<FailedRun> {
+        Err(Error::unsupported("Bitbucket does not tell on which runner a step ran")
+            .hint("use cml workflow rerun --id, which runs a pipeline again whatever it failed of"))
+    }
+
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
     }
@@ -371,6 +396,27 @@ impl Forge for Bitbucket {
 
     async fn permissions(&self) -> Result<Diagnosis> {
         permissions::permissions(self).await
+    }
+
+    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        runners::list(self, labels).await
+    }
+
+    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
+        runners::get(self, id).await
+    }
+
+    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
+        runners::register(self, new).await
+    }
+
+    async fn delete_runner(&self, id: &str) -> Result<()> {
+        runners::delete(self, id).await
+    }
+
+    /// Bitbucket's runner comes as an image.
+    async fn runner_package(&self, _: &Platform) -> Result<Option<Package>> {
+        Ok(None)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -23,6 +23,8 @@ pub struct Context {
     pub workflow: Option<String>,
     /// What `{run}` stands for.
     pub run: Option<String>,
+    /// What tells the job apart from every other, also from itself when it is started again.
+    pub job: Option<String>,
     /// The page of the run, for people.
     pub run_url: Option<String>,
     /// The file that takes a job summary.

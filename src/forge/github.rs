@@ -4,14 +4,17 @@ use super::check::{Check, Made, Room};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
+use super::runner::FailedRun;
+use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
-    all_pages, seconds,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
+    Target, all_pages, seconds,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Host, Platform};
 use crate::http::{Http, Repeat};
+use crate::log::Log;
 use async_trait::async_trait;
 use client::Client;
 use http::Method;
@@ -21,13 +24,16 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::rc::Rc;
 
+mod agent;
 mod assets;
 mod checks;
 mod client;
 mod explain;
+mod jobs;
 mod permissions;
 mod pulls;
 mod rerun;
+mod runners;
 
 /// GitHub's row.
 pub const DRIVER: Driver = Driver {
@@ -40,7 +46,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |_| false,
-    agent: None,
+    agent: Some(agent::agent),
 };
 
 /// A pull request's comment may have 65,536 characters
@@ -62,10 +68,11 @@ struct GitHub {
     /// Whether the run is for a pull request from a fork.
     fork: bool,
     http: Http,
+    log: Log,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
-    let Connection { repository, token, context, publish_branch, http, host, .. } = connection;
+    let Connection { repository, token, context, publish_branch, http, log, host } = connection;
     let (api, graphql) = addresses(&repository, host.env());
     let source = token.as_ref().map(|(_, source)| *source);
     let kind = token.as_ref().map(|(token, source)| permissions::Token::of(token.expose(), source, host.env()));
@@ -86,6 +93,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         fork,
         token: token.map(|(token, _)| token),
         http,
+        log,
     }))
 }
 
@@ -140,6 +148,7 @@ fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
         fork: fork(&event, slug),
         workflow: var(vars::GITHUB_WORKFLOW),
         run: run_id.map(str::to_owned),
+        job: job(env),
         run_url: run_id.map(|id| format!("{server}/{slug}/actions/runs/{id}")),
         summary_file: var(vars::GITHUB_STEP_SUMMARY),
         sources: Sources {
@@ -163,6 +172,14 @@ fn of_event(event: &Value) -> (Option<u64>, Option<u64>) {
     let of_pull = event.pointer("/issue/pull_request").is_some_and(|p| !p.is_null());
     let of_run = number("/pull_request/number").or_else(|| number("/workflow_run/pull_requests/0/number"));
     (on_issue.filter(|_| !of_pull), of_run.or(on_issue.filter(|_| of_pull)))
+}
+
+/// The run, its attempt, the job, and what tells the jobs of a matrix apart: the runner gives each job another
+/// `RUNNER_TRACKING_ID` (<https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs>).
+fn job(env: &Env) -> Option<String> {
+    let names = [vars::GITHUB_RUN_ID, vars::GITHUB_RUN_ATTEMPT, vars::GITHUB_JOB, vars::RUNNER_TRACKING_ID];
+    env.get(vars::GITHUB_RUN_ID)?;
+    Some(names.map(|name| env.get(name).unwrap_or_default()).join("/"))
 }
 
 /// The number in `refs/pull/7/merge`, or in a merge queue's `refs/heads/gh-readonly-queue/main/pr-7-<sha>`.
@@ -359,6 +376,14 @@ impl Forge for GitHub {
         assets::is_asset(address, name)
     }
 
+    fn runners_take_one_job(&self) -> bool {
+        true
+    }
+
+    async fn failed_jobs(&self, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
+        jobs::failed(self, run, ours).await
+    }
+
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
     }
@@ -369,6 +394,26 @@ impl Forge for GitHub {
 
     async fn permissions(&self) -> Result<Diagnosis> {
         permissions::permissions(self).await
+    }
+
+    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        runners::list(self, labels).await
+    }
+
+    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
+        runners::get(self, id).await
+    }
+
+    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
+        runners::register(self, new).await
+    }
+
+    async fn delete_runner(&self, id: &str) -> Result<()> {
+        runners::delete(self, id).await
+    }
+
+    async fn runner_package(&self, platform: &Platform) -> Result<Option<Package>> {
+        runners::package(self, platform).await.map(Some)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

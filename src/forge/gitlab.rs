@@ -5,13 +5,15 @@ use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
+use super::runner::FailedRun;
+use super::runner::{NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Progress, PullRequest, Repository, Rerun, Target,
-    all_pages, seconds, send_each,
+    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
+    Target, all_pages, seconds, send_each,
 };
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Host;
+use crate::host::{Host, Platform};
 use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
 use crate::log::Log;
 use async_trait::async_trait;
@@ -19,11 +21,15 @@ use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::rc::Rc;
 
+mod agent;
+mod jobs;
 mod permissions;
 mod pulls;
 mod rerun;
+mod runners;
 mod statuses;
 
 /// GitLab's row.
@@ -37,7 +43,7 @@ pub const DRIVER: Driver = Driver {
     detect,
     connect,
     checks_without_token: |_| false,
-    agent: None,
+    agent: Some(agent::agent),
 };
 
 /// <https://docs.gitlab.com/api/notes/>
@@ -49,8 +55,16 @@ struct GitLab {
     page: String,
     /// Scheme and host.
     origin: String,
+    /// The address of this GitLab, without a slash at its end.
+    installation: String,
+    /// The project's or group's path.
+    path: String,
     /// The project's path in the API.
     root: String,
+    /// What owns the runners, once that was asked for.
+    owner: RefCell<Option<runners::Owner>>,
+    /// Where the runner program comes from.
+    downloads: runners::Downloads,
     context: Context,
     about: About,
     /// The pipeline that this runs in, if it is one of the project, and its commit.
@@ -73,9 +87,9 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         _ => (format!("{}api/v4", repository.server), BY_SERVER),
     };
     // GitLab may live below a path of its server; then that path is not part of the project's.
-    let installation = format!("{}/", api.trim_end_matches("/api/v4"));
-    let path = page.strip_prefix(&installation).unwrap_or(&repository.path);
-    let root = format!("/projects/{}", escape(path));
+    let installation = api.trim_end_matches("/api/v4").to_owned();
+    let path = page.strip_prefix(&format!("{installation}/")).unwrap_or(&repository.path).to_owned();
+    let root = format!("/projects/{}", escape(&path));
     let source = token.as_ref().map(|(_, source)| *source);
     let credential = match &token {
         Some((token, source)) => {
@@ -93,7 +107,24 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let about = About { api, api_source, token: kind };
     let credential = token.map(|(token, source)| (pulls::user(source), token));
     let author = pulls::author(host.env());
-    Ok(Rc::new(GitLab { rest, page, origin, root, context, about, pipeline, http, log, credential, author }))
+    let (owner, downloads) = (RefCell::default(), runners::Downloads::of(host.env()));
+    Ok(Rc::new(GitLab {
+        rest,
+        page,
+        origin,
+        installation,
+        path,
+        root,
+        owner,
+        downloads,
+        context,
+        about,
+        pipeline,
+        http,
+        log,
+        credential,
+        author,
+    }))
 }
 
 /// <https://docs.gitlab.com/ci/variables/predefined_variables/>
@@ -128,6 +159,7 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
         fork: target.filter(|target| *target != project).map(|_| project.to_owned()),
         workflow: text(vars::CI_PIPELINE_ID),
         run: text(vars::CI_JOB_ID),
+        job: text(vars::CI_JOB_ID),
         run_url: text(vars::CI_JOB_URL),
         summary_file: None,
         sources: Sources {
@@ -149,10 +181,14 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
     if let Some(error) = pulls::passing(refusal, &says) {
         return error;
     }
+    let own_job = source == Some(vars::CI_JOB_TOKEN.name);
+    if let Some(error) = runners::explain(refusal, &says, own_job) {
+        return error;
+    }
     let error = explain_status(refusal, "GitLab", &says);
     let work = permissions::work_of(refusal.path);
     match refusal.status.as_u16() {
-        401 | 403 if source == Some(vars::CI_JOB_TOKEN.name) => {
+        401 | 403 if own_job => {
             Error::auth(format!("the job's own token (CI_JOB_TOKEN) may not do this (GitLab says: {says})"))
                 .hint(permissions::token_for(work))
         }
@@ -382,6 +418,15 @@ impl Forge for GitLab {
         send_each(assets, progress, send).await
     }
 
+    /// CML's images, as CML does.
+    fn job_image(&self, gpu: bool) -> Option<&'static str> {
+        Some(if gpu { "iterativeai/cml:latest-gpu" } else { "iterativeai/cml:latest" })
+    }
+
+    async fn failed_jobs(&self, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
+        jobs::failed(self, run, ours).await
+    }
+
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
         rerun::rerun(self, id, own, http).await
     }
@@ -392,6 +437,30 @@ impl Forge for GitLab {
 
     async fn permissions(&self) -> Result<Diagnosis> {
         permissions::permissions(self).await
+    }
+
+    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        runners::list(self, labels).await
+    }
+
+    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
+        runners::get(self, id).await
+    }
+
+    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
+        runners::register(self, new).await
+    }
+
+    async fn delete_runner(&self, id: &str) -> Result<()> {
+        runners::delete(self, id).await
+    }
+
+    async fn unregister_runner(&self, registration: &Registration) -> Result<()> {
+        runners::unregister(self, registration).await
+    }
+
+    async fn runner_package(&self, platform: &Platform) -> Result<Option<Package>> {
+        runners::package(self, platform).await.map(Some)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -1,8 +1,11 @@
 //! Requests that must have their effect exactly once: when an answer was lost, look before sending again.
 
+use super::runner::{NewRunner, Registration, Runner};
 use super::{Comment, Forge, Target};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::http::Http;
+use crate::log::Log;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// How often something is tried.
@@ -39,6 +42,46 @@ pub async fn start_once<T>(
         done: format!("{what} was started again"),
         unknown: format!("look at {what} before you run this again"),
         not_done: "nothing was started",
+    };
+    exactly_once(http, &words, send, look).await
+}
+
+/// Registers a runner exactly once. A runner whose credential was lost with the answer is of no use: it is removed and
+/// registered again. `before` are the runners that there were before, which are none of ours.
+pub async fn register_runner_once(
+    forge: &dyn Forge,
+    http: &Http,
+    log: &Log,
+    new: &NewRunner,
+    before: &[Runner],
+) -> Result<Registration> {
+    let lost_before = Cell::new(false);
+    let send = async || {
+        let made = forge.register_runner(new).await.map_err(|error| match error.kind() {
+            // Ours, which the listing did not show yet.
+            Kind::Conflict if lost_before.get() => error.ambiguous(),
+            _ => error,
+        });
+        made.inspect_err(|error| {
+            if error.is_ambiguous() {
+                lost_before.set(true);
+                log.info(&format!("{error}; looking whether runner {} is registered", new.name));
+            }
+        })
+    };
+    let look = async || {
+        let known = |runner: &Runner| before.iter().any(|old| old.id == runner.id);
+        let lost = |runner: &Runner| runner.name == new.name && !runner.online && !known(runner);
+        for runner in forge.list_runners(&[]).await?.into_iter().filter(lost) {
+            log.info(&format!("the credential of runner {} is lost: removing it", runner.name));
+            forge.delete_runner(&runner.id).await?;
+        }
+        Ok(None)
+    };
+    let words = Words {
+        done: format!("runner {} was registered", new.name),
+        unknown: format!("look at the list of runners: remove {} if it is there, and run this again", new.name),
+        not_done: "no runner was registered",
     };
     exactly_once(http, &words, send, look).await
 }

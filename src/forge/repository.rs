@@ -17,10 +17,13 @@ impl Repository {
     /// Reads `https://host/owner/name.git`, `git@host:owner/name`, `ssh://…` or, with a `default` server,
     /// `owner/name`. Credentials in it are dropped.
     pub fn parse(text: &str, default: Option<&str>) -> Result<Self> {
-        let wrong = || {
-            Error::usage(format!("'{}' is not a repository", without_credentials(text)))
-                .hint("give --repo as https://host/owner/name or owner/name")
-        };
+        let repository = Self::parse_place(text, default)?;
+        if repository.is_owner() { Err(not_a_repository(text)) } else { Ok(repository) }
+    }
+
+    /// The same, or what owns repositories: `https://host/owner`.
+    pub fn parse_place(text: &str, default: Option<&str>) -> Result<Self> {
+        let wrong = || not_a_repository(text);
         let text = text.trim().trim_end_matches('/');
         let text = text.strip_suffix(".git").unwrap_or(text);
         let url = match text.split_once("://") {
@@ -43,7 +46,7 @@ impl Repository {
         };
         let url = Url::parse(&url).map_err(|_| wrong())?;
         let path = url.path().trim_matches('/').to_owned();
-        let well_formed = path.contains('/') && path.split('/').all(|part| !part.is_empty());
+        let well_formed = path.split('/').all(|part| !part.is_empty());
         if !well_formed || url.host_str().is_none() {
             return Err(wrong());
         }
@@ -56,6 +59,11 @@ impl Repository {
         Ok(Repository { server, path })
     }
 
+    /// Whether this is an organisation, group or workspace and no repository. GitLab's groups may have longer paths.
+    pub fn is_owner(&self) -> bool {
+        !self.path.contains('/')
+    }
+
     /// The repository's page.
     pub fn url(&self) -> String {
         format!("{}{}", self.server, self.path)
@@ -66,6 +74,11 @@ impl Repository {
         let host = self.server.host_str().unwrap_or_default();
         self.server.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
+}
+
+fn not_a_repository(text: &str) -> Error {
+    Error::usage(format!("'{}' is not a repository", without_credentials(text)))
+        .hint("give --repo as https://host/owner/name or owner/name")
 }
 
 fn without_credentials(text: &str) -> &str {
@@ -97,6 +110,18 @@ mod tests {
         for text in ["", "r", "https://github.com/o", "https://t0ken@", "ftp://host/o/r", "a:b:c"] {
             let error = Repository::parse(text, Some("https://github.com")).unwrap_err();
             assert!(error.kind() == Kind::Usage && !error.to_string().contains("t0ken"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn owners_are_read_where_they_will_do() {
+        for (text, url) in [("https://github.com/org/", "https://github.com/org"), ("org", "https://github.com/org")] {
+            let place = Repository::parse_place(text, Some("https://github.com")).unwrap();
+            assert!(place.is_owner() && place.url() == url, "{text}: {place:?}");
+        }
+        assert!(!Repository::parse_place("o/r", Some("https://github.com")).unwrap().is_owner());
+        for text in ["", "https://github.com/", "https://github.com"] {
+            assert!(Repository::parse_place(text, Some("https://github.com")).is_err(), "{text}");
         }
     }
 }

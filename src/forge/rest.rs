@@ -85,6 +85,15 @@ impl Rest {
         }
     }
 
+    /// Deletes what the body names; what is gone already is fine.
+    pub async fn delete_by(&self, path: &str, body: &Value) -> Result<()> {
+        let bytes = body.to_string().into();
+        match self.send(Method::DELETE, path, Some("application/json"), bytes, Repeat::Safe).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
     /// Sends a file; returns the answer's body. Sending it twice stores it twice and shows it once.
     pub async fn upload(&self, path: &str, field: &str, name: &str, mime: &str, bytes: &[u8]) -> Result<Bytes> {
         // The name is a hash of the content: no boundary made of it can be in the content by accident.

@@ -7,7 +7,7 @@ use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::host::Signal;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A runner as the forge lists it.
@@ -15,14 +15,24 @@ use std::time::Duration;
 pub struct Runner {
     /// The forge's identity of it, opaque outside the forge's file.
     pub id: String,
+    /// Its place in the order of registration: of two of one name the smaller is the older one.
+    pub order: u64,
     /// Its name.
     pub name: String,
-    /// Its labels (GitLab: tags), in lower case.
+    /// Its labels (GitLab: tags), in lower case. GitLab's listings do not tell them: those that were asked for.
     pub labels: Vec<String>,
     /// Whether it is connected.
     pub online: bool,
-    /// Whether it runs a job; `None` where a listing does not say so and [`super::Forge::get_runner`] does.
+    /// Whether it runs a job; `None` where the forge does not say so (Bitbucket), or an old GitLab says so only in
+    /// [`super::Forge::get_runner`].
     pub busy: Option<bool>,
+}
+
+impl Runner {
+    /// Whether it has all of some labels; their case does not matter.
+    pub fn has(&self, labels: &[String]) -> bool {
+        labels.iter().all(|wanted| self.labels.iter().any(|label| label.eq_ignore_ascii_case(wanted)))
+    }
 }
 
 /// What a new runner is to be.
@@ -53,6 +63,8 @@ pub struct Registration {
     pub name: String,
     /// The credential, in the words of the forge's file.
     pub credential: BTreeMap<String, Secret>,
+    /// What else its program needs and is no secret, such as an address: nothing to blot out of a log.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A runner program to download.
@@ -92,8 +104,25 @@ pub struct Place {
     pub docker_image: Option<String>,
     /// Whether containers get the machine's GPUs.
     pub gpu: bool,
-    /// A program that the runner calls with the words `started` or `completed` around each job, where it has hooks.
-    pub hook: PathBuf,
+    /// A private folder for what the runner calls around each job, where it has hooks: see [`Agent::hook`].
+    pub hooks: PathBuf,
+}
+
+impl Place {
+    /// The file that hooks append to, a line an event.
+    pub fn journal(&self) -> PathBuf {
+        self.hooks.join("jobs")
+    }
+}
+
+/// A hook for a POSIX shell, to be one of [`Agent::files`] in [`Place::hooks`]: it appends one line to the journal,
+/// `word` and the values of the variables with tabs between them, and never fails, as that would fail the job.
+/// `PATH` may be anybody's: it uses what the shell itself can do.
+pub fn hook_script(journal: &Path, word: &str, variables: &[&str]) -> String {
+    let journal = journal.display().to_string().replace('\'', r"'\''");
+    let format = r"\t%s".repeat(variables.len());
+    let values: String = variables.iter().map(|name| format!(" \"${{{name}-}}\"")).collect();
+    format!("{{ printf '{word}{format}\\n'{values} >>'{journal}'; }} 2>/dev/null || :\nexit 0\n")
 }
 
 /// How a runner program is run: pure data and functions, made by the forge's file.
@@ -106,6 +135,8 @@ pub struct Agent {
     pub files: Vec<(PathBuf, Secret)>,
     /// What a complete line of its output means, if anything.
     pub reads: fn(&str) -> Option<Event>,
+    /// What a line means that a hook appended to the file [`Place::journal`]: see [`hook_script`].
+    pub hook: Option<fn(&str) -> Option<Event>>,
     /// What its exit code means (`None`: a signal ended it); `jobs` is the number of jobs that ended.
     pub ends: fn(code: Option<i32>, jobs: usize) -> Ending,
     /// Asks it to end without taking another job; one that runs may end first.
@@ -118,6 +149,11 @@ pub struct Agent {
     pub stop: Option<Vec<String>>,
     /// Whether each registration is good for one job only, so that another job needs another one.
     pub one_job_each: bool,
+    /// Whether it ends by itself after a job, when it is to end after one; otherwise it is asked to.
+    pub ends_itself: bool,
+    /// Whether the forge refuses to remove a runner that runs a job, so that removing an idle one before it is asked
+    /// to end loses no job; otherwise it is removed when it has ended.
+    pub delete_first: bool,
 }
 
 /// What a runner program tells.
@@ -151,6 +187,8 @@ pub struct Job {
     pub rerun: Option<String>,
     /// The pipeline, for CML's event lines.
     pub pipeline: Option<String>,
+    /// How often it has been started, from 1 on, where the runner tells.
+    pub attempt: Option<u32>,
 }
 
 /// What the end of a runner program means.
@@ -162,6 +200,28 @@ pub enum Ending {
     Again(Duration),
     /// It cannot go on.
     Failed(Error),
+}
+
+/// A run of the CI whose end was no success.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedRun {
+    /// How often it has been started, from 1 on.
+    pub attempt: u64,
+    /// Its failed jobs on runners that the caller asked about.
+    pub jobs: Vec<FailedJob>,
+    /// How many others failed.
+    pub others: usize,
+}
+
+/// A job that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedJob {
+    /// What it is called.
+    pub name: String,
+    /// The name of its runner.
+    pub runner: String,
+    /// What the forge says, where the job failed because its runner did.
+    pub lost: Option<String>,
 }
 
 /// What the default of the trait's methods says.

@@ -2,7 +2,9 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
 use super::proxy::Proxies;
-use super::{Host, Output, Platform, SendError, Stage, Stat, Stream, Via};
+use super::{Host, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
+#[cfg(unix)]
+use super::{Process, Program};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,6 +19,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+mod download;
+mod files;
+#[cfg(unix)]
+pub mod guard;
+mod lines;
+#[cfg(unix)]
+mod process;
+mod signals;
+
 const CONNECT: Duration = Duration::from_secs(10);
 const USER_AGENT: &str = concat!("setup-cml-rs/", env!("CARGO_PKG_VERSION"));
 
@@ -29,6 +40,10 @@ pub struct Native {
     client: OnceCell<reqwest::Client>,
     /// Clients of proxies that requests name themselves.
     by_proxy: RefCell<HashMap<String, reqwest::Client>>,
+    signals: signals::Signals,
+    /// The file of this program, or of another build of it.
+    #[cfg(unix)]
+    this: Option<PathBuf>,
 }
 
 impl Default for Native {
@@ -41,17 +56,40 @@ impl Default for Native {
             extra_roots: RefCell::default(),
             client: OnceCell::new(),
             by_proxy: RefCell::default(),
+            signals: signals::Signals::default(),
+            #[cfg(unix)]
+            this: None,
         }
     }
 }
 
 impl Native {
+    /// The same host in another environment: for tests.
+    #[must_use]
+    pub fn in_env(self, env: Env) -> Self {
+        Native { env, ..self }
+    }
+
+    /// The same host, whose programs are guarded by another build of this one: for tests, which are not the program.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn guarded_by(self, program: PathBuf) -> Self {
+        Native { this: Some(program), ..self }
+    }
+
     fn client(&self) -> Result<&reqwest::Client, SendError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
         let client = self.build_client(proxies(&self.env).map_err(invalid)?)?;
         Ok(self.client.get_or_init(|| client))
+    }
+
+    fn client_for(&self, request: &http::Request<Bytes>) -> Result<reqwest::Client, SendError> {
+        match request.extensions().get::<Via>() {
+            Some(via) => self.client_by(via),
+            None => self.client().cloned(),
+        }
     }
 
     fn client_by(&self, Via(proxy): &Via) -> Result<reqwest::Client, SendError> {
@@ -210,18 +248,8 @@ impl Host for Native {
         tokio::time::sleep(duration).await;
     }
 
-    async fn interrupted(&self) {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            if let Ok(mut term) = signal(SignalKind::terminate()) {
-                futures_util::future::select(Box::pin(term.recv()), Box::pin(tokio::signal::ctrl_c())).await;
-                return;
-            }
-        }
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    async fn interrupted(&self) -> Signal {
+        self.signals.next().await
     }
 
     fn trust(&self, pem: &[u8]) -> Result<(), String> {
@@ -271,6 +299,32 @@ impl Host for Native {
         })
     }
 
+    fn write_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        files::write_private(path, &path.with_file_name(format!(".cml-{:016x}", self.random())), bytes)
+    }
+
+    fn make_private_folder(&self, path: &Path) -> io::Result<()> {
+        files::make_private_folder(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    async fn copy_program(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        tokio::task::spawn_blocking(move || files::copy_program(&from, &to)).await?
+    }
+
+    async fn unpack(&self, archive: &Path, folder: &Path) -> io::Result<()> {
+        let (archive, folder) = (archive.to_owned(), folder.to_owned());
+        tokio::task::spawn_blocking(move || files::unpack(&archive, &folder)).await?
+    }
+
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(bytes)
     }
@@ -311,11 +365,31 @@ impl Host for Native {
         Ok(tokio::process::Command::new(program).args(args).status().await?.code())
     }
 
-    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
-        let client = match request.extensions().get::<Via>() {
-            Some(via) => self.client_by(via)?,
-            None => self.client()?.clone(),
+    #[cfg(unix)]
+    async fn start(&self, program: &Program) -> io::Result<Box<dyn Process>> {
+        // Whoever starts something has to end it.
+        self.signals.listen();
+        // On Linux this stays the file that runs, also when an update has taken its place.
+        let same = Path::new("/proc/self/exe");
+        let this = match &self.this {
+            Some(this) => this.clone(),
+            None if same.exists() => same.to_owned(),
+            None => std::env::current_exe()?,
         };
+        process::start(&this, program).await
+    }
+
+    async fn download(
+        &self,
+        request: http::Request<Bytes>,
+        to: &Path,
+        patience: Duration,
+    ) -> Result<http::Response<Bytes>, SendError> {
+        download::download(&self.client_for(&request)?, request, to, patience).await
+    }
+
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
+        let client = self.client_for(&request)?;
         let mut request = reqwest::Request::try_from(request).map_err(classify)?;
         *request.timeout_mut() = Some(timeout);
         let answer = client.execute(request).await.map_err(classify)?;

@@ -4,7 +4,7 @@
 //! with `/`, which Node takes as well, so that the core sees one kind of path.
 
 use super::proxy::Proxies;
-use super::{Host, Output, Platform, SendError, Stage, Stat, Stream, Via};
+use super::{Host, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -273,8 +273,9 @@ impl Host for Node {
         js::sleep(duration.as_secs_f64() * 1000.0).await;
     }
 
-    async fn interrupted(&self) {
+    async fn interrupted(&self) -> Signal {
         js::interrupted().await;
+        Signal::Terminate
     }
 
     fn trust(&self, pem: &[u8]) -> Result<(), String> {

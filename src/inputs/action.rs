@@ -12,8 +12,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("trigger-file", WATCH),
     ("open", "a runner has no browser"),
     ("shell", "completions are for the shell of a person"),
+    ("runner-path", HERE),
+    ("pass-env", HERE),
 ];
 const WATCH: &str = "the step would not end: set cml up, and run `cml comment update --watch report.md &`, or `cml tensorboard connect --watch … &`, in a later step";
+
+const HERE: &str =
+    "the step cannot become a runner: set cml up with native: true, and run `cml runner launch` in a later step";
 
 /// Whether an option is no input of the action.
 pub fn is_elsewhere(name: &str) -> bool {

@@ -57,8 +57,8 @@ impl Host for Elsewhere {
     async fn sleep(&self, duration: Duration) {
         self.native.sleep(duration).await;
     }
-    async fn interrupted(&self) {
-        self.native.interrupted().await;
+    async fn interrupted(&self) -> cml::host::Signal {
+        self.native.interrupted().await
     }
     fn trust(&self, pem: &[u8]) -> Result<(), String> {
         self.native.trust(pem)

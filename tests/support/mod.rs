@@ -6,6 +6,7 @@ pub mod act;
 pub mod clone;
 pub mod fake;
 pub mod host;
+pub mod library;
 pub mod moto;
 pub mod net;
 #[cfg(unix)]

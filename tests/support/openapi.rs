@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 const REPO: &str = "/repos/{owner}/{repo}";
-/// What `src/forge/github*` calls. Anything else is refused by the checker, as a path that is not described.
-const USED: [(&str, &[&str]); 25] = [
+/// What `src/forge/github*` calls of a repository, or where it says so of an organisation. Anything else is refused by the checker, as a path that is not described.
+const USED: [(&str, &[&str]); 36] = [
     ("", &["get"]),
     ("/issues/{issue_number}/comments", &["get", "post"]),
     ("/issues/comments/{comment_id}", &["get", "patch", "delete"]),
@@ -17,6 +17,7 @@ const USED: [(&str, &[&str]); 25] = [
     ("/commits/{ref}/check-runs", &["get"]),
     ("/check-runs", &["post"]),
     ("/check-runs/{check_run_id}", &["get", "patch"]),
+    ("/check-runs/{check_run_id}/annotations", &["get"]),
     ("/pulls", &["get", "post"]),
     ("/pulls/{pull_number}/merge", &["put"]),
     ("/git/ref/{ref}", &["get"]),
@@ -31,8 +32,18 @@ const USED: [(&str, &[&str]); 25] = [
     ("/rulesets/rule-suites", &["get"]),
     ("/actions/runs/{run_id}", &["get"]),
     ("/actions/runs/{run_id}/cancel", &["post"]),
+    ("/actions/runs/{run_id}/jobs", &["get"]),
     ("/actions/runs/{run_id}/rerun", &["post"]),
     ("/actions/runs/{run_id}/rerun-failed-jobs", &["post"]),
+    ("/actions/runners", &["get"]),
+    ("/actions/runners/downloads", &["get"]),
+    ("/actions/runners/generate-jitconfig", &["post"]),
+    ("/actions/runners/{runner_id}", &["get", "delete"]),
+    ("/orgs/{org}/actions/runners", &["get"]),
+    ("/orgs/{org}/actions/runners/downloads", &["get"]),
+    ("/orgs/{org}/actions/runners/generate-jitconfig", &["post"]),
+    ("/orgs/{org}/actions/runners/{runner_id}", &["get", "delete"]),
+    ("/orgs/{org}/actions/runner-groups", &["get"]),
 ];
 /// What any operation may answer, described with it or not: what such an answer looks like is described.
 /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
@@ -58,7 +69,7 @@ pub fn cut(whole: &Value) -> Description {
     let mut paths = Map::new();
     let mut components = json!({});
     for (path, methods) in USED {
-        let path = format!("{REPO}{path}");
+        let path = if path.starts_with("/orgs/") { path.to_owned() } else { format!("{REPO}{path}") };
         let described = &whole["paths"][&path];
         let operation = |method: &&str| {
             let mut operation = described[method].clone();

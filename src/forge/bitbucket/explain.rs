@@ -2,6 +2,7 @@
 //! <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#standardized-error-responses>.
 
 use super::permissions::{scopes_for, work_of};
+use super::runners;
 use crate::error::Error;
 use crate::http::{Refusal, explain_status, in_brackets};
 use serde_json::Value;
@@ -11,6 +12,9 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
     let json = refusal.json();
     // Some answers are pages of HTML, which help nobody and may hold a token.
     let says = json.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
+    if let Some(error) = runners::explain(refusal, says) {
+        return error;
+    }
     let error = explain_status(refusal, "Bitbucket", says);
     let list = |name: &str| {
         let scopes = json.pointer(&format!("/error/detail/{name}"))?.as_array()?;

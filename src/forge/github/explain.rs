@@ -2,6 +2,7 @@
 //! <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
 
 use super::permissions::needs_of;
+use super::runners;
 use crate::error::{Error, Kind};
 use crate::forge::PUSH_FIRST;
 use crate::http::{Refusal, explain_status, in_brackets};
@@ -12,6 +13,9 @@ use serde_json::Value;
 pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> Error {
     let says = message(refusal);
     let error = explain_status(refusal, "GitHub", &says);
+    if let Some(error) = runners::explain(refusal, &says) {
+        return error;
+    }
     let lower = says.to_lowercase();
     let needed = refusal.header("x-accepted-github-permissions").unwrap_or_default();
     match refusal.status.as_u16() {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::auth::{Access, access, scopes};
 use super::bitbucket_insights;
+use super::bitbucket_runners;
 use super::github_shapes::title;
 use super::http::{Request, Response, encode};
 use super::multipart;
@@ -39,6 +40,10 @@ fn checked(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Re
     match path {
         ["user"] if request.is_read() => Response::json(200, &user(url, BOT)),
         ["repositories", space] if request.is_read() => with_role(state, request, access, space),
+        ["repositories", space, name, rest @ ..] if rest.first() == Some(&"pipelines-config") => {
+            bitbucket_runners::route(state, request, url, &format!("{space}/{name}"), rest)
+        }
+        ["workspaces", space, rest @ ..] => bitbucket_runners::route(state, request, url, space, rest),
         ["repositories", space, name, rest @ ..] => match state.repo(Vendor::Bitbucket, &format!("{space}/{name}")) {
             Some((repo, desk)) => in_repo(&mut Call { request, url, access, repo, desk }, rest),
             None => error(
@@ -377,6 +382,8 @@ fn repository(call: &Call<'_>) -> Value {
         "type": "repository", "full_name": slug, "name": slug.rsplit('/').next(), "is_private": true,
         "uuid": format!("{{00000000-0000-4000-8000-{:012}}}", call.repo.id),
         "mainbranch": {"type": "branch", "name": "main"}, "has_issues": true,
+        "workspace": {"type": "workspace", "slug": slug.split('/').next(),
+            "uuid": bitbucket_runners::workspace_uuid(slug.split('/').next().unwrap_or_default())},
         "links": {"html": {"href": format!("{url}/{slug}")}},
     })
 }

@@ -12,7 +12,7 @@ use super::http::{Request, Response};
 use super::page::Page;
 use super::route::Call;
 use super::state::{BOT, Comment, PullRequest, State, Target, Vendor};
-use super::{github_checks, github_git, graphql, pulls, runs};
+use super::{github_checks, github_git, github_runners, graphql, pulls, runs};
 
 /// Longer comment bodies are refused.
 const MAX_BODY: usize = 65_536;
@@ -48,6 +48,10 @@ fn checked(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Re
     match path {
         ["graphql"] if request.verb() == "POST" => graphql::answer(state, request, access),
         ["user"] if request.is_read() => Response::json(200, &user(url, BOT)),
+        ["repos", owner, name, "actions", rest @ ..] if rest.first() == Some(&"runners") => {
+            github_runners::route(state, request, url, &format!("{owner}/{name}"), rest)
+        }
+        ["orgs", name, "actions", rest @ ..] => github_runners::route(state, request, url, name, rest),
         ["repos", owner, name, rest @ ..] => match state.repo(Vendor::GitHub, &format!("{owner}/{name}")) {
             Some((repo, desk)) => in_repo(&mut Call { request, url, access, repo, desk }, rest),
             None => not_found(),
@@ -93,6 +97,7 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         (_, ["commits", sha, "comments"]) => thread(call, &Target::Commit((*sha).to_owned())),
         ("POST", ["check-runs"]) => github_checks::make(call),
         ("GET" | "PATCH", ["check-runs", id]) => with_number(id, |id| github_checks::one(call, id)),
+        ("GET", ["check-runs", id, "annotations"]) => with_number(id, |id| runs::annotations(call, id)),
         ("GET", ["commits", sha, "check-runs"]) => github_checks::list(call, sha),
         ("GET", ["commits", sha, "pulls"]) => pulls_of_commit(call, sha),
         (_, ["git", rest @ ..]) => github_git::route(call, rest),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::auth::{Access, access, scopes};
 use super::clock::Time;
 use super::github_shapes::title;
+use super::gitlab_runners;
 use super::gitlab_statuses;
 use super::http::{Request, Response};
 use super::multipart;
@@ -21,6 +22,10 @@ use super::state::{BOT, Comment, Desk, File, PullRequest, PullState, Repo, State
 const MAX_NOTE: usize = 1_000_000;
 
 pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Response {
+    if let Some(answer) = gitlab_runners::route(state, request, path) {
+        return answer;
+    }
+    let registration_token = gitlab_runners::registration_token(state);
     let Some(access) = access(Vendor::GitLab, request) else { return error(401, "401 Unauthorized") };
     match path {
         ["version"] => Response::json(200, &json!({"version": "18.5.0", "revision": "fake0000000"})),
@@ -34,6 +39,14 @@ pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> 
                     "expires_at": "2027-01-31"}),
             )
         }
+        ["projects", name] if request.is_read() && access == Access::Full => match state.repo(Vendor::GitLab, name) {
+            Some((repo, desk)) => {
+                let mut project = project(&Call { request, url, access, repo, desk });
+                project["runners_token"] = registration_token;
+                Response::json(200, &project)
+            }
+            None => error(404, "404 Project Not Found"),
+        },
         ["projects", name, rest @ ..] => match state.repo(Vendor::GitLab, name) {
             Some((repo, desk)) => in_project(&mut Call { request, url, access, repo, desk }, rest),
             None => error(404, "404 Project Not Found"),

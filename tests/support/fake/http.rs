@@ -261,6 +261,7 @@ fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         407 => "Proxy Authentication Required",
         409 => "Conflict",
+        410 => "Gone",
         413 => "Content Too Large",
         422 => "Unprocessable Entity",
         429 => "Too Many Requests",

@@ -16,6 +16,7 @@
 //! | `/github` (also `/api/v3`), `/github/graphql` | GitHub's API of `octo/model` |
 //! | `/gitlab/api/v4` (also `/api/v4`) | GitLab's API of `group/model` (id 42) and `group/sub/model` (id 43) |
 //! | `/bitbucket/2.0` | Bitbucket's API of `team/model` |
+//! | `/runners/tell`, `/downloads` | what fake runner programs say, and where they come from: `runners.rs` |
 //! | `/store` | a server as `https://asset.cml.dev` |
 //! | `/octo/model/raw/<commit or branch>/<path>` | files of the Git Data API |
 //! | `/<repository>.git` | git over HTTP, of a real repository: [`Forge::serve_git`] |
@@ -33,6 +34,7 @@
 mod auth;
 mod bitbucket;
 mod bitbucket_insights;
+mod bitbucket_runners;
 mod clock;
 mod fault;
 mod gate;
@@ -40,8 +42,10 @@ mod git;
 mod github;
 mod github_checks;
 mod github_git;
+mod github_runners;
 mod github_shapes;
 mod gitlab;
+mod gitlab_runners;
 mod gitlab_statuses;
 mod graphql;
 pub(super) mod http;
@@ -51,6 +55,7 @@ mod proxy;
 mod pulls;
 mod record;
 mod route;
+mod runners;
 mod runs;
 mod serve;
 pub(super) mod server;
@@ -69,6 +74,7 @@ pub use self::{
     fault::Kind,
     proxy::Proxy,
     record::Recorded,
+    runners::{Doing, Runner, Runners},
     runs::{Phase, Run},
     state::{
         BOT, CheckRun, Comment, File, HEAD, MERGE, MERGED_HEAD, PullRequest, PullState, Repo, Switches, Target, Vendor,
@@ -217,6 +223,40 @@ impl Forge {
     /// GitLab's uploads or Bitbucket's downloads.
     pub fn files(&self, vendor: Vendor) -> Vec<File> {
         self.repo(vendor, vendor.slug(), |repo| repo.files.clone())
+    }
+
+    /// The runners that are registered at a repository, organisation, group or workspace, oldest first.
+    pub fn runners(&self, vendor: Vendor, place: &str) -> Vec<Runner> {
+        let all = server::lock(&self.core.state).runners.all.clone();
+        all.into_iter().filter(|runner| runner.vendor == vendor && runner.place == place).collect()
+    }
+
+    /// Looks at, or changes, what the forges know of runners: `forge.configure_runners(|r| r.old_gitlab = true)`.
+    pub fn configure_runners<R>(&self, change: impl FnOnce(&mut Runners) -> R) -> R {
+        change(&mut server::lock(&self.core.state).runners)
+    }
+
+    /// Makes a runner online, busy or offline, as its program would.
+    pub fn set_runner(&self, name: &str, doing: Doing) {
+        self.configure_runners(|runners| {
+            let runner = runners.all.iter_mut().find(|runner| runner.name == name);
+            runner.expect("a registered runner").doing = doing;
+        });
+    }
+
+    /// A runner program to download from [`Forge::downloads_url`].
+    pub fn offer_download(&self, path: &str, body: &[u8]) {
+        self.configure_runners(|runners| runners.files.insert(path.to_owned(), body.to_owned()));
+    }
+
+    /// Where runner programs are: `CML_GITLAB_RUNNER_DOWNLOADS`.
+    pub fn downloads_url(&self) -> String {
+        format!("{}/downloads", self.core.url)
+    }
+
+    /// Where a fake runner program tells what it does, with `/online`, `/busy`, `/done` or `/offline`.
+    pub fn tell_url(&self) -> String {
+        format!("{}/runners/tell", self.core.url)
     }
 
     /// What the asset store holds.

@@ -3,7 +3,7 @@
 use super::auth::Access;
 use super::http::{Request, Response};
 use super::state::{Comment, Desk, File, Repo, State, Vendor};
-use super::{bitbucket, github, gitlab, pulls, store};
+use super::{bitbucket, github, gitlab, pulls, runners, store};
 
 /// A request that passed authentication, with the repository it is about.
 pub struct Call<'a> {
@@ -37,6 +37,8 @@ pub fn route(state: &mut State, request: &Request, url: &str) -> Response {
         }
         ["bitbucket", "2.0", ref rest @ ..] => bitbucket::route(state, request, url, rest),
         _ if pulls::is_git(request.path()) => pulls::git(state, request, &path),
+        ["runners", "tell", what] if request.verb() == "POST" => runners::tell(state, request, what),
+        ["downloads", ref rest @ ..] if request.is_read() => runners::download(state, rest),
         ["store", ref rest @ ..] => store::route(state, request, url, rest),
         _ if request.is_read() => page(state, request, &path).unwrap_or_else(not_found),
         _ => not_found(),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::clock::{Clock, Time};
 use super::git::Git;
+use super::runners::Runners;
 use super::runs::Run;
 
 /// The head commit of the open pull request 7.
@@ -404,6 +405,8 @@ pub struct State {
     pub repos: BTreeMap<(Vendor, String), Repo>,
     /// What the asset store holds.
     pub store: Vec<File>,
+    /// Runners, and the programs to run them.
+    pub runners: Runners,
 }
 
 impl State {
@@ -411,7 +414,7 @@ impl State {
     pub fn new() -> State {
         let clock = Clock::Real(0);
         let desk = Desk { last_id: 1000, last_time: Time(0), clock, switches: Switches::default() };
-        let mut state = State { desk, repos: BTreeMap::new(), store: Vec::new() };
+        let mut state = State { desk, repos: BTreeMap::new(), store: Vec::new(), runners: Runners::default() };
         for (vendor, id, slug) in [
             (Vendor::GitHub, 41, "octo/model"),
             (Vendor::GitLab, 42, "group/model"),

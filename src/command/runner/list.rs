@@ -1,0 +1,70 @@
+//! `cml runner list`: the runners, as the forge sees them.
+
+use crate::app::App;
+use crate::connect::{self, Global};
+use crate::error::Result;
+use crate::forge::runner::Runner;
+use clap::Args;
+
+/// Options of `cml runner list`.
+#[derive(Debug, Args)]
+pub struct List {}
+
+/// Runs the verb.
+pub async fn run(app: &App, global: &Global, _: &List) -> Result<()> {
+    let connected = connect::connect_runners(app, global).await?;
+    let mut runners = connected.forge.list_runners(&[]).await?;
+    runners.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+    if runners.is_empty() {
+        app.log.info(&format!("{} has no runners", connected.repository.url()));
+        return Ok(());
+    }
+    app.host.out(&table(&runners));
+    Ok(())
+}
+
+/// A line a runner, in columns.
+fn table(runners: &[Runner]) -> String {
+    let mut rows = vec![["NAME", "STATUS", "BUSY", "LABELS"].map(str::to_owned)];
+    rows.extend(runners.iter().map(|runner| {
+        let busy = match runner.busy {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "?",
+        };
+        let status = if runner.online { "online" } else { "offline" };
+        // What others named must not be taken for more columns or lines.
+        let name: String = runner.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        [name, status.to_owned(), busy.to_owned(), runner.labels.join(",")]
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let line = |row: &[String; 4]| {
+        let [name, status, busy, labels] = row;
+        let [a, b, c] = widths;
+        format!("{}\n", format!("{name:a$}  {status:b$}  {busy:c$}  {labels}").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_content() {
+        let runner = |name: &str, online, busy, labels: &[&str]| Runner {
+            id: "1".into(),
+            name: name.into(),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            online,
+            busy,
+            order: 1,
+        };
+        let runners = [runner("cml-0123456789ab", true, Some(true), &["cml", "gpu"]), runner("a\nb", false, None, &[])];
+        let expected = "NAME              STATUS   BUSY  LABELS\n\
+                        cml-0123456789ab  online   yes   cml,gpu\n\
+                        a b               offline  ?\n";
+        assert_eq!(table(&runners), expected);
+    }
+}

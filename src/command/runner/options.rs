@@ -1,0 +1,181 @@
+//! The options of `cml runner launch`: every one of CML's.
+
+use super::cloud::Cloud;
+use super::idle::Idle;
+use super::reuse::Mode;
+use crate::app::App;
+use crate::env::{Secret, vars};
+use crate::error::{Error, Result};
+use clap::ArgAction::Set;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Options of `cml runner launch`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cml runner launch --labels gpu\n  \
+    cml runner launch --labels gpu --reuse-idle --idle-timeout 30m\n  \
+    cml runner launch --repo https://github.com/my-organisation --single=false --idle-timeout never\n\n\
+    The token is one that may manage runners; the job's own cannot. docs/runners.md says which.")]
+pub struct Launch {
+    /// Labels (GitLab: tags) by which jobs choose the runner, separated by commas
+    #[arg(long, value_name = "LABELS", default_value = "cml", value_delimiter = ',', help_heading = "Runner")]
+    pub labels: Vec<String>,
+    /// Name of the runner; cml-… otherwise
+    #[arg(long, value_name = "NAME", help_heading = "Runner")]
+    pub name: Option<String>,
+    /// Group of the organisation's runners that it joins (GitHub)
+    #[arg(long, value_name = "GROUP", help_heading = "Runner")]
+    pub runner_group: Option<String>,
+    /// Volume for the containers of jobs, in Docker's form; may be given several times (GitLab)
+    #[arg(long, value_name = "VOLUME", num_args = 1.., help_heading = "Runner")]
+    pub docker_volumes: Vec<String>,
+    /// Image for jobs that name none (GitLab)
+    #[arg(long, value_name = "IMAGE", help_heading = "Runner")]
+    pub docker_image: Option<String>,
+    /// Variable of the environment that jobs get too; may be given several times
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Runner")]
+    pub pass_env: Vec<String>,
+    /// Folder with the forge's runner program, instead of downloading it
+    #[arg(long, value_name = "FOLDER", help_heading = "Runner")]
+    pub runner_path: Option<PathBuf>,
+    /// Folder in which the runner works; ~/.cml/<name> otherwise
+    #[arg(long, alias = "path", hide = true, value_name = "FOLDER")]
+    pub workdir: Option<PathBuf>,
+
+    /// Time without a job after which it ends: seconds, "5 minutes", 1h30m, or never
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "5 minutes",
+        allow_hyphen_values = true,
+        help_heading = "Behaviour"
+    )]
+    pub idle_timeout: Idle,
+    /// End after one job; the default on GitHub, unless it is to be reused
+    #[arg(long, action = Set, help_heading = "Behaviour")]
+    pub single: Option<bool>,
+    /// Do nothing where a runner of that name, or with all the labels, is online
+    #[arg(long, action = Set, default_value_t = false, help_heading = "Behaviour")]
+    pub reuse: bool,
+    /// Do nothing where a runner with all the labels is online and has no job
+    #[arg(long, action = Set, default_value_t = false, help_heading = "Behaviour")]
+    pub reuse_idle: bool,
+    /// Leave jobs that were interrupted with the runner as they are, instead of running them again
+    #[arg(long, action = Set, default_value_t = false, help_heading = "Behaviour")]
+    pub no_retry: bool,
+
+    /// Where, if not here.
+    #[command(flatten)]
+    pub cloud: Cloud,
+    /// What CML took.
+    #[command(flatten)]
+    pub old: Old,
+}
+
+/// Options of CML that mean nothing any more: there is no Terraform.
+#[derive(Debug, Args)]
+pub struct Old {
+    /// Has no effect: there is no Terraform provider
+    #[arg(long, hide = true, value_name = "VERSION")]
+    pub tpi_version: Option<String>,
+    /// Has no effect: the machine runs this version
+    #[arg(long, hide = true, value_name = "VERSION")]
+    pub cml_version: Option<String>,
+    /// Has no effect: there is no Terraform resource
+    #[arg(long, alias = "tf_resource", hide = true, value_name = "BASE64")]
+    pub tf_resource: Option<String>,
+    /// Has no effect: CML did not read it either
+    #[arg(long, hide = true, value_name = "TOKEN", value_parser = secret)]
+    pub gcp_access_token: Option<Secret>,
+    /// Has no effect: the runner ends when its log has been sent
+    #[arg(long, hide = true, allow_hyphen_values = true, value_name = "SECONDS")]
+    pub destroy_delay: Option<String>,
+}
+
+/// A value that the log never shows.
+pub(super) fn secret(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
+}
+
+impl Launch {
+    /// The labels, without white space around them.
+    pub fn labels(&self) -> Result<Vec<String>> {
+        let mut labels: Vec<String> = Vec::new();
+        for label in self.labels.iter().map(|label| label.trim()).filter(|label| !label.is_empty()) {
+            if !labels.iter().any(|known| known.eq_ignore_ascii_case(label)) {
+                labels.push(label.to_owned());
+            }
+        }
+        if labels.is_empty() {
+            return Err(Error::usage("--labels names no label").hint("for instance --labels gpu,linux"));
+        }
+        Ok(labels)
+    }
+
+    /// What to do about runners that there are.
+    pub fn mode(&self) -> Result<Mode> {
+        let given =
+            [("--single", self.single == Some(true)), ("--reuse", self.reuse), ("--reuse-idle", self.reuse_idle)];
+        let mut given = given.into_iter().filter(|(_, is_on)| *is_on).map(|(name, _)| name);
+        if let (Some(one), Some(other)) = (given.next(), given.next()) {
+            return Err(Error::usage(format!("{one} and {other} exclude each other")).hint(match one {
+                "--single" => "a runner that ends after one job cannot be reused: leave one of them out",
+                _ => "--reuse takes any runner, --reuse-idle only one without a job: leave one of them out",
+            }));
+        }
+        Ok(match (self.reuse, self.reuse_idle) {
+            (true, _) => Mode::Reuse,
+            (_, true) => Mode::ReuseIdle,
+            _ => Mode::New,
+        })
+    }
+
+    /// Whether the runner ends after one job; `by_default` is the forge's way.
+    pub fn is_single(&self, by_default: bool) -> bool {
+        self.single.unwrap_or(by_default && !self.reuse && !self.reuse_idle)
+    }
+
+    /// Says which of the options have no effect, and hides the secrets among them.
+    pub fn warn(&self, app: &App) {
+        if let Some(token) = &self.old.gcp_access_token {
+            app.log.hide(token);
+        }
+        if let Some(key) = &self.cloud.cloud_ssh_private {
+            app.log.hide(key);
+        }
+        let old = [
+            ("--tpi-version", self.old.tpi_version.is_some()),
+            ("--cml-version", self.old.cml_version.is_some()),
+            ("--tf-resource", self.old.tf_resource.is_some()),
+            ("--gcp-access-token", self.old.gcp_access_token.is_some()),
+            ("--destroy-delay", self.old.destroy_delay.is_some()),
+        ];
+        let old: Vec<_> = old.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
+        if !old.is_empty() {
+            app.log.warn(&format!("no longer of any effect, as Terraform is not needed: {}", old.join(", ")));
+        }
+        let unused = if self.cloud.cloud.is_none() { self.cloud.given() } else { Vec::new() };
+        if !unused.is_empty() {
+            app.log.warn(&format!("of no effect without --cloud: {}", unused.join(", ")));
+        }
+        // GitHub's runner sets it in every job.
+        let in_job = app.env().get(vars::RUNNER_TEMP).is_some();
+        if app.env().get(vars::RUNNER_NAME).is_some() && !in_job {
+            app.log.warn("ignoring RUNNER_NAME environment variable, use CML_RUNNER_NAME or --name instead");
+        }
+    }
+
+    /// What is wrong with the names, before anything is done.
+    pub fn check(&self) -> Result<()> {
+        if self.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(Error::usage("--name is empty").hint("leave it out for a name of cml's own"));
+        }
+        for name in &self.pass_env {
+            if name.is_empty() || name.contains('=') {
+                return Err(Error::usage(format!("--pass-env {name} is not the name of a variable"))
+                    .hint("set the variable in the environment, and give its name: --pass-env HF_TOKEN"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! `cml runner retry`: what failed because its runner did runs again. For a workflow on `workflow_run`, whose token may
+//! do that, so that no machine needs one that can.
+
+use super::name::PREFIX;
+use crate::app::App;
+use crate::connect::{self, Global};
+use crate::error::Result;
+use crate::outputs;
+use clap::Args;
+
+/// Options of `cml runner retry`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example, in a workflow on workflow_run with types: [completed]:\n  \
+    cml runner retry --run ${{ github.event.workflow_run.id }}")]
+pub struct Retry {
+    /// Run that has ended: a GitHub run or a GitLab pipeline
+    #[arg(long, value_name = "ID", required = true)]
+    pub run: String,
+    /// How often a run is started at most, its first time included
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=50))]
+    pub max_attempts: u64,
+    /// What the names of the runners that this is about begin with
+    #[arg(long, value_name = "PREFIX", default_value = PREFIX)]
+    pub runner_prefix: String,
+}
+
+/// Runs the verb.
+pub async fn run(app: &App, global: &Global, args: &Retry) -> Result<()> {
+    let connected = connect::connect(app, global, None).await?;
+    let ours = |name: &str| name.starts_with(&args.runner_prefix);
+    let id = args.run.trim();
+    let failed = connected.forge.failed_jobs(id, &ours).await?;
+    let lost: Vec<_> = failed.jobs.iter().filter_map(|job| Some((job, job.lost.as_ref()?))).collect();
+    for (job, why) in &lost {
+        app.log.info(&format!("job {} was lost with its runner {}: {why}", job.name, job.runner));
+    }
+    if lost.is_empty() {
+        app.log.info(&format!("no job of run {id} was lost with its runner: nothing to do"));
+        return Ok(());
+    }
+    if failed.attempt >= args.max_attempts {
+        app.log.warn(&format!(
+            "run {id} has been started {} times: it is not started again (--max-attempts={})",
+            failed.attempt, args.max_attempts
+        ));
+        return Ok(());
+    }
+    let others = failed.jobs.len() - lost.len() + failed.others;
+    if others > 0 {
+        app.log.info(&format!("{others} job(s) failed for other reasons, and run again too"));
+    }
+    let run = connected.forge.rerun(Some(id), &connected.context, &app.http).await?;
+    if let Some(note) = &run.note {
+        app.log.warn(note);
+    }
+    outputs::set(app, &[("run-url", &run.url)])?;
+    app.host.out(&format!("{}\n", run.url));
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! `cml runner stop`: a runner is removed from the forge, and ends where it runs.
+
+use crate::app::App;
+use crate::connect::{self, Global};
+use crate::error::{Error, Kind, Result};
+use clap::Args;
+
+/// Options of `cml runner stop`.
+#[derive(Debug, Args)]
+#[command(after_help = "A runner that has a job is left as it is: cancel the job first.\n\
+    One whose machine is gone is removed; the program of one that lives ends by itself.")]
+pub struct Stop {
+    /// Name of a runner, as cml runner list shows it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// Runs the verb.
+pub async fn run(app: &App, global: &Global, args: &Stop) -> Result<()> {
+    let connected = connect::connect_runners(app, global).await?;
+    let runners = connected.forge.list_runners(&[]).await?;
+    let mut found = runners.into_iter().filter(|runner| runner.name.eq_ignore_ascii_case(&args.name)).peekable();
+    if found.peek().is_none() {
+        return Err(Error::not_found(format!("there is no runner {} in {}", args.name, connected.repository.url()))
+            .hint("cml runner list shows their names"));
+    }
+    for runner in found {
+        connected.forge.delete_runner(&runner.id).await.map_err(|error| match error.kind() {
+            Kind::Conflict => Error::conflict(format!("runner {} has a job", runner.name))
+                .hint("cancel the job, or wait for its end, and run this again"),
+            _ => error.context(format!("cannot remove runner {}", runner.name)),
+        })?;
+        app.log.info(&format!("removed runner {}", runner.name));
+    }
+    Ok(())
+}

@@ -1,0 +1,299 @@
+//! The runner program of GitHub, <https://github.com/actions/runner>: what it is started with, what its lines and exit
+//! codes mean.
+//!
+//! It is the listener itself, `bin/Runner.Listener run`: `run.sh` around it hides exit codes and passes no signals on.
+
+use super::runners::{JIT, ORGANISATION};
+use crate::env::Secret;
+use crate::error::{Error, Result};
+use crate::forge::runner::{Agent, Ending, Event, Job, Place, Registration, hook_script};
+use crate::host::Signal;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// What the listener takes to cancel a job and to send its log; its own limit is 30 seconds
+/// (`Constants.Runner.ExitOnUnloadTimeout`).
+const GRACE: Duration = Duration::from_secs(40);
+/// `run.sh` waits so long before it starts a listener again that failed.
+const RETRY: Duration = Duration::from_secs(5);
+/// `run.sh` waits so long for an update.
+const UPDATE: Duration = Duration::from_secs(30);
+
+/// The listener takes its options from variables too, and removes them from its environment: `CommandSettings.cs`.
+const JIT_VARIABLE: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
+/// Without it a version that is too old ends as any other failure: `Constants.cs`.
+const TELL_OLD_VERSION: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE";
+
+/// How the runner of a registration is run.
+pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
+    let credential = &registration.credential;
+    let jit = credential.get(JIT).ok_or_else(|| {
+        Error::config(format!("the registration of runner {} has no just-in-time configuration", registration.name))
+            .hint("register it again")
+    })?;
+    let (started, completed) = (place.hooks.join("started.sh"), place.hooks.join("completed.sh"));
+    let text = |path: &std::path::Path| Secret::new(path.display().to_string());
+    let variables = ["GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "GITHUB_REPOSITORY"];
+    let env = vec![
+        (JIT_VARIABLE.to_owned(), configured(jit, place)),
+        (TELL_OLD_VERSION.to_owned(), Secret::new("1")),
+        // <https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/run-scripts>
+        ("ACTIONS_RUNNER_HOOK_JOB_STARTED".to_owned(), text(&started)),
+        ("ACTIONS_RUNNER_HOOK_JOB_COMPLETED".to_owned(), text(&completed)),
+    ];
+    let journal = place.journal();
+    let files = vec![
+        (started, Secret::new(hook_script(&journal, "started", &variables))),
+        (completed, Secret::new(hook_script(&journal, "completed", &variables[..1]))),
+    ];
+    let hook = if registration.settings.contains_key(ORGANISATION) { began_elsewhere } else { began };
+    Ok(Agent {
+        argv: vec![place.program.join("bin/Runner.Listener").display().to_string(), "run".to_owned()],
+        env,
+        files,
+        reads,
+        hook: Some(hook),
+        ends,
+        drain: Signal::Interrupt,
+        interrupt: Signal::Interrupt,
+        grace: GRACE,
+        stop: None,
+        one_job_each: true,
+        ends_itself: true,
+        delete_first: true,
+    })
+}
+
+/// The configuration with this machine's folder for jobs, and without updates of the program: those would take place
+/// outside of the supervision, and the program is the newest one. One that is not understood is passed on as it is.
+fn configured(jit: &Secret, place: &Place) -> Secret {
+    let changed = || {
+        let mut files: Map<String, Value> = serde_json::from_slice(&decode(jit.expose())?).ok()?;
+        let settings = decode(files.get(".runner")?.as_str()?)?;
+        let settings = settings.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&settings);
+        let mut settings: Map<String, Value> = serde_json::from_slice(settings).ok()?;
+        settings.retain(|name, _| !["workfolder", "disableupdate"].contains(&name.to_lowercase().as_str()));
+        settings.insert("workFolder".to_owned(), json!(place.work));
+        settings.insert("disableUpdate".to_owned(), json!(true));
+        files.insert(".runner".to_owned(), json!(BASE64_STANDARD.encode(Value::Object(settings).to_string())));
+        Some(Secret::new(BASE64_STANDARD.encode(Value::Object(files).to_string())))
+    };
+    changed().unwrap_or_else(|| jit.clone())
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text.trim()).ok()
+}
+
+/// Lines of `Runner.cs`, `JobDispatcher.cs` and `MessageListener.cs`. The name of a job is anybody's text.
+fn reads(line: &str) -> Option<Event> {
+    let line = line.trim_end();
+    if let Some(text) = after_time(line) {
+        if text == "Listening for Jobs" {
+            return Some(Event::Ready);
+        }
+        if let Some(name) = text.strip_prefix("Running job: ") {
+            return Some(Event::Started(Job { name: Some(name.to_owned()), ..Job::default() }));
+        }
+        if let Some(job) = text.strip_prefix("Job ") {
+            let (_, result) = job.rsplit_once(" completed with result: ")?;
+            let known = ["Succeeded", "SucceededWithIssues", "Failed", "Canceled", "Abandoned", "Skipped"];
+            return known
+                .contains(&result)
+                .then(|| Event::Ended { job: None, success: result.starts_with("Succeeded") });
+        }
+        return text.starts_with("Runner connect error: ").then(|| Event::Trouble(text.to_owned()));
+    }
+    if line.starts_with("The runner no longer exists on the server.")
+        || line.starts_with("Failed to create a session. The runner registration has been deleted from the server")
+    {
+        return Some(Event::Deregistered);
+    }
+    let troubles = [
+        "An error occurred: ",
+        "Failed to create session. ",
+        "A session for this runner already exists.",
+        "The local machine's clock may be out of sync",
+        "Fail to create and validate runner's work directory",
+        // .NET's own, where libicu is missing.
+        "Process terminated. Couldn't find a valid ICU package",
+    ];
+    troubles.iter().any(|known| line.starts_with(known)).then(|| Event::Trouble(line.to_owned()))
+}
+
+/// What follows `2026-01-31 12:00:00Z: `.
+fn after_time(line: &str) -> Option<&str> {
+    const FORM: &[u8] = b"0000-00-00 00:00:00Z: ";
+    let fits = line.len() >= FORM.len()
+        && line.bytes().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form });
+    if fits { line.get(FORM.len()..) } else { None }
+}
+
+/// A line that the hooks of [`agent`] wrote.
+fn began(line: &str) -> Option<Event> {
+    let mut fields = line.trim_end_matches('\n').split('\t');
+    if fields.next() != Some("started") {
+        return None;
+    }
+    let run = fields.next().filter(|run| !run.is_empty() && run.bytes().all(|byte| byte.is_ascii_digit()));
+    let attempt = fields.next().and_then(|attempt| attempt.parse().ok());
+    Some(Event::Started(Job { rerun: run.map(str::to_owned), attempt, ..Job::default() }))
+}
+
+/// The same for the runner of an organisation: runs are those of any repository, so that their numbers say too little.
+fn began_elsewhere(line: &str) -> Option<Event> {
+    match began(line)? {
+        Event::Started(job) => Some(Event::Started(Job { rerun: None, ..job })),
+        event => Some(event),
+    }
+}
+
+/// `Constants.Runner.ReturnCode`.
+fn ends(code: Option<i32>, jobs: usize) -> Ending {
+    let failed = |what: &str| {
+        Ending::Failed(Error::remote(what.to_owned()).hint("run this with --log debug to read what the program says"))
+    };
+    match code {
+        Some(0) => Ending::Done,
+        // Its registration ended with its job: <https://github.com/actions/runner/issues/3822>.
+        Some(2) if jobs > 0 => Ending::Done,
+        Some(2 | 6) => Ending::Again(RETRY),
+        Some(3 | 4) => Ending::Again(UPDATE),
+        Some(5) => Ending::Failed(
+            Error::conflict("another runner program uses the same registration")
+                .hint("launch a new runner; one registration is good for one machine"),
+        ),
+        Some(7) => Ending::Failed(
+            Error::unsupported("GitHub does not accept this version of the runner program any more")
+                .hint("leave --runner-path out, so that the newest one is downloaded"),
+        ),
+        Some(1) => failed("the runner program gave up (exit code 1)"),
+        Some(code) => failed(&format!("the runner program ended with exit code {code}")),
+        None => failed("the runner program was killed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn ended(success: bool) -> Option<Event> {
+        Some(Event::Ended { job: None, success })
+    }
+
+    fn started(name: &str) -> Option<Event> {
+        Some(Event::Started(Job { name: Some(name.to_owned()), ..Job::default() }))
+    }
+
+    fn place() -> Place {
+        Place {
+            program: "/p".into(),
+            work: "/w".into(),
+            single: true,
+            idle: None,
+            docker_volumes: vec![],
+            docker_image: None,
+            gpu: false,
+            hooks: "/h".into(),
+        }
+    }
+
+    fn registration(credential: &[(&str, &str)]) -> Registration {
+        let credential = credential.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value)));
+        let credential: BTreeMap<_, _> = credential.collect();
+        let settings = BTreeMap::new();
+        Registration { driver: "github".into(), id: "7".into(), name: "cml-x".into(), credential, settings }
+    }
+
+    #[test]
+    fn lines_mean_what_the_listener_means() {
+        let at = "2026-01-01 00:00:00Z: ";
+        assert_eq!(reads(&format!("{at}Listening for Jobs")), Some(Event::Ready));
+        assert_eq!(reads(&format!("{at}Running job: train (gpu)\r")), started("train (gpu)"));
+        assert_eq!(reads(&format!("{at}Job train completed with result: Succeeded")), ended(true));
+        for result in ["Failed", "Canceled", "Abandoned", "Skipped"] {
+            assert_eq!(reads(&format!("{at}Job train completed with result: {result}")), ended(false));
+        }
+        assert!(matches!(
+            reads(&format!("{at}Runner connect error: no. Retrying until reconnected.")),
+            Some(Event::Trouble(_))
+        ));
+        assert_eq!(
+            reads("The runner no longer exists on the server. Cleaning up local configuration."),
+            Some(Event::Deregistered)
+        );
+        assert!(matches!(reads("A session for this runner already exists."), Some(Event::Trouble(_))));
+        for line in [
+            "",
+            "√ Connected to GitHub",
+            "Current runner version: '2.336.0'",
+            "2026-01-01 00:00:00Z: Runner reconnected.",
+        ] {
+            assert_eq!(reads(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_of_jobs_are_only_names() {
+        let at = "2026-01-01 00:00:00Z: ";
+        let name = "x completed with result: Failed";
+        assert_eq!(reads(&format!("{at}Running job: {name}")), started(name));
+        assert_eq!(reads(&format!("{at}Job {name} completed with result: Succeeded")), ended(true));
+        assert_eq!(
+            reads(&format!("{at}Running job: 2026-01-01 00:00:00Z: Listening for Jobs")),
+            started("2026-01-01 00:00:00Z: Listening for Jobs")
+        );
+        assert_eq!(reads("say 2026-01-01 00:00:00Z: Listening for Jobs"), None);
+        assert_eq!(reads("2026-01-01 00:00:00Z: Job ü completed with result: Great"), None);
+        assert_eq!(reads("ü026-01-01 00:00:00Z: Listening for Jobs"), None);
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_run_sh_and_more() {
+        assert!(matches!(ends(Some(0), 0), Ending::Done));
+        assert!(matches!(ends(Some(2), 0), Ending::Again(RETRY)) && matches!(ends(Some(2), 1), Ending::Done));
+        assert!(matches!(ends(Some(3), 0), Ending::Again(UPDATE)) && matches!(ends(Some(4), 0), Ending::Again(UPDATE)));
+        for code in [Some(1), Some(5), Some(7), Some(134), None] {
+            assert!(matches!(ends(code, 0), Ending::Failed(_)), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_in_the_environment_only() {
+        let settings =
+            BASE64_STANDARD.encode("\u{feff}{\"AgentId\":7,\"WorkFolder\":\"_work\",\"DisableUpdate\":\"False\"}");
+        let jit = BASE64_STANDARD.encode(json!({ ".runner": settings, ".credentials": "e30=" }).to_string());
+        let agent = agent(&registration(&[("jit", &jit)]), &place()).unwrap();
+        assert_eq!(agent.argv, ["/p/bin/Runner.Listener", "run"]);
+        let env: BTreeMap<_, _> = agent.env.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        let files: Value = serde_json::from_slice(&decode(env[JIT_VARIABLE]).unwrap()).unwrap();
+        assert_eq!(files[".credentials"], "e30=");
+        let settings: Value = serde_json::from_slice(&decode(files[".runner"].as_str().unwrap()).unwrap()).unwrap();
+        assert_eq!(settings, json!({ "AgentId": 7, "workFolder": "/w", "disableUpdate": true }));
+        assert_eq!(env["ACTIONS_RUNNER_HOOK_JOB_STARTED"], "/h/started.sh");
+        assert_eq!(agent.files.len(), 2);
+        // What is not understood is GitHub's matter.
+        let agent = super::agent(&registration(&[("jit", "opaque")]), &place()).unwrap();
+        assert_eq!(agent.env[0].1.expose(), "opaque");
+        assert!(super::agent(&registration(&[]), &place()).is_err());
+    }
+
+    #[test]
+    fn hooks_tell_the_run() {
+        let run = Job { rerun: Some("99".into()), attempt: Some(2), ..Job::default() };
+        assert_eq!(began("started\t99\t2\ttrain\to/r\n"), Some(Event::Started(run.clone())));
+        assert_eq!(began_elsewhere("started\t99\t2\ttrain\to/r"), Some(Event::Started(Job { rerun: None, ..run })));
+        assert_eq!(began("completed\t99"), None);
+        assert_eq!(began("started\tx\t\t\t"), Some(Event::Started(Job::default())));
+        let mut registration = registration(&[("jit", "x")]);
+        registration.settings.insert(ORGANISATION.to_owned(), "octo".to_owned());
+        let agent = agent(&registration, &place()).unwrap();
+        assert_eq!(
+            agent.hook.unwrap()("started\t99\t1\tj\to/r"),
+            Some(Event::Started(Job { attempt: Some(1), ..Job::default() }))
+        );
+    }
+}

@@ -1,0 +1,324 @@
+//! Self-hosted runners of a repository or an organisation:
+//! <https://docs.github.com/en/rest/actions/self-hosted-runners>.
+//!
+//! A runner is registered by a just-in-time configuration: good for one runner and one job. Registration tokens, which
+//! are good for any number of runners during an hour, are not used: every Enterprise Server that GitHub supports has the
+//! former.
+
+use super::GitHub;
+use crate::env::Secret;
+use crate::error::{Error, Kind, Result};
+use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner};
+use crate::host::Platform;
+use crate::http::{Refusal, Repeat};
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// The group that every repository and organisation has.
+const DEFAULT_GROUP: u64 = 1;
+const PAGE: usize = 100;
+/// Under this name a registration holds the just-in-time configuration.
+pub const JIT: &str = "jit";
+/// Under this name the settings of an organisation's runner hold the organisation.
+pub const ORGANISATION: &str = "organisation";
+
+#[derive(Deserialize)]
+struct Wire {
+    id: u64,
+    name: String,
+    status: String,
+    #[serde(default)]
+    busy: bool,
+    #[serde(default)]
+    labels: Vec<Label>,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    name: String,
+}
+
+impl From<Wire> for Runner {
+    fn from(wire: Wire) -> Self {
+        Runner {
+            id: wire.id.to_string(),
+            order: wire.id,
+            name: wire.name,
+            labels: wire.labels.into_iter().map(|label| label.name.to_lowercase()).collect(),
+            online: wire.status == "online",
+            busy: Some(wire.busy),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct List {
+    total_count: usize,
+    runners: Vec<Wire>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    runner: Wire,
+    encoded_jit_config: String,
+}
+
+#[derive(Deserialize)]
+struct Groups {
+    total_count: usize,
+    runner_groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    id: u64,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Download {
+    os: String,
+    architecture: String,
+    download_url: String,
+    filename: String,
+    sha256_checksum: Option<String>,
+}
+
+/// Where the runners are in the API, and what they belong to.
+fn base(github: &GitHub) -> String {
+    match github.repository.is_owner() {
+        true => format!("/orgs/{}/actions/runners", github.repository.path),
+        false => format!("{}/actions/runners", github.root),
+    }
+}
+
+pub async fn list(github: &GitHub, labels: &[String]) -> Result<Vec<Runner>> {
+    let (base, mut found, mut page) = (base(github), Vec::new(), 1);
+    loop {
+        let list: List = github.client.get(&format!("{base}?per_page={PAGE}&page={page}")).await?;
+        let last = list.runners.len() < PAGE || page * PAGE >= list.total_count;
+        found.extend(list.runners.into_iter().map(Runner::from).filter(|runner| runner.has(labels)));
+        if last {
+            return Ok(found);
+        }
+        page += 1;
+    }
+}
+
+pub async fn get(github: &GitHub, id: &str) -> Result<Option<Runner>> {
+    match github.client.get::<Wire>(&format!("{}/{id}", base(github))).await {
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        found => Ok(Some(found?.into())),
+    }
+}
+
+pub async fn delete(github: &GitHub, id: &str) -> Result<()> {
+    match github.client.delete(&format!("{}/{id}", base(github))).await {
+        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// <https://docs.github.com/en/rest/actions/self-hosted-runners#create-configuration-for-a-just-in-time-runner-for-a-repository>
+pub async fn register(github: &GitHub, new: &NewRunner) -> Result<Registration> {
+    let labels = labels(new)?;
+    let group = group(github, new.group.as_deref()).await?;
+    let body = json!({ "name": new.name, "runner_group_id": group, "labels": labels, "work_folder": "_work" });
+    let path = format!("{}/generate-jitconfig", base(github));
+    let made = github.client.call(Method::POST, &path, Some(&body), Repeat::Ask).await;
+    let Made { runner, encoded_jit_config } = made.map_err(|error| match error.kind() {
+        Kind::Conflict => Error::conflict(format!("the runner name {} is already in use", new.name))
+            .hint("give another one with --name, or remove that runner with cml runner stop"),
+        _ => error,
+    })?;
+    let jit = Secret::new(encoded_jit_config);
+    github.log.hide(&jit);
+    let (id, name) = (runner.id.to_string(), runner.name.clone());
+    let runner = Runner::from(runner);
+    let lacking: Vec<&str> =
+        labels.iter().filter(|label| !runner.has(std::slice::from_ref(label))).map(String::as_str).collect();
+    if !lacking.is_empty() {
+        github.log.warn(&format!(
+            "GitHub registered runner {name} without the labels {}: jobs that ask for them will not start here",
+            lacking.join(", ")
+        ));
+    }
+    let credential = BTreeMap::from([(JIT.to_owned(), jit)]);
+    let owner = Some(github.repository.path.clone()).filter(|_| github.repository.is_owner());
+    let settings = owner.map(|owner| (ORGANISATION.to_owned(), owner)).into_iter().collect();
+    Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential, settings })
+}
+
+/// GitHub adds no labels of its own to these runners: <https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/apply-labels>
+/// names those that a registered one has.
+fn labels(new: &NewRunner) -> Result<Vec<String>> {
+    let (os, arch) = (os(&new.platform)?, arch(&new.platform)?);
+    let os = if os == "osx" { "macos" } else { os };
+    let mut labels: Vec<String> = ["self-hosted", os, arch].map(str::to_owned).into();
+    for label in new.labels.iter().map(|label| label.trim().to_lowercase()) {
+        if label.is_empty() || label.contains(',') || label.chars().any(char::is_control) {
+            return Err(Error::usage(format!("'{label}' is not a label of a runner"))
+                .hint("give --labels as a list such as gpu,large"));
+        }
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    match labels.len() {
+        ..=100 => Ok(labels),
+        many => Err(Error::usage(format!("{many} labels are too many for a runner")).hint("GitHub takes up to 100")),
+    }
+}
+
+/// The identity of a group; only organisations have others than the default one.
+/// <https://docs.github.com/en/rest/actions/self-hosted-runner-groups>
+async fn group(github: &GitHub, name: Option<&str>) -> Result<u64> {
+    let Some(name) = name.filter(|name| !name.eq_ignore_ascii_case("default")) else { return Ok(DEFAULT_GROUP) };
+    let owner = &github.repository;
+    if !owner.is_owner() {
+        return Err(Error::usage(format!("runners of the repository {owner} are in no group")).hint(
+            "leave --runner-group out, or register at the organisation: --repo https://github.com/ORGANISATION",
+        ));
+    }
+    let (mut page, mut names) = (1, Vec::new());
+    loop {
+        let path = format!("/orgs/{}/actions/runner-groups?per_page={PAGE}&page={page}", owner.path);
+        let list: Groups = github.client.get(&path).await?;
+        if let Some(group) = list.runner_groups.iter().find(|group| group.name.eq_ignore_ascii_case(name)) {
+            return Ok(group.id);
+        }
+        let last = list.runner_groups.len() < PAGE || page * PAGE >= list.total_count;
+        names.extend(list.runner_groups.into_iter().map(|group| group.name));
+        if last {
+            return Err(Error::not_found(format!("the organisation {owner} has no runner group '{name}'"))
+                .hint(format!("it has: {}", names.join(", "))));
+        }
+        page += 1;
+    }
+}
+
+pub async fn package(github: &GitHub, platform: &Platform) -> Result<Package> {
+    let (os, arch) = (os(platform)?, arch(platform)?);
+    let downloads: Vec<Download> = github.client.get(&format!("{}/downloads", base(github))).await?;
+    let found = downloads.into_iter().find(|download| download.os == os && download.architecture == arch);
+    let own = "give a folder with an unpacked runner program as --runner-path";
+    let Some(Download { download_url, filename, sha256_checksum, .. }) = found else {
+        return Err(Error::unsupported(format!("GitHub offers no runner program for {os} on {arch}")).hint(own));
+    };
+    match sha256_checksum.filter(|sum| !sum.is_empty()) {
+        Some(sum) => Ok(Package { url: download_url, sha256: sum.to_lowercase(), content: PackageContent::TarGz }),
+        None => Err(Error::unsupported(format!("GitHub tells no checksum of {filename}")).hint(own)),
+    }
+}
+
+/// As the downloads call it.
+fn os(platform: &Platform) -> Result<&'static str> {
+    match platform.os.as_str() {
+        "linux" => Ok("linux"),
+        "macos" => Ok("osx"),
+        other => Err(Error::unsupported(format!("runners on {other} are not supported"))
+            .hint("run this on Linux or macOS, or register the runner by hand")),
+    }
+}
+
+fn arch(platform: &Platform) -> Result<&'static str> {
+    match platform.arch.as_str() {
+        "x86_64" => Ok("x64"),
+        "aarch64" => Ok("arm64"),
+        other => Err(Error::unsupported(format!("GitHub has no runner program for {other} processors"))
+            .hint("run this on an x86_64 or aarch64 machine")),
+    }
+}
+
+/// Refusals of what concerns runners, in words that help; `None` for those that the usual words fit.
+pub fn explain(refusal: &Refusal, says: &str) -> Option<Error> {
+    let (place, rest) = refusal.path.split_once("/actions/runner")?;
+    let organisation = place.contains("/orgs/");
+    let lower = says.to_lowercase();
+    match refusal.status.as_u16() {
+        422 if lower.contains("running a job") => Some(
+            Error::conflict(format!("the runner is still running a job (GitHub says: {says})"))
+                .hint("wait for the end of its job, or cancel it"),
+        ),
+        422 => Some(
+            Error::usage(format!("GitHub does not accept this runner ({says})"))
+                .hint("check --name (up to 64 characters), --labels and --runner-group"),
+        ),
+        403 if refusal.header("x-github-sso").is_some() || lower.contains("rate limit") => None,
+        403 => Some(may_not(organisation, &lower, says)),
+        // A runner that is gone, not a permission that is missing.
+        404 if rest.rsplit('/').next().is_some_and(|id| id.parse::<u64>().is_ok()) => None,
+        404 => Some(may_not(organisation, &lower, says)),
+        _ => None,
+    }
+}
+
+fn may_not(organisation: bool, lower: &str, says: &str) -> Error {
+    let needed = match organisation {
+        true => {
+            "a personal access token of an owner of the organisation: fine-grained with the organisation's permission self-hosted runners: write, or classic with the scope admin:org"
+        }
+        false => {
+            "a personal access token of somebody who administers the repository: fine-grained with the repository's permission administration: write, or classic with the scope repo"
+        }
+    };
+    let hint = format!("give in REPO_TOKEN {needed}");
+    let place = if organisation { "organisation" } else { "repository" };
+    if lower.contains("not accessible by integration") {
+        return Error::auth(format!(
+            "a workflow's own token (GITHUB_TOKEN) may not manage runners (GitHub says: {says})"
+        ))
+        .hint(hint);
+    }
+    Error::auth(format!(
+        "the token may not manage runners of the {place}, or there is none of that name (GitHub says: {says})"
+    ))
+    .hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, StatusCode};
+
+    fn explained(path: &str, status: u16, says: &str) -> Option<Error> {
+        let (status, headers) = (StatusCode::from_u16(status).unwrap(), HeaderMap::new());
+        explain(&Refusal { method: &Method::POST, path, status, headers: &headers, body: b"" }, says)
+    }
+
+    #[test]
+    fn refusals_say_which_token_does() {
+        let jit = "/repos/o/r/actions/runners/generate-jitconfig";
+        let error = explained(jit, 403, "Resource not accessible by integration").unwrap();
+        assert!(error.kind() == Kind::Auth && error.to_string().contains("GITHUB_TOKEN"), "{error}");
+        assert!(error.hint_text().unwrap().contains("administration: write"));
+        let error = explained("/api/v3/orgs/o/actions/runners", 404, "Not Found").unwrap();
+        assert!(error.kind() == Kind::Auth && error.hint_text().unwrap().contains("self-hosted runners: write"));
+        let error = explained("/repos/o/r/actions/runners/7", 422, "Runner \"x\" is still running a job\"").unwrap();
+        assert_eq!(error.kind(), Kind::Conflict);
+        assert!(explained("/repos/o/r/actions/runners/7", 404, "Not Found").is_none());
+        assert!(explained("/repos/o/r/actions/runs/7/rerun", 403, "no").is_none());
+    }
+
+    #[test]
+    fn labels_are_those_that_jobs_ask_for() {
+        let new = |labels: &[&str], os: &str, arch: &str| NewRunner {
+            name: "n".into(),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            group: None,
+            single: true,
+            job_timeout: None,
+            platform: Platform { os: os.into(), arch: arch.into() },
+        };
+        let all = labels(&new(&["cml", " GPU", "linux"], "linux", "x86_64")).unwrap();
+        assert_eq!(all, ["self-hosted", "linux", "x64", "cml", "gpu"]);
+        assert_eq!(labels(&new(&[], "macos", "aarch64")).unwrap(), ["self-hosted", "macos", "arm64"]);
+        assert_eq!(labels(&new(&["a", ""], "linux", "x86_64")).unwrap_err().kind(), Kind::Usage);
+        assert_eq!(labels(&new(&[], "windows", "x86_64")).unwrap_err().kind(), Kind::Unsupported);
+        let many: Vec<String> = (0..98).map(|n| n.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(labels(&new(&many, "linux", "x86_64")).unwrap_err().kind(), Kind::Usage);
+    }
+}

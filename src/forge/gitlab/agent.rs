@@ -1,0 +1,215 @@
+//! The runner program of GitLab, <https://docs.gitlab.com/runner/>: what it is started with, what its lines and exit
+//! codes mean.
+//!
+//! Its token is in a configuration file that it reads once: a shell executor gives its own environment to the jobs.
+
+use super::runners::{TOKEN, URL};
+use crate::env::Secret;
+use crate::error::{Error, Result};
+use crate::forge::runner::{Agent, Ending, Event, Job, Place, Registration};
+use crate::host::Signal;
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+/// The program aborts its jobs within 30 seconds (`common.DefaultShutdownTimeout`), and then tells GitLab.
+const GRACE: Duration = Duration::from_secs(40);
+/// The idle time is the supervisor's matter; the program ends this much later by itself.
+const LATER: Duration = Duration::from_secs(60);
+
+/// How the runner of a registration is run.
+pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
+    let (Some(url), Some(token)) = (registration.settings.get(URL), registration.credential.get(TOKEN)) else {
+        return Err(Error::config(format!("the registration of runner {} has no token", registration.name))
+            .hint("register it again"));
+    };
+    let config = place.hooks.join("config.toml");
+    let words = ["--log-format=json", "run-single", "--config"].map(str::to_owned);
+    let mut argv = vec![path(&place.program.join("gitlab-runner"))];
+    argv.extend(words);
+    argv.push(path(&config));
+    argv.push(format!("--runner={}", registration.name));
+    if let Some(idle) = place.idle {
+        argv.push(format!("--wait-timeout={}", (idle + LATER).as_secs()));
+    }
+    if place.single {
+        argv.push("--max-builds=1".to_owned());
+    }
+    Ok(Agent {
+        argv,
+        env: Vec::new(),
+        files: vec![(config, configuration(&registration.name, url, token, place))],
+        reads,
+        hook: None,
+        ends,
+        drain: Signal::Quit,
+        interrupt: Signal::Terminate,
+        grace: GRACE,
+        stop: None,
+        one_job_each: false,
+        ends_itself: true,
+        delete_first: false,
+    })
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// <https://docs.gitlab.com/runner/configuration/advanced-configuration/>. Strings are written as in JSON, which TOML
+/// reads too.
+fn configuration(name: &str, url: &str, token: &Secret, place: &Place) -> Secret {
+    let text = |text: &str| Value::from(text).to_string();
+    let executor = if place.docker_image.is_some() { "docker" } else { "shell" };
+    let mut lines = vec![
+        "concurrent = 1".to_owned(),
+        "[[runners]]".to_owned(),
+        format!("name = {}", text(name)),
+        format!("url = {}", text(url)),
+        format!("token = {}", text(token.expose())),
+        format!("executor = {}", text(executor)),
+    ];
+    match &place.docker_image {
+        None => {
+            lines.push(format!("builds_dir = {}", text(&path(&place.work))));
+            lines.push(format!("cache_dir = {}", text(&path(&place.work.join("cache")))));
+        }
+        Some(image) => {
+            let volumes = place.docker_volumes.iter().map(String::as_str).chain(["/cache"]);
+            let volumes: Vec<String> = volumes.map(text).collect();
+            lines.push("[runners.docker]".to_owned());
+            lines.push(format!("image = {}", text(image)));
+            lines.push(format!("volumes = [{}]", volumes.join(", ")));
+            if place.gpu {
+                // <https://docs.gitlab.com/runner/configuration/gpus/>
+                lines.push("gpus = \"all\"".to_owned());
+            }
+        }
+    }
+    Secret::new(lines.join("\n") + "\n")
+}
+
+/// Lines of `network/gitlab.go`, `common/build.go` and `commands/single.go`, as JSON: nothing that a job says can look
+/// like one.
+fn reads(line: &str) -> Option<Event> {
+    let fields: Value = serde_json::from_str(line.trim()).ok()?;
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    let job = || fields.get("job").and_then(Value::as_u64).map(|id| id.to_string());
+    let message = text("msg")?;
+    if message.starts_with("Starting runner for ") {
+        return Some(Event::Ready);
+    }
+    if let Some(outcome) = message.strip_prefix("Checking for jobs... ") {
+        return match outcome {
+            "received" => {
+                let id = job()?;
+                Some(Event::Started(Job { id: Some(id.clone()), rerun: Some(id), ..Job::default() }))
+            }
+            // GitLab does not know the token.
+            "forbidden" => Some(Event::Deregistered),
+            "no content" => None,
+            trouble => {
+                let status = text("status").map_or_else(String::new, |status| format!(" ({status})"));
+                Some(Event::Trouble(format!("cannot ask GitLab for jobs: {trouble}{status}")))
+            }
+        };
+    }
+    let ended = message == "Job succeeded" || message.starts_with("Job failed");
+    // The cache, and what is sent to GitLab, have one of these each.
+    if ended && fields.get("duration_s").is_some() {
+        return Some(Event::Ended { job: Some(job()?), success: text("job-status")? == "success" });
+    }
+    let fatal = matches!(text("level"), Some("fatal" | "panic"));
+    fatal.then(|| Event::Trouble(message.to_owned()))
+}
+
+fn ends(code: Option<i32>, _: usize) -> Ending {
+    let what = match code {
+        Some(0) => return Ending::Done,
+        Some(code) => format!("GitLab Runner ended with exit code {code}"),
+        None => "GitLab Runner was killed".to_owned(),
+    };
+    Ending::Failed(Error::remote(what).hint("run this with --log debug to read what the program says"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent_of(image: Option<&str>, idle: Option<u64>) -> Agent {
+        let registration = Registration {
+            driver: "gitlab".into(),
+            id: "7".into(),
+            name: "cml-\"x\"".into(),
+            credential: [(TOKEN.to_owned(), Secret::new("glrt-s3cret"))].into(),
+            settings: [(URL.to_owned(), "https://host/prefix".to_owned())].into(),
+        };
+        let place = Place {
+            program: "/p".into(),
+            work: "/w".into(),
+            single: true,
+            idle: idle.map(Duration::from_secs),
+            docker_volumes: vec!["/data:/data:ro".into()],
+            docker_image: image.map(str::to_owned),
+            gpu: true,
+            hooks: "/h".into(),
+        };
+        agent(&registration, &place).unwrap()
+    }
+
+    #[test]
+    fn the_token_is_in_the_file_only() {
+        let agent = agent_of(Some("iterativeai/cml:latest-gpu"), Some(300));
+        assert_eq!(
+            agent.argv.join(" "),
+            "/p/gitlab-runner --log-format=json run-single --config /h/config.toml --runner=cml-\"x\" --wait-timeout=360 --max-builds=1"
+        );
+        assert!(agent.env.is_empty());
+        assert_eq!(
+            agent.files[0].1.expose(),
+            "concurrent = 1\n[[runners]]\nname = \"cml-\\\"x\\\"\"\nurl = \"https://host/prefix\"\ntoken = \"glrt-s3cret\"\nexecutor = \"docker\"\n\
+             [runners.docker]\nimage = \"iterativeai/cml:latest-gpu\"\nvolumes = [\"/data:/data:ro\", \"/cache\"]\ngpus = \"all\""
+        );
+        let shell = agent_of(None, None);
+        let file = shell.files[0].1.expose();
+        assert!(file.contains("executor = \"shell\"\nbuilds_dir = \"/w\"\n") && !file.contains("docker"), "{file}");
+        assert!(!shell.argv.iter().any(|word| word.contains("wait-timeout")));
+    }
+
+    #[test]
+    fn lines_mean_what_the_program_means() {
+        let ready = r#"{"level":"info","msg":"Starting runner for https://gitlab.com with token t1_abc ...","time":"2026-08-22T10:00:00Z"}"#;
+        assert_eq!(reads(ready), Some(Event::Ready));
+        let received = r#"{"job":1234,"level":"info","msg":"Checking for jobs... received","repo_url":"https://gitlab.com/g/p.git","runner":"t1_abc","time":"2026-08-22T10:00:03Z"}"#;
+        let job = Job { id: Some("1234".into()), rerun: Some("1234".into()), ..Job::default() };
+        assert_eq!(reads(received), Some(Event::Started(job)));
+        let ended = |success| Some(Event::Ended { job: Some("1234".into()), success });
+        let passed = r#"{"duration_s":9.7,"job":1234,"job-status":"success","level":"info","msg":"Job succeeded","project":7,"runner":"t1_abc"}"#;
+        assert_eq!(reads(passed), ended(true));
+        let failed = r#"{"duration_s":9.7,"error":{},"exit_code":1,"job":1234,"job-status":"failed","level":"warning","msg":"Job failed: exit status 1"}"#;
+        assert_eq!(reads(failed), ended(false));
+        let system = r#"{"duration_s":0.1,"job":1234,"job-status":"failed","level":"error","msg":"Job failed (system failure): aborted: terminated"}"#;
+        assert_eq!(reads(system), ended(false));
+        let forbidden = r#"{"level":"error","msg":"Checking for jobs... forbidden","runner":"t1_abc","status":"POST https://gitlab.com/api/v4/jobs/request: 403 Forbidden"}"#;
+        assert_eq!(reads(forbidden), Some(Event::Deregistered));
+        let down = r#"{"level":"warning","msg":"Checking for jobs... failed","status":"502 Bad Gateway"}"#;
+        assert_eq!(reads(down), Some(Event::Trouble("cannot ask GitLab for jobs: failed (502 Bad Gateway)".into())));
+    }
+
+    #[test]
+    fn nothing_else_ends_a_job() {
+        for line in [
+            r#"{"duration_s":0.2,"level":"error","msg":"Failed to assume role"}"#,
+            r#"{"job":1,"job-status":"running","msg":"Updating job...","level":"info"}"#,
+            r#"{"job":1,"job-status":"success","msg":"Job succeeded","level":"info"}"#,
+            "Job succeeded",
+            "duration_s=1 job=1 Job succeeded",
+            "",
+            "[]",
+        ] {
+            assert_eq!(reads(line), None, "{line}");
+        }
+        assert!(matches!(ends(Some(0), 0), Ending::Done));
+        assert!(matches!(ends(Some(1), 0), Ending::Failed(_)) && matches!(ends(None, 1), Ending::Failed(_)));
+    }
+}

@@ -1,0 +1,67 @@
+//! Jobs of a pipeline, and why they failed: <https://docs.gitlab.com/api/jobs/#list-all-jobs-for-a-pipeline>.
+
+use super::GitLab;
+use crate::error::{Error, Kind, Result};
+use crate::forge::Ours;
+use crate::forge::runner::{FailedJob, FailedRun};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Reasons that are the runner's: <https://docs.gitlab.com/ci/yaml/#retrywhen>.
+const LOST: &[(&str, &str)] = &[
+    ("runner_system_failure", "the runner failed (runner_system_failure)"),
+    ("stuck_or_timeout_failure", "the runner did not answer any more (stuck_or_timeout_failure)"),
+];
+
+#[derive(Deserialize)]
+struct Job {
+    id: u64,
+    name: String,
+    status: String,
+    failure_reason: Option<String>,
+    runner: Option<Runner>,
+}
+
+#[derive(Deserialize)]
+struct Runner {
+    description: Option<String>,
+}
+
+/// The failed jobs of a pipeline. Jobs of one name are attempts of one.
+pub async fn failed(gitlab: &GitLab, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
+    let number: u64 = run.parse().map_err(|_| {
+        Error::usage(format!("'{run}' is not a pipeline"))
+            .hint("give the number at the end of its address, such as --run 1234567890")
+    })?;
+    let mut last: BTreeMap<String, (u64, Job)> = BTreeMap::new();
+    for page in 1_u32.. {
+        let path = format!("{}/pipelines/{number}/jobs?include_retried=true&per_page=100&page={page}", gitlab.root);
+        let (_, jobs): (_, Vec<Job>) = gitlab.rest.get(&path).await.map_err(|error| match error.kind() {
+            Kind::NotFound => Error::not_found(format!("there is no pipeline {number} in {}", gitlab.page)).hint(
+                "give the number in its address (…/-/pipelines/1234567890), and --repo if it is another project's",
+            ),
+            _ => error,
+        })?;
+        let is_last = jobs.len() < 100;
+        for job in jobs {
+            let count = last.get(&job.name).map_or(0, |(count, _)| *count) + 1;
+            let known = last.remove(&job.name).map(|(_, known)| known).filter(|known| known.id > job.id);
+            last.insert(job.name.clone(), (count, known.unwrap_or(job)));
+        }
+        if is_last {
+            break;
+        }
+    }
+    let mut failed = FailedRun { attempt: 1, ..FailedRun::default() };
+    for (attempt, job) in last.into_values().filter(|(_, job)| job.status == "failed") {
+        match job.runner.and_then(|runner| runner.description).filter(|name| ours(name)) {
+            Some(runner) => {
+                let lost = LOST.iter().find(|(reason, _)| job.failure_reason.as_deref() == Some(reason));
+                failed.attempt = failed.attempt.max(attempt);
+                failed.jobs.push(FailedJob { name: job.name, runner, lost: lost.map(|(_, says)| (*says).to_owned()) });
+            }
+            None => failed.others += 1,
+        }
+    }
+    Ok(failed)
+}

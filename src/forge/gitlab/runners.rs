@@ -1,0 +1,317 @@
+//! Runners of a project or a group: <https://docs.gitlab.com/api/runners/>.
+
+use super::{GitLab, number};
+use crate::env::{Env, Secret, vars};
+use crate::error::{Error, Kind, Result};
+use crate::forge::rest::escape;
+use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner};
+use crate::host::Platform;
+use crate::http::{Refusal, Repeat};
+use bytes::Bytes;
+use http::{Method, Request};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Under this name the settings of a registration hold the installation's address.
+pub const URL: &str = "url";
+/// Under this name its credential holds the runner's token.
+pub const TOKEN: &str = "token";
+
+/// The version of GitLab Runner that is downloaded. It works with older and newer servers:
+/// <https://docs.gitlab.com/runner/#gitlab-runner-versions>.
+const VERSION: &str = "v19.3.0";
+/// <https://docs.gitlab.com/runner/install/bleeding-edge/#download-any-other-tagged-release>
+const DOWNLOADS: &str = "https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads";
+/// GitLab takes no shorter limit of a job's time, in seconds: <https://docs.gitlab.com/ci/runners/configure_runners/>.
+const SHORTEST_TIMEOUT: u64 = 600;
+
+/// Where the runner program comes from.
+pub struct Downloads {
+    base: String,
+    version: String,
+}
+
+impl Downloads {
+    /// What the environment says, or GitLab's own.
+    pub fn of(env: &Env) -> Self {
+        Downloads {
+            base: env.get(vars::CML_GITLAB_RUNNER_DOWNLOADS).unwrap_or(DOWNLOADS).trim_end_matches('/').to_owned(),
+            version: env.get(vars::CML_GITLAB_RUNNER_VERSION).unwrap_or(VERSION).to_owned(),
+        }
+    }
+}
+
+/// What owns the runners.
+#[derive(Clone)]
+pub struct Owner {
+    /// `project` or `group`.
+    kind: &'static str,
+    id: u64,
+    /// The old way to register runners, where the token's user may see it and GitLab still has it.
+    old_token: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+struct WireOwner {
+    id: u64,
+    runners_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    id: u64,
+    description: Option<String>,
+    online: Option<bool>,
+    status: Option<String>,
+    /// Since GitLab 18: `idle` or `active`.
+    job_execution_status: Option<String>,
+    /// Not in listings.
+    tag_list: Option<Vec<String>>,
+}
+
+impl Wire {
+    fn runner(self, asked: &[String]) -> Runner {
+        Runner {
+            id: self.id.to_string(),
+            order: self.id,
+            name: self.description.unwrap_or_default(),
+            labels: self.tag_list.unwrap_or_else(|| asked.to_vec()).iter().map(|tag| tag.to_lowercase()).collect(),
+            online: self.online.unwrap_or(self.status.as_deref() == Some("online")),
+            busy: self.job_execution_status.map(|status| status == "active"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: u64,
+    token: String,
+}
+
+/// The project, or the group, that the address is of.
+async fn owner(gitlab: &GitLab) -> Result<Owner> {
+    if let Some(owner) = gitlab.owner.borrow().clone() {
+        return Ok(owner);
+    }
+    let mut found = None;
+    for kind in ["project", "group"] {
+        match gitlab.rest.get::<WireOwner>(&format!("/{kind}s/{}", escape(&gitlab.path))).await {
+            Err(error) if error.kind() == Kind::NotFound => {}
+            answer => {
+                let WireOwner { id, runners_token } = answer?.1;
+                found = Some(Owner { kind, id, old_token: runners_token.map(Secret::new) });
+                break;
+            }
+        }
+    }
+    let owner = found.ok_or_else(|| {
+        Error::not_found(format!("{} is neither a project nor a group that this token may see", gitlab.page))
+            .hint("check --repo, and that the token may read it: the scope api, or create_runner with read_api and manage_runner")
+    })?;
+    if let Some(token) = &owner.old_token {
+        gitlab.log.hide(token);
+    }
+    Ok(gitlab.owner.borrow_mut().insert(owner).clone())
+}
+
+/// Those of the project itself, or of the group and the groups above it; not the ones that a project shares with others.
+pub async fn list(gitlab: &GitLab, labels: &[String]) -> Result<Vec<Runner>> {
+    let Owner { kind, id, .. } = owner(gitlab).await?;
+    let tags = match labels {
+        [] => String::new(),
+        labels => format!("&tag_list={}", escape(&labels.join(","))),
+    };
+    let (mut found, mut page) = (Vec::new(), Some(1));
+    while let Some(number_of_page) = page {
+        let path = format!("/{kind}s/{id}/runners?type={kind}_type&per_page=100&page={number_of_page}{tags}");
+        let (headers, wires): (_, Vec<Wire>) = gitlab.rest.get(&path).await?;
+        found.extend(wires.into_iter().map(|wire| wire.runner(labels)));
+        page = number(&headers, "x-next-page");
+    }
+    Ok(found)
+}
+
+pub async fn get(gitlab: &GitLab, id: &str) -> Result<Option<Runner>> {
+    let wire = match gitlab.rest.get::<Wire>(&format!("/runners/{}", escape(id))).await {
+        Err(error) if error.kind() == Kind::NotFound => return Ok(None),
+        found => found?.1,
+    };
+    let mut runner = wire.runner(&[]);
+    if runner.busy.is_none() {
+        let path = format!("/runners/{}/jobs?status=running&per_page=1", escape(id));
+        let (_, jobs): (_, Vec<Value>) = gitlab.rest.get(&path).await?;
+        runner.busy = Some(!jobs.is_empty());
+    }
+    Ok(Some(runner))
+}
+
+/// <https://docs.gitlab.com/api/users/#create-a-runner-linked-to-a-user>
+pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> {
+    let tags = tags(new)?;
+    if new.group.is_some() {
+        return Err(Error::unsupported("GitLab has no groups of runners")
+            .hint("leave --runner-group out, or register at a group: --repo https://gitlab.com/GROUP"));
+    }
+    let owner = owner(gitlab).await?;
+    let mut body = json!({
+        "description": new.name,
+        "tag_list": tags,
+        // One without tags takes every job.
+        "run_untagged": tags.is_empty(),
+        "locked": owner.kind == "project",
+        "access_level": "not_protected",
+    });
+    if let Some(timeout) = new.job_timeout {
+        body["maximum_timeout"] = json!(timeout.as_secs().max(SHORTEST_TIMEOUT));
+    }
+    let mut modern = body.clone();
+    modern["runner_type"] = json!(format!("{}_type", owner.kind));
+    modern[format!("{}_id", owner.kind)] = json!(owner.id);
+    let made = gitlab.rest.call(Method::POST, "/user/runners", Some(&modern), Repeat::Ask).await;
+    let made: Made = match made {
+        // Before GitLab 16 there is no such address.
+        Err(error) if error.kind() == Kind::NotFound => in_the_old_way(gitlab, &owner, body, error).await?,
+        made => made?.1,
+    };
+    let token = Secret::new(made.token);
+    gitlab.log.hide(&token);
+    let credential = BTreeMap::from([(TOKEN.to_owned(), token)]);
+    let settings = BTreeMap::from([(URL.to_owned(), gitlab.installation.clone())]);
+    let (driver, name) = (super::DRIVER.name.to_owned(), new.name.clone());
+    Ok(Registration { driver, id: made.id.to_string(), name, credential, settings })
+}
+
+/// <https://docs.gitlab.com/api/runners/#create-an-instance-runner>, which once took the tokens of projects and groups.
+async fn in_the_old_way(gitlab: &GitLab, owner: &Owner, mut body: Value, missing: Error) -> Result<Made> {
+    let Some(token) = &owner.old_token else { return Err(missing) };
+    body["token"] = json!(token.expose());
+    Ok(gitlab.rest.call(Method::POST, "/runners", Some(&body), Repeat::Ask).await?.1)
+}
+
+fn tags(new: &NewRunner) -> Result<String> {
+    let tags: Vec<&str> = new.labels.iter().map(|label| label.trim()).collect();
+    match tags
+        .iter()
+        .find(|tag| tag.is_empty() || tag.len() > 255 || tag.contains(',') || tag.contains(char::is_control))
+    {
+        Some(wrong) => Err(Error::usage(format!("'{wrong}' is not a tag of a runner"))
+            .hint("give --labels as a list such as gpu,large")),
+        None => Ok(tags.join(",")),
+    }
+}
+
+pub async fn delete(gitlab: &GitLab, id: &str) -> Result<()> {
+    gitlab.rest.delete(&format!("/runners/{}", escape(id))).await
+}
+
+/// By the runner's own token: <https://docs.gitlab.com/api/runners/#delete-a-runner-by-authentication-token>.
+pub async fn unregister(gitlab: &GitLab, registration: &Registration) -> Result<()> {
+    let Some(token) = registration.credential.get(TOKEN) else { return delete(gitlab, &registration.id).await };
+    let body = json!({ "token": token.expose() });
+    match gitlab.rest.delete_by("/runners", &body).await {
+        // GitLab does not know the token any more.
+        Err(error) if error.kind() == Kind::Auth => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// The program itself, and its checksum from the list beside it.
+pub async fn package(gitlab: &GitLab, platform: &Platform) -> Result<Package> {
+    let file = format!("binaries/gitlab-runner-{}-{}", os(platform)?, arch(platform)?);
+    let Downloads { base, version } = &gitlab.downloads;
+    let list = format!("{base}/{version}/release.sha256");
+    let wrong = |why: String| {
+        Error::config(why).hint(format!(
+            "check {} and {}, or give a folder with gitlab-runner as --runner-path",
+            vars::CML_GITLAB_RUNNER_DOWNLOADS.name,
+            vars::CML_GITLAB_RUNNER_VERSION.name
+        ))
+    };
+    let request = Request::get(&list).body(Bytes::new());
+    let request = request.map_err(|e| wrong(format!("{list} is not an address ({e})")))?;
+    // Not with the token: this is another server.
+    let answer = gitlab.http.send(request).await.map_err(|error| match error.kind() {
+        Kind::NotFound | Kind::Auth => wrong(format!("there is no GitLab Runner {version} at {base} ({error})")),
+        _ => error.context(format!("cannot read {list}")),
+    })?;
+    let text = String::from_utf8_lossy(answer.body());
+    let sha256 = checksum(&text, &file).ok_or_else(|| wrong(format!("{list} tells no checksum of {file}")))?;
+    let content = PackageContent::Program("gitlab-runner".to_owned());
+    Ok(Package { url: format!("{base}/{version}/{file}"), sha256, content })
+}
+
+/// The digest of a file in the output of `sha256sum`: `<digest> *binaries/gitlab-runner-linux-amd64`.
+fn checksum(list: &str, file: &str) -> Option<String> {
+    let found = list.lines().find_map(|line| {
+        let (sum, name) = line.split_once(char::is_whitespace)?;
+        let name = name.trim_start().trim_start_matches('*').trim_end();
+        (name.trim_start_matches("./") == file).then_some(sum)
+    })?;
+    let valid = found.len() == 64 && found.bytes().all(|byte| byte.is_ascii_hexdigit());
+    valid.then(|| found.to_ascii_lowercase())
+}
+
+fn os(platform: &Platform) -> Result<&'static str> {
+    match platform.os.as_str() {
+        "linux" => Ok("linux"),
+        "macos" => Ok("darwin"),
+        other => Err(Error::unsupported(format!("runners on {other} are not supported"))
+            .hint("run this on Linux or macOS, or register the runner by hand")),
+    }
+}
+
+fn arch(platform: &Platform) -> Result<&'static str> {
+    match platform.arch.as_str() {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        other => Err(Error::unsupported(format!("there is no GitLab Runner for {other} processors"))
+            .hint("run this on an x86_64 or aarch64 machine")),
+    }
+}
+
+/// Refusals of what concerns runners, in words that help; `None` for those that the usual words fit.
+pub fn explain(refusal: &Refusal, says: &str, own_job: bool) -> Option<Error> {
+    let path = refusal.path;
+    if !path.contains("/runners") {
+        return None;
+    }
+    let token = "make a token with the role Maintainer (of a group: Owner) and the scope api, or create_runner, manage_runner and read_api, and save it as the masked variable REPO_TOKEN";
+    match refusal.status.as_u16() {
+        401 | 403 if own_job => Some(
+            Error::auth(format!("the job's own token (CI_JOB_TOKEN) may not manage runners (GitLab says: {says})"))
+                .hint(token),
+        ),
+        403 if says.contains("more than one project") => Some(
+            Error::conflict(format!("the runner serves other projects too (GitLab says: {says})"))
+                .hint("remove it on the page of the runner"),
+        ),
+        403 => Some(Error::auth(format!("the token may not manage runners (GitLab says: {says})")).hint(token)),
+        410 => Some(
+            Error::unsupported(format!("GitLab does not register runners by a registration token any more ({says})"))
+                .hint("ask the administrators of GitLab to allow it, or to update GitLab to 16.0 or later"),
+        ),
+        400 => {
+            Some(Error::usage(format!("GitLab does not accept this runner ({says})")).hint("check --name and --labels"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_found_in_every_form_of_the_list() {
+        let sum = "ab".repeat(32);
+        for line in [
+            format!("{sum} *binaries/gitlab-runner-linux-amd64"),
+            format!("{}  ./binaries/gitlab-runner-linux-amd64\r", sum.to_uppercase()),
+        ] {
+            let list = format!("{}  binaries/gitlab-runner-linux-amd64-fips\n{line}\n", "0".repeat(64));
+            assert_eq!(checksum(&list, "binaries/gitlab-runner-linux-amd64"), Some(sum.clone()), "{list}");
+        }
+        assert_eq!(checksum("12  binaries/x\n<html>", "binaries/x"), None);
+    }
+}

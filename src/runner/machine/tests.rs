@@ -1,0 +1,366 @@
+use super::*;
+use proptest::prelude::*;
+
+const IDLE: u64 = 300;
+
+fn rules() -> Rules {
+    Rules {
+        name: "r".into(),
+        idle: Some(Duration::from_secs(IDLE)),
+        single: false,
+        drain: Signal::Quit,
+        interrupt: Signal::Interrupt,
+        grace: Duration::from_secs(30),
+        one_job_each: false,
+        ends_itself: true,
+        delete_first: false,
+    }
+}
+
+/// GitHub's way.
+fn github() -> Rules {
+    Rules { one_job_each: true, delete_first: true, drain: Signal::Interrupt, ..rules() }
+}
+
+fn job(id: &str) -> Job {
+    Job { id: Some(id.into()), rerun: Some(format!("run-{id}")), ..Job::default() }
+}
+
+fn started(id: &str) -> Input {
+    Input::Told(Event::Started(job(id)))
+}
+
+fn ended(id: &str, success: bool) -> Input {
+    Input::Told(Event::Ended { job: Some(id.into()), success })
+}
+
+fn ready() -> Input {
+    Input::Told(Event::Ready)
+}
+
+/// A machine and what it said at each time.
+struct Story(Machine);
+
+impl Story {
+    fn new(rules: Rules) -> Self {
+        Story(Machine::new(rules, Duration::ZERO))
+    }
+
+    /// What comes of an input at a second: a word an act.
+    fn at(&mut self, second: u64, input: Input) -> String {
+        let acts = self.0.feed(input, Duration::from_secs(second));
+        acts.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn word(act: &Act) -> String {
+    match act {
+        Act::Say(Status::Ready) => "ready".into(),
+        Act::Say(Status::Started(job)) => format!("+{}", job.id.clone().unwrap_or_default()),
+        Act::Say(Status::Ended(job, success)) => {
+            format!("-{}:{}", job.id.clone().unwrap_or_default(), success.map_or("?".into(), |s| s.to_string()))
+        }
+        Act::Warn(text) => format!("warn({text})"),
+        Act::Start => "start".into(),
+        Act::Renew => "renew".into(),
+        Act::Send(signal, Whom::Leader) => name(*signal).into(),
+        Act::Send(signal, Whom::All) => format!("{}!", name(*signal)),
+        Act::Stop => "stop".into(),
+        Act::Delete => "delete".into(),
+        Act::Rerun(jobs) => {
+            let runs: Vec<&str> = jobs.iter().filter_map(|job| job.rerun.as_deref()).collect();
+            format!("rerun({})", runs.join(","))
+        }
+        Act::Finish(Outcome { reason, error }) => {
+            format!("finish({reason}{})", error.as_ref().map_or(String::new(), |e| format!("; {:?}", e.kind())))
+        }
+    }
+}
+
+#[test]
+fn idle_time_begins_when_ready_and_anew_after_each_job() {
+    let mut story = Story::new(rules());
+    assert_eq!(story.at(500, ready()), "ready");
+    assert_eq!(story.at(500 + IDLE - 1, Input::Tick), "");
+    assert_eq!(story.at(800 - 1, started("a")), "+a");
+    assert_eq!(story.at(9000, started("b")), "+b");
+    assert_eq!(story.at(9001, ended("a", true)), "-a:true");
+    assert_eq!(story.at(99000, Input::Tick), "");
+    assert_eq!(story.at(99000, ended("b", false)), "-b:false");
+    assert_eq!(story.at(99000 + IDLE - 1, Input::Tick), "");
+    assert_eq!(story.at(99000 + IDLE, Input::Tick), "SIGQUIT");
+    // A job that came at the last moment is not killed.
+    assert_eq!(story.at(99301, started("c")), "+c");
+    assert_eq!(story.at(999_999, Input::Tick), "");
+    assert_eq!(story.at(999_999, ended("c", true)), "-c:true");
+    assert_eq!(story.at(1_000_028, Input::Tick), "");
+    assert_eq!(story.at(1_000_029, Input::Tick), "SIGKILL! stop");
+    assert_eq!(story.at(1_000_029, Input::Exited(Ending::Done)), "finish(timeout:300)");
+}
+
+#[test]
+fn a_runner_that_is_not_ready_in_time_fails() {
+    let mut story = Story::new(rules());
+    assert_eq!(story.at(600, Input::Tick), "SIGINT stop");
+    assert_eq!(story.at(630, Input::Tick), "SIGKILL! stop");
+    let end = story.at(631, Input::Exited(Ending::Done));
+    assert_eq!(end, "finish(the runner r was not ready within 10 minutes; Remote)");
+}
+
+#[test]
+fn the_forge_is_asked_before_an_idle_runner_goes() {
+    let mut story = Story::new(github());
+    story.at(0, ready());
+    assert_eq!(story.at(300, Input::Tick), "delete");
+    assert_eq!(story.at(301, Input::Deleted(Deletion::Busy)), "");
+    assert_eq!(story.at(599, Input::Tick), "");
+    assert_eq!(story.at(601, Input::Tick), "delete");
+    assert_eq!(story.at(602, started("a")), "+a");
+    assert_eq!(story.at(603, Input::Deleted(Deletion::Failed)), "");
+    assert_eq!(story.at(9999, Input::Tick), "");
+    let mut story = Story::new(github());
+    story.at(0, ready());
+    story.at(300, Input::Tick);
+    assert_eq!(story.at(301, Input::Deleted(Deletion::Gone)), "SIGINT");
+    assert_eq!(story.at(302, Input::Exited(Ending::Done)), "finish(timeout:300)");
+}
+
+#[test]
+fn another_job_needs_another_registration_where_each_is_for_one() {
+    let mut story = Story::new(github());
+    story.at(0, ready());
+    story.at(1, started("a"));
+    // The program reports the job's end before it ends: it is given time, and is not idle.
+    assert_eq!(story.at(2, ended("a", true)), "-a:true");
+    assert_eq!(story.at(100, Input::Exited(Ending::Done)), "renew");
+    story.0.renewed(Duration::from_secs(101));
+    assert_eq!(story.at(102, ready()), "ready");
+    assert_eq!(story.at(102 + IDLE, Input::Tick), "delete");
+
+    let mut story = Story::new(Rules { single: true, ..github() });
+    story.at(0, ready());
+    story.at(1, started("a"));
+    story.at(2, ended("a", true));
+    assert_eq!(story.at(3, Input::Exited(Ending::Done)), "finish(single job)");
+    // The line that says how it ended got lost.
+    let mut story = Story::new(Rules { single: true, ..github() });
+    story.at(1, started("a"));
+    assert_eq!(story.at(3, Input::Exited(Ending::Done)), "-a:? finish(single job)");
+}
+
+#[test]
+fn a_program_that_would_take_another_job_is_asked_to_end() {
+    let mut story = Story::new(Rules { single: true, ends_itself: false, ..rules() });
+    story.at(0, ready());
+    story.at(1, started("a"));
+    assert_eq!(story.at(2, ended("a", false)), "-a:false SIGQUIT");
+    assert_eq!(story.at(3, Input::Exited(Ending::Failed(Error::remote("137")))), "finish(single job)");
+    // And one that was to end by itself and hangs.
+    let mut story = Story::new(Rules { single: true, ..rules() });
+    story.at(1, started("a"));
+    assert_eq!(story.at(2, ended("a", true)), "-a:true");
+    assert_eq!(story.at(122, Input::Tick), "SIGQUIT");
+    assert_eq!(story.at(152, Input::Tick), "SIGKILL! stop");
+}
+
+#[test]
+fn an_interrupted_job_starts_again_when_its_runner_has_ended() {
+    let mut story = Story::new(github());
+    story.at(0, ready());
+    story.at(1, Input::Told(Event::Started(Job::default())));
+    story.at(2, Input::Hook(job("x")));
+    assert_eq!(story.at(3, Input::Signal(Signal::Terminate)), "SIGINT stop");
+    assert_eq!(story.at(4, Input::Told(Event::Ended { job: None, success: false })), "-:false");
+    assert_eq!(story.at(5, Input::Exited(Ending::Done)), "rerun(run-x) finish(SIGTERM; Interrupted)");
+    // One that ended well meanwhile does not.
+    let mut story = Story::new(github());
+    story.at(1, started("a"));
+    story.at(3, Input::Signal(Signal::Interrupt));
+    assert_eq!(story.at(4, ended("a", true)), "-a:true");
+    assert_eq!(story.at(5, Input::Exited(Ending::Done)), "finish(SIGINT)");
+}
+
+#[test]
+fn patience_has_an_end_and_a_second_signal_is_that() {
+    let mut story = Story::new(rules());
+    story.at(1, started("a"));
+    assert_eq!(story.at(10, Input::Signal(Signal::Interrupt)), "SIGINT stop");
+    assert_eq!(story.at(39, Input::Tick), "");
+    assert_eq!(story.at(40, Input::Tick), "SIGKILL! stop");
+    assert_eq!(story.at(41, Input::Exited(Ending::Done)), "rerun(run-a) finish(SIGINT; Interrupted)");
+
+    let mut story = Story::new(rules());
+    story.at(1, started("a"));
+    story.at(10, Input::Signal(Signal::Interrupt));
+    assert_eq!(story.at(11, Input::Signal(Signal::Interrupt)), "SIGKILL! stop");
+    // What cannot be killed may still run its job.
+    assert_eq!(story.at(31, Input::Tick), "finish(SIGINT; Internal)");
+}
+
+#[test]
+fn a_program_that_wants_it_is_started_again_but_not_for_ever() {
+    let mut story = Story::new(rules());
+    let again = || Input::Exited(Ending::Again(Duration::from_secs(5)));
+    story.at(0, ready());
+    story.at(1, started("a"));
+    assert_eq!(story.at(2, again()), "rerun(run-a)");
+    assert_eq!(story.at(6, Input::Tick), "");
+    assert_eq!(story.at(7, Input::Tick), "start");
+    for round in 1..=9 {
+        assert_eq!(story.at(round * 10, again()), "", "{round}");
+        assert_eq!(story.at(round * 10 + 5, Input::Tick), "start");
+    }
+    let end = story.at(200, again());
+    assert_eq!(end, "finish(the program of the runner r ends again and again before it is ready; Remote)");
+
+    let mut story = Story::new(rules());
+    story.at(0, again());
+    assert_eq!(story.at(1, Input::Signal(Signal::HangUp)), "finish(SIGHUP)");
+}
+
+#[test]
+fn a_runner_that_was_removed_ends_when_its_job_has() {
+    let mut story = Story::new(rules());
+    story.at(0, ready());
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "SIGQUIT");
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "");
+    assert_eq!(story.at(2, Input::Exited(Ending::Again(Duration::ZERO))), "finish(removed)");
+    let mut story = Story::new(rules());
+    story.at(0, started("a"));
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "");
+    assert_eq!(story.at(2, ended("a", true)), "-a:true SIGQUIT");
+    let mut story = Story::new(rules());
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "SIGQUIT");
+    let end = story.at(2, Input::Exited(Ending::Failed(Error::remote("x"))));
+    assert_eq!(end, "finish(removed; Conflict)");
+    // What was good for one job only is removed with it.
+    let mut story = Story::new(github());
+    story.at(0, started("a"));
+    story.at(1, ended("a", true));
+    assert_eq!(story.at(2, Input::Told(Event::Deregistered)), "");
+    assert_eq!(story.at(2, Input::Exited(Ending::Done)), "renew");
+}
+
+#[test]
+fn a_program_that_watches_the_idle_time_itself_may_be_first() {
+    let mut story = Story::new(rules());
+    story.at(0, ready());
+    assert_eq!(story.at(295, Input::Exited(Ending::Done)), "finish(timeout:300)");
+    let mut story = Story::new(rules());
+    story.at(0, ready());
+    assert_eq!(story.at(20, Input::Exited(Ending::Done)), "finish(runner closed with exit code 0)");
+}
+
+#[test]
+fn words_about_unknown_jobs_and_late_hooks_change_nothing() {
+    let mut story = Story::new(rules());
+    story.at(0, ready());
+    assert_eq!(story.at(1, ended("nobody", true)), "");
+    assert_eq!(story.at(1, Input::Hook(job("late"))), "");
+    assert_eq!(story.at(2, started("a")), "+a");
+    assert_eq!(story.at(2, started("a")), "");
+    assert_eq!(story.at(3, ended("b", true)), "");
+    assert!(story.0.is_busy());
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let id = prop_oneof![Just("a"), Just("b"), Just("c")];
+    prop_oneof![
+        3 => Just(ready()),
+        4 => id.clone().prop_map(started),
+        4 => (id, any::<bool>()).prop_map(|(id, success)| ended(id, success)),
+        1 => Just(Input::Hook(job("h"))),
+        1 => Just(Input::Told(Event::Deregistered)),
+        2 => prop_oneof![Just(Deletion::Gone), Just(Deletion::Busy), Just(Deletion::Failed)].prop_map(Input::Deleted),
+        1 => Just(Input::Signal(Signal::Terminate)),
+        2 => prop_oneof![
+            Just(Ending::Done),
+            Just(Ending::Again(Duration::from_secs(5))),
+            Just(Ending::Failed(Error::remote("x")))
+        ].prop_map(Input::Exited),
+        4 => Just(Input::Tick),
+    ]
+}
+
+/// The world as far as it matters: whether the process runs, and which jobs do.
+#[derive(Default)]
+struct World {
+    runs: bool,
+    jobs: Vec<String>,
+    finished: bool,
+    killed: bool,
+}
+
+impl World {
+    fn happen(&mut self, machine: &mut Machine, input: Input, now: Duration) -> Result<(), TestCaseError> {
+        match &input {
+            Input::Told(Event::Started(job)) if !self.jobs.contains(job.id.as_ref().unwrap()) => {
+                self.jobs.extend(job.id.clone());
+            }
+            Input::Told(Event::Ended { job, .. }) => self.jobs.retain(|other| Some(other) != job.as_ref()),
+            Input::Exited(_) => {
+                self.runs = false;
+                self.jobs.clear();
+            }
+            _ => {}
+        }
+        let signalled = matches!(input, Input::Signal(_));
+        let gone = !matches!(input, Input::Deleted(Deletion::Gone));
+        for act in machine.feed(input, now) {
+            prop_assert!(!self.finished, "{act:?} after the end");
+            match act {
+                Act::Start | Act::Renew => {
+                    prop_assert!(!self.runs, "two processes");
+                    self.runs = true;
+                    if matches!(act, Act::Renew) {
+                        machine.renewed(now);
+                    }
+                }
+                Act::Rerun(jobs) => {
+                    prop_assert!(!self.runs, "{jobs:?} run twice at once");
+                    prop_assert!(!jobs.is_empty());
+                }
+                Act::Delete => prop_assert!(self.jobs.is_empty(), "removed while busy"),
+                Act::Send(Signal::Quit, _) if gone => prop_assert!(self.jobs.is_empty(), "idle while busy"),
+                Act::Send(Signal::Kill, _) => self.killed = true,
+                Act::Send(..) if signalled => prop_assert!(self.runs),
+                Act::Finish(_) => {
+                    prop_assert!(!self.runs || self.killed, "a process is left");
+                    self.finished = true;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_it_ends_in_order(
+        steps in proptest::collection::vec((any_input(), 0u64..400), 0..60),
+        (one, single, itself, first) in any::<(bool, bool, bool, bool)>(),
+    ) {
+        let rules = Rules { one_job_each: one, single, ends_itself: itself, delete_first: first, ..rules() };
+        let mut machine = Machine::new(rules, Duration::ZERO);
+        let mut world = World { runs: true, ..World::default() };
+        let mut now = Duration::ZERO;
+        for (input, pause) in steps {
+            now += Duration::from_secs(pause);
+            // A process that does not run tells nothing, and a dead one does not die.
+            if !world.runs && matches!(input, Input::Told(_) | Input::Exited(_)) {
+                world.happen(&mut machine, Input::Tick, now)?;
+                continue;
+            }
+            world.happen(&mut machine, input, now)?;
+        }
+        // Two signals end everything, whatever the process does.
+        world.happen(&mut machine, Input::Signal(Signal::Interrupt), now)?;
+        world.happen(&mut machine, Input::Signal(Signal::Interrupt), now)?;
+        if let Some(deadline) = machine.deadline() {
+            world.happen(&mut machine, Input::Tick, deadline)?;
+        }
+        prop_assert!(world.finished);
+        prop_assert_eq!(machine.deadline(), None);
+    }
+}

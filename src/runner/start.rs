@@ -1,0 +1,98 @@
+//! How a runner program is started: its files, its environment, its farewell.
+
+use super::supervise::Supervised;
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::forge::runner::Agent;
+use crate::host::{Farewell, Process, Program};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+/// What is passed on of our own environment: what programs need to run on this machine. Nothing of the job that
+/// launches, no token.
+const PASSED_ON: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_*",
+    "TZ",
+    "TMPDIR",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "LD_LIBRARY_PATH",
+    "CUDA_*",
+    "NVIDIA_*",
+    "XDG_RUNTIME_DIR",
+    "DOCKER_HOST",
+    "JAVA_HOME",
+];
+
+/// The environment of the program: what is passed on, what the user names, and the agent's own.
+fn environment(env: &Env, named: &[String], agent: &Agent) -> Vec<(String, String)> {
+    let wanted = |name: &str| {
+        let fits = |pattern: &&str| pattern.strip_suffix('*').map_or(name == *pattern, |start| name.starts_with(start));
+        PASSED_ON.iter().any(fits) || named.iter().any(|other| other == name)
+    };
+    let ours = env.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let theirs = agent.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    ours.chain(theirs).collect::<BTreeMap<_, _>>().into_iter().collect()
+}
+
+/// Everything that is removed when the runner is gone.
+pub fn leftovers(it: &Supervised<'_>, agent: Option<&Agent>) -> Vec<PathBuf> {
+    let files = agent.into_iter().flat_map(|agent| agent.files.iter().map(|(path, _)| path.clone()));
+    files.chain([it.place.hooks.clone()]).chain(it.remove.iter().cloned()).collect()
+}
+
+/// Writes the agent's files and starts its program.
+pub async fn start(it: &Supervised<'_>, agent: &Agent) -> Result<Box<dyn Process>> {
+    let host = &it.app.host;
+    let name = agent.argv.first().map_or("", String::as_str);
+    let unwritten = |path: &PathBuf, error: &io::Error| {
+        Error::config(format!("cannot write {} ({error})", path.display())).hint("choose another folder with --workdir")
+    };
+    for folder in [&it.place.hooks, &it.place.work] {
+        host.make_private_folder(folder)
+            .map_err(|error| unusable(&error).unwrap_or_else(|| unwritten(folder, &error)))?;
+    }
+    for (path, content) in &agent.files {
+        host.write_private(path, content.expose().as_bytes()).map_err(|error| unwritten(path, &error))?;
+    }
+    let program = Program {
+        argv: agent.argv.clone(),
+        env: environment(host.env(), &it.pass_env, agent),
+        folder: it.place.program.clone(),
+        farewell: Farewell {
+            signal: agent.interrupt,
+            command: agent.stop.clone(),
+            grace: agent.grace,
+            remove: leftovers(it, Some(agent)),
+        },
+    };
+    host.start(&program).await.map_err(|error| {
+        unusable(&error).unwrap_or_else(|| {
+            Error::config(format!("cannot start the runner program {name} ({error})"))
+                .hint("check that it is there and made for this machine")
+        })
+    })
+}
+
+fn unusable(error: &io::Error) -> Option<Error> {
+    (error.kind() == io::ErrorKind::Unsupported).then(|| {
+        Error::unsupported("this build cannot run a runner on this machine")
+            .hint("use the native program on Linux or macOS; in the GitHub Action: native: true")
+    })
+}

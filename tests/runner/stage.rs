@@ -1,0 +1,400 @@
+//! A stage for the supervisor: it runs in a process of its own (this test program, started again), over a forge that is
+//! a few files, with the real agents, and a program that a test writes.
+
+use crate::support::Ran;
+use async_trait::async_trait;
+use cml::app::App;
+use cml::env::Secret;
+use cml::error::{Error, Result};
+use cml::forge::runner::{Agent, Ending, Place, Registration};
+use cml::forge::{Asset, Comment, Context, Driver, FORGES, Forge, Keep, Limits, Progress, PullRequest, Rerun, Target};
+use cml::host::native::Native;
+use cml::http::{Http, Repeat};
+use cml::log::{Level, Log};
+use cml::runner::{Supervised, supervise};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Long enough for a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A credential, in the forms in which it could be seen.
+pub const SECRET: &str = "a-credential-that-nobody-may-see";
+
+/// What is on the stage.
+pub struct Stage {
+    pub folder: tempfile::TempDir,
+    settings: Value,
+    pub env: Vec<(String, String)>,
+}
+
+impl Stage {
+    /// GitHub's listener, as a script that begins as the shared part does.
+    pub fn github(script: &str) -> Stage {
+        let stage = Stage::new("github");
+        stage.program(
+            "program/bin/Runner.Listener",
+            &format!("{}{script}", include_str!("../support/runners/listener.sh")),
+        );
+        stage
+    }
+
+    /// GitLab's runner.
+    pub fn gitlab(script: &str) -> Stage {
+        let stage = Stage::new("gitlab");
+        stage.program("program/gitlab-runner", &format!("#!/bin/sh\n{script}"));
+        stage
+    }
+
+    /// Docker, for Bitbucket's.
+    pub fn bitbucket(script: &str) -> Stage {
+        let mut stage = Stage::new("bitbucket");
+        stage.program("path/docker", &format!("#!/bin/sh\n{script}"));
+        let path = format!("{}:{}", stage.path("path").display(), std::env::var("PATH").unwrap());
+        stage.env.push(("PATH".into(), path));
+        stage
+    }
+
+    fn new(driver: &str) -> Stage {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["pids", "program", "path"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let root = folder.path().display().to_string();
+        let settings = json!({ "driver": driver, "folder": root, "single": true, "retry": 3, "grace": 20_000 });
+        let env = [
+            ("PATH", std::env::var("PATH").unwrap()),
+            ("HOME", root.clone()),
+            ("LC_ALL", "C.UTF-8".into()),
+            ("PIDS", folder.path().join("pids").display().to_string()),
+            ("ROOT", root),
+            ("REPO_TOKEN", "token-of-the-launcher".into()),
+            ("AWS_SECRET_ACCESS_KEY", "key-of-the-launcher".into()),
+            ("GITHUB_RUN_ID", "99".into()),
+            ("CI_JOB_TOKEN", "job-of-the-launcher".into()),
+        ];
+        Stage { folder, settings, env: env.map(|(name, value)| (name.to_owned(), value)).into() }
+    }
+
+    pub fn set(mut self, name: &str, value: impl Into<Value>) -> Stage {
+        self.settings[name] = value.into();
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    /// Raises the curtain.
+    pub fn start(self) -> Play {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "runner::stage::the_supervisor", "--ignored", "--nocapture", "--quiet"]);
+        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.env("CML_TEST_STAGE", self.settings.to_string()).stdin(Stdio::null());
+        // A file, so that what survives cannot keep us waiting.
+        let log = std::fs::File::create(self.path("log")).unwrap();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Play { stage: self, child: Running(child) }
+    }
+
+    /// The whole play.
+    pub fn run(self) -> (Stage, Ran) {
+        self.start().end()
+    }
+}
+
+/// A play under way.
+pub struct Play {
+    pub stage: Stage,
+    child: Running,
+}
+
+/// Ended with its test.
+struct Running(Child);
+
+impl Play {
+    pub fn signal(&self, name: &str) {
+        kill(name, self.child.0.id());
+    }
+
+    /// Waits for something.
+    pub fn until(&self, what: &str, there: impl Fn(&Stage) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !there(&self.stage) {
+            assert!(Instant::now() < end, "{what}: {}", self.stage.read("log"));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for a word in what the supervisor says.
+    pub fn until_said(&self, word: &str) {
+        self.until(word, |stage| stage.read("log").contains(word));
+    }
+
+    /// Waits until a job runs of which a hook has told.
+    pub fn until_busy(&self) {
+        self.until_said("job_started");
+        self.until("hook", |stage| stage.read("private/jobs").ends_with('\n'));
+    }
+
+    /// The process that a program wrote down.
+    pub fn pid(&self, name: &str) -> u32 {
+        let file = format!("pids/{name}");
+        self.until(&file, |stage| stage.read(&file).ends_with('\n'));
+        self.stage.read(&file).trim().parse().unwrap()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    pub fn until_gone(&self, pid: u32) {
+        self.until(&format!("end of {pid}"), |_| !is_alive(pid));
+    }
+
+    pub fn end(mut self) -> (Stage, Ran) {
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.0.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() > end => panic!("it does not end: {}", self.stage.read("log")),
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        let ran = Ran { code: status.code(), stdout: String::new(), stderr: self.stage.read("log") };
+        (self.stage, ran)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn kill(signal: &str, pid: u32) {
+    assert!(Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status().unwrap().success());
+}
+
+/// Whether a process runs; a zombie does not.
+pub fn is_alive(pid: u32) -> bool {
+    let Ok(mut file) = std::fs::File::open(format!("/proc/{pid}/stat")) else { return false };
+    let mut stat = String::new();
+    file.read_to_string(&mut stat).is_ok()
+        && stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// What the supervisor says of the runner: the status lines without their date.
+pub fn events(ran: &Ran) -> Vec<String> {
+    let parse = |line: &str| serde_json::from_str::<Value>(line).ok();
+    let without_date = |mut line: Value| {
+        let date = line.as_object_mut().unwrap().remove("date").unwrap();
+        assert!(date.as_str().unwrap().ends_with('Z'), "{date}");
+        assert_eq!((&line["level"], &line["message"]), (&json!("info"), &json!("runner status")));
+        assert_eq!(line["repo"], "https://forge.example/octo/model");
+        let words =
+            ["job", "pipeline", "reason", "success"].into_iter().filter_map(|name| Some((name, line.get(name)?)));
+        let words: String =
+            words.map(|(name, value)| format!(" {name}={}", value.to_string().trim_matches('"'))).collect();
+        format!("{}{words}", line["status"].as_str().unwrap())
+    };
+    ran.stderr.lines().filter_map(parse).map(without_date).collect()
+}
+
+// From here on: inside of the supervisor's process.
+
+fn settings() -> Value {
+    serde_json::from_str(&std::env::var("CML_TEST_STAGE").unwrap_or_default()).unwrap_or_default()
+}
+
+/// The real agent, with shorter times.
+fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
+    let driver = FORGES.iter().find(|driver| driver.name == registration.driver).unwrap();
+    let mut agent = (driver.agent.unwrap())(registration, place)?;
+    agent.grace = Duration::from_millis(settings()["grace"].as_u64().unwrap());
+    agent.ends = if driver.name == "github" { ends } else { agent.ends };
+    Ok(agent)
+}
+
+fn ends(code: Option<i32>, jobs: usize) -> Ending {
+    let driver = FORGES.iter().find(|driver| driver.name == "github").unwrap();
+    let registration = registration("github", 1);
+    let real = (driver.agent.unwrap())(&registration, &place(&json!({ "folder": "/" }))).unwrap();
+    match (real.ends)(code, jobs) {
+        Ending::Again(_) => Ending::Again(Duration::from_millis(50)),
+        ending => ending,
+    }
+}
+
+static DRIVER: Driver = Driver {
+    name: "stage",
+    title: "Stage",
+    ci: "",
+    hosts: &[],
+    token_vars: &[],
+    token_hint: "",
+    detect: |_, _| None,
+    connect: |_| Err(Error::internal("nobody connects here")),
+    checks_without_token: |_| false,
+    agent: Some(agent),
+};
+
+fn registration(driver: &str, number: u64) -> Registration {
+    let secret = |name: &str| (name.to_owned(), Secret::new(format!("{SECRET}-{name}")));
+    let settings =
+        ["url", "account_uuid", "repository_uuid", "image"].map(|name| (name.to_owned(), format!("a-{name}")));
+    Registration {
+        driver: driver.into(),
+        id: number.to_string(),
+        name: format!("r{number}"),
+        credential: ["jit", "token", "oauth_client_id", "oauth_client_secret"].map(secret).into(),
+        settings: settings.into(),
+    }
+}
+
+fn place(settings: &Value) -> Place {
+    let folder = Path::new(settings["folder"].as_str().unwrap());
+    Place {
+        program: folder.join("program"),
+        work: folder.join("work"),
+        single: settings["single"].as_bool().unwrap_or(true),
+        idle: settings["idle"].as_u64().map(Duration::from_millis),
+        docker_volumes: Vec::new(),
+        docker_image: None,
+        gpu: false,
+        hooks: folder.join("private"),
+    }
+}
+
+/// A forge that writes down what it is asked.
+struct Paper {
+    folder: PathBuf,
+}
+
+impl Paper {
+    fn note(&self, line: &str) {
+        let listener = std::fs::read_to_string(self.folder.join("pids/listener")).unwrap_or_default();
+        let runs = listener.trim().parse().is_ok_and(is_alive);
+        let state = if runs { "while the program runs" } else { "when it has ended" };
+        let path = self.folder.join("forge");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(path, format!("{before}{line} {state}\n")).unwrap();
+    }
+}
+
+fn none<T>() -> Result<T> {
+    Err(Error::internal("not on this stage"))
+}
+
+#[async_trait(?Send)]
+impl Forge for Paper {
+    fn limits(&self) -> Limits {
+        Limits { comment: 0 }
+    }
+    async fn list_comments(&self, _: &Target, _: Keep<'_>) -> Result<Vec<Comment>> {
+        none()
+    }
+    async fn get_comment(&self, _: &Target, _: &str) -> Result<Comment> {
+        none()
+    }
+    async fn create_comment(&self, _: &Target, _: &str) -> Result<Comment> {
+        none()
+    }
+    async fn update_comment(&self, _: &Target, _: &str, _: &str, _: Repeat) -> Result<Comment> {
+        none()
+    }
+    async fn delete_comment(&self, _: &Target, _: &str) -> Result<()> {
+        none()
+    }
+    async fn list_pull_requests(&self, _: &str, _: Option<&str>) -> Result<Vec<PullRequest>> {
+        none()
+    }
+    async fn upload_assets(&self, _: &[Asset], _: Progress<'_>) -> Result<Vec<String>> {
+        none()
+    }
+    async fn can_see_repository(&self) -> Result<bool> {
+        none()
+    }
+
+    async fn rerun(&self, id: Option<&str>, _: &Context, _: &Http) -> Result<Rerun> {
+        self.note(&format!("rerun {}", id.unwrap_or("-")));
+        Ok(Rerun { url: "https://forge.example/run".into(), note: None })
+    }
+
+    async fn delete_runner(&self, id: &str) -> Result<()> {
+        let busy = self.folder.join("busy");
+        if std::fs::remove_file(busy).is_ok() {
+            self.note(&format!("delete {id}: busy"));
+            return Err(Error::conflict("it runs a job"));
+        }
+        self.note(&format!("delete {id}"));
+        Ok(())
+    }
+}
+
+/// Not a test: the supervisor, in a process of its own.
+#[test]
+#[ignore = "started by the other tests"]
+fn the_supervisor() {
+    let settings = settings();
+    if settings.is_null() {
+        return;
+    }
+    let host = Rc::new(Native::default().guarded_by(env!("CARGO_BIN_EXE_cml").into()));
+    let level = if settings["debug"].as_bool().unwrap_or(false) { Level::Debug } else { Level::Info };
+    let log = Log::new(host.clone(), level);
+    let http = Http::new(host.clone(), log.clone(), Duration::from_secs(30));
+    let app = App { host, log, http };
+    let folder = PathBuf::from(settings["folder"].as_str().unwrap());
+    let forge = Paper { folder: folder.clone() };
+    let driver = settings["driver"].as_str().unwrap().to_owned();
+    let number = Cell::new(1);
+    let next = || -> futures_util::future::LocalBoxFuture<'_, Result<Registration>> {
+        number.set(number.get() + 1);
+        forge.note(&format!("register {}", number.get()));
+        let registration = registration(&driver, number.get());
+        let slow = Duration::from_millis(settings["slow"].as_u64().unwrap_or(0));
+        Box::pin(async move {
+            tokio::time::sleep(slow).await;
+            Ok(registration)
+        })
+    };
+    let it = Supervised {
+        app: &app,
+        forge: &forge,
+        driver: &DRIVER,
+        repo: "https://forge.example/octo/model".into(),
+        registration: registration(&driver, 1),
+        next: settings["several"].as_bool().unwrap_or(false).then_some(&next),
+        place: place(&settings),
+        pass_env: vec!["PIDS".into(), "ROOT".into()],
+        retry: settings["retry"].as_u64().map(|most| most as u32),
+        remove: vec![folder.join("program")],
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let code = match runtime.block_on(supervise(it)) {
+        Ok(()) => 0,
+        Err(error) => {
+            app.log.error(&error);
+            error.kind().exit_code()
+        }
+    };
+    std::process::exit(code.into());
+}

@@ -1,0 +1,331 @@
+//! Runners as the forges know them: the same contract for all three, and what each does in its own way. At the level of
+//! the library: the commands and the supervisor have tests of their own.
+
+use crate::support::VENDORS;
+use crate::support::fake::{Doing, Forge as Fake, Kind as Fault, Vendor};
+use crate::support::library::Library;
+use cml::app::App;
+use cml::connect::{Connected, Global, connect, connect_runners};
+use cml::env::Secret;
+use cml::error::{Error, Kind};
+use cml::forge::register_runner_once;
+use cml::forge::runner::{NewRunner, Registration, Runner};
+use cml::host::Platform;
+use cml::log::Level;
+
+mod own;
+
+/// One machine that manages the runners of a place.
+struct Desk {
+    fake: Fake,
+    vendor: Vendor,
+    /// The slug of the repository, or of what owns it.
+    place: &'static str,
+    library: Library,
+}
+
+impl Desk {
+    fn new(vendor: Vendor) -> Desk {
+        Desk::at(vendor, vendor.slug())
+    }
+
+    fn at(vendor: Vendor, place: &'static str) -> Desk {
+        let fake = Fake::start();
+        let downloads = fake.downloads_url();
+        let (github, gitlab) = (fake.api(Vendor::GitHub), fake.api(Vendor::GitLab));
+        let library = Library::new(&[
+            ("GITHUB_API_URL", &github),
+            ("CI_API_V4_URL", &gitlab),
+            ("BITBUCKET_API_URL", &fake.api(Vendor::Bitbucket)),
+            ("CML_GITLAB_RUNNER_DOWNLOADS", &downloads),
+            ("CML_BITBUCKET_RUNNER_IMAGE", "mirror/runner:3"),
+        ]);
+        Desk { fake, vendor, place, library }
+    }
+
+    fn app(&self) -> &App {
+        &self.library.app
+    }
+
+    fn driver(&self) -> &'static str {
+        match self.vendor {
+            Vendor::GitHub => "github",
+            Vendor::GitLab => "gitlab",
+            Vendor::Bitbucket => "bitbucket",
+        }
+    }
+
+    fn global(&self, token: &str) -> Global {
+        Global {
+            driver: Some(self.driver().to_owned()),
+            repo: Some(format!("{}/{}", self.base(), self.place)),
+            token: Some(Secret::new(token)),
+            timeout: 30,
+            ca_cert: None,
+            log: Level::Error.into(),
+        }
+    }
+
+    /// GitLab lives below a path of its server.
+    fn base(&self) -> String {
+        match self.vendor {
+            Vendor::GitLab => format!("{}/gitlab", self.fake.url()),
+            _ => self.fake.url().to_owned(),
+        }
+    }
+
+    fn connected(&self, token: &str) -> Connected {
+        self.run(connect_runners(self.app(), &self.global(token))).unwrap()
+    }
+
+    fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.library.run(future)
+    }
+
+    fn register(&self, new: &NewRunner) -> Result<Registration, Error> {
+        let forge = self.connected("good").forge;
+        self.run(register_runner_once(&*forge, &self.app().http, &self.app().log, new, &[]))
+    }
+
+    fn list(&self, labels: &[&str]) -> Vec<Runner> {
+        let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+        self.run(self.connected("good").forge.list_runners(&labels)).unwrap()
+    }
+
+    fn get(&self, id: &str) -> Option<Runner> {
+        self.run(self.connected("good").forge.get_runner(id)).unwrap()
+    }
+
+    fn delete(&self, id: &str) -> Result<(), Error> {
+        self.run(self.connected("good").forge.delete_runner(id))
+    }
+
+    /// What the forge holds.
+    fn held(&self) -> Vec<String> {
+        self.fake.runners(self.vendor, self.place).into_iter().map(|runner| runner.name).collect()
+    }
+}
+
+fn linux() -> Platform {
+    Platform { os: "linux".into(), arch: "x86_64".into() }
+}
+
+fn new(name: &str) -> NewRunner {
+    let (labels, platform) = (vec!["cml".to_owned(), "gpu".to_owned()], linux());
+    NewRunner { name: name.into(), labels, group: None, single: true, job_timeout: None, platform }
+}
+
+fn failed<T>(outcome: Result<T, Error>) -> (Kind, String, String) {
+    let error = outcome.err().expect("an error");
+    (error.kind(), error.to_string(), error.hint_text().unwrap_or_default().to_owned())
+}
+
+/// Every place that has runners.
+const PLACES: [(Vendor, &str); 8] = [
+    (Vendor::GitHub, "octo/model"),
+    (Vendor::GitHub, "octo"),
+    (Vendor::GitLab, "group/model"),
+    (Vendor::GitLab, "group/sub/model"),
+    (Vendor::GitLab, "group"),
+    (Vendor::GitLab, "group/sub"),
+    (Vendor::Bitbucket, "team/model"),
+    (Vendor::Bitbucket, "team"),
+];
+
+#[test]
+fn a_runner_is_registered_seen_and_removed() {
+    for (vendor, place) in PLACES {
+        let desk = Desk::at(vendor, place);
+        let made = desk.register(&new("cml-1")).unwrap();
+        assert_eq!((made.name.as_str(), made.driver.as_str()), ("cml-1", desk.driver()), "{place}");
+        let seen = desk.get(&made.id).unwrap();
+        assert!(!seen.online && seen.has(&["cml".into(), "GPU".into()]) && seen.name == "cml-1", "{place}: {seen:?}");
+        desk.fake.set_runner("cml-1", Doing::Idle);
+        let online = desk.list(&["cml", "gpu"]);
+        assert!(online.len() == 1 && online[0].online && online[0].id == made.id, "{place}: {online:?}");
+        assert!(online[0].busy != Some(true) && desk.list(&["cml", "other"]).is_empty(), "{place}");
+        desk.fake.set_runner("cml-1", Doing::Busy);
+        let busy = (vendor != Vendor::Bitbucket).then_some(true);
+        assert_eq!(desk.get(&made.id).unwrap().busy, busy, "{place}");
+        desk.fake.set_runner("cml-1", Doing::Idle);
+        desk.delete(&made.id).unwrap();
+        // Once more is fine.
+        desk.delete(&made.id).unwrap();
+        assert!(desk.get(&made.id).is_none() && desk.held().is_empty(), "{place}");
+    }
+}
+
+#[test]
+fn listings_are_read_to_their_end() {
+    for vendor in VENDORS {
+        let desk = Desk::new(vendor);
+        let forge = desk.connected("good").forge;
+        for n in 0..120 {
+            desk.run(forge.register_runner(&new(&format!("cml-{n}")))).unwrap();
+        }
+        let all = desk.list(&[]);
+        assert_eq!(all.len(), 120, "{vendor:?}");
+        assert!(all.windows(2).all(|two| two[0].order < two[1].order), "{vendor:?}");
+        desk.fake.clear_requests();
+        assert_eq!(desk.list(&["gpu"]).len(), 120);
+        // Pages, and for GitLab what the address is of: not one request a runner.
+        assert!(desk.fake.requests().len() <= 3, "{vendor:?}: {}", desk.fake.transcript());
+    }
+}
+
+/// The answer to the registration is lost: the runner whose credential nobody knows goes, and one that works stays.
+#[test]
+fn a_lost_answer_leaves_one_runner() {
+    for (vendor, pattern) in [
+        (Vendor::GitHub, "POST /github/*/generate-jitconfig"),
+        (Vendor::GitLab, "POST /gitlab/*/user/runners"),
+        (Vendor::Bitbucket, "POST /bitbucket/*/runners"),
+    ] {
+        for fault in [Fault::DropAfter, Fault::answer_after(502, &[], "bad gateway"), Fault::Truncate(20)] {
+            let desk = Desk::new(vendor);
+            desk.fake.fault(pattern, 1, fault.clone());
+            let made = desk.register(&new("cml-1")).unwrap();
+            assert_eq!(desk.held(), ["cml-1"], "{vendor:?} {fault:?}");
+            assert!(desk.get(&made.id).is_some(), "{vendor:?}: the credential is of another runner");
+            assert!(desk.fake.unused_faults().is_empty());
+        }
+    }
+}
+
+/// A listing that is late does not show the runner whose answer was lost, but its name is taken.
+#[test]
+fn a_late_listing_leaves_one_runner() {
+    let desk = Desk::new(Vendor::GitHub);
+    desk.fake.fault("POST /github/*/generate-jitconfig", 1, Fault::DropAfter);
+    let empty = Fault::answer(200, &[], r#"{"total_count":0,"runners":[]}"#);
+    desk.fake.fault("GET /github/repos/octo/model/actions/runners?", 1, empty);
+    let made = desk.register(&new("cml-1")).unwrap();
+    assert_eq!(desk.held(), ["cml-1"]);
+    assert!(desk.get(&made.id).is_some() && desk.fake.unused_faults().is_empty());
+    // Nobody can tell: what to look at.
+    desk.fake.fault("POST /github/*/generate-jitconfig", 1, Fault::DropAfter);
+    desk.fake.fault("GET /github/repos/octo/model/actions/runners?", 9, Fault::answer(403, &[], r#"{"message":"no"}"#));
+    let (kind, message, hint) = failed(desk.register(&new("cml-2")));
+    assert!(
+        kind == Kind::Remote && message.starts_with("it is not known whether runner cml-2 was registered"),
+        "{message}"
+    );
+    assert!(hint.starts_with("look at the list of runners: remove cml-2"), "{hint}");
+}
+
+/// Runners that were there before, of the same name, are not ours to remove.
+#[test]
+fn older_runners_of_the_name_stay() {
+    let desk = Desk::new(Vendor::GitLab);
+    let old = desk.register(&new("cml-1")).unwrap();
+    let before = desk.list(&[]);
+    desk.fake.fault("POST /gitlab/*/user/runners", 1, Fault::DropAfter);
+    let forge = desk.connected("good").forge;
+    let made =
+        desk.run(register_runner_once(&*forge, &desk.app().http, &desk.app().log, &new("cml-1"), &before)).unwrap();
+    assert!(desk.get(&old.id).is_some() && desk.get(&made.id).is_some());
+    assert_eq!(desk.held().len(), 2);
+}
+
+#[test]
+fn a_runner_unregisters_by_what_it_has() {
+    for vendor in VENDORS {
+        let desk = Desk::new(vendor);
+        let made = desk.register(&new("cml-1")).unwrap();
+        // On GitLab the runner's own token does, whatever the user's may do.
+        let token = if vendor == Vendor::GitLab { "readonly" } else { "good" };
+        let forge = desk.connected(token).forge;
+        desk.run(forge.unregister_runner(&made)).unwrap();
+        assert!(desk.held().is_empty(), "{vendor:?}");
+        desk.run(forge.unregister_runner(&made)).unwrap();
+    }
+}
+
+#[test]
+fn only_runners_belong_to_owners() {
+    for vendor in [Vendor::GitHub, Vendor::Bitbucket] {
+        let place = if vendor == Vendor::GitHub { "octo" } else { "team" };
+        let desk = Desk::at(vendor, place);
+        let (kind, message, hint) = failed(desk.run(connect(desk.app(), &desk.global("good"), None)));
+        assert!(kind == Kind::Usage && message.ends_with("is not a repository"), "{message}");
+        assert_eq!(hint, "give --repo as https://host/owner/name or owner/name");
+    }
+}
+
+#[test]
+fn tokens_that_may_not_manage_runners_are_told_what_is_missing() {
+    for (vendor, place, token, message, hint) in [
+        (
+            Vendor::GitHub,
+            "octo/model",
+            "nocontents",
+            "a workflow's own token (GITHUB_TOKEN) may not manage runners",
+            "administration: write",
+        ),
+        (
+            Vendor::GitHub,
+            "octo/model",
+            "readonly",
+            "the token may not manage runners of the repository",
+            "classic with the scope repo",
+        ),
+        (
+            Vendor::GitHub,
+            "octo",
+            "readonly",
+            "the token may not manage runners of the organisation",
+            "self-hosted runners: write",
+        ),
+        (
+            Vendor::GitLab,
+            "group/model",
+            "readonly",
+            "the token may not manage runners",
+            "create_runner, manage_runner and read_api",
+        ),
+        (Vendor::GitLab, "group", "nocontents", "the token may not manage runners", "of a group: Owner"),
+        (Vendor::Bitbucket, "team/model", "readonly", "the token may not manage runners", "runner:write"),
+    ] {
+        let desk = Desk::at(vendor, place);
+        let forge = desk.connected(token).forge;
+        let outcomes = [desk.run(forge.list_runners(&[])).err(), desk.run(forge.register_runner(&new("cml-1"))).err()];
+        for error in outcomes {
+            let error = error.expect("a refusal");
+            assert_eq!(error.kind(), Kind::Auth, "{vendor:?} {error}");
+            assert!(error.to_string().contains(message) && error.hint_text().unwrap().contains(hint), "{error:?}");
+        }
+        assert!(desk.held().is_empty());
+    }
+    // An organisation, group or workspace that is not there.
+    for (vendor, place, kind) in [
+        (Vendor::GitHub, "nobody", Kind::Auth),
+        (Vendor::GitLab, "nobody", Kind::NotFound),
+        (Vendor::Bitbucket, "nobody", Kind::NotFound),
+    ] {
+        let desk = Desk::at(vendor, place);
+        assert_eq!(failed(desk.run(desk.connected("good").forge.list_runners(&[]))).0, kind, "{vendor:?}");
+    }
+}
+
+/// A fake runner program needs no more than the credential that it got.
+#[test]
+fn a_runner_program_tells_by_its_credential_what_it_does() {
+    for (vendor, name) in
+        [(Vendor::GitHub, "jit"), (Vendor::GitLab, "token"), (Vendor::Bitbucket, "oauth_client_secret")]
+    {
+        let desk = Desk::new(vendor);
+        let made = desk.register(&new("cml-1")).unwrap();
+        let tell = |what: &str| {
+            let request = http::Request::post(format!("{}/{what}", desk.fake.tell_url()));
+            let request = request.body(made.credential[name].expose().to_owned().into()).unwrap();
+            desk.run(desk.app().http.send(request)).unwrap();
+        };
+        tell("online");
+        assert!(desk.get(&made.id).unwrap().online);
+        tell("busy");
+        assert_eq!(desk.fake.runners(vendor, vendor.slug())[0].doing, Doing::Busy);
+        tell("done");
+        // A job on GitHub ends its runner.
+        assert_eq!(desk.get(&made.id).is_none(), vendor == Vendor::GitHub);
+    }
+}

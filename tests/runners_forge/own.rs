@@ -1,0 +1,163 @@
+//! What each forge does in its own way.
+
+use super::{Desk, failed, linux, new};
+use crate::support::fake::{Doing, Vendor};
+use cml::error::Kind;
+use cml::forge::runner::{NewRunner, PackageContent};
+use cml::host::Platform;
+use std::time::Duration;
+
+#[test]
+fn github_refuses_a_name_that_is_taken_and_to_remove_a_busy_runner() {
+    let desk = Desk::new(Vendor::GitHub);
+    let made = desk.register(&new("cml-1")).unwrap();
+    let (kind, message, hint) = failed(desk.register(&new("cml-1")));
+    assert_eq!((kind, message.as_str()), (Kind::Conflict, "the runner name cml-1 is already in use"));
+    assert_eq!(hint, "give another one with --name, or remove that runner with cml runner stop");
+    desk.fake.set_runner("cml-1", Doing::Busy);
+    let (kind, message, _) = failed(desk.delete(&made.id));
+    assert!(kind == Kind::Conflict && message.contains("still running a job"), "{message}");
+    assert_eq!(desk.held(), ["cml-1"]);
+}
+
+#[test]
+fn github_is_asked_for_the_labels_of_the_machine() {
+    let desk = Desk::new(Vendor::GitHub);
+    desk.register(&new("cml-1")).unwrap();
+    let held = desk.fake.runners(Vendor::GitHub, "octo/model");
+    assert_eq!(held[0].labels, ["self-hosted", "linux", "x64", "cml", "gpu"]);
+    assert_eq!((&held[0].request["runner_group_id"], &held[0].request["work_folder"]), (&1.into(), &"_work".into()));
+    desk.fake.configure_runners(|runners| runners.loses_labels = true);
+    assert_eq!(desk.register(&new("cml-2")).unwrap().name, "cml-2");
+}
+
+#[test]
+fn groups_of_runners_are_those_of_a_github_organisation() {
+    let in_group = |group: &str| NewRunner { group: Some(group.to_owned()), ..new("cml-1") };
+    let desk = Desk::at(Vendor::GitHub, "octo");
+    desk.register(&in_group("big gpus")).unwrap();
+    assert_eq!(desk.fake.runners(Vendor::GitHub, "octo")[0].request["runner_group_id"], 5);
+    let (kind, message, hint) = failed(desk.register(&in_group("small")));
+    assert_eq!((kind, message.as_str()), (Kind::NotFound, "the organisation octo has no runner group 'small'"));
+    assert_eq!(hint, "it has: Default, Big GPUs");
+    let desk = Desk::new(Vendor::GitHub);
+    let (kind, message, _) = failed(desk.register(&in_group("big gpus")));
+    assert_eq!((kind, message.as_str()), (Kind::Usage, "runners of the repository octo/model are in no group"));
+    desk.register(&in_group("Default")).unwrap();
+    for vendor in [Vendor::GitLab, Vendor::Bitbucket] {
+        let desk = Desk::new(vendor);
+        assert_eq!(failed(desk.register(&in_group("x"))).0, Kind::Unsupported);
+        assert!(desk.fake.requests().is_empty());
+    }
+}
+
+#[test]
+fn gitlab_gets_a_runner_that_takes_its_own_jobs_only() {
+    let desk = Desk::new(Vendor::GitLab);
+    let made = desk.register(&NewRunner { job_timeout: Some(Duration::from_secs(60)), ..new("cml-1") }).unwrap();
+    let request = &desk.fake.runners(Vendor::GitLab, "group/model")[0].request;
+    let expected = serde_json::json!({ "runner_type": "project_type", "project_id": 42, "description": "cml-1",
+        "tag_list": "cml,gpu", "run_untagged": false, "locked": true, "access_level": "not_protected", "maximum_timeout": 600 });
+    assert_eq!(*request, expected);
+    assert_eq!(made.settings["url"], format!("{}/gitlab", desk.fake.url()));
+    assert!(made.credential["token"].expose().starts_with("glrt-"));
+    // One without tags takes every job.
+    desk.register(&NewRunner { labels: vec![], ..new("cml-2") }).unwrap();
+    assert_eq!(desk.fake.runners(Vendor::GitLab, "group/model")[1].request["run_untagged"], true);
+    // Nothing else was registered on the way.
+    assert_eq!(desk.held(), ["cml-1", "cml-2"]);
+    desk.fake.configure_runners(|runners| runners.no_execution_status = true);
+    desk.fake.set_runner("cml-1", Doing::Busy);
+    assert_eq!(desk.list(&["gpu"])[0].busy, None);
+    assert_eq!(desk.get(&made.id).unwrap().busy, Some(true));
+}
+
+#[test]
+fn an_old_gitlab_registers_in_the_old_way() {
+    let desk = Desk::new(Vendor::GitLab);
+    desk.fake.configure_runners(|runners| runners.old_gitlab = true);
+    let made = desk.register(&new("cml-1")).unwrap();
+    assert_eq!(desk.held(), ["cml-1"]);
+    desk.run(desk.connected("good").forge.unregister_runner(&made)).unwrap();
+    assert!(desk.held().is_empty());
+    desk.fake.configure_runners(|runners| runners.no_registration_tokens = true);
+    let (kind, message, hint) = failed(desk.register(&new("cml-1")));
+    assert!(
+        kind == Kind::Unsupported && message.starts_with("GitLab does not register runners by a registration token"),
+        "{message}"
+    );
+    assert!(hint.contains("16.0"));
+}
+
+#[test]
+fn bitbucket_tells_what_the_image_needs() {
+    let desk = Desk::new(Vendor::Bitbucket);
+    let made = desk.register(&new("cml-1")).unwrap();
+    let of = |name: &str| made.settings.get(name).map(String::as_str);
+    assert_eq!(of("account_uuid"), Some("{00000000-0000-4000-c000-000000000072}"));
+    assert_eq!(of("repository_uuid"), Some("{00000000-0000-4000-8000-000000000044}"));
+    assert_eq!(of("image"), Some("mirror/runner:3"));
+    assert!(of("oauth_client_id").is_some() && made.credential.contains_key("oauth_client_secret"));
+    assert_eq!(desk.fake.runners(Vendor::Bitbucket, "team/model")[0].labels, ["self.hosted", "linux", "cml", "gpu"]);
+    let desk = Desk::at(Vendor::Bitbucket, "team");
+    let made = desk.register(&new("cml-1")).unwrap();
+    assert!(!made.settings.contains_key("repository_uuid") && made.settings.contains_key("account_uuid"));
+}
+
+#[test]
+fn labels_and_machines_that_a_forge_does_not_take_are_refused_before_anything_is_asked() {
+    let on = |os: &str, arch: &str| NewRunner { platform: Platform { os: os.into(), arch: arch.into() }, ..new("n") };
+    let labelled = |label: &str| NewRunner { labels: vec![label.to_owned()], ..new("n") };
+    for (vendor, wrong, kind) in [
+        (Vendor::GitHub, labelled("a,b"), Kind::Usage),
+        (Vendor::GitHub, on("windows", "x86_64"), Kind::Unsupported),
+        (Vendor::GitHub, on("linux", "riscv64"), Kind::Unsupported),
+        (Vendor::GitLab, labelled(" "), Kind::Usage),
+        (Vendor::Bitbucket, labelled("my-label"), Kind::Usage),
+        (Vendor::Bitbucket, on("macos", "aarch64"), Kind::Unsupported),
+    ] {
+        let desk = Desk::new(vendor);
+        let (is, message, hint) = failed(desk.register(&wrong));
+        assert!(is == kind && !hint.is_empty(), "{vendor:?}: {message}");
+        assert!(desk.fake.requests().is_empty(), "{vendor:?}: {}", desk.fake.transcript());
+    }
+}
+
+#[test]
+fn packages_come_with_their_checksums() {
+    let desk = Desk::new(Vendor::GitHub);
+    desk.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a program");
+    let github = desk.connected("good").forge;
+    let package = desk.run(github.runner_package(&linux())).unwrap().unwrap();
+    assert_eq!((package.content, package.sha256), (PackageContent::TarGz, cml::forge::hash(b"a program")));
+    assert_eq!(package.url, format!("{}/actions-runner-linux-x64-2.336.0.tar.gz", desk.fake.downloads_url()));
+    let mac = Platform { os: "macos".into(), arch: "aarch64".into() };
+    assert!(desk.run(github.runner_package(&mac)).unwrap().unwrap().url.contains("osx-arm64"));
+    desk.fake.configure_runners(|runners| runners.no_checksums = true);
+    let (kind, message, hint) = failed(desk.run(github.runner_package(&linux())));
+    assert_eq!(
+        (kind, message.as_str()),
+        (Kind::Unsupported, "GitHub tells no checksum of actions-runner-linux-x64-2.336.0.tar.gz")
+    );
+    assert!(hint.contains("--runner-path"));
+
+    let desk = Desk::new(Vendor::GitLab);
+    let gitlab = desk.connected("good").forge;
+    let (kind, message, hint) = failed(desk.run(gitlab.runner_package(&linux())));
+    assert!(kind == Kind::Config && message.starts_with("there is no GitLab Runner v19.3.0 at "), "{message}");
+    assert!(hint.contains("CML_GITLAB_RUNNER_DOWNLOADS") && hint.contains("--runner-path"), "{hint}");
+    desk.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-arm64", b"another");
+    let (_, message, _) = failed(desk.run(gitlab.runner_package(&linux())));
+    assert!(message.ends_with("release.sha256 tells no checksum of binaries/gitlab-runner-linux-amd64"), "{message}");
+    desk.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-amd64", b"a program");
+    let package = desk.run(gitlab.runner_package(&linux())).unwrap().unwrap();
+    assert_eq!(package.content, PackageContent::Program("gitlab-runner".into()));
+    assert_eq!(package.sha256, cml::forge::hash(b"a program"));
+    assert_eq!(package.url, format!("{}/v19.3.0/binaries/gitlab-runner-linux-amd64", desk.fake.downloads_url()));
+    // The token is for GitLab, not for where the program comes from.
+    let downloads = desk.fake.requests().into_iter().filter(|request| request.path.starts_with("/downloads"));
+    assert!(downloads.into_iter().all(|request| request.header("private-token").is_none()));
+
+    let desk = Desk::new(Vendor::Bitbucket);
+    assert_eq!(desk.run(desk.connected("good").forge.runner_package(&linux())).unwrap(), None);
+}
