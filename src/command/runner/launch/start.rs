@@ -4,7 +4,7 @@ use super::super::place::Folders;
 use super::{ATTEMPTS, LOOK, Launching};
 use crate::connect::Connected;
 use crate::env::vars;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::forge::register_runner_once;
 use crate::forge::runner::{NewRunner, Place, Registration};
 use crate::runner::{
@@ -24,15 +24,10 @@ impl Launching<'_> {
             Some(default) => self.docker_image(default).await,
             None => None,
         };
-        if args.runner_path.is_none() {
-            match forge.runner_package(&app.host.platform()).await? {
-                Some(package) => package::install(app, &package, &folders.program).await?,
-                // The program runs in it all the same.
-                None => app.host.make_private_folder(&folders.program).map_err(|e| {
-                    Error::config(format!("cannot make {} ({e})", folders.program.display()))
-                        .hint("choose another folder with --workdir")
-                })?,
-            }
+        if args.runner_path.is_none()
+            && let Some(package) = forge.runner_package(&app.host.platform()).await?
+        {
+            package::install(app, &package, &folders.program).await?;
         }
         Ok(Place {
             program: folders.program,
