@@ -236,6 +236,33 @@ const REPO: &[Row] = &[
     ),
 ];
 
+const LAUNCH: &str = "\"cml runner\" is deprecated, please use \"cml runner launch\"";
+const LABELS: &str = "RUNNER_LABELS is deprecated, please use CML_RUNNER_LABELS";
+
+/// The folder has no runner program: what is compared is the registration, and that it is undone.
+const RUNNER: &[Row] = &[
+    (
+        "cml-runner --labels=cml,gpu --name=a --runner-path=.",
+        "cml runner launch --labels=cml,gpu --name=a --runner-path=.",
+        &[LAUNCH],
+    ),
+    (
+        "cml runner --labels cml --idle-timeout=-1 --name a --runner-path .",
+        "cml runner launch --labels=cml --idle-timeout=never --name=a --runner-path=.",
+        &[LAUNCH],
+    ),
+    (
+        "cml runner launch --no-retry=true --noRetry --name=a --runnerPath=.",
+        "cml runner launch --no-retry --name=a --runner-path=.",
+        &[],
+    ),
+    (
+        "RUNNER_LABELS=old DOCKER_MACHINE=x cml runner launch --name=a --runner-path=.",
+        "CML_RUNNER_LABELS=old cml runner launch --name=a --runner-path=.",
+        &[LABELS],
+    ),
+];
+
 /// Spellings that differ on purpose: how they end, a part of what is said, and why.
 const OTHERWISE: &[(&str, i32, &str, &str)] = &[
     (
@@ -250,8 +277,6 @@ const OTHERWISE: &[(&str, i32, &str, &str)] = &[
         "--rm-watermark",
         "what has no mark cannot be found again, as in CML",
     ),
-    ("cml-runner --labels=cml", 2, "unrecognized subcommand 'runner'", "runners are still to come"),
-    ("cml runner --labels=cml", 2, "unrecognized subcommand 'runner'", "runners are still to come"),
 ];
 
 /// What a line did.
@@ -294,9 +319,10 @@ fn run(line: &str, forge: &Forge, cml: &Cml) -> Ran {
 /// A text without what differs between two runs: addresses, times, and names that the forges make up.
 fn masked(text: &str, forge: &Forge, cml: &Cml) -> String {
     let text = text.replace(forge.url(), "http://forge").replace(&cml.path().display().to_string(), "FOLDER");
-    let time = |line: &str| match line.split_once("ed_at\": \"") {
-        Some((before, _)) => format!("{before}ed_at\": \"TIME\"\n"),
-        None => format!("{line}\n"),
+    let time = |line: &str| match (line.split_once("ed_at\": \""), line.strip_prefix("{\"date\":\"")) {
+        (Some((before, _)), _) => format!("{before}ed_at\": \"TIME\"\n"),
+        (_, Some(dated)) => format!("{{{}\n", dated.split_once(',').map_or("", |(_, rest)| rest)),
+        _ => format!("{line}\n"),
     };
     let text: String = text.replace(HEAD, "{sha}").lines().map(time).collect();
     let words = text.split_inclusive(|c: char| !c.is_ascii_hexdigit());
@@ -404,6 +430,13 @@ fn old_spellings_of_pr() {
 #[test]
 fn old_spellings_of_repo() {
     same(REPO, &[Vendor::GitHub], in_clone);
+}
+
+#[test]
+fn old_spellings_of_runner() {
+    if !is_wasm() {
+        same(RUNNER, &[Vendor::GitHub], in_pipeline);
+    }
 }
 
 #[test]

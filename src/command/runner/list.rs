@@ -8,6 +8,8 @@ use clap::Args;
 
 /// Options of `cml runner list`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  # Those of the repository\n  cml runner list\n\n  \
+    # Those of an organisation, a group or a workspace\n  cml runner list --repo https://github.com/my-org")]
 pub struct List {}
 
 /// Runs the verb.

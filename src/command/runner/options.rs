@@ -12,9 +12,12 @@ use std::path::PathBuf;
 
 /// Options of `cml runner launch`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cml runner launch --labels gpu\n  \
-    cml runner launch --labels gpu --reuse-idle --idle-timeout 30m\n  \
-    cml runner launch --repo https://github.com/my-organisation --single=false --idle-timeout never\n\n\
+#[command(after_help = "Examples:\n  # This machine runs one job that asks for the label gpu\n  \
+    cml runner launch --labels gpu\n\n  \
+    # Several jobs, and half an hour without one; nothing where such a runner is free already\n  \
+    cml runner launch --labels gpu --reuse-idle --idle-timeout 30m\n\n  \
+    # The jobs of an organisation's repositories, for ever\n  \
+    cml runner launch --repo https://github.com/my-org --single=false --idle-timeout never\n\n\
     The token is one that may manage runners; the job's own cannot. docs/runners.md says which.")]
 pub struct Launch {
     /// Labels (GitLab: tags) by which jobs choose the runner, separated by commas

@@ -10,7 +10,8 @@ use clap::Args;
 
 /// Options of `cml runner retry`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example, in a workflow on workflow_run with types: [completed]:\n  \
+#[command(next_help_heading = "Run")]
+#[command(after_help = "Examples:\n  # In a workflow on workflow_run with types: [completed]\n  \
     cml runner retry --run ${{ github.event.workflow_run.id }}")]
 pub struct Retry {
     /// Run that has ended: a GitHub run or a GitLab pipeline

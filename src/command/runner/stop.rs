@@ -7,7 +7,8 @@ use clap::Args;
 
 /// Options of `cml runner stop`.
 #[derive(Debug, Args)]
-#[command(after_help = "A runner that has a job is left as it is: cancel the job first.\n\
+#[command(after_help = "Examples:\n  # One that cml runner list shows\n  cml runner stop cml-50d927b9ef9e\n\n\
+    A runner that has a job is left as it is: cancel the job first.\n\
     One whose machine is gone is removed; the program of one that lives ends by itself.")]
 pub struct Stop {
     /// Name of a runner, as cml runner list shows it
