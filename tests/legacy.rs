@@ -6,6 +6,7 @@
 use crate::support::clone::Clone;
 use crate::support::fake::{Forge, HEAD, Phase, Run, Vendor};
 use crate::support::{Cml, Ran, VENDORS, is_wasm, png, program};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 /// An old spelling, today's, and what is said about the old one.
@@ -239,7 +240,7 @@ const REPO: &[Row] = &[
 const LAUNCH: &str = "\"cml runner\" is deprecated, please use \"cml runner launch\"";
 const LABELS: &str = "RUNNER_LABELS is deprecated, please use CML_RUNNER_LABELS";
 
-/// The folder has no runner program: what is compared is the registration, and that it is undone.
+/// With a runner program in the folder that ends at once.
 const RUNNER: &[Row] = &[
     (
         "cml-runner --labels=cml,gpu --name=a --runner-path=.",
@@ -252,7 +253,7 @@ const RUNNER: &[Row] = &[
         &[LAUNCH],
     ),
     (
-        "cml runner launch --no-retry=true --noRetry --name=a --runnerPath=.",
+        "cml runner launch --noRetry --name=a --runnerPath=.",
         "cml runner launch --no-retry --name=a --runner-path=.",
         &[],
     ),
@@ -372,6 +373,15 @@ fn in_pipeline(line: &str, vendor: Vendor) -> Did {
     did(line, &forge, &cml, || cml.read("report.md"))
 }
 
+/// On a machine with a runner program, which waits for jobs once and ends.
+fn on_machine(line: &str, vendor: Vendor) -> Did {
+    let forge = Forge::start();
+    let cml = Cml::on(&forge, vendor);
+    let listener = cml.file("bin/Runner.Listener", "#!/bin/sh\necho '2026-01-01 00:00:00Z: Listening for Jobs'\n");
+    std::fs::set_permissions(listener, PermissionsExt::from_mode(0o755)).unwrap();
+    did(line, &forge, &cml, String::new)
+}
+
 /// In a clone with changes.
 fn in_clone(line: &str, vendor: Vendor) -> Did {
     let clone = Clone::on(vendor);
@@ -435,7 +445,7 @@ fn old_spellings_of_repo() {
 #[test]
 fn old_spellings_of_runner() {
     if !is_wasm() {
-        same(RUNNER, &[Vendor::GitHub], in_pipeline);
+        same(RUNNER, &[Vendor::GitHub], on_machine);
     }
 }
 
