@@ -1,4 +1,4 @@
-const { append, arch, canonicalize, certificates, checkCertificate, currentDir, defaultRoots, digest, environment, handOver, hmac, list, makeExecutable, makeFolder, platform, print, program, readAt, readStdin, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
+const { append, arch, canonicalize, certificates, checkCertificate, currentDir, defaultRoots, digest, environment, handOver, hmac, isTerminal, list, makeExecutable, makeFolder, platform, print, program, readAt, readStdin, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
 
 /**
  * The entry of the WebAssembly: a command line (with the program's name first), or nothing for the step of a
@@ -18,7 +18,6 @@ const import2 = require("./host.js");
 const import3 = require("./host.js");
 const import4 = require("./host.js");
 const import5 = require("./host.js");
-const import6 = require("./host.js");
 
 function __wbg_get_imports() {
     const import0 = {
@@ -170,6 +169,10 @@ function __wbg_get_imports() {
         },
         __wbg_isFile_554975976604ae52: function(arg0) {
             const ret = arg0.isFile;
+            return ret;
+        },
+        __wbg_isTerminal_68875279fd68fff8: function(arg0) {
+            const ret = isTerminal(arg0 >>> 0);
             return ret;
         },
         __wbg_list_b26aca6bfd3cfbc6: function() { return handleError(function (arg0, arg1, arg2) {
@@ -374,7 +377,7 @@ function __wbg_get_imports() {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 178, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 198, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen_3935056dd5af6e2e___convert__closures_____invoke___wasm_bindgen_3935056dd5af6e2e___JsValue__core_a786829f945b1301___result__Result_____wasm_bindgen_3935056dd5af6e2e___JsError___true_);
             return ret;
         },
@@ -405,7 +408,6 @@ function __wbg_get_imports() {
         "./host.js": import3,
         "./host.js": import4,
         "./host.js": import5,
-        "./host.js": import6,
     };
 }
 

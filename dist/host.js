@@ -16,7 +16,7 @@ exports.elapsed = () => performance.now();
 exports.sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 exports.interrupted = () =>
   new Promise((done) => ['SIGINT', 'SIGTERM'].forEach((signal) => process.once(signal, () => done())));
-exports.isTerminal = () => tty.isatty(2);
+exports.isTerminal = (descriptor) => tty.isatty(descriptor);
 
 exports.currentDir = () => process.cwd();
 exports.read = (file) => fs.readFileSync(file);

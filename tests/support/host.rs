@@ -25,6 +25,8 @@ impl Host for Elsewhere {
     fn current_dir(&self) -> io::Result<PathBuf> {
         Ok(self.folder.clone())
     }
+    // Shown when a test fails.
+    #[allow(clippy::disallowed_macros)]
     fn log(&self, line: &str) {
         println!("{line}");
     }
@@ -32,6 +34,7 @@ impl Host for Elsewhere {
     fn is_terminal(&self, _: cml::host::Stream) -> bool {
         false
     }
+    #[allow(clippy::disallowed_macros)]
     fn out(&self, text: &str) {
         println!("{text}");
     }
