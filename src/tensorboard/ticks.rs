@@ -52,7 +52,8 @@ impl Axis {
 
     /// Where a value lies: 0 at the beginning, 1 at the end.
     pub fn place(&self, value: f64) -> f64 {
-        let value = if self.log { value.log10() } else { value.clamp(-FAR, FAR) };
+        let value = value.clamp(-FAR, FAR);
+        let value = if self.log { value.log10() } else { value };
         (value - self.low) / (self.high - self.low)
     }
 }
@@ -132,6 +133,7 @@ mod tests {
         assert_eq!(axis(&[0.001, 1000.0], true), [0.01, 1.0, 100.0]);
         assert_eq!(axis(&[0.2, 1.1], true), [0.2, 0.5, 1.0]);
         assert_eq!(axis(&[-1.0, 1.0], true), [-1.0, -0.5, 0.0, 0.5, 1.0]);
+        assert_eq!(Axis::new([f64::MAX].into_iter(), 5, true).place(f64::MAX), 0.5);
         assert_eq!(Axis::tight([0.0, 3.0].into_iter(), 6).ticks, [0.0, 1.0, 2.0, 3.0]);
     }
 
