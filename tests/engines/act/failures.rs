@@ -15,12 +15,14 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "command: comment create, report: report.md, watch: true",
         "watch is no input of the action\n\
-         hint: the step would not end: set cml up, and run `cml comment update --watch report.md &` in a later step",
+         hint: the step would not end: set cml up, and run `cml comment update --watch report.md &`, \
+         or `cml tensorboard connect --watch … &`, in a later step",
     ),
     (
         "command: comment create --watch, report: report.md",
         "--watch is not for the action's own step\n\
-         hint: the step would not end: set cml up, and run `cml comment update --watch report.md &` in a later step",
+         hint: the step would not end: set cml up, and run `cml comment update --watch report.md &`, \
+         or `cml tensorboard connect --watch … &`, in a later step",
     ),
     (
         "command: comment, report: report.md",
