@@ -32,6 +32,8 @@ const SLOW_LINE: u64 = 100_000; // bytes a second
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const REDIRECTS: usize = 5;
+/// A CI system that ends a job gives it some ten seconds.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Attempts against a server that answers badly, and against one that cannot be reached at all.
 const ATTEMPTS: u32 = 8;
 const ATTEMPTS_TO_CONNECT: u32 = 4;
@@ -133,9 +135,9 @@ impl Http {
         self.deadline.set(self.host.elapsed() + self.budget);
     }
 
-    /// Ends the budget after at most `time` from now.
-    pub fn hurry(&self, time: Duration) {
-        self.deadline.set(self.deadline.get().min(self.host.elapsed() + time));
+    /// Ends the budget soon, as the program is asked to end.
+    pub fn hurry(&self) {
+        self.deadline.set(self.deadline.get().min(self.host.elapsed() + LAST_WORDS));
     }
 
     /// Time left of the budget.

@@ -5,8 +5,7 @@ use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
-use super::runner::FailedRun;
-use super::runner::{NewRunner, Package, Registration, Runner};
+use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
     Target, all_pages, seconds, send_each,

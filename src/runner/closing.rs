@@ -1,7 +1,7 @@
 //! What is left to do at the forge when a runner has ended.
 
 use super::machine::Deletion;
-use super::supervise::{LAST_WORDS, Supervised};
+use super::supervise::Supervised;
 use crate::app::App;
 use crate::error::Kind;
 use crate::forge::runner::Job;
@@ -84,7 +84,7 @@ pub async fn delete(app: &App, forge: &dyn Forge, id: &str) -> Deletion {
 async fn unless_urged(app: &App, work: impl Future<Output = ()>) {
     let urged = async {
         app.host.interrupted().await;
-        app.http.hurry(LAST_WORDS);
+        app.http.hurry();
         app.host.interrupted().await;
     };
     select(pin!(work), pin!(urged)).await;

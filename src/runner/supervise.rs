@@ -17,8 +17,6 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-/// A CI system that ends a job gives it some ten seconds.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How often hooks are looked for while a job runs of which little is known.
 const LOOK: Duration = Duration::from_secs(1);
 /// So many of the program's last lines are shown when it fails.
@@ -168,7 +166,7 @@ impl<'a> Supervisor<'a> {
         let (made, signal) = match select(pin!(next()), app.host.interrupted()).await {
             Either::Left((made, _)) => (made, None),
             Either::Right((signal, making)) => {
-                app.http.hurry(LAST_WORDS);
+                app.http.hurry();
                 (making.await, Some(signal))
             }
         };

@@ -23,9 +23,6 @@ const PATIENCE: u32 = 20;
 #[derive(PartialEq, Clone, Default)]
 struct Picture(Vec<(PathBuf, Option<Stat>)>);
 
-/// A CI system that ends a job gives it some ten seconds.
-const LAST_WORDS: Duration = Duration::from_secs(10);
-
 /// Follows until the program is asked to end.
 pub async fn watch(job: &Job<'_>) -> Result<()> {
     let mut watcher = Watcher { job, posted: None };
@@ -55,7 +52,7 @@ pub async fn watch(job: &Job<'_>) -> Result<()> {
                     false
                 }
                 Either::Right((_, posting)) => {
-                    job.app.http.hurry(LAST_WORDS);
+                    job.app.http.hurry();
                     posting.await;
                     true
                 }
@@ -161,7 +158,7 @@ impl Watcher<'_, '_> {
         let Job { app, args, connected, .. } = self.job;
         app.log.info("ending: a last look at the report");
         app.http.restart_budget();
-        app.http.hurry(LAST_WORDS);
+        app.http.hurry();
         let text = super::read(app, &args.report)?;
         if text.trim().is_empty() {
             return Ok(());

@@ -23,8 +23,6 @@ mod start;
 const LOOK: Duration = Duration::from_secs(2);
 /// What a forge may need until its list has a new runner.
 const MOMENT: Duration = Duration::from_millis(500);
-/// A CI system that ends a job gives it some ten seconds.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How often a name is tried that others take at the same moment.
 const TRIES: usize = 20;
 /// How often an interrupted job is started at most, its first time included.
@@ -309,7 +307,7 @@ impl Launching<'_> {
         match select(pin!(work), &mut *end).await {
             Either::Left((outcome, _)) => (outcome, false),
             Either::Right(((), work)) => {
-                self.app.http.hurry(LAST_WORDS);
+                self.app.http.hurry();
                 (work.await, true)
             }
         }
@@ -320,7 +318,7 @@ impl Launching<'_> {
         let name = &registration.name;
         self.app.log.info(&format!("Unregistering runner {name}..."));
         self.app.http.restart_budget();
-        self.app.http.hurry(LAST_WORDS);
+        self.app.http.hurry();
         match self.connected.forge.unregister_runner(registration).await {
             Ok(()) => self.app.log.info("\tSuccess"),
             Err(error) => {

@@ -18,8 +18,6 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(2);
 /// Every update publishes its charts, and what is published stays: no more than two a minute.
 const PAUSE: Duration = Duration::from_secs(30);
-/// A CI system that ends a job gives it some ten seconds.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Follows until the program is asked to end.
 pub async fn watch(app: &App, global: &Global, args: &Logs) -> Result<()> {
@@ -36,7 +34,7 @@ pub async fn watch(app: &App, global: &Global, args: &Logs) -> Result<()> {
             let (outcome, ended) = match select(pin!(watcher.update()), &mut end).await {
                 Either::Left((outcome, _)) => (outcome, false),
                 Either::Right((_, update)) => {
-                    app.http.hurry(LAST_WORDS);
+                    app.http.hurry();
                     (update.await, true)
                 }
             };
@@ -92,7 +90,7 @@ impl Watcher<'_> {
     async fn finish(&mut self) -> Result<()> {
         self.app.log.info("ending: a last look at the logs");
         self.app.http.restart_budget();
-        self.app.http.hurry(LAST_WORDS);
+        self.app.http.hurry();
         if self.look() { self.update().await } else { Ok(()) }
     }
 
