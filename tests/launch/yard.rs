@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// Long enough for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the scripts share. `tell` says to the forge what the runner does.
+/// What the scripts share. `tell` says to the forge what the runner does: before its line, as a runner's session with
+/// the forge begins before it says so, and a test that waits for the line may ask the forge at once.
 const COMMON: &str = r#"#!/bin/sh
 tell() { curl -sS -o /dev/null -X POST --data-binary "$CREDENTIAL" "$TELL/$1"; }
 until_there() { while [ ! -e "$ROOT/$1" ]; do sleep 0.05; done; }
@@ -20,16 +21,16 @@ env >"$ROOT/env"
 const GITHUB: &str = r#"
 CREDENTIAL=$ACTIONS_RUNNER_INPUT_JITCONFIG
 trap 'tell offline; exit 0' INT TERM
-say 'Listening for Jobs'; tell online
+tell online; say 'Listening for Jobs'
 until_there go
 tell busy; say 'Running job: train'
 until_there end
-say 'Job train completed with result: Succeeded'; tell done
+tell done; say 'Job train completed with result: Succeeded'
 "#;
 const GITLAB: &str = r#"
 CREDENTIAL=$(sed -n 's/^token = "\(.*\)"$/\1/p' "$4")
 trap 'tell offline; exit 0' INT TERM QUIT
-printf '{"level":"info","msg":"Starting runner for https://gitlab.com with token t1_abc ..."}\n'; tell online
+tell online; printf '{"level":"info","msg":"Starting runner for https://gitlab.com with token t1_abc ..."}\n'
 until_there go
 tell busy; printf '{"job":7,"level":"info","msg":"Checking for jobs... received"}\n'
 until_there end
@@ -44,7 +45,7 @@ esac
 echo $$ >"$ROOT/docker.pid"
 CREDENTIAL=$(sed -n 's/^OAUTH_CLIENT_SECRET=//p' "$7")
 trap 'tell offline; exit 143' INT TERM
-printf '[2026-01-31 12:00:00,941] Updating runner status to "ONLINE" and checking for new steps.\n'; tell online
+tell online; printf '[2026-01-31 12:00:00,941] Updating runner status to "ONLINE" and checking for new steps.\n'
 until_there go
 tell busy
 printf '[2026-01-31 12:00:01,941] Getting step StepId{accountUuid={a}, repositoryUuid={r}, pipelineUuid={p}, stepUuid={s}}.\n'
