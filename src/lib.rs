@@ -3,12 +3,13 @@
 //! [`run`] reads the command line ([`cli`], after [`inputs`] has made one of everything that CI systems and
 //! CML's users write), and starts a [`command`]. A command reads a report ([`report`], pure), finds the forge
 //! and what to comment on ([`connect`]), puts the report's files somewhere ([`publish`]), and keeps a comment
-//! up to date ([`sticky`]) over one of the [`forge`]s; or it makes a commit and pushes it ([`git`]). Forges speak through one HTTP client ([`http`]), and
+//! up to date ([`sticky`]) over one of the [`forge`]s; or it makes a commit and pushes it ([`git`]), or a
+//! runner of this machine ([`runner`]). Forges speak through one HTTP client ([`http`]), and
 //! everything outside the process is behind one trait ([`host`]). [`env`], [`error`] and [`log`] are at the
 //! bottom: the environment as a value with secrets that hide, errors with exit codes and hints, and a log that
 //! blots secrets out.
 //!
-//! Dependencies only point downwards: command → connect, publish, sticky, git → forge → http → host → env, error.
+//! Dependencies only point downwards: command → connect, publish, sticky, git, runner → forge → http → host → env, error.
 
 pub mod action;
 pub mod app;

@@ -3,6 +3,7 @@
 //! [`package`] gets the program, [`supervise`] runs it: processes, signals, time and the forge, joined by the state
 //! machine of [`machine`], which knows none of them. [`status`] is what people and scripts read meanwhile.
 
+mod closing;
 mod journal;
 pub mod machine;
 pub mod package;

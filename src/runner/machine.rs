@@ -20,6 +20,9 @@ use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
+mod words;
+
+pub use words::{Act, Deletion, Input, Outcome, Rules, Status, name};
 
 /// A runner is ready by then, or something is wrong.
 pub const BOOT: Duration = Duration::from_secs(600);
@@ -31,100 +34,6 @@ const KILLED: Duration = Duration::from_secs(20);
 const RESTARTS: u32 = 10;
 /// A program that watches the idle time itself may be this much ahead.
 const AHEAD: Duration = Duration::from_secs(10);
-
-/// What decides.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// The runner's name, for messages.
-    pub name: String,
-    /// Time without a job after which it ends.
-    pub idle: Option<Duration>,
-    /// Whether it ends after one job.
-    pub single: bool,
-    /// See [`crate::forge::runner::Agent::drain`].
-    pub drain: Signal,
-    /// See [`crate::forge::runner::Agent::interrupt`].
-    pub interrupt: Signal,
-    /// See [`crate::forge::runner::Agent::grace`].
-    pub grace: Duration,
-    /// See [`crate::forge::runner::Agent::one_job_each`].
-    pub one_job_each: bool,
-    /// See [`crate::forge::runner::Agent::ends_itself`].
-    pub ends_itself: bool,
-    /// See [`crate::forge::runner::Agent::delete_first`].
-    pub delete_first: bool,
-}
-
-/// What happened.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// The program told something.
-    Told(Event),
-    /// A hook told which run the job belongs to.
-    Hook(Job),
-    /// The program ended.
-    Exited(Ending),
-    /// The forge's answer to [`Act::Delete`].
-    Deleted(Deletion),
-    /// Somebody wants this program to end.
-    Signal(Signal),
-    /// Time passed.
-    Tick,
-}
-
-/// What came of removing the runner at the forge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deletion {
-    /// It is removed: no job can come any more.
-    Gone,
-    /// It runs a job.
-    Busy,
-    /// Nobody knows.
-    Failed,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone)]
-pub enum Act {
-    /// Say how the runner is.
-    Say(Status),
-    /// Tell the user.
-    Warn(String),
-    /// Start the program again.
-    Start,
-    /// Get another registration and start the program with it.
-    Renew,
-    /// Send the program a signal.
-    Send(Signal, Whom),
-    /// Run the command that stops it.
-    Stop,
-    /// Remove the runner at the forge, if it is idle.
-    Delete,
-    /// Start jobs again that the runner took down with it. The process has ended.
-    Rerun(Vec<Job>),
-    /// It is over. The process has ended, or cannot be killed.
-    Finish(Outcome),
-}
-
-/// How a runner is, for those who watch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
-    /// It waits for jobs.
-    Ready,
-    /// A job began.
-    Started(Job),
-    /// A job ended; whether well, if that is known.
-    Ended(Job, Option<bool>),
-}
-
-/// How it all ended.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Why, in CML's words.
-    pub reason: String,
-    /// What went wrong.
-    pub error: Option<Error>,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -245,8 +154,26 @@ impl Machine {
             }
             Event::Started(job) => self.started(job),
             Event::Ended { job, success } => self.job_ended(job.as_deref(), success, now),
-            Event::Deregistered => self.deregistered = true,
+            Event::Deregistered => self.removed(now),
             Event::Trouble(text) => self.acts.push(Act::Warn(text)),
+        }
+    }
+
+    /// Somebody removed the runner at the forge. One whose registration was good for the job that ended is as it is to
+    /// be; others end, when their job has.
+    fn removed(&mut self, now: Duration) {
+        if self.rules.one_job_each && self.ended > 0 {
+            return;
+        }
+        self.deregistered = true;
+        self.reason.get_or_insert_with(|| "removed".to_owned());
+        if !self.ready {
+            let error = Error::conflict(format!("somebody removed the runner {} before it was ready", self.rules.name));
+            self.failure
+                .get_or_insert(error.hint("look for another program that removes runners, and launch it again"));
+        }
+        if matches!(self.phase, Phase::Booting | Phase::Idle { .. }) {
+            self.drain(now);
         }
     }
 
@@ -295,7 +222,7 @@ impl Machine {
             Phase::Busy if self.rules.one_job_each || (self.rules.single && self.rules.ends_itself) => {
                 self.phase = Phase::Lingering { until: now + LINGER };
             }
-            Phase::Busy if self.rules.single => self.drain(now),
+            Phase::Busy if self.rules.single || self.deregistered => self.drain(now),
             Phase::Busy => self.phase = Phase::Idle { since: now },
             _ => {}
         }
@@ -368,7 +295,7 @@ impl Machine {
         }
         self.lost.append(&mut self.jobs);
         if expected || self.deregistered {
-            return self.finish_deregistered_or_stopped(expected);
+            return self.finish();
         }
         let another = self.rules.one_job_each && !self.rules.single && self.ended > 0;
         match ending {
@@ -388,18 +315,6 @@ impl Machine {
             Ending::Again(_) if self.reason.is_some() => self.finish(),
             Ending::Again(pause) => self.again(pause, now),
         }
-    }
-
-    fn finish_deregistered_or_stopped(&mut self, stopped: bool) {
-        if !stopped {
-            self.reason.get_or_insert_with(|| "removed".to_owned());
-            if !self.ready {
-                let error =
-                    Error::conflict(format!("somebody removed the runner {} before it was ready", self.rules.name));
-                self.failure = Some(error.hint("look for another program that removes runners, and launch it again"));
-            }
-        }
-        self.finish();
     }
 
     fn renew(&mut self, now: Duration) {
@@ -497,15 +412,4 @@ impl Machine {
 
 fn timeout(idle: Duration) -> String {
     format!("timeout:{}", idle.as_secs())
-}
-
-/// The name of a signal, as CML writes it.
-pub fn name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Interrupt => "SIGINT",
-        Signal::Terminate => "SIGTERM",
-        Signal::Quit => "SIGQUIT",
-        Signal::HangUp => "SIGHUP",
-        Signal::Kill => "SIGKILL",
-    }
 }

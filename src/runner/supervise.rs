@@ -3,11 +3,11 @@
 
 use super::journal::Journal;
 use super::machine::{Act, Deletion, Input, Machine, Outcome, Rules};
-use super::{start, status};
+use super::{closing, start, status};
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
-use crate::forge::runner::{Agent, Ending, Event, Job, Place, Registration};
-use crate::forge::{Context, Driver, Forge};
+use crate::forge::runner::{Agent, Ending, Event, Place, Registration};
+use crate::forge::{Driver, Forge};
 use crate::host::{Process, Signal, Told};
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -18,15 +18,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 /// A CI system that ends a job gives it some ten seconds.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How often hooks are looked for while a job runs of which little is known.
 const LOOK: Duration = Duration::from_secs(1);
 /// So many of the program's last lines are shown when it fails.
 const TAIL: usize = 20;
-/// A forge may need a moment to see that a runner's job is over.
-const BUSY_TRIES: u32 = 5;
-const BUSY_PAUSE: Duration = Duration::from_secs(2);
-
 /// Makes another registration for the same machine.
 pub type Next<'a> = &'a dyn Fn() -> LocalBoxFuture<'a, Result<Registration>>;
 
@@ -319,43 +315,12 @@ impl<'a> Supervisor<'a> {
             Act::Delete => {
                 let id = self.it.registration.id.clone();
                 app.http.restart_budget();
-                self.tasks.push(Box::pin(async move { Some(Input::Deleted(delete(app, forge, &id).await)) }));
+                self.tasks.push(Box::pin(async move { Some(Input::Deleted(closing::delete(app, forge, &id).await)) }));
             }
-            Act::Rerun(jobs) => self.rerun(jobs).await,
+            Act::Rerun(jobs) => closing::rerun(&self.it, jobs).await,
             Act::Renew | Act::Finish(_) => {}
         }
         Ok(())
-    }
-
-    /// Starts jobs again whose runner ended under them.
-    async fn rerun(&self, jobs: Vec<Job>) {
-        let app = self.it.app;
-        let Some(most) = self.it.retry else { return };
-        app.log.info("Still pending jobs, retrying workflow...");
-        app.http.restart_budget();
-        let mut done: Vec<String> = Vec::new();
-        for job in jobs {
-            let called = job.name.or(job.id).unwrap_or_else(|| "a job".to_owned());
-            let Some(run) = job.rerun else {
-                app.log.warn(&format!("cannot tell which run {called} belongs to: start it again by hand"));
-                continue;
-            };
-            if job.attempt.is_some_and(|attempt| attempt >= most) {
-                app.log.warn(&format!("{called} was started {most} times already: it is not started again"));
-            } else if !done.contains(&run) {
-                let rerun = async {
-                    match self.it.forge.rerun(Some(&run), &Context::default(), &app.http).await {
-                        Ok(rerun) => app.log.info(&format!("started again: {}", rerun.url)),
-                        Err(error) => {
-                            app.log.warn(&format!("cannot start {called} again: {error}"));
-                            error.hint_text().into_iter().for_each(|hint| app.log.hint(hint));
-                        }
-                    }
-                };
-                unless_urged(app, rerun).await;
-                done.push(run);
-            }
-        }
     }
 
     /// Nothing is left: no process, no private file, no registration.
@@ -369,48 +334,7 @@ impl<'a> Supervisor<'a> {
             }
         }
         if !self.unregistered {
-            self.it.app.http.restart_budget();
-            unless_urged(self.it.app, self.unregister()).await;
+            closing::unregister(&self.it).await;
         }
     }
-
-    async fn unregister(&self) {
-        let Supervised { app, forge, registration, .. } = &self.it;
-        app.log.info(&format!("Unregistering runner {}...", registration.name));
-        for attempt in 0.. {
-            match forge.unregister_runner(registration).await {
-                Ok(()) => return app.log.info("\tSuccess"),
-                // The job's end may not have reached it yet.
-                Err(error) if error.kind() == Kind::Conflict && attempt < BUSY_TRIES => {
-                    app.host.sleep(BUSY_PAUSE).await;
-                }
-                Err(error) => {
-                    app.log.warn(&format!("cannot unregister the runner {}: {error}", registration.name));
-                    error.hint_text().into_iter().for_each(|hint| app.log.hint(hint));
-                    return;
-                }
-            }
-        }
-    }
-}
-
-async fn delete(app: &App, forge: &dyn Forge, id: &str) -> Deletion {
-    match forge.delete_runner(id).await {
-        Ok(()) => Deletion::Gone,
-        Err(error) if error.kind() == Kind::Conflict => Deletion::Busy,
-        Err(error) => {
-            app.log.debug(&format!("cannot remove the idle runner: {error}"));
-            Deletion::Failed
-        }
-    }
-}
-
-/// Work that a signal hurries up, and another one ends.
-async fn unless_urged(app: &App, work: impl Future<Output = ()>) {
-    let urged = async {
-        app.host.interrupted().await;
-        app.http.hurry(LAST_WORDS);
-        app.host.interrupted().await;
-    };
-    select(pin!(work), pin!(urged)).await;
 }

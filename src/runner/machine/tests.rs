@@ -219,15 +219,26 @@ fn a_program_that_wants_it_is_started_again_but_not_for_ever() {
 }
 
 #[test]
-fn a_runner_that_was_removed_ends() {
+fn a_runner_that_was_removed_ends_when_its_job_has() {
     let mut story = Story::new(rules());
     story.at(0, ready());
-    story.at(1, Input::Told(Event::Deregistered));
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "SIGQUIT");
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "");
     assert_eq!(story.at(2, Input::Exited(Ending::Again(Duration::ZERO))), "finish(removed)");
     let mut story = Story::new(rules());
-    story.at(1, Input::Told(Event::Deregistered));
+    story.at(0, started("a"));
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "");
+    assert_eq!(story.at(2, ended("a", true)), "-a:true SIGQUIT");
+    let mut story = Story::new(rules());
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "SIGQUIT");
     let end = story.at(2, Input::Exited(Ending::Failed(Error::remote("x"))));
     assert_eq!(end, "finish(removed; Conflict)");
+    // What was good for one job only is removed with it.
+    let mut story = Story::new(github());
+    story.at(0, started("a"));
+    story.at(1, ended("a", true));
+    assert_eq!(story.at(2, Input::Told(Event::Deregistered)), "");
+    assert_eq!(story.at(2, Input::Exited(Ending::Done)), "renew");
 }
 
 #[test]

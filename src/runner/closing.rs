@@ -1,0 +1,93 @@
+//! What is left to do at the forge when a runner has ended.
+
+use super::machine::Deletion;
+use super::supervise::{LAST_WORDS, Supervised};
+use crate::app::App;
+use crate::error::Kind;
+use crate::forge::runner::Job;
+use crate::forge::{Context, Forge};
+use futures_util::future::select;
+use std::pin::pin;
+use std::time::Duration;
+
+/// A forge may need a moment to see that a runner's job is over.
+const BUSY_TRIES: u32 = 5;
+const BUSY_PAUSE: Duration = Duration::from_secs(2);
+
+/// Starts jobs again whose runner ended under them.
+pub async fn rerun(it: &Supervised<'_>, jobs: Vec<Job>) {
+    let app = it.app;
+    let Some(most) = it.retry else { return };
+    app.log.info("Still pending jobs, retrying workflow...");
+    app.http.restart_budget();
+    let mut done: Vec<String> = Vec::new();
+    for job in jobs {
+        let called = job.name.or(job.id).unwrap_or_else(|| "a job".to_owned());
+        let Some(run) = job.rerun else {
+            app.log.warn(&format!("cannot tell which run {called} belongs to: start it again by hand"));
+            continue;
+        };
+        if job.attempt.is_some_and(|attempt| attempt >= most) {
+            app.log.warn(&format!("{called} was started {most} times already: it is not started again"));
+        } else if !done.contains(&run) {
+            let rerun = async {
+                match it.forge.rerun(Some(&run), &Context::default(), &app.http).await {
+                    Ok(rerun) => app.log.info(&format!("started again: {}", rerun.url)),
+                    Err(error) => {
+                        app.log.warn(&format!("cannot start {called} again: {error}"));
+                        error.hint_text().into_iter().for_each(|hint| app.log.hint(hint));
+                    }
+                }
+            };
+            unless_urged(app, rerun).await;
+            done.push(run);
+        }
+    }
+}
+
+/// Unregisters a runner that has ended.
+pub async fn unregister(it: &Supervised<'_>) {
+    it.app.http.restart_budget();
+    unless_urged(it.app, try_to_unregister(it)).await;
+}
+
+async fn try_to_unregister(it: &Supervised<'_>) {
+    let Supervised { app, forge, registration, .. } = it;
+    app.log.info(&format!("Unregistering runner {}...", registration.name));
+    for attempt in 0.. {
+        match forge.unregister_runner(registration).await {
+            Ok(()) => return app.log.info("\tSuccess"),
+            // The job's end may not have reached it yet.
+            Err(error) if error.kind() == Kind::Conflict && attempt < BUSY_TRIES => {
+                app.host.sleep(BUSY_PAUSE).await;
+            }
+            Err(error) => {
+                app.log.warn(&format!("cannot unregister the runner {}: {error}", registration.name));
+                error.hint_text().into_iter().for_each(|hint| app.log.hint(hint));
+                return;
+            }
+        }
+    }
+}
+
+/// Removes an idle runner.
+pub async fn delete(app: &App, forge: &dyn Forge, id: &str) -> Deletion {
+    match forge.delete_runner(id).await {
+        Ok(()) => Deletion::Gone,
+        Err(error) if error.kind() == Kind::Conflict => Deletion::Busy,
+        Err(error) => {
+            app.log.debug(&format!("cannot remove the idle runner: {error}"));
+            Deletion::Failed
+        }
+    }
+}
+
+/// Work that a signal hurries up, and another one ends.
+async fn unless_urged(app: &App, work: impl Future<Output = ()>) {
+    let urged = async {
+        app.host.interrupted().await;
+        app.http.hurry(LAST_WORDS);
+        app.host.interrupted().await;
+    };
+    select(pin!(work), pin!(urged)).await;
+}
