@@ -33,6 +33,10 @@ pub enum Kind {
     TooLarge,
     /// A signal ended the program while a job was running.
     Interrupted,
+    /// No cloud machine of the kind is to be had, or the account's limit is reached.
+    NoCapacity,
+    /// A cloud machine ended, or never came to work.
+    Died,
     /// A mistake in this program.
     Internal,
 }
@@ -50,6 +54,8 @@ impl Kind {
             Kind::RateLimited => 8,
             Kind::Remote => 9,
             Kind::TooLarge => 10,
+            Kind::NoCapacity => 11,
+            Kind::Died => 12,
             Kind::Internal => 70,
             Kind::Interrupted => 75,
         }

@@ -13,7 +13,9 @@
 
 pub mod action;
 pub mod app;
+pub mod auth;
 pub mod cli;
+pub mod cloud;
 pub mod command;
 pub mod connect;
 pub mod env;
