@@ -153,11 +153,7 @@ impl<'a> Walk<'a> {
             let arg = (arg.get_id().to_string(), is_switch(arg), arg.get_action().takes_values());
             self.given.insert(arg.0);
             if many {
-                // As CML: everything up to the next option.
-                let first = value.or_else(|| next.next());
-                let rest = std::iter::from_fn(|| next.next_if(|next| !next.starts_with('-')));
-                let all = first.into_iter().chain(rest).map(|value| format!("--{name}={value}"));
-                return self.out.extend(all);
+                return self.out.extend(all_values(&name, value, next));
             }
             let value = match value {
                 None if arg.1 => next.next_if(|next| matches!(next.as_str(), "true" | "false")),
@@ -182,6 +178,17 @@ impl<'a> Walk<'a> {
     fn find(&self, name: &str) -> Option<&'a Arg> {
         self.path.iter().rev().flat_map(|command| command.get_arguments()).find(|arg| names(arg).any(|n| n == name))
     }
+}
+
+/// Every value of an option that takes many: as in CML, everything up to the next option.
+fn all_values(
+    name: &str,
+    first: Option<String>,
+    next: &mut std::iter::Peekable<impl Iterator<Item = String>>,
+) -> Vec<String> {
+    let first = first.or_else(|| next.next());
+    let rest = std::iter::from_fn(|| next.next_if(|next| !next.starts_with('-')));
+    first.into_iter().chain(rest).map(|value| format!("--{name}={value}")).collect()
 }
 
 fn names(arg: &Arg) -> impl Iterator<Item = &str> {

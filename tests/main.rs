@@ -14,6 +14,8 @@ mod errors;
 mod external;
 mod faults;
 mod images;
+#[cfg(unix)]
+mod launch;
 mod limits;
 mod local;
 mod openapi;

@@ -306,6 +306,16 @@ fn runs_are_cancelled_and_start_again() {
 }
 
 #[test]
+fn jobs_that_were_lost_run_again() {
+    let Some(desk) = Desk::new("run-lost") else { return };
+    let reason = Some("The self-hosted runner: cml-1 lost communication with the server.".to_owned());
+    let run = Run { runner: "cml-1".into(), reason, ..Run::new(5, Phase::Failed) };
+    desk.repo(|repo| repo.runs.insert(5, run));
+    desk.cml.run(&["runner", "retry", "--run", "5"]).ok();
+    assert_eq!(desk.repo(|repo| repo.runs[&5].starts.clone()), ["rerun-failed-jobs"]);
+}
+
+#[test]
 fn refusals_are_as_described_and_understood() {
     for (token, target, code, says) in [
         ("bad", "pr/7", 4, "error: GitHub does not accept the token"),

@@ -69,6 +69,8 @@ pub struct Machine {
     restarts: u32,
     ready: bool,
     jobs: Vec<Job>,
+    /// What a hook told of a job whose first line is still on its way.
+    early: Option<Job>,
     ended: usize,
     /// Jobs that a signal or the end of the process took down.
     lost: Vec<Job>,
@@ -89,6 +91,7 @@ impl Machine {
             restarts: 0,
             ready: false,
             jobs: Vec::new(),
+            early: None,
             ended: 0,
             lost: Vec::new(),
             signal: None,
@@ -183,18 +186,24 @@ impl Machine {
         }
         self.acts.push(Act::Say(Status::Started(job.clone())));
         self.jobs.push(job);
+        if let Some(told) = self.early.take() {
+            self.hook(told);
+        }
         if matches!(self.phase, Phase::Booting | Phase::Idle { .. } | Phase::Lingering { .. }) {
             self.ready = true;
             self.phase = Phase::Busy;
         }
     }
 
-    /// A hook's word about a job that is over comes too late.
+    /// A hook's word comes before the job's last line, and maybe before its first.
     fn hook(&mut self, told: Job) {
-        if let Some(job) = self.jobs.iter_mut().find(|job| job.rerun.is_none()) {
-            job.rerun = told.rerun;
-            job.attempt = told.attempt;
-            job.pipeline = job.pipeline.take().or(told.pipeline);
+        match self.jobs.iter_mut().find(|job| job.rerun.is_none()) {
+            Some(job) => {
+                job.rerun = told.rerun;
+                job.attempt = told.attempt;
+                job.pipeline = job.pipeline.take().or(told.pipeline);
+            }
+            None => self.early = Some(told),
         }
     }
 
@@ -319,7 +328,7 @@ impl Machine {
 
     fn renew(&mut self, now: Duration) {
         self.rerun_lost();
-        self.ended = 0;
+        (self.ended, self.early) = (0, None);
         (self.boot, self.phase) = (now, Phase::Renewing);
         self.acts.push(Act::Renew);
     }

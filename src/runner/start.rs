@@ -64,7 +64,7 @@ pub async fn start(it: &Supervised<'_>, agent: &Agent) -> Result<Box<dyn Process
     let unwritten = |path: &PathBuf, error: &io::Error| {
         Error::config(format!("cannot write {} ({error})", path.display())).hint("choose another folder with --workdir")
     };
-    for folder in [&it.place.hooks, &it.place.work] {
+    for folder in [&it.place.hooks, &it.place.work, &it.place.program] {
         host.make_private_folder(folder)
             .map_err(|error| unusable(&error).unwrap_or_else(|| unwritten(folder, &error)))?;
     }

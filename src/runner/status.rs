@@ -63,3 +63,24 @@ fn sentence(name: &str, status: &Status) -> String {
         Status::Ended(job, None) => format!("{} ended", which(job)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_sentences() {
+        let job = Job { id: Some("7".into()), name: Some("train".into()), ..Job::default() };
+        let unnamed = Job { name: None, ..job.clone() };
+        for (status, text) in [
+            (Status::Ready, "runner r is ready"),
+            (Status::Started(unnamed), "job 7 started"),
+            (Status::Started(Job::default()), "a job started"),
+            (Status::Ended(job.clone(), Some(true)), "job train succeeded"),
+            (Status::Ended(job.clone(), Some(false)), "job train failed"),
+            (Status::Ended(job, None), "job train ended"),
+        ] {
+            assert_eq!(sentence("r", &status), text);
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 const REPO: &str = "/repos/{owner}/{repo}";
 /// What `src/forge/github*` calls of a repository, or where it says so of an organisation. Anything else is refused by the checker, as a path that is not described.
-const USED: [(&str, &[&str]); 32] = [
+const USED: [(&str, &[&str]); 34] = [
     ("", &["get"]),
     ("/issues/{issue_number}/comments", &["get", "post"]),
     ("/issues/comments/{comment_id}", &["get", "patch", "delete"]),
@@ -17,6 +17,7 @@ const USED: [(&str, &[&str]); 32] = [
     ("/commits/{ref}/check-runs", &["get"]),
     ("/check-runs", &["post"]),
     ("/check-runs/{check_run_id}", &["get", "patch"]),
+    ("/check-runs/{check_run_id}/annotations", &["get"]),
     ("/pulls", &["get", "post"]),
     ("/pulls/{pull_number}/merge", &["put"]),
     ("/git/ref/{ref}", &["get"]),
@@ -29,6 +30,7 @@ const USED: [(&str, &[&str]); 32] = [
     ("/git/blobs", &["post"]),
     ("/actions/runs/{run_id}", &["get"]),
     ("/actions/runs/{run_id}/cancel", &["post"]),
+    ("/actions/runs/{run_id}/jobs", &["get"]),
     ("/actions/runs/{run_id}/rerun", &["post"]),
     ("/actions/runs/{run_id}/rerun-failed-jobs", &["post"]),
     ("/actions/runners", &["get"]),

@@ -9,20 +9,20 @@ use super::place::Folders;
 use super::reuse::{Mode, Seen, Verdict, judge};
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
-use crate::env::vars;
 use crate::error::{Error, Kind, Result};
 use crate::forge::register_runner_once;
 use crate::forge::runner::{NewRunner, Place, Registration, Runner};
 use crate::host::Platform;
-use crate::runner::package;
-use crate::runner::supervise::{Supervised, supervise};
 use futures_util::future::{Either, LocalBoxFuture, select};
-use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
+mod start;
+
 /// Pause between two looks at a runner that somebody else is launching.
 const LOOK: Duration = Duration::from_secs(2);
+/// What a forge may need until its list has a new runner.
+const MOMENT: Duration = Duration::from_millis(500);
 /// A CI system that ends a job gives it some ten seconds.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How often a name is tried that others take at the same moment.
@@ -214,6 +214,8 @@ impl Launching<'_> {
                     Err(_) if self.names.is_given() && self.mode == Mode::New => return Err(taken(&name)),
                     // Another job of a matrix has it, or an earlier launch of this one.
                     Err(_) if self.mode == Mode::New => skip = n + 1,
+                    // The list may be a moment late.
+                    Err(_) if unless(end, self.app.host.sleep(MOMENT)).await.is_none() => return Ok(Outcome::Ended),
                     Err(_) => {}
                 },
             }
@@ -234,6 +236,7 @@ impl Launching<'_> {
         app.http.restart_budget();
         while app.http.pause_at_least(LOOK, Duration::ZERO).await.is_ok() {
             if forge.get_runner(&other.id).await?.is_none_or(|runner| runner.online) {
+                app.http.restart_budget();
                 return Ok(());
             }
         }
@@ -318,9 +321,12 @@ impl Launching<'_> {
         self.app.log.info(&format!("Unregistering runner {name}..."));
         self.app.http.restart_budget();
         self.app.http.hurry(LAST_WORDS);
-        if let Err(error) = self.connected.forge.unregister_runner(registration).await {
-            self.app.log.warn(&format!("runner {name} is still registered ({error})"));
-            self.app.log.hint(&format!("remove it with: cml runner stop {name}"));
+        match self.connected.forge.unregister_runner(registration).await {
+            Ok(()) => self.app.log.info("\tSuccess"),
+            Err(error) => {
+                self.app.log.warn(&format!("runner {name} is still registered ({error})"));
+                self.app.log.hint(&format!("remove it with: cml runner stop {name}"));
+            }
         }
         self.app.http.restart_budget();
     }
@@ -344,81 +350,4 @@ async fn unless<T>(end: &mut End<'_>, work: impl Future<Output = T>) -> Option<T
 fn taken(name: &str) -> Error {
     Error::conflict(format!("runner name {name} is already in use"))
         .hint(format!("change the name, add --reuse, or terminate the existing runner: cml runner stop {name}"))
-}
-
-impl Launching<'_> {
-    /// The runner program, where the forge has one to download, and what the machine can do.
-    async fn prepare(&self, folders: Folders) -> Result<Place> {
-        let Launching { app, args, connected: Connected { forge, .. }, .. } = self;
-        let gpu = app.host.run(&["nvidia-smi", "--list-gpus"], &[]).await.is_ok_and(|output| output.code == Some(0));
-        let docker_image = match forge.job_image(gpu) {
-            Some(default) => self.docker_image(default).await,
-            None => None,
-        };
-        if args.runner_path.is_none()
-            && let Some(package) = forge.runner_package(&app.host.platform()).await?
-        {
-            package::install(app, &package, &folders.program).await?;
-        }
-        Ok(Place {
-            program: folders.program,
-            work: folders.work,
-            single: self.single,
-            idle: args.idle_timeout.0,
-            docker_volumes: args.docker_volumes.clone(),
-            docker_image,
-            gpu,
-            hooks: folders.hooks,
-        })
-    }
-
-    /// The image for jobs that name none; `None` where jobs run beside the runner, as there are no containers.
-    async fn docker_image(&self, default: &str) -> Option<String> {
-        let Launching { app, args, .. } = self;
-        if let Some(image) = &args.docker_image {
-            return Some(image.clone());
-        }
-        if app.env().get(vars::IN_DOCKER).is_some() {
-            return None;
-        }
-        let has_docker = app.host.run(&["docker", "version"], &[]).await.is_ok_and(|output| output.code == Some(0));
-        if !has_docker {
-            app.log.info("docker does not run here: jobs run as this user, outside of containers");
-        }
-        has_docker.then(|| default.to_owned())
-    }
-
-    /// Runs the runner to its end.
-    async fn supervise(&self, new: &NewRunner, registration: Registration, place: Place, own: PathBuf) -> Result<()> {
-        let Launching { app, connected: Connected { forge, driver, repository, .. }, .. } = self;
-        let mint = || -> LocalBoxFuture<'_, Result<Registration>> { Box::pin(self.mint(new)) };
-        supervise(Supervised {
-            app,
-            forge: &**forge,
-            driver,
-            repo: repository.url(),
-            registration,
-            next: Some(&mint),
-            place,
-            pass_env: self.args.pass_env.clone(),
-            retry: (!self.args.no_retry).then_some(ATTEMPTS),
-            remove: vec![own],
-        })
-        .await
-    }
-
-    /// Registers the same runner anew, for its next job.
-    async fn mint(&self, new: &NewRunner) -> Result<Registration> {
-        let Launching { app, connected: Connected { forge, .. }, .. } = self;
-        app.http.restart_budget();
-        loop {
-            match register_runner_once(&**forge, &app.http, &app.log, new, &[]).await {
-                // The forge removes the one whose job has ended a moment after that.
-                Err(error) if error.kind() == Kind::Conflict => {
-                    app.http.pause_at_least(LOOK, Duration::ZERO).await.map_err(|_| error)?;
-                }
-                made => return made,
-            }
-        }
-    }
 }

@@ -29,7 +29,8 @@ impl Names {
         job: Option<&str>,
         host: &dyn Host,
     ) -> Self {
-        let mut labels: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
+        // As they are: GitLab tells GPU from gpu.
+        let mut labels = labels.to_vec();
         labels.sort();
         let job = match (mode, job) {
             (Mode::Reuse | Mode::ReuseIdle, _) => String::new(),
@@ -65,7 +66,7 @@ mod tests {
         let names =
             |mode, repository: &str, text: &str, job| Names::new(None, mode, repository, &labels(text), job, &host);
         let one = names(Mode::Reuse, "https://github.com/o/r", "gpu,big", Some("1"));
-        let other = names(Mode::ReuseIdle, "https://github.com/O/r", "big,GPU", Some("2"));
+        let other = names(Mode::ReuseIdle, "https://github.com/O/r", "big,gpu", Some("2"));
         assert_eq!(one.nth(0), other.nth(0));
         assert_ne!(one.nth(0), one.nth(1));
         assert_ne!(one.nth(0), names(Mode::Reuse, "https://github.com/o/r", "gpu", None).nth(0));

@@ -252,11 +252,30 @@ fn a_program_that_watches_the_idle_time_itself_may_be_first() {
 }
 
 #[test]
-fn words_about_unknown_jobs_and_late_hooks_change_nothing() {
+fn a_hook_may_be_faster_than_the_line() {
+    let mut story = Story::new(github());
+    story.at(0, Input::Hook(job("x")));
+    story.at(1, ready());
+    story.at(1, Input::Told(Event::Started(Job::default())));
+    assert!(!story.0.wants_hook());
+    story.at(3, Input::Signal(Signal::Terminate));
+    assert_eq!(story.at(5, Input::Exited(Ending::Done)), "rerun(run-x) finish(SIGTERM; Interrupted)");
+    // What it told is not the next registration's.
+    let mut story = Story::new(github());
+    story.at(0, started("a"));
+    story.at(1, Input::Hook(job("x")));
+    story.at(2, ended("a", true));
+    assert_eq!(story.at(3, Input::Exited(Ending::Done)), "renew");
+    story.0.renewed(Duration::from_secs(4));
+    story.at(5, Input::Told(Event::Started(Job::default())));
+    assert!(story.0.wants_hook());
+}
+
+#[test]
+fn words_about_unknown_jobs_change_nothing() {
     let mut story = Story::new(rules());
     story.at(0, ready());
     assert_eq!(story.at(1, ended("nobody", true)), "");
-    assert_eq!(story.at(1, Input::Hook(job("late"))), "");
     assert_eq!(story.at(2, started("a")), "+a");
     assert_eq!(story.at(2, started("a")), "");
     assert_eq!(story.at(3, ended("b", true)), "");

@@ -86,6 +86,7 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         (_, ["commits", sha, "comments"]) => thread(call, &Target::Commit((*sha).to_owned())),
         ("POST", ["check-runs"]) => github_checks::make(call),
         ("GET" | "PATCH", ["check-runs", id]) => with_number(id, |id| github_checks::one(call, id)),
+        ("GET", ["check-runs", id, "annotations"]) => with_number(id, |id| runs::annotations(call, id)),
         ("GET", ["commits", sha, "check-runs"]) => github_checks::list(call, sha),
         ("GET", ["commits", sha, "pulls"]) => pulls_of_commit(call, sha),
         (_, ["git", rest @ ..]) => github_git::route(call, rest),

@@ -32,6 +32,10 @@ pub struct Run {
     pub attempt: u64,
     /// How it was started again: `rerun`, `rerun-failed-jobs` or `retry`.
     pub starts: Vec<String>,
+    /// The runner of its second job.
+    pub runner: String,
+    /// What GitHub remarks on that job, or GitLab's reason for its failure.
+    pub reason: Option<String>,
     /// Why GitHub does not start it again.
     pub refused: Option<String>,
     /// Bitbucket's, with their values; secured ones have none.
@@ -45,7 +49,20 @@ impl Run {
         let target = json!({ "type": "pipeline_ref_target", "ref_type": "branch", "ref_name": "feature",
             "commit": { "type": "commit", "hash": HEAD }, "selector": { "type": "custom", "pattern": "train" } });
         let (starts, variables) = (Vec::new(), Vec::new());
-        Run { id, phase, lingers: 1, attempt: 1, starts, refused: None, variables, target, created_at: Time(0) }
+        let (runner, refused, reason) = ("hosted".to_owned(), None, None);
+        Run {
+            id,
+            phase,
+            lingers: 1,
+            attempt: 1,
+            starts,
+            runner,
+            reason,
+            refused,
+            variables,
+            target,
+            created_at: Time(0),
+        }
     }
 
     pub fn uuid(&self) -> String {
@@ -90,6 +107,11 @@ pub fn github(call: &mut Call<'_>, path: &[&str]) -> Response {
             let run = run.clone();
             Response::json(200, &workflow_run(call, &run))
         }
+        ("GET", ["jobs"]) => {
+            let run = run.clone();
+            let jobs = [job(call, &run, 0), job(call, &run, run.attempt)];
+            Response::json(200, &json!({ "total_count": 2, "jobs": jobs }))
+        }
         ("POST", ["cancel"]) if run.is_over() => github_error(409, "Cannot cancel a workflow run that is completed."),
         ("POST", ["cancel"]) => {
             run.phase = Phase::Cancelling(run.lingers);
@@ -109,6 +131,36 @@ pub fn github(call: &mut Call<'_>, path: &[&str]) -> Response {
         }
         _ => not_found(),
     }
+}
+
+/// The first job, which passes, or the second in one of its attempts.
+fn job(call: &Call<'_>, run: &Run, which: u64) -> Value {
+    let (id, slug, url) = (run.id * 10 + which, &call.repo.slug, call.url);
+    let api = format!("{url}/github/repos/{slug}");
+    let failed = which > 0 && run.phase == Phase::Failed;
+    let (name, runner) = if which > 0 { ("train", run.runner.as_str()) } else { ("lint", "hosted") };
+    let date = "2026-01-01T00:00:00Z";
+    json!({
+        "id": id, "run_id": run.id, "run_attempt": run.attempt, "node_id": format!("CR_kwDOFAKE{id:08x}"), "head_sha": HEAD,
+        "head_branch": "feature", "workflow_name": "train", "name": name, "status": "completed",
+        "conclusion": if failed { "failure" } else { "success" }, "created_at": date, "started_at": date,
+        "completed_at": date, "steps": [], "labels": ["self-hosted"], "runner_id": 1, "runner_name": runner,
+        "runner_group_id": 1, "runner_group_name": "Default", "url": format!("{api}/actions/jobs/{id}"),
+        "run_url": format!("{api}/actions/runs/{}", run.id), "html_url": format!("{url}/{slug}/actions/runs/{}/job/{id}", run.id),
+        "check_run_url": format!("{api}/check-runs/{id}"),
+    })
+}
+
+/// `/repos/{owner}/{repo}/check-runs/{id}/annotations`, of jobs.
+pub fn annotations(call: &Call<'_>, id: u64) -> Response {
+    let Some(run) = call.repo.runs.get(&(id / 10)) else { return not_found() };
+    let remark = |message: &str| {
+        json!({ "path": ".github", "start_line": 1, "end_line": 1, "start_column": null, "end_column": null,
+            "annotation_level": "failure", "title": "", "message": message, "raw_details": "",
+            "blob_href": format!("{}/{}/blob/{HEAD}/.github", call.url, call.repo.slug) })
+    };
+    let all = run.reason.iter().map(|reason| remark(reason)).chain([remark("Process completed with exit code 1.")]);
+    Response::json(200, &all.collect())
 }
 
 fn workflow_run(call: &Call<'_>, run: &Run) -> Value {
@@ -156,6 +208,17 @@ pub fn gitlab(call: &mut Call<'_>, path: &[&str]) -> Response {
     match (call.request.verb(), rest) {
         ("GET", []) => run.look(),
         ("GET", ["jobs"]) => {
+            if call.request.param("include_retried").is_some() {
+                let attempt = |n: u64| {
+                    let (last, id) = (n == run.attempt && run.phase != Phase::Failed, run.id * 10 + n);
+                    let reason = run.reason.as_deref().unwrap_or("script_failure");
+                    json!({ "id": id, "name": "train", "status": if last { "success" } else { "failed" },
+                        "failure_reason": reason, "runner": { "id": 1, "description": run.runner } })
+                };
+                let first = json!({ "id": run.id * 10, "name": "lint", "status": "success", "runner": null });
+                let jobs = [first].into_iter().chain((1..=run.attempt).map(attempt));
+                return Response::json(200, &jobs.collect::<Value>());
+            }
             let scope: Vec<_> = call.request.query().into_iter().filter(|(key, _)| key == "scope[]").collect();
             assert_eq!(scope.len(), 2, "the fake knows only the jobs that failed or were canceled");
             let jobs = run.failed_jobs().into_iter();

@@ -1,0 +1,8 @@
+//! `cml runner launch`, `list`, `stop` and `retry`: the built program, fake forges, real processes and signals, and
+//! runner programs that are scripts.
+
+mod life;
+mod options;
+mod retry;
+mod reuse;
+mod yard;

@@ -1,0 +1,124 @@
+//! From the launch to the end, with nothing left.
+
+use super::yard::{Yard, events};
+use crate::support::fake::{Kind, Vendor};
+use crate::support::{VENDORS, is_wasm};
+use std::time::Duration;
+
+#[test]
+fn a_machine_runs_one_job_and_leaves_nothing() {
+    for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
+        let yard = Yard::new(vendor);
+        let launch = yard.launch("log", &["--labels=gpu", "--single"]);
+        launch.until("\"status\":\"ready\"");
+        let [runner] = &yard.runners()[..] else { panic!("{:?}", yard.runners()) };
+        assert!(runner.name.starts_with("cml-") && runner.labels.contains(&"gpu".to_owned()), "{runner:?}");
+        let listed = yard.run(&["list"]).ok();
+        assert!(listed.contains(&runner.name) && listed.contains("online"), "{listed}");
+        yard.cml.file("go", "");
+        launch.until("job_started");
+        yard.cml.file("end", "");
+        let ran = launch.end();
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        let expected = ["ready", "job_started", "job_ended", "terminated: single job"];
+        assert_eq!(events(&ran.stderr), expected, "{vendor:?} {ran:#?}");
+        yard.is_clean();
+        // What the job could see.
+        let env = yard.cml.read("env");
+        assert!(env.contains("TELL=") && !env.contains("REPO_TOKEN") && !env.contains("CML_"), "{env}");
+        let asked: Vec<_> = yard.forge.requests().iter().map(|r| format!("{} {}", r.method, r.path)).collect();
+        let at =
+            |end: &str| asked.iter().position(|line| line.contains(end)).unwrap_or_else(|| panic!("{end}: {asked:#?}"));
+        let register = [
+            "generate-jitconfig",
+            "user/runners",
+            "POST /bitbucket/2.0/repositories/team/model/pipelines-config/runners",
+        ][VENDORS.iter().position(|other| *other == vendor).unwrap()];
+        assert!(at(register) < at("tell/online") && at("tell/online") < at("tell/busy"), "{asked:#?}");
+        assert_eq!(asked.iter().filter(|line| line.contains(register)).count(), 1, "{asked:#?}");
+        if vendor != Vendor::GitHub {
+            // GitHub forgets the runner of a job that has ended by itself.
+            assert!(at("tell/busy") < at("DELETE "), "{asked:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_at_any_step_undoes_what_was_made() {
+    if is_wasm() {
+        return;
+    }
+    let slow = Kind::Slow(Duration::from_secs(3));
+    for (vendor, step) in [
+        (Vendor::GitHub, "POST *generate-jitconfig"),
+        (Vendor::GitHub, "GET */downloads/*"),
+        (Vendor::GitLab, "POST *user/runners"),
+        (Vendor::GitLab, "GET *release.sha256"),
+        (Vendor::Bitbucket, "POST *pipelines-config/runners"),
+    ] {
+        let yard = Yard::new(vendor);
+        yard.forge.fault(step, 1, slow.clone());
+        let launch = yard.launch("log", &[]);
+        yard.until(step, || yard.forge.unused_faults().is_empty());
+        launch.kill("TERM");
+        let ran = launch.end();
+        assert_eq!(ran.code, Some(0), "{step}: {ran:#?}");
+        yard.is_clean();
+        assert!(events(&ran.stderr).is_empty(), "{ran:#?}");
+    }
+    for vendor in VENDORS {
+        let yard = Yard::new(vendor);
+        let launch = yard.launch("log", &[]);
+        launch.until("\"status\":\"ready\"");
+        launch.kill("INT");
+        let ran = launch.end();
+        assert_eq!(
+            (ran.code, events(&ran.stderr).last().unwrap().as_str()),
+            (Some(0), "terminated: SIGINT"),
+            "{ran:#?}"
+        );
+        yard.is_clean();
+    }
+}
+
+#[test]
+fn what_keeps_the_program_away_unregisters_the_runner() {
+    if is_wasm() {
+        return;
+    }
+    let yard = Yard::new(Vendor::GitHub);
+    yard.forge.configure_runners(|runners| runners.no_checksums = true);
+    let ran = yard.run(&["launch"]);
+    assert!(ran.code != Some(0) && ran.stderr.contains("--runner-path"), "{ran:#?}");
+    yard.is_clean();
+
+    // A folder with the program will do.
+    let root = yard.cml.path().display().to_string();
+    let launch = yard.launch("log", &["--runner-path", &root, "--idle-timeout=1"]);
+    let ran = launch.end();
+    assert_eq!(
+        (ran.code, events(&ran.stderr)),
+        (Some(0), vec!["ready".into(), "terminated: timeout:1".into()]),
+        "{ran:#?}"
+    );
+    yard.is_clean();
+}
+
+#[test]
+fn github_gets_a_registration_for_each_of_several_jobs() {
+    if is_wasm() {
+        return;
+    }
+    let yard = Yard::new(Vendor::GitHub);
+    let launch = yard.launch("log", &["--single=false"]);
+    let jobs = |log: &str| events(log).iter().filter(|event| *event == "job_ended").count();
+    yard.cml.file("go", "");
+    yard.cml.file("end", "");
+    yard.until("three jobs", || jobs(&launch.log()) >= 3);
+    std::fs::remove_file(yard.cml.path().join("go")).unwrap();
+    yard.until("an idle runner", || events(&launch.log()).last().is_some_and(|event| event == "ready"));
+    launch.kill("TERM");
+    let ran = launch.end();
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    yard.is_clean();
+}

@@ -1,0 +1,213 @@
+//! The command line of CML, and what is refused before anything is done.
+
+use crate::support::fake::{Forge, Vendor};
+use crate::support::{Cml, is_wasm};
+
+/// CML's options with a value, and whether they are hidden.
+const OPTIONS: &[(&str, &str)] = &[
+    ("labels", "gpu,big"),
+    ("idle-timeout", "1h30m"),
+    ("idle-timeout", "-1"),
+    ("idle-timeout", "never"),
+    ("name", "mine"),
+    ("no-retry", "true"),
+    ("single", "true"),
+    ("reuse", "true"),
+    ("reuse-idle", "true"),
+    ("workdir", "/tmp/x"),
+    ("path", "/tmp/x"),
+    ("docker-volumes", "/data:/data"),
+    ("cloud", "aws"),
+    ("cloud", "azure"),
+    ("cloud", "gcp"),
+    ("cloud", "kubernetes"),
+    ("cloud-region", "us-east"),
+    ("cloud-type", "m"),
+    ("cloud-permission-set", "arn:aws:iam::1:instance-profile/x"),
+    ("cloud-metadata", "key=value=more"),
+    ("cloud-metadata", "key"),
+    ("cloud-gpu", "nogpu"),
+    ("cloud-hdd-size", "50"),
+    ("cloud-ssh-private", "-----BEGIN RSA PRIVATE KEY-----"),
+    ("cloud-spot", "true"),
+    ("cloud-spot-price", "-1"),
+    ("cloud-spot-price", "0.25"),
+    ("cloud-startup-script", "ZWNobyBoaQo="),
+    ("cloud-aws-security-group", "sg-1"),
+    ("cloud-aws-subnet", "subnet-1"),
+    ("cloud-aws-subnet-id", "subnet-1"),
+    ("cloud-kubernetes-node-selector", "accelerator=infer"),
+    ("cloud-image", "ami-1"),
+    ("tpi-version", ">= 0.9.10"),
+    ("cml-version", "0.20.6"),
+    ("tf-resource", "e30="),
+    ("gcp-access-token", "secret-token"),
+    ("destroy-delay", "10"),
+    ("driver", "github"),
+    ("driver-token", "good"),
+    ("token", "good"),
+    ("repo", "octo/model"),
+    ("log", "debug"),
+];
+const CLOUD: &str = "this version of cml cannot launch machines in a cloud yet";
+const CLOUD_HINT: &str = "leave --cloud out and run this on the machine that is to be the runner";
+
+fn start() -> (Forge, Cml) {
+    let forge = Forge::start();
+    let cml = Cml::on(&forge, Vendor::GitHub);
+    (forge, cml)
+}
+
+#[test]
+fn every_option_of_cml_is_taken_in_every_spelling() {
+    let (forge, cml) = start();
+    for (name, value) in OPTIONS {
+        let flag = format!("--{name}={value}");
+        let mut lines = vec![vec!["runner", "launch", &flag], vec!["runner", &flag]];
+        let (apart, upper) = (format!("--{name}"), name.replace('-', "_").to_uppercase());
+        lines.push(vec!["runner", "launch", &apart, value]);
+        if *value == "true" {
+            lines.push(vec!["runner", "launch", &apart]);
+        }
+        for mut line in lines {
+            if *name != "cloud" {
+                line.push("--cloud=aws");
+            }
+            cml.run(&line).fails(7, CLOUD, CLOUD_HINT);
+        }
+        let mut cml = cml.clone();
+        let ran =
+            cml.set(&format!("CML_RUNNER_{upper}"), value).set("CML_RUNNER_CLOUD", "aws").run(&["runner", "launch"]);
+        ran.fails(7, CLOUD, CLOUD_HINT);
+        assert!(!ran.stderr.contains("no option"), "{ran:#?}");
+    }
+    assert!(forge.requests().is_empty(), "{}", forge.transcript());
+}
+
+#[test]
+fn old_names_are_deprecated_and_old_options_have_no_effect() {
+    let (_forge, mut cml) = start();
+    let ran = cml.run(&["runner", "--cloud=aws"]);
+    assert!(ran.stderr.contains("\"cml runner\" is deprecated, please use \"cml runner launch\""), "{ran:#?}");
+    let old = [
+        ("IDLE_TIMEOUT", "soon"),
+        ("LABELS", ","),
+        ("SINGLE", "maybe"),
+        ("REUSE", "maybe"),
+        ("NO_RETRY", "maybe"),
+        ("DRIVER", "x"),
+        ("PATH", "/tmp/x"),
+        ("REPO", "octo/model"),
+    ];
+    for (name, value) in old {
+        let mut cml = cml.clone();
+        let ran = cml.set(&format!("RUNNER_{name}"), value).run(&["runner", "launch", "--cloud=aws"]);
+        let is_wrong = !["PATH", "REPO"].contains(&name);
+        assert_eq!(ran.code, Some(if is_wrong { 2 } else { 7 }), "{ran:#?}");
+        let says = format!("RUNNER_{name} is deprecated, please use CML_RUNNER_{name}");
+        assert!(is_wrong && name != "LABELS" || ran.stderr.contains(&says), "{ran:#?}");
+    }
+    cml.set("DOCKER_MACHINE", "x").set("RUNNER_NAME", "x").set("CML_RUNNER_DOCKER_MACHINE", "x");
+    let ran = cml.run(&["runner", "launch", "--cloud=aws", "--tpi-version=1", "--destroy-delay=1"]);
+    for says in [
+        "warning: CML_RUNNER_DOCKER_MACHINE is the name of no option of cml runner and has no effect",
+        "warning: ignoring RUNNER_NAME environment variable, use CML_RUNNER_NAME or --name instead",
+        "warning: no longer of any effect, as Terraform is not needed: --tpi-version, --destroy-delay",
+    ] {
+        assert!(ran.stderr.contains(says), "{says}: {ran:#?}");
+    }
+    let ran = cml.unset("CML_RUNNER_DOCKER_MACHINE").run(&["runner", "launch", "--docker-machine=x"]);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("error: unexpected argument '--docker-machine' found"),
+        "{ran:#?}"
+    );
+}
+
+#[test]
+fn mistakes_cost_no_request() {
+    let (forge, cml) = start();
+    let time = "it takes seconds, a time such as \"5 minutes\" or 1h30m, or never";
+    let one = "a runner that ends after one job cannot be reused: leave one of them out";
+    for (args, code, error, hint) in [
+        (&["--idle-timeout=soon"][..], 2, "--idle-timeout soon is not a time", time),
+        (&["--idle-timeout=5 parsecs"], 2, "--idle-timeout 5 parsecs is not a time", time),
+        (&["--single", "--reuse"], 2, "--single and --reuse exclude each other", one),
+        (&["--single", "--reuse-idle"], 2, "--single and --reuse-idle exclude each other", one),
+        (&["--reuse", "--reuse-idle"], 2, "--reuse and --reuse-idle exclude each other", "--reuse takes any runner, *"),
+        (&["--labels=, ,"], 2, "--labels names no label", "for instance --labels gpu,linux"),
+        (&["--name= "], 2, "--name is empty", "leave it out *"),
+        (
+            &["--pass-env=A=b"],
+            2,
+            "--pass-env A=b is not the name of a variable",
+            "set the variable in the environment*",
+        ),
+        (&["--cloud=aws"], 7, CLOUD, CLOUD_HINT),
+        (
+            &["--cloud=aws", "--cloud-startup-script=*"],
+            2,
+            "--cloud-startup-script is not a script in base64",
+            "make it with: base64 --wrap=0 script.sh",
+        ),
+    ] {
+        cml.run(&[&["runner", "launch"], args].concat()).fails(code, error, hint);
+    }
+    for args in
+        [&["--cloud=az"][..], &["--single=maybe"], &["--cloud-metadata==x"], &["--cloud-hdd-size=0"], &["--nope"]]
+    {
+        let ran = cml.run(&[&["runner", "launch"], args].concat());
+        assert!(ran.code == Some(2) && ran.stderr.starts_with("error: "), "{ran:#?}");
+    }
+    assert_eq!(cml.run(&["runner"]).code, Some(2));
+    if is_wasm() {
+        let error = "the action's own program cannot be a runner: it starts no processes";
+        cml.run(&["runner", "launch"]).fails(7, error, "set cml up with native: true *");
+    } else {
+        let hint = "give one with --workdir";
+        cml.clone().unset("HOME").run(&["runner", "launch"]).fails(
+            3,
+            "HOME is not set, so there is no folder for the runner",
+            hint,
+        );
+        let error = "cannot use --runner-path nowhere (*)";
+        cml.run(&["runner", "launch", "--runner-path=nowhere"]).fails(
+            3,
+            error,
+            "it is a folder with the forge's runner*",
+        );
+    }
+    assert!(forge.requests().is_empty(), "{}", forge.transcript());
+    let ran = cml.run(&["runner", "launch", "--cloud-type=m", "--cloud-spot", "--runner-path=nowhere"]);
+    assert!(
+        is_wasm() || ran.stderr.contains("warning: of no effect without --cloud: --cloud-type, --cloud-spot"),
+        "{ran:#?}"
+    );
+}
+
+#[test]
+fn bitbucket_cannot_tell_idle_runners() {
+    let forge = Forge::start();
+    let cml = Cml::on(&forge, Vendor::Bitbucket);
+    if !is_wasm() {
+        let error = "Bitbucket does not tell whether a runner has a job: --reuse-idle cannot be used";
+        cml.run(&["runner", "launch", "--reuse-idle"]).fails(
+            7,
+            error,
+            "use --reuse, which takes any runner that is online",
+        );
+        assert!(forge.requests().is_empty(), "{}", forge.transcript());
+    }
+}
+
+#[test]
+fn without_a_token_nobody_is_asked() {
+    let (forge, mut cml) = start();
+    cml.unset("REPO_TOKEN");
+    for line in [&["runner", "list"][..], &["runner", "stop", "x"], &["runner", "retry", "--run=1"]] {
+        cml.run(line).fails(4, "there is no token for GitHub", "*");
+    }
+    let mut alone = Cml::alone();
+    alone.set("NO_COLOR", "1");
+    alone.run(&["runner", "list"]).fails(7, "the local preview has no runners", "give --repo and a token *");
+    assert!(forge.requests().is_empty());
+}

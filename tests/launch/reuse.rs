@@ -1,0 +1,169 @@
+//! Runners that are there already, and launches at the same moment.
+
+use super::yard::{Launch, Yard};
+use crate::support::fake::{Doing, Vendor};
+use crate::support::{VENDORS, is_wasm};
+
+/// A yard in which somebody runs a runner.
+fn with_runner(vendor: Vendor, name: &str, labels: &str) -> (Yard, Launch) {
+    let yard = Yard::new(vendor);
+    let launch = yard.launch("other", &["--name", name, "--labels", labels, "--single=false"]);
+    launch.until("\"status\":\"ready\"");
+    yard.until("an online runner", || yard.runners().iter().any(|runner| runner.doing == Doing::Idle));
+    yard.forge.clear_requests();
+    (yard, launch)
+}
+
+fn registrations(yard: &Yard) -> usize {
+    yard.forge.requests().iter().filter(|request| request.method == "POST" && !request.path.contains("/tell/")).count()
+}
+
+#[test]
+fn a_runner_that_is_online_is_reused() {
+    for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
+        let (yard, _other) = with_runner(vendor, "mine", "gpu,big");
+        for (args, says) in [
+            (&["--reuse", "--labels=gpu"][..], "Reusing existing online runners with the gpu labels..."),
+            (&["--reuse", "--labels=big,gpu"], "Reusing existing online runners with the big,gpu labels..."),
+            (&["--reuse", "--name=mine", "--labels=other"], "Reusing existing runner named mine..."),
+        ] {
+            let ran = yard.run(&[&["launch"], args].concat());
+            assert!(ran.code == Some(0) && ran.stderr.contains(says), "{vendor:?} {ran:#?}");
+        }
+        if vendor != Vendor::Bitbucket {
+            let ran = yard.run(&["launch", "--reuse-idle", "--labels=gpu"]);
+            let says = "Checking for existing idle runner matching labels: gpu.\nFound matching idle runner.\n";
+            assert!(ran.code == Some(0) && ran.stderr.contains(says), "{vendor:?} {ran:#?}");
+        }
+        yard.run(&["launch", "--name=mine"]).fails(
+            6,
+            "runner name mine is already in use",
+            "change the name, add --reuse, or terminate the existing runner: cml runner stop mine",
+        );
+        assert_eq!((registrations(&yard), yard.runners().len()), (0, 1), "{vendor:?} {}", yard.forge.transcript());
+    }
+}
+
+#[test]
+fn where_all_are_busy_another_is_launched() {
+    for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
+        let (yard, other) = with_runner(vendor, "mine", "gpu");
+        yard.cml.file("go", "");
+        other.until("job_started");
+        std::fs::remove_file(yard.cml.path().join("go")).unwrap();
+        for number in 2..4 {
+            let launch = yard.launch("log", &["--reuse-idle", "--labels=gpu"]);
+            launch.until("\"status\":\"ready\"");
+            assert_eq!(yard.runners().len(), 2, "{number}");
+            launch.kill("TERM");
+            assert_eq!(launch.end().code, Some(0));
+        }
+        drop(other);
+    }
+}
+
+#[test]
+fn of_two_launches_at_the_same_moment_one_registers() {
+    for (vendor, registration) in [(Vendor::GitHub, "POST *generate-jitconfig"), (Vendor::GitLab, "POST *user/runners")]
+    {
+        for mode in ["--reuse", "--reuse-idle"].into_iter().filter(|_| !is_wasm()) {
+            let yard = Yard::new(vendor);
+            yard.forge.barrier(registration, 2);
+            let launches = [yard.launch("one", &[mode]), yard.launch("two", &[mode])];
+            yard.until("the end of one", || {
+                let log = |launch: &Launch| launch.log();
+                launches.iter().any(|launch| {
+                    log(launch).contains("Reusing existing") || log(launch).contains("Found matching idle runner.")
+                })
+            });
+            let lost = usize::from(
+                !launches[0].log().contains("eusing existing") && !launches[0].log().contains("Found matching"),
+            );
+            let winner = 1 - lost;
+            launches[winner].until("\"status\":\"ready\"");
+            let [one, two] = launches;
+            let (winner, loser) = if winner == 0 { (one, two) } else { (two, one) };
+            assert_eq!(loser.end().code, Some(0));
+            assert_eq!(yard.runners().len(), 1, "{vendor:?} {}", yard.forge.transcript());
+            winner.kill("TERM");
+            assert_eq!(winner.end().code, Some(0));
+            yard.is_clean();
+        }
+    }
+}
+
+#[test]
+fn a_name_that_two_ask_for_is_the_first_ones() {
+    for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
+        let yard = Yard::new(vendor);
+        let mut launches = [yard.launch("one", &["--name=mine"]), yard.launch("two", &["--name=mine"])];
+        let over = |launches: &mut [Launch; 2]| launches.iter_mut().position(|launch| launch.is_over());
+        let end = std::time::Instant::now() + super::yard::PATIENCE;
+        let loser = loop {
+            if let Some(loser) = over(&mut launches) {
+                break loser;
+            }
+            assert!(std::time::Instant::now() < end, "{vendor:?} {}", yard.forge.transcript());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        };
+        launches[1 - loser].until("\"status\":\"ready\"");
+        let [one, two] = launches;
+        let (winner, loser) = if loser == 1 { (one, two) } else { (two, one) };
+        loser.end().fails(6, "runner name mine is already in use", "change the name*");
+        assert_eq!(yard.runners().len(), 1, "{vendor:?}");
+        winner.kill("TERM");
+        winner.end();
+        yard.is_clean();
+    }
+}
+
+#[test]
+fn a_leftover_is_removed_and_replaced() {
+    for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
+        let yard = Yard::new(vendor);
+        // The name that this launch gives.
+        let launch = yard.launch("log", &["--reuse"]);
+        launch.until("\"status\":\"ready\"");
+        let name = yard.runners()[0].name.clone();
+        launch.kill("TERM");
+        launch.end();
+        // Killed before it could unregister, with its machine.
+        yard.forge.configure_runners(|runners| assert!(runners.all.is_empty()));
+        let launch = yard.launch("log", &["--name", &name]);
+        launch.until("\"status\":\"ready\"");
+        launch.kill("KILL");
+        drop(launch);
+        yard.until("an offline runner", || yard.runners().iter().all(|runner| runner.doing == Doing::Offline));
+        assert_eq!(yard.runners().len(), 1);
+        yard.run(&["launch", "--reuse", "--timeout=3", "--name", &name]).fails(
+            6,
+            &format!("runner name {name} is already in use, by a runner that is offline"),
+            &format!("start that runner, or remove it with: cml runner stop {name}"),
+        );
+        let launch = yard.launch("log", &["--reuse", "--timeout=5"]);
+        launch.until("\"status\":\"ready\"");
+        let says = format!("warning: runner {name} did not come online within 5 seconds: removing it");
+        assert!(launch.log().contains(&says), "{}", launch.log());
+        launch.kill("TERM");
+        launch.end();
+        yard.is_clean();
+    }
+}
+
+#[test]
+fn a_runner_is_stopped_unless_it_has_a_job() {
+    for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
+        let (yard, _other) = with_runner(vendor, "mine", "gpu");
+        yard.run(&["stop", "other"]).fails(5, "there is no runner other in *", "cml runner list shows their names");
+        yard.forge.set_runner("mine", Doing::Busy);
+        if vendor == Vendor::GitHub {
+            let hint = "cancel the job, or wait for its end, and run this again";
+            yard.run(&["stop", "mine"]).fails(6, "runner mine has a job", hint);
+            assert_eq!(yard.runners().len(), 1);
+        }
+        yard.forge.set_runner("mine", Doing::Idle);
+        let ran = yard.run(&["stop", "mine"]);
+        assert!(ran.code == Some(0) && ran.stderr.contains("removed runner mine"), "{ran:#?}");
+        assert!(yard.runners().is_empty());
+    }
+}
