@@ -73,6 +73,8 @@ pub struct Plan {
     pub lines: Vec<(String, String)>,
     /// The architecture of the machine.
     pub arch: sizes::Arch,
+    /// Whether it has GPUs.
+    pub gpu: bool,
     /// The longest start-up script that the cloud takes, in bytes.
     pub script_limit: usize,
 }
@@ -116,6 +118,9 @@ pub struct Instance {
 /// A cloud, connected to one region.
 #[async_trait(?Send)]
 pub trait Cloud {
+    /// The region that it is connected to, by the cloud's own name.
+    fn region(&self) -> &str;
+
     /// Looks everything up that a machine needs and tries whether it may be made, without making anything.
     ///
     /// # Errors

@@ -71,12 +71,13 @@ pub struct Error {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     ambiguous: bool,
     again_after: Option<Duration>,
+    exit_code: Option<u8>,
 }
 
 impl Error {
     /// An error of a class with its message.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), hint: None, source: None, ambiguous: false, again_after: None }
+        Error { kind, message: message.into(), hint: None, source: None, ambiguous: false, again_after: None, exit_code: None }
     }
 
     /// Adds what the user can do about it: one line.
@@ -124,6 +125,18 @@ impl Error {
     /// The pause after which the same may succeed; `None` when it will not.
     pub fn again_after(&self) -> Option<Duration> {
         self.again_after
+    }
+
+    /// Ends the process with another code than that of the class.
+    #[must_use]
+    pub fn exits_with(mut self, code: u8) -> Self {
+        self.exit_code = Some(code);
+        self
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code.unwrap_or(self.kind.exit_code())
     }
 
     /// The class.

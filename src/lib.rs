@@ -92,7 +92,7 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
 /// Says what went wrong and what to do about it. Returns the exit code.
 fn report(log: &Log, error: &Error) -> u8 {
     log.error(&error.to_string(), error.hint_text());
-    error.kind().exit_code()
+    error.exit_code()
 }
 
 async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {

@@ -159,6 +159,10 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Instance {
 
 #[async_trait(?Send)]
 impl Cloud for Aws {
+    fn region(&self) -> &str {
+        &self.region
+    }
+
     async fn plan(&self, spec: &InstanceSpec) -> Result<Plan> {
         let (kinds, arch, gpu) = self.kinds(spec).await?;
         let image = self.image(spec.image.as_deref(), arch, gpu).await?;
@@ -168,7 +172,7 @@ impl Cloud for Aws {
         self.try_out(spec, &planned).await?;
         let lines = self.describe(spec, &planned).await;
         let _ = self.planned.replace(Some(planned));
-        Ok(Plan { lines, arch, script_limit: USER_DATA })
+        Ok(Plan { lines, arch, gpu, script_limit: USER_DATA })
     }
 
     async fn create_instance(&self, spec: &InstanceSpec, script: &Secret) -> Result<Instance> {

@@ -14,6 +14,7 @@ pub mod list;
 pub mod name;
 pub mod options;
 pub mod place;
+pub mod program;
 pub mod retry;
 pub mod reuse;
 pub mod stop;

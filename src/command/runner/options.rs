@@ -154,7 +154,7 @@ impl Launch {
         if !old.is_empty() {
             app.log.warn(&format!("no longer of any effect, as Terraform is not needed: {}", old.join(", ")));
         }
-        let unused = if self.cloud.cloud.is_none() { self.cloud.given() } else { Vec::new() };
+        let unused = if self.cloud.place.cloud.is_none() { self.cloud.given() } else { Vec::new() };
         if !unused.is_empty() {
             app.log.warn(&format!("of no effect without --cloud: {}", unused.join(", ")));
         }
@@ -169,6 +169,13 @@ impl Launch {
     pub fn check(&self) -> Result<()> {
         if self.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::usage("--name is empty").hint("leave it out for a name of cml's own"));
+        }
+        if self.cloud.place.cloud.is_none() && self.cloud.dry_run {
+            return Err(Error::usage("--dry-run is about a machine in a cloud").hint("add --cloud aws, or leave it out"));
+        }
+        if self.cloud.cloud_ssh_private.is_some() && self.cloud.place.cloud.is_some() {
+            return Err(Error::unsupported("--cloud-ssh-private has no use: the machines let nothing in")
+                .hint("to log in, give them a role with AmazonSSMManagedInstanceCore by --cloud-permission-set, and use: aws ssm start-session --target i-…"));
         }
         for name in &self.pass_env {
             if name.is_empty() || name.contains('=') {
