@@ -77,7 +77,15 @@ pub struct Error {
 impl Error {
     /// An error of a class with its message.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), hint: None, source: None, ambiguous: false, again_after: None, exit_code: None }
+        Error {
+            kind,
+            message: message.into(),
+            hint: None,
+            source: None,
+            ambiguous: false,
+            again_after: None,
+            exit_code: None,
+        }
     }
 
     /// Adds what the user can do about it: one line.

@@ -8,6 +8,8 @@ mod action;
 mod assets;
 mod buckets;
 mod check;
+#[cfg(unix)]
+mod cloud;
 mod comment;
 mod engines;
 mod errors;

@@ -29,8 +29,11 @@ pub fn render(document: &Document, program: &Program, lifetime: Duration, limit:
         document.to_json().expose()
     );
     if text.len() > limit {
-        return Err(Error::too_large(format!("the machine's start-up script has {} bytes, {limit} are allowed", text.len()))
-            .hint("shorten --cloud-startup-script, or let it download what it needs"));
+        return Err(Error::too_large(format!(
+            "the machine's start-up script has {} bytes, {limit} are allowed",
+            text.len()
+        ))
+        .hint("shorten --cloud-startup-script, or let it download what it needs"));
     }
     Ok(Secret::new(text))
 }

@@ -56,8 +56,10 @@ impl Place {
         let name = self.name();
         let driver = CLOUDS.iter().find(|driver| driver.name == name).ok_or_else(|| {
             let known: Vec<_> = CLOUDS.iter().map(|driver| driver.name).collect();
-            Error::unsupported(format!("this version of cml cannot launch machines in {name}"))
-                .hint(format!("give --cloud {}, or leave it out and run this on the machine that is to be the runner", known.join(" or ")))
+            Error::unsupported(format!("this version of cml cannot launch machines in {name}")).hint(format!(
+                "give --cloud {}, or leave it out and run this on the machine that is to be the runner",
+                known.join(" or ")
+            ))
         })?;
         let region = self.cloud_region.as_deref().filter(|region| !region.is_empty()).unwrap_or("us-west");
         Ok(Some((driver, (driver.connect)(app, region)?)))
@@ -145,7 +147,7 @@ pub struct Cloud {
     /// SHA-256 of that program, in hexadecimal
     #[arg(long, value_name = "DIGEST", requires = "agent_url", value_parser = digest)]
     pub agent_sha256: Option<String>,
-    /// Print what would be launched, and launch nothing
+    /// Say what would be done, and do nothing
     #[arg(long, action = Set, default_value_t = false)]
     pub dry_run: bool,
 }

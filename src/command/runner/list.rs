@@ -1,5 +1,7 @@
 //! `cml runner list`: the runners, as the forge sees them.
 
+use super::cloud::Place;
+use super::machines;
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::error::Result;
@@ -8,18 +10,30 @@ use clap::Args;
 
 /// Options of `cml runner list`.
 #[derive(Debug, Args)]
-pub struct List {}
+pub struct List {
+    /// Where their machines are.
+    #[command(flatten)]
+    pub place: Place,
+}
 
 /// Runs the verb.
-pub async fn run(app: &App, global: &Global, _: &List) -> Result<()> {
+pub async fn run(app: &App, global: &Global, args: &List) -> Result<()> {
+    let cloud = args.place.connect(app)?;
     let connected = connect::connect_runners(app, global).await?;
     let mut runners = connected.forge.list_runners(&[]).await?;
     runners.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     if runners.is_empty() {
         app.log.info(&format!("{} has no runners", connected.repository.url()));
-        return Ok(());
+    } else {
+        app.host.out(&table(&runners));
     }
-    app.host.out(&table(&runners));
+    if let Some((_, cloud)) = cloud {
+        let found = machines::of(&*cloud, &connected.repository.url()).await?;
+        match found.is_empty() {
+            true => app.log.info(&format!("it has no machines in {}", cloud.region())),
+            false => app.host.out(&format!("\n{}", machines::table(&found, app.host.now().as_secs() as i64))),
+        }
+    }
     Ok(())
 }
 

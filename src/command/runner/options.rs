@@ -171,7 +171,9 @@ impl Launch {
             return Err(Error::usage("--name is empty").hint("leave it out for a name of cml's own"));
         }
         if self.cloud.place.cloud.is_none() && self.cloud.dry_run {
-            return Err(Error::usage("--dry-run is about a machine in a cloud").hint("add --cloud aws, or leave it out"));
+            return Err(
+                Error::usage("--dry-run is about a machine in a cloud").hint("add --cloud aws, or leave it out")
+            );
         }
         if self.cloud.cloud_ssh_private.is_some() && self.cloud.place.cloud.is_some() {
             return Err(Error::unsupported("--cloud-ssh-private has no use: the machines let nothing in")

@@ -5,7 +5,7 @@
 
 use super::{End, Launching, Look, Outcome, unless};
 use crate::app::App;
-use crate::cloud::{self, Cloud, Instance, InstanceSpec, Plan, State, tags::Tags};
+use crate::cloud::{self, Cloud, Instance, InstanceSpec, Plan, tags::Tags};
 use crate::command::runner::program;
 use crate::connect::Connected;
 use crate::error::{Error, Kind, Result};
@@ -174,7 +174,8 @@ impl Launching<'_> {
                 Err(error) => {
                     let lifetime = self.args.cloud.cloud_max_lifetime.0.as_secs() / 60;
                     app.log.warn(&format!("instance {id} may still run ({error})"));
-                    app.log.hint(&format!("cml runner reap ends it; otherwise it ends itself within {lifetime} minutes"));
+                    app.log
+                        .hint(&format!("cml runner reap ends it; otherwise it ends itself within {lifetime} minutes"));
                 }
             }
         }

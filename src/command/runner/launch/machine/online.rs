@@ -63,12 +63,15 @@ impl Launching<'_> {
             let waited = app.host.elapsed().saturating_sub(begun);
             if let Some(why) = wait.failed(&instance) {
                 self.show_console(cloud, &instance).await;
-                return Err(died(&format!("{} ended before its runner was online: {why}", told::instance(&instance))));
+                return Err(died(format!(
+                    "instance {} ended before its runner was online: {why}",
+                    told::instance(&instance)
+                )));
             }
             if waited >= self.patience {
                 self.show_console(cloud, &instance).await;
                 let seconds = self.patience.as_secs();
-                return Err(died(&format!(
+                return Err(died(format!(
                     "the runner of {} is not online after {seconds} seconds",
                     told::instance(&instance)
                 ))
@@ -76,7 +79,10 @@ impl Launching<'_> {
             }
             if waited >= SLOW && !wait.shown {
                 wait.shown = true;
-                app.log.info(&format!("the runner is not online after {} seconds; the machine's console:", SLOW.as_secs()));
+                app.log.info(&format!(
+                    "the runner is not online after {} seconds; the machine's console:",
+                    SLOW.as_secs()
+                ));
                 self.show_console(cloud, &instance).await;
             }
             if unless(end, app.host.sleep(PAUSE)).await.is_none() {
@@ -113,8 +119,8 @@ impl Launching<'_> {
     }
 }
 
-fn died(what: &str) -> Error {
-    Error::new(Kind::Died, format!("instance {what}"))
+fn died(what: String) -> Error {
+    Error::new(Kind::Died, what)
 }
 
 impl Wait {

@@ -1,0 +1,6 @@
+//! `cml runner launch --cloud`: machines of an emulated EC2 (`support/ec2.rs`) and runners of the fake forges.
+
+mod failures;
+mod launch;
+mod reap;
+mod scene;
