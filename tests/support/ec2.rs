@@ -44,6 +44,10 @@ struct State {
     wrong: Vec<(&'static str, usize, Wrong)>,
     answers: BTreeMap<String, Response>,
     hook: Option<Hook>,
+    /// What is served besides, by path.
+    pages: BTreeMap<String, String>,
+    /// Who asked for that: the target and the authorization.
+    served: Vec<(String, String)>,
 }
 
 /// EC2 in one region.
@@ -87,6 +91,16 @@ impl Ec2 {
     /// The next `times` requests of an action go wrong.
     pub fn fails(&self, action: &'static str, times: usize, wrong: Wrong) {
         lock(&self.state).wrong.push((action, times, wrong));
+    }
+
+    /// Serves JSON at a path.
+    pub fn serves(&self, path: &str, json: &str) {
+        lock(&self.state).pages.insert(path.to_owned(), json.to_owned());
+    }
+
+    /// The targets that were served so, each with its authorization.
+    pub fn served(&self) -> Vec<(String, String)> {
+        lock(&self.state).served.clone()
     }
 
     /// Called after each request was carried out and before it is answered, with its number from 1.
@@ -133,24 +147,18 @@ impl Ec2 {
         let between = |text: &str, from: &str, to: &str| {
             text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).map_or("", |(found, _)| found).to_owned()
         };
-        text.split("<instanceId>")
-            .skip(1)
-            .map(|part| {
-                // Network interfaces and the machine have one each.
-                let tags: String =
-                    part.split("<tagSet>").skip(1).map(|tags| tags.split("</tagSet>").next().unwrap_or("")).collect();
-                let tags = tags
-                    .split("<item>")
-                    .skip(1)
-                    .map(|tag| (between(tag, "<key>", "</key>"), between(tag, "<value>", "</value>")));
-                Machine {
-                    id: part.split('<').next().unwrap().to_owned(),
-                    state: between(&between(part, "<instanceState>", "</instanceState>"), "<name>", "</name>"),
-                    kind: between(part, "<instanceType>", "</instanceType>"),
-                    tags: tags.collect(),
-                }
-            })
-            .collect()
+        // A reservation of ours has one machine.
+        let machine = |part: &str| {
+            let tags = between(part, "<tagSet>", "</tagSet>");
+            let tags = tags.split("<item>").skip(1);
+            Machine {
+                id: between(part, "<instanceId>", "<"),
+                state: between(&between(part, "<instanceState>", "</instanceState>"), "<name>", "</name>"),
+                kind: between(part, "<instanceType>", "</instanceType>"),
+                tags: tags.map(|tag| (between(tag, "<key>", "</key>"), between(tag, "<value>", "</value>"))).collect(),
+            }
+        };
+        text.split("<instancesSet>").skip(1).map(machine).collect()
     }
 
     /// Those that cost money.
@@ -186,6 +194,10 @@ fn fields(body: &[u8]) -> BTreeMap<String, String> {
 fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -> std::io::Result<()> {
     let mut reader = BufReader::new(socket);
     while let Some(request) = read_request(&mut reader, || {})? {
+        if let Some(answer) = page(state, &request) {
+            write_response(reader.get_mut(), &request, &answer, Framing::Whole)?;
+            return Ok(());
+        }
         let (call, wrong) = record(state, &request);
         if let Some(Wrong::Slow(time)) = wrong
             && !life.sleep(time)
@@ -213,6 +225,13 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -
         }
     }
     Ok(())
+}
+
+fn page(state: &Mutex<State>, request: &Request) -> Option<Response> {
+    let mut state = lock(state);
+    let body = state.pages.get(request.path())?.clone();
+    state.served.push((request.target.clone(), request.header("authorization").unwrap_or_default().to_owned()));
+    Some(Response::bytes(200, "application/json", body))
 }
 
 fn record(state: &Mutex<State>, request: &Request) -> (Call, Option<Wrong>) {

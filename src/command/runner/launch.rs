@@ -35,10 +35,10 @@ const ATTEMPTS: u32 = 3;
 pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
     let mode = args.mode()?;
     let labels = args.labels()?;
+    let machine = args.cloud.place.connect(app)?;
     args.check()?;
     args.warn(app);
     let platform = app.host.platform();
-    let machine = args.cloud.place.connect(app)?;
     if machine.is_none() {
         can_run(&platform)?;
     }

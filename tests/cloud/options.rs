@@ -1,0 +1,52 @@
+//! What is wrong with an option, before anything is asked.
+
+use super::scene::Scene;
+use crate::support::fake::Vendor;
+
+#[test]
+fn wrong_options_have_no_effect() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "ca-west-1") else { return };
+    for (args, code, error, hint) in [
+        (&["--cloud", "gcp"][..], 7, "this version of cml cannot launch machines in gcp", "give --cloud aws, or*"),
+        (&["--cloud-region", "moon"], 2, "moon is no region of AWS", "give us-east*"),
+        (
+            &["--cloud-max-lifetime", "never"],
+            2,
+            "--cloud-max-lifetime never is not a time from a minute to 30 days",
+            "it takes*",
+        ),
+        (
+            &["--cloud-max-lifetime", "5"],
+            2,
+            "--cloud-max-lifetime 5 is not a time from a minute to 30 days",
+            "it takes*",
+        ),
+        (&["--agent-sha256", "abc"], 2, "--agent-sha256 abc is no SHA-256 in hexadecimal", "it is the first word*"),
+        (&["--agent-url", "ftp://x/y"], 2, "--agent-url ftp://x/y is not an address", "it is https://host/file"),
+        (
+            &["--cloud-ssh-private", "-----BEGIN"],
+            7,
+            "--cloud-ssh-private has no use: the machines let nothing in",
+            "to log in*",
+        ),
+        (
+            &["--cloud-type", "m", "--cloud-gpu", "rtx"],
+            2,
+            "there is no machine of size m with a GPU of the kind rtx",
+            "known are*",
+        ),
+    ] {
+        let ran = scene.run(&[&["launch"], args].concat());
+        ran.fails(code, error, hint);
+        assert!(scene.forge.requests().iter().all(|request| request.method == "GET"), "{args:?}");
+        scene.is_clean();
+    }
+    let mut alone = scene.cml.clone();
+    alone.unset("CML_RUNNER_CLOUD");
+    alone.run(&["runner", "launch", "--dry-run"]).fails(
+        2,
+        "--dry-run is about a machine in a cloud",
+        "add --cloud aws, or leave it out",
+    );
+    alone.run(&["runner", "reap"]).fails(2, "it is not said which cloud", "give it: --cloud aws*");
+}
