@@ -4,5 +4,6 @@ mod failures;
 mod identity;
 mod launch;
 mod options;
+mod policy;
 mod reap;
 mod scene;

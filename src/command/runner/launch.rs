@@ -35,9 +35,9 @@ const ATTEMPTS: u32 = 3;
 pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
     let mode = args.mode()?;
     let labels = args.labels()?;
+    args.warn(app);
     let machine = args.cloud.place.connect(app)?;
     args.check()?;
-    args.warn(app);
     let platform = app.host.platform();
     if machine.is_none() {
         can_run(&platform)?;

@@ -27,7 +27,7 @@ pub struct Reap {
     /// Seconds that a machine may take until its runner is online
     #[arg(long, value_name = "SECONDS", default_value_t = BOOT, value_parser = clap::value_parser!(u64).range(0..=7200))]
     pub cloud_boot_timeout: u64,
-    /// Seconds between the two looks
+    /// Seconds between the two looks at what seems left over
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub recheck_after: u64,
     /// Also terminate machines of other repositories, when their deadline has passed
