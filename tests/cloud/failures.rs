@@ -3,6 +3,7 @@
 use super::scene::{Scene, last_line};
 use crate::support::ec2::Wrong;
 use crate::support::fake::Vendor;
+use crate::support::moto::Moto;
 
 #[test]
 fn a_permission_that_is_missing_is_named_before_anything_is_made() {
@@ -126,4 +127,19 @@ fn a_signal_undoes_what_was_made() {
     launch.signal("TERM");
     launch.end().fails(143, "SIGTERM ended the launch", "");
     scene.is_clean();
+}
+
+#[test]
+fn amazons_own_judgement_of_a_policy_is_understood() {
+    let Some(mut scene) = Scene::new(Vendor::GitHub, "us-gov-west-1") else { return };
+    // Signatures are checked, too: nothing is in between.
+    let moto = Moto::start_with_machines().unwrap();
+    let allowed =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*"}]}"#;
+    let (id, secret) = moto.guard(allowed);
+    scene.cml.set("AWS_ENDPOINT_URL", &moto.url).set("AWS_ACCESS_KEY_ID", &id).set("AWS_SECRET_ACCESS_KEY", &secret);
+    scene.cml.set("CML_RUNNER_CLOUD_REGION", "us-east-1");
+    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances", "add ec2:RunInstances to the policy*");
+    scene.cml.set("AWS_SECRET_ACCESS_KEY", "another-one-that-is-wrong");
+    scene.run(&["launch"]).fails(4, "AWS does not accept the credentials (*)", "check the keys*");
 }

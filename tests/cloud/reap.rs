@@ -74,6 +74,7 @@ fn a_machine_that_boots_and_a_runner_that_is_being_launched_are_left_alone() {
 fn whatever_a_killed_launcher_leaves_is_reaped() {
     let Some(scene) = Scene::new(Vendor::GitHub, "us-east-1") else { return };
     let mut seen = std::collections::BTreeSet::new();
+    // After each request to the cloud, before its answer.
     for kill_after in 1.. {
         scene.ec2.forget();
         let launch = scene.start(&["--cloud-spot"]);
@@ -83,25 +84,39 @@ fn whatever_a_killed_launcher_leaves_is_reaped() {
                 super::scene::kill(pid);
             }
         });
-        // A process that is gone was killed in time.
         scene.until("an end", || launch.is_over() || scene.ec2.of("DescribeInstances").len() > 1);
         launch.kill_now();
-        let left = (scene.ec2.alive(), scene.runners());
-        for machine in &left.0 {
-            let tag = |name: &str| machine.tags.get(name).cloned().unwrap_or_default();
-            assert_eq!(tag("cml-repo"), scene.forge.repo_url(Vendor::GitHub), "{machine:?}");
-            assert!(tag("cml-deadline").parse::<i64>().is_ok_and(|time| time > 1_700_000_000), "{machine:?}");
-            assert_eq!((tag("cml-managed"), tag("cml-runner-id")), ("true".into(), left.1[0].id.to_string()));
-        }
-        seen.insert((left.0.len(), left.1.len()));
-        let ended = scene.ec2.actions().len() < kill_after;
-        scene.ec2.forget();
-        let ran = scene.run(&AT_ONCE);
-        assert_eq!(ran.code, Some(0), "{ran:#?}");
-        scene.is_clean();
-        if ended {
+        let is_last = scene.ec2.actions().len() < kill_after;
+        seen.insert(left(&scene));
+        if is_last {
             break;
         }
     }
+    // At some moment after each request to the forge has come.
+    for kill_after in 1..=4 {
+        scene.forge.clear_requests();
+        let launch = scene.start(&["--reuse"]);
+        scene.until("a request", || scene.forge.requests().len() >= kill_after || launch.is_over());
+        launch.kill_now();
+        seen.insert(left(&scene));
+    }
     assert_eq!(seen, [(0, 0), (0, 1), (1, 1)].into(), "nothing; a registration; a machine too");
+}
+
+/// How many machines and runners there are; then none.
+fn left(scene: &Scene) -> (usize, usize) {
+    // What the killed one has sent may still be under way.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let (machines, runners) = (scene.ec2.alive(), scene.runners());
+    for machine in &machines {
+        let tag = |name: &str| machine.tags.get(name).cloned().unwrap_or_default();
+        assert_eq!(tag("cml-repo"), scene.forge.repo_url(Vendor::GitHub), "{machine:?}");
+        assert!(tag("cml-deadline").parse::<i64>().is_ok_and(|time| time > 1_700_000_000), "{machine:?}");
+        assert_eq!((tag("cml-managed"), tag("cml-runner-id")), ("true".into(), runners[0].id.to_string()));
+    }
+    scene.ec2.forget();
+    let ran = scene.run(&AT_ONCE);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    scene.is_clean();
+    (machines.len(), runners.len())
 }

@@ -39,15 +39,20 @@ impl Moto {
         if let Some(moto) = shared.upgrade() {
             return Some(moto);
         }
+        let moto = Arc::new(Moto::start_with_machines()?);
+        *shared = Arc::downgrade(&moto);
+        Some(moto)
+    }
+
+    /// The same, of a test's own.
+    pub fn start_with_machines() -> Option<Moto> {
         let amis = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/amis.json");
-        let moto = Arc::new(Moto::start_with(&[
+        Moto::start_with(&[
             ("MOTO_AMIS_PATH", amis),
             ("MOTO_ENABLE_AMI_VALIDATION", "true"),
             ("MOTO_ENABLE_KEYPAIR_VALIDATION", "true"),
             ("MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION", "true"),
-        ])?);
-        *shared = Arc::downgrade(&moto);
-        Some(moto)
+        ])
     }
 
     /// One of its own. Between finding a free port and using it somebody else may take it: then another.

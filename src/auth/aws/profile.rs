@@ -101,11 +101,12 @@ fn section_of(text: &str, names: &[String]) -> Profile {
         if let Some(title) = line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             let title = title.0.split_whitespace().collect::<Vec<_>>().join(" ").replace(['"', '\''], "");
             inside = names.contains(&title);
-        } else if inside && !line.starts_with([' ', '\t', '#', ';']) {
-            if let Some((key, value)) = line.split_once('=') {
-                let value = value.split_once(" #").map_or(value, |(value, _)| value);
-                found.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
-            }
+        } else if inside
+            && !line.starts_with([' ', '\t', '#', ';'])
+            && let Some((key, value)) = line.split_once('=')
+        {
+            let value = value.split_once(" #").map_or(value, |(value, _)| value);
+            found.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
         }
     }
     found

@@ -39,6 +39,9 @@ pub struct Place {
     pub cloud_region: Option<String>,
 }
 
+/// A cloud's row, and the connection to it.
+pub type Found = (&'static cloud::Driver, Rc<dyn Connected>);
+
 impl Place {
     /// The cloud's name.
     pub fn name(&self) -> String {
@@ -49,7 +52,7 @@ impl Place {
     ///
     /// # Errors
     /// This version does not know the cloud, or the region is none.
-    pub fn connect(&self, app: &App) -> Result<Option<(&'static cloud::Driver, Rc<dyn Connected>)>, Error> {
+    pub fn connect(&self, app: &App) -> Result<Option<Found>, Error> {
         if self.cloud.is_none() {
             return Ok(None);
         }
