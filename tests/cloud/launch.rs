@@ -116,3 +116,25 @@ fn a_plan_is_printed_and_nothing_made() {
     assert!(scene.ec2.actions().iter().all(|action| action.starts_with("Describe") || action == "RunInstances"));
     scene.is_clean();
 }
+
+#[test]
+fn what_means_nothing_for_a_machine_is_said() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "cn-north-1") else { return };
+    let ran = scene.run(&["launch", "--dry-run", "--single=false", "--pass-env", "X", "--runner-path", "/x"]);
+    for says in [
+        "warning: of no effect with --cloud: --pass-env, --runner-path",
+        "warning: the machine runs one job: it has no token to register for another one",
+    ] {
+        assert!(ran.stderr.contains(says), "{says}: {ran:#?}");
+    }
+}
+
+#[test]
+fn a_runner_that_is_there_is_reused_and_the_cloud_not_asked() {
+    let Some(scene) = Scene::new(Vendor::GitLab, "us-gov-west-1") else { return };
+    assert_eq!(scene.launch(&["--reuse"]).code, Some(0));
+    scene.ec2.forget();
+    let ran = scene.run(&["launch", "--reuse"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("Reusing existing"), "{ran:#?}");
+    assert!(scene.ec2.calls().is_empty());
+}

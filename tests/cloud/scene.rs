@@ -59,10 +59,9 @@ impl Scene {
         let mut launch = self.start(args);
         let end = Instant::now() + PATIENCE;
         while launch.child.try_wait().unwrap().is_none() && Instant::now() < end {
-            if let Some(runner) = self.runners().first().filter(|_| !self.ec2.of("DescribeInstances").is_empty()) {
-                if runner.doing == Doing::Offline {
-                    self.forge.set_runner(&runner.name, Doing::Idle);
-                }
+            let boots = !self.ec2.of("DescribeInstances").is_empty();
+            if let Some(runner) = self.runners().iter().find(|runner| boots && runner.doing == Doing::Offline) {
+                self.forge.set_runner(&runner.name, Doing::Idle);
             }
             std::thread::sleep(Duration::from_millis(20));
         }

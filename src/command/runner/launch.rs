@@ -47,8 +47,12 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
         connected.forge.can_tell_idle()?;
     }
     let by_default = connected.forge.runners_take_one_job();
-    let single = args.is_single(by_default);
-    if single && args.single.is_none() {
+    // Where each job needs a registration of its own, only somebody with the token can make the next one.
+    let only_one = machine.is_some() && by_default;
+    let single = args.is_single(by_default) || only_one;
+    if only_one && !args.is_single(by_default) {
+        app.log.warn("the machine runs one job: it has no token to register for another one");
+    } else if single && args.single.is_none() && !only_one {
         app.log.info("the runner ends after one job; use --single=false for several");
     }
     let containers = connected.forge.job_image(false).is_some();

@@ -39,26 +39,17 @@ pub async fn run(app: &App, global: &Global, args: &List) -> Result<()> {
 
 /// A line a runner, in columns.
 fn table(runners: &[Runner]) -> String {
-    let mut rows = vec![["NAME", "STATUS", "BUSY", "LABELS"].map(str::to_owned)];
-    rows.extend(runners.iter().map(|runner| {
+    let rows = runners.iter().map(|runner| {
         let busy = match runner.busy {
             Some(true) => "yes",
             Some(false) => "no",
             None => "?",
         };
         let status = if runner.online { "online" } else { "offline" };
-        // What others named must not be taken for more columns or lines.
-        let name: String = runner.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        [name, status.to_owned(), busy.to_owned(), runner.labels.join(",")]
-    }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let line = |row: &[String; 4]| {
-        let [name, status, busy, labels] = row;
-        let [a, b, c] = widths;
-        format!("{}\n", format!("{name:a$}  {status:b$}  {busy:c$}  {labels}").trim_end())
-    };
-    rows.iter().map(line).collect()
+        vec![machines::plain(&runner.name), status.to_owned(), busy.to_owned(), runner.labels.join(",")]
+    });
+    let titles = ["NAME", "STATUS", "BUSY", "LABELS"].map(str::to_owned).to_vec();
+    machines::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

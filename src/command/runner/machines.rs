@@ -31,7 +31,7 @@ pub fn table(machines: &[Instance], now: i64) -> String {
 }
 
 /// What others named must not be taken for more columns or lines.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -158,6 +158,15 @@ impl Launch {
         if !unused.is_empty() {
             app.log.warn(&format!("of no effect without --cloud: {}", unused.join(", ")));
         }
+        let here = [
+            ("--pass-env", !self.pass_env.is_empty()),
+            ("--runner-path", self.runner_path.is_some()),
+            ("--workdir", self.workdir.is_some()),
+        ];
+        let here: Vec<_> = here.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
+        if self.cloud.place.cloud.is_some() && !here.is_empty() {
+            app.log.warn(&format!("of no effect with --cloud: {}", here.join(", ")));
+        }
         // GitHub's runner sets it in every job.
         let in_job = app.env().get(vars::RUNNER_TEMP).is_some();
         if app.env().get(vars::RUNNER_NAME).is_some() && !in_job {
