@@ -83,7 +83,7 @@ fn the_machine_gets_one_runners_credential_and_no_other_secret() {
     let fleet = &scene.ec2.of("CreateFleet")[0].fields;
     let data = fleet.iter().find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
     let script = String::from_utf8(STANDARD.decode(data).unwrap()).unwrap();
-    for secret in [super::scene::SECRET, "good", "AKIA"] {
+    for secret in [super::scene::SECRET, "\"good\"", "AKIA"] {
         assert!(!script.contains(secret), "{secret}: {script}");
     }
     assert!(script.contains("https://mirror.example/cml-linux-x86_64") && script.contains(&"5e".repeat(32)));

@@ -50,3 +50,18 @@ fn wrong_options_have_no_effect() {
     );
     alone.run(&["runner", "reap"]).fails(2, "it is not said which cloud", "give it: --cloud aws*");
 }
+
+#[test]
+fn where_the_machine_gets_its_program_from_is_known_before_anything_is_made() {
+    let Some(mut scene) = Scene::new(Vendor::GitHub, "ap-south-2") else { return };
+    scene.cml.unset("CML_RUNNER_AGENT_URL").unset("CML_RUNNER_AGENT_SHA256");
+    let hint = "give the static program for Linux with --agent-url and --agent-sha256";
+    // The build under test is no release, and runs on one architecture.
+    scene.run(&["launch"]).fails(3, "it is not known where the machine gets cml from: *", hint);
+    scene.run(&["launch", "--cloud-arch", "arm64"]).fails(
+        3,
+        "it is not known where the machine gets cml from: *",
+        hint,
+    );
+    scene.is_clean();
+}
