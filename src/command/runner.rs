@@ -7,6 +7,7 @@ use crate::connect::Global;
 use crate::error::Result;
 use clap::Subcommand;
 
+pub mod agent;
 pub mod cloud;
 pub mod idle;
 pub mod launch;
@@ -30,6 +31,9 @@ pub enum Command {
     Stop(stop::Stop),
     /// Run the failed jobs of a run again, where they were lost with their runner
     Retry(retry::Retry),
+    /// Be the runner of a machine in a cloud; its start-up script runs this
+    #[command(hide = true)]
+    Agent(agent::Agent),
 }
 
 /// Runs the verb.
@@ -39,5 +43,6 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         Command::List(args) => list::run(app, global, args).await,
         Command::Stop(args) => stop::run(app, global, args).await,
         Command::Retry(args) => retry::run(app, global, args).await,
+        Command::Agent(args) => agent::run(app, args).await,
     }
 }
