@@ -152,4 +152,53 @@ mod tests {
             prop_assert!(!json.expose().contains('\n'));
         }
     }
+
+    /// Runs it with a stub for each of curl, systemctl and sleep, in a folder of its own; what they were asked.
+    #[cfg(target_os = "linux")]
+    #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+    fn run(curl: &str) -> (bool, String) {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in ["bin", "units", "usr", "run"] {
+            std::fs::create_dir(root.join(name)).unwrap();
+        }
+        let log = root.join("log").display().to_string();
+        for (name, body) in [("curl", curl), ("systemctl", ""), ("sleep", ""), ("shutdown", "")] {
+            let stub = root.join("bin").join(name);
+            std::fs::write(&stub, format!("#!/bin/sh\necho \"{name} $1\" >>{log}\n{body}\n")).unwrap();
+            std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let here = |name: &str| root.join(name).display().to_string();
+        let good = "770e607624d689265ca6c44884d0807d9b054d23c473c106c72be9de08b7376c";
+        let text = rendered("r", "$(touch broken)`id`'", None)
+            .replace("/etc/systemd/system", &here("units"))
+            .replace("/usr/local/bin", &here("usr"))
+            .replace("/run/cml", &here("run"))
+            .replace(&"0123456789abcdef".repeat(4), good);
+        let path = format!("{}:/usr/bin:/bin", here("bin"));
+        let mut command = std::process::Command::new("sh");
+        let done = command.args(["-c", &text]).env("PATH", path).current_dir(root).output().unwrap();
+        assert!(!root.join("broken").exists());
+        if done.status.success() {
+            let document = Document::parse(&std::fs::read(root.join("run/launch.json")).unwrap()).unwrap();
+            assert_eq!(document.registration.credential["token"].expose(), "$(touch broken)`id`'");
+        }
+        (done.status.success(), std::fs::read_to_string(root.join("log")).unwrap())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_shell_runs_it_and_every_failure_ends_the_machine() {
+        const WRITE: &str = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && printf %s BODY >\"$2\"; shift; done; exit 0";
+        let begun = "systemctl daemon-reload\nsystemctl enable\ncurl --proto\n";
+        let (is_well, said) = run(&WRITE.replace("BODY", "good"));
+        let unit = "systemctl daemon-reload\nsystemctl enable\nsystemctl start\n";
+        assert_eq!((is_well, said), (true, format!("{begun}{unit}")));
+        let (is_well, said) = run(&WRITE.replace("BODY", "bad"));
+        assert_eq!((is_well, said), (false, format!("{begun}sleep 30\nsystemctl poweroff\n")));
+        let (is_well, said) = run("exit 22");
+        assert!(!is_well && said.ends_with("sleep 30\nsystemctl poweroff\n"), "{said}");
+        assert_eq!(said.matches("curl").count(), 6);
+    }
 }
