@@ -7,6 +7,7 @@ use crate::connect::Global;
 use crate::error::Result;
 use clap::Subcommand;
 
+pub mod agent;
 pub mod cloud;
 pub mod idle;
 pub mod launch;
@@ -34,6 +35,9 @@ pub enum Command {
     Reap(reap::Reap),
     /// Run the failed jobs of a run again, where they were lost with their runner
     Retry(retry::Retry),
+    /// Be the runner of a machine in a cloud; its start-up script runs this
+    #[command(hide = true)]
+    Agent(agent::Agent),
 }
 
 /// Runs the verb.
@@ -44,5 +48,6 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         Command::Stop(args) => stop::run(app, global, args).await,
         Command::Reap(args) => reap::run(app, global, args).await,
         Command::Retry(args) => retry::run(app, global, args).await,
+        Command::Agent(args) => agent::run(app, args).await,
     }
 }
