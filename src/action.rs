@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 mod launcher;
-mod native;
+pub mod native;
 mod setup;
 mod vega;
 

@@ -109,6 +109,25 @@ vars! {
     TERM = "TERM": "Kind of the terminal; dumb: no colours and no line that replaces itself";
     WT_SESSION = "WT_SESSION": "Set by the terminal of Windows, which has colours";
 
+    CML_ID_TOKEN = "CML_ID_TOKEN": "The job's identity token, as GitLab's id_tokens: give it";
+    ACTIONS_ID_TOKEN_REQUEST_URL = "ACTIONS_ID_TOKEN_REQUEST_URL": "Where a GitHub job gets its identity token";
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "What it asks for it with";
+    BITBUCKET_STEP_OIDC_TOKEN = "BITBUCKET_STEP_OIDC_TOKEN": "The identity token of a Bitbucket step with oidc: true";
+
+    AWS_ACCESS_KEY_ID = "AWS_ACCESS_KEY_ID": "Amazon's access key";
+    AWS_SECRET_ACCESS_KEY = "AWS_SECRET_ACCESS_KEY": "Its secret";
+    AWS_SESSION_TOKEN = "AWS_SESSION_TOKEN": "The token of temporary keys";
+    AWS_ROLE_ARN = "AWS_ROLE_ARN": "Role to take with the job's identity";
+    AWS_ROLE_SESSION_NAME = "AWS_ROLE_SESSION_NAME": "What that is called in Amazon's logs";
+    AWS_WEB_IDENTITY_TOKEN_FILE = "AWS_WEB_IDENTITY_TOKEN_FILE": "File with the identity token";
+    AWS_PROFILE = "AWS_PROFILE": "Profile in ~/.aws";
+    AWS_CONFIG_FILE = "AWS_CONFIG_FILE": "~/.aws/config, elsewhere";
+    AWS_SHARED_CREDENTIALS_FILE = "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials, elsewhere";
+    AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "Where a container of Amazon's gets its keys";
+    AWS_CONTAINER_CREDENTIALS_FULL_URI = "AWS_CONTAINER_CREDENTIALS_FULL_URI": "The same as a whole address";
+    AWS_CONTAINER_AUTHORIZATION_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN": "What it asks for them with";
+    AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "File with that";
+
     GITHUB_ACTION_REPOSITORY = "GITHUB_ACTION_REPOSITORY": "owner/name of the action that the step uses";
     GITHUB_API_URL = "GITHUB_API_URL": "Base of GitHub's REST API";
     GITHUB_GRAPHQL_URL = "GITHUB_GRAPHQL_URL": "GitHub's GraphQL end point";

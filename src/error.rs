@@ -33,6 +33,10 @@ pub enum Kind {
     TooLarge,
     /// A signal ended the program while a job was running.
     Interrupted,
+    /// No cloud machine of the kind is to be had, or the account's limit is reached.
+    NoCapacity,
+    /// A cloud machine ended, or never came to work.
+    Died,
     /// A mistake in this program.
     Internal,
 }
@@ -50,6 +54,8 @@ impl Kind {
             Kind::RateLimited => "rate_limited",
             Kind::Remote => "remote",
             Kind::TooLarge => "too_large",
+            Kind::NoCapacity => "no_capacity",
+            Kind::Died => "died",
             Kind::Interrupted => "interrupted",
             Kind::Internal => "internal",
         }
@@ -67,6 +73,8 @@ impl Kind {
             Kind::RateLimited => 8,
             Kind::Remote => 9,
             Kind::TooLarge => 10,
+            Kind::NoCapacity => 11,
+            Kind::Died => 12,
             Kind::Internal => 70,
             Kind::Interrupted => 75,
         }
@@ -82,12 +90,21 @@ pub struct Error {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     ambiguous: bool,
     again_after: Option<Duration>,
+    exit_code: Option<u8>,
 }
 
 impl Error {
     /// An error of a class with its message.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), hint: None, source: None, ambiguous: false, again_after: None }
+        Error {
+            kind,
+            message: message.into(),
+            hint: None,
+            source: None,
+            ambiguous: false,
+            again_after: None,
+            exit_code: None,
+        }
     }
 
     /// Adds what the user can do about it: one line.
@@ -135,6 +152,18 @@ impl Error {
     /// The pause after which the same may succeed; `None` when it will not.
     pub fn again_after(&self) -> Option<Duration> {
         self.again_after
+    }
+
+    /// Ends the process with another code than that of the class.
+    #[must_use]
+    pub fn exits_with(mut self, code: u8) -> Self {
+        self.exit_code = Some(code);
+        self
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code.unwrap_or(self.kind.exit_code())
     }
 
     /// The class.

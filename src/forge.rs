@@ -364,6 +364,11 @@ pub trait Forge {
         self.delete_runner(&registration.id).await
     }
 
+    /// Whether [`Forge::unregister_runner`] needs nothing but the runner's own credential.
+    fn takes_runner_credential(&self) -> bool {
+        false
+    }
+
     /// The runner program for a machine; `None` where it comes as an image.
     async fn runner_package(&self, _platform: &crate::host::Platform) -> Result<Option<runner::Package>> {
         runner::none()

@@ -209,6 +209,10 @@ pub trait Host {
     /// whole exchange. A [`Via`] among its extensions names its proxy.
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError>;
 
+    /// Tells the service manager how this service is, where there is one:
+    /// <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>.
+    fn notify(&self, _state: &str) {}
+
     /// Writes a line to standard error.
     fn log(&self, line: &str);
     /// Replaces the last line of standard error, on a terminal.

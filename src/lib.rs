@@ -13,7 +13,9 @@
 
 pub mod action;
 pub mod app;
+pub mod auth;
 pub mod cli;
+pub mod cloud;
 pub mod command;
 pub mod connect;
 pub mod env;
@@ -91,7 +93,7 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
 /// Says what went wrong and what to do about it. Returns the exit code.
 fn report(log: &Log, error: &Error) -> u8 {
     log.error(error);
-    error.kind().exit_code()
+    error.exit_code()
 }
 
 async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {

@@ -17,8 +17,10 @@ pub const NAMES: &[(&str, &str)] = &[
     ("check-id", "Number of the check on GitHub, for --check-id of a later step"),
     ("check-url", "Address of the check"),
     ("comment-url", "Address of the comment"),
+    ("instance-id", "Identity of the machine that was launched"),
     ("pr-url", "Address of the pull request"),
     ("run-url", "Address of the run that was started again"),
+    ("runner-name", "Name of the runner that was launched on a machine"),
     ("version", "Version of cml that was set up"),
 ];
 

@@ -4,9 +4,11 @@
 //! machine of [`machine`], which knows none of them. [`status`] is what people and scripts read meanwhile.
 
 mod closing;
+pub mod document;
 mod journal;
 pub mod machine;
 pub mod package;
+pub mod script;
 mod start;
 mod status;
 pub mod supervise;

@@ -10,6 +10,8 @@ mod action;
 mod assets;
 mod buckets;
 mod check;
+#[cfg(unix)]
+mod cloud;
 mod comment;
 mod completions;
 mod doctor;

@@ -68,6 +68,15 @@ pub async fn install(app: &App) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The program of this version's release for a platform: its address and digest.
+///
+/// # Errors
+/// The release has none, or it is not known whose release it is.
+pub fn released(app: &App, platform: &Platform) -> Result<(Url, String)> {
+    let file = recorded(app, platform)?;
+    Ok((address(app, &file.name)?, file.sha256))
+}
+
 /// What this version's release has for this platform.
 fn recorded(app: &App, platform: &Platform) -> Result<File> {
     let path = dist(app).join("native.json");

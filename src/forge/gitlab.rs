@@ -454,6 +454,10 @@ impl Forge for GitLab {
         runners::delete(self, id).await
     }
 
+    fn takes_runner_credential(&self) -> bool {
+        true
+    }
+
     async fn unregister_runner(&self, registration: &Registration) -> Result<()> {
         runners::unregister(self, registration).await
     }

@@ -400,6 +400,19 @@ impl Host for Native {
         Ok(response)
     }
 
+    #[cfg(target_os = "linux")]
+    fn notify(&self, state: &str) {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixDatagram};
+        let Some(name) = self.env().named("NOTIFY_SOCKET") else { return };
+        let address = match name.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name),
+            None => SocketAddr::from_pathname(name),
+        };
+        // Whoever does not listen learns nothing.
+        let _ = address.and_then(|to| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to));
+    }
+
     fn log(&self, line: &str) {
         let _ = writeln!(io::stderr(), "{line}");
     }

@@ -17,7 +17,7 @@ const BUSY_PAUSE: Duration = Duration::from_secs(2);
 /// Starts jobs again whose runner ended under them.
 pub async fn rerun(it: &Supervised<'_>, jobs: Vec<Job>) {
     let app = it.app;
-    let Some(most) = it.retry else { return };
+    let (Some(most), Some(forge)) = (it.retry, it.forge) else { return };
     app.log.info("Still pending jobs, retrying workflow...");
     app.http.restart_budget();
     let mut done: Vec<String> = Vec::new();
@@ -31,7 +31,7 @@ pub async fn rerun(it: &Supervised<'_>, jobs: Vec<Job>) {
             app.log.warn(&format!("{called} was started {most} times already: it is not started again"));
         } else if !done.contains(&run) {
             let rerun = async {
-                match it.forge.rerun(Some(&run), &Context::default(), &app.http).await {
+                match forge.rerun(Some(&run), &Context::default(), &app.http).await {
                     Ok(rerun) => app.log.info(&format!("started again: {}", rerun.url)),
                     Err(error) => {
                         app.log.warn_of(&format!("cannot start {called} again: {error}"), error.hint_text());
@@ -52,6 +52,7 @@ pub async fn unregister(it: &Supervised<'_>) {
 
 async fn try_to_unregister(it: &Supervised<'_>) {
     let Supervised { app, forge, registration, .. } = it;
+    let Some(forge) = forge else { return };
     app.log.info(&format!("Unregistering runner {}...", registration.name));
     for attempt in 0.. {
         match forge.unregister_runner(registration).await {

@@ -71,9 +71,18 @@ pub async fn start(it: &Supervised<'_>, agent: &Agent) -> Result<Box<dyn Process
     for (path, content) in &agent.files {
         host.write_private(path, content.expose().as_bytes()).map_err(|error| unwritten(path, &error))?;
     }
+    let mut argv = agent.argv.clone();
+    let mut env = environment(host.env(), &it.pass_env, agent);
+    if let Some(user) = &it.user {
+        give(it, user).await?;
+        argv.splice(0..0, becoming(user));
+        env.retain(|(name, _)| !["HOME", "USER", "LOGNAME", "SHELL", "XDG_RUNTIME_DIR"].contains(&name.as_str()));
+        let theirs = [("HOME", format!("/home/{user}")), ("USER", user.clone()), ("LOGNAME", user.clone())];
+        env.extend(theirs.map(|(name, value)| (name.to_owned(), value)));
+    }
     let program = Program {
-        argv: agent.argv.clone(),
-        env: environment(host.env(), &it.pass_env, agent),
+        argv,
+        env,
         folder: it.place.program.clone(),
         farewell: Farewell {
             signal: agent.interrupt,
@@ -88,6 +97,26 @@ pub async fn start(it: &Supervised<'_>, agent: &Agent) -> Result<Box<dyn Process
                 .hint("check that it is there and made for this machine")
         })
     })
+}
+
+/// The words before a command that make it another user's, and as likely to be killed for memory as any other:
+/// <https://man7.org/linux/man-pages/man1/setpriv.1.html>. Both take their own place, so that signals arrive.
+fn becoming(user: &str) -> Vec<String> {
+    let user = [format!("--reuid={user}"), format!("--regid={user}")];
+    let words = ["choom", "-n", "0", "--", "setpriv", "--init-groups", "--inh-caps=-all"].map(str::to_owned);
+    words.into_iter().chain(user).chain(["--".to_owned()]).collect()
+}
+
+/// Gives the runner's folders to the user; the folder above them is not the user's, and links are not followed.
+async fn give(it: &Supervised<'_>, user: &str) -> Result<()> {
+    let owner = format!("{user}:{user}");
+    let folders = [&it.place.program, &it.place.work, &it.place.hooks].map(|path| path.display().to_string());
+    let mut words = vec!["chown", "-R", "-h", "-P", &owner, "--"];
+    words.extend(folders.iter().map(String::as_str));
+    let done = it.app.host.run(&words, &[]).await.is_ok_and(|output| output.code == Some(0));
+    let failed =
+        || Error::config(format!("cannot give the runner's folders to the user {user}")).hint("run this as root");
+    done.then_some(()).ok_or_else(failed)
 }
 
 fn unusable(error: &io::Error) -> Option<Error> {

@@ -2,7 +2,7 @@
 //! the state machine, and the forge for unregistering and for starting lost jobs again.
 
 use super::journal::Journal;
-use super::machine::{Act, Deletion, Input, Machine, Outcome, Rules};
+use super::machine::{Act, Deletion, Input, Machine, Outcome, Rules, Status};
 use super::{closing, start, status};
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
@@ -28,8 +28,8 @@ pub type Next<'a> = &'a dyn Fn() -> LocalBoxFuture<'a, Result<Registration>>;
 pub struct Supervised<'a> {
     /// The surroundings.
     pub app: &'a App,
-    /// The forge that knows it.
-    pub forge: &'a dyn Forge,
+    /// The forge that knows it, where it can be spoken to; a machine in a cloud has no token.
+    pub forge: Option<&'a dyn Forge>,
     /// The forge's row.
     pub driver: &'static Driver,
     /// The repository's address, for those who watch.
@@ -46,6 +46,12 @@ pub struct Supervised<'a> {
     pub retry: Option<u32>,
     /// Folders of this runner alone, which are removed with it.
     pub remove: Vec<PathBuf>,
+    /// The user that the program runs as, where that is another one.
+    pub user: Option<String>,
+    /// What else may end it, as a signal would.
+    pub beside: Vec<LocalBoxFuture<'a, Signal>>,
+    /// Told when it is ready and when jobs begin and end.
+    pub told: Option<&'a dyn Fn(&Status)>,
 }
 
 /// Runs a registered runner until it ends or is told to. Whatever happens, it is unregistered then, its processes are
@@ -100,6 +106,9 @@ enum Happened {
 
 impl<'a> Supervisor<'a> {
     async fn run(&mut self) -> Result<Outcome> {
+        for end in std::mem::take(&mut self.it.beside) {
+            self.tasks.push(Box::pin(async move { Some(Input::Signal(end.await)) }));
+        }
         self.start().await?;
         let mut machine = Machine::new(self.rules()?, self.now());
         loop {
@@ -135,7 +144,7 @@ impl<'a> Supervisor<'a> {
             grace: agent.grace,
             one_job_each: agent.one_job_each,
             ends_itself: agent.ends_itself,
-            delete_first: agent.delete_first,
+            delete_first: agent.delete_first && self.it.forge.is_some(),
         })
     }
 
@@ -291,7 +300,12 @@ impl<'a> Supervisor<'a> {
     async fn act(&mut self, act: Act) -> Result<()> {
         let (app, forge) = (self.it.app, self.it.forge);
         match act {
-            Act::Say(status) => status::say(app, &self.it.repo, &self.it.registration.name, &status),
+            Act::Say(status) => {
+                if let Some(told) = self.it.told {
+                    told(&status);
+                }
+                status::say(app, &self.it.repo, &self.it.registration.name, &status);
+            }
             Act::Warn(text) => app.log.warn(&text),
             Act::Start => self.start().await?,
             Act::Send(signal, whom) => {
@@ -311,6 +325,7 @@ impl<'a> Supervisor<'a> {
                 }
             }
             Act::Delete => {
+                let Some(forge) = forge else { return Ok(()) };
                 let id = self.it.registration.id.clone();
                 app.http.restart_budget();
                 self.tasks.push(Box::pin(async move { Some(Input::Deleted(closing::delete(app, forge, &id).await)) }));

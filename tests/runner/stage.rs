@@ -378,7 +378,7 @@ fn the_supervisor() {
     };
     let it = Supervised {
         app: &app,
-        forge: &forge,
+        forge: Some(&forge),
         driver: &DRIVER,
         repo: "https://forge.example/octo/model".into(),
         registration: registration(&driver, 1),
@@ -387,6 +387,9 @@ fn the_supervisor() {
         pass_env: vec!["PIDS".into(), "ROOT".into()],
         retry: settings["retry"].as_u64().map(|most| most as u32),
         remove: vec![folder.join("program")],
+        user: None,
+        beside: Vec::new(),
+        told: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let code = match runtime.block_on(supervise(it)) {

@@ -4,6 +4,7 @@
 pub mod act;
 #[cfg(unix)]
 pub mod clone;
+pub mod ec2;
 pub mod fake;
 pub mod host;
 pub mod library;

@@ -32,15 +32,42 @@ impl Moto {
         Some(moto)
     }
 
+    /// The one with machines: only images of `amis.json`, and types that there are. Tests are apart by their regions.
+    pub fn with_machines() -> Option<Arc<Moto>> {
+        static SHARED: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(moto) = shared.upgrade() {
+            return Some(moto);
+        }
+        let moto = Arc::new(Moto::start_with_machines()?);
+        *shared = Arc::downgrade(&moto);
+        Some(moto)
+    }
+
+    /// The same, of a test's own.
+    pub fn start_with_machines() -> Option<Moto> {
+        let amis = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/amis.json");
+        Moto::start_with(&[
+            ("MOTO_AMIS_PATH", amis),
+            ("MOTO_ENABLE_AMI_VALIDATION", "true"),
+            ("MOTO_ENABLE_KEYPAIR_VALIDATION", "true"),
+            ("MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION", "true"),
+        ])
+    }
+
     /// One of its own. Between finding a free port and using it somebody else may take it: then another.
     pub fn start() -> Option<Moto> {
+        Moto::start_with(&[])
+    }
+
+    fn start_with(env: &[(&str, &str)]) -> Option<Moto> {
         let program = std::env::var("CML_TEST_MOTO").unwrap_or_else(|_| "moto_server".to_owned());
         for _ in 0..5 {
             let folder = tempfile::tempdir().unwrap();
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let log = File::create(folder.path().join("log")).unwrap();
             let mut command = Command::new(&program);
-            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null()).envs(env.iter().copied());
             command.stdout(Stdio::null()).stderr(log);
             let Ok(child) = command.spawn() else {
                 skipped("moto_server", "CML_TEST_MOTO");

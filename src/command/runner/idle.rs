@@ -28,24 +28,25 @@ impl FromStr for Idle {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let words = text.trim().to_ascii_lowercase();
-        let wrong = || {
+        read(text).map(Idle).ok_or_else(|| {
             Error::usage(format!("--idle-timeout {text} is not a time"))
                 .hint("it takes seconds, a time such as \"5 minutes\" or 1h30m, or never")
-        };
-        if words == "never" {
-            return Ok(Idle(None));
-        }
-        let time = match words.parse::<i64>() {
-            Ok(seconds) if seconds <= 0 => return Ok(Idle(None)),
-            Ok(seconds) => Duration::from_secs(seconds.unsigned_abs()),
-            Err(_) => spelt(&words).ok_or_else(wrong)?,
-        };
-        if time < Duration::from_secs(1) {
-            return Err(wrong());
-        }
-        Ok(Idle(Some(time)))
+        })
     }
+}
+
+/// A time of at least a second; the inner `None` is never, the outer one no time.
+pub fn read(text: &str) -> Option<Option<Duration>> {
+    let words = text.trim().to_ascii_lowercase();
+    if words == "never" {
+        return Some(None);
+    }
+    let time = match words.parse::<i64>() {
+        Ok(seconds) if seconds <= 0 => return Some(None),
+        Ok(seconds) => Duration::from_secs(seconds.unsigned_abs()),
+        Err(_) => spelt(&words)?,
+    };
+    (time >= Duration::from_secs(1)).then_some(Some(time))
 }
 
 /// The sum of numbers with their units.

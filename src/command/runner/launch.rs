@@ -17,6 +17,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use std::pin::pin;
 use std::time::Duration;
 
+mod machine;
 mod start;
 
 /// Pause between two looks at a runner that somebody else is launching.
@@ -32,20 +33,24 @@ const ATTEMPTS: u32 = 3;
 pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
     let mode = args.mode()?;
     let labels = args.labels()?;
-    args.check()?;
     args.warn(app);
-    if args.cloud.cloud.is_some() {
-        return Err(Error::unsupported("this version of cml cannot launch machines in a cloud yet")
-            .hint("leave --cloud out and run this on the machine that is to be the runner"));
+    let machine = args.cloud.place.connect(app)?;
+    args.check()?;
+    let platform = app.host.platform();
+    if machine.is_none() {
+        can_run(&platform)?;
     }
-    can_run(&app.host.platform())?;
     let connected = connect::connect_runners(app, global).await?;
     if mode == Mode::ReuseIdle {
         connected.forge.can_tell_idle()?;
     }
     let by_default = connected.forge.runners_take_one_job();
-    let single = args.is_single(by_default);
-    if single && args.single.is_none() {
+    // Where each job needs a registration of its own, only somebody with the token can make the next one.
+    let only_one = machine.is_some() && by_default;
+    let single = args.is_single(by_default) || only_one;
+    if only_one && !args.is_single(by_default) {
+        app.log.warn("the machine runs one job: it has no token to register for another one");
+    } else if single && args.single.is_none() && !only_one {
         app.log.info("the runner ends after one job; use --single=false for several");
     }
     let containers = connected.forge.job_image(false).is_some();
@@ -57,8 +62,16 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
     }
     let job = connected.context.job.as_deref();
     let names = Names::new(args.name.as_deref(), mode, connected.repository.url().as_str(), &labels, job, &*app.host);
-    let launch = Launching { app, global, args, connected: &connected, mode, labels, names, single };
-    launch.run().await
+    let patience = match machine {
+        Some(_) => args.cloud.cloud_boot_timeout,
+        None => global.timeout,
+    };
+    let patience = Duration::from_secs(patience);
+    let launch = Launching { app, args, connected: &connected, mode, labels, names, single, platform, patience };
+    match machine {
+        Some((driver, cloud)) => launch.run_in(driver, &*cloud).await,
+        None => launch.run().await,
+    }
 }
 
 /// Whether this machine can be a runner.
@@ -92,13 +105,16 @@ type End<'a> = LocalBoxFuture<'a, ()>;
 
 struct Launching<'a> {
     app: &'a App,
-    global: &'a Global,
     args: &'a Launch,
     connected: &'a Connected,
     mode: Mode,
     labels: Vec<String>,
     names: Names,
     single: bool,
+    /// What the runner runs on.
+    platform: Platform,
+    /// How long a runner that is being launched may take until it is online.
+    patience: Duration,
 }
 
 impl Launching<'_> {
@@ -106,10 +122,7 @@ impl Launching<'_> {
         let mut end: End<'_> = Box::pin(async {
             self.app.host.interrupted().await;
         });
-        if self.mode == Mode::ReuseIdle {
-            let labels = self.labels.join(",");
-            self.app.log.info(&format!("Checking for existing idle runner matching labels: {labels}."));
-        }
+        self.announce();
         let folders = Folders::new(self.app, self.args, &self.names.nth(0))?;
         let own = folders.own.clone();
         let outcome = match self.look(0, &mut end).await? {
@@ -126,6 +139,14 @@ impl Launching<'_> {
         // Whatever came of it; mostly it is gone already.
         let _ = self.app.host.remove_folder(&own);
         outcome
+    }
+
+    /// As CML does.
+    fn announce(&self) {
+        if self.mode == Mode::ReuseIdle {
+            let labels = self.labels.join(",");
+            self.app.log.info(&format!("Checking for existing idle runner matching labels: {labels}."));
+        }
     }
 
     /// Registers a runner, and has its program ready; `None` when there is nothing to run.
@@ -231,8 +252,10 @@ impl Launching<'_> {
     async fn wait_for(&self, other: &Runner) -> Result<()> {
         let Launching { app, connected: Connected { forge, .. }, .. } = self;
         app.log.info(&format!("runner {} is registered and not online yet: waiting for it", other.name));
-        app.http.restart_budget();
-        while app.http.pause_at_least(LOOK, Duration::ZERO).await.is_ok() {
+        let end = app.host.elapsed() + self.patience;
+        while app.host.elapsed() + LOOK <= end {
+            app.host.sleep(LOOK).await;
+            app.http.restart_budget();
             if forge.get_runner(&other.id).await?.is_none_or(|runner| runner.online) {
                 app.http.restart_budget();
                 return Ok(());
@@ -246,7 +269,7 @@ impl Launching<'_> {
             ))
             .hint(format!("start that runner, or remove it with: cml runner stop {}", other.name)));
         }
-        let waited = self.global.timeout;
+        let waited = self.patience.as_secs();
         app.log.warn(&format!("runner {} did not come online within {waited} seconds: removing it", other.name));
         match forge.delete_runner(&other.id).await {
             // It has a job, so it is online after all.
@@ -263,7 +286,7 @@ impl Launching<'_> {
             group: self.args.runner_group.clone(),
             single: self.single,
             job_timeout: None,
-            platform: self.app.host.platform(),
+            platform: self.platform.clone(),
         };
         let Launching { app, connected: Connected { forge, .. }, .. } = self;
         let making = register_runner_once(&**forge, &app.http, &app.log, &new, before);

@@ -1,5 +1,7 @@
 //! `cml runner list`: the runners, as the forge sees them.
 
+use super::cloud::Place;
+use super::machines;
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::error::Result;
@@ -10,43 +12,46 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  # Those of the repository\n  cml runner list\n\n  \
     # Those of an organisation, a group or a workspace\n  cml runner list --repo https://github.com/my-org")]
-pub struct List {}
+pub struct List {
+    /// Where their machines are.
+    #[command(flatten)]
+    pub place: Place,
+}
 
 /// Runs the verb.
-pub async fn run(app: &App, global: &Global, _: &List) -> Result<()> {
+pub async fn run(app: &App, global: &Global, args: &List) -> Result<()> {
+    let cloud = args.place.connect(app)?;
     let connected = connect::connect_runners(app, global).await?;
     let mut runners = connected.forge.list_runners(&[]).await?;
     runners.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     if runners.is_empty() {
         app.log.info(&format!("{} has no runners", connected.repository.url()));
-        return Ok(());
+    } else {
+        app.host.out(&table(&runners));
     }
-    app.host.out(&table(&runners));
+    if let Some((_, cloud)) = cloud {
+        let found = machines::of(&*cloud, &connected.repository.url()).await?;
+        match found.is_empty() {
+            true => app.log.info(&format!("it has no machines in {}", cloud.region())),
+            false => app.host.out(&format!("\n{}", machines::table(&found, app.host.now().as_secs() as i64))),
+        }
+    }
     Ok(())
 }
 
 /// A line a runner, in columns.
 fn table(runners: &[Runner]) -> String {
-    let mut rows = vec![["NAME", "STATUS", "BUSY", "LABELS"].map(str::to_owned)];
-    rows.extend(runners.iter().map(|runner| {
+    let rows = runners.iter().map(|runner| {
         let busy = match runner.busy {
             Some(true) => "yes",
             Some(false) => "no",
             None => "?",
         };
         let status = if runner.online { "online" } else { "offline" };
-        // What others named must not be taken for more columns or lines.
-        let name: String = runner.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        [name, status.to_owned(), busy.to_owned(), runner.labels.join(",")]
-    }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let line = |row: &[String; 4]| {
-        let [name, status, busy, labels] = row;
-        let [a, b, c] = widths;
-        format!("{}\n", format!("{name:a$}  {status:b$}  {busy:c$}  {labels}").trim_end())
-    };
-    rows.iter().map(line).collect()
+        vec![machines::plain(&runner.name), status.to_owned(), busy.to_owned(), runner.labels.join(",")]
+    });
+    let titles = ["NAME", "STATUS", "BUSY", "LABELS"].map(str::to_owned).to_vec();
+    machines::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -4,11 +4,17 @@
 //! at the same moment ask for the same one. Otherwise it follows from the job of the CI that launches it, or from chance.
 
 use super::reuse::Mode;
+use crate::cloud::Cloud;
 use crate::forge::hash;
 use crate::host::Host;
 
 /// What the names that cml gives begin with.
 pub const PREFIX: &str = "cml-";
+
+/// What the names of runners on a cloud's machines begin with.
+pub fn in_cloud(cloud: &dyn Cloud) -> String {
+    format!("{PREFIX}{}-", cloud.region())
+}
 
 /// The names of the runners of one launch.
 #[derive(Debug, Clone)]
@@ -17,6 +23,8 @@ pub struct Names {
     given: Option<String>,
     /// What the others are made of.
     seed: String,
+    /// What they begin with.
+    prefix: String,
 }
 
 impl Names {
@@ -38,7 +46,13 @@ impl Names {
             (Mode::New, None) => format!("{:016x}{:016x}", host.random(), host.random()),
         };
         let seed = [repository.to_lowercase(), labels.join(","), job].join("\n");
-        Names { given: given.map(|name| name.trim().to_owned()), seed }
+        Names { given: given.map(|name| name.trim().to_owned()), seed, prefix: PREFIX.to_owned() }
+    }
+
+    /// The same with another beginning.
+    #[must_use]
+    pub fn beginning_with(self, prefix: String) -> Self {
+        Names { prefix, ..self }
     }
 
     /// Whether the user gave the name, and so there is one only.
@@ -50,7 +64,7 @@ impl Names {
     pub fn nth(&self, n: usize) -> String {
         match &self.given {
             Some(name) => name.clone(),
-            None => format!("{PREFIX}{}", &hash(format!("{}\n{n}", self.seed).as_bytes())[..12]),
+            None => format!("{}{}", self.prefix, &hash(format!("{}\n{n}", self.seed).as_bytes())[..12]),
         }
     }
 }

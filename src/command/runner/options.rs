@@ -157,9 +157,18 @@ impl Launch {
         if !old.is_empty() {
             app.log.warn(&format!("no longer of any effect, as Terraform is not needed: {}", old.join(", ")));
         }
-        let unused = if self.cloud.cloud.is_none() { self.cloud.given() } else { Vec::new() };
+        let unused = if self.cloud.place.cloud.is_none() { self.cloud.given() } else { Vec::new() };
         if !unused.is_empty() {
             app.log.warn(&format!("of no effect without --cloud: {}", unused.join(", ")));
+        }
+        let here = [
+            ("--pass-env", !self.pass_env.is_empty()),
+            ("--runner-path", self.runner_path.is_some()),
+            ("--workdir", self.workdir.is_some()),
+        ];
+        let here: Vec<_> = here.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
+        if self.cloud.place.cloud.is_some() && !here.is_empty() {
+            app.log.warn(&format!("of no effect with --cloud: {}", here.join(", ")));
         }
         // GitHub's runner sets it in every job.
         let in_job = app.env().get(vars::RUNNER_TEMP).is_some();
@@ -172,6 +181,15 @@ impl Launch {
     pub fn check(&self) -> Result<()> {
         if self.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::usage("--name is empty").hint("leave it out for a name of cml's own"));
+        }
+        if self.cloud.place.cloud.is_none() && self.cloud.dry_run {
+            return Err(
+                Error::usage("--dry-run is about a machine in a cloud").hint("add --cloud aws, or leave it out")
+            );
+        }
+        if self.cloud.cloud_ssh_private.is_some() && self.cloud.place.cloud.is_some() {
+            return Err(Error::unsupported("--cloud-ssh-private has no use: the machines let nothing in")
+                .hint("to log in, give them a role with AmazonSSMManagedInstanceCore by --cloud-permission-set, and use: aws ssm start-session --target i-…"));
         }
         for name in &self.pass_env {
             if name.is_empty() || name.contains('=') {

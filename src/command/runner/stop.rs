@@ -1,5 +1,7 @@
 //! `cml runner stop`: a runner is removed from the forge, and ends where it runs.
 
+use super::cloud::Place;
+use super::machines;
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::error::{Error, Kind, Result};
@@ -14,14 +16,24 @@ pub struct Stop {
     /// Name of a runner, as cml runner list shows it
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// Where its machine is.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Runs the verb.
 pub async fn run(app: &App, global: &Global, args: &Stop) -> Result<()> {
+    let cloud = args.place.connect(app)?;
     let connected = connect::connect_runners(app, global).await?;
     let runners = connected.forge.list_runners(&[]).await?;
     let mut found = runners.into_iter().filter(|runner| runner.name.eq_ignore_ascii_case(&args.name)).peekable();
-    if found.peek().is_none() {
+    let machines = match &cloud {
+        Some((_, cloud)) => machines::of(&**cloud, &connected.repository.url()).await?,
+        None => Vec::new(),
+    };
+    let machines: Vec<_> =
+        machines.into_iter().filter(|machine| machine.tags.name.eq_ignore_ascii_case(&args.name)).collect();
+    if found.peek().is_none() && machines.is_empty() {
         return Err(Error::not_found(format!("there is no runner {} in {}", args.name, connected.repository.url()))
             .hint("cml runner list shows their names"));
     }
@@ -32,6 +44,13 @@ pub async fn run(app: &App, global: &Global, args: &Stop) -> Result<()> {
             _ => error.context(format!("cannot remove runner {}", runner.name)),
         })?;
         app.log.info(&format!("removed runner {}", runner.name));
+    }
+    // A machine whose runner is gone would end by itself, a little later.
+    if let Some((_, cloud)) = &cloud {
+        for machine in machines {
+            cloud.delete_instance(&machine.id).await?;
+            app.log.info(&format!("terminated instance {}", machine.id));
+        }
     }
     Ok(())
 }

@@ -69,7 +69,7 @@ impl Launching<'_> {
         let mint = || -> LocalBoxFuture<'_, Result<Registration>> { Box::pin(self.mint(new)) };
         supervise(Supervised {
             app,
-            forge: &**forge,
+            forge: Some(&**forge),
             driver,
             repo: repository.url(),
             registration,
@@ -78,6 +78,9 @@ impl Launching<'_> {
             pass_env: self.args.pass_env.clone(),
             retry: (!self.args.no_retry).then_some(ATTEMPTS),
             remove: vec![own],
+            user: None,
+            beside: Vec::new(),
+            told: None,
         })
         .await
     }

@@ -1,0 +1,247 @@
+//! Amazon's credentials, from where its own tools look for them:
+//! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>.
+//!
+//! Keys in the environment → the job's identity, exchanged for a role's keys → a profile → a container's → the machine's.
+
+use super::oidc;
+use crate::app::App;
+use crate::env::{Env, Secret, vars};
+use crate::error::{Error, Result};
+use crate::http::{in_brackets, request, secret_header};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+mod profile;
+
+/// Keys, and the token that belongs to temporary ones.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// The access key's identity.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// The session's token, for temporary keys.
+    pub token: Option<Secret>,
+    /// Where they came from, for people.
+    pub source: String,
+}
+
+/// How long the machine's own services may take to answer: they are near, or not there.
+const NEAR: Duration = Duration::from_secs(1);
+/// Who the token of a job is for.
+const AUDIENCE: &str = "sts.amazonaws.com";
+
+/// The credentials that are at hand, for a region.
+///
+/// # Errors
+/// There are none, or the ones that are named do not work: never silently the next ones.
+pub async fn credentials(app: &App, region: &str) -> Result<Keys> {
+    let env = app.env();
+    let keys = if let Some(keys) = from_environment(env)? {
+        keys
+    } else if let Some(keys) = from_identity(app, region).await? {
+        keys
+    } else if let Some(keys) = profile::keys(app).await? {
+        keys
+    } else if let Some(keys) = from_container(app).await? {
+        keys
+    } else if let Some(keys) = from_machine(app).await? {
+        keys
+    } else {
+        return Err(Error::auth("there are no credentials for AWS").hint(
+            "best in CI: AWS_ROLE_ARN and permissions: { id-token: write } (docs/runners.md); otherwise AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ));
+    };
+    app.log.hide(&keys.secret);
+    if let Some(token) = &keys.token {
+        app.log.hide(token);
+    }
+    app.log.debug(&format!("AWS credentials from {}", keys.source));
+    Ok(keys)
+}
+
+/// A service's address, where somebody has another one than Amazon's:
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
+pub fn endpoint<'a>(env: &'a Env, service: &str) -> Option<&'a str> {
+    env.named(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| env.named("AWS_ENDPOINT_URL"))
+}
+
+fn from_environment(env: &Env) -> Result<Option<Keys>> {
+    let (id, secret) = (env.get(vars::AWS_ACCESS_KEY_ID), env.get(vars::AWS_SECRET_ACCESS_KEY));
+    match (id, secret) {
+        (Some(id), Some(secret)) => Ok(Some(Keys {
+            id: id.to_owned(),
+            secret: Secret::new(secret),
+            token: env.get(vars::AWS_SESSION_TOKEN).map(Secret::new),
+            source: "the environment".to_owned(),
+        })),
+        (None, None) => Ok(None),
+        (have, _) => {
+            let (set, unset) = match have {
+                Some(_) => (vars::AWS_ACCESS_KEY_ID, vars::AWS_SECRET_ACCESS_KEY),
+                None => (vars::AWS_SECRET_ACCESS_KEY, vars::AWS_ACCESS_KEY_ID),
+            };
+            Err(Error::config(format!("{} is set, but {} is not", set.name, unset.name))
+                .hint("give both: a secret that does not exist, or one withheld from a fork, is empty in CI"))
+        }
+    }
+}
+
+/// Exchanges the job's identity for a role's keys.
+async fn from_identity(app: &App, region: &str) -> Result<Option<Keys>> {
+    let env = app.env();
+    let Some(role) = env.get(vars::AWS_ROLE_ARN).filter(|_| env.get(vars::AWS_PROFILE).is_none()) else {
+        return Ok(None);
+    };
+    let token = match env.get(vars::AWS_WEB_IDENTITY_TOKEN_FILE) {
+        Some(file) => {
+            let text = app.host.read(&PathBuf::from(file)).map_err(|error| {
+                Error::config(format!("cannot read {file} of {} ({error})", vars::AWS_WEB_IDENTITY_TOKEN_FILE.name))
+            })?;
+            Some(Secret::new(String::from_utf8_lossy(&text)))
+        }
+        None => oidc::token(app, AUDIENCE).await?,
+    };
+    let Some(token) = token else {
+        return Err(Error::auth(format!("{} is set, but the job has no identity to take it with", vars::AWS_ROLE_ARN.name))
+            .hint("GitHub: permissions: { id-token: write }; GitLab: id_tokens: { CML_ID_TOKEN: { aud: sts.amazonaws.com } }; Bitbucket: oidc: true"));
+    };
+    app.log.hide(&token);
+    assume(app, region, role, &token).await.map(Some)
+}
+
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>: a request without a
+/// signature.
+async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<Keys> {
+    let env = app.env();
+    let address = match endpoint(env, "STS") {
+        Some(endpoint) => endpoint.to_owned(),
+        None => format!("https://sts.{region}.{}/", domain(region)),
+    };
+    let url = Url::parse(&address).map_err(|_| Error::config(format!("{address} is no address of STS")))?;
+    let name = env.get(vars::AWS_ROLE_SESSION_NAME).unwrap_or("cml");
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("Action", "AssumeRoleWithWebIdentity")
+        .append_pair("Version", "2011-06-15")
+        .append_pair("RoleArn", role)
+        .append_pair("RoleSessionName", name)
+        .append_pair("WebIdentityToken", token.expose())
+        .finish();
+    let mut request = request(Method::POST, &url, Bytes::from(body))?;
+    let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert(header::CONTENT_TYPE, form);
+    request.extensions_mut().insert(crate::http::Repeat::Safe);
+    let role_name = role.to_owned();
+    let http = app.http.explained_by(move |refusal| refused(&role_name, &String::from_utf8_lossy(refusal.body)));
+    let answer = http.send(request).await?;
+    let text = String::from_utf8_lossy(answer.body()).into_owned();
+    let field = |name: &str| {
+        tag(&text, name).ok_or_else(|| Error::remote(format!("STS answered something unexpected: no {name}")))
+    };
+    Ok(Keys {
+        id: field("AccessKeyId")?.to_owned(),
+        secret: Secret::new(field("SecretAccessKey")?),
+        token: Some(Secret::new(field("SessionToken")?)),
+        source: format!("the job's identity, as {role}"),
+    })
+}
+
+fn refused(role: &str, body: &str) -> Error {
+    let (code, says) = (tag(body, "Code").unwrap_or_default(), tag(body, "Message").unwrap_or_default());
+    let error = Error::auth(format!("AWS does not give the job the role {role}{}", in_brackets(says)));
+    match code {
+        "AccessDenied" => error.hint("the role's trust policy must name this repository: compare its conditions on aud and sub with the job (docs/runners.md)"),
+        "ExpiredTokenException" => error.hint("the job's identity token has expired: launch earlier in the job"),
+        "InvalidIdentityToken" => error.hint("add the CI as an identity provider of the AWS account, with the audience sts.amazonaws.com"),
+        _ => error.hint("check AWS_ROLE_ARN and the role's trust policy"),
+    }
+}
+
+/// The text of an element of XML that has no entities in it.
+pub(crate) fn tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0.trim()).filter(|text| !text.is_empty())
+}
+
+/// The domain of a region: China has its own.
+pub(crate) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// What containers and machines answer.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Temporary {
+    access_key_id: String,
+    secret_access_key: String,
+    token: Option<String>,
+}
+
+impl Temporary {
+    fn keys(self, source: &str) -> Keys {
+        Keys {
+            id: self.access_key_id,
+            secret: Secret::new(self.secret_access_key),
+            token: self.token.map(Secret::new),
+            source: source.to_owned(),
+        }
+    }
+}
+
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>.
+async fn from_container(app: &App) -> Result<Option<Keys>> {
+    let env = app.env();
+    let address = match (
+        env.get(vars::AWS_CONTAINER_CREDENTIALS_RELATIVE_URI),
+        env.get(vars::AWS_CONTAINER_CREDENTIALS_FULL_URI),
+    ) {
+        (Some(path), _) => format!("http://169.254.170.2{path}"),
+        (None, Some(address)) => address.to_owned(),
+        (None, None) => return Ok(None),
+    };
+    let failed = |why: &str| Error::auth(format!("the container's AWS credentials cannot be had ({why})"));
+    let url = Url::parse(&address).map_err(|_| failed("its address is none"))?;
+    let mut request = request(Method::GET, &url, Bytes::new())?;
+    let token = match env.get(vars::AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE) {
+        Some(file) => {
+            let text = app.host.read(&PathBuf::from(file)).map_err(|error| failed(&format!("{file}: {error}")))?;
+            Some(String::from_utf8_lossy(&text).trim().to_owned())
+        }
+        None => env.get(vars::AWS_CONTAINER_AUTHORIZATION_TOKEN).map(str::to_owned),
+    };
+    if let Some(token) = token {
+        request.headers_mut().insert(header::AUTHORIZATION, secret_header(&token)?);
+    }
+    let answer = app.host.send(request, NEAR * 5).await.map_err(|error| failed(&error.to_string()))?;
+    let found: Temporary =
+        serde_json::from_slice(answer.body()).map_err(|_| failed(&format!("it answers {}", answer.status())))?;
+    Ok(Some(found.keys("the container")))
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>, version 2 only.
+async fn from_machine(app: &App) -> Result<Option<Keys>> {
+    let env = app.env();
+    if env.named("AWS_EC2_METADATA_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true")) {
+        return Ok(None);
+    }
+    let base = env.named("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or("http://169.254.169.254");
+    let base = format!("{}/latest", base.trim_end_matches('/'));
+    let ask = async |method: Method, path: &str, name: &'static str, value: &str| -> Option<String> {
+        let request = Request::builder().method(method).uri(format!("{base}/{path}")).header(name, value);
+        let answer = app.host.send(request.body(Bytes::new()).ok()?, NEAR).await.ok()?;
+        (answer.status() == StatusCode::OK).then(|| String::from_utf8_lossy(answer.body()).trim().to_owned())
+    };
+    let Some(session) = ask(Method::PUT, "api/token", "x-aws-ec2-metadata-token-ttl-seconds", "60").await else {
+        return Ok(None);
+    };
+    let read = async |path: &str| ask(Method::GET, path, "x-aws-ec2-metadata-token", &session).await;
+    let roles = "meta-data/iam/security-credentials/";
+    let Some(role) = read(roles).await else { return Ok(None) };
+    let role = role.lines().next().unwrap_or_default().to_owned();
+    let found = read(&format!("{roles}{role}")).await.and_then(|text| serde_json::from_str::<Temporary>(&text).ok());
+    Ok(found.map(|keys| keys.keys("the machine's instance profile")))
+}

@@ -1,0 +1,237 @@
+//! Amazon EC2: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Welcome.html>.
+//!
+//! A machine is a fleet of one that is made at once (`CreateFleet`, type instant): several types in several zones are
+//! offered, and the cheapest of those that will stay is taken. Whatever it is made of (template, security group) has no secret, costs
+//! nothing and is used again. The machine ends itself by powering off.
+
+use super::sizes::{self, Arch, Wanted};
+use super::tags::{MANAGED, Tags};
+use super::{Cloud, Driver, Instance, InstanceSpec, Plan, State};
+use crate::app::App;
+use crate::env::Secret;
+use crate::error::{Error, Result};
+use crate::http::Http;
+use async_trait::async_trait;
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{Filter, InstanceLifecycleType, InstanceStateName};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use explain::explained;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+mod client;
+mod explain;
+mod fleet;
+mod images;
+mod kinds;
+mod network;
+mod preflight;
+mod ssm;
+
+/// The row of this cloud.
+pub const DRIVER: Driver = Driver { name: "aws", title: "AWS", connect };
+
+/// User data may have 16 KB before it is encoded:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>.
+const USER_DATA: usize = 16 * 1024;
+
+/// EC2 in one region.
+struct Aws {
+    app: Rc<Surroundings>,
+    region: String,
+    /// The zone, where the user names one.
+    zone: Option<String>,
+    client: OnceCell<Client>,
+    /// What was looked up for the machine that is planned.
+    planned: RefCell<Option<Rc<Planned>>>,
+}
+
+/// What a cloud keeps of the command.
+struct Surroundings {
+    app: App,
+}
+
+/// All that there is to know before a machine is made.
+struct Planned {
+    kinds: Vec<String>,
+    image: images::Image,
+    subnets: Vec<network::Subnet>,
+    group: network::Group,
+}
+
+/// CML's names of regions, besides Amazon's own.
+const REGIONS: &[(&str, &str)] =
+    &[("us-east", "us-east-1"), ("us-west", "us-west-1"), ("eu-north", "eu-north-1"), ("eu-west", "eu-west-1")];
+
+fn connect(app: &App, region: &str) -> Result<Rc<dyn Cloud>> {
+    let (region, zone) = place(region)?;
+    let app = App { host: app.host.clone(), log: app.log.clone(), http: app.http.clone() };
+    Ok(Rc::new(Aws {
+        app: Rc::new(Surroundings { app }),
+        region,
+        zone,
+        client: OnceCell::new(),
+        planned: RefCell::default(),
+    }))
+}
+
+/// A region, and the zone when the name ends in a letter: `eu-west-1a`.
+fn place(name: &str) -> Result<(String, Option<String>)> {
+    let name = REGIONS.iter().find(|(ours, _)| *ours == name).map_or(name, |(_, theirs)| *theirs);
+    let region = name.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let well_formed = |text: &str| {
+        text.split('-').count() >= 3
+            && text.ends_with(|c: char| c.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if !well_formed(region) || name.len() > region.len() + 1 {
+        return Err(Error::usage(format!("{name} is no region of AWS")).hint(
+            "give us-east, us-west, eu-west or eu-north, a region such as eu-central-1, or a zone such as eu-central-1a",
+        ));
+    }
+    Ok((region.to_owned(), (name != region).then(|| name.to_owned())))
+}
+
+impl Aws {
+    fn app(&self) -> &App {
+        &self.app.app
+    }
+
+    fn http(&self) -> &Http {
+        &self.app.app.http
+    }
+
+    /// The client, connected at its first use.
+    async fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = client::connect(self.app(), &self.region).await?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// All machines that some filters find.
+    async fn instances(&self, filters: Vec<Filter>) -> Result<Vec<Instance>> {
+        let client = self.client().await?;
+        let (mut found, mut next) = (Vec::new(), None);
+        loop {
+            let request = client.describe_instances().set_filters(Some(filters.clone())).set_next_token(next);
+            let page = request.send().await.map_err(|error| explained("ec2:DescribeInstances", error))?;
+            found.extend(page.reservations().iter().flat_map(|group| group.instances()).map(instance));
+            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn filter(name: &str, values: impl IntoIterator<Item = impl Into<String>>) -> Filter {
+    let values = values.into_iter().map(Into::into).collect();
+    Filter::builder().name(name).set_values(Some(values)).build()
+}
+
+fn instance(found: &aws_sdk_ec2::types::Instance) -> Instance {
+    let state = found.state().and_then(|state| state.name());
+    let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+    let tags: BTreeMap<String, String> =
+        found.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect();
+    let why = found.state_reason().and_then(|reason| reason.message().or(reason.code()));
+    Instance {
+        id: found.instance_id().unwrap_or_default().to_owned(),
+        kind: found.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        zone: text(found.placement().and_then(|placement| placement.availability_zone())),
+        state: match state {
+            Some(InstanceStateName::Pending) | None => State::Starting,
+            Some(InstanceStateName::Running) => State::Running,
+            Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => State::Stopped,
+            Some(_) => State::Gone,
+        },
+        reason: text(why.or(found.state_transition_reason())),
+        spot: found.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
+        address: text(found.public_ip_address()).or_else(|| text(found.private_ip_address())),
+        launched: found.launch_time().map(|time| time.secs()),
+        tags: Tags::read(&tags).unwrap_or_default(),
+    }
+}
+
+#[async_trait(?Send)]
+impl Cloud for Aws {
+    fn region(&self) -> &str {
+        &self.region
+    }
+
+    async fn plan(&self, spec: &InstanceSpec) -> Result<Plan> {
+        let (kinds, arch, gpu) = self.kinds(spec).await?;
+        let image = self.image(spec.image.as_deref(), arch, gpu).await?;
+        let subnets = self.subnets(&spec.subnets, &kinds).await?;
+        let group = self.group(spec.security_group.as_deref(), &subnets).await?;
+        let planned = Rc::new(Planned { kinds, image, subnets, group });
+        self.try_out(spec, &planned).await?;
+        let lines = self.describe(spec, &planned).await;
+        let _ = self.planned.replace(Some(planned));
+        Ok(Plan { lines, arch, gpu, script_limit: USER_DATA })
+    }
+
+    async fn create_instance(&self, spec: &InstanceSpec, script: &Secret) -> Result<Instance> {
+        let planned = self.planned.borrow().clone();
+        let planned = planned.ok_or_else(|| Error::internal("a machine without a plan"))?;
+        self.launch(spec, &planned, &STANDARD.encode(script.expose())).await
+    }
+
+    async fn get_instance(&self, id: &str) -> Result<Option<Instance>> {
+        Ok(self.instances(vec![filter("instance-id", [id])]).await?.pop())
+    }
+
+    async fn list_instances(&self) -> Result<Vec<Instance>> {
+        let there = ["pending", "running", "stopping", "stopped"];
+        let mut found = self
+            .instances(vec![filter(&format!("tag:{MANAGED}"), ["true"]), filter("instance-state-name", there)])
+            .await?;
+        found.sort_by(|one, other| (one.launched, &one.id).cmp(&(other.launched, &other.id)));
+        Ok(found)
+    }
+
+    async fn delete_instance(&self, id: &str) -> Result<()> {
+        let ended = self.client().await?.terminate_instances().instance_ids(id).send().await;
+        match ended {
+            Err(error) if explain::code(&error) == Some("InvalidInstanceID.NotFound") => Ok(()),
+            ended => ended.map(drop).map_err(|error| explained("ec2:TerminateInstances", error)),
+        }
+    }
+
+    async fn instance_logs(&self, id: &str) -> Result<String> {
+        let client = self.client().await?;
+        // Only machines of the newer kinds know the latest output; the others keep that of the first minutes.
+        let output = match client.get_console_output().instance_id(id).latest(true).send().await {
+            Err(error) if explain::code(&error) == Some("UnsupportedOperation") => {
+                client.get_console_output().instance_id(id).send().await
+            }
+            output => output,
+        };
+        let output = output.map_err(|error| explained("ec2:GetConsoleOutput", error))?;
+        let text = STANDARD.decode(output.output().unwrap_or_default()).unwrap_or_default();
+        Ok(String::from_utf8_lossy(&text).replace('\r', ""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_have_cmls_names_and_amazons() {
+        let is = |name: &str, region: &str, zone: Option<&str>| {
+            assert_eq!(place(name).unwrap(), (region.to_owned(), zone.map(str::to_owned)), "{name}");
+        };
+        is("us-west", "us-west-1", None);
+        is("eu-central-1", "eu-central-1", None);
+        is("eu-west-1a", "eu-west-1", Some("eu-west-1a"));
+        is("us-gov-east-1", "us-gov-east-1", None);
+        for wrong in ["", "moon", "eu-west-1ab", "europe-west1-d", "eu west-1", "eu-west-"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
+}

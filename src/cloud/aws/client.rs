@@ -1,0 +1,106 @@
+//! Amazon's SDK over [`Http`]: its requests go through the host, with our retries, and come back as our errors.
+
+use crate::app::App;
+use crate::auth::aws as auth;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::http::{Http, Repeat};
+use aws_sdk_ec2::config::retry::RetryConfig;
+use aws_sdk_ec2::config::timeout::TimeoutConfig;
+use aws_sdk_ec2::config::{BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig};
+use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::header;
+use send_wrapper::SendWrapper;
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// Connects to EC2 in a region, with the credentials that are at hand.
+pub async fn connect(app: &App, region: &str) -> Result<aws_sdk_ec2::Client> {
+    let keys = auth::credentials(app, region).await?;
+    let token = keys.token.as_ref().map(|token| token.expose().to_owned());
+    let keys = Credentials::new(keys.id, keys.secret.expose(), token, None, "cml");
+    let mut config = aws_sdk_ec2::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(keys)
+        .http_client(Transport(SendWrapper::new(app.http.clone())))
+        .time_source(Clock(SendWrapper::new(app.host.clone())))
+        .sleep_impl(Clock(SendWrapper::new(app.host.clone())))
+        .identity_cache(IdentityCache::no_cache())
+        // Both are ours.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    if let Some(endpoint) = auth::endpoint(app.env(), "EC2") {
+        config = config.endpoint_url(endpoint);
+    }
+    Ok(aws_sdk_ec2::Client::from_conf(config.build()))
+}
+
+/// The bottom of the SDK's stack. The program has one thread, so what the types ask to be `Send` never leaves it;
+/// [`SendWrapper`] checks that at run time.
+#[derive(Clone)]
+struct Transport(SendWrapper<Http>);
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transport")
+    }
+}
+
+impl HttpClient for Transport {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Transport {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let http = SendWrapper::clone(&self.0).take();
+        HttpConnectorFuture::new(SendWrapper::new(async move {
+            let failed = |error: Error| ConnectorError::other(Box::new(error), None);
+            let unusable =
+                |what: &str| failed(Error::internal(format!("EC2's client made a {what} that cannot be sent")));
+            let request = request.try_into_http1x().map_err(|_| unusable("request"))?;
+            let (mut parts, body) = request.into_parts();
+            parts.headers.remove(header::CONTENT_LENGTH);
+            // All that is sent can be sent twice: what makes something has a token or a name that makes it once.
+            parts.extensions.insert(Repeat::Safe);
+            let body = Bytes::copy_from_slice(body.bytes().ok_or_else(|| unusable("body"))?);
+            let answer = http.send_raw(http::Request::from_parts(parts, body)).await.map_err(failed)?;
+            HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|_| unusable("answer"))
+        }))
+    }
+}
+
+/// The host's clock: WebAssembly has none of its own.
+struct Clock(SendWrapper<Rc<dyn Host>>);
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl TimeSource for Clock {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.0.now()
+    }
+}
+
+impl AsyncSleep for Clock {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let host = SendWrapper::clone(&self.0).take();
+        Sleep::new(SendWrapper::new(async move { host.sleep(duration).await }))
+    }
+}

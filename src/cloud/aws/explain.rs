@@ -1,0 +1,128 @@
+//! Amazon's errors as ours: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>.
+
+use crate::error::{Error, Kind};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use std::error::Error as StdError;
+
+/// The code of an error that EC2 answered.
+pub fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
+    match error {
+        SdkError::ServiceError(refused) => refused.err().code(),
+        _ => None,
+    }
+}
+
+/// An error of the SDK in our words. `action` is the permission that the request needs.
+pub fn explained<E, R>(action: &str, error: SdkError<E, R>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    if let SdkError::ServiceError(refused) = &error {
+        let (code, says) = (refused.err().code().unwrap_or_default(), refused.err().message().unwrap_or_default());
+        return refusal(action, code, says);
+    }
+    match ours(&error) {
+        Some(ours) => ours.clone(),
+        None => Error::internal(format!("the client of EC2 failed ({})", root(&error))),
+    }
+}
+
+/// Our own error underneath one of the SDK.
+fn ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some(ours);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn root(error: &(dyn StdError + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// What EC2 refuses, by its code.
+pub fn refusal(action: &str, code: &str, says: &str) -> Error {
+    let error = |kind, what: String| Error::new(kind, what);
+    let plain = || {
+        let says = says.trim_end_matches('.');
+        if says.is_empty() { code.to_owned() } else { format!("{says} ({code})") }
+    };
+    match code {
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
+            let denied = denied(says).unwrap_or(action);
+            error(Kind::Auth, format!("AWS does not allow {denied}"))
+                .hint(format!("add {denied} to the policy of the role or user; docs/runners.md has the whole policy"))
+        }
+        "AuthFailure" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
+            error(Kind::Auth, format!("AWS does not accept the credentials ({code})"))
+                .hint("check the keys, and that the machine's clock is right")
+        }
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
+            error(Kind::Auth, "the AWS credentials have expired".to_owned())
+                .hint("get new ones in the same job, shortly before: those of a role live one hour by default")
+        }
+        "OptInRequired" | "Blocked" | "PendingVerification" => {
+            error(Kind::Auth, format!("AWS does not serve this account here: {}", plain()))
+                .hint("look into the account's messages from AWS, and whether the region is enabled")
+        }
+        "InstanceLimitExceeded" | "VcpuLimitExceeded" | "MaxSpotInstanceCountExceeded" => {
+            error(Kind::NoCapacity, format!("the account's limit is reached: {}", plain()))
+                .hint("ask for a higher one under Service Quotas, Amazon EC2; limits are in vCPUs a family of types")
+        }
+        _ if is_capacity(code) => error(Kind::NoCapacity, plain()),
+        "InvalidParameterValue" | "InvalidParameterCombination" | "MissingParameter" | "ValidationError" => {
+            error(Kind::Config, format!("EC2 does not take the request: {}", plain()))
+        }
+        _ if code.contains("NotFound") || code.contains(".Malformed") || code.contains("Malformed") => {
+            error(Kind::NotFound, plain()).hint("check the identifier, and that it is in the region of --cloud-region")
+        }
+        _ => error(Kind::Remote, format!("EC2 refused {action}: {}", plain())),
+    }
+}
+
+/// Whether another type, zone or market may do: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-troubleshooting.html>.
+pub fn is_capacity(code: &str) -> bool {
+    const CODES: &[&str] = &[
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientCapacity",
+        "UnfulfillableCapacity",
+        "MaxSpotInstanceCountExceeded",
+        "SpotMaxPriceTooLow",
+        "InsufficientFreeAddressesInSubnet",
+        "Unsupported",
+        "InvalidFleetConfiguration",
+        "UnsupportedOperation",
+    ];
+    CODES.contains(&code)
+}
+
+/// The action that a message says is denied.
+fn denied(says: &str) -> Option<&str> {
+    let (_, rest) = says.split_once("not authorized to perform: ")?;
+    rest.split([' ', '.', ',']).next().filter(|action| action.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_permission_that_is_missing() {
+        let says = "You are not authorized to perform this operation. User: arn:aws:sts::1:assumed-role/ci/x is not \
+            authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/ml because no identity-based policy \
+            allows the iam:PassRole action. Encoded authorization failure message: abc";
+        let error = refusal("ec2:RunInstances", "UnauthorizedOperation", says);
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Auth, "AWS does not allow iam:PassRole"));
+        let error = refusal("ec2:CreateFleet", "UnauthorizedOperation", "You are not authorized.");
+        assert_eq!(error.to_string(), "AWS does not allow ec2:CreateFleet");
+    }
+}

@@ -1,0 +1,229 @@
+//! The machine itself: a fleet of one, made at once.
+//! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFleet.html>.
+
+use super::explain::{code, explained, is_capacity, refusal};
+use super::{Aws, InstanceSpec, Planned};
+use crate::cloud::Instance;
+use crate::error::{Error, Kind, Result};
+use crate::forge::hash;
+use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
+use aws_sdk_ec2::types::{
+    DefaultTargetCapacityType as Market, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest,
+    FleetLaunchTemplateSpecificationRequest, FleetOnDemandAllocationStrategy, FleetType, InstanceType,
+    LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest, LaunchTemplateHttpTokensState,
+    LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataEndpointState,
+    LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateInstanceMetadataTagsState,
+    LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, OnDemandOptionsRequest, RequestLaunchTemplateData,
+    ResourceType, ShutdownBehavior, SpotAllocationStrategy, SpotInstanceInterruptionBehavior, SpotOptionsRequest, Tag,
+    TagSpecification, TargetCapacitySpecificationRequest, VolumeType,
+};
+
+impl Aws {
+    /// Makes the machine: with spot prices first, where asked for. What makes it has a token that follows from the
+    /// runner's registration and the market, so that a repeated request makes no second one.
+    pub(super) async fn launch(&self, spec: &InstanceSpec, planned: &Planned, script: &str) -> Result<Instance> {
+        let group = self.ready_group(planned).await?;
+        let template = self.template(spec, planned, &group).await?;
+        if spec.spot {
+            match self.fleet(spec, planned, &template, script, Market::Spot).await {
+                Err(error) if error.kind() == Kind::NoCapacity && spec.or_on_demand => {
+                    self.app()
+                        .log
+                        .warn(&format!("no spot machine is to be had ({error}); taking one at the full price"));
+                }
+                made => return made,
+            }
+        }
+        self.fleet(spec, planned, &template, script, Market::OnDemand).await
+    }
+
+    async fn fleet(
+        &self,
+        spec: &InstanceSpec,
+        planned: &Planned,
+        template: &str,
+        script: &str,
+        market: Market,
+    ) -> Result<Instance> {
+        let token = hash(format!("{}\n{:?}\n{}", spec.name, spec.tags.runner, market.as_str()).as_bytes());
+        let specification = FleetLaunchTemplateSpecificationRequest::builder()
+            .launch_template_id(template)
+            .version("$Latest")
+            .launch_template_specification_user_data(script)
+            .build();
+        let config = FleetLaunchTemplateConfigRequest::builder()
+            .launch_template_specification(specification)
+            .set_overrides(Some(overrides(planned)))
+            .build();
+        let capacity = TargetCapacitySpecificationRequest::builder()
+            .total_target_capacity(1)
+            .default_target_capacity_type(market.clone())
+            .build();
+        let request = self
+            .client()
+            .await?
+            .create_fleet()
+            .r#type(FleetType::Instant)
+            .client_token(token)
+            .launch_template_configs(config)
+            .target_capacity_specification(capacity)
+            .set_tag_specifications(Some(tags(spec)));
+        let request = match market {
+            Market::Spot => request.spot_options(
+                SpotOptionsRequest::builder()
+                    .allocation_strategy(SpotAllocationStrategy::PriceCapacityOptimized)
+                    .instance_interruption_behavior(SpotInstanceInterruptionBehavior::Terminate)
+                    .set_max_total_price(spec.spot_price.map(|price| format!("{price:.5}")))
+                    .build(),
+            ),
+            _ => request.on_demand_options(
+                OnDemandOptionsRequest::builder()
+                    .allocation_strategy(FleetOnDemandAllocationStrategy::Prioritized)
+                    .build(),
+            ),
+        };
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let known = code(&error).is_some();
+                let error = explained("ec2:CreateFleet", error);
+                // Refused, it made nothing. With the answer lost, it may have.
+                return Err(if known || error.kind() == Kind::Internal { error } else { error.ambiguous() });
+            }
+        };
+        match answer.instances().iter().find_map(|made| made.instance_ids().first()) {
+            Some(id) => Ok(made(&answer, id, spec, market == Market::Spot)),
+            None => Err(none(&answer, planned)),
+        }
+    }
+
+    /// The template with everything but the start-up script, by a name that follows from what is in it.
+    async fn template(&self, spec: &InstanceSpec, planned: &Planned, group: &str) -> Result<String> {
+        let data = data(spec, planned, group);
+        let name = format!("cml-{}", &hash(format!("{data:?}").as_bytes())[..20]);
+        let client = self.client().await?;
+        let tag = Tag::builder().key(super::MANAGED).value("shared").build();
+        let tags = TagSpecification::builder().resource_type(ResourceType::LaunchTemplate).tags(tag).build();
+        let request = client.create_launch_template().launch_template_name(&name).launch_template_data(data);
+        match request.client_token(&name).tag_specifications(tags).send().await {
+            Ok(made) => {
+                let id = made.launch_template().and_then(|template| template.launch_template_id());
+                id.map(str::to_owned).ok_or_else(|| Error::remote("EC2 made a launch template without an identity"))
+            }
+            Err(error) if code(&error) == Some("InvalidLaunchTemplateName.AlreadyExistsException") => {
+                let found = client.describe_launch_templates().launch_template_names(&name).send().await;
+                let found = found.map_err(|error| explained("ec2:DescribeLaunchTemplates", error))?;
+                let id = found.launch_templates().first().and_then(|template| template.launch_template_id());
+                id.map(str::to_owned).ok_or_else(|| Error::remote(format!("the launch template {name} comes and goes")))
+            }
+            Err(error) => Err(explained("ec2:CreateLaunchTemplate", error)),
+        }
+    }
+}
+
+/// A disk that is encrypted and goes with the machine; no old metadata service; no log-in; an end by powering off.
+fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTemplateData {
+    let disk = LaunchTemplateEbsBlockDeviceRequest::builder()
+        .volume_size(i32::try_from(spec.disk).unwrap_or(i32::MAX).max(planned.image.size))
+        .volume_type(VolumeType::Gp3)
+        .encrypted(true)
+        .delete_on_termination(true)
+        .build();
+    let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
+        .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
+        .http_tokens(LaunchTemplateHttpTokensState::Required)
+        .http_put_response_hop_limit(1)
+        .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Enabled)
+        .build();
+    // A public address, where the subnet is for that: it is the way out, and the group lets nothing in.
+    let interface = LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
+        .device_index(0)
+        .associate_public_ip_address(planned.subnets.iter().all(|subnet| subnet.public))
+        .delete_on_termination(true)
+        .groups(group)
+        .build();
+    let profile = spec.permission_set.as_deref().map(|profile| {
+        let builder = LaunchTemplateIamInstanceProfileSpecificationRequest::builder();
+        if profile.starts_with("arn:") { builder.arn(profile).build() } else { builder.name(profile).build() }
+    });
+    RequestLaunchTemplateData::builder()
+        .image_id(&planned.image.id)
+        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+        .block_device_mappings(
+            LaunchTemplateBlockDeviceMappingRequest::builder().device_name(&planned.image.root).ebs(disk).build(),
+        )
+        .metadata_options(metadata)
+        .network_interfaces(interface)
+        .set_iam_instance_profile(profile)
+        .set_key_name(spec.ssh_key.clone())
+        .build()
+}
+
+/// Each type in each subnet whose zone has it.
+fn overrides(planned: &Planned) -> Vec<FleetLaunchTemplateOverridesRequest> {
+    let each = |(priority, kind): (usize, &String)| {
+        let places = planned.subnets.iter().filter(|subnet| subnet.kinds.contains(kind));
+        let kind = InstanceType::from(kind.as_str());
+        places
+            .map(|subnet| {
+                FleetLaunchTemplateOverridesRequest::builder()
+                    .instance_type(kind.clone())
+                    .subnet_id(&subnet.id)
+                    .priority(priority as f64)
+                    .build()
+            })
+            .collect::<Vec<_>>()
+    };
+    planned.kinds.iter().enumerate().flat_map(each).collect()
+}
+
+/// Everything that is made carries the tags from its first moment on.
+pub(super) fn tags(spec: &InstanceSpec) -> Vec<TagSpecification> {
+    let ours = spec.tags.pairs();
+    let named = std::iter::once(("Name".to_owned(), spec.name.clone()));
+    let user = spec.metadata.iter().cloned();
+    let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
+    // Ours come last: a user's tag of the same name must not hide a machine from its reaper.
+    let all: std::collections::BTreeMap<String, String> = named.chain(user).chain(ours).collect();
+    let tags: Vec<Tag> = all.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+    [ResourceType::Fleet, ResourceType::Instance, ResourceType::Volume]
+        .map(|kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tags.clone())).build())
+        .into()
+}
+
+fn made(answer: &CreateFleetOutput, id: &str, spec: &InstanceSpec, spot: bool) -> Instance {
+    let of = answer.instances().first();
+    let chosen = of.and_then(|made| made.launch_template_and_overrides()).and_then(|both| both.overrides());
+    let zone = of.and_then(|made| made.availability_zone()).or(chosen.and_then(|chosen| chosen.availability_zone()));
+    Instance {
+        id: id.to_owned(),
+        kind: of.and_then(|made| made.instance_type()).map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        zone: zone.map(str::to_owned),
+        state: crate::cloud::State::Starting,
+        reason: None,
+        spot,
+        address: None,
+        launched: None,
+        tags: spec.tags.clone(),
+    }
+}
+
+/// Why a fleet has no machine: its answer is a success all the same, with an error for each type and place.
+fn none(answer: &CreateFleetOutput, planned: &Planned) -> Error {
+    let mut reasons: Vec<(&str, &str)> = answer
+        .errors()
+        .iter()
+        .map(|error| (error.error_code().unwrap_or_default(), error.error_message().unwrap_or_default()))
+        .collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    // What another type or place would not mend counts more.
+    if let Some((code, says)) = reasons.iter().find(|(code, _)| !is_capacity(code)) {
+        return refusal("ec2:RunInstances", code, says);
+    }
+    let zones: Vec<&str> = planned.subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
+    let why: Vec<String> = reasons.iter().map(|(code, says)| format!("{says} ({code})")).collect();
+    let why = if why.is_empty() { "EC2 gives no reason".to_owned() } else { why.join("; ") };
+    Error::new(Kind::NoCapacity, format!("no {} is to be had in {}: {why}", planned.kinds.join(", "), zones.join(", ")))
+        .hint("try again later, in another --cloud-region, with more types in --cloud-type, or without --cloud-spot")
+}

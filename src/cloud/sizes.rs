@@ -1,0 +1,186 @@
+//! Sizes of machines by CML's names, and the clouds' own types behind them: the one table of them.
+//!
+//! `m`, `l` and `xl` are CML's; with a GPU they stand for one, four and eight of it. The types are in the order in
+//! which they are preferred; all that a cloud can launch are offered to it, so that one that is short today does not
+//! stop a job. Facts: <https://aws.amazon.com/ec2/instance-types/> and
+//! <https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html> (checked 2026-11).
+
+use crate::error::{Error, Result};
+use std::collections::BTreeSet;
+
+/// Which instructions a machine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arch {
+    /// 64-bit Intel and AMD.
+    #[value(name = "x86_64", aliases = ["amd64", "x64"])]
+    X86_64,
+    /// 64-bit ARM.
+    #[value(name = "arm64", aliases = ["aarch64"])]
+    Arm64,
+}
+
+impl Arch {
+    /// The name that compilers and `uname` use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Arm64 => "aarch64",
+        }
+    }
+}
+
+/// A row of the table.
+struct Size {
+    class: &'static str,
+    gpu: Option<&'static str>,
+    arch: Arch,
+    aws: &'static [&'static str],
+}
+
+const fn size(class: &'static str, gpu: &'static str, aws: &'static [&'static str]) -> Size {
+    Size { class, gpu: if gpu.is_empty() { None } else { Some(gpu) }, arch: Arch::X86_64, aws }
+}
+
+const fn arm(class: &'static str, gpu: &'static str, aws: &'static [&'static str]) -> Size {
+    Size { arch: Arch::Arm64, ..size(class, gpu, aws) }
+}
+
+#[rustfmt::skip]
+const SIZES: &[Size] = &[
+    size("s", "", &["t3.small", "t3a.small"]),
+    size("m", "", &["m8i.2xlarge", "m7i.2xlarge", "m7a.2xlarge", "m6i.2xlarge", "m6a.2xlarge", "m5.2xlarge"]),
+    size("l", "", &["m8i.8xlarge", "m7i.8xlarge", "m7a.8xlarge", "m6i.8xlarge", "m6a.8xlarge", "m5.8xlarge"]),
+    size("xl", "", &["m8i.16xlarge", "m7i.16xlarge", "m7a.16xlarge", "m6i.16xlarge", "m6a.16xlarge", "m5.16xlarge"]),
+    arm("s", "", &["t4g.small"]),
+    arm("m", "", &["m8g.2xlarge", "m7g.2xlarge", "m6g.2xlarge"]),
+    arm("l", "", &["m8g.8xlarge", "m7g.8xlarge", "m6g.8xlarge"]),
+    arm("xl", "", &["m8g.16xlarge", "m7g.16xlarge", "m6g.16xlarge"]),
+    size("m", "t4", &["g4dn.xlarge", "g4dn.2xlarge"]),
+    size("l", "t4", &["g4dn.12xlarge"]),
+    size("xl", "t4", &["g4dn.metal"]),
+    size("m", "a10g", &["g5.xlarge", "g5.2xlarge"]),
+    size("l", "a10g", &["g5.12xlarge", "g5.24xlarge"]),
+    size("xl", "a10g", &["g5.48xlarge"]),
+    size("m", "l4", &["g6.xlarge", "g6.2xlarge"]),
+    size("l", "l4", &["g6.12xlarge", "g6.24xlarge"]),
+    size("xl", "l4", &["g6.48xlarge"]),
+    size("m", "l40s", &["g6e.xlarge", "g6e.2xlarge"]),
+    size("l", "l40s", &["g6e.12xlarge", "g6e.24xlarge"]),
+    size("xl", "l40s", &["g6e.48xlarge"]),
+    size("xl", "a100", &["p4d.24xlarge", "p4de.24xlarge"]),
+    size("m", "h100", &["p5.4xlarge"]),
+    size("xl", "h100", &["p5.48xlarge"]),
+    size("xl", "h200", &["p5en.48xlarge", "p5e.48xlarge"]),
+    size("xl", "b200", &["p6-b200.48xlarge"]),
+    size("m", "v100", &["p3.2xlarge"]),
+    size("l", "v100", &["p3.8xlarge"]),
+    size("xl", "v100", &["p3.16xlarge"]),
+    size("m", "k80", &["p2.xlarge"]),
+    size("l", "k80", &["p2.8xlarge"]),
+    size("xl", "k80", &["p2.16xlarge"]),
+    arm("m", "t4g", &["g5g.xlarge", "g5g.2xlarge"]),
+    arm("l", "t4g", &["g5g.16xlarge"]),
+];
+
+/// Which types a user asks for: CML's sizes, or a cloud's own types, or several of those.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Types from the table, which all run on this architecture.
+    Class(&'static [&'static str], Arch, Option<&'static str>),
+    /// The cloud's own names.
+    Native(Vec<String>),
+}
+
+/// What `--cloud-type`, `--cloud-gpu` and `--cloud-arch` mean on Amazon's cloud.
+///
+/// # Errors
+/// A size without that GPU: never a machine without one.
+pub fn aws(types: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<Wanted> {
+    let gpu = gpu.map(str::to_ascii_lowercase);
+    let gpu = gpu.as_deref().filter(|gpu| *gpu != "nogpu");
+    let names: Vec<&str> = types.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let is_class = |name: &str| SIZES.iter().any(|size| size.class == name);
+    match names.as_slice() {
+        [] => Err(Error::usage("--cloud-type is empty")
+            .hint("give s, m, l, xl or the cloud's own types, such as m7i.2xlarge")),
+        [one] if is_class(one) => class(one, gpu, arch),
+        several if several.iter().any(|name| is_class(name)) => {
+            Err(Error::usage(format!("--cloud-type {types} mixes a size with other types"))
+                .hint("give one of s, m, l, xl, or types such as m7i.2xlarge,m6i.2xlarge"))
+        }
+        native => Ok(Wanted::Native(native.iter().map(|name| (*name).to_owned()).collect())),
+    }
+}
+
+fn class(name: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<Wanted> {
+    let of_gpu = |size: &&Size| size.gpu == gpu;
+    let right = |size: &&Size| size.class == name && arch.is_none_or(|arch| arch == size.arch);
+    if let Some(size) = SIZES.iter().filter(of_gpu).find(right) {
+        return Ok(Wanted::Class(size.aws, size.arch, size.gpu));
+    }
+    let Some(gpu) = gpu else {
+        return Err(Error::usage(format!("there is no size {name}")).hint("give s, m, l or xl"));
+    };
+    let others: BTreeSet<_> = SIZES.iter().filter(of_gpu).map(|size| size.class).collect();
+    let error = Error::usage(format!("there is no machine of size {name} with a GPU of the kind {gpu}"));
+    Err(match others.is_empty() {
+        true => {
+            let gpus: BTreeSet<_> = SIZES.iter().filter_map(|size| size.gpu).collect();
+            error.hint(format!(
+                "known are {}; for others give the cloud's own type: --cloud-type g6.xlarge",
+                gpus.into_iter().collect::<Vec<_>>().join(", ")
+            ))
+        }
+        false => {
+            let others: Vec<_> = others.into_iter().collect();
+            error.hint(format!("{gpu} comes in the sizes {}", others.join(", ")))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_stands_for_several_types_of_one_architecture() {
+        let Wanted::Class(types, arch, gpu) = aws("m", None, None).unwrap() else { panic!() };
+        assert!(types.len() > 3 && types.contains(&"m5.2xlarge"), "CML's own type is among them");
+        assert_eq!((arch, gpu), (Arch::X86_64, None));
+        let Wanted::Class(types, arch, _) = aws("m", None, Some(Arch::Arm64)).unwrap() else { panic!() };
+        assert!(types.contains(&"m7g.2xlarge") && arch == Arch::Arm64);
+        let v100 = aws("m", Some("V100"), None).unwrap();
+        assert_eq!(v100, Wanted::Class(&["p3.2xlarge"], Arch::X86_64, Some("v100")), "CML's p3.xlarge does not exist");
+        assert_eq!(aws("m", Some("nogpu"), None).unwrap(), aws("m", None, None).unwrap());
+    }
+
+    #[test]
+    fn types_of_the_cloud_are_taken_as_they_are() {
+        let native = aws(" g6.xlarge, g5.xlarge", Some("l4"), None).unwrap();
+        assert_eq!(native, Wanted::Native(vec!["g6.xlarge".to_owned(), "g5.xlarge".to_owned()]));
+    }
+
+    #[test]
+    fn a_gpu_is_never_left_out_silently() {
+        for (types, gpu, says, hint) in [
+            ("s", "t4", "no machine of size s with a GPU of the kind t4", "t4 comes in the sizes l, m, xl"),
+            ("m", "a100", "of size m with a GPU of the kind a100", "a100 comes in the sizes xl"),
+            ("m", "rtx", "a GPU of the kind rtx", "known are a100, a10g"),
+        ] {
+            let error = aws(types, Some(gpu), None).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.hint_text().unwrap().contains(hint), "{error:?}");
+        }
+        assert!(aws("m,g6.xlarge", None, None).is_err());
+        assert!(aws(" ", None, None).is_err());
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn amazon_knows_every_type_of_the_table() {
+        let known = aws_sdk_ec2::types::InstanceType::values();
+        for name in SIZES.iter().flat_map(|size| size.aws) {
+            assert!(known.contains(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a machine does before its runner begins.
+
+use super::{HOME, USER};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::forge::runner::Place;
+use crate::runner::document::Document;
+use crate::runner::package;
+use std::path::{Path, PathBuf};
+
+/// Removes what the machine was told, and the copies that cloud-init keeps.
+pub fn forget(app: &App, file: &Path) -> Result<()> {
+    app.host.remove(file).map_err(|error| {
+        Error::config(format!("cannot remove the launch document {} ({error})", file.display()))
+            .hint("run this as root")
+    })?;
+    let list = |folder: &Path| app.host.list(folder).unwrap_or_default();
+    for instance in list(Path::new("/var/lib/cloud/instances")) {
+        let is_data =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("user-data"));
+        let data = list(&instance).into_iter().filter(is_data);
+        let pickled = [instance.join("obj.pkl"), instance.join("cloud-config.txt")];
+        for copy in data.chain(list(&instance.join("scripts"))).chain(pickled) {
+            let _ = app.host.remove(&copy);
+        }
+    }
+    let _ = app.host.remove(Path::new("/var/lib/waagent/ovf-env.xml"));
+    Ok(())
+}
+
+/// Makes the user, runs the user's own script, and gets the runner program.
+pub async fn prepare(app: &App, document: &Document) -> Result<Place> {
+    if !succeeds(app, &["id", "-u", USER]).await {
+        must(app, &["useradd", "--create-home", "--home-dir", "/home/ci", "--shell", "/bin/bash", USER]).await?;
+    }
+    block(app).await;
+    let folder = Path::new(HOME);
+    must(app, &["install", "-d", "-m", "0755", HOME, &format!("{HOME}/runner")]).await?;
+    if let Some(script) = &document.startup_script {
+        run_script(app, folder, script).await?;
+    }
+    let docker_image = match &document.docker_image {
+        Some(image) if succeeds(app, &["docker", "version"]).await => {
+            must(app, &["usermod", "-a", "-G", "docker", USER]).await?;
+            Some(image.clone())
+        }
+        Some(_) => {
+            app.log.warn("docker does not run here: jobs run as the user ci, outside of containers");
+            None
+        }
+        None => None,
+    };
+    let program = folder.join("runner/program");
+    if let Some(package) = &document.package {
+        package::install(app, package, &program).await?;
+    }
+    Ok(Place {
+        program,
+        work: folder.join("runner/work"),
+        single: document.single,
+        idle: document.idle,
+        docker_volumes: document.docker_volumes.clone(),
+        docker_image,
+        gpu: document.gpu,
+        hooks: folder.join("runner/hooks"),
+    })
+}
+
+/// Runs the user's script as root; what it prints is in the journal.
+async fn run_script(app: &App, folder: &Path, script: &str) -> Result<()> {
+    let file = folder.join("startup");
+    let failed =
+        |why: String| Error::config(format!("the start-up script failed ({why})")).hint("see --cloud-startup-script");
+    app.host.write_private(&file, script.as_bytes()).map_err(|error| failed(error.to_string()))?;
+    let interpreter = script.lines().next().and_then(|line| line.strip_prefix("#!")).unwrap_or("/bin/sh");
+    let path = file.display().to_string();
+    let words: Vec<&str> = interpreter.split_whitespace().chain([path.as_str()]).collect();
+    app.log.info("running the start-up script");
+    let outcome = app.host.hand_over(&words).await;
+    let _ = app.host.remove(&file);
+    match outcome {
+        Ok(Some(0)) => Ok(()),
+        Ok(Some(code)) => Err(failed(format!("exit code {code}"))),
+        Ok(None) => Err(failed("a signal ended it".to_owned())),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// Keeps all but root from the cloud's metadata, which have what the machine was told.
+async fn block(app: &App) {
+    let table = "table inet cml { chain out { type filter hook output priority 0; \
+                 ip daddr 169.254.169.254 tcp dport 80 meta skuid != 0 reject; }; \
+                 chain through { type filter hook forward priority 0; ip daddr 169.254.169.254 tcp dport 80 drop; }; }";
+    let rule = ["OUTPUT", "-d", "169.254.169.254/32", "-p", "tcp", "--dport", "80", "-m", "owner", "!", "--uid-owner"];
+    let words: Vec<&str> = ["iptables", "-w", "-I"].into_iter().chain(rule).chain(["0", "-j", "REJECT"]).collect();
+    if !succeeds(app, &["nft", table]).await && !succeeds(app, &words).await {
+        app.log.warn("jobs can read the cloud's metadata of this machine: there is neither nft nor iptables");
+    }
+}
+
+async fn succeeds(app: &App, words: &[&str]) -> bool {
+    app.host.run(words, &[]).await.is_ok_and(|output| output.code == Some(0))
+}
+
+async fn must(app: &App, words: &[&str]) -> Result<()> {
+    let failed =
+        |why: String| Error::config(format!("cannot run {} ({why})", words.join(" "))).hint("run this as root");
+    let output = app.host.run(words, &[]).await.map_err(|error| failed(error.to_string()))?;
+    match output.code {
+        Some(0) => Ok(()),
+        _ => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}

@@ -1,0 +1,64 @@
+//! What people and scripts are told of a machine.
+
+use super::{Instance, InstanceSpec, Launching, Plan, Registration};
+use serde_json::{Value, json};
+
+/// A plan, a line each.
+pub fn plan(plan: &Plan) -> String {
+    let width = plan.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    plan.lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+/// `i-0123 (m7i.2xlarge, eu-west-1b, spot)`.
+pub fn instance(instance: &Instance) -> String {
+    let what = [Some(instance.kind.as_str()), instance.zone.as_deref(), instance.spot.then_some("spot")];
+    let what: Vec<&str> = what.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    format!("{} ({})", instance.id, what.join(", "))
+}
+
+impl Launching<'_> {
+    /// The line of JSON that CML ends with; `id` is the runner's name there, too.
+    pub(super) fn line(
+        &self,
+        region: &str,
+        spec: &InstanceSpec,
+        registration: &Registration,
+        instance: &Instance,
+    ) -> Value {
+        let args = self.args;
+        let launched = instance.launched.and_then(|time| chrono::DateTime::from_timestamp(time, 0));
+        let metadata: serde_json::Map<String, Value> =
+            spec.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let mut line = json!({
+            "awsSecurityGroup": spec.security_group.clone().unwrap_or_default(),
+            "awsSubnetId": spec.subnets.join(","),
+            "cloud": args.cloud.place.name(),
+            "cmlVersion": env!("CARGO_PKG_VERSION"),
+            "deadline": spec.tags.deadline,
+            "driver": self.connected.driver.name,
+            "id": registration.name,
+            "idleTimeout": args.idle_timeout.0.map_or(0, |idle| idle.as_secs()),
+            "image": spec.image,
+            "instanceGpu": spec.gpu.clone().unwrap_or_default(),
+            "instanceHddSize": spec.disk,
+            "instanceId": instance.id,
+            "instanceIp": instance.address,
+            "instanceLaunchTime": launched.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+            "instancePermissionSet": spec.permission_set.clone().unwrap_or_default(),
+            "instanceType": instance.kind,
+            "labels": self.labels.join(","),
+            "metadata": metadata,
+            "name": args.name.clone().unwrap_or_else(|| registration.name.clone()),
+            "region": args.cloud.place.cloud_region.clone().unwrap_or_else(|| region.to_owned()),
+            "repo": self.connected.repository.url(),
+            "runnerId": registration.id,
+            "single": self.single,
+            "spot": instance.spot,
+            "spotPrice": spec.spot_price.unwrap_or(-1.0),
+        });
+        if let Some(fields) = line.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        line
+    }
+}

@@ -1,0 +1,62 @@
+//! The program that a machine in a cloud runs: this one, static, for its architecture, with a digest that is pinned.
+
+use super::cloud::Cloud;
+use crate::action::native::released;
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::forge::hash;
+use crate::host::Platform;
+use crate::http::{Repeat, request};
+use crate::runner::script::Program;
+use bytes::Bytes;
+use http::Method;
+use std::path::Path;
+use url::Url;
+
+/// Where the project's releases are, when it is built with that known.
+const RELEASES: &str = env!("CARGO_PKG_REPOSITORY");
+
+/// Finds it: what the user names, what the action has recorded, or this program's own release.
+///
+/// # Errors
+/// It is not known where it is, or not there.
+pub async fn find(app: &App, args: &Cloud, platform: &Platform) -> Result<Program> {
+    if let (Some(url), Some(sha256)) = (&args.agent_url, &args.agent_sha256) {
+        let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
+            Error::usage(format!("--agent-url {url} is not an address")).hint("it is https://host/file")
+        })?;
+        return Ok(Program { url: url.to_string(), sha256: sha256.clone() });
+    }
+    let (url, sha256) = match cfg!(target_arch = "wasm32") {
+        true => released(app, platform)?,
+        false => own(app, platform)?,
+    };
+    let mut head = request(Method::HEAD, &url, Bytes::new())?;
+    head.extensions_mut().insert(Repeat::Safe);
+    app.http.send(head).await.map_err(|error| {
+        error.context(format!("the machine's program {url} cannot be had")).hint(
+            "give another place of the static program with --agent-url and --agent-sha256: a mirror, or a build of yours",
+        )
+    })?;
+    Ok(Program { url: url.to_string(), sha256 })
+}
+
+/// This program itself, where it runs on what the machine runs on.
+fn own(app: &App, platform: &Platform) -> Result<(Url, String)> {
+    let unknown = |why: &str| {
+        Error::config(format!("it is not known where the machine gets cml from: {why}"))
+            .hint("give the static program for Linux with --agent-url and --agent-sha256")
+    };
+    let here = app.host.platform();
+    if here != *platform {
+        let (wanted, have) = (format!("{}-{}", platform.os, platform.arch), format!("{}-{}", here.os, here.arch));
+        return Err(unknown(&format!("this is the program for {have}, the machine needs that for {wanted}")));
+    }
+    let name = format!("cml-{}-{}", platform.os, platform.arch);
+    let address = format!("{RELEASES}/releases/download/v{}/{name}", env!("CARGO_PKG_VERSION"));
+    let url = Url::parse(&address).map_err(|_| unknown("this build knows no release of its own"))?;
+    let program = app.host.program();
+    let path = Path::new(program.first().map_or("", String::as_str));
+    let bytes = app.host.read(path).map_err(|error| unknown(&format!("it cannot be read itself ({error})")))?;
+    Ok((url, hash(&bytes)))
+}

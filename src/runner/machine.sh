@@ -1,0 +1,88 @@
+#!/bin/sh
+# What a machine does at its first boot, for cml runner launch --cloud: it sees to its own end, gets cml, and starts it.
+# It needs curl, coreutils and systemd.
+set -eu
+umask 077
+units=/etc/systemd/system
+if [ -e "$units/cml-agent.service" ]; then exit 0; fi
+
+# First its end, at a fixed time that no restart moves.
+cat >"$units/cml-deadline.service" <<'CML_END'
+[Unit]
+Description=The end of this machine's life
+[Service]
+Type=oneshot
+ExecStart=/bin/systemctl poweroff
+CML_END
+end=$(date -u -d "+@LIFETIME@ seconds" '+%Y-%m-%d %H:%M:%S UTC')
+cat >"$units/cml-deadline.timer" <<CML_END
+[Unit]
+Description=The end of this machine's life
+[Timer]
+OnCalendar=$end
+Persistent=true
+AccuracySec=1s
+[Install]
+WantedBy=timers.target
+CML_END
+
+# From here on, whatever fails ends the machine, with a moment for its console to be read.
+trap 'code=$?
+if [ "$code" -ne 0 ]; then
+  echo "cml: this machine cannot become a runner ($code)"
+  sleep 30
+  systemctl poweroff || shutdown -P now
+fi' EXIT
+systemctl daemon-reload
+systemctl enable --now cml-deadline.timer
+
+# The program, by its digest.
+program=/usr/local/bin/cml
+mkdir -p /usr/local/bin /run/cml
+tries=0
+until curl --proto '@PROTOCOLS@' --tlsv1.2 -fsSL --connect-timeout 10 --max-time 300 -o "$program.part" '@URL@'; do
+  tries=$((tries + 1))
+  [ "$tries" -lt 6 ] || exit 1
+  sleep $((tries * 2))
+done
+if ! printf '%s  %s\n' '@SHA256@' "$program.part" | sha256sum -c - >/dev/null; then
+  rm -f "$program.part"
+  echo 'cml: the program is not what its digest says'
+  exit 1
+fi
+chmod 0755 "$program.part"
+mv "$program.part" "$program"
+
+# What it is told, in memory and for root alone.
+cat >/run/cml/launch.json <<'CML_END'
+@DOCUMENT@
+CML_END
+
+# However it ends, the machine ends with it; after a restart there is nothing to be told, and that is an end, too.
+cat >"$units/cml-agent.service" <<'CML_END'
+[Unit]
+Description=A runner of cml
+After=network-online.target
+Wants=network-online.target
+SuccessAction=poweroff
+FailureAction=poweroff
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart=/usr/local/bin/cml runner agent --launch-file /run/cml/launch.json
+StandardOutput=journal+console
+StandardError=journal+console
+Restart=no
+RuntimeMaxSec=@LIFETIME@
+TimeoutStartSec=@START@
+WatchdogSec=180
+TimeoutStopSec=110
+KillMode=mixed
+OOMPolicy=continue
+OOMScoreAdjust=-900
+[Install]
+WantedBy=multi-user.target
+CML_END
+systemctl daemon-reload
+systemctl enable cml-agent.service
+systemctl start --no-block cml-agent.service

@@ -1,0 +1,204 @@
+//! The start-up script of a machine: `machine.sh`, with values that are checked before they are put in.
+
+use super::document::Document;
+use crate::env::Secret;
+use crate::error::{Error, Result};
+use std::time::Duration;
+
+/// The static program for the machine's architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Where it is.
+    pub url: String,
+    /// SHA-256 of the file, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+const TEXT: &str = include_str!("machine.sh");
+/// A runner is online by then, or never will be.
+const START: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// The script, for a POSIX shell, of at most `limit` bytes.
+///
+/// # Errors
+/// It is too long, or the program's address or digest cannot be put into a script.
+pub fn render(document: &Document, program: &Program, lifetime: Duration, limit: usize) -> Result<Secret> {
+    let protocols = check(program)?;
+    let lifetime = lifetime.max(Duration::from_secs(1));
+    let json = document.to_json();
+    let text: String = TEXT.lines().filter(|line| is_needed(line)).fold(String::new(), |text, line| text + line + "\n");
+    // The document comes last: nothing in it is replaced.
+    let text = text
+        .replace("@LIFETIME@", &lifetime.as_secs().to_string())
+        .replace("@START@", &lifetime.min(START).as_secs().to_string())
+        .replace("@PROTOCOLS@", protocols)
+        .replace("@URL@", &program.url)
+        .replace("@SHA256@", &program.sha256)
+        .replace("@DOCUMENT@", json.expose());
+    if text.len() > limit {
+        let message = format!("the machine's start-up script has {} bytes, {limit} are allowed", text.len());
+        return Err(Error::too_large(message).hint(match &document.startup_script {
+            Some(script) => format!(
+                "--cloud-startup-script has {} bytes: shorten it, or let it download what it needs",
+                script.len()
+            ),
+            None => "give fewer or shorter --labels and --docker-volumes".to_owned(),
+        }));
+    }
+    Ok(Secret::new(text))
+}
+
+/// Comments are for those who read the source.
+fn is_needed(line: &str) -> bool {
+    !line.is_empty() && (!line.starts_with('#') || line.starts_with("#!"))
+}
+
+/// What curl may speak. The address is put between single quotes.
+fn check(program: &Program) -> Result<&'static str> {
+    let wrong = |what: &str, value: &str| {
+        Error::config(format!("{what} {value:?} cannot be given to a machine"))
+            .hint("give the static program for Linux with --agent-url and --agent-sha256")
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._~:/?#[]!$&()*+,;=%-".contains(c);
+    let protocols = match program.url.split_once("://") {
+        Some(("https", rest)) if !rest.is_empty() => "=https",
+        Some(("http", rest)) if !rest.is_empty() => "=http,https",
+        _ => return Err(wrong("the address", &program.url)),
+    };
+    if !program.url.chars().all(is_plain) {
+        return Err(wrong("the address", &program.url));
+    }
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    match program.sha256.len() == 64 && program.sha256.bytes().all(is_digit) {
+        true => Ok(protocols),
+        false => Err(wrong("the digest", &program.sha256)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::tests::document;
+    use super::*;
+    use crate::error::Kind;
+    use proptest::prelude::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn program(url: &str) -> Program {
+        Program { url: url.to_owned(), sha256: "0123456789abcdef".repeat(4) }
+    }
+
+    fn rendered(name: &str, token: &str, script: Option<&str>) -> String {
+        let program = program("https://example.com/v1/cml-linux-x86_64?a=b");
+        render(&document(name, token, script), &program, HOUR, 1 << 20).unwrap().expose().to_owned()
+    }
+
+    #[test]
+    fn the_whole_script() {
+        insta::assert_snapshot!(rendered("cml-1", "glrt-secret", Some("#!/bin/sh\necho hello\n")));
+    }
+
+    #[test]
+    fn what_is_too_long_names_the_script_of_the_user() {
+        let script = "x".repeat(20_000);
+        let program = program("https://example.com/cml");
+        let error = render(&document("r", "t", Some(script.as_str())), &program, HOUR, 16_384).unwrap_err();
+        assert_eq!(error.kind(), Kind::TooLarge);
+        assert!(error.to_string().ends_with("bytes, 16384 are allowed"), "{error}");
+        let hint = "--cloud-startup-script has 20000 bytes: shorten it, or let it download what it needs";
+        assert_eq!(error.hint_text(), Some(hint));
+    }
+
+    #[test]
+    fn without_a_script_of_the_user_there_is_room() {
+        assert!(rendered("r", "t", None).len() < 4096);
+    }
+
+    #[test]
+    fn addresses_and_digests_that_do_something_to_a_shell_are_refused() {
+        let urls =
+            ["", "https://", "ftp://a/b", "file:///etc/passwd", "https://a/'b", "https://a/b\nreboot", "https://a/ b"];
+        for url in urls {
+            let error = render(&document("r", "t", None), &program(url), HOUR, 1 << 20).unwrap_err();
+            assert_eq!(error.to_string(), format!("the address {url:?} cannot be given to a machine"));
+            assert_eq!(error.kind(), Kind::Config);
+        }
+        for sha256 in ["", "abc", &"A".repeat(64), &"'".repeat(64)] {
+            let program = Program { sha256: sha256.to_owned(), ..program("https://a/b") };
+            let error = render(&document("r", "t", None), &program, HOUR, 1 << 20).unwrap_err();
+            assert_eq!(error.to_string(), format!("the digest {sha256:?} cannot be given to a machine"));
+        }
+    }
+
+    #[test]
+    fn plain_http_is_spoken_where_the_user_says_so() {
+        let said = |url: &str| {
+            let script = render(&document("r", "t", None), &program(url), HOUR, 1 << 20).unwrap();
+            script.expose().lines().find(|line| line.contains("curl")).unwrap().to_owned()
+        };
+        assert!(said("https://a/b").contains("--proto '=https' "));
+        assert!(said("http://a/b").contains("--proto '=http,https' "));
+    }
+
+    proptest! {
+        /// Whatever the values are, the script around the document is the same.
+        #[test]
+        fn nothing_breaks_out(name in "(?s).*", token in "(?s).*|CML_END|.*'.*|@URL@", script in "(?s).*") {
+            let text = rendered(&name, &token, Some(script.as_str()));
+            let json = document(&name, &token, Some(script.as_str())).to_json();
+            let plain = rendered("r", "t", None);
+            let usual = document("r", "t", None).to_json();
+            prop_assert_eq!(text.replacen(json.expose(), "", 1), plain.replacen(usual.expose(), "", 1));
+            prop_assert!(!json.expose().contains('\n'));
+        }
+    }
+
+    /// Runs it with a stub for each of curl, systemctl and sleep, in a folder of its own; what they were asked.
+    #[cfg(target_os = "linux")]
+    #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+    fn run(curl: &str) -> (bool, String) {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in ["bin", "units", "usr", "run"] {
+            std::fs::create_dir(root.join(name)).unwrap();
+        }
+        let log = root.join("log").display().to_string();
+        for (name, body) in [("curl", curl), ("systemctl", ""), ("sleep", ""), ("shutdown", "")] {
+            let stub = root.join("bin").join(name);
+            std::fs::write(&stub, format!("#!/bin/sh\necho \"{name} $1\" >>{log}\n{body}\n")).unwrap();
+            std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let here = |name: &str| root.join(name).display().to_string();
+        let good = "770e607624d689265ca6c44884d0807d9b054d23c473c106c72be9de08b7376c";
+        let text = rendered("r", "$(touch broken)`id`'", None)
+            .replace("/etc/systemd/system", &here("units"))
+            .replace("/usr/local/bin", &here("usr"))
+            .replace("/run/cml", &here("run"))
+            .replace(&"0123456789abcdef".repeat(4), good);
+        let path = format!("{}:/usr/bin:/bin", here("bin"));
+        let mut command = std::process::Command::new("sh");
+        let done = command.args(["-c", &text]).env("PATH", path).current_dir(root).output().unwrap();
+        assert!(!root.join("broken").exists());
+        if done.status.success() {
+            let document = Document::parse(&std::fs::read(root.join("run/launch.json")).unwrap()).unwrap();
+            assert_eq!(document.registration.credential["token"].expose(), "$(touch broken)`id`'");
+        }
+        (done.status.success(), std::fs::read_to_string(root.join("log")).unwrap())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_shell_runs_it_and_every_failure_ends_the_machine() {
+        const WRITE: &str = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && printf %s BODY >\"$2\"; shift; done; exit 0";
+        let begun = "systemctl daemon-reload\nsystemctl enable\ncurl --proto\n";
+        let (is_well, said) = run(&WRITE.replace("BODY", "good"));
+        let unit = "systemctl daemon-reload\nsystemctl enable\nsystemctl start\n";
+        assert_eq!((is_well, said), (true, format!("{begun}{unit}")));
+        let (is_well, said) = run(&WRITE.replace("BODY", "bad"));
+        assert_eq!((is_well, said), (false, format!("{begun}sleep 30\nsystemctl poweroff\n")));
+        let (is_well, said) = run("exit 22");
+        assert!(!is_well && said.ends_with("sleep 30\nsystemctl poweroff\n"), "{said}");
+        assert_eq!(said.matches("curl").count(), 6);
+    }
+}

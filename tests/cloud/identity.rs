@@ -1,0 +1,73 @@
+//! Keys for the identity that a CI gives to a job.
+
+use super::scene::{SECRET, Scene};
+use crate::support::ec2::Wrong;
+use crate::support::fake::Vendor;
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/ci";
+const IDENTITY: &str = "eyJhbGciOiJSUzI1NiJ9.an-identity-token.c2lnbmF0dXJl";
+
+/// Without keys, with a role.
+fn scene(vendor: Vendor, region: &'static str) -> Option<Scene> {
+    let mut scene = Scene::new(vendor, region)?;
+    scene.cml.unset("AWS_ACCESS_KEY_ID").unset("AWS_SECRET_ACCESS_KEY").set("AWS_ROLE_ARN", ROLE);
+    Some(scene)
+}
+
+#[test]
+fn gitlab_and_bitbucket_hand_the_identity_over_in_a_variable() {
+    for (vendor, region, variable) in [
+        (Vendor::GitLab, "me-south-1", "CML_ID_TOKEN"),
+        (Vendor::Bitbucket, "me-central-1", "BITBUCKET_STEP_OIDC_TOKEN"),
+    ] {
+        let Some(mut scene) = scene(vendor, region) else { return };
+        scene.cml.set(variable, IDENTITY);
+        let ran = scene.run(&["launch", "--dry-run", "--log", "debug"]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        assert!(!ran.stderr.contains(IDENTITY) && !ran.stderr.contains(SECRET), "{ran:#?}");
+        assert!(ran.stderr.contains(&format!("AWS credentials from the job's identity, as {ROLE}")), "{ran:#?}");
+        let asked = &scene.ec2.of("AssumeRoleWithWebIdentity")[0];
+        assert_eq!((&*asked.fields["RoleArn"], &*asked.fields["WebIdentityToken"]), (ROLE, IDENTITY));
+        assert!(!asked.fields["RoleSessionName"].is_empty() && !asked.has_token);
+        let others: Vec<_> = scene.ec2.calls().into_iter().filter(|call| call.action.starts_with("Describe")).collect();
+        assert!(!others.is_empty() && others.iter().all(|call| call.has_token), "{others:?}");
+    }
+}
+
+#[test]
+fn a_github_job_asks_for_its_identity() {
+    let Some(mut scene) = scene(Vendor::GitHub, "af-south-1") else { return };
+    let url = format!("{}/identity?api-version=2", scene.ec2.url());
+    scene.cml.set("ACTIONS_ID_TOKEN_REQUEST_URL", &url).set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "a-bearer-token");
+    scene.ec2.serves("/identity", &serde_json::json!({ "count": 1, "value": IDENTITY }).to_string());
+    let ran = scene.run(&["launch", "--dry-run", "--log", "debug"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert!(!ran.stderr.contains(IDENTITY) && !ran.stderr.contains("a-bearer-token"), "{ran:#?}");
+    let (target, bearer) = scene.ec2.served().remove(0);
+    assert_eq!(target, "/identity?api-version=2&audience=sts.amazonaws.com");
+    assert_eq!(bearer, "Bearer a-bearer-token");
+    assert_eq!(scene.ec2.of("AssumeRoleWithWebIdentity")[0].fields["WebIdentityToken"], IDENTITY);
+}
+
+#[test]
+fn what_keeps_the_role_from_the_job_is_said() {
+    let Some(mut scene) = scene(Vendor::GitLab, "il-central-1") else { return };
+    scene.run(&["launch"]).fails(
+        4,
+        "AWS_ROLE_ARN is set, but the job has no identity to take it with",
+        "GitHub: permissions:*",
+    );
+    scene.cml.set("CML_ID_TOKEN", IDENTITY);
+    let says = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
+    scene.ec2.fails("AssumeRoleWithWebIdentity", 1, Wrong::Refused(403, "AccessDenied", says));
+    scene.run(&["launch"]).fails(
+        4,
+        &format!("AWS does not give the job the role {ROLE}*"),
+        "the role's trust policy must name this repository*",
+    );
+    scene.cml.unset("AWS_ROLE_ARN").set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+    scene.run(&["launch"]).fails(3, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not", "give both*");
+    scene.cml.unset("AWS_ACCESS_KEY_ID");
+    scene.run(&["launch"]).fails(4, "there are no credentials for AWS", "best in CI: AWS_ROLE_ARN*");
+    scene.is_clean();
+}

@@ -1,0 +1,141 @@
+//! What a launch asks for and says.
+
+use super::scene::{Scene, last_line};
+use crate::support::fake::Vendor;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+#[test]
+fn a_machine_is_made_and_becomes_a_runner() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "us-west-1") else { return };
+    let ran = scene.launch(&["--labels", "gpu,big", "--cloud-metadata", "team=ml"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", scene.ec2.calls());
+    let (machine, runner) = (scene.machine(), &scene.runners()[0]);
+    assert!(runner.name.starts_with("cml-us-west-1-"), "{}", runner.name);
+
+    let line = last_line(&ran);
+    let deadline = line["deadline"].as_i64().unwrap();
+    for (name, value) in [
+        ("cloud", json!("aws")),
+        ("driver", json!("github")),
+        ("id", json!(runner.name)),
+        ("runnerId", json!(runner.id.to_string())),
+        ("instanceId", json!(machine.id)),
+        ("labels", json!("gpu,big")),
+        ("metadata", json!({ "team": "ml" })),
+        ("repo", json!(scene.forge.repo_url(Vendor::GitHub))),
+        ("region", json!("us-west-1")),
+        ("single", json!(true)),
+        ("spot", json!(false)),
+        ("idleTimeout", json!(300)),
+        ("instanceHddSize", json!(35)),
+        ("instanceType", json!(machine.kind)),
+    ] {
+        assert_eq!(line[name], value, "{name}: {line}");
+    }
+    assert!(line["instanceIp"].as_str().unwrap().split('.').count() == 4, "{line}");
+    assert!(ran.stderr.contains(&format!("instance {} ({}", machine.id, machine.kind)), "{ran:#?}");
+    assert!(ran.stderr.contains(&format!("runner {} online after ", runner.name)), "{ran:#?}");
+
+    for (name, value) in [
+        ("Name", runner.name.clone()),
+        ("cml-managed", "true".into()),
+        ("cml-name", runner.name.clone()),
+        ("cml-repo", scene.forge.repo_url(Vendor::GitHub)),
+        ("cml-forge", "github".into()),
+        ("cml-deadline", deadline.to_string()),
+        ("cml-runner-id", runner.id.to_string()),
+        ("team", "ml".into()),
+    ] {
+        assert_eq!(machine.tags.get(name), Some(&value), "{name}: {:?}", machine.tags);
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    assert!((now + 21_000..=now + 21_600).contains(&deadline), "six hours: {deadline}");
+
+    let group = scene.ec2.of("CreateSecurityGroup");
+    assert_eq!(group[0].fields["GroupName"], "cml-no-inbound");
+    assert!(scene.ec2.actions().iter().all(|action| !action.contains("Ingress") && !action.contains("KeyPair")));
+    let template = &scene.ec2.of("CreateLaunchTemplate")[0].fields;
+    for (name, value) in [
+        ("MetadataOptions.HttpTokens", "required"),
+        ("MetadataOptions.HttpPutResponseHopLimit", "1"),
+        ("InstanceInitiatedShutdownBehavior", "terminate"),
+        ("BlockDeviceMapping.1.Ebs.Encrypted", "true"),
+        ("BlockDeviceMapping.1.Ebs.VolumeSize", "35"),
+        ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
+        ("ImageId", "ami-0a000000000000002"),
+    ] {
+        assert_eq!(
+            template.get(&format!("LaunchTemplateData.{name}")).map(String::as_str),
+            Some(value),
+            "{template:#?}"
+        );
+    }
+    assert!(template.keys().all(|name| !name.contains("UserData")), "what stays has no secret");
+}
+
+#[test]
+fn the_machine_gets_one_runners_credential_and_no_other_secret() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "us-west-2") else { return };
+    let ran = scene.launch(&["--cloud-startup-script", &STANDARD.encode("echo hello")]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let fleet = &scene.ec2.of("CreateFleet")[0].fields;
+    let data = fleet.iter().find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
+    let script = String::from_utf8(STANDARD.decode(data).unwrap()).unwrap();
+    for secret in [super::scene::SECRET, "\"good\"", "AKIA"] {
+        assert!(!script.contains(secret), "{secret}: {script}");
+    }
+    assert!(script.contains("https://mirror.example/cml-linux-x86_64") && script.contains(&"5e".repeat(32)));
+    assert!(!ran.stderr.contains(&scene.runners()[0].credential), "{ran:#?}");
+    assert!(fleet["ClientToken"].len() == 64 && fleet["Type"] == "instant");
+}
+
+#[test]
+fn every_forge_gets_its_runner() {
+    for (vendor, region) in [(Vendor::GitLab, "eu-west-2"), (Vendor::Bitbucket, "eu-west-3")] {
+        let Some(scene) = Scene::new(vendor, region) else { return };
+        let ran = scene.launch(&["--cloud-spot"]);
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", scene.ec2.calls());
+        let line = last_line(&ran);
+        assert_eq!((&line["single"], &line["spot"]), (&json!(false), &json!(true)), "{line}");
+        assert_eq!(line["instanceId"], scene.machine().id);
+    }
+}
+
+#[test]
+fn a_plan_is_printed_and_nothing_made() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "eu-central-1") else { return };
+    let ran = scene.run(&["launch", "--dry-run", "--cloud-type", "m", "--cloud-arch", "arm64", "--cloud-spot"]);
+    let plan = ran.ok();
+    for words in
+        ["region", "eu-central-1", "m7g.2xlarge", "spot, else on demand", "ami-0a000000000000004", "35 GB, encrypted"]
+    {
+        assert!(plan.contains(words), "{words}: {plan}");
+    }
+    assert!(scene.ec2.actions().iter().all(|action| action.starts_with("Describe") || action == "RunInstances"));
+    scene.is_clean();
+}
+
+#[test]
+fn what_means_nothing_for_a_machine_is_said() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "cn-north-1") else { return };
+    let ran = scene.run(&["launch", "--dry-run", "--single=false", "--pass-env", "X", "--runner-path", "/x"]);
+    for says in [
+        "warning: of no effect with --cloud: --pass-env, --runner-path",
+        "warning: the machine runs one job: it has no token to register for another one",
+    ] {
+        assert!(ran.stderr.contains(says), "{says}: {ran:#?}");
+    }
+}
+
+#[test]
+fn a_runner_that_is_there_is_reused_and_the_cloud_not_asked() {
+    let Some(scene) = Scene::new(Vendor::GitLab, "ap-east-1") else { return };
+    let ran = scene.launch(&["--reuse"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    scene.ec2.forget();
+    let ran = scene.run(&["launch", "--reuse"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("Reusing existing"), "{ran:#?}");
+    assert!(scene.ec2.calls().is_empty());
+}

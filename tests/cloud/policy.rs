@@ -1,0 +1,48 @@
+//! The policy in docs/runners.md is what a launch, its undoing and reap ask for.
+
+use super::scene::Scene;
+use crate::support::fake::Vendor;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Actions that EC2 checks for a `CreateFleet` of type instant besides that one itself:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-prerequisites.html>.
+const OF_A_FLEET: [&str; 2] = ["ec2:RunInstances", "ec2:CreateTags"];
+/// Asked for on other paths than the ones below: the template is there already; a plan with spot prices; native types.
+const ELSEWHERE: [&str; 3] =
+    ["ec2:DescribeLaunchTemplates", "ec2:DescribeSpotPriceHistory", "ec2:DescribeInstanceTypes"];
+
+/// What only those with our tag may be done to.
+const OURS: &str = "ec2:TerminateInstances";
+
+fn policy(actions: &BTreeSet<String>) -> String {
+    let all: Vec<&String> = actions.iter().filter(|action| *action != OURS).collect();
+    let own = json!({ "StringEquals": { "aws:ResourceTag/cml-managed": "true" } });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": all, "Resource": "*" },
+        { "Effect": "Allow", "Action": [OURS], "Resource": "*", "Condition": own },
+    ] });
+    serde_json::to_string_pretty(&policy).unwrap()
+}
+
+#[test]
+fn the_documentation_has_the_policy() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "us-east-2") else { return };
+    let ran = scene.run(&["launch", "--dry-run", "--cloud-spot", "--cloud-type", "m5.2xlarge"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let ran = scene.launch(&["--cloud-spot"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let again = scene.start(&["--name", "other", "--cloud-spot", "--cloud-boot-timeout", "0"]).end();
+    assert_eq!(again.code, Some(12), "{again:#?}");
+    let asked = scene.ec2.actions().into_iter().map(|action| format!("ec2:{action}"));
+    let others = OF_A_FLEET.iter().chain(&ELSEWHERE).map(|action| (*action).to_owned());
+    let actions: BTreeSet<String> = asked.chain(others).collect();
+    assert!(actions.contains(OURS) && actions.contains("ec2:GetConsoleOutput"), "{actions:?}");
+    let expected = policy(&actions);
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/runners.md")).unwrap();
+    let found = docs.split("```json\n").find_map(|part| {
+        let text = part.split("\n```").next()?;
+        serde_json::from_str::<Value>(text).ok().filter(|json| json["Statement"].is_array()).map(|_| text)
+    });
+    assert!(found == Some(expected.as_str()), "the policy in docs/runners.md should be:\n{expected}\n");
+}

@@ -1,0 +1,266 @@
+//! EC2 for tests: moto behind a proxy that records what is asked and fails on request.
+//!
+//! What moto does not do, the proxy does as EC2 does: the same `ClientToken` twice makes one thing and gets the same
+//! answer (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>). moto keeps no user data of a
+//! fleet and no shutdown behaviour: tests look at the recorded request for those.
+
+use super::fake::http::{Framing, Request, Response, decode, read_request, write_response};
+use super::fake::server::{Life, Port, Server, lock};
+use super::moto::Moto;
+use super::net::send;
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What goes wrong with a request.
+#[derive(Clone, Debug)]
+pub enum Wrong {
+    /// It is refused with a status and a code.
+    Refused(u16, &'static str, &'static str),
+    /// It is carried out, and the answer is lost.
+    LostAnswer,
+    /// A fleet gets no machine, for this reason.
+    NoMachine(&'static str),
+    /// It takes so much longer.
+    Slow(Duration),
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub action: String,
+    pub fields: BTreeMap<String, String>,
+    /// Whether its credentials have a session's token.
+    pub has_token: bool,
+}
+
+type Hook = Box<dyn Fn(usize) + Send>;
+
+#[derive(Default)]
+struct State {
+    calls: Vec<Call>,
+    wrong: Vec<(&'static str, usize, Wrong)>,
+    answers: BTreeMap<String, Response>,
+    hook: Option<Hook>,
+    /// What is served besides, by path.
+    pages: BTreeMap<String, String>,
+    /// Who asked for that: the target and the authorization.
+    served: Vec<(String, String)>,
+}
+
+/// EC2 in one region.
+pub struct Ec2 {
+    moto: Arc<Moto>,
+    server: Server,
+    state: Arc<Mutex<State>>,
+    pub region: &'static str,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    pub id: String,
+    pub state: String,
+    pub kind: String,
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Ec2 {
+    /// In a region that no other test uses. `None` where there is no moto.
+    pub fn start(region: &'static str) -> Option<Ec2> {
+        Ec2::over(Moto::with_machines()?, region)
+    }
+
+    /// Over a certain moto.
+    pub fn over(moto: Arc<Moto>, region: &'static str) -> Option<Ec2> {
+        let state = Arc::new(Mutex::new(State::default()));
+        let (shared, upstream) = (Arc::clone(&state), moto.url.clone());
+        let server = Port::bind().serve(move |socket, life| {
+            let _ = serve(socket, life, &shared, &upstream);
+        });
+        Some(Ec2 { moto, server, state, region })
+    }
+
+    /// For `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// The next `times` requests of an action go wrong.
+    pub fn fails(&self, action: &'static str, times: usize, wrong: Wrong) {
+        lock(&self.state).wrong.push((action, times, wrong));
+    }
+
+    /// Serves JSON at a path.
+    pub fn serves(&self, path: &str, json: &str) {
+        lock(&self.state).pages.insert(path.to_owned(), json.to_owned());
+    }
+
+    /// The targets that were served so, each with its authorization.
+    pub fn served(&self) -> Vec<(String, String)> {
+        lock(&self.state).served.clone()
+    }
+
+    /// Called after each request was carried out and before it is answered, with its number from 1.
+    pub fn after_each(&self, hook: impl Fn(usize) + Send + 'static) {
+        lock(&self.state).hook = Some(Box::new(hook));
+    }
+
+    pub fn calls(&self) -> Vec<Call> {
+        lock(&self.state).calls.clone()
+    }
+
+    pub fn actions(&self) -> Vec<String> {
+        self.calls().into_iter().map(|call| call.action).collect()
+    }
+
+    /// The requests of one action.
+    pub fn of(&self, action: &str) -> Vec<Call> {
+        self.calls().into_iter().filter(|call| call.action == action).collect()
+    }
+
+    pub fn forget(&self) {
+        let mut state = lock(&self.state);
+        state.calls.clear();
+        state.hook = None;
+    }
+
+    /// Asks moto itself.
+    pub fn ask(&self, query: &str) -> String {
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=any/20260101/{}/ec2/aws4_request, SignedHeaders=host, Signature=0",
+            self.region
+        );
+        let headers =
+            [("Authorization", scope.as_str()), ("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let body = format!("{query}&Version=2016-11-15");
+        let answer = send("POST", &self.moto.url, &headers, body.as_bytes()).unwrap();
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        answer.text()
+    }
+
+    /// All machines, those that are gone too.
+    pub fn machines(&self) -> Vec<Machine> {
+        let text = self.ask("Action=DescribeInstances");
+        let between = |text: &str, from: &str, to: &str| {
+            text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).map_or("", |(found, _)| found).to_owned()
+        };
+        // A reservation of ours has one machine.
+        let machine = |part: &str| {
+            let tags = between(part, "<tagSet>", "</tagSet>");
+            let tags = tags.split("<item>").skip(1);
+            Machine {
+                id: between(part, "<instanceId>", "<"),
+                state: between(&between(part, "<instanceState>", "</instanceState>"), "<name>", "</name>"),
+                kind: between(part, "<instanceType>", "</instanceType>"),
+                tags: tags.map(|tag| (between(tag, "<key>", "</key>"), between(tag, "<value>", "</value>"))).collect(),
+            }
+        };
+        text.split("<instancesSet>").skip(1).map(machine).collect()
+    }
+
+    /// Those that cost money.
+    pub fn alive(&self) -> Vec<Machine> {
+        self.machines()
+            .into_iter()
+            .filter(|machine| !matches!(machine.state.as_str(), "terminated" | "shutting-down"))
+            .collect()
+    }
+}
+
+fn refusal(status: u16, code: &str, says: &str) -> Response {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{code}</Code><Message>{says}</Message></Error></Errors><RequestID>r</RequestID></Response>"
+    );
+    Response::bytes(status, "text/xml;charset=UTF-8", body)
+}
+
+fn no_machine(code: &str) -> Response {
+    let body = format!(
+        "<CreateFleetResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r</requestId><fleetId>fleet-1</fleetId><errorSet><item><errorCode>{code}</errorCode><errorMessage>There is none.</errorMessage><lifecycle>spot</lifecycle></item></errorSet><fleetInstanceSet/></CreateFleetResponse>"
+    );
+    Response::bytes(200, "text/xml;charset=UTF-8", body)
+}
+
+/// The fields of a form.
+fn fields(body: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(body);
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (decode(name, true), decode(value, true))).collect()
+}
+
+fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -> std::io::Result<()> {
+    let mut reader = BufReader::new(socket);
+    while let Some(request) = read_request(&mut reader, || {})? {
+        if let Some(answer) = page(state, &request) {
+            write_response(reader.get_mut(), &request, &answer, Framing::Whole)?;
+            return Ok(());
+        }
+        let (call, wrong) = record(state, &request);
+        if let Some(Wrong::Slow(time)) = wrong
+            && !life.sleep(time)
+        {
+            return Ok(());
+        }
+        let answer = match wrong {
+            Some(Wrong::Refused(status, code, says)) => refusal(status, code, says),
+            Some(Wrong::NoMachine(code)) => no_machine(code),
+            _ => carry_out(state, &request, &call, upstream)?,
+        };
+        let hook = {
+            let mut state = lock(state);
+            let number = state.calls.len();
+            state.hook.take().map(|hook| (hook, number))
+        };
+        if let Some((hook, number)) = hook {
+            hook(number);
+            lock(state).hook.get_or_insert(hook);
+        }
+        if matches!(wrong, Some(Wrong::LostAnswer))
+            || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
+        {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn page(state: &Mutex<State>, request: &Request) -> Option<Response> {
+    let mut state = lock(state);
+    let body = state.pages.get(request.path())?.clone();
+    state.served.push((request.target.clone(), request.header("authorization").unwrap_or_default().to_owned()));
+    Some(Response::bytes(200, "application/json", body))
+}
+
+fn record(state: &Mutex<State>, request: &Request) -> (Call, Option<Wrong>) {
+    let fields = fields(&request.body);
+    let target = request.header("x-amz-target").and_then(|target| target.rsplit('.').next());
+    let action = fields.get("Action").cloned().or(target.map(str::to_owned)).unwrap_or_default();
+    let call = Call { action, fields, has_token: request.header("x-amz-security-token").is_some() };
+    let mut state = lock(state);
+    state.calls.push(call.clone());
+    let found = state.wrong.iter_mut().find(|(action, times, _)| *times > 0 && *action == call.action);
+    let wrong = found.map(|(_, times, wrong)| {
+        *times -= 1;
+        wrong.clone()
+    });
+    (call, wrong)
+}
+
+fn carry_out(state: &Mutex<State>, request: &Request, call: &Call, upstream: &str) -> std::io::Result<Response> {
+    let token = call.fields.get("ClientToken").map(|token| format!("{} {token}", call.action));
+    if let Some(answer) = token.as_ref().and_then(|token| lock(state).answers.get(token).cloned()) {
+        return Ok(answer);
+    }
+    const OWN: [&str; 5] = ["host", "connection", "content-length", "transfer-encoding", "user-agent"];
+    let headers = request.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+    let headers: Vec<(&str, &str)> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let answer = send(&request.method, &format!("{upstream}{}", request.target), &headers, &request.body)?;
+    let answer = Response::bytes(answer.status, answer.header("content-type"), answer.body.clone());
+    if let Some(token) = token.filter(|_| answer.status == 200) {
+        lock(state).answers.insert(token, answer.clone());
+    }
+    Ok(answer)
+}
