@@ -46,7 +46,7 @@ fn shown(cml: &Cml, args: &[&str], columns: u16, on: On) -> (String, String) {
 /// The commands with their words, `cml` left out.
 fn commands(command: &clap::Command, above: &[String], found: &mut Vec<(Vec<String>, clap::Command)>) {
     found.push((above.to_vec(), command.clone()));
-    for command in command.get_subcommands() {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         commands(command, &[above, &[command.get_name().to_owned()]].concat(), found);
     }
 }

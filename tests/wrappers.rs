@@ -19,7 +19,7 @@ fn options(command: &clap::Command, found: &mut BTreeMap<String, Vec<String>>) {
             helps.push(help);
         }
     }
-    command.get_subcommands().for_each(|command| options(command, found));
+    command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(|command| options(command, found));
 }
 
 fn section(action: &str, name: &str) -> String {

@@ -1,4 +1,4 @@
-//! `cml runner launch|list|stop|reap|retry`: machines of the user's own as runners of the forge.
+//! `cml runner launch|list|stop|reap|retry`: machines as runners of the forge.
 //!
 //! [`launch`] makes this machine a runner; [`name`] says what it is called, [`reuse`] whether there is one already.
 
@@ -25,7 +25,7 @@ pub mod stop;
 /// Launch and manage self-hosted runners
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make this machine a runner until it is idle, or until it has run one job
+    /// Make this machine, or a new one in a cloud, a runner until it is idle or has run one job
     Launch(Box<options::Launch>),
     /// List the runners
     List(list::List),

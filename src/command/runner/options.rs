@@ -17,7 +17,9 @@ use std::path::PathBuf;
     # Several jobs, and half an hour without one; nothing where such a runner is free already\n  \
     cml runner launch --labels gpu --reuse-idle --idle-timeout 30m\n\n  \
     # The jobs of an organisation's repositories, for ever\n  \
-    cml runner launch --repo https://github.com/my-org --single=false --idle-timeout never\n\n\
+    cml runner launch --repo https://github.com/my-org --single=false --idle-timeout never\n\n  \
+    # A new machine in Amazon's cloud, which ends with its job\n  \
+    cml runner launch --cloud aws --cloud-region eu-west-1 --cloud-type l --labels gpu\n\n\
     The token is one that may manage runners; the job's own cannot. docs/runners.md says which.")]
 pub struct Launch {
     /// Labels (GitLab: tags) by which jobs choose the runner, separated by commas

@@ -14,12 +14,13 @@ use std::time::Duration;
 
 /// Options of `cml runner reap`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "A machine is terminated when its deadline has passed, or when it has had time to boot and its runner is\n\
-    offline or gone, in two looks. A runner that a launch registered in this region is removed when it is offline\n\
-    and has no machine, in both. Machines without cml's tags are never touched.\n\n\
-    Run it from a schedule, with the credentials that launch uses: cml runner reap --cloud aws --cloud-region eu-west-1"
-)]
+#[command(after_help = "Examples:\n  # From a schedule, with the credentials that launch uses\n  \
+    cml runner reap --cloud aws --cloud-region eu-west-1\n\n  \
+    # What would be terminated\n  cml runner reap --cloud aws --cloud-region eu-west-1 --dry-run\n\n\
+    A machine is terminated when its deadline has passed, or when it has had time to\n\
+    boot and its runner is offline or gone, in two looks. A runner that a launch\n\
+    registered in this region is removed when it is offline and has no machine, in\n\
+    both. Machines without cml's tags are never touched.")]
 pub struct Reap {
     /// Where.
     #[command(flatten)]
