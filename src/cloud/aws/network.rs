@@ -4,6 +4,7 @@ use super::explain::{code, explained};
 use super::{Aws, Planned, filter};
 use crate::error::{Error, Result};
 use aws_sdk_ec2::types::{LocationType, ResourceType, Tag, TagSpecification};
+use futures_util::future::join;
 use std::collections::BTreeSet;
 
 /// The group that we make, once a VPC: <https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html>
@@ -40,9 +41,10 @@ impl Aws {
             [] => request.filters(filter("default-for-az", ["true"])),
             ids => request.set_subnet_ids(Some(ids.to_vec())),
         };
-        let answer = request.send().await.map_err(|error| explained("ec2:DescribeSubnets", error))?;
-        let request = client.describe_instance_type_offerings().location_type(LocationType::AvailabilityZone);
-        let offered = request.filters(filter("instance-type", kinds.to_vec())).send().await;
+        let offered = client.describe_instance_type_offerings().location_type(LocationType::AvailabilityZone);
+        let offered = offered.filters(filter("instance-type", kinds.to_vec()));
+        let (answer, offered) = join(request.send(), offered.send()).await;
+        let answer = answer.map_err(|error| explained("ec2:DescribeSubnets", error))?;
         let offered = offered.map_err(|error| explained("ec2:DescribeInstanceTypeOfferings", error))?;
         let offers: BTreeSet<(&str, &str)> = offered
             .instance_type_offerings()
