@@ -13,8 +13,9 @@ use http::Method;
 use std::path::Path;
 use url::Url;
 
-/// Where the project's releases are, when it is built with that known.
-const RELEASES: &str = env!("CARGO_PKG_REPOSITORY");
+/// Where the release is that this program is of, such as `https://github.com/org/setup-cml-rs/releases/download/v1.0.0`:
+/// told when a release is built. Another build is not what any release has.
+const RELEASE: Option<&str> = option_env!("CML_RELEASE");
 
 /// Finds it: what the user names, what the action has recorded, or this program's own release.
 ///
@@ -53,8 +54,8 @@ fn own(app: &App, platform: &Platform) -> Result<(Url, String)> {
         return Err(unknown(&format!("this is the program for {have}, the machine needs that for {wanted}")));
     }
     let name = format!("cml-{}-{}", platform.os, platform.arch);
-    let address = format!("{RELEASES}/releases/download/v{}/{name}", env!("CARGO_PKG_VERSION"));
-    let url = Url::parse(&address).map_err(|_| unknown("this build knows no release of its own"))?;
+    let url = RELEASE.and_then(|release| Url::parse(&format!("{release}/{name}")).ok());
+    let url = url.ok_or_else(|| unknown("this program is of no release"))?;
     let program = app.host.program();
     let path = Path::new(program.first().map_or("", String::as_str));
     let bytes = app.host.read(path).map_err(|error| unknown(&format!("it cannot be read itself ({error})")))?;
