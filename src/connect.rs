@@ -68,8 +68,17 @@ pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>)
 }
 
 /// Connects to manage runners, which an organisation, group or workspace has too: `--repo https://host/owner`.
+/// There is no preview of that, so that a repository without a token is an error wherever this runs.
 pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
-    connect_where(app, global, None, Repository::parse_place, |_| false).await
+    let inferred = infer(app, global, Repository::parse_place).await;
+    match &inferred.found {
+        Ok(Some(found)) if inferred.token.is_none() => {
+            Err(Error::auth(format!("there is no token for {}", found.driver.title)).hint(
+                "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which",
+            ))
+        }
+        _ => connect_inferred(app, global, None, inferred, |_| false),
+    }
 }
 
 /// Connects to make a check, for which there are places that need no token.
@@ -86,6 +95,16 @@ async fn connect_where(
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
     let inferred = infer(app, global, parse).await;
+    connect_inferred(app, global, publish_branch, inferred, no_token_needed)
+}
+
+fn connect_inferred(
+    app: &App,
+    global: &Global,
+    publish_branch: Option<String>,
+    inferred: Inferred,
+    no_token_needed: impl Fn(&Driver) -> bool,
+) -> Result<Connected> {
     let found = inferred.found.clone()?;
     let connected = |forge, driver, repository, token_source| {
         let context = inferred.context.clone();

@@ -202,9 +202,19 @@ fn bitbucket_cannot_tell_idle_runners() {
 fn without_a_token_nobody_is_asked() {
     let (forge, mut cml) = start();
     cml.unset("REPO_TOKEN");
-    for line in [&["runner", "list"][..], &["runner", "stop", "x"], &["runner", "retry", "--run=1"]] {
-        cml.run(line).fails(4, "there is no token for GitHub", "*");
+    let hint = "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which";
+    for line in [&["runner", "list"][..], &["runner", "stop", "x"], &["runner", "launch"]] {
+        cml.run(line).fails(4, "there is no token for GitHub", hint);
     }
+    cml.run(&["runner", "retry", "--run=1"]).fails(4, "there is no token for GitHub", "*");
+    let alone = Cml::alone();
+    // On one's own machine, too.
+    let git = |args: &[&str]| {
+        assert!(std::process::Command::new("git").args(args).current_dir(alone.path()).status().unwrap().success())
+    };
+    git(&["init", "--quiet"]);
+    git(&["remote", "add", "origin", "https://github.com/octo/model"]);
+    alone.run(&["runner", "launch"]).fails(4, "there is no token for GitHub", hint);
     let mut alone = Cml::alone();
     alone.set("NO_COLOR", "1");
     alone.run(&["runner", "list"]).fails(7, "the local preview has no runners", "give --repo and a token *");
