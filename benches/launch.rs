@@ -25,7 +25,7 @@ const RUNS: usize = 5;
 
 fn main() {
     // All launches meet in one account: what the first one makes (its template, its group) is there for the others.
-    let Some(_moto) = Moto::with_machines() else { return };
+    let Some(_moto) = Moto::with_machines(0) else { return };
     let mut rows = Vec::new();
     for (case, args) in
         [("on demand", &[][..]), ("spot, or on demand", &["--cloud-spot"]), ("of one type", &["--cloud-type=t3.micro"])]

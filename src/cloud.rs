@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::env::Secret;
 use crate::error::Result;
 use async_trait::async_trait;
+use futures_util::future::LocalBoxFuture;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Driver {
     pub title: &'static str,
     /// Connects with the credentials that are at hand to a region, by CML's name or the cloud's own.
     pub connect: for<'a> fn(&'a App, region: &'a str) -> Result<Rc<dyn Cloud>>,
+    /// On one of its machines: resolves when the cloud takes it back.
+    pub taken_back: for<'a> fn(&'a App) -> LocalBoxFuture<'a, ()>,
 }
 
 /// The clouds.

@@ -3,7 +3,13 @@
 mod failures;
 mod identity;
 mod launch;
+#[cfg(target_os = "linux")]
+mod machine;
 mod options;
 mod policy;
 mod reap;
+#[cfg(target_os = "linux")]
+mod rehearsal;
 mod scene;
+#[cfg(target_os = "linux")]
+mod vm;

@@ -5,4 +5,4 @@ mod life;
 mod options;
 mod retry;
 mod reuse;
-mod yard;
+pub mod yard;

@@ -28,11 +28,12 @@ mod fleet;
 mod images;
 mod kinds;
 mod network;
+mod notice;
 mod preflight;
 mod ssm;
 
 /// The row of this cloud.
-pub const DRIVER: Driver = Driver { name: "aws", title: "AWS", connect };
+pub const DRIVER: Driver = Driver { name: "aws", title: "AWS", connect, taken_back: notice::taken_back };
 
 /// User data may have 16 KB before it is encoded:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>.

@@ -44,6 +44,8 @@ pub struct Document {
     pub startup_script: Option<String>,
     /// The cloud's name.
     pub cloud: String,
+    /// Whether jobs may act as the machine, which has an identity in its cloud then.
+    pub identity: bool,
 }
 
 impl Document {
@@ -64,7 +66,7 @@ impl Document {
             "labels": self.labels, "single": self.single, "idle": self.idle.map(|idle| idle.as_secs()),
             "deadline": self.deadline, "registration": registration, "package": package,
             "docker_image": self.docker_image, "docker_volumes": self.docker_volumes, "gpu": self.gpu,
-            "startup_script": self.startup_script.as_ref().map(|script| BASE64_STANDARD.encode(script)), "cloud": self.cloud });
+            "startup_script": self.startup_script.as_ref().map(|script| BASE64_STANDARD.encode(script)), "cloud": self.cloud, "identity": self.identity });
         Secret::new(document.to_string())
     }
 
@@ -112,6 +114,7 @@ struct Raw {
     gpu: bool,
     startup_script: Option<String>,
     cloud: String,
+    identity: bool,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +156,7 @@ impl Raw {
             gpu: self.gpu,
             startup_script,
             cloud: self.cloud,
+            identity: self.identity,
         }
     }
 }
@@ -188,6 +192,7 @@ pub(super) mod tests {
             gpu: false,
             startup_script: script.map(str::to_owned),
             cloud: "aws".to_owned(),
+            identity: false,
         }
     }
 

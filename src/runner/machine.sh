@@ -6,6 +6,14 @@ umask 077
 units=/etc/systemd/system
 if [ -e "$units/cml-agent.service" ]; then exit 0; fi
 
+# Whatever fails ends the machine, with a moment for its console to be read.
+trap 'code=$?
+if [ "$code" -ne 0 ]; then
+  echo "cml: this machine cannot become a runner ($code)"
+  sleep 30
+  systemctl poweroff || shutdown -P now
+fi' EXIT
+
 # First its end, at a fixed time that no restart moves.
 cat >"$units/cml-deadline.service" <<'CML_END'
 [Unit]
@@ -26,13 +34,6 @@ AccuracySec=1s
 WantedBy=timers.target
 CML_END
 
-# From here on, whatever fails ends the machine, with a moment for its console to be read.
-trap 'code=$?
-if [ "$code" -ne 0 ]; then
-  echo "cml: this machine cannot become a runner ($code)"
-  sleep 30
-  systemctl poweroff || shutdown -P now
-fi' EXIT
 systemctl daemon-reload
 systemctl enable --now cml-deadline.timer
 

@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 pub struct Scene {
@@ -21,7 +21,12 @@ pub struct Scene {
 impl Scene {
     /// `None` where there is no moto.
     pub fn new(vendor: Vendor, region: &'static str) -> Option<Scene> {
-        let ec2 = Ec2::start(region)?;
+        Some(Scene::of(vendor, Ec2::start(region)?))
+    }
+
+    /// The same on another EC2.
+    pub fn of(vendor: Vendor, ec2: Ec2) -> Scene {
+        let region = ec2.region;
         let forge = Forge::start();
         forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
         forge.offer_download("actions-runner-linux-arm64-2.336.0.tar.gz", b"a runner for ARM");
@@ -33,7 +38,7 @@ impl Scene {
         cml.set("CML_RUNNER_AGENT_SHA256", &"5e".repeat(32));
         cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
         cml.set("AWS_EC2_METADATA_DISABLED", "true").set("GITHUB_JOB", "launch").set("BITBUCKET_STEP_UUID", "{step}");
-        Some(Scene { vendor, forge, ec2, cml })
+        Scene { vendor, forge, ec2, cml }
     }
 
     pub fn runners(&self) -> Vec<Runner> {

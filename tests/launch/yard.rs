@@ -54,6 +54,16 @@ printf '[2026-01-31 12:00:02,941] Completing step with result Result{status=PASS
 until_there never
 "#;
 
+/// A forge's runner program, which reads `TELL` and `ROOT` in its environment.
+pub fn program(vendor: Vendor) -> String {
+    let own = match vendor {
+        Vendor::GitHub => GITHUB,
+        Vendor::GitLab => GITLAB,
+        Vendor::Bitbucket => BITBUCKET,
+    };
+    format!("{COMMON}{own}")
+}
+
 /// A machine with its forge.
 pub struct Yard {
     pub vendor: Vendor,
@@ -71,9 +81,9 @@ impl Yard {
         cml.set("PATH", &format!("{root}/path:{}", cml.env["PATH"]));
         cml.set("RUNNER_TRACKING_ID", "github_1").set("BITBUCKET_STEP_UUID", "{step}");
         let yard = Yard { vendor, forge, cml };
-        yard.program("path/docker", BITBUCKET);
-        yard.program("gitlab-runner", GITLAB);
-        yard.program("bin/Runner.Listener", GITHUB);
+        yard.put("path/docker", Vendor::Bitbucket);
+        yard.put("gitlab-runner", Vendor::GitLab);
+        yard.put("bin/Runner.Listener", Vendor::GitHub);
         let tar = ["--create", "--gzip", "--file", "runner.tar.gz", "bin"];
         assert!(Command::new("tar").args(tar).current_dir(yard.cml.path()).status().unwrap().success());
         let bytes = |name: &str| std::fs::read(yard.cml.path().join(name)).unwrap();
@@ -85,9 +95,9 @@ impl Yard {
         yard
     }
 
-    fn program(&self, name: &str, text: &str) {
+    fn put(&self, name: &str, vendor: Vendor) {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.cml.file(name, format!("{COMMON}{text}"));
+        let path = self.cml.file(name, program(vendor));
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 

@@ -71,7 +71,7 @@ pub struct Machine {
 impl Ec2 {
     /// In a region that no other test uses. `None` where there is no moto.
     pub fn start(region: &'static str) -> Option<Ec2> {
-        Ec2::over(Moto::with_machines()?, region)
+        Ec2::over(Moto::with_machines(0)?, region)
     }
 
     /// Over a certain moto.

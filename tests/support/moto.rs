@@ -32,10 +32,11 @@ impl Moto {
         Some(moto)
     }
 
-    /// The one with machines: only images of `amis.json`, and types that there are. Tests are apart by their regions.
-    pub fn with_machines() -> Option<Arc<Moto>> {
-        static SHARED: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    /// The ones with machines: only images of `amis.json`, and types that there are. Tests are apart by their regions, of
+    /// which one emulator has not enough.
+    pub fn with_machines(number: usize) -> Option<Arc<Moto>> {
+        static SHARED: [Mutex<Weak<Moto>>; 2] = [Mutex::new(Weak::new()), Mutex::new(Weak::new())];
+        let mut shared = SHARED[number].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(moto) = shared.upgrade() {
             return Some(moto);
         }

@@ -2,6 +2,7 @@
 //! whenever this ends, however it does.
 
 use crate::app::App;
+use crate::cloud::CLOUDS;
 use crate::error::{Error, Kind, Result};
 use crate::forge::Repository;
 use crate::forge::{Connection, Context, Driver, FORGES, Forge};
@@ -16,7 +17,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-mod notice;
 mod prepare;
 
 /// Jobs run as this user.
@@ -86,7 +86,7 @@ async fn work(app: &App, document: Document) -> Result<()> {
             app.log.warn("the machine's lifetime is over");
             Signal::Terminate
         }),
-        Box::pin(notice::wait(app, &document.cloud)),
+        Box::pin(taken_back(app, &document.cloud)),
     ];
     supervise(Supervised {
         app,
@@ -104,6 +104,16 @@ async fn work(app: &App, document: Document) -> Result<()> {
         told: Some(&told),
     })
     .await
+}
+
+/// Resolves when the cloud takes the machine back; never, where it does not tell.
+async fn taken_back(app: &App, cloud: &str) -> Signal {
+    match CLOUDS.iter().find(|row| row.name == cloud) {
+        Some(row) => (row.taken_back)(app).await,
+        None => std::future::pending().await,
+    }
+    app.log.warn(&format!("{cloud} takes this machine back"));
+    Signal::Terminate
 }
 
 /// Tells the service manager that the program is not stuck.

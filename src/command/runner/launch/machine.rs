@@ -263,6 +263,7 @@ impl Launching<'_> {
             gpu: plan.gpu,
             startup_script: args.cloud.cloud_startup_script.clone(),
             cloud: args.cloud.place.name(),
+            identity: spec.permission_set.is_some(),
         }
     }
 

@@ -1,32 +1,28 @@
-//! A cloud that takes a machine back says so a moment before.
+//! On the machine: EC2 tells two minutes before it takes a spot machine back.
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>
 
 use crate::app::App;
-use crate::host::Signal;
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use http::{Method, Request};
 use std::time::Duration;
 
+/// Amazon advises to look so often.
 const LOOK: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(2);
+const NOTICE: &str = "/latest/meta-data/spot/instance-action";
 
-/// Resolves when the cloud takes the machine back; never, where it does not tell.
-pub async fn wait(app: &App, cloud: &str) -> Signal {
-    if cloud != "aws" {
-        return std::future::pending().await;
-    }
-    loop {
-        if aws(app, "spot/instance-action").await {
-            app.log.warn("AWS takes this machine back");
-            return Signal::Terminate;
+/// Resolves when there is a notice; never on a machine that is not a spot one.
+pub fn taken_back(app: &App) -> LocalBoxFuture<'_, ()> {
+    Box::pin(async move {
+        while !is_noticed(app).await {
+            app.host.sleep(LOOK).await;
         }
-        app.host.sleep(LOOK).await;
-    }
+    })
 }
 
-/// Whether the instance's metadata have something:
-/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>. A session each time:
-/// two small requests within the machine.
-async fn aws(app: &App, path: &str) -> bool {
+/// A session each time, as the service asks for: two small requests that do not leave the machine.
+async fn is_noticed(app: &App) -> bool {
     let base = app.env().named("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or("http://169.254.169.254");
     let base = base.trim_end_matches('/');
     let send = async |method: Method, path: &str, header: (&str, &str)| {
@@ -36,6 +32,5 @@ async fn aws(app: &App, path: &str) -> bool {
     };
     let lifetime = ("x-aws-ec2-metadata-token-ttl-seconds", "60");
     let Some(token) = send(Method::PUT, "/latest/api/token", lifetime).await else { return false };
-    let path = format!("/latest/meta-data/{path}");
-    send(Method::GET, &path, ("x-aws-ec2-metadata-token", &token)).await.is_some()
+    send(Method::GET, NOTICE, ("x-aws-ec2-metadata-token", &token)).await.is_some()
 }

@@ -1,0 +1,106 @@
+//! How a machine's life ends, besides with its job (`rehearsal.rs`): each time it is off, and each time it is said why.
+
+use super::rehearsal::{boot, power_off, until_doing};
+use crate::support::Cml;
+use crate::support::fake::{Doing, Vendor};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+#[test]
+fn a_start_up_script_that_fails_ends_the_machine_and_the_launch() {
+    let script = STANDARD.encode("#!/bin/sh\necho no such driver\nexit 3\n");
+    let args = ["--cloud-startup-script", script.as_str()];
+    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-west-1", &args, |data| data) else { return };
+    assert_eq!(vm.until_off(), Some(3));
+    let says = "no such driver\nerror: the start-up script failed (exit code 3)\nhint: see --cloud-startup-script\n";
+    assert!(vm.read("console").ends_with(says), "{}", vm.read("console"));
+    power_off(&scene);
+    let ran = launch.end();
+    assert_eq!(ran.code, Some(12), "{ran:#?}");
+    scene.is_clean();
+}
+
+#[test]
+fn an_idle_machine_ends_and_what_its_runner_leaves_is_reaped() {
+    for (vendor, region) in [(Vendor::GitHub, "us-west-2"), (Vendor::GitLab, "eu-north-1")] {
+        // As with --cloud-permission-set.
+        let known = |data: String| data.replace("\"identity\":false", "\"identity\":true");
+        let Some((scene, mut vm, launch)) = boot(vendor, region, &["--idle-timeout", "2"], known) else { return };
+        assert_eq!(launch.end().code, Some(0), "{}", vm.read("console"));
+        assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
+        assert!(vm.read("console").contains("\"reason\":\"timeout:2\""), "{}", vm.read("console"));
+        // Jobs act as the machine: they reach its metadata.
+        assert!(!vm.read("log").contains("nft"), "{}", vm.read("log"));
+        power_off(&scene);
+        // Only GitHub's runner has nothing to unregister with.
+        assert_eq!(scene.runners().len(), usize::from(vendor == Vendor::GitHub));
+        let ran = scene.run(&["reap", "--recheck-after", "0", "--cloud-boot-timeout", "0"]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        scene.is_clean();
+    }
+}
+
+#[test]
+fn a_machine_that_the_cloud_takes_back_interrupts_its_job() {
+    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-east-1", &[], |data| data) else { return };
+    assert_eq!(launch.end().code, Some(0));
+    std::fs::write(vm.job().join("go"), "").unwrap();
+    until_doing(&scene, &vm, Doing::Busy);
+    vm.take_back();
+    assert_eq!(vm.until_off(), Some(75), "{}", vm.read("console"));
+    assert!(vm.read("console").contains("warning: aws takes this machine back\n"), "{}", vm.read("console"));
+    power_off(&scene);
+    scene.is_clean();
+}
+
+#[test]
+fn a_machine_ends_in_time() {
+    let soon = |data: String| {
+        let end = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 20;
+        let (before, rest) = data.split_once("\"deadline\":").unwrap();
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        format!("{before}\"deadline\":{end}{after}")
+    };
+    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-east-2", &[], soon) else { return };
+    assert_eq!(launch.end().code, Some(0));
+    assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
+    assert!(vm.read("console").contains("warning: the machine's lifetime is over\n"), "{}", vm.read("console"));
+    power_off(&scene);
+    scene.is_clean();
+}
+
+#[test]
+fn a_machine_that_is_stopped_before_its_runner_begins_says_so() {
+    let script = STANDARD.encode("#!/bin/sh\necho installing\nexec sleep 60\n");
+    let args = ["--cloud-startup-script", script.as_str()];
+    let Some((scene, mut vm, launch)) = boot(Vendor::GitHub, "eu-west-3", &args, |data| data) else { return };
+    vm.until("the script", || vm.read("console").contains("installing\n"));
+    vm.signal("-TERM");
+    assert_eq!(vm.until_off(), Some(75));
+    assert!(
+        vm.read("console").contains("error: the machine ended before its runner began\n"),
+        "{}",
+        vm.read("console")
+    );
+    power_off(&scene);
+    assert_eq!(launch.end().code, Some(12));
+    scene.is_clean();
+}
+
+#[test]
+fn a_machine_is_told_once() {
+    if crate::support::is_wasm() {
+        return Cml::alone().run(&["runner", "agent", "--launch-file", "x"]).fails(
+            7,
+            "only the native program for Linux can be the agent of a machine",
+            "cml runner launch makes this machine a runner",
+        );
+    }
+    let cml = Cml::alone();
+    let hint = "a machine is a runner once only: launch another one";
+    let args = ["runner", "agent", "--launch-file", "launch.json"];
+    cml.run(&args).fails(3, "cannot read the launch document launch.json (*", hint);
+    cml.file("launch.json", "{\"v\":2,\"token\":\"glrt-1\"}");
+    let hint = "it is written by cml runner launch --cloud, for the cml of the same version";
+    cml.run(&args).fails(3, "the launch document is not one (version Some(2) instead of 1)", hint);
+}

@@ -1,0 +1,143 @@
+//! The whole life of a runner in a cloud: launch → the machine boots → its program registers → a job → its end → powered off
+//! → nothing is left.
+//!
+//! The launcher, the start script and the agent are real; EC2 is moto, the forge and its runner program are the tests' own, and
+//! the machine is a namespace (`vm.rs`), which the test starts with the user data that EC2 got and terminates in moto when
+//! it powers off, as EC2 does with `InstanceInitiatedShutdownBehavior=terminate`.
+
+use super::scene::{Launch, SECRET, Scene, last_line};
+use super::vm::Vm;
+use crate::launch::yard;
+use crate::support::ec2::Ec2;
+use crate::support::fake::{Doing, Vendor};
+use crate::support::moto::Moto;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use std::process::Command;
+
+/// The program and the runner's package are to be had.
+fn offer(scene: &Scene, vm: &Vm) -> (String, String) {
+    let cml = std::fs::read(env!("CARGO_BIN_EXE_cml")).unwrap();
+    let digest: String = Sha256::digest(&cml).iter().map(|byte| format!("{byte:02x}")).collect();
+    scene.forge.offer_download("cml", &cml);
+    // A machine's jobs get nothing of the launcher's environment: what the fake program needs is written into it.
+    let known = format!("#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n", scene.forge.tell_url(), vm.job().display());
+    let look = "id -un >\"$ROOT/user\"; id -Gn >>\"$ROOT/user\"; cat /proc/self/oom_score_adj >>\"$ROOT/user\"\n\
+        pwd >>\"$ROOT/user\"; ls /run/cml/launch.json /var/lib/cloud/instances/i-1/scripts/part-001 >>\"$ROOT/user\" 2>/dev/null\n";
+    let text = yard::program(scene.vendor).replacen("#!/bin/sh\n", &(known + look), 1);
+    vm.put("package/bin/Runner.Listener", &text, 0o755);
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    let tar = Command::new("tar").args(["-czf", "p.tar.gz", "-C", "package", "bin"]).current_dir(vm.path()).status();
+    assert!(tar.unwrap().success());
+    let package = std::fs::read(vm.path().join("p.tar.gz")).unwrap();
+    scene.forge.offer_download(&format!("actions-runner-linux-{arch}-2.336.0.tar.gz"), &package);
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    scene.forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-linux-{arch}"), text.as_bytes());
+    (format!("{}/cml", scene.forge.downloads_url()), digest)
+}
+
+/// What EC2 was given for the machine's first boot.
+fn user_data(scene: &Scene) -> String {
+    let fleets = scene.ec2.of("CreateFleet");
+    let mut fields = fleets.iter().flat_map(|call| &call.fields);
+    let data = fields.find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
+    String::from_utf8(STANDARD.decode(data).unwrap()).unwrap()
+}
+
+/// No process of this machine, and so none of the one in the namespace, has it among its arguments.
+fn in_no_arguments(secret: &str) {
+    for process in std::fs::read_dir("/proc").unwrap().map(Result::unwrap) {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&line).contains(secret), "{}", String::from_utf8_lossy(&line));
+    }
+}
+
+/// A launch whose machine boots, with user data that EC2 got, and a test changed.
+pub fn boot(
+    vendor: Vendor,
+    region: &'static str,
+    args: &[&str],
+    change: impl Fn(String) -> String,
+) -> Option<(Scene, Vm, Launch)> {
+    let (moto, mut vm) = (Moto::with_machines(1)?, Vm::new()?);
+    let scene = Scene::of(vendor, Ec2::over(moto, region)?);
+    let (url, digest) = offer(&scene, &vm);
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    let usual = ["--agent-url", &url, "--agent-sha256", &digest, "--cloud-arch", arch, "--single"];
+    let launch = scene.start(&[&usual, args].concat());
+    scene.until("a machine", || !scene.ec2.alive().is_empty());
+    vm.boot(&change(user_data(&scene)));
+    Some((scene, vm, launch))
+}
+
+/// What EC2 does with a machine that powers off.
+pub fn power_off(scene: &Scene) {
+    scene.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", scene.machine().id));
+}
+
+/// Waits until the forge says that its runner is online, or busy.
+pub fn until_doing(scene: &Scene, vm: &Vm, doing: Doing) {
+    vm.until(&format!("{doing:?}"), || scene.runners().iter().any(|runner| runner.doing == doing));
+}
+
+fn rehearse(vendor: Vendor, region: &'static str) {
+    let script = STANDARD.encode("#!/bin/sh\nid -un\necho the start-up script ran\n");
+    let args = ["--cloud-startup-script", script.as_str()];
+    let Some((scene, mut vm, launch)) = boot(vendor, region, &args, |data| data) else { return };
+    // The launcher sees it online, and says so.
+    until_doing(&scene, &vm, Doing::Idle);
+    let ran = launch.end();
+    assert_eq!(ran.code, Some(0), "{ran:#?} {}", vm.read("console"));
+    let (machine, runner) = (scene.machine(), scene.runners().remove(0));
+    assert_eq!(last_line(&ran)["instanceId"], machine.id, "{ran:#?}");
+    in_no_arguments(&runner.credential);
+
+    // The runner is a user without rights, as likely to be killed as any other, and finds nothing of what the machine was told.
+    let user = std::fs::read_to_string(vm.job().join("user")).unwrap();
+    assert!(user.starts_with("ci\nci\n0\n/var/lib/cml/runner/"), "{user}");
+    assert_eq!(user.lines().count(), 4, "{user}");
+    let environment = std::fs::read_to_string(vm.job().join("env")).unwrap();
+    for name in ["NOTIFY_SOCKET", "AWS_", "REPO_TOKEN", "CML_"] {
+        assert!(!environment.contains(name), "{environment}");
+    }
+    assert!(environment.contains("HOME=/home/ci\n"), "{environment}");
+
+    // A job.
+    std::fs::write(vm.job().join("go"), "").unwrap();
+    until_doing(&scene, &vm, Doing::Busy);
+    std::fs::write(vm.job().join("end"), "").unwrap();
+    assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
+
+    // The machine is off: EC2 terminates it, and nothing is left anywhere.
+    power_off(&scene);
+    scene.is_clean();
+    let left = vm.read("left");
+    assert!(left.lines().all(|file| file.starts_with("/var/lib/cml/runner/work/")), "{left}");
+
+    let (log, console, told) = (vm.read("log"), vm.read("console"), vm.told());
+    assert!(log.starts_with("systemctl daemon-reload\nsystemctl enable --now cml-deadline.timer\n"), "{log}");
+    assert!(log.contains("nft table inet cml") && log.ends_with("systemctl poweroff\n"), "{log}");
+    assert!(console.contains("root\nthe start-up script ran\n"), "{console}");
+    for secret in [runner.credential.as_str(), SECRET, "glrt-"] {
+        assert!(
+            !console.contains(secret) && !log.contains(secret) && !ran.stderr.contains(secret),
+            "{secret}: {console}"
+        );
+    }
+    for says in ["READY=1\nSTATUS=waiting for jobs\n", "WATCHDOG=1\n", "STATUS=running a job\n", "STOPPING=1\n"] {
+        assert!(told.contains(says), "{told}");
+    }
+    let ran = scene.run(&["reap", "--recheck-after", "0"]);
+    assert!(ran.code == Some(0) && scene.ec2.of("TerminateInstances").is_empty(), "{ran:#?}");
+}
+
+#[test]
+fn a_machine_lives_for_a_job_of_github() {
+    rehearse(Vendor::GitHub, "eu-west-1");
+}
+
+#[test]
+fn a_machine_lives_for_a_job_of_gitlab() {
+    rehearse(Vendor::GitLab, "eu-west-2");
+}
