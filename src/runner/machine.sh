@@ -7,12 +7,13 @@ units=/etc/systemd/system
 if [ -e "$units/cml-agent.service" ]; then exit 0; fi
 
 # Whatever fails ends the machine, with a moment for its console to be read.
-trap 'code=$?
-if [ "$code" -ne 0 ]; then
-  echo "cml: this machine cannot become a runner ($code)"
+at_exit() {
+  [ "$1" -ne 0 ] || return 0
+  echo "cml: this machine cannot become a runner ($1)"
   sleep 30
   systemctl poweroff || shutdown -P now
-fi' EXIT
+}
+trap 'at_exit $?' EXIT
 
 # First its end, at a fixed time that no restart moves.
 cat >"$units/cml-deadline.service" <<'CML_END'

@@ -187,6 +187,49 @@ mod tests {
         (done.status.success(), std::fs::read_to_string(root.join("log")).unwrap())
     }
 
+    /// Has a program judge a text; `false` where it is not here, which in CI is an error.
+    #[cfg(target_os = "linux")]
+    #[allow(clippy::disallowed_methods)]
+    fn judged_by(words: &[&str], text: &str) -> bool {
+        use std::io::Write;
+        use std::process::{Command, Stdio};
+        let mut command = Command::new(words[0]);
+        let pipes = command.args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let Ok(mut child) = pipes.spawn() else {
+            assert!(std::env::var_os("CI").is_none(), "CI needs {}", words[0]);
+            return false;
+        };
+        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said));
+        true
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn shells_and_systemd_find_nothing_wrong_with_it() {
+        let text = rendered("r", "it's $HOME", Some("#!/bin/sh\necho hello\n"));
+        judged_by(&["dash", "-n"], &text);
+        let shellcheck = std::env::var("CML_TEST_SHELLCHECK").unwrap_or("shellcheck".into());
+        judged_by(&[&shellcheck, "--shell=sh", "-"], &text);
+        judged_by(&[&shellcheck, "--shell=sh", "-"], TEXT);
+        let folder = tempfile::tempdir().unwrap();
+        for unit in ["cml-deadline.service", "cml-deadline.timer", "cml-agent.service"] {
+            let (_, rest) = text.split_once(&format!("cat >\"$units/{unit}\" <<")).unwrap();
+            let (_, rest) = rest.split_once('\n').unwrap();
+            let (unit_text, _) = rest.split_once("\nCML_END\n").unwrap();
+            // The program is not on this machine, and the shell puts the time in.
+            let unit_text =
+                unit_text.replace("/usr/local/bin/cml", "/bin/true").replace("$end", "2099-01-31 12:00:00 UTC");
+            std::fs::write(folder.path().join(unit), unit_text).unwrap();
+        }
+        let unit = |name: &str| folder.path().join(name).display().to_string();
+        judged_by(&["systemd-analyze", "verify", &unit("cml-deadline.timer"), &unit("cml-agent.service")], "");
+        judged_by(&["systemd-analyze", "calendar", "2099-01-31 12:00:00 UTC"], "");
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_shell_runs_it_and_every_failure_ends_the_machine() {

