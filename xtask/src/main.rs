@@ -18,7 +18,7 @@ cargo xtask lint                formatting, clippy for both builds, workflows, l
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
 cargo xtask dist check          whether dist/ is what the sources make
-cargo xtask docs                docs/commands.md, from the declaration of the command line
+cargo xtask docs                docs/commands.md and the components' inputs, from the declaration of the command line
 cargo xtask man FOLDER          manual pages, from the same
 cargo xtask digests FOLDER      records a release's native programs for the action
 cargo xtask release             the static program, with a look at what came out
@@ -31,7 +31,7 @@ fn main() {
         ["test", ref args @ ..] => test(args),
         ["lint"] => lint(),
         ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
-        ["docs"] => docs(&["commands", "docs/commands.md"]),
+        ["docs"] => docs(&["pages"]),
         ["man", folder] => docs(&["man", folder]),
         ["digests", folder] => digests::record(folder),
         ["dist"] => dist::make(),
@@ -59,6 +59,7 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
         ("CML_TEST_TENSORBOARD", tools::python("tensorboard", &["tensorboard==2.20.0", "tensorboardX==2.6.5"])),
         ("CML_TEST_WHEELS", tools::wheels("action/vega.txt")),
         ("CML_TEST_PRISM", tools::npm("@stoplight/prism-cli", "5.16.0", prism)),
+        ("CML_TEST_GITLAB_CI", tools::npm("gitlab-ci-local", "4.75.0", "dist/index.js")),
         ("CML_TEST_OPENAPI", tools::npm("@octokit/openapi", "23.0.2", descriptions)),
     ] {
         match helper {

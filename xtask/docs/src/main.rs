@@ -1,7 +1,9 @@
-//! Documentation made of the command line's declaration: `docs/commands.md` and manual pages.
+//! What is made of the command line's declaration: `docs/commands.md`, the inputs of GitLab's components, manual pages.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // it writes files and tells of it
 
 mod commands;
+mod component;
+mod made;
 
 use clap::Command;
 use clap_mangen::Man;
@@ -13,12 +15,16 @@ fn main() -> Result<(), String> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let tree = cml::cli::command(false);
     match args[..] {
-        ["commands", path] => write(Path::new(path), commands::page(&tree).as_bytes()),
+        ["pages"] => {
+            write(Path::new("docs/commands.md"), commands::page(&tree).as_bytes())?;
+            let templates = component::templates(&tree, Path::new("."))?;
+            templates.into_iter().try_for_each(|(path, _, made)| write(&path, made.as_bytes()))
+        }
         ["man", folder] => {
             std::fs::create_dir_all(folder).map_err(|e| format!("{folder}: {e}"))?;
             manual(&tree, &[], Path::new(folder))
         }
-        _ => Err("docs commands FILE | man FOLDER".to_owned()),
+        _ => Err("docs pages | man FOLDER".to_owned()),
     }
 }
 
@@ -61,6 +67,18 @@ fn examples(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_made_parts_of_the_components_are_fresh() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let templates = super::component::templates(&cml::cli::command(false), &root).unwrap();
+        assert!(!templates.is_empty());
+        for (path, found, made) in templates {
+            assert!(found == made, "{} is stale: run `cargo xtask docs`", path.display());
+        }
+    }
+
     #[test]
     fn the_page_of_commands_is_fresh() {
         let page = super::commands::page(&cml::cli::command(false));
