@@ -44,9 +44,10 @@ struct Shared<'a> {
     variables: Vec<String>,
 }
 
-/// The options of commands, which are separated by commas, by name.
-fn options<'a>(tree: &'a Command, commands: &str) -> Result<BTreeMap<&'a str, Shared<'a>>, String> {
+/// The options of commands by name: `comment create, check create without title name`.
+fn options<'a>(tree: &'a Command, wanted: &str) -> Result<BTreeMap<&'a str, Shared<'a>>, String> {
     let mut found: BTreeMap<&str, Shared> = BTreeMap::new();
+    let (commands, without) = wanted.split_once(" without ").unwrap_or((wanted, ""));
     for words in commands.split(", ") {
         let family = words.split(' ').next().unwrap_or_default();
         let command = words.split(' ').try_fold(tree, |command, word| command.find_subcommand(word));
@@ -65,6 +66,9 @@ fn options<'a>(tree: &'a Command, commands: &str) -> Result<BTreeMap<&'a str, Sh
                 }
             }
         }
+    }
+    for name in without.split_whitespace() {
+        found.remove(name).ok_or(format!("{commands} have no option {name}"))?;
     }
     Ok(found)
 }

@@ -1,0 +1,93 @@
+//! `setup`, `train` and `runner`, and the component's own pipeline.
+
+use super::{GITLAB, RELEASE, TRAIN, only, said};
+use crate::support::fake::{Forge, Target};
+use crate::support::gitlab_ci::Project;
+
+#[test]
+fn jobs_that_extend_the_set_up_have_every_name_on_path() {
+    let forge = Forge::start();
+    let Some(project) = Project::on(&forge) else { return };
+    let job = "\
+report:
+  extends: .cml
+  script:
+    - for name in cml cml-send-comment cml-send-github-check cml-publish cml-tensorboard-dev cml-runner cml-pr; do command -v $name; done
+    - cml-send-comment report.md
+";
+    project.includes("setup", RELEASE, job);
+    let told = project.merge_request().ok();
+    assert_eq!(told.lines().filter(|line| line.contains("> /") && line.contains("/cml")).count(), 7, "{told}");
+    assert!(only(&forge, &Target::Pull(7)).starts_with("# Report"), "{}", forge.transcript());
+}
+
+#[test]
+fn an_image_that_has_cml_downloads_nothing() {
+    let forge = Forge::start();
+    let Some(project) = Project::on(&forge) else { return };
+    project.program("cml", "echo \"cml 9.9.9 was called: $*\"\n");
+    project.includes("report", "", "");
+    let told = project.merge_request().ok();
+    assert!(told.contains("cml 9.9.9 was called: --version is in the image"), "{told}");
+    assert!(told.contains("cml 9.9.9 was called: comment update -- report.md"), "{told}");
+    assert_eq!(forge.requests().len(), 0, "{}", forge.transcript());
+}
+
+/// Plays DVC: says how it was called, and what it sees of the key.
+const DVC: &str = r#"
+echo "dvc $* with $(cat "$GOOGLE_APPLICATION_CREDENTIALS"), $(stat -c '%a' "$GOOGLE_APPLICATION_CREDENTIALS")"
+echo "$GOOGLE_APPLICATION_CREDENTIALS" > "$OUT"
+printf '# Trained\n' > report.md
+"#;
+
+#[test]
+fn the_key_is_in_a_file_that_only_the_training_can_read() {
+    let forge = Forge::start();
+    let Some(mut project) = Project::on(&forge) else { return };
+    project.program("dvc", DVC);
+    let out = project.path("out");
+    project.set("OUT", &out.display().to_string()).set("KEY", "eyJhIjogMX0=");
+    let second = "  - component: $CI_SERVER_FQDN/org/cml/report@1\n    inputs: { native-url: RELEASE/ }\n";
+    project.includes("train", "key: KEY\ninstall: 'true'\n", second);
+    let told = project.merge_request().ok();
+    assert!(told.contains("dvc repro --pull with {\"a\": 1}, 600"), "{told}");
+    let key = std::fs::read_to_string(&out).unwrap();
+    assert!(key.starts_with('/') && !std::path::Path::new(key.trim()).exists(), "it is gone with the job: {key}");
+    assert!(only(&forge, &Target::Pull(7)).starts_with("# Trained"), "{}", forge.transcript());
+
+    project.set("KEY", "{\"a\": 1}");
+    let ran = project.merge_request();
+    assert!(ran.code != Some(0) && said(&ran).contains("error: the variable KEY is not base64"), "{ran:#?}");
+    assert!(said(&ran).contains("hint: make its value with: base64 -w 0 key.json"), "{ran:#?}");
+}
+
+#[test]
+fn the_component_tests_itself_and_releases_what_is_tagged() {
+    let forge = Forge::start();
+    let Some(mut project) = Project::on(&forge) else { return };
+    project.serve(&forge);
+    project.set("CML_NATIVE_URL", &format!("{}/release", forge.url())).unset("REPO_TOKEN");
+    let told = project.own(&[("CI_COMMIT_TAG", "1.2.3")]).ok();
+    for job in ["cml-train", "cml-report", "every-name-is-there", "the-result-is-handed-on", "create-release"] {
+        assert!(told.contains(&format!("PASS  {job}")), "{job}: {told}");
+    }
+    let told = project.own(&[]).ok();
+    assert!(!told.contains("create-release"), "{told}");
+}
+
+#[test]
+fn the_runner_is_launched_first_and_jobs_are_bound_to_its_label() {
+    let forge = Forge::start();
+    let Some(project) = Project::on(&forge) else { return };
+    project.program("cml", "echo \"cml $*: $CML_RUNNER_CLOUD, $CML_RUNNER_LABELS, $CML_RUNNER_CLOUD_TYPE, $CML_RUNNER_REUSE_IDLE, $CML_RUNNER_CLOUD_METADATA\"\n");
+    let inputs =
+        "cloud: aws\nlabels: gpu\ncloud-type: g5.xlarge\nreuse-idle: true\ncloud-metadata: [team=a, 'b=c d']\n";
+    project.includes("runner", inputs, &TRAIN.replace("  script", "  extends: .cml-on-runner\n  script"));
+    let preview = project.preview().ok();
+    let train = preview.split("\ntrain:\n").nth(1).unwrap_or_default();
+    assert!(train.contains("tags:\n    - gpu\n"), "{preview}");
+    let told = project.push().ok();
+    let launched = "cml runner launch: aws, gpu, g5.xlarge, true, [\"team=a\",\"b=c d\"]";
+    assert!(told.find(launched) < told.find("echo trained") && told.contains(launched), "{told}");
+    assert_eq!(forge.comments(GITLAB, &Target::Pull(7)).len(), 0);
+}
