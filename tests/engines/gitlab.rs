@@ -35,7 +35,6 @@ fn the_report_of_a_merge_request_is_its_comment_and_its_address_a_result() {
     let later = "link:\n  stage: .post\n  needs: [cml-report]\n  script: ['echo \"it is at $COMMENT_URL\"']\n";
     project.includes("report", RELEASE, &format!("{TRAIN}{later}"));
     for _ in 0..2 {
-        project.serve(&forge);
         let told = project.merge_request().ok();
         assert!(told.contains(&format!("it is at {}/group/model/-/merge_requests/7\n", forge.url())), "{told}");
         assert!(told.contains("/release/cml-linux-x86_64, SHA-256 as recorded"), "{told}");
@@ -50,6 +49,7 @@ fn a_branch_comments_on_its_merge_request_or_else_on_the_commit() {
         let forge = Forge::start();
         let Some(project) = Project::on(&forge) else { return };
         project.includes("report", RELEASE, TRAIN);
+        project.branch("other");
         let sha = project.known(&forge);
         if is_open {
             project.open(&forge, 11);
@@ -87,7 +87,7 @@ fn inputs_are_the_options_of_the_command_whatever_is_in_them() {
     project.merge_request().ok();
     let body = only(&forge, &Target::Pull(7));
     assert!(body.starts_with("# Other\n\n![](plot.png)\n"), "not published, as it was told: {body}");
-    let marked = r#"CML watermark a: 'b' "c" & [d]"#;
+    let marked = r#"CML watermark a: 'b' \"c\" & \[d]"#;
     assert!(body.contains(marked) && body.contains("$(touch e) `touch f`"), "{body}");
 }
 
@@ -97,6 +97,7 @@ fn statuses_take_lists() {
     let Some(project) = Project::on(&forge) else { return };
     let inputs = "command: check create\ntitle: trained\nconclusion: failure\ndata: [accuracy=0.99, 'loss=0.1, falling']\ncomment: true\n";
     project.includes("report", &format!("{RELEASE}{inputs}"), "");
+    project.branch("other");
     let sha = project.known(&forge);
     project.push().ok();
     let transcript = forge.transcript();
@@ -134,8 +135,8 @@ fn wrong_inputs_are_refused_before_any_job_runs() {
 fn a_program_that_is_not_the_recorded_one_is_not_run() {
     let forge = Forge::start();
     let Some(project) = Project::on(&forge) else { return };
-    project.includes("report", RELEASE, "");
-    forge.fault("GET /release/cml-linux-x86_64$", 1, Kind::answer(200, &[], "#!/bin/sh\necho attacked\n"));
+    project.includes("report", "native-url: RELEASE/other\n", "");
+    forge.fault("GET /release/other/cml-linux-x86_64$", 1, Kind::answer(200, &[], "#!/bin/sh\necho attacked\n"));
     let ran = project.merge_request();
     let text = said(&ran);
     assert!(ran.code != Some(0) && text.contains("is not the program of this version: its SHA-256 is"), "{text}");
@@ -176,7 +177,6 @@ fn a_missing_token_and_the_limits_of_the_jobs_own_are_explained() {
     assert!(text.contains("error: the job's own token (CI_JOB_TOKEN) may not do this"), "{text}");
     assert!(text.contains("hint: make a project access token with the role Reporter and the scope api"), "{text}");
     assert!(!text.contains("job-token-of-the-job"), "{text}");
-    project.serve(&forge);
     let told = project.set("MODEL_TOKEN", "good").merge_request().ok();
     assert!(!told.contains("warning:"), "{told}");
     assert!(only(&forge, &Target::Pull(7)).starts_with("# Report"), "{}", forge.transcript());

@@ -38,17 +38,12 @@ impl Project {
         let mut project = Project { folder, engine: engine.into(), url, variables: Vec::new() };
         project.set("REPO_TOKEN", "good");
         std::fs::create_dir(project.path("home")).unwrap();
-        project.serve(forge);
+        forge.fault("GET /release/cml-linux-x86_64$", 100, Kind::answer(200, &[], &program()));
         project.component(&hex(&program()));
         project.git("model", &["init", "-q", "-b", "feature"]);
         project.git("model", &["remote", "add", "origin", &format!("{}/group/model.git", project.url)]);
         project.file("report.md", "# Report\n\nAccuracy: **0.99**\n");
         Some(project)
-    }
-
-    /// The forge answers the next download with the native program.
-    pub fn serve(&self, forge: &Forge) {
-        forge.fault("GET /release/cml-linux-x86_64$", 1, Kind::answer(200, &[], &program()));
     }
 
     /// The component's project as a release has it: with the digest of the native program.
@@ -67,7 +62,8 @@ impl Project {
             std::fs::write(&path, made.collect::<String>()).unwrap();
         }
         self.git("component", &["init", "-q", "-b", "main"]);
-        self.git("component", &["remote", "add", "origin", &format!("{}/org/cml.git", self.url)]);
+        // Not served: git itself would say where it is served from.
+        self.git("component", &["remote", "add", "origin", &format!("{}/org/own.git", self.url)]);
         self.commit("component");
         self.git("component", &["tag", "1.2.3"]);
         // As the engine asks for it.
@@ -132,6 +128,11 @@ impl Project {
             self.git(name, &["commit", "-q", "-m", "work"]);
         }
         self.git(name, &["rev-parse", "HEAD"])
+    }
+
+    /// Goes to a branch.
+    pub fn branch(&self, name: &str) {
+        self.git("model", &["checkout", "-q", "-B", name]);
     }
 
     /// A program that sees nothing of this machine's settings.

@@ -65,7 +65,6 @@ fn the_key_is_in_a_file_that_only_the_training_can_read() {
 fn the_component_tests_itself_and_releases_what_is_tagged() {
     let forge = Forge::start();
     let Some(mut project) = Project::on(&forge) else { return };
-    project.serve(&forge);
     project.set("CML_NATIVE_URL", &format!("{}/release", forge.url())).unset("REPO_TOKEN");
     let told = project.own(&[("CI_COMMIT_TAG", "1.2.3")]).ok();
     for job in ["cml-train", "cml-report", "every-name-is-there", "the-result-is-handed-on", "create-release"] {
