@@ -2,8 +2,8 @@
 //!
 //! Pure. The order is: command line, then the global environment name (`CML_DRIVER`), then the command's
 //! (`CML_COMMENT_DRIVER`), then the default. Spellings that CML's parser took are made into ours: old command
-//! names, `--camelCase`, `--no-option`, and `--option true`. The inputs of the GitHub Action become a command
-//! line first ([`action`]).
+//! names, `--camelCase`, `--no-option`, and `--option true`. The inputs of the GitHub Action and the
+//! variables of a Bitbucket pipe become a command line first ([`action`], [`pipe`]).
 
 use crate::env::Env;
 use crate::log::{Level, Verbosity};
@@ -12,6 +12,8 @@ use serde_json::Value;
 use std::collections::HashSet;
 
 pub mod action;
+pub mod pipe;
+pub mod platform;
 
 /// CML's older names of commands. Each is a program `cml-…` too, except [`ONLY_COMMANDS`].
 const LEGACY: &[(&str, &[&str])] = &[
@@ -291,13 +293,13 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
 /// What a variable says: an option that may be given several times has a value a line, or those of a JSON array, which
 /// is what GitLab makes of an array that is put into a text.
 fn values(arg: &Arg, text: &str) -> Vec<String> {
-    if !matches!(arg.get_action(), ArgAction::Append) || arg.get_value_delimiter().is_some() {
+    if !matches!(arg.get_action(), ArgAction::Append) {
         return vec![text.to_owned()];
     }
     let item = |item: Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
     match serde_json::from_str::<Vec<Value>>(text) {
-        Ok(items) => items.into_iter().map(item).collect(),
-        Err(_) => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        Ok(items) if arg.get_value_delimiter().is_none() => items.into_iter().map(item).collect(),
+        _ => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
     }
 }
 

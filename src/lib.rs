@@ -27,6 +27,7 @@ pub mod http;
 pub mod inputs;
 pub mod log;
 pub mod outputs;
+pub mod pipe;
 pub mod publish;
 pub mod report;
 pub mod runner;

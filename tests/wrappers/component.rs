@@ -48,8 +48,8 @@ fn options<'a>(tree: &'a Command, words: &str) -> impl Iterator<Item = (&'a str,
     let command = words.split(' ').fold(tree, find);
     let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
     shown
-        .filter_map(|arg| Some((inputs::action::name(arg)?, arg)))
-        .filter(|(name, _)| !inputs::action::is_elsewhere(name))
+        .filter_map(|arg| Some((inputs::platform::name(arg)?, arg)))
+        .filter(|(name, _)| !inputs::platform::is_elsewhere(name))
 }
 
 fn quoted(text: &str) -> String {

@@ -53,7 +53,7 @@ fn options<'a>(tree: &'a Command, wanted: &str) -> Result<BTreeMap<&'a str, Shar
         let command = words.split(' ').try_fold(tree, |command, word| command.find_subcommand(word));
         let command = command.ok_or(format!("there is no command {words}"))?;
         for arg in command.get_arguments().filter(|arg| !arg.is_hide_set() && !arg.is_positional()) {
-            let Some(name) = inputs::action::name(arg).filter(|name| !inputs::action::is_elsewhere(name)) else {
+            let Some(name) = inputs::platform::name(arg).filter(|name| !inputs::platform::is_elsewhere(name)) else {
                 continue;
             };
             let new = Shared { arg, helps: Vec::new(), variables: Vec::new() };
