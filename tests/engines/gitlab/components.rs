@@ -1,6 +1,7 @@
 //! `setup`, `train` and `runner`, and the component's own pipeline.
 
 use super::{GITLAB, RELEASE, TRAIN, only, said};
+use crate::support::ec2::Ec2;
 use crate::support::fake::{Forge, Target};
 use crate::support::gitlab_ci::Project;
 
@@ -89,4 +90,23 @@ fn the_runner_is_launched_first_and_jobs_are_bound_to_its_label() {
     let launched = "cml runner launch: aws, gpu, g5.xlarge, true, [\"team=a\",\"b=c d\"]";
     assert!(told.find(launched) < told.find("echo trained") && told.contains(launched), "{told}");
     assert_eq!(forge.comments(GITLAB, &Target::Pull(7)).len(), 0);
+}
+
+#[test]
+fn all_inputs_of_the_runner_at_once_are_what_the_program_takes() {
+    let Some(ec2) = Ec2::start("eu-west-3") else { return };
+    let forge = Forge::start();
+    let Some(mut project) = Project::on(&forge) else { return };
+    project.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").set("AWS_SECRET_ACCESS_KEY", "of-the-job");
+    project.set("AWS_ENDPOINT_URL", &ec2.url()).set("AWS_EC2_METADATA_DISABLED", "true");
+    let program = format!("agent-url: https://mirror.example/cml\nagent-sha256: '{}'\n", "5e".repeat(32));
+    let inputs = "cloud: aws\ncloud-region: eu-west-3\ncloud-metadata: [team=a, 'b=c d']\ndry-run: true\n";
+    project.includes("runner", &format!("{RELEASE}{program}{inputs}"), TRAIN);
+    let ran = project.push();
+    let text = said(&ran);
+    assert_eq!(ran.code, Some(0), "{text}");
+    assert!(text.contains("> region          eu-west-3\n") && text.contains("> market          on demand\n"), "{text}");
+    assert!(!text.contains("warning:") && !text.contains("of-the-job"), "{text}");
+    assert_eq!(ec2.alive(), []);
+    assert!(forge.requests().iter().all(|request| request.method == "GET"), "{}", forge.transcript());
 }
