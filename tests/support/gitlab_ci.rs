@@ -122,6 +122,11 @@ impl Project {
         ran.ok().trim().to_owned()
     }
 
+    /// Runs a program in the repository.
+    pub fn call(&self, program: &str, args: &[&str]) {
+        Ran::of(self.clean(program).args(args).current_dir(self.path("model"))).ok();
+    }
+
     fn commit(&self, name: &str) -> String {
         self.git(name, &["add", "-A"]);
         if !self.git(name, &["status", "--porcelain"]).is_empty() {

@@ -4,6 +4,7 @@ use super::{GITLAB, RELEASE, TRAIN, only, said};
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Forge, Target};
 use crate::support::gitlab_ci::Project;
+use crate::support::node::skipped;
 
 #[test]
 fn jobs_that_extend_the_set_up_have_every_name_on_path() {
@@ -109,4 +110,53 @@ fn all_inputs_of_the_runner_at_once_are_what_the_program_takes() {
     assert!(!text.contains("warning:") && !text.contains("of-the-job"), "{text}");
     assert_eq!(ec2.alive(), []);
     assert!(forge.requests().iter().all(|request| request.method == "GET"), "{}", forge.transcript());
+}
+
+const STAGES: &str = "\
+stages:
+  train:
+    cmd: sh train.sh
+    deps: [data.csv, train.sh]
+    outs: [model.txt]
+    metrics:
+      - metrics.json: { cache: false }
+";
+const TRAIN_SH: &str = r#"
+lines=$(grep -c . data.csv)
+cp data.csv model.txt
+echo "{\"lines\": $lines}" > metrics.json
+printf '# Trained\n\nOn %s lines, with the key %s.\n' "$lines" "$(cat "$GOOGLE_APPLICATION_CREDENTIALS")" > report.md
+"#;
+
+#[test]
+fn real_dvc_pulls_trains_and_is_reported() {
+    let forge = Forge::start();
+    let Some(mut project) = Project::on(&forge) else { return };
+    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "CML_TEST_DVC") };
+    let dvc = std::path::Path::new(&python).with_file_name("dvc");
+    project.program("dvc", &format!("exec '{}' \"$@\"\n", dvc.display()));
+    project.file("data.csv", "1\n2\n3\n");
+    project.file("dvc.yaml", STAGES);
+    project.file("train.sh", TRAIN_SH);
+    let store = project.path("store").display().to_string();
+    for args in [
+        &["init", "-q"][..],
+        &["config", "core.analytics", "false"],
+        &["remote", "add", "-q", "-d", "store", &store],
+        &["add", "-q", "data.csv"],
+        &["push", "-q"],
+    ] {
+        project.call("dvc", args);
+    }
+    // The job has what is in git, and its data from the remote.
+    project.set("GOOGLE_KEY", "c2VzYW1l");
+    project.includes(
+        "train",
+        "install: dvc --version\nkey: GOOGLE_KEY\n",
+        "  - component: $CI_SERVER_FQDN/org/cml/report@1\n    inputs: { native-url: RELEASE/ }\n",
+    );
+    let told = project.merge_request().ok();
+    assert!(told.contains("Running stage 'train'"), "{told}");
+    let body = only(&forge, &Target::Pull(7));
+    assert!(body.starts_with("# Trained\n\nOn 3 lines, with the key sesame.\n"), "{body}");
 }
