@@ -81,6 +81,16 @@ fn an_access_token_is_a_bearer_and_a_users_token_is_basic() {
 }
 
 #[test]
+fn a_variable_that_the_pipeline_does_not_have_is_no_token() {
+    let forge = Forge::start();
+    for value in ["$REPO_TOKEN", "${REPO_TOKEN}"] {
+        let cml = pipe(&forge, &[("COMMAND", "comment create"), ("REPORT", "report.md"), ("REPO_TOKEN", value)]);
+        run(&cml).fails(4, "there is no token for Bitbucket", "*");
+    }
+    assert_eq!(forge.requests().len(), 0, "{}", forge.transcript());
+}
+
+#[test]
 fn debug_tells_what_is_done_and_no_secret() {
     let forge = Forge::start();
     let variables = [("COMMAND", "comment create"), ("REPORT", "report.md"), ("DEBUG", "true")];

@@ -5,6 +5,7 @@ mod components;
 use crate::support::Ran;
 use crate::support::fake::{Forge, Kind, Target, Vendor};
 use crate::support::gitlab_ci::Project;
+use serde_json::{Value, json};
 
 const GITLAB: Vendor = Vendor::GitLab;
 const RELEASE: &str = "native-url: RELEASE/\n";
@@ -194,4 +195,52 @@ fn any_posix_shell_gets_the_program() {
     sh.args(["-c", &script]).env("CML_NATIVE_URL", format!("{}/release", forge.url()));
     let told = Ran::of(&mut sh).ok();
     assert!(told.contains("SHA-256 as recorded\n") && told.ends_with("/cml-pr\n"), "{told}");
+}
+
+/// A template's jobs with inputs put in as GitLab does, which the engine does otherwise: into the text, before that is
+/// read as YAML. Defaults are those of the header.
+fn in_text(template: &str, inputs: &[(&str, Value)]) -> String {
+    let (spec, jobs) = template.split_once("\n---\n").unwrap();
+    let default = |name: &str| {
+        let about = spec.split(&format!("\n    {name}:\n")).nth(1).unwrap_or_else(|| panic!("no input {name}"));
+        let default = about.lines().find_map(|line| line.trim().strip_prefix("default: ")).unwrap();
+        default.trim_matches('\'').replace("''", "'")
+    };
+    let mut parts = jobs.split("$[[ inputs.");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| {
+        let (name, rest) = part.split_once(" ]]").unwrap();
+        let given = inputs.iter().find(|(known, _)| *known == name).map(|(_, value)| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        text + &given.unwrap_or_else(|| default(name)) + rest
+    })
+}
+
+#[test]
+fn values_survive_the_way_in_which_gitlab_puts_them_in() {
+    let forge = Forge::start();
+    let Some(project) = Project::on(&forge) else { return };
+    let template = std::fs::read_to_string(project.path("component/templates/report.yml")).unwrap();
+    let title = r#"- a: 'b' "c" #d *e {f} %g | > & !h \i `j`"#;
+    let inputs = [
+        ("rules", json!([{ "when": "on_success" }])),
+        ("native-url", json!(format!("{}/release", forge.url()))),
+        ("command", json!("check create")),
+        ("title", json!(title)),
+        ("data", json!(["it's=a, \"b\"", "loss=0.1"])),
+        ("comment", json!(true)),
+        ("publish", json!(false)),
+        ("timeout", json!(60)),
+    ];
+    project.file("job.yml", in_text(&template, &inputs));
+    project.file(".gitlab-ci.yml", "include: { local: job.yml }\n");
+    project.known(&forge);
+    project.merge_request().ok();
+    let status = forge.requests().into_iter().find(|request| request.path.contains("/statuses/")).unwrap();
+    let status: Value = serde_json::from_slice(&status.body).unwrap();
+    assert_eq!(status["name"], title);
+    assert_eq!(status["description"], "it's: a, \"b\", loss: 0.1");
+    assert!(only(&forge, &Target::Pull(7)).contains("| loss | 0.1 |"), "{}", forge.transcript());
 }

@@ -128,9 +128,9 @@ impl Shared<'_> {
     fn variables(&self, name: &str) -> String {
         let block = format!("$[[ inputs.{name} ]]");
         let one = |variable: &String| match self.kind() {
-            Kind::Text => format!("{variable}: |-\n  {block}\n"),
+            Kind::Text => format!("{variable}: |2-\n  {block}\n"),
             // JSON; the end of line keeps it a text.
-            Kind::List => format!("{variable}: |\n  {block}\n"),
+            Kind::List => format!("{variable}: |2\n  {block}\n"),
             Kind::Choice(_) | Kind::YesNo | Kind::Number => format!("{variable}: '{block}'\n"),
         };
         self.variables.iter().map(one).collect()
