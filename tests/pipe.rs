@@ -174,3 +174,43 @@ fn what_makes_no_sense_has_no_effect() {
     );
     assert_eq!(forge.requests().len(), 0, "{}", forge.transcript());
 }
+
+/// The variables of a step's pipe, as Bitbucket hands them over.
+fn handed_over(example: &str) -> Vec<(String, String)> {
+    let lines = example.lines().skip_while(|line| line.trim() != "variables:").skip(1);
+    let pairs = lines.map_while(|line| line.trim().split_once(": ").filter(|(name, _)| *name != "- cat"));
+    let mut found = Vec::new();
+    for (name, value) in pairs {
+        match value.strip_prefix("['").and_then(|list| list.strip_suffix("']")) {
+            Some(list) => {
+                let items: Vec<&str> = list.split("', '").collect();
+                found.push((format!("{name}_COUNT"), items.len().to_string()));
+                found.extend(items.iter().enumerate().map(|(at, item)| (format!("{name}_{at}"), (*item).to_owned())));
+            }
+            None => found.push((name.to_owned(), value.trim_matches('\'').replace("$REPO_TOKEN", "good"))),
+        }
+    }
+    found
+}
+
+#[test]
+fn the_examples_of_the_readme_work_as_they_are() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/bitbucket-pipe/README.md")).unwrap();
+    let examples = readme.split_once("\n## Examples\n").unwrap().1.split("```yaml\n").skip(1);
+    let forge = Forge::start();
+    let proxy = Proxy::start_signing();
+    let mut results = String::new();
+    for example in examples {
+        let variables = handed_over(example.split("```").next().unwrap());
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut cml = pipe(&forge, &variables);
+        if !variables.iter().any(|(name, _)| *name == "REPO_TOKEN") {
+            cml.unset("REPO_TOKEN");
+        }
+        cml.set("CML_BITBUCKET_PROXY", &proxy.url());
+        run(&cml).ok();
+        results += &cml.read(".shared/cml.env");
+    }
+    let names: Vec<_> = results.lines().filter_map(|line| line.split('=').next()).collect();
+    assert_eq!(names, ["COMMENT_URL", "CHECK_URL"], "{}", forge.transcript());
+}

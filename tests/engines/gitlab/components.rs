@@ -5,6 +5,7 @@ use crate::support::ec2::Ec2;
 use crate::support::fake::{Forge, Target};
 use crate::support::gitlab_ci::Project;
 use crate::support::node::skipped;
+use crate::support::png;
 
 #[test]
 fn jobs_that_extend_the_set_up_have_every_name_on_path() {
@@ -159,4 +160,36 @@ fn real_dvc_pulls_trains_and_is_reported() {
     assert!(told.contains("Running stage 'train'"), "{told}");
     let body = only(&forge, &Target::Pull(7));
     assert!(body.starts_with("# Trained\n\nOn 3 lines, with the key sesame.\n"), "{body}");
+}
+
+#[test]
+fn the_examples_of_the_readme_work_as_they_are() {
+    let forge = Forge::start();
+    let Some(mut project) = Project::on(&forge) else { return };
+    let readme = std::fs::read_to_string(project.path("component/README.md")).unwrap();
+    let examples = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let examples: Vec<_> = examples.filter(|example| example.starts_with("include:")).collect();
+    assert_eq!(examples.len(), 4);
+    project.program("pip", "echo \"pip $*\"\n");
+    project.program("python", "printf '# Trained\\n' > report.md\n");
+    project.program("dvc", "printf '# Trained with DVC\\n' > report.md\n");
+    project.file("plot.png", png(1));
+    project.file("requirements.txt", "dvc\n");
+    project.set("CML_NATIVE_URL", &format!("{}/release", forge.url()));
+    for example in examples {
+        project.file(".gitlab-ci.yml", example);
+        if example.contains("/runner@1") {
+            let preview = project.preview().ok();
+            assert!(preview.contains("CML_RUNNER_CLOUD_TYPE: g5.xlarge") && preview.contains("- gpu\n"), "{preview}");
+            continue;
+        }
+        let told = project.merge_request().ok();
+        let body = only(&forge, &Target::Pull(7));
+        let (title, shows) = match example {
+            _ if example.contains("/train@1") => ("# Trained with DVC\n", ""),
+            _ if example.contains("/setup@1") => ("# Report\n", "/uploads/"),
+            _ => ("# Trained\n", ""),
+        };
+        assert!(body.starts_with(title) && body.contains(shows), "{body}\n{told}");
+    }
 }
