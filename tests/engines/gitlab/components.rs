@@ -25,6 +25,27 @@ report:
 }
 
 #[test]
+fn a_job_with_preparations_of_its_own_keeps_those_of_the_set_up() {
+    let forge = Forge::start();
+    let Some(project) = Project::on(&forge) else { return };
+    let job = "\
+report:
+  extends: .cml
+  before_script:
+    - !reference [.cml, before_script]
+    - mkdir deep && cd deep
+  script: [cml comment update ../report.md]
+link:
+  stage: .post
+  needs: [report]
+  script: ['echo \"it is at $COMMENT_URL\"']
+";
+    project.includes("setup", RELEASE, job);
+    let told = project.merge_request().ok();
+    assert!(told.contains(&format!("it is at {}/group/model/-/merge_requests/7\n", forge.url())), "{told}");
+}
+
+#[test]
 fn an_image_that_has_cml_downloads_nothing() {
     let forge = Forge::start();
     let Some(project) = Project::on(&forge) else { return };

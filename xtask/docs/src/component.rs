@@ -213,8 +213,10 @@ ROWS    *) cml_file='' ;;
 fi
 "#;
 
-/// Lines of shell after which the token is where `cml` looks for it; what is missing is said before it is missed.
-const TOKEN: &str = r#"export REPO_TOKEN="${$[[ inputs.token ]]:-}"
+/// Lines of shell after which the token is where `cml` looks for it, and results go where the job's artifacts are; what is
+/// missing is said before it is missed.
+const TOKEN: &str = r#"export CML_DOTENV="$PWD/cml.env"
+export REPO_TOKEN="${$[[ inputs.token ]]:-}"
 if [ -z "$REPO_TOKEN${GITLAB_TOKEN:-}" ]; then
   echo "warning: the variable $[[ inputs.token ]] is empty in this job, so that only CI_JOB_TOKEN is left, which may not comment" >&2
   echo "hint: a protected variable is only in jobs of protected branches and tags, and no variable of a project is in its forks" >&2
