@@ -155,8 +155,7 @@ fn real_dvc_pulls_trains_and_is_reported() {
     let forge = Forge::start();
     let Some(mut project) = Project::on(&forge) else { return };
     let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "CML_TEST_DVC") };
-    let dvc = std::path::Path::new(&python).with_file_name("dvc");
-    project.program("dvc", &format!("exec '{}' \"$@\"\n", dvc.display()));
+    project.program("dvc", &format!("exec '{}' -m dvc \"$@\"\n", std::path::Path::new(&python).display()));
     project.file("data.csv", "1\n2\n3\n");
     project.file("dvc.yaml", STAGES);
     project.file("train.sh", TRAIN_SH);
