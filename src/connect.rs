@@ -251,11 +251,18 @@ async fn find_repository(
     }
 }
 
+/// Whether a value is what a CI leaves of `$NAME` where there is no such variable.
+fn is_name_of_variable(value: &str) -> bool {
+    let name = value.trim().strip_prefix('$').map(|name| name.trim_matches(['{', '}']));
+    name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+}
+
 fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Secret, &'static str)> {
     if let Some(token) = &global.token {
         return Some((token.clone(), "--token (or CML_TOKEN)"));
     }
-    let (var, value) = app.env().first(TOKEN_VARS).or_else(|| app.env().first(driver?.token_vars))?;
+    let given = |var: &Var| Some((*var, app.env().get(*var).filter(|value| !is_name_of_variable(value))?));
+    let (var, value) = TOKEN_VARS.iter().find_map(given).or_else(|| driver?.token_vars.iter().find_map(given))?;
     let source = if var == vars::INPUT_TOKEN { "with: token" } else { var.name };
     Some((Secret::new(value), source))
 }

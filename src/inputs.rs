@@ -2,15 +2,18 @@
 //!
 //! Pure. The order is: command line, then the global environment name (`CML_DRIVER`), then the command's
 //! (`CML_COMMENT_DRIVER`), then the default. Spellings that CML's parser took are made into ours: old command
-//! names, `--camelCase`, `--no-option`, and `--option true`. The inputs of the GitHub Action become a command
-//! line first ([`action`]).
+//! names, `--camelCase`, `--no-option`, and `--option true`. The inputs of the GitHub Action and the
+//! variables of a Bitbucket pipe become a command line first ([`action`], [`pipe`]).
 
 use crate::env::Env;
 use crate::log::{Level, Verbosity};
 use clap::{Arg, ArgAction, Command};
+use serde_json::Value;
 use std::collections::HashSet;
 
 pub mod action;
+pub mod pipe;
+pub mod platform;
 
 /// CML's older names of commands. Each is a program `cml-…` too, except [`ONLY_COMMANDS`].
 const LEGACY: &[(&str, &[&str])] = &[
@@ -277,7 +280,7 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
             Some(value)
         });
         if let Some(value) = value.filter(|_| !is_given) {
-            found.extend(option(long, Some(value.to_owned()), is_flag(arg)));
+            found.extend(values(arg, value).into_iter().filter_map(|value| option(long, Some(value), is_flag(arg))));
         }
         known.extend(candidates);
     }
@@ -285,6 +288,19 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
         env.names().filter(|name| prefixes.iter().any(|p| name.starts_with(p.as_str())) && !known.contains(*name));
     warnings.extend(strange.map(|name| format!("{name} is the name of no option of cml {family} and has no effect")));
     found
+}
+
+/// What a variable says: an option that may be given several times has a value a line, or those of a JSON array, which
+/// is what GitLab makes of an array that is put into a text.
+fn values(arg: &Arg, text: &str) -> Vec<String> {
+    if !matches!(arg.get_action(), ArgAction::Append) {
+        return vec![text.to_owned()];
+    }
+    let item = |item: Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+    match serde_json::from_str::<Vec<Value>>(text) {
+        Ok(items) if arg.get_value_delimiter().is_none() => items.into_iter().map(item).collect(),
+        _ => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+    }
 }
 
 /// The beginnings of a command's variables, the oldest last.
@@ -369,6 +385,22 @@ mod tests {
         ] {
             assert_eq!(prepared(line, &[]).argv.join(" "), expected);
         }
+    }
+
+    #[test]
+    fn a_variable_may_have_several_values() {
+        for (variable, value, expected) in [
+            ("CML_CHECK_DATA", "a=1", "--data=a=1"),
+            ("CML_CHECK_DATA", " a=1\n\nb=[2]\n", "--data=a=1|--data=b=[2]"),
+            ("CML_CHECK_DATA", "[\"a=1\", \"b= 2\"]\n", "--data=a=1|--data=b= 2"),
+            ("CML_CHECK_DATA", "[]\n", ""),
+            ("CML_CHECK_TITLE", "[\"a\"]", "--title=[\"a\"]"),
+        ] {
+            let argv = prepared("cml check create r.md", &[(variable, value)]).argv;
+            assert_eq!(argv[4..].join("|"), expected, "{value}");
+        }
+        let argv = prepared("cml runner launch", &[("CML_RUNNER_LABELS", "a,b")]).argv;
+        assert_eq!(argv[3..].join("|"), "--labels=a,b");
     }
 
     #[test]

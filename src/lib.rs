@@ -9,6 +9,9 @@
 //! bottom: the environment as a value with secrets that hide, errors with exit codes and hints, and a log that
 //! blots secrets out.
 //!
+//! The step of a GitHub workflow ([`action`]) and the pipe of a Bitbucket pipeline ([`pipe`]) make a command line of what they
+//! are given first; GitLab's component calls the program as anybody does.
+//!
 //! Dependencies only point downwards: command → connect, publish, sticky, git, runner → forge → http → host → env, error.
 
 pub mod action;
@@ -27,6 +30,7 @@ pub mod http;
 pub mod inputs;
 pub mod log;
 pub mod outputs;
+pub mod pipe;
 pub mod publish;
 pub mod report;
 pub mod runner;

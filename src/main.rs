@@ -14,7 +14,11 @@ fn main() -> std::process::ExitCode {
         Err(_) => return std::process::ExitCode::from(cml::error::Kind::Internal.exit_code()),
     };
     let host = Rc::new(cml::host::native::Native::default());
-    runtime.block_on(cml::run(host, argv)).into()
+    match &argv[..] {
+        [_, word] if word == cml::pipe::WORD => runtime.block_on(cml::pipe::run(host)),
+        _ => runtime.block_on(cml::run(host, argv)),
+    }
+    .into()
 }
 
 /// The WebAssembly build is a library: its entry is in `lib.rs`.

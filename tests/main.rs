@@ -28,6 +28,8 @@ mod limits;
 mod local;
 mod openapi;
 #[cfg(unix)]
+mod pipe;
+#[cfg(unix)]
 mod pr;
 mod private;
 mod proxy;

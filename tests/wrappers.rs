@@ -1,4 +1,8 @@
-//! `action.yml` says what the program takes and gives: names, descriptions and defaults, one by one.
+//! `action.yml` says what the program takes and gives: names, descriptions and defaults, one by one. So do the templates of
+//! `gitlab-component/`, each for its commands, and `bitbucket-pipe/`.
+
+mod component;
+mod pipe;
 
 use cml::action::INPUTS;
 use cml::{cli, inputs, outputs};
@@ -12,7 +16,9 @@ fn quoted(text: &str) -> String {
 /// Every option and argument that a user of the action may give, with its help; where commands differ, with all.
 fn options(command: &clap::Command, found: &mut BTreeMap<String, Vec<String>>) {
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
-        let Some(name) = inputs::action::name(arg).filter(|name| !inputs::action::is_elsewhere(name)) else { continue };
+        let Some(name) = inputs::platform::name(arg).filter(|name| !inputs::platform::is_elsewhere(name)) else {
+            continue;
+        };
         let help = arg.get_help().unwrap_or_else(|| panic!("{name} has no help")).to_string();
         let helps = found.entry(name.to_owned()).or_default();
         if !helps.contains(&help) {

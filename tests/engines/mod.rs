@@ -2,3 +2,5 @@
 
 #[cfg(unix)]
 mod act;
+#[cfg(unix)]
+mod gitlab;

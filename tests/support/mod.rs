@@ -6,6 +6,8 @@ pub mod act;
 pub mod clone;
 pub mod ec2;
 pub mod fake;
+#[cfg(unix)]
+pub mod gitlab_ci;
 pub mod host;
 pub mod library;
 pub mod moto;

@@ -25,7 +25,10 @@ pub fn record(folder: &str) -> Result {
         false => format!("{{\n  \"files\": {{\n{}\n  }}\n}}\n", rows.join(",\n")),
     };
     fs::write(RECORD, text).map_err(|e| format!("{RECORD}: {e}"))?;
-    println!("{RECORD} has {} programs: now make dist/ with `cargo xtask dist`", rows.len());
+    println!(
+        "{RECORD} has {} programs: now make dist/ with `cargo xtask dist`, and the components with `cargo xtask docs`",
+        rows.len()
+    );
     Ok(())
 }
 

