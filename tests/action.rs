@@ -1,6 +1,7 @@
 //! The action's step by itself, as the runner starts it: `node dist/index.js` with inputs in the environment, and
 //! the launchers that it leaves for the later steps.
 
+mod cloud;
 mod native;
 mod vega;
 mod windows;

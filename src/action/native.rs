@@ -47,7 +47,7 @@ pub async fn install(app: &App) -> Result<PathBuf> {
         app.log.info(&format!("the native program is in the tool cache: {}", path.display()));
         return Ok(path);
     }
-    let url = address(app, &file.name)?;
+    let url = address(&release(app)?, &file.name)?;
     let hint = "check that this machine can reach it, give a mirror with native-url, or leave native out: the WebAssembly does the same";
     let answer = app
         .http
@@ -68,13 +68,34 @@ pub async fn install(app: &App) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The program of this version's release for a platform: its address and digest.
+/// The program of this version's release for a platform: its address and digest. In a later step, the release is the one
+/// of the step that set cml up.
 ///
 /// # Errors
 /// The release has none, or it is not known whose release it is.
 pub fn released(app: &App, platform: &Platform) -> Result<(Url, String)> {
     let file = recorded(app, platform)?;
-    Ok((address(app, &file.name)?, file.sha256))
+    let noted = note(app).ok().and_then(|path| app.host.read(&path).ok());
+    let release = match noted {
+        Some(text) => String::from_utf8_lossy(&text).into_owned(),
+        None => release(app)?,
+    };
+    Ok((address(&release, &file.name)?, file.sha256))
+}
+
+/// Notes for the later steps where the release is: what the runner tells this step of the action, it does not tell them.
+///
+/// # Errors
+/// The note cannot be written.
+pub fn remember(app: &App) -> Result<()> {
+    let (Ok(release), path) = (release(app), note(app)?) else { return Ok(()) };
+    app.host
+        .write(&path, release.as_bytes())
+        .map_err(|error| Error::config(format!("cannot write {} ({error})", path.display())))
+}
+
+fn note(app: &App) -> Result<PathBuf> {
+    Ok(super::folder(app)?.join("release"))
 }
 
 /// What this version's release has for this platform.
@@ -106,20 +127,22 @@ fn place(app: &App, platform: &Platform) -> Result<PathBuf> {
     Ok(cache.join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")).join(arch).join(name))
 }
 
-/// The file in the release of the repository that the action comes from, or in a mirror.
-fn address(app: &App, name: &str) -> Result<Url> {
-    let base = match input(app, "native-url") {
-        Some(url) => url.to_owned(),
-        None => {
-            let server = app.env().get(vars::GITHUB_SERVER_URL).unwrap_or("https://github.com");
-            let repository = app.env().get(vars::GITHUB_ACTION_REPOSITORY).ok_or_else(|| {
-                Error::config("GITHUB_ACTION_REPOSITORY is not set: it is not known whose release to download")
-                    .hint("give the folder of the files with native-url")
-            })?;
-            format!("{server}/{repository}/releases/download/v{}", env!("CARGO_PKG_VERSION"))
-        }
-    };
-    let address = format!("{}/{name}", base.trim_end_matches('/'));
+/// The folder with the files of the release, of the repository that the action comes from, or a mirror of it.
+fn release(app: &App) -> Result<String> {
+    if let Some(url) = input(app, "native-url") {
+        return Ok(url.to_owned());
+    }
+    let server = app.env().get(vars::GITHUB_SERVER_URL).unwrap_or("https://github.com");
+    let repository = app.env().get(vars::GITHUB_ACTION_REPOSITORY).ok_or_else(|| {
+        Error::config("GITHUB_ACTION_REPOSITORY is not set: it is not known whose release to download")
+            .hint("give the folder of the files with native-url")
+    })?;
+    Ok(format!("{server}/{repository}/releases/download/v{}", env!("CARGO_PKG_VERSION")))
+}
+
+/// A file there.
+fn address(release: &str, name: &str) -> Result<Url> {
+    let address = format!("{}/{name}", release.trim_end_matches('/'));
     Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
         Error::usage(format!("{address} is not an address")).hint("native-url takes https://host/folder")
     })

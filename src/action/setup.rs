@@ -30,6 +30,7 @@ pub async fn run(app: &App) -> Result<()> {
         Some(program) => vec![program.display().to_string()],
         None => [app.host.program(), vec!["cml".to_owned()]].concat(),
     };
+    native::remember(app)?;
     write(app, &bin, "cml", &program)?;
     for name in inputs::programs() {
         write(app, &bin, &format!("cml-{name}"), &[program.clone(), vec![name.to_owned()]].concat())?;

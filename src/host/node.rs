@@ -274,8 +274,17 @@ impl Host for Node {
     }
 
     async fn interrupted(&self) -> Signal {
-        js::interrupted().await;
-        Signal::Terminate
+        loop {
+            // A caller that gives up here leaves the signal for the next one.
+            js::interrupted().await;
+            match js::next_signal().as_deref() {
+                Some("SIGINT") => return Signal::Interrupt,
+                Some("SIGQUIT") => return Signal::Quit,
+                Some("SIGHUP") => return Signal::HangUp,
+                Some(_) => return Signal::Terminate,
+                None => {}
+            }
+        }
     }
 
     fn trust(&self, pem: &[u8]) -> Result<(), String> {

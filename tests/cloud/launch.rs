@@ -118,6 +118,25 @@ fn a_plan_is_printed_and_nothing_made() {
 }
 
 #[test]
+fn no_two_processes_draw_the_same_token() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "ap-southeast-3") else { return };
+    for _ in 0..2 {
+        scene.run(&["launch", "--dry-run"]).ok();
+    }
+    // Of the trial that makes nothing, the SDK draws it; a fleet's follows from the runner's name, which we draw.
+    let trials = scene.ec2.of("RunInstances");
+    let drawn: std::collections::BTreeSet<&str> =
+        trials.iter().map(|call| call.fields["ClientToken"].as_str()).collect();
+    assert_eq!((drawn.len(), drawn.iter().filter(|token| token.len() == 36).count()), (2, 2), "{trials:?}");
+    for _ in 0..2 {
+        assert_eq!(scene.launch(&[]).code, Some(0));
+    }
+    let fleets = scene.ec2.of("CreateFleet");
+    assert!(fleets.len() == 2 && fleets[0].fields["ClientToken"] != fleets[1].fields["ClientToken"], "{fleets:?}");
+    assert_eq!((scene.ec2.alive().len(), scene.runners().len()), (2, 2));
+}
+
+#[test]
 fn what_means_nothing_for_a_machine_is_said() {
     let Some(scene) = Scene::new(Vendor::GitHub, "cn-north-1") else { return };
     let ran = scene.run(&["launch", "--dry-run", "--single=false", "--pass-env", "X", "--runner-path", "/x"]);

@@ -97,10 +97,10 @@ impl Aws {
         }
     }
 
-    /// The template with everything but the start-up script, by a name that follows from what is in it.
+    /// The template with everything but the start-up script, by its [`template_name`].
     async fn template(&self, spec: &InstanceSpec, planned: &Planned, group: &str) -> Result<String> {
+        let name = template_name(spec, planned, group);
         let data = data(spec, planned, group);
-        let name = format!("cml-{}", &hash(format!("{data:?}").as_bytes())[..20]);
         let client = self.client().await?;
         let tag = Tag::builder().key(super::MANAGED).value("shared").build();
         let tags = TagSpecification::builder().resource_type(ResourceType::LaunchTemplate).tags(tag).build();
@@ -113,10 +113,30 @@ impl Aws {
     }
 }
 
+/// A name that follows from all in which two templates can differ: whatever [`data`] takes, and what it makes of it, which
+/// stays the same within a version of the program.
+fn template_name(spec: &InstanceSpec, planned: &Planned, group: &str) -> String {
+    let Planned { image, .. } = planned;
+    let machine = (&image.id, &image.root, disk(spec, planned), &spec.permission_set, &spec.ssh_key);
+    let made_of = (env!("CARGO_PKG_VERSION"), machine, group, is_public(planned));
+    format!("cml-{}", &hash(format!("{made_of:?}").as_bytes())[..20])
+}
+
+/// The size of the disk in gigabytes.
+fn disk(spec: &InstanceSpec, planned: &Planned) -> i32 {
+    i32::try_from(spec.disk).unwrap_or(i32::MAX).max(planned.image.size)
+}
+
+/// Whether the machine gets a public address: where the subnet is for that, it is the way out, and the group lets nothing
+/// in.
+fn is_public(planned: &Planned) -> bool {
+    planned.subnets.iter().all(|subnet| subnet.public)
+}
+
 /// A disk that is encrypted and goes with the machine; no old metadata service; no log-in; an end by powering off.
 fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTemplateData {
     let disk = LaunchTemplateEbsBlockDeviceRequest::builder()
-        .volume_size(i32::try_from(spec.disk).unwrap_or(i32::MAX).max(planned.image.size))
+        .volume_size(disk(spec, planned))
         .volume_type(VolumeType::Gp3)
         .encrypted(true)
         .delete_on_termination(true)
@@ -127,10 +147,9 @@ fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTem
         .http_put_response_hop_limit(1)
         .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Enabled)
         .build();
-    // A public address, where the subnet is for that: it is the way out, and the group lets nothing in.
     let interface = LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
         .device_index(0)
-        .associate_public_ip_address(planned.subnets.iter().all(|subnet| subnet.public))
+        .associate_public_ip_address(is_public(planned))
         .delete_on_termination(true)
         .groups(group)
         .build();

@@ -29,7 +29,7 @@ pub async fn find(app: &App, args: &Cloud, platform: &Platform) -> Result<Progra
         return Ok(Program { url: url.to_string(), sha256: sha256.clone() });
     }
     let (url, sha256) = match cfg!(target_arch = "wasm32") {
-        true => released(app, platform)?,
+        true => released(app, platform).map_err(|error| unknown(&error.to_string()))?,
         false => own(app, platform)?,
     };
     let mut head = request(Method::HEAD, &url, Bytes::new())?;
@@ -44,10 +44,6 @@ pub async fn find(app: &App, args: &Cloud, platform: &Platform) -> Result<Progra
 
 /// This program itself, where it runs on what the machine runs on.
 fn own(app: &App, platform: &Platform) -> Result<(Url, String)> {
-    let unknown = |why: &str| {
-        Error::config(format!("it is not known where the machine gets cml from: {why}"))
-            .hint("give the static program for Linux with --agent-url and --agent-sha256")
-    };
     let here = app.host.platform();
     if here != *platform {
         let (wanted, have) = (format!("{}-{}", platform.os, platform.arch), format!("{}-{}", here.os, here.arch));
@@ -60,4 +56,9 @@ fn own(app: &App, platform: &Platform) -> Result<(Url, String)> {
     let path = Path::new(program.first().map_or("", String::as_str));
     let bytes = app.host.read(path).map_err(|error| unknown(&format!("it cannot be read itself ({error})")))?;
     Ok((url, hash(&bytes)))
+}
+
+fn unknown(why: &str) -> Error {
+    Error::config(format!("it is not known where the machine gets cml from: {why}"))
+        .hint("give the static program for Linux with --agent-url and --agent-sha256")
 }

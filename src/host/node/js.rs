@@ -13,6 +13,9 @@ extern "C" {
     pub fn program() -> Vec<String>;
     pub fn now() -> f64;
     pub fn elapsed() -> f64;
+    /// A signal that came, by its name; each is given once.
+    #[wasm_bindgen(js_name = nextSignal)]
+    pub fn next_signal() -> Option<String>;
     #[wasm_bindgen(js_name = isTerminal)]
     pub fn is_terminal(descriptor: u32) -> bool;
     pub fn print(descriptor: u32, text: &str);
@@ -110,6 +113,7 @@ pub async fn sleep(milliseconds: f64) {
     let _ = JsFuture::from(sleep_(milliseconds)).await;
 }
 
+/// Waits until there is a [`next_signal`].
 pub async fn interrupted() {
     let _ = JsFuture::from(interrupted_()).await;
 }
