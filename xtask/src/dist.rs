@@ -13,6 +13,7 @@ const DIST: &str = "dist";
 const BINARYEN: &str = "132.0.0";
 /// Everything that decides what comes out.
 const SOURCES: &[&str] = &[
+    ".cargo",
     "Cargo.toml",
     "Cargo.lock",
     "action",
