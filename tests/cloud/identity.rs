@@ -71,3 +71,25 @@ fn what_keeps_the_role_from_the_job_is_said() {
     scene.run(&["launch"]).fails(4, "there are no credentials for AWS", "best in CI: AWS_ROLE_ARN*");
     scene.is_clean();
 }
+
+#[test]
+fn a_profile_of_this_user_has_the_keys() {
+    let Some(mut scene) = Scene::new(Vendor::GitHub, "ap-southeast-3") else { return };
+    scene.cml.unset("AWS_ACCESS_KEY_ID").unset("AWS_SECRET_ACCESS_KEY");
+    let keys = format!("[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {SECRET}\n");
+    scene.cml.file(".aws/credentials", keys);
+    let json = serde_json::json!({ "Version": 1, "AccessKeyId": "ASIAIOSFODNN7EXAMPLE", "SecretAccessKey": SECRET, "SessionToken": IDENTITY });
+    let printed = scene.cml.file("keys.json", json.to_string());
+    scene.cml.file(".aws/config", format!("[profile ci]\ncredential_process = cat '{}'\n", printed.display()));
+    for (profile, has_token) in [(None, false), (Some("ci"), true)] {
+        if let Some(profile) = profile {
+            scene.cml.set("AWS_PROFILE", profile);
+        }
+        scene.ec2.forget();
+        let ran = scene.run(&["launch", "--dry-run", "--log", "debug"]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        let source = format!("AWS credentials from the profile {}", profile.unwrap_or("default"));
+        assert!(ran.stderr.contains(&source) && !ran.stderr.contains(SECRET), "{ran:#?}");
+        assert!(!scene.ec2.calls().is_empty() && scene.ec2.calls().iter().all(|call| call.has_token == has_token));
+    }
+}
