@@ -76,8 +76,9 @@ impl Job {
         let script = String::from_utf8(STANDARD.decode(data).unwrap()).unwrap();
         assert!(script.contains(&self.release()) && script.contains(DIGEST), "{script}");
         // Neither the native program nor anything else.
-        let got =
-            |request: &&crate::support::fake::Recorded| request.method == "GET" && !request.path.starts_with("/github/");
+        let got = |request: &&crate::support::fake::Recorded| {
+            request.method == "GET" && !request.path.starts_with("/github/")
+        };
         let downloads: Vec<_> = self.forge.requests().iter().filter(got).map(|request| request.path.clone()).collect();
         assert_eq!(downloads, Vec::<String>::new());
         line
