@@ -69,14 +69,14 @@ pub async fn install(app: &App) -> Result<PathBuf> {
 }
 
 /// The program of this version's release for a platform: its address and digest. In a later step, the release is the one
-/// of the step that set cml up.
+/// of the step that set cml up, unless this one names a mirror itself.
 ///
 /// # Errors
 /// The release has none, or it is not known whose release it is.
 pub fn released(app: &App, platform: &Platform) -> Result<(Url, String)> {
     let file = recorded(app, platform)?;
     let noted = note(app).ok().and_then(|path| app.host.read(&path).ok());
-    let release = match noted {
+    let release = match noted.filter(|_| input(app, "native-url").is_none()) {
         Some(text) => String::from_utf8_lossy(&text).into_owned(),
         None => release(app)?,
     };

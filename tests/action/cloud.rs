@@ -71,9 +71,7 @@ impl Job {
             let (_, rest) = outputs.split_once(&format!("{name}<<")).unwrap_or_else(|| panic!("{name}: {outputs}"));
             assert_eq!(rest.lines().nth(1), Some(value.as_str()), "{outputs}");
         }
-        let fleet = &self.ec2.of("CreateFleet")[0].fields;
-        let data = fleet.iter().find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
-        let script = String::from_utf8(STANDARD.decode(data).unwrap()).unwrap();
+        let script = self.script();
         assert!(script.contains(&self.release()) && script.contains(DIGEST), "{script}");
         // Neither the native program nor anything else.
         let got = |request: &&crate::support::fake::Recorded| {
@@ -82,6 +80,13 @@ impl Job {
         let downloads: Vec<_> = self.forge.requests().iter().filter(got).map(|request| request.path.clone()).collect();
         assert_eq!(downloads, Vec::<String>::new());
         line
+    }
+
+    /// What the machine runs first.
+    fn script(&self) -> String {
+        let fleet = &self.ec2.of("CreateFleet")[0].fields;
+        let data = fleet.iter().find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
+        String::from_utf8(STANDARD.decode(data).unwrap()).unwrap()
     }
 }
 
@@ -131,6 +136,26 @@ fn a_later_step_knows_whose_release_the_machine_gets() {
         assert_eq!(stop.code, Some(0), "{stop:#?}");
         std::fs::write(job.runner.path("GITHUB_OUTPUT"), "").unwrap();
     }
+}
+
+#[test]
+fn a_mirror_that_a_step_names_goes_before_what_an_earlier_one_noted() {
+    let Some(mut job) = Job::new("ap-southeast-5") else { return };
+    job.runner.set("GITHUB_ACTION_REPOSITORY", "org/setup-cml-rs");
+    job.runner.uses(&[]).ok();
+    job.forge.fault("HEAD /store", 1, Kind::answer(200, &[], ""));
+    let mirror = job.forge.store_url();
+    let inputs = [
+        ("command", "runner launch"),
+        ("cloud", "aws"),
+        ("cloud-region", "ap-southeast-5"),
+        ("native-url", mirror.as_str()),
+        ("token", "good"),
+    ];
+    let ran = job.launch(job.runner.step(&inputs));
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let script = job.script();
+    assert!(script.contains(&format!("{mirror}/{NAME}")) && !script.contains(&job.release()), "{script}");
 }
 
 /// As the runner cancels a step: SIGINT, after 7.5 seconds SIGTERM, after 2.5 more its end.
