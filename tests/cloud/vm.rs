@@ -156,12 +156,27 @@ impl Vm {
 
     /// Sends the agent a signal.
     pub fn signal(&self, name: &str) {
-        let inside = self.read("pid");
-        let init = self.child.as_ref().unwrap().id();
-        let status = Command::new("nsenter")
-            .args(["--target", &children(init)[0].to_string(), "--pid", "--mount", "kill", name, inside.trim()])
-            .status();
-        assert!(status.unwrap().success());
+        let (init, inside) = (self.init().to_string(), self.read("pid"));
+        let arguments = ["--target", &init, "--pid", "--mount", "kill", name, inside.trim()];
+        assert!(Command::new("nsenter").args(arguments).status().unwrap().success());
+    }
+
+    /// The arguments of all its processes, a line each.
+    pub fn arguments(&self) -> String {
+        let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let ours = space(&self.init().to_string());
+        assert!(ours.is_some());
+        let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let pids = names.filter(|name| name.bytes().all(|b| b.is_ascii_digit()) && space(name) == ours);
+        let line = |pid: String| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        pids.map(|pid| line(pid).replace('\0', " ") + "\n").collect()
+    }
+
+    /// Its first process, as this machine numbers it.
+    fn init(&self) -> u32 {
+        let pid = self.child.as_ref().unwrap().id();
+        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        text.split_whitespace().next().unwrap().parse().unwrap()
     }
 }
 
@@ -172,11 +187,6 @@ impl Drop for Vm {
             let _ = child.wait();
         }
     }
-}
-
-fn children(pid: u32) -> Vec<u32> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 /// The metadata service, as of <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>:
