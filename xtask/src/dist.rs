@@ -23,7 +23,8 @@ const SOURCES: &[&str] = &[
     "xtask/src/dist.rs",
     "xtask/src/wasm.rs",
 ];
-const LARGEST: u64 = 3_000_000;
+/// Bytes; why: docs/adr/0007-aws-sdk-in-webassembly.md.
+const LARGEST: u64 = 4_200_000;
 
 /// Makes it.
 pub fn make() -> Result {
