@@ -119,7 +119,7 @@ fn a_step_launches_a_machine() {
 
 #[test]
 fn a_later_step_knows_whose_release_the_machine_gets() {
-    let Some(mut job) = Job::new("us-gov-east-1") else { return };
+    let Some(mut job) = Job::new("af-south-1") else { return };
     job.runner.set("GITHUB_ACTION_REPOSITORY", "org/setup-cml-rs");
     job.runner.uses(&[]).ok();
     // The runner says this to the steps of the action only, and to another action's step it says its own.
@@ -127,10 +127,10 @@ fn a_later_step_knows_whose_release_the_machine_gets() {
         job.runner.env.remove("GITHUB_ACTION_REPOSITORY");
         repository.map(|repository| job.runner.set("GITHUB_ACTION_REPOSITORY", repository));
         job.runner.set("REPO_TOKEN", "good");
-        let ran = job.launch(job.runner.script("cml runner launch --cloud=aws --cloud-region=us-gov-east-1"));
+        let ran = job.launch(job.runner.script("cml runner launch --cloud=aws --cloud-region=af-south-1"));
         job.has_launched(&ran);
         let stop = job.runner.run(&format!(
-            "cml runner stop --cloud=aws --cloud-region=us-gov-east-1 {}",
+            "cml runner stop --cloud=aws --cloud-region=af-south-1 {}",
             job.forge.runners(Vendor::GitHub, Vendor::GitHub.slug())[0].name
         ));
         assert_eq!(stop.code, Some(0), "{stop:#?}");
