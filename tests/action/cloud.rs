@@ -5,18 +5,20 @@ use super::{SECRET, VERSION};
 use crate::support::Ran;
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Doing, Forge, Kind, Vendor};
+use crate::support::moto::Moto;
 use crate::support::node::Runner;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The digest of the release's program, as `dist/native.json` has it.
 const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const NAME: &str = "cml-x86_64-linux";
 
-/// A job on GitHub, with Amazon's cloud.
+/// A job on GitHub, with a cloud of its own.
 struct Job {
     forge: Forge,
     ec2: Ec2,
@@ -25,7 +27,8 @@ struct Job {
 
 impl Job {
     fn new(region: &'static str) -> Option<Job> {
-        let (forge, ec2, mut runner) = (Forge::start(), Ec2::start(region)?, Runner::new()?);
+        let moto = Arc::new(Moto::start_with_machines()?);
+        let (forge, ec2, mut runner) = (Forge::start(), Ec2::over(moto, region)?, Runner::new()?);
         forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
         forge.fault("HEAD /org/setup-cml-rs/releases/download", 9, Kind::answer(200, &[], ""));
         let record = json!({ "files": { "linux-x86_64": { "name": NAME, "sha256": DIGEST } } });
