@@ -95,9 +95,17 @@ impl Scene {
     }
 }
 
+/// Ends with its test.
 pub struct Launch {
     child: Child,
     folder: std::path::PathBuf,
+}
+
+impl Drop for Launch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Launch {
