@@ -21,6 +21,39 @@ fn a_start_up_script_that_fails_ends_the_machine_and_the_launch() {
 }
 
 #[test]
+fn a_runner_program_that_is_not_what_its_digest_says_ends_the_machine() {
+    let other = |data: String| {
+        let (before, rest) = data.rsplit_once("\"sha256\":\"").unwrap();
+        format!("{before}\"sha256\":\"{}{}", "0".repeat(64), &rest[64..])
+    };
+    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "ap-south-1", &[], other) else { return };
+    assert_eq!(vm.until_off(), Some(9), "{}", vm.read("console"));
+    let says = format!(" instead of {}\n", "0".repeat(64));
+    assert!(vm.read("console").contains(&says), "{}", vm.read("console"));
+    assert!(!vm.job().join("env").exists(), "it was run");
+    power_off(&scene);
+    assert_eq!(launch.end().code, Some(12));
+    scene.is_clean();
+}
+
+#[test]
+fn a_runner_that_comes_as_an_image_needs_docker() {
+    let Some((scene, mut vm, launch)) = boot(Vendor::Bitbucket, "ap-south-2", &[], |data| {
+        // Whatever this machine has, that one has none.
+        data.replacen("set -eu", "set -eu\nrm /usr/local/sbin/docker", 1)
+    }) else {
+        return;
+    };
+    assert_eq!(vm.until_off(), Some(3), "{}", vm.read("console"));
+    let says = "error: the runner comes as an image, and Docker does not run on this machine\n\
+        hint: give --cloud-image one with Docker, or install it with --cloud-startup-script\n";
+    assert!(vm.read("console").ends_with(says), "{}", vm.read("console"));
+    power_off(&scene);
+    assert_eq!(launch.end().code, Some(12));
+    scene.is_clean();
+}
+
+#[test]
 fn an_idle_machine_ends_and_what_its_runner_leaves_is_reaped() {
     for (vendor, region) in [(Vendor::GitHub, "us-west-2"), (Vendor::GitLab, "eu-north-1")] {
         // As with --cloud-permission-set.

@@ -4,9 +4,17 @@ use super::{HOME, USER};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::forge::runner::Place;
+use crate::host::Output;
 use crate::runner::document::Document;
 use crate::runner::package;
+use futures_util::future::{Either, select};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+/// Commands of the system take seconds, and Docker's first one starts it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Removes what the machine was told, and the copies that cloud-init keeps.
 pub fn forget(app: &App, file: &Path) -> Result<()> {
@@ -41,17 +49,7 @@ pub async fn prepare(app: &App, document: &Document) -> Result<Place> {
     if let Some(script) = &document.startup_script {
         run_script(app, folder, script).await?;
     }
-    let docker_image = match &document.docker_image {
-        Some(image) if succeeds(app, &["docker", "version"]).await => {
-            must(app, &["usermod", "-a", "-G", "docker", USER]).await?;
-            Some(image.clone())
-        }
-        Some(_) => {
-            app.log.warn("docker does not run here: jobs run as the user ci, outside of containers");
-            None
-        }
-        None => None,
-    };
+    let docker_image = docker(app, document).await?;
     let program = folder.join("runner/program");
     if let Some(package) = &document.package {
         package::install(app, package, &program).await?;
@@ -66,6 +64,24 @@ pub async fn prepare(app: &App, document: &Document) -> Result<Place> {
         gpu: document.gpu,
         hooks: folder.join("runner/hooks"),
     })
+}
+
+/// Lets the user have Docker where jobs, or the runner itself, run in containers; the image for jobs that name none.
+async fn docker(app: &App, document: &Document) -> Result<Option<String>> {
+    let is_image = document.package.is_none();
+    if document.docker_image.is_none() && !is_image {
+        return Ok(None);
+    }
+    if succeeds(app, &["docker", "version"]).await {
+        must(app, &["usermod", "-a", "-G", "docker", USER]).await?;
+        return Ok(document.docker_image.clone());
+    }
+    if is_image {
+        return Err(Error::config("the runner comes as an image, and Docker does not run on this machine")
+            .hint("give --cloud-image one with Docker, or install it with --cloud-startup-script"));
+    }
+    app.log.warn("docker does not run here: jobs run as the user ci, outside of containers");
+    Ok(None)
 }
 
 /// Runs the user's script as root; what it prints is in the journal.
@@ -101,14 +117,25 @@ async fn block(app: &App) {
     }
 }
 
+/// Runs a command of the system to its end, which comes in time.
+async fn run(app: &App, words: &[&str]) -> io::Result<Output> {
+    match select(app.host.run(words, &[]), pin!(app.host.sleep(PATIENCE))).await {
+        Either::Left((output, _)) => output,
+        Either::Right(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("it did not end within {} seconds", PATIENCE.as_secs()),
+        )),
+    }
+}
+
 async fn succeeds(app: &App, words: &[&str]) -> bool {
-    app.host.run(words, &[]).await.is_ok_and(|output| output.code == Some(0))
+    run(app, words).await.is_ok_and(|output| output.code == Some(0))
 }
 
 async fn must(app: &App, words: &[&str]) -> Result<()> {
     let failed =
         |why: String| Error::config(format!("cannot run {} ({why})", words.join(" "))).hint("run this as root");
-    let output = app.host.run(words, &[]).await.map_err(|error| failed(error.to_string()))?;
+    let output = run(app, words).await.map_err(|error| failed(error.to_string()))?;
     match output.code {
         Some(0) => Ok(()),
         _ => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
