@@ -39,15 +39,14 @@ fn a_runner_program_that_is_not_what_its_digest_says_ends_the_machine() {
 #[test]
 fn a_runner_that_comes_as_an_image_needs_docker() {
     let Some((scene, mut vm, launch)) = boot(Vendor::Bitbucket, "ap-south-2", &[], |data| {
-        // Whatever this machine has, that one has none.
-        data.replacen("set -eu", "set -eu\nrm /usr/local/sbin/docker", 1)
+        data.replacen("set -eu", "set -eu\nprintf '#!/bin/sh\\nexit 100\\n' >/usr/local/sbin/apt-get", 1)
     }) else {
         return;
     };
     assert_eq!(vm.until_off(), Some(3), "{}", vm.read("console"));
     let says = "error: the runner comes as an image, and Docker does not run on this machine\n\
         hint: give --cloud-image one with Docker, or install it with --cloud-startup-script\n";
-    assert!(vm.read("console").ends_with(says), "{}", vm.read("console"));
+    assert!(vm.read("console").ends_with(&format!("installing Docker\n{says}")), "{}", vm.read("console"));
     power_off(&scene);
     assert_eq!(launch.end().code, Some(12));
     scene.is_clean();

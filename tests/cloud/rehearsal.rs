@@ -32,7 +32,7 @@ fn offer(scene: &Scene, vm: &Vm) -> (String, String) {
         let daemon = "#!/bin/sh\n\
             case \" $(id -Gn) \" in *' root '*|*' docker '*) ;; *) echo 'permission denied' >&2; exit 1 ;; esac\n\
             if [ \"$1\" = version ]; then exit 0; fi\n";
-        vm.put("stubs/docker", &text.replacen("#!/bin/sh\n", daemon, 1), 0o755);
+        vm.put("docker", &text.replacen("#!/bin/sh\n", daemon, 1), 0o755);
     }
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     let tar = Command::new("tar").args(["-czf", "p.tar.gz", "-C", "package", "bin"]).current_dir(vm.path()).status();
@@ -81,7 +81,7 @@ pub fn until_doing(scene: &Scene, vm: &Vm, doing: Doing) {
 }
 
 fn rehearse(vendor: Vendor, region: &'static str) {
-    let script = STANDARD.encode("#!/bin/sh\nid -un\necho the start-up script ran\ngroupadd -f docker\n");
+    let script = STANDARD.encode("#!/bin/sh\nid -un\necho the start-up script ran\n");
     let args = ["--cloud-startup-script", script.as_str()];
     let Some((scene, mut vm, launch)) = boot(vendor, region, &args, |data| data) else { return };
     // The launcher sees it online, and says so.

@@ -3,8 +3,8 @@
 //!
 //! Real: the script, `dash`, the program, users, processes, files, signals, the notify socket. Standing in: systemd (a shell
 //! script starts the unit's `ExecStart`, and takes the machine down when it ends or when `poweroff` is asked for), the
-//! packet filter (recorded), the metadata service (a server on this machine). The network is this machine's, so that the
-//! fake forge can be reached.
+//! packet filter (recorded), apt-get (it has what a test put there), the metadata service (a server on this machine). The
+//! network is this machine's, so that the fake forge can be reached.
 
 use super::scene::PATIENCE;
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
@@ -39,6 +39,7 @@ tries=0
 while [ ! -e "@VM@/off" ] && [ "$tries" -lt 2400 ]; do tries=$((tries + 1)); sleep 0.05; done
 "#;
 const SYSTEMCTL: &str = r#"#!/bin/sh
+umask 022
 echo "systemctl $*" >>"@VM@/log"
 case "$1" in
   poweroff) : >"@VM@/off" ;;
@@ -52,6 +53,13 @@ case "$1" in
       echo "$code" >"@VM@/code"
       systemctl poweroff
     ) & ;;
+esac
+"#;
+/// Has the package that a test put there.
+const APT: &str = r#"#!/bin/sh
+echo "apt-get $*" >>"@VM@/log"
+case " $* " in
+  *' install docker.io '*) groupadd -f docker; cp "@VM@/docker" /usr/local/sbin/docker ;;
 esac
 "#;
 const RECORDED: &str = "#!/bin/sh\necho \"$0 $*\" >>\"@VM@/log\"\n";
@@ -84,7 +92,9 @@ impl Vm {
         let taken_back = Arc::new(AtomicBool::new(false));
         let metadata = metadata(Arc::clone(&taken_back));
         let vm = Vm { child: None, notified, metadata, taken_back, folder };
-        for (name, text) in [("boot", BOOT), ("stubs/systemctl", SYSTEMCTL), ("stubs/nft", RECORDED)] {
+        for (name, text) in
+            [("boot", BOOT), ("stubs/systemctl", SYSTEMCTL), ("stubs/nft", RECORDED), ("stubs/apt-get", APT)]
+        {
             let text = text.replace("@VM@", &vm.path().display().to_string());
             vm.put(name, &text.replace("@METADATA@", &format!("http://{}", vm.metadata.address)), 0o755);
         }

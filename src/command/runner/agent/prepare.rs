@@ -15,6 +15,11 @@ use std::time::Duration;
 
 /// Commands of the system take seconds, and Docker's first one starts it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Downloading a package takes minutes at worst.
+const INSTALLING: Duration = Duration::from_secs(600);
+/// As Debian and Ubuntu have it: <https://packages.ubuntu.com/noble/docker.io>.
+const INSTALL: &str = "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && \
+    apt-get -qq --yes --no-install-recommends install docker.io";
 
 /// Removes what the machine was told, and the copies that cloud-init keeps.
 pub fn forget(app: &App, file: &Path) -> Result<()> {
@@ -72,7 +77,7 @@ async fn docker(app: &App, document: &Document) -> Result<Option<String>> {
     if document.docker_image.is_none() && !is_image {
         return Ok(None);
     }
-    if succeeds(app, &["docker", "version"]).await {
+    if has_docker(app).await {
         must(app, &["usermod", "-a", "-G", "docker", USER]).await?;
         return Ok(document.docker_image.clone());
     }
@@ -82,6 +87,16 @@ async fn docker(app: &App, document: &Document) -> Result<Option<String>> {
     }
     app.log.warn("docker does not run here: jobs run as the user ci, outside of containers");
     Ok(None)
+}
+
+/// Whether Docker runs here; where there is none, the distribution's is installed first.
+async fn has_docker(app: &App) -> bool {
+    if succeeds(app, &["docker", "version"]).await {
+        return true;
+    }
+    app.log.info("installing Docker");
+    let output = run(app, &["sh", "-c", INSTALL], INSTALLING).await;
+    output.is_ok_and(|output| output.code == Some(0)) && succeeds(app, &["docker", "version"]).await
 }
 
 /// Runs the user's script as root; what it prints is in the journal.
@@ -118,24 +133,24 @@ async fn block(app: &App) {
 }
 
 /// Runs a command of the system to its end, which comes in time.
-async fn run(app: &App, words: &[&str]) -> io::Result<Output> {
-    match select(app.host.run(words, &[]), pin!(app.host.sleep(PATIENCE))).await {
+async fn run(app: &App, words: &[&str], patience: Duration) -> io::Result<Output> {
+    match select(app.host.run(words, &[]), pin!(app.host.sleep(patience))).await {
         Either::Left((output, _)) => output,
         Either::Right(_) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            format!("it did not end within {} seconds", PATIENCE.as_secs()),
+            format!("it did not end within {} seconds", patience.as_secs()),
         )),
     }
 }
 
 async fn succeeds(app: &App, words: &[&str]) -> bool {
-    run(app, words).await.is_ok_and(|output| output.code == Some(0))
+    run(app, words, PATIENCE).await.is_ok_and(|output| output.code == Some(0))
 }
 
 async fn must(app: &App, words: &[&str]) -> Result<()> {
     let failed =
         |why: String| Error::config(format!("cannot run {} ({why})", words.join(" "))).hint("run this as root");
-    let output = run(app, words).await.map_err(|error| failed(error.to_string()))?;
+    let output = run(app, words, PATIENCE).await.map_err(|error| failed(error.to_string()))?;
     match output.code {
         Some(0) => Ok(()),
         _ => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
