@@ -1,4 +1,4 @@
-const { append, arch, canonicalize, certificates, checkCertificate, currentDir, defaultRoots, digest, environment, handOver, hmac, isTerminal, list, makeExecutable, makeFolder, platform, print, program, readAt, readStdin, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
+const { append, arch, canonicalize, certificates, checkCertificate, currentDir, defaultRoots, digest, environment, handOver, hmac, isTerminal, list, makeExecutable, makeFolder, nextSignal, platform, print, program, readAt, readStdin, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
 
 /**
  * The entry of the WebAssembly: a command line (with the program's name first), or nothing for the step of a
@@ -233,6 +233,13 @@ function __wbg_get_imports() {
                 state0.a = 0;
             }
         },
+        __wbg_nextSignal_b39671ee8dffccd4: function(arg0) {
+            const ret = nextSignal();
+            var ptr1 = isLikeNone(ret) ? 0 : passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            var len1 = WASM_VECTOR_LEN;
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
+        },
         __wbg_now_e7c6795a7f81e10f: function(arg0) {
             const ret = arg0.now();
             return ret;
@@ -377,7 +384,7 @@ function __wbg_get_imports() {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 198, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 597, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen_3935056dd5af6e2e___convert__closures_____invoke___wasm_bindgen_3935056dd5af6e2e___JsValue__core_a786829f945b1301___result__Result_____wasm_bindgen_3935056dd5af6e2e___JsError___true_);
             return ret;
         },

@@ -14,8 +14,26 @@ exports.program = () => [process.execPath, require.main.filename];
 exports.now = () => Date.now();
 exports.elapsed = () => performance.now();
 exports.sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
-exports.interrupted = () =>
-  new Promise((done) => ['SIGINT', 'SIGTERM'].forEach((signal) => process.once(signal, () => done())));
+
+// Signals that came and were not taken yet. From the first interrupted() on, none of them ends this process by itself.
+const signals = [];
+let told = null;
+exports.interrupted = () => {
+  if (told === null) {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP']) {
+      process.on(signal, () => {
+        signals.push(signal);
+        told();
+      });
+    }
+  }
+  return new Promise((done) => {
+    told = done;
+    if (signals.length > 0) done();
+  });
+};
+exports.nextSignal = () => signals.shift();
+
 exports.isTerminal = (descriptor) => tty.isatty(descriptor);
 
 exports.currentDir = () => process.cwd();
