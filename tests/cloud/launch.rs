@@ -1,7 +1,9 @@
 //! What a launch asks for and says.
 
-use super::scene::{Scene, last_line};
+use super::scene::{Scene, last_line, user_data};
+use crate::support::ec2::Ec2;
 use crate::support::fake::Vendor;
+use crate::support::moto::Moto;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -81,14 +83,31 @@ fn the_machine_gets_one_runners_credential_and_no_other_secret() {
     let ran = scene.launch(&["--cloud-startup-script", &STANDARD.encode("echo hello")]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let fleet = &scene.ec2.of("CreateFleet")[0].fields;
-    let data = fleet.iter().find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
-    let script = String::from_utf8(STANDARD.decode(data).unwrap()).unwrap();
+    let script = user_data(&scene);
     for secret in [super::scene::SECRET, "\"good\"", "AKIA"] {
         assert!(!script.contains(secret), "{secret}: {script}");
     }
     assert!(script.contains("https://mirror.example/cml-linux-x86_64") && script.contains(&"5e".repeat(32)));
     assert!(!ran.stderr.contains(&scene.runners()[0].credential), "{ran:#?}");
     assert!(fleet["ClientToken"].len() == 64 && fleet["Type"] == "instant");
+}
+
+#[test]
+fn jobs_may_act_as_a_machine_that_has_an_identity() {
+    let Some(moto) = Moto::with_machines(1) else { return };
+    moto.instance_profile("trainer");
+    let scene = Scene::of(Vendor::GitLab, Ec2::over(moto, "ca-central-1").unwrap());
+    for (set, field) in [("trainer", "Name"), ("arn:aws:iam::123456789012:instance-profile/trainer", "Arn")] {
+        scene.ec2.forget();
+        let ran = scene.launch(&["--name", field, "--cloud-permission-set", set]);
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", scene.ec2.calls());
+        assert_eq!(last_line(&ran)["instancePermissionSet"], set);
+        let template = &scene.ec2.of("CreateLaunchTemplate")[0].fields;
+        assert_eq!(template[&format!("LaunchTemplateData.IamInstanceProfile.{field}")], set, "{template:#?}");
+        // A container is one hop away from its machine.
+        assert_eq!(template["LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit"], "2");
+        assert!(user_data(&scene).contains("\"identity\":true"));
+    }
 }
 
 #[test]

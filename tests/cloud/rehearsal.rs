@@ -5,7 +5,7 @@
 //! the machine is a namespace (`vm.rs`), which the test starts with the user data that EC2 got and terminates in moto when
 //! it powers off, as EC2 does with `InstanceInitiatedShutdownBehavior=terminate`.
 
-use super::scene::{Launch, SECRET, Scene, last_line};
+use super::scene::{Launch, SECRET, Scene, last_line, user_data};
 use super::vm::Vm;
 use crate::launch::yard;
 use crate::support::ec2::Ec2;
@@ -42,14 +42,6 @@ fn offer(scene: &Scene, vm: &Vm) -> (String, String) {
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     scene.forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-linux-{arch}"), text.as_bytes());
     (format!("{}/cml", scene.forge.downloads_url()), digest)
-}
-
-/// What EC2 was given for the machine's first boot.
-fn user_data(scene: &Scene) -> String {
-    let fleets = scene.ec2.of("CreateFleet");
-    let mut fields = fleets.iter().flat_map(|call| &call.fields);
-    let data = fields.find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
-    String::from_utf8(STANDARD.decode(data).unwrap()).unwrap()
 }
 
 /// A launch whose machine boots, with user data that EC2 got, and a test changed.

@@ -3,6 +3,8 @@
 use crate::support::ec2::{Ec2, Machine};
 use crate::support::fake::{Doing, Forge, Runner, Vendor};
 use crate::support::{Cml, Ran};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -148,6 +150,14 @@ impl Launch {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// What EC2 was given for the machine's first boot.
+pub fn user_data(scene: &Scene) -> String {
+    let fleets = scene.ec2.of("CreateFleet");
+    let mut fields = fleets.iter().flat_map(|call| &call.fields);
+    let data = fields.find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
+    String::from_utf8(STANDARD.decode(data).unwrap()).unwrap()
 }
 
 /// Ends a process that may be gone already.

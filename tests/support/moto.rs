@@ -145,6 +145,11 @@ impl Moto {
         (text("AccessKeyId"), text("SecretAccessKey"))
     }
 
+    /// Makes an identity that machines may have.
+    pub fn instance_profile(&self, name: &str) {
+        self.iam("CreateInstanceProfile", &format!("&InstanceProfileName={name}"));
+    }
+
     fn iam(&self, action: &str, more: &str) -> Answer {
         let scope =
             "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";

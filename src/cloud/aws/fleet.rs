@@ -141,10 +141,12 @@ fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTem
         .encrypted(true)
         .delete_on_termination(true)
         .build();
+    // Jobs get the keys of a machine with an identity there, also in containers, which are one hop further away.
+    let hops = if spec.permission_set.is_some() { 2 } else { 1 };
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
         .http_tokens(LaunchTemplateHttpTokensState::Required)
-        .http_put_response_hop_limit(1)
+        .http_put_response_hop_limit(hops)
         .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Enabled)
         .build();
     let interface = LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()

@@ -59,10 +59,13 @@ impl Place {
         let name = self.name();
         let driver = CLOUDS.iter().find(|driver| driver.name == name).ok_or_else(|| {
             let known: Vec<_> = CLOUDS.iter().map(|driver| driver.name).collect();
-            Error::unsupported(format!("this version of cml cannot launch machines in {name}")).hint(format!(
-                "give --cloud {}, or leave it out and run this on the machine that is to be the runner",
-                known.join(" or ")
-            ))
+            Error::unsupported(format!("this version of cml cannot launch machines in {name}")).hint(match known[..] {
+                [] => "it was built without clouds: take a release, or build it with the feature aws".to_owned(),
+                _ => format!(
+                    "give --cloud {}, or leave it out and run this on the machine that is to be the runner",
+                    known.join(" or ")
+                ),
+            })
         })?;
         let region = self.cloud_region.as_deref().filter(|region| !region.is_empty()).unwrap_or("us-west");
         Ok(Some((driver, (driver.connect)(app, region)?)))
