@@ -35,6 +35,8 @@ mod private;
 mod proxy;
 #[cfg(unix)]
 mod repo;
+#[cfg(unix)]
+mod release;
 mod rerun;
 #[cfg(unix)]
 mod runner;

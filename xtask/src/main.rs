@@ -108,10 +108,13 @@ fn lint_workflows() -> Result {
         .args(&workflows))
 }
 
+/// The project's own, and those that users are shown.
 fn workflows() -> Result<Vec<PathBuf>> {
-    let folder = "examples/github";
-    let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
-    let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut found = Vec::new();
+    for folder in [".github/workflows", "examples/github"] {
+        let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
+        found.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+    }
     found.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
     found.sort();
     Ok(found)
