@@ -14,6 +14,8 @@ mod check;
 mod cloud;
 mod comment;
 mod completions;
+#[cfg(unix)]
+mod docs;
 mod doctor;
 mod engines;
 mod errors;
