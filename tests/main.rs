@@ -36,9 +36,9 @@ mod pr;
 mod private;
 mod proxy;
 #[cfg(unix)]
-mod repo;
-#[cfg(unix)]
 mod release;
+#[cfg(unix)]
+mod repo;
 mod rerun;
 #[cfg(unix)]
 mod runner;
