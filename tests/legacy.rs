@@ -395,7 +395,7 @@ fn in_clone(line: &str, vendor: Vendor) -> Did {
 }
 
 /// An event file with one value: <https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details>.
-fn events() -> Vec<u8> {
+pub fn events() -> Vec<u8> {
     let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
     let check = |bytes: &[u8]| crc.checksum(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
     let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8], bytes].concat();

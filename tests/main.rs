@@ -14,6 +14,8 @@ mod check;
 mod cloud;
 mod comment;
 mod completions;
+#[cfg(unix)]
+mod docs;
 mod doctor;
 mod engines;
 mod errors;
@@ -33,6 +35,8 @@ mod pipe;
 mod pr;
 mod private;
 mod proxy;
+#[cfg(unix)]
+mod release;
 #[cfg(unix)]
 mod repo;
 mod rerun;

@@ -98,6 +98,9 @@ fn test(args: &[&str]) -> Result {
 fn lint_workflows() -> Result {
     let schema = tools::find("check-jsonschema", "check-jsonschema==0.39.0")?;
     let workflows = workflows()?;
+    for (vendor, path) in examples()? {
+        run(Command::new(&schema).args(["--builtin-schema", &format!("vendor.{vendor}")]).arg(path))?;
+    }
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", "action.yml"]))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.gitlab-ci", "gitlab-component/.gitlab-ci.yml"]))?;
@@ -108,12 +111,36 @@ fn lint_workflows() -> Result {
         .args(&workflows))
 }
 
+/// The project's own, and those that users are shown.
 fn workflows() -> Result<Vec<PathBuf>> {
-    let folder = "examples/github";
-    let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
-    let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut found = Vec::new();
+    for folder in [".github/workflows", "examples/github"] {
+        let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
+        found.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+    }
     found.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
     found.sort();
+    Ok(found)
+}
+
+/// Those of README.md that are whole files, as files, with the name of their schema.
+fn examples() -> Result<Vec<(&'static str, PathBuf)>> {
+    let page = std::fs::read_to_string("README.md").map_err(|e| format!("README.md: {e}"))?;
+    let folder = PathBuf::from("target/readme");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut found = Vec::new();
+    for (number, block) in page.split("```yaml\n").skip(1).enumerate() {
+        let schema = match block.split([':', ' ']).next() {
+            Some("on") => "github-workflows",
+            Some("include") => "gitlab-ci",
+            Some("pipelines") => "bitbucket-pipelines",
+            _ => continue,
+        };
+        let path = folder.join(format!("{schema}-{number}.yml"));
+        let text = block.split("```").next().unwrap_or_default();
+        std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+        found.push((schema, path));
+    }
     Ok(found)
 }
 

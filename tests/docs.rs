@@ -1,0 +1,88 @@
+//! What the documentation says is true: its lines run, and the tests that it names are there.
+
+use crate::support::clone::Clone;
+use crate::support::fake::{Forge, Target};
+use crate::support::{Cml, Ran, VENDORS, is_wasm, png, program};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// Cells of tables that name tests: the last one of a row, in backticks, with a module.
+fn tests(page: &str) -> Vec<&str> {
+    let cells = page.lines().filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`'));
+    cells.map(|(_, name)| name).collect()
+}
+
+#[test]
+fn every_difference_from_cml_has_its_test() {
+    let page = page("docs/migrating-from-cml.md");
+    let rows =
+        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---") && *line != "| | test |");
+    let names = tests(&page);
+    assert_eq!(names.len(), rows.count(), "a row has no test");
+    for name in names {
+        let (module, function) = name.rsplit_once("::").unwrap();
+        let source = std::fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(format!("{}.rs", module.replace("::", "/"))),
+        );
+        let source = source.unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert!(source.contains(&format!("#[test]\nfn {function}() {{")), "there is no test {name}");
+    }
+}
+
+#[test]
+fn the_lines_that_stay_work_on_every_forge() {
+    if is_wasm() {
+        return; // the older names are links to the program
+    }
+    let page = page("docs/migrating-from-cml.md");
+    let lines = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(page.matches("```sh\n").count(), 1);
+    for vendor in VENDORS {
+        for line in lines.lines() {
+            // What exactly is asked of the forges is in tests/legacy.rs.
+            if line.starts_with("cml ci") {
+                let clone = Clone::on(vendor);
+                shell(&clone.cml, line).ok();
+                continue;
+            }
+            let forge = Forge::start();
+            let mut cml = Cml::on(&forge, vendor);
+            cml.file("report.md", "# Report\n\n![](plot.png)\n");
+            cml.file("plot.png", png(1));
+            cml.file("logs/events.out.tfevents.1", crate::legacy::events());
+            cml.set("CI_PIPELINE_ID", "99");
+            shell(&cml, line).ok();
+            let (comments, report) = (forge.live_comments(vendor, &Target::Pull(7)), cml.read("report.md"));
+            assert_eq!(comments.len(), usize::from(line.contains("comment")), "{line} on {vendor:?}");
+            assert!(comments.iter().all(|comment| comment.body.starts_with("# Report\n\n![](http")), "{line}");
+            assert_eq!(report.contains("](http"), line.ends_with(">> report.md"), "{line} on {vendor:?}: {report}");
+        }
+    }
+}
+
+/// With the program on PATH under all names.
+fn shell(cml: &Cml, line: &str) -> Ran {
+    let bin = tempfile::tempdir().unwrap();
+    for name in cml::inputs::programs().map(|old| format!("cml-{old}")).chain(["cml".to_owned()]) {
+        std::os::unix::fs::symlink(program().get_program(), bin.path().join(name)).unwrap();
+    }
+    let path = format!("{}:{}", bin.path().display(), cml.env["PATH"]);
+    let mut command = Command::new("sh");
+    command.args(["-euc", line]).current_dir(cml.path()).env_clear().envs(&cml.env).env("PATH", path);
+    Ran::of(command.stdin(Stdio::null()))
+}
+
+#[test]
+fn the_pipe_of_the_migration_is_the_one_that_there_is() {
+    let version = env!("CARGO_PKG_VERSION");
+    for name in ["README.md", "docs/migrating-from-cml.md"] {
+        let page = page(name);
+        let pipes: Vec<&str> = page.lines().filter(|line| line.contains("docker://")).collect();
+        assert!(!pipes.is_empty(), "{name}");
+        assert!(pipes.iter().all(|line| line.ends_with(&format!("docker://org/cml-pipe:{version}"))), "{pipes:?}");
+    }
+}

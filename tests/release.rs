@@ -1,0 +1,194 @@
+//! The scripts of a release, with real git and a `gh` and `docker` that note what they are asked for.
+
+use crate::support::Ran;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Keeps a release as a folder: `draft` in it while it is one.
+const GH: &str = r#"#!/bin/sh
+echo "gh $*" >>"$SCENE/log"
+case "$1 $2" in
+"auth setup-git") ;;
+"release view") [ -d "$SCENE/release" ] && if [ -e "$SCENE/draft" ]; then echo true; else echo false; fi ;;
+"release create") mkdir "$SCENE/release" && touch "$SCENE/draft" ;;
+"release upload") shift 4; cp "$@" "$SCENE/release" && [ ! -e "$SCENE/lost" ] ;;
+"release edit") rm "$SCENE/draft" ;;
+"release download") cp "$SCENE"/release/* "$5" ;;
+*) exit 9 ;;
+esac
+"#;
+
+const DOCKER: &str = r#"#!/bin/sh
+echo "docker $*" >>"$SCENE/log"
+case "$1 $2" in
+"login --username") read -r token && [ "$token" = secret ] ;;
+"buildx build") for last; do :; done; cp -a "$last/." "$SCENE/context" ;;
+esac
+"#;
+
+/// A clone at a tag, its origin, programs, and a folder for what the others do.
+struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let scene = Scene { folder: tempfile::tempdir().unwrap() };
+        for (name, text) in [("gh", GH), ("docker", DOCKER)] {
+            let path = scene.file(&format!("bin/{name}"), text);
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        for name in ["linux-x86_64", "linux-aarch64", "macos-aarch64"] {
+            scene.file(&format!("programs/cml-{name}"), name);
+        }
+        scene.file("clone/Cargo.toml", "[package]\nversion = \"1.2.3\"\n\n[dependencies]\nversion = \"9\"\n");
+        scene.file("clone/CHANGELOG.md", "# Changelog\n\n## [1.2.3] - 2026-12-01\n\nNews.\n\n## [1.2.2]\n\nOld.\n");
+        scene.file("clone/native.json", "{}\n");
+        scene.git(&["init", "--quiet", "--bare", "../origin"]);
+        scene.git(&["init", "--quiet", "--initial-branch", "main"]);
+        scene.git(&["add", "."]);
+        scene.git(&["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "one"]);
+        scene.git(&["tag", "v1.2.3"]);
+        scene.git(&["remote", "add", "origin", "../origin"]);
+        scene.git(&["push", "--quiet", "origin", "main", "v1.2.3"]);
+        scene.file("clone/native.json", "{ \"files\": 3 }\n");
+        let patch = scene.git(&["diff", "--binary"]);
+        scene.file("made.patch", &patch);
+        scene.git(&["checkout", "--quiet", "."]);
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        command.current_dir(self.path("clone")).env_clear().env("PATH", path);
+        command.env("HOME", self.folder.path()).env("SCENE", self.folder.path());
+        command
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        Ran::of(self.command("git").args(args)).ok()
+    }
+
+    fn script(&self, name: &str, args: &[&str]) -> Ran {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/scripts").join(name);
+        let docker = [("DOCKERHUB_USERNAME", "me"), ("DOCKERHUB_TOKEN", "secret")];
+        Ran::of(self.command(script).args(args).envs(docker))
+    }
+
+    fn publish(&self) -> Ran {
+        // A new machine each time.
+        self.git(&["checkout", "--quiet", "--force", "v1.2.3"]);
+        self.script("publish.sh", &["v1.2.3", "../programs", "../made.patch"])
+    }
+
+    fn tag(&self, name: &str) -> String {
+        self.git(&["ls-remote", "origin", &format!("refs/tags/{name}")]).split('\t').next().unwrap().to_owned()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap()
+    }
+}
+
+#[test]
+fn a_tag_that_is_not_the_version_releases_nothing() {
+    let scene = Scene::new();
+    scene.script("version.sh", &["v1.2.3"]).ok();
+    let wrong = scene.script("version.sh", &["v1.2.4"]);
+    wrong.fails(
+        1,
+        "the tag is v1.2.4, Cargo.toml has version 1.2.3",
+        "remove the tag, commit the version, and tag that commit",
+    );
+    scene.file("clone/CHANGELOG.md", "## [Unreleased]\n");
+    let silent = scene.script("version.sh", &["v1.2.3"]);
+    silent.fails(
+        1,
+        "CHANGELOG.md has no section [1.2.3]",
+        "give what is under [Unreleased] that heading, and tag that commit",
+    );
+}
+
+#[test]
+fn the_release_is_out_before_the_action_names_it() {
+    let scene = Scene::new();
+    scene.publish().ok();
+    let (action, log) = (scene.tag("action-v1.2.3"), scene.log());
+    assert_eq!(scene.tag("v1"), action);
+    assert_eq!(scene.git(&["show", &format!("{action}:native.json")]), "{ \"files\": 3 }\n");
+    assert_eq!(scene.git(&["rev-parse", &format!("{action}^")]), scene.git(&["rev-parse", "v1.2.3"]));
+    assert!(log.contains("--notes \nNews."), "{log}");
+    assert!(!log.contains("Old."), "{log}");
+    assert!(scene.path("release/cml-linux-aarch64").exists() && !scene.path("draft").exists(), "{log}");
+}
+
+#[test]
+fn a_release_that_was_interrupted_goes_on() {
+    let scene = Scene::new();
+    scene.file("lost", "");
+    assert_ne!(scene.publish().code, Some(0));
+    assert!(scene.tag("v1").is_empty() && scene.path("draft").exists());
+    std::fs::remove_file(scene.path("lost")).unwrap();
+    scene.publish().ok();
+    let first = scene.tag("v1");
+    scene.git(&["push", "--quiet", "--delete", "origin", "v1"]);
+    scene.publish().ok();
+    assert_eq!((scene.tag("v1"), scene.tag("action-v1.2.3")), (first.clone(), first));
+    assert_eq!(scene.log().matches("release create").count(), 1, "{}", scene.log());
+}
+
+#[test]
+fn a_program_that_is_out_is_not_replaced() {
+    let scene = Scene::new();
+    scene.publish().ok();
+    let before = scene.tag("v1");
+    scene.file("programs/cml-linux-x86_64", "another");
+    let ran = scene.publish();
+    ran.fails(
+        1,
+        "the release v1.2.3 is out with other programs",
+        "a published program is not replaced: make a new version",
+    );
+    assert_eq!(std::fs::read_to_string(scene.path("release/cml-linux-x86_64")).unwrap(), "linux-x86_64");
+    assert_eq!(scene.tag("v1"), before);
+}
+
+#[test]
+fn digests_are_of_all_programs_or_none() {
+    let scene = Scene::new();
+    scene.script("digests.sh", &["../programs"]).fails(1, "../programs has no cml-macos-x86_64", "");
+    assert!(scene.git(&["status", "--porcelain"]).is_empty());
+}
+
+#[test]
+fn images_have_the_program_under_every_name() {
+    let scene = Scene::new();
+    scene.script("image.sh", &["v1.2.3", "../programs"]).ok();
+    for (arch, name) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
+        let bin = scene.path("context").join(arch).join("usr/local/bin");
+        let mut names: Vec<_> =
+            std::fs::read_dir(&bin).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        let mut all: Vec<_> = cml::inputs::programs().map(|name| format!("cml-{name}")).collect();
+        all.push("cml".to_owned());
+        all.sort();
+        assert_eq!(names, all);
+        assert!(names.iter().all(|old| std::fs::read_to_string(bin.join(old)).unwrap() == format!("linux-{name}")));
+    }
+    let log = scene.log();
+    assert!(log.contains("--target cml --platform linux/amd64,linux/arm64") && log.contains("--tag org/cml:1.2.3"));
+    assert!(log.contains("--target pipe") && log.contains("--tag org/cml-pipe:1.2.3") && !log.contains("secret"));
+}
