@@ -10,7 +10,7 @@ use super::scene::PATIENCE;
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
 use crate::support::fake::server::{Port, Server};
 use crate::support::node::skipped;
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,11 @@ impl Vm {
         }
         let may = Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).stderr(Stdio::null()).status();
         if !may.is_ok_and(|status| status.success()) {
-            skipped("right to make namespaces (run the tests as root)", "sudo");
+            let id = Command::new("id").arg("-u").output().unwrap();
+            match id.stdout.as_slice() {
+                b"0\n" => skipped("namespaces, which root may make", "unshare on PATH"),
+                _ => std::io::stderr().write_all(b"skipped: only root may make the machine's namespaces\n").unwrap(),
+            }
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
