@@ -64,7 +64,7 @@ type Parse = fn(&str, Option<&str>) -> Result<Repository>;
 
 /// Connects.
 pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_where(app, global, publish_branch, Repository::parse, |_| false).await
+    connect_where(app, global, publish_branch, |_| false).await
 }
 
 /// Connects to manage runners, which an organisation, group or workspace has too: `--repo https://host/owner`.
@@ -72,29 +72,25 @@ pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>)
 pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
     let inferred = infer(app, global, Repository::parse_place).await;
     match &inferred.found {
-        Ok(Some(found)) if inferred.token.is_none() => {
-            Err(Error::auth(format!("there is no token for {}", found.driver.title)).hint(
-                "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which",
-            ))
-        }
+        Ok(Some(found)) if inferred.token.is_none() => Err(no_token(found.driver).hint(
+            "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which",
+        )),
         _ => connect_inferred(app, global, None, inferred, |_| false),
     }
 }
 
 /// Connects to make a check, for which there are places that need no token.
 pub async fn connect_to_check(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_where(app, global, publish_branch, Repository::parse, |driver| (driver.checks_without_token)(app.env()))
-        .await
+    connect_where(app, global, publish_branch, |driver| (driver.checks_without_token)(app.env())).await
 }
 
 async fn connect_where(
     app: &App,
     global: &Global,
     publish_branch: Option<String>,
-    parse: Parse,
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
-    let inferred = infer(app, global, parse).await;
+    let inferred = infer(app, global, Repository::parse).await;
     connect_inferred(app, global, publish_branch, inferred, no_token_needed)
 }
 

@@ -4,8 +4,7 @@
 use crate::app::App;
 use crate::cloud::CLOUDS;
 use crate::error::{Error, Kind, Result};
-use crate::forge::Repository;
-use crate::forge::{Connection, Context, Driver, FORGES, Forge};
+use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository};
 use crate::host::Signal;
 use crate::runner::document::Document;
 use crate::runner::machine::Status;
