@@ -51,7 +51,8 @@ pub fn boot(
     args: &[&str],
     change: impl Fn(String) -> String,
 ) -> Option<(Scene, Vm, Launch)> {
-    let (moto, mut vm) = (Moto::with_machines(1)?, Vm::new()?);
+    let mut vm = Vm::new()?;
+    let moto = Moto::with_machines(1)?;
     let scene = Scene::of(vendor, Ec2::over(moto, region)?);
     let (url, digest) = offer(&scene, &vm);
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
