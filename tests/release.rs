@@ -174,21 +174,48 @@ fn digests_are_of_all_programs_or_none() {
 }
 
 #[test]
-fn images_have_the_program_under_every_name() {
+fn images_are_made_for_each_architecture_and_joined() {
     let scene = Scene::new();
-    scene.script("image.sh", &["v1.2.3", "../programs"]).ok();
     for (arch, name) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
-        let bin = scene.path("context").join(arch).join("usr/local/bin");
-        let mut names: Vec<_> =
-            std::fs::read_dir(&bin).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        let mut all: Vec<_> = cml::inputs::programs().map(|name| format!("cml-{name}")).collect();
-        all.push("cml".to_owned());
-        all.sort();
-        assert_eq!(names, all);
-        assert!(names.iter().all(|old| std::fs::read_to_string(bin.join(old)).unwrap() == format!("linux-{name}")));
+        scene.script("image.sh", &["v1.2.3", "../programs", arch]).ok();
+        let context = scene.path("context");
+        let archive = context.join(format!("{arch}.tar"));
+        let program = ["-xOf", archive.to_str().unwrap(), "usr/local/bin/cml"];
+        assert_eq!(Ran::of(Command::new("tar").args(program)).ok(), format!("linux-{name}"));
+        std::fs::remove_dir_all(context).unwrap();
     }
+    scene.script("image-tags.sh", &["v1.2.3"]).ok();
     let log = scene.log();
-    assert!(log.contains("--target cml --platform linux/amd64,linux/arm64") && log.contains("--tag org/cml:1.2.3"));
-    assert!(log.contains("--target pipe") && log.contains("--tag org/cml-pipe:1.2.3") && !log.contains("secret"));
+    for (target, name) in [("cml", "org/cml:1.2.3"), ("train", "org/cml:1.2.3-dvc3"), ("pipe", "org/cml-pipe:1.2.3")] {
+        for arch in ["amd64", "arm64"] {
+            let built = format!("--platform linux/{arch} --target {target} --tag {name}-{arch} ");
+            assert!(log.contains(&built), "{built}: {log}");
+        }
+        let repository = name.split(':').next().unwrap();
+        let joined = format!(" --tag {name} ");
+        let line = log.lines().find(|line| line.contains("imagetools create") && line.contains(&joined));
+        let line = line.unwrap_or_else(|| panic!("{joined}: {log}"));
+        assert!(line.ends_with(&format!(" {name}-amd64 {name}-arm64")), "{line}");
+        let moving = [("cml", "1"), ("cml", "1.2"), ("cml", "latest"), ("train", "1-dvc3"), ("train", "1.2-dvc3")];
+        for (_, tag) in moving.iter().filter(|(of, _)| *of == target) {
+            assert!(line.contains(&format!(" --tag {repository}:{tag} ")), "{line}");
+        }
+    }
+    assert!(!log.contains("secret"), "{log}");
+    let requirements = include_str!("../image/requirements.in");
+    assert!(requirements.contains("==3."), "the tag says DVC 3: {requirements}");
+}
+
+#[test]
+fn images_are_not_made_without_a_place_to_push_them_to() {
+    let scene = Scene::new();
+    for (script, arguments) in [("image.sh", &["v1.2.3", "../programs", "amd64"][..]), ("image-tags.sh", &["v1.2.3"])] {
+        let mut command = scene.command(concat!(env!("CARGO_MANIFEST_DIR"), "/.github/scripts/").to_owned() + script);
+        Ran::of(command.args(arguments)).fails(
+            1,
+            "DOCKERHUB_USERNAME or DOCKERHUB_TOKEN is not set",
+            "give the environment release the variable and the secret",
+        );
+    }
+    assert!(!scene.path("log").exists(), "{}", scene.log());
 }

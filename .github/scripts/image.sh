@@ -1,30 +1,21 @@
 #!/usr/bin/env bash
-# image.sh TAG FOLDER: the images of a release, from its static programs for Linux, pushed to Docker Hub.
+# image.sh TAG PROGRAMS ARCH: the images of a release for an architecture, amd64 or arm64, from its static program. On a machine of
+# that architecture, as two of the images run programs while they are built. image-tags.sh makes one image of both.
 set -euo pipefail
-tag=$1 folder=$2
+tag=$1 programs=$2 arch=$3
 version=${tag#v}
-if [[ -z "${DOCKERHUB_USERNAME:-}" || -z "${DOCKERHUB_TOKEN:-}" ]]; then
-    echo "error: DOCKERHUB_USERNAME or DOCKERHUB_TOKEN is not set" >&2
-    echo "hint: give the environment release the variable and the secret" >&2
-    exit 1
-fi
+scripts=$(dirname "${BASH_SOURCE[0]}")
+"$scripts/login.sh"
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
 context=$(mktemp -d)
-for arch in amd64=x86_64 arm64=aarch64; do
-    bin=$context/${arch%=*}/usr/local/bin
-    mkdir -p "$bin"
-    install -m 755 "$folder/cml-linux-${arch#*=}" "$bin/cml"
-    for name in send-comment send-github-check publish tensorboard-dev runner pr; do
-        ln -s cml "$bin/cml-$name"
-    done
-done
-docker login --username "$DOCKERHUB_USERNAME" --password-stdin <<<"$DOCKERHUB_TOKEN"
+"$scripts/context.sh" "$programs" "$context"
 docker buildx create --use
-labels=(
-    --label "org.opencontainers.image.version=$version"
-    --label "org.opencontainers.image.revision=$(git rev-parse HEAD)"
-)
-# Of the pipe, the base image runs a program while it is built: only for the architecture of this machine.
-docker buildx build --push --file Dockerfile --target cml --platform linux/amd64,linux/arm64 "${labels[@]}" \
-    --tag "org/cml:$version" "$context"
-docker buildx build --push --file Dockerfile --target pipe --platform linux/amd64 "${labels[@]}" \
-    --tag "org/cml-pipe:$version" "$context"
+build() {
+    docker buildx build --push --provenance=mode=max --platform "linux/$arch" --target "$1" --tag "$2-$arch" \
+        --label "org.opencontainers.image.version=$version" \
+        --label "org.opencontainers.image.revision=$(git rev-parse HEAD)" "$context"
+}
+build cml "org/cml:$version"
+build train "org/cml:$version-dvc3"
+build pipe "org/cml-pipe:$version"

@@ -3,6 +3,7 @@
 
 mod digests;
 mod dist;
+mod image;
 mod release;
 mod shell;
 mod tools;
@@ -22,6 +23,7 @@ cargo xtask docs                docs/, and the inputs of GitLab's and Bitbucket'
 cargo xtask man FOLDER          manual pages, from the same
 cargo xtask digests FOLDER      records a release's native programs for the action
 cargo xtask release             the static program, with a look at what came out
+cargo xtask image               the images of that program, with the Docker daemon that is at hand or one of their own
 cargo xtask bench               the benchmarks, on that program";
 
 fn main() {
@@ -37,6 +39,7 @@ fn main() {
         ["dist"] => dist::make(),
         ["dist", "check"] => dist::check(),
         ["release"] => release::build().map(drop),
+        ["image"] => image::Docker::find().and_then(|docker| docker.build(&release::build()?)),
         ["bench"] => bench(),
         _ => Err(HELP.to_owned()),
     });
@@ -75,8 +78,32 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(found)
 }
 
+/// The images, for the tests that run them. They are built of the program as it is released, which takes minutes: only when
+/// all tests are asked for, else the one that is there is taken.
+fn images(all: bool) -> Result<Option<image::Docker>> {
+    let make = || {
+        let docker = image::Docker::find()?;
+        let program = if all { release::build()? } else { release::path()? };
+        docker.build(&program)?;
+        Ok(docker)
+    };
+    if !all && !release::path()?.exists() {
+        return Ok(None);
+    }
+    match make() {
+        Ok(docker) => Ok(Some(docker)),
+        Err(why) if std::env::var_os("CI").is_some() => Err(why),
+        Err(why) => {
+            eprintln!("{why}\nthe tests of the images are skipped");
+            Ok(None)
+        }
+    }
+}
+
 fn test(args: &[&str]) -> Result {
-    let helpers = helpers()?;
+    let mut helpers = helpers()?;
+    let docker = images(args.is_empty())?;
+    helpers.extend(docker.iter().flat_map(image::Docker::environment));
     let cargo_test = |args: &[&str]| run(cargo(&["test"]).args(args).envs(helpers.iter().cloned()));
     if !args.is_empty() {
         return cargo_test(args);

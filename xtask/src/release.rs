@@ -8,17 +8,24 @@ const LARGEST_MIB: f64 = 12.0;
 /// Builds it and looks at what came out. On Linux it is linked statically, so that it runs on any.
 pub fn build() -> Result<PathBuf> {
     let mut command = cargo(&["build", "--release", "--bin", "cml", "--target-dir", "target"]);
-    let mut folder = "target/release".to_owned();
     if cfg!(target_os = "linux") {
-        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        command.args(["--target", &target]).env("RUSTFLAGS", "-C target-feature=+crt-static");
-        folder = format!("target/{target}/release");
+        command.args(["--target", &target()]).env("RUSTFLAGS", "-C target-feature=+crt-static");
     }
     run(&mut command)?;
-    let path = format!("{folder}/cml{}", std::env::consts::EXE_SUFFIX);
-    let path = std::path::absolute(path).map_err(|e| e.to_string())?;
+    let path = path()?;
     inspect(&path)?;
     Ok(path)
+}
+
+/// Where it is when it has been built.
+pub fn path() -> Result<PathBuf> {
+    let target = if cfg!(target_os = "linux") { target() } else { String::new() };
+    let program = format!("cml{}", std::env::consts::EXE_SUFFIX);
+    std::path::absolute(Path::new("target").join(target).join("release").join(program)).map_err(|e| e.to_string())
+}
+
+fn target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 fn inspect(path: &Path) -> Result {

@@ -1,0 +1,67 @@
+//! The images of `image/Dockerfile` in a real Docker daemon.
+//!
+//! `cargo xtask test` builds them of the program as it is released, names the client with `CML_TEST_DOCKER`, and the daemon
+//! with `DOCKER_HOST`. Without them the tests that need one say so and pass, except in CI.
+
+use super::node::skipped;
+use super::{Cml, Ran};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A client.
+pub struct Docker {
+    client: std::ffi::OsString,
+}
+
+impl Docker {
+    /// The one that is named.
+    pub fn find() -> Option<Docker> {
+        let client = std::env::var_os("CML_TEST_DOCKER");
+        if client.is_none() {
+            skipped("Docker daemon with the images", "CML_TEST_DOCKER");
+        }
+        Some(Docker { client: client? })
+    }
+
+    /// The image of a target: `cml`, `pipe` or `train`.
+    pub fn image(&self, target: &str) -> String {
+        format!("cml-test:{target}")
+    }
+
+    /// The client, with arguments.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.client);
+        command.args(args).env("DOCKER_BUILDKIT", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// What a client's command prints.
+    pub fn says(&self, args: &[&str]) -> String {
+        Ran::of(&mut self.command(args)).ok().trim().to_owned()
+    }
+
+    /// Runs an image in the working copy of `cml`, with its environment and this machine's network. No value is an argument.
+    pub fn run(&self, target: &str, cml: &Cml, options: &[&str], args: &[&str]) -> Ran {
+        let mut command = self.command(&["run", "--rm", "--network", "host"]);
+        let folder = cml.path().display().to_string();
+        command.args(["--volume", &format!("{folder}:{folder}"), "--workdir", &folder]);
+        // Its home and its programs are the image's own.
+        for (name, value) in cml.env.iter().filter(|(name, _)| !["HOME", "PATH"].contains(&name.as_str())) {
+            command.args(["--env", name]).env(name, value);
+        }
+        Ran::of(command.args(options).arg(self.image(target)).args(args))
+    }
+
+    /// The files of an image, without its folders and what the daemon puts into each container.
+    pub fn files(&self, target: &str, folder: &Path) -> Vec<String> {
+        let container = self.says(&["create", &self.image(target), "none"]);
+        let tar = folder.join("image.tar");
+        self.says(&["export", "--output", tar.to_str().unwrap(), &container]);
+        self.says(&["rm", &container]);
+        let listed = Ran::of(Command::new("tar").arg("-tf").arg(tar)).ok();
+        let daemons =
+            ["dev/", "proc/", "sys/", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", ".dockerenv"];
+        let files = listed.lines().filter(|file| !file.ends_with('/'));
+        files.filter(|file| !daemons.iter().any(|theirs| file.starts_with(theirs))).map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,162 @@
+//! The images of a release, built by the Docker daemon that is at hand, or by one that is started for it.
+
+use crate::shell::{Result, output, run};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// The targets of image/Dockerfile. Each becomes an image `cml-test:<target>`.
+const TARGETS: [&str; 3] = ["cml", "pipe", "train"];
+/// What two of them begin with.
+const BASE: &str = "debian:trixie-slim";
+const LARGEST: u64 = 12_000_000;
+/// From here, as a Unix socket's address is limited in length.
+const FOLDER: &str = "target/docker";
+
+/// A client that can build, and its daemon.
+pub struct Docker {
+    client: PathBuf,
+    host: Option<String>,
+    daemon: Option<Child>,
+}
+
+impl Docker {
+    /// The daemon that the environment names, or one of our own: for that it takes Linux, root and Debian's `docker.io`.
+    pub fn find() -> Result<Docker> {
+        let client = client().ok_or("there is no `docker` that has BuildKit: apt install docker.io")?;
+        let mut docker = Docker { client, host: None, daemon: None };
+        if docker.says(&["info"]).is_some() {
+            return Ok(docker);
+        }
+        if output("id", &["-u"]).as_deref() != Some("0") || output("dockerd", &["--version"]).is_none() {
+            return Err("no Docker daemon answers; start it, or be root with dockerd installed".to_owned());
+        }
+        docker.start()?;
+        Ok(docker)
+    }
+
+    fn start(&mut self) -> Result {
+        let folder = std::path::absolute(FOLDER).map_err(|e| e.to_string())?;
+        let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        let host = format!("unix://{}/socket", folder.display());
+        let log = std::fs::File::create(folder.join("log")).map_err(failed)?;
+        let mut command = Command::new("dockerd");
+        for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("-p", "pid")] {
+            command.arg(option).arg(folder.join(name));
+        }
+        // It changes nothing of the machine's network, which containers share.
+        command.args([
+            "--iptables=false",
+            "--ip6tables=false",
+            "--ip-forward=false",
+            "--ip-masq=false",
+            "--bridge=none",
+        ]);
+        command.args(["-H", &host]).stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
+        self.daemon = Some(command.spawn().map_err(|e| format!("dockerd: {e}"))?);
+        self.host = Some(host);
+        for _ in 0..300 {
+            if self.says(&["info"]).is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Err(format!("dockerd does not start: {FOLDER}/log says why"))
+    }
+
+    /// What the tests are told.
+    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        let host = self.host.iter().map(|host| ("DOCKER_HOST", host.into()));
+        host.chain([("CML_TEST_DOCKER", self.client.clone())]).collect()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.client);
+        command.args(args).env("DOCKER_BUILDKIT", "1").envs(self.host.iter().map(|host| ("DOCKER_HOST", host)));
+        command
+    }
+
+    fn says(&self, args: &[&str]) -> Option<String> {
+        let output = self.command(args).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Builds all images of a static program for this machine.
+    pub fn build(&self, program: &Path) -> Result {
+        self.base()?;
+        let (programs, context) = (format!("{FOLDER}/programs"), format!("{FOLDER}/context"));
+        let failed = |e: std::io::Error| format!("{FOLDER}: {e}");
+        for folder in [&programs, &context] {
+            let _ = std::fs::remove_dir_all(folder); // that of the last time, if any
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let (name, arch) = match std::env::consts::ARCH {
+            "x86_64" => ("cml-linux-x86_64", "amd64"),
+            "aarch64" => ("cml-linux-aarch64", "arm64"),
+            other => return Err(format!("there are no images for {other}")),
+        };
+        std::fs::copy(program, Path::new(&programs).join(name)).map_err(failed)?;
+        run(Command::new(".github/scripts/context.sh").args([&programs, &context]))?;
+        let arch = format!("TARGETARCH={arch}");
+        for target in TARGETS {
+            let tag = format!("cml-test:{target}");
+            let arguments = ["--network", "host", "--target", target, "--build-arg", &arch, "--tag", &tag];
+            run(self.command(&["build", "--quiet"]).args(arguments).arg(&context))?;
+            let size = self.says(&["image", "inspect", "--format", "{{.Size}}", &tag]).unwrap_or_default();
+            println!("{tag}: {size} bytes");
+            if target == "cml" && size.parse().is_ok_and(|size: u64| size > LARGEST) {
+                return Err(format!("the image should not be larger than {LARGEST} bytes"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where no registry is to be had, Debian is made of its packages, with the certificates that this machine trusts.
+    fn base(&self) -> Result {
+        if self.says(&["image", "inspect", BASE]).is_some()
+            || run(&mut self.command(&["pull", "--quiet", BASE])).is_ok()
+        {
+            return Ok(());
+        }
+        let root = format!("{FOLDER}/debian");
+        let _ = std::fs::remove_dir_all(&root); // what is left of one that failed
+        run(Command::new("debootstrap").args(["--variant=minbase", "trixie", &root]).stdout(Stdio::null()))?;
+        let own = "/usr/local/share/ca-certificates";
+        run(Command::new("mkdir").args(["-p", own, &format!("{root}{own}")]))?;
+        run(Command::new("cp").args(["-RL", &format!("{own}/."), &format!("{root}{own}")]))?;
+        let tar = format!("{root}.tar");
+        run(Command::new("tar").args([
+            "-C",
+            &root,
+            "--exclude=./dev/*",
+            "--exclude=./var/cache/apt/*",
+            "-cf",
+            &tar,
+            ".",
+        ]))?;
+        run(&mut self.command(&["import", &tar, BASE]))?;
+        let _ = std::fs::remove_file(tar);
+        std::fs::remove_dir_all(&root).map_err(|e| format!("{root}: {e}"))
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        // It ends its containers' monitor too, which a kill would leave behind.
+        output("kill", &[&daemon.id().to_string()]);
+        let _ = daemon.wait();
+    }
+}
+
+/// Of the clients on PATH one that can build with BuildKit: newer ones need a component for it.
+fn client() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut candidates = std::env::split_paths(&path).map(|folder| folder.join("docker"));
+    candidates.find(|docker| {
+        let mut command = Command::new(docker);
+        command.args(["build", "--help"]).env("DOCKER_BUILDKIT", "1");
+        command.output().is_ok_and(|output| output.status.success())
+    })
+}
