@@ -35,6 +35,13 @@ impl Docker {
         command
     }
 
+    /// A line that a user would type, with the client as `docker`.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.arg("-euc").arg(format!("docker() {{ \"$CML_TEST_DOCKER\" \"$@\"; }}\n{line}")).stdin(Stdio::null());
+        command
+    }
+
     /// What a client's command prints.
     pub fn says(&self, args: &[&str]) -> String {
         Ran::of(&mut self.command(args)).ok().trim().to_owned()
