@@ -42,6 +42,15 @@ impl Docker {
         command
     }
 
+    /// Tells gitlab-ci-local, which is `command`, to run jobs in this machine's network and with a folder at the same place.
+    pub fn serve(&self, command: &mut Command, folder: &Path) {
+        command.arg("--container-executable").arg(&self.client).args(["--network", "host"]);
+        command.arg("--volume").arg(format!("{0}:{0}", folder.display()));
+        // For its own chores it would pull one.
+        command.args(["--helper-image", &self.image("train")]);
+        command.envs(std::env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host)));
+    }
+
     /// What a client's command prints.
     pub fn says(&self, args: &[&str]) -> String {
         Ran::of(&mut self.command(args)).ok().trim().to_owned()

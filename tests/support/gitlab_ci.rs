@@ -1,10 +1,11 @@
 //! A project on GitLab whose pipeline includes the component, run by a real engine, <https://github.com/firecow/gitlab-ci-local>,
-//! without containers and network: its git server is a folder, its GitLab the fake.
+//! without network, and without containers unless they are asked for: its git server is a folder, its GitLab the fake.
 //!
 //! `CML_TEST_GITLAB_CI` names the engine's entry, for Node 24; it needs rsync. Without them the tests say so and pass,
 //! except in CI.
 
 use super::Ran;
+use super::docker::Docker;
 use super::fake::{Forge, Kind, PullRequest, Vendor};
 use super::node::{node, skipped};
 use sha2::{Digest, Sha256};
@@ -22,6 +23,8 @@ pub struct Project {
     url: String,
     /// The project's variables, as in its settings.
     variables: Vec<(String, String)>,
+    /// What runs its jobs in their images, where that is asked for.
+    pub docker: Option<Docker>,
 }
 
 impl Project {
@@ -35,7 +38,7 @@ impl Project {
         node()?;
         let folder = tempfile::tempdir().unwrap();
         let url = forge.url().to_owned();
-        let mut project = Project { folder, engine: engine.into(), url, variables: Vec::new() };
+        let mut project = Project { folder, engine: engine.into(), url, variables: Vec::new(), docker: None };
         project.set("REPO_TOKEN", "good");
         std::fs::create_dir(project.path("home")).unwrap();
         forge.fault("GET /release/cml-linux-x86_64$", 100, Kind::answer(200, &[], &program()));
@@ -152,7 +155,11 @@ impl Project {
     fn run(&self, name: &str, args: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = self.clean(node().unwrap());
         command.arg(&self.engine).current_dir(self.path(name)).args(args);
-        command.args(["--force-shell-executor", "--shell-isolation", "--no-artifacts-to-source", "--no-color"]);
+        command.args(["--no-artifacts-to-source", "--no-color"]);
+        match &self.docker {
+            Some(docker) => docker.serve(&mut command, &self.path("store")),
+            None => drop(command.args(["--force-shell-executor", "--shell-isolation"])),
+        }
         let own = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in own.chain(variables.iter().copied()) {
             command.arg("--variable").arg(format!("{name}={value}"));

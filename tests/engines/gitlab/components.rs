@@ -150,12 +150,9 @@ echo "{\"lines\": $lines}" > metrics.json
 printf '# Trained\n\nOn %s lines, with the key %s.\n' "$lines" "$(cat "$GOOGLE_APPLICATION_CREDENTIALS")" > report.md
 "#;
 
-#[test]
-fn real_dvc_pulls_trains_and_is_reported() {
-    let forge = Forge::start();
-    let Some(mut project) = Project::on(&forge) else { return };
-    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "CML_TEST_DVC") };
-    project.program("dvc", &format!("exec '{}' -m dvc \"$@\"\n", std::path::Path::new(&python).display()));
+/// Real DVC: a stage, and data that are in a remote only.
+pub fn with_data(project: &Project, python: &std::ffi::OsStr) {
+    project.program("dvc", &format!("exec '{}' -m dvc \"$@\"\n", std::path::Path::new(python).display()));
     project.file("data.csv", "1\n2\n3\n");
     project.file("dvc.yaml", STAGES);
     project.file("train.sh", TRAIN_SH);
@@ -169,6 +166,14 @@ fn real_dvc_pulls_trains_and_is_reported() {
     ] {
         project.call("dvc", args);
     }
+}
+
+#[test]
+fn real_dvc_pulls_trains_and_is_reported() {
+    let forge = Forge::start();
+    let Some(mut project) = Project::on(&forge) else { return };
+    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "CML_TEST_DVC") };
+    with_data(&project, &python);
     // The job has what is in git, and its data from the remote.
     project.set("GOOGLE_KEY", "c2VzYW1l");
     project.includes(
