@@ -197,7 +197,9 @@ fn docs(args: &[&str]) -> Result {
 fn bench() -> Result {
     let (program, node) = (release::build()?, tools::node()?);
     let moto = tools::find("moto_server", MOTO)?;
-    let mut benches =
-        cargo(&["bench", "--profile", "dev", "--bench", "action", "--bench", "comment", "--bench", "launch"]);
-    run(benches.env("CML_BENCH_BIN", program).env("CML_TEST_NODE", node).env("CML_TEST_MOTO", moto))
+    let docker = images(false)?;
+    let names = ["action", "comment", "image", "launch"].iter().flat_map(|name| ["--bench", name]);
+    let mut benches = cargo(&["bench", "--profile", "dev"]);
+    benches.args(names).env("CML_BENCH_BIN", program).env("CML_TEST_NODE", node).env("CML_TEST_MOTO", moto);
+    run(benches.envs(docker.iter().flat_map(image::Docker::environment)))
 }
