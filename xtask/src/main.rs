@@ -104,6 +104,11 @@ fn test(args: &[&str]) -> Result {
     let mut helpers = helpers()?;
     let docker = images(args.is_empty())?;
     helpers.extend(docker.iter().flat_map(image::Docker::environment));
+    // Most of a test's time is waiting: for a server, a container, a deadline.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+        helpers.push(("RUST_TEST_THREADS", threads.to_string().into()));
+    }
     let cargo_test = |args: &[&str]| run(cargo(&["test"]).args(args).envs(helpers.iter().cloned()));
     if !args.is_empty() {
         return cargo_test(args);
