@@ -4,3 +4,5 @@
 mod act;
 #[cfg(unix)]
 mod gitlab;
+#[cfg(unix)]
+mod pipe;

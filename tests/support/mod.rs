@@ -4,6 +4,8 @@
 pub mod act;
 #[cfg(unix)]
 pub mod clone;
+#[cfg(unix)]
+pub mod docker;
 pub mod ec2;
 pub mod fake;
 #[cfg(unix)]
