@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod act;
 #[cfg(unix)]
+mod bitbucket;
+#[cfg(unix)]
 mod gitlab;
 #[cfg(unix)]
 mod pipe;
