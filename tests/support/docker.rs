@@ -27,6 +27,6 @@ impl Docker {
 
     /// The name of an image.
     pub fn image(&self, target: &str) -> String {
-        format!("x/{target}")
+        format!("wt5t/{target}")
     }
 }

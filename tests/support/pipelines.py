@@ -20,7 +20,7 @@ from pipeline_runner import container, runner, service
 from pipeline_runner.config import config
 from pipeline_runner.repository import RepositoryCloner
 
-WAIT = 30
+WAIT = int(os.environ["WAIT_FOR_RUNNER"])
 HELPERS = {runner.ATLASSIAN_PAUSE_IMAGE: "sleep infinity", "alpine/git": None, "alpine": None}
 
 

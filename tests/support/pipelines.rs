@@ -11,6 +11,7 @@ use super::{Cml, Ran};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const BITBUCKET: Vendor = Vendor::Bitbucket;
 
@@ -21,6 +22,8 @@ pub struct Repository {
     pub clone: Cml,
     /// The variables of the repository's settings.
     pub variables: BTreeMap<String, String>,
+    /// How long a step waits for a runner.
+    pub patience: Duration,
     docker: Docker,
     python: PathBuf,
     outside: tempfile::TempDir,
@@ -40,11 +43,15 @@ impl Repository {
             ("BITBUCKET_API_URL", &forge.api(BITBUCKET)),
             ("BITBUCKET_GIT_HTTP_ORIGIN", &forge.repo_url(BITBUCKET)),
             ("BITBUCKET_REPO_FULL_NAME", BITBUCKET.slug()),
+            // It is not at bitbucket.org.
+            ("CML_REPO", &forge.repo_url(BITBUCKET)),
+            ("CML_DRIVER", "bitbucket"),
             ("BITBUCKET_STEP_RUN_NUMBER", "1"),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let outside = tempfile::tempdir().unwrap();
-        let repository = Repository { forge, clone: Cml::alone(), variables, docker, python: python.into(), outside };
+        let (clone, python, patience) = (Cml::alone(), python.into(), Duration::from_secs(30));
+        let repository = Repository { forge, clone, variables, patience, docker, python, outside };
         repository.fill(files);
         Some(repository)
     }
@@ -107,6 +114,7 @@ impl Repository {
         command.arg(self.clone.path()).arg(settings).arg(self.docker.image("train")).arg(self.volume());
         command.env_clear().envs(self.docker.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("HOME", self.outside.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("WAIT_FOR_RUNNER", self.patience.as_secs().to_string());
         command.current_dir(self.outside.path()).stdin(Stdio::null());
         Pipeline { child: command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap(), log }
     }
@@ -127,5 +135,15 @@ impl Pipeline {
     pub fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         (status.code(), std::fs::read_to_string(&self.log).unwrap())
+    }
+}
+
+impl Drop for Pipeline {
+    /// It takes its containers away.
+    fn drop(&mut self) {
+        if !self.is_over() {
+            let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+            let _ = self.child.wait();
+        }
     }
 }
