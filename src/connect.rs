@@ -6,7 +6,7 @@
 use crate::app::App;
 use crate::env::{Secret, Var, vars};
 use crate::error::{Error, Result};
-use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local, not_seen};
+use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local, not_seen, pull};
 use crate::log::Verbosity;
 use crate::report::target::Wanted;
 use clap::Args;
@@ -300,6 +300,9 @@ impl Connected {
                 if let Some(number) = self.find_pull_request(&commits).await? {
                     return Ok(Target::PullRequest(number));
                 }
+                if let (Wanted::PullRequest, Some(number)) = (wanted, self.own_pull_request().await?) {
+                    return Ok(Target::PullRequest(number));
+                }
                 match (wanted, commits.into_iter().next()) {
                     (Wanted::Auto, Some(commit)) => Ok(Target::Commit(commit)),
                     (Wanted::Auto, None) if self.driver.name == local::DRIVER.name => Ok(Target::Commit("working copy".into())),
@@ -326,6 +329,20 @@ impl Connected {
         let mut seen = std::collections::HashSet::new();
         commits.retain(|commit| seen.insert(commit.clone()));
         commits
+    }
+
+    /// The open one that an earlier `cml pr create` made in this run: it does not have the run's commit, but comes
+    /// after it.
+    async fn own_pull_request(&self) -> Result<Option<u64>> {
+        let context = &self.context;
+        let (Some(commit), Some(branch), None) = (&context.commit, &context.branch, &context.fork) else {
+            return Ok(None);
+        };
+        if self.forge.pushing().is_err() {
+            return Ok(None);
+        }
+        let found = self.forge.find_pull_request(&pull::branch(branch, commit), branch).await?;
+        Ok(found.filter(|pull| pull.open).map(|pull| pull.number))
     }
 
     async fn find_pull_request(&self, commits: &[String]) -> Result<Option<u64>> {

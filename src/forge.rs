@@ -322,11 +322,6 @@ pub trait Forge {
         false
     }
 
-    /// Whether the forge tells which runners have no job; asked before anything is done.
-    fn can_tell_idle(&self) -> Result<()> {
-        Ok(())
-    }
-
     /// The image of jobs that name none; `None` where the runner does not start containers for jobs.
     fn job_image(&self, _gpu: bool) -> Option<&'static str> {
         None

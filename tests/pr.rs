@@ -2,7 +2,7 @@
 
 use crate::support::VENDORS;
 use crate::support::clone::Clone;
-use crate::support::fake::{Forge, Kind, PullRequest, PullState, Vendor};
+use crate::support::fake::{Forge, Kind, PullRequest, PullState, Target, Vendor};
 
 mod merging;
 
@@ -10,6 +10,29 @@ fn pulls(clone: &Clone) -> Vec<PullRequest> {
     clone.forge.repo(clone.vendor, clone.vendor.slug(), |repo| {
         repo.pulls.values().filter(|pull| pull.number > 7).cloned().collect()
     })
+}
+
+#[test]
+fn a_report_goes_to_the_pull_request_that_was_opened_before_it() {
+    for vendor in VENDORS {
+        let clone = Clone::on(vendor);
+        clone.forge.add_commit(vendor, &clone.trigger);
+        clone.cml.file("model.json", "{\"a\": 1}\n");
+        let comment = ["comment", "update", "--target=pr", "report.md"];
+        let ran = clone.cml.run(&comment);
+        assert!(ran.code == Some(5) && ran.stderr.contains("no open pull request has the commit"), "{ran:#?}");
+        clone.cml.run(&["pr", "create", "model.json"]).ok();
+        let number = pulls(&clone)[0].number;
+        for _ in 0..2 {
+            clone.cml.run(&comment).ok();
+        }
+        let comments = clone.forge.live_comments(vendor, &Target::Pull(number));
+        assert_eq!(comments.len(), 1, "{vendor:?} {}", clone.forge.transcript());
+        // Without being asked for, it is not taken.
+        clone.cml.run(&["comment", "create", "report.md"]).ok();
+        let trigger = Target::Commit(clone.trigger.clone());
+        assert_eq!(clone.forge.live_comments(vendor, &trigger).len(), 1, "{vendor:?} {}", clone.forge.transcript());
+    }
 }
 
 #[test]

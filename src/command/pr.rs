@@ -163,8 +163,7 @@ impl<'a> Job<'a> {
             return Ok(None);
         }
         let target = target(args, connected, &status)?;
-        let short = &trigger[..trigger.len().min(8)];
-        let source = args.branch.clone().unwrap_or_else(|| format!("{target}-cml-pr-{short}"));
+        let source = args.branch.clone().unwrap_or_else(|| pull::branch(&target, &trigger));
         if source.contains([':', '*', '?', '[', '\\', '^', '~', ' ']) || source.contains("..") {
             return Err(Error::usage(format!("--branch {source} is no name of a branch"))
                 .hint("use letters, digits, and any of - _ . /"));

@@ -375,11 +375,6 @@ impl Forge for Bitbucket {
         send_each(assets, progress, send).await
     }
 
-    fn can_tell_idle(&self) -> Result<()> {
-        Err(Error::unsupported("Bitbucket does not tell whether a runner has a job: --reuse-idle cannot be used")
-            .hint("use --reuse, which takes any runner that is online"))
-    }
-
     async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<FailedRun> {
         Err(Error::unsupported("Bitbucket does not tell on which runner a step ran")
             .hint("use cml workflow rerun --id, which runs a pipeline again whatever it failed of"))

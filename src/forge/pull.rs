@@ -36,6 +36,12 @@ pub struct NewPullRequest {
     pub target: String,
 }
 
+/// The branch of `cml pr create` for a run, unless it is told another one.
+pub fn branch(target: &str, trigger: &str) -> String {
+    let short: String = trigger.chars().take(8).collect();
+    format!("{target}-cml-pr-{short}")
+}
+
 /// How a pull request is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merge {

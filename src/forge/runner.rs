@@ -23,8 +23,7 @@ pub struct Runner {
     pub labels: Vec<String>,
     /// Whether it is connected.
     pub online: bool,
-    /// Whether it runs a job; `None` where the forge does not say so (Bitbucket), or an old GitLab says so only in
-    /// [`super::Forge::get_runner`].
+    /// Whether it runs a job; `None` where an old GitLab says so only in [`super::Forge::get_runner`].
     pub busy: Option<bool>,
 }
 

@@ -3,6 +3,10 @@
 #[cfg(unix)]
 mod act;
 #[cfg(unix)]
+mod bitbucket;
+#[cfg(unix)]
 mod gitlab;
 #[cfg(unix)]
 mod image;
+#[cfg(unix)]
+mod pipe;

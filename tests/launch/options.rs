@@ -184,21 +184,6 @@ fn mistakes_cost_no_request() {
 }
 
 #[test]
-fn bitbucket_cannot_tell_idle_runners() {
-    let forge = Forge::start();
-    let cml = Cml::on(&forge, Vendor::Bitbucket);
-    if !is_wasm() {
-        let error = "Bitbucket does not tell whether a runner has a job: --reuse-idle cannot be used";
-        cml.run(&["runner", "launch", "--reuse-idle"]).fails(
-            7,
-            error,
-            "use --reuse, which takes any runner that is online",
-        );
-        assert!(forge.requests().is_empty(), "{}", forge.transcript());
-    }
-}
-
-#[test]
 fn without_a_token_nobody_is_asked() {
     let (forge, mut cml) = start();
     cml.unset("REPO_TOKEN");

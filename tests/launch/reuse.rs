@@ -30,11 +30,9 @@ fn a_runner_that_is_online_is_reused() {
             let ran = yard.run(&[&["launch"], args].concat());
             assert!(ran.code == Some(0) && ran.stderr.contains(says), "{vendor:?} {ran:#?}");
         }
-        if vendor != Vendor::Bitbucket {
-            let ran = yard.run(&["launch", "--reuse-idle", "--labels=gpu"]);
-            let says = "Checking for existing idle runner matching labels: gpu.\nFound matching idle runner.\n";
-            assert!(ran.code == Some(0) && ran.stderr.contains(says), "{vendor:?} {ran:#?}");
-        }
+        let ran = yard.run(&["launch", "--reuse-idle", "--labels=gpu"]);
+        let says = "Checking for existing idle runner matching labels: gpu.\nFound matching idle runner.\n";
+        assert!(ran.code == Some(0) && ran.stderr.contains(says), "{vendor:?} {ran:#?}");
         yard.run(&["launch", "--name=mine"]).fails(
             6,
             "runner name mine is already in use",
@@ -46,7 +44,7 @@ fn a_runner_that_is_online_is_reused() {
 
 #[test]
 fn where_all_are_busy_another_is_launched() {
-    for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
+    for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
         let (yard, other) = with_runner(vendor, "mine", "gpu");
         yard.cml.file("go", "");
         other.until("job_started");

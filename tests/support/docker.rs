@@ -28,6 +28,11 @@ impl Docker {
         format!("cml-test:{target}")
     }
 
+    /// What leads other programs to the daemon.
+    pub fn environment(&self) -> Option<(&'static str, String)> {
+        std::env::var("DOCKER_HOST").ok().map(|host| ("DOCKER_HOST", host))
+    }
+
     /// The client, with arguments.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.client);
@@ -48,7 +53,7 @@ impl Docker {
         command.arg("--volume").arg(format!("{0}:{0}", folder.display()));
         // For its own chores it would pull one.
         command.args(["--helper-image", &self.image("train")]);
-        command.envs(std::env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host)));
+        command.envs(self.environment());
     }
 
     /// What a client's command prints.

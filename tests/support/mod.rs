@@ -17,6 +17,8 @@ pub mod net;
 #[cfg(unix)]
 pub mod node;
 pub mod openapi;
+#[cfg(unix)]
+pub mod pipelines;
 pub mod prism;
 pub mod reader;
 

@@ -64,6 +64,8 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
         ("CML_TEST_PROXY", tools::find("proxy", "proxy.py==2.4.10")),
         ("CML_TEST_TENSORBOARD", tools::python("tensorboard", &["tensorboard==2.20.0", "tensorboardX==2.6.5"])),
         ("CML_TEST_DVC", tools::python("dvc", &["dvc==3.67.1"])),
+        ("CML_TEST_BITBUCKET_PIPES", tools::python("bitbucket-pipes", &["bitbucket-pipes-toolkit==6.2.0"])),
+        ("CML_TEST_PIPELINE_RUNNER", tools::python("pipeline-runner", &["bitbucket-pipeline-runner==0.6.3"])),
         ("CML_TEST_WHEELS", tools::wheels("action/vega.txt")),
         ("CML_TEST_PRISM", tools::npm("@stoplight/prism-cli", "5.16.0", prism)),
         ("CML_TEST_GITLAB_CI", tools::npm("gitlab-ci-local", "4.75.0", "dist/index.js")),

@@ -41,9 +41,6 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
         can_run(&platform)?;
     }
     let connected = connect::connect_runners(app, global).await?;
-    if mode == Mode::ReuseIdle {
-        connected.forge.can_tell_idle()?;
-    }
     let by_default = connected.forge.runners_take_one_job();
     // Where each job needs a registration of its own, only somebody with the token can make the next one.
     let only_one = machine.is_some() && by_default;

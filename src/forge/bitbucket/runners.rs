@@ -10,6 +10,7 @@ use crate::host::Platform;
 use crate::http::{Refusal, Repeat};
 use http::Method;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -32,9 +33,12 @@ struct Wire {
     oauth_client: Option<OauthClient>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct State {
     status: Option<String>,
+    /// The step that it runs, and only then: so Atlassian's own autoscaler tells idle runners,
+    /// <https://bitbucket.org/bitbucketpipelines/runners-autoscaler>.
+    step: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -51,14 +55,14 @@ struct Named {
 
 impl From<Wire> for Runner {
     fn from(wire: Wire) -> Self {
-        let status = wire.state.and_then(|state| state.status);
+        let state = wire.state.unwrap_or_default();
         Runner {
             id: wire.uuid,
             order: wire.created_on.as_deref().map_or(u64::MAX, microseconds),
             name: wire.name,
             labels: wire.labels.into_iter().map(|label| label.to_lowercase()).collect(),
-            online: status.as_deref() == Some("ONLINE"),
-            busy: None,
+            online: state.status.as_deref() == Some("ONLINE"),
+            busy: Some(state.step.is_some()),
         }
     }
 }

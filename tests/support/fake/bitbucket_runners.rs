@@ -89,6 +89,10 @@ fn shape(runner: &Runner, secret: bool) -> Value {
         client["secret"] = json!(runner.credential);
     }
     let created = runner.created_at.micros();
+    let mut state = json!({ "status": status, "updated_on": created, "cordoned": false });
+    if runner.doing == Doing::Busy {
+        state["step"] = json!({ "uuid": format!("{{00000000-0000-4000-d000-{:012}}}", runner.id) });
+    }
     json!({ "uuid": runner.uuid(), "name": runner.name, "labels": runner.labels, "created_on": created, "updated_on": created,
-        "state": { "status": status, "updated_on": created, "cordoned": false }, "oauth_client": client })
+        "state": state, "oauth_client": client })
 }

@@ -1,0 +1,142 @@
+//! Pipelines of CML's users on Bitbucket, unchanged but for the image.
+
+use crate::support::ec2::Ec2;
+use crate::support::fake::{Doing, PullRequest, Target, Vendor};
+use crate::support::moto::Moto;
+use crate::support::pipelines::Repository;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const BITBUCKET: Vendor = Vendor::Bitbucket;
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/bitbucket/tutorial");
+/// A step that needs a runner waits for half a minute.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The tutorial's project: its data is in a DVC remote, not in git.
+fn tutorial(ec2: &Ec2) -> Option<Repository> {
+    let mut repository = Repository::of(Path::new(FILES))?;
+    let points: String = (0..40).map(|x| format!("{x},{}\n", 2 * x + 1 + x % 3)).collect();
+    repository.clone.file("data/points.csv", points);
+    let script = format!(
+        "git config --global --add safe.directory '*'\n\
+         dvc init -q && dvc config core.analytics false\n\
+         dvc remote add -d store {}/store && dvc add -q data/points.csv && dvc push -q\n\
+         rm -r data/points.csv .dvc/cache",
+        repository.volume().display()
+    );
+    repository.script(&script).ok();
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+        ("AWS_ENDPOINT_URL", &ec2.url()),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("CML_RUNNER_AGENT_URL", "https://mirror.example/cml-linux-x86_64"),
+        ("CML_RUNNER_AGENT_SHA256", &"5e".repeat(32)),
+    ] {
+        repository.variables.insert(name.to_owned(), value.to_owned());
+    }
+    Some(repository)
+}
+
+/// Runs the pipeline; machines that it starts boot at once.
+fn run(repository: &Repository, ec2: &Ec2) -> String {
+    let mut pipeline = repository.start();
+    let end = Instant::now() + PATIENCE;
+    while !pipeline.is_over() && Instant::now() < end {
+        let boots = !ec2.of("DescribeInstances").is_empty();
+        let runners = repository.forge.runners(BITBUCKET, BITBUCKET.slug());
+        if let Some(runner) = runners.iter().find(|runner| boots && runner.doing == Doing::Offline) {
+            repository.forge.set_runner(&runner.name, Doing::Idle);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (code, log) = pipeline.end();
+    assert_eq!(code, Some(0), "{log}\n{}", repository.forge.transcript());
+    log
+}
+
+/// The pull requests of `cml pr`, oldest first.
+fn opened(repository: &Repository) -> Vec<PullRequest> {
+    repository
+        .forge
+        .repo(BITBUCKET, BITBUCKET.slug(), |repo| repo.pulls.values().filter(|pull| pull.number > 7).cloned().collect())
+}
+
+/// git in the repository on Bitbucket.
+fn there(repository: &Repository, args: &[&str]) -> String {
+    repository.clone.git(&[&["--git-dir", repository.bare().to_str().unwrap()], args].concat())
+}
+
+/// What the DVC remote has for an output in the `dvc.lock` of a commit.
+fn stored(repository: &Repository, commit: &str, output: &str) -> Vec<u8> {
+    let lock = there(repository, &["show", &format!("{commit}:dvc.lock")]);
+    let mut lines = lock.lines().skip_while(|line| line.trim() != format!("- path: {output}"));
+    let md5 = lines.find_map(|line| line.trim().strip_prefix("md5: ")).unwrap_or_else(|| panic!("{output}: {lock}"));
+    let path = repository.volume().join("store/files/md5").join(&md5[..2]).join(&md5[2..]);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The results of a run about a commit are a pull request, its report with the picture a comment on it.
+fn has_results(repository: &Repository, pull: &PullRequest, trigger: &str) {
+    let commit = &pull.head_sha;
+    assert_eq!(pull.title.as_deref(), Some(&*format!("CML PR for main {}", &trigger[..8])));
+    assert_eq!(there(repository, &["rev-parse", &format!("{commit}^")]), trigger);
+    let changed = there(repository, &["show", "--format=", "--name-only", commit]);
+    assert_eq!(changed, "dvc.lock\nmodel/metrics.txt");
+    let comments = repository.forge.live_comments(BITBUCKET, &Target::Pull(pull.number));
+    assert_eq!(comments.len(), 1, "{}", repository.forge.transcript());
+    let body = &comments[0].body;
+    let metrics = there(repository, &["show", &format!("{commit}:model/metrics.txt")]);
+    assert!(metrics.starts_with("R2: 0.9") && body.starts_with(&metrics), "{body}");
+    let picture = stored(repository, commit, "model/fit.png");
+    let published = repository.forge.files(BITBUCKET).into_iter().find(|file| file.body == picture).unwrap();
+    assert!(picture.starts_with(b"\x89PNG") && body.contains(&format!("/{})", published.name)), "{body}");
+    assert!(String::from_utf8(stored(repository, commit, "model/line.json")).unwrap().starts_with("{\"slope\": 2.0"));
+}
+
+#[test]
+fn the_tutorial_trains_on_a_machine_and_opens_a_pull_request_with_its_report() {
+    let Some(moto) = Moto::start_with_machines() else { return };
+    let ec2 = Ec2::over(Arc::new(moto), "us-west-1").unwrap();
+    let Some(repository) = tutorial(&ec2) else { return };
+    let first = repository.push();
+    let log = run(&repository, &ec2);
+    let machines = ec2.alive();
+    assert!(machines.len() == 1 && machines[0].kind.ends_with(".2xlarge"), "{machines:?} {log}");
+    let runners = repository.forge.runners(BITBUCKET, BITBUCKET.slug());
+    assert_eq!(
+        runners.iter().map(|runner| runner.labels.join(" ")).collect::<Vec<_>>(),
+        ["self.hosted linux cml.runner"]
+    );
+    let pulls = opened(&repository);
+    assert_eq!(pulls.len(), 1, "{}", repository.forge.transcript());
+    has_results(&repository, &pulls[0], &first);
+    // Again, with other data: the runner is there, and idle.
+    let points: String = (0..60).map(|x| format!("{x},{}\n", 2 * x + 1 + x % 5)).collect();
+    repository.clone.file("data/points.csv", points);
+    repository.script("git config --global --add safe.directory '*'; dvc add -q data/points.csv && dvc push -q").ok();
+    let second = repository.push();
+    let log = run(&repository, &ec2);
+    assert!(log.contains("Found matching idle runner."), "{log}");
+    assert_eq!(ec2.machines(), machines, "{log}");
+    let pulls = opened(&repository);
+    assert_eq!(pulls.len(), 2, "{}", repository.forge.transcript());
+    has_results(&repository, &pulls[1], &second);
+    assert!(!log.contains("bPxRfiCYEXAMPLEKEY"), "{log}");
+}
+
+#[test]
+fn a_step_for_a_runner_is_not_run_without_one() {
+    let Some(mut repository) = Repository::of(Path::new(FILES)) else { return };
+    repository.patience = Duration::from_secs(1);
+    let file = repository.clone.read("bitbucket-pipelines.yml");
+    let (head, steps) = file.split_once("    - step:\n").unwrap();
+    let (_, train) = steps.split_once("    - step:\n").unwrap();
+    repository.clone.file("bitbucket-pipelines.yml", format!("{head}    - step:\n{train}"));
+    repository.push();
+    let (code, log) = repository.start().end();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("no runner with the labels self.hosted, cml.runner is online"), "{log}");
+    assert!(!log.contains("dvc repro") && opened(&repository).is_empty(), "{log}");
+}
