@@ -1,16 +1,14 @@
 //! `cml foo` runs `cml-foo` from PATH, as CML does.
 #![cfg(unix)]
 
-use crate::support::Cml;
+use crate::support::{Cml, executable};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 /// A folder on PATH with a program.
 fn with(name: &str, text: &str) -> Cml {
     let mut cml = Cml::alone();
-    let path = cml.file(&format!("bin/{name}"), format!("#!/bin/sh\n{text}\n"));
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&cml.path().join("bin").join(name), format!("#!/bin/sh\n{text}\n"));
     let folders = format!("{}:{}", cml.path().join("bin").display(), cml.env["PATH"]);
     cml.set("PATH", &folders);
     cml

@@ -5,8 +5,7 @@
 //! `{store}` an asset store.
 use crate::support::clone::Clone;
 use crate::support::fake::{Forge, HEAD, Phase, Run, Vendor};
-use crate::support::{Cml, Ran, VENDORS, is_wasm, png, program};
-use std::os::unix::fs::PermissionsExt;
+use crate::support::{Cml, Ran, VENDORS, executable, is_wasm, png, program};
 use std::process::{Command, Stdio};
 
 /// An old spelling, today's, and what is said about the old one.
@@ -377,8 +376,8 @@ fn in_pipeline(line: &str, vendor: Vendor) -> Did {
 fn on_machine(line: &str, vendor: Vendor) -> Did {
     let forge = Forge::start();
     let cml = Cml::on(&forge, vendor);
-    let listener = cml.file("bin/Runner.Listener", "#!/bin/sh\necho '2026-01-01 00:00:00Z: Listening for Jobs'\n");
-    std::fs::set_permissions(listener, PermissionsExt::from_mode(0o755)).unwrap();
+    let listener = cml.path().join("bin/Runner.Listener");
+    executable(&listener, "#!/bin/sh\necho '2026-01-01 00:00:00Z: Listening for Jobs'\n");
     did(line, &forge, &cml, String::new)
 }
 

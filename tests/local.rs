@@ -1,7 +1,7 @@
 //! The local preview: no forge, no network.
 
 use crate::support::fake::{Forge, Vendor};
-use crate::support::{Cml, png};
+use crate::support::{Cml, executable, png};
 
 #[test]
 fn a_report_becomes_a_page_and_keeps_its_history() {
@@ -91,8 +91,7 @@ fn a_damaged_or_unwritable_preview_says_what_to_do() {
 #[test]
 fn open_starts_the_browser_with_the_page() {
     let mut cml = Cml::alone();
-    let browser = cml.file("bin/xdg-open", "#!/bin/sh\necho \"$1\" > opened\n");
-    std::fs::set_permissions(&browser, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    executable(&cml.path().join("bin/xdg-open"), "#!/bin/sh\necho \"$1\" > opened\n");
     let path = format!("{}:{}", cml.path().join("bin").display(), cml.env["PATH"]);
     cml.set("PATH", &path);
     cml.run(&["comment", "create", "--open", "report.md"]).ok();

@@ -1,7 +1,6 @@
 //! The scripts of a release, with real git and a `gh` and `docker` that note what they are asked for.
 
-use crate::support::Ran;
-use std::os::unix::fs::PermissionsExt;
+use crate::support::{Ran, executable};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,8 +35,7 @@ impl Scene {
     fn new() -> Scene {
         let scene = Scene { folder: tempfile::tempdir().unwrap() };
         for (name, text) in [("gh", GH), ("docker", DOCKER)] {
-            let path = scene.file(&format!("bin/{name}"), text);
-            std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+            executable(&scene.path("bin").join(name), text);
         }
         for name in ["linux-x86_64", "linux-aarch64", "macos-aarch64"] {
             scene.file(&format!("programs/cml-{name}"), name);

@@ -2,9 +2,8 @@
 //! the tests at the end: those have real ones, and the real package in the folder that `CML_TEST_WHEELS` names.
 
 use super::{VERSION, refused};
-use crate::support::Ran;
 use crate::support::node::{Runner, skipped};
-use std::os::unix::fs::PermissionsExt;
+use crate::support::{Ran, executable};
 
 /// Notes what pip is asked for, which fails while there is a file `broken`; shows how a script is started.
 const PYTHON: &str = r#"#!/bin/sh
@@ -24,10 +23,7 @@ fn job() -> Option<Runner> {
 }
 
 fn program(runner: &Runner, name: &str, text: &str) {
-    let path = runner.path("bin").join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&runner.path("bin").join(name), text);
 }
 
 /// How often something was installed.

@@ -7,6 +7,7 @@
 //! network is this machine's, so that the fake forge can be reached.
 
 use super::scene::PATIENCE;
+use crate::support::executable;
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
 use crate::support::fake::server::{Port, Server};
 use crate::support::node::skipped;
@@ -119,8 +120,7 @@ impl Vm {
 
     pub fn put(&self, name: &str, text: &str, mode: u32) {
         let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
+        executable(&path, text);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 

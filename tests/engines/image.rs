@@ -3,7 +3,7 @@
 use crate::support::clone::Clone;
 use crate::support::docker::Docker;
 use crate::support::fake::{Forge, Target, Vendor};
-use crate::support::{Cml, Ran, VENDORS, png};
+use crate::support::{Cml, Ran, VENDORS, executable, png};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -96,8 +96,7 @@ fn the_pipes_image_has_what_pull_requests_take() {
     let Some(docker) = Docker::find() else { return };
     let mut clone = Clone::on(Vendor::Bitbucket);
     clone.cml.file("model.json", "{\"a\": 1}\n");
-    let hook = clone.cml.file(".git/hooks/pre-push", "#!/bin/sh\necho pushed > hooked\n");
-    std::fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
+    executable(&clone.cml.path().join(".git/hooks/pre-push"), "#!/bin/sh\necho pushed > hooked\n");
     Ran::of(Command::new("chown").args(["-R", "12345:12345"]).arg(clone.cml.path())).ok();
     clone.cml.set("COMMAND", "pr create").set("TITLE", "Results").set("GLOB", "model.json").set("DEBUG", "true");
     let ran = docker.run("pipe", &clone.cml, &[], &[]);

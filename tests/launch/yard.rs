@@ -1,7 +1,7 @@
 //! A machine, a forge, and runner programs that print the real lines and tell the forge what they do.
 
 use crate::support::fake::{Forge, Runner, Vendor};
-use crate::support::{Cml, Ran};
+use crate::support::{Cml, Ran, executable};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -96,9 +96,7 @@ impl Yard {
     }
 
     fn put(&self, name: &str, vendor: Vendor) {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.cml.file(name, program(vendor));
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&self.cml.path().join(name), program(vendor));
     }
 
     /// The runners that the forge knows.

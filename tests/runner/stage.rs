@@ -1,7 +1,7 @@
 //! A stage for the supervisor: it runs in a process of its own (this test program, started again), over a forge that is
 //! a few files, with the real agents, and a program that a test writes.
 
-use crate::support::Ran;
+use crate::support::{Ran, executable};
 use async_trait::async_trait;
 use cml::app::App;
 use cml::env::Secret;
@@ -94,11 +94,7 @@ impl Stage {
     }
 
     fn program(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        executable(&self.path(name), text);
     }
 
     /// Raises the curtain.

@@ -3,11 +3,11 @@
 //! `CML_TEST_ACT` names the program, else `act` is looked for on PATH. Without it (or without Node 24) the tests
 //! that need it say so and pass, except in CI.
 
+use super::executable;
 use super::fake::{Forge, HEAD, Vendor};
 use super::node::{action, node, skipped};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -92,10 +92,7 @@ impl Consumer {
 
     /// Puts a program of the test's own on PATH: a shell script.
     pub fn program(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&self.path("bin").join(name), format!("#!/bin/sh\n{script}"));
     }
 
     /// Adds an action of the test's own: a shell script.

