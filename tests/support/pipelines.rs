@@ -97,8 +97,11 @@ impl Repository {
         let mut envs = client.get_envs();
         let host = envs.find_map(|(name, value)| value.filter(|_| name == "DOCKER_HOST"));
         let socket = host.and_then(|host| host.to_str()?.strip_prefix("unix://")).unwrap_or("/var/run/docker.sock");
-        let program = client.get_program().display();
-        vec![format!("{program}:/usr/local/bin/docker:ro"), format!("{socket}:/var/run/docker.sock")]
+        // A path that is absolute stays as it is.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut found = std::env::split_paths(&path).map(|folder| folder.join(client.get_program()));
+        let program = found.find(|program| program.is_file()).unwrap();
+        vec![format!("{}:/usr/local/bin/docker:ro", program.display()), format!("{socket}:/var/run/docker.sock")]
     }
 
     /// A file as the engine can run it: with images that are here.
