@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Result};
 use crate::forge::Repository;
+use crate::forge::pull::Pushing;
 use crate::host::Output;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -55,12 +56,21 @@ impl<'a> Git<'a> {
         self.settings.push((key.to_owned(), value.to_owned()));
     }
 
+    /// Lets it reach, read and write a repository as its forge asks for it.
+    #[must_use]
+    pub fn pushing(mut self, repository: &Repository, pushing: &Pushing) -> Self {
+        self.settings.extend(pushing.settings.iter().cloned());
+        match &pushing.credential {
+            Some(credential) => self.with_credential(repository, credential),
+            None => self,
+        }
+    }
+
     /// Lets it read and write a repository over HTTP. The header goes to this repository only, in place of those
     /// that the configuration has for it (`actions/checkout` leaves one there) and of the credentials in an
     /// address: of several settings the one with the longest fitting address counts, and an empty value takes back
     /// what came before. <https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpexpandExtraHeader>
-    #[must_use]
-    pub fn with_credential(mut self, repository: &Repository, credential: &(&str, Secret)) -> Self {
+    fn with_credential(mut self, repository: &Repository, credential: &(&str, Secret)) -> Self {
         let (user, password) = credential;
         let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
         self.app.log.hide(&Secret::new(&encoded));

@@ -130,6 +130,27 @@ fn files_that_changed_become_a_pull_request() {
 }
 
 #[test]
+fn git_pushes_through_the_steps_proxy_where_a_pipe_finds_it() {
+    let mut clone = Clone::on(BITBUCKET);
+    let proxy = Proxy::start_signing();
+    proxy.route("bitbucket.org:80", &clone.forge.address());
+    // What Bitbucket makes of a clone: an address without TLS, and the proxy as the step finds it.
+    let origin = "http://bitbucket.org/team/model";
+    clone.cml.git(&["remote", "set-url", "origin", origin]);
+    clone.cml.git(&["config", &format!("http.{origin}.proxy"), "http://127.0.0.1:9/"]);
+    clone.cml.file("model.json", "{\"a\": 1}\n");
+    dress(&mut clone.cml, &[("COMMAND", "pr create"), ("GLOB", "model.json"), ("REPO_TOKEN", "good")]);
+    clone.cml.unset("CML_REPO").unset("CML_DRIVER");
+    clone.cml.set("BITBUCKET_GIT_HTTP_ORIGIN", origin).set("CML_BITBUCKET_PROXY", &proxy.url());
+    run(&clone.cml).ok();
+    let pulls = clone.forge.repo(BITBUCKET, BITBUCKET.slug(), |repo| repo.pulls.keys().copied().max());
+    assert_eq!(pulls, Some(8), "{}", clone.forge.transcript());
+    assert!(proxy.targets().contains(&format!("POST {origin}/git-receive-pack")), "{:?}", proxy.targets());
+    let config = clone.cml.git(&["config", &format!("http.{origin}.proxy")]);
+    assert_eq!(config, "http://127.0.0.1:9/", "the step's own is as it was");
+}
+
+#[test]
 fn what_makes_no_sense_has_no_effect() {
     let forge = Forge::start();
     for (variables, error, hint) in [

@@ -179,10 +179,11 @@ class CommentTest(CmlTestCase):
         self.assertEqual(len(addresses), 1, addresses)
 
     def test_without_a_token_it_says_what_to_do(self):
-        # Bitbucket hands a variable over as its name, when the pipeline does not have it.
-        code, log = self.run_pipe(COMMAND="comment update", REPORT=self.report, REPO_TOKEN="$REPO_TOKEN")
-        self.assertEqual(code, 4, log)
-        self.assertIn("error: there is no token for Bitbucket", log)
+        # What a pipe gets for a variable that the pipeline does not have, be it nothing or the name.
+        for token in ["", "$REPO_TOKEN"]:
+            code, log = self.run_pipe(COMMAND="comment update", REPORT=self.report, REPO_TOKEN=token)
+            self.assertEqual(code, 4, log)
+            self.assertIn("error: there is no token for Bitbucket", log)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ struct Bitbucket {
     run_url: Option<String>,
     /// The proxy of a pipeline, and the way to Code Insights through it, which needs no token.
     proxy: Option<(String, Rest)>,
+    /// What git needs to reach that proxy.
+    git_settings: Vec<(String, String)>,
     /// The commit of the pipeline.
     commit: Option<String>,
     about: About,
@@ -92,6 +94,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         (proxy, rest)
     };
     let proxy = insights::proxy(host.env()).map(through);
+    let git_settings = pulls::settings(host.env(), proxy.as_ref().map(|(proxy, _)| proxy.as_str()));
     let kind = token.as_ref().map(|(token, _)| permissions::kind(token));
     let (page, root) = (repository.url(), format!("/repositories/{}", repository.path));
     let rest = Rest::new(http, &api, credential);
@@ -101,6 +104,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         root,
         run_url: context.run_url,
         proxy,
+        git_settings,
         commit: context.commit,
         about: About { api, api_source, token: kind },
         token: token.map(|(token, _)| token),
@@ -340,7 +344,7 @@ impl Forge for Bitbucket {
     }
 
     fn pushing(&self) -> Result<Pushing> {
-        Ok(pulls::pushing(self.token.as_ref()))
+        Ok(pulls::pushing(self.token.as_ref(), self.git_settings.clone()))
     }
 
     async fn find_pull_request(&self, source: &str, target: &str) -> Result<Option<PullRequest>> {

@@ -21,6 +21,8 @@ pub struct Pushing {
     pub noun: &'static str,
     /// Options of a push that starts no pipeline, besides `[skip ci]` in the message.
     pub skip_ci: &'static [&'static str],
+    /// Settings of git, in place of the clone's, without which it does not reach the forge.
+    pub settings: Vec<(String, String)>,
 }
 
 /// A pull request to open.

@@ -22,7 +22,7 @@ pub fn variable(option: &str) -> String {
 }
 
 /// The command line that the variables ask for, with the program's name; `None` when there is no `COMMAND`. What no
-/// command knows is not looked at: a pipe sees the variables of its pipeline too.
+/// command knows is not looked at: a pipe has Bitbucket's default variables, too.
 ///
 /// # Errors
 /// The command is none, or has not all of the options, or a list is not whole.

@@ -127,6 +127,30 @@ fn the_tutorial_trains_on_a_machine_and_opens_a_pull_request_with_its_report() {
 }
 
 #[test]
+fn the_example_of_the_pipe_runs_in_the_pipeline_of_a_pull_request() {
+    let Some(mut repository) = Repository::of(Path::new(FILES)) else { return };
+    let readme = include_str!("../../bitbucket-pipe/README.md");
+    let example = readme.split("```yaml\n").find(|block| block.starts_with("pipelines:\n")).unwrap();
+    let example = repository.with_images(example.split("```").next().unwrap());
+    repository.clone.file("bitbucket-pipelines.yml", example);
+    repository.clone.file("requirements.txt", "pip\n");
+    repository.clone.file("train.py", "print('# Trained', file=open('report.md', 'w'))\n");
+    repository.push();
+    repository.variables.insert("BITBUCKET_PR_ID".to_owned(), "7".to_owned());
+    for _ in 0..2 {
+        let (code, log) = repository.start_named("pull-requests.**").end();
+        assert_eq!(code, Some(0), "{log}");
+    }
+    let comments = repository.forge.live_comments(BITBUCKET, &Target::Pull(7));
+    assert_eq!(comments.len(), 1, "{}", repository.forge.transcript());
+    assert!(comments[0].body.starts_with("# Trained\n"), "{}", comments[0].body);
+    // A variable that the pipeline does not have.
+    repository.variables.remove("REPO_TOKEN");
+    let (code, log) = repository.start_named("pull-requests.**").end();
+    assert!(code == Some(4) && log.contains("there is no token for Bitbucket"), "{log}");
+}
+
+#[test]
 fn a_step_for_a_runner_is_not_run_without_one() {
     let Some(mut repository) = Repository::of(Path::new(FILES)) else { return };
     repository.patience = Duration::from_secs(1);

@@ -5,12 +5,13 @@
 
 use super::node::skipped;
 use super::{Cml, Ran};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A client.
 pub struct Docker {
-    client: std::ffi::OsString,
+    /// Its path.
+    pub client: PathBuf,
 }
 
 impl Docker {
@@ -20,7 +21,7 @@ impl Docker {
         if client.is_none() {
             skipped("Docker daemon with the images", "CML_TEST_DOCKER");
         }
-        Some(Docker { client: client? })
+        Some(Docker { client: client?.into() })
     }
 
     /// The image of a target: `cml`, `pipe` or `train`.

@@ -1,11 +1,11 @@
 """bitbucket-pipeline-runner, an emulator of Bitbucket Pipelines, on a machine without registries and bridge networks.
 
-    python pipelines.py REPOSITORY ENV_FILE HELPER_IMAGE [VOLUME...]
+    python pipelines.py REPOSITORY PIPELINE ENV_FILE HELPER_IMAGE [VOLUME...]
 
-It runs the pipeline `default` of a repository's bitbucket-pipelines.yml; variables of the settings come from a file. What
-it takes from registries for its own work is done by one image that is here. Added to it as on Bitbucket: the clone comes
-from the repository's address, which it is then left with; a step with `runs-on` waits until a runner with the labels is
-online; the pipeline's exit code is the program's.
+It runs a pipeline, such as `default`, of a repository's bitbucket-pipelines.yml; variables of the settings come from a
+file. What it takes from registries for its own work is done by one image that is here. Added to it as on Bitbucket: the
+clone comes from the repository's address, which it is then left with; a step with `runs-on` waits until a runner with the
+labels is online; pipes have the folder that they share; the pipeline's exit code is the program's.
 """
 
 import base64
@@ -16,7 +16,7 @@ import time
 import requests
 import yaml
 from docker.models.containers import ContainerCollection
-from pipeline_runner import container, runner, service
+from pipeline_runner import container, models, runner, service
 from pipeline_runner.config import config
 from pipeline_runner.repository import RepositoryCloner
 
@@ -24,10 +24,13 @@ WAIT = int(os.environ["WAIT_FOR_RUNNER"])
 HELPERS = {runner.ATLASSIAN_PAUSE_IMAGE: "sleep infinity", "alpine/git": None, "alpine": None}
 
 
-def steps(repository):
+def steps(repository, pipeline):
     """The steps of the pipeline, in their order."""
     with open(os.path.join(repository, "bitbucket-pipelines.yml")) as file:
-        return [item["step"] for item in yaml.safe_load(file)["pipelines"]["default"]]
+        found = yaml.safe_load(file)["pipelines"]
+    for name in pipeline.split(".", 1):
+        found = found[name]
+    return [item["step"] for item in found]
 
 
 def bring_up(helper):
@@ -40,6 +43,8 @@ def bring_up(helper):
             image = helper
         if not options.get("network"):
             options["network"] = "host"
+        if "environment" in options:
+            options["environment"] = {**options["environment"], "STEP_CONTAINER": options["name"]}
         return run(self, image, command, **options)
 
     ContainerCollection.run = run_here
@@ -48,7 +53,7 @@ def bring_up(helper):
 
 def clone_from_origin():
     plain = RepositoryCloner._get_clone_command
-    who = base64.b64encode(b"x-token-auth:" + os.environ["REPO_TOKEN"].encode()).decode()
+    who = base64.b64encode(b"x-token-auth:" + os.environ["CLONE_TOKEN"].encode()).decode()
 
     def with_token(self, origin):
         token = f'git -c "http.extraHeader=Authorization: Basic {who}" clone'
@@ -61,15 +66,37 @@ def clone_from_origin():
 def is_online(labels):
     """Whether a runner of the repository has all the labels."""
     url = f"{os.environ['BITBUCKET_API_URL']}/repositories/{os.environ['BITBUCKET_REPO_FULL_NAME']}"
-    headers = {"Authorization": f"Bearer {os.environ['REPO_TOKEN']}"}
+    headers = {"Authorization": f"Bearer {os.environ['CLONE_TOKEN']}"}
     answer = requests.get(f"{url}/pipelines-config/runners?pagelen=100", headers=headers, timeout=30)
     answer.raise_for_status()
     online = [each for each in answer.json()["values"] if each["state"]["status"] == "ONLINE"]
     return any(set(labels) <= set(each["labels"]) for each in online)
 
 
-def wait_for_runners(repository):
-    plain, left = runner.StepRunner.run, iter(steps(repository))
+def run_pipes_here():
+    """By this machine's daemon, whose client and socket are among the volumes; it does not know the step's by path."""
+    plain = models.Pipe.as_cmd
+    shared = f"{config.build_dir}/.bitbucket/pipelines/generated/pipeline/pipes"
+    has = [
+        "--volumes-from=$STEP_CONTAINER",
+        "--network=host",
+        "--add-host=host.docker.internal:127.0.0.1",
+        f"--env=BITBUCKET_PIPE_SHARED_STORAGE_DIR={shared}",
+        '--env=BITBUCKET_PR_ID="$BITBUCKET_PR_ID"',
+        '--env=BITBUCKET_API_URL="$BITBUCKET_API_URL"',
+    ]
+
+    def as_cmd(self):
+        words = [word for word in plain(self).split(" ") if not word.startswith("--volume=")]
+        line = " ".join([*words[:2], *has, *words[2:]]).replace(" docker://", " ")
+        return f"mkdir -p {shared} && {line}"
+
+    models.Pipe.as_cmd = as_cmd
+    runner.StepRunner._docker_is_needed = lambda self: False
+
+
+def wait_for_runners(repository, pipeline):
+    plain, left = runner.StepRunner.run, iter(steps(repository, pipeline))
 
     def run(self):
         labels = next(left).get("runs-on", [])
@@ -84,11 +111,14 @@ def wait_for_runners(repository):
     runner.StepRunner.run = run
 
 
-def main(repository, env_file, helper, *volumes):
+def main(repository, name, env_file, helper, *volumes):
     config.volumes = list(volumes)
     bring_up(helper)
-    wait_for_runners(repository)
-    request = runner.PipelineRunRequest("default", repository_path=repository, env_files=[env_file])
+    run_pipes_here()
+    wait_for_runners(repository, name)
+    # It has its own spelling.
+    name = name.replace("pull-requests", "pull_requests", 1)
+    request = runner.PipelineRunRequest(name, repository_path=repository, env_files=[env_file])
     pipeline = runner.PipelineRunner(request)
     clone_from_origin()
     sys.exit(pipeline.run().exit_code)

@@ -60,8 +60,7 @@ impl Repository {
         let clone = &self.clone;
         for file in std::fs::read_dir(files).unwrap().map(Result::unwrap) {
             let text = std::fs::read_to_string(file.path()).unwrap();
-            let text = text.replace("iterativeai/cml:0-dvc2-base1", &self.docker.image("train"));
-            clone.file(file.file_name().to_str().unwrap(), text);
+            clone.file(file.file_name().to_str().unwrap(), self.with_images(&text));
         }
         clone.file(".gitignore", "/report.md\n/.config\n");
         let bare = self.bare();
@@ -91,6 +90,24 @@ impl Repository {
         Ran::of(command.arg(self.docker.image("train")).args(["-ec", script]))
     }
 
+    /// The volumes by which a step runs pipes.
+    fn for_pipes(&self) -> Vec<String> {
+        let socket = self.docker.environment().map(|(_, host)| host);
+        let socket = socket.as_deref().and_then(|host| host.strip_prefix("unix://")).unwrap_or("/var/run/docker.sock");
+        vec![
+            format!("{}:/usr/local/bin/docker:ro", self.docker.client.display()),
+            format!("{socket}:/var/run/docker.sock"),
+        ]
+    }
+
+    /// A file as the engine can run it: with images that are here.
+    pub fn with_images(&self, text: &str) -> String {
+        let pipe = format!("docker://org/cml-pipe:{}", env!("CARGO_PKG_VERSION"));
+        text.replace("iterativeai/cml:0-dvc2-base1", &self.docker.image("train"))
+            .replace("python:3.13", &self.docker.image("train"))
+            .replace(&pipe, &format!("docker://{}", self.docker.image("pipe")))
+    }
+
     /// Commits everything to `main`, and pushes it. Gives the commit.
     pub fn push(&self) -> String {
         self.clone.git(&["add", "-A"]);
@@ -103,6 +120,11 @@ impl Repository {
 
     /// Starts the pipeline of a push. What it says goes into a file.
     pub fn start(&self) -> Pipeline {
+        self.start_named("default")
+    }
+
+    /// Starts a pipeline: `pull-requests.**`.
+    pub fn start_named(&self, name: &str) -> Pipeline {
         let settings = self.outside.path().join("settings.env");
         let lines = self.variables.iter().map(|(name, value)| format!("{name}='{value}'\n"));
         std::fs::write(&settings, lines.collect::<String>()).unwrap();
@@ -110,9 +132,11 @@ impl Repository {
         let file = std::fs::File::create(&log).unwrap();
         let mut command = Command::new(&self.python);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/pipelines.py"));
-        command.arg(self.clone.path()).arg(settings).arg(self.docker.image("train")).arg(self.volume());
+        command.arg(self.clone.path()).arg(name).arg(settings).arg(self.docker.image("train"));
+        command.arg(self.volume()).args(self.for_pipes());
         command.env_clear().envs(self.docker.environment());
         command.env("HOME", self.outside.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("CLONE_TOKEN", "good");
         command.env("WAIT_FOR_RUNNER", self.patience.as_secs().to_string());
         command.current_dir(self.outside.path()).stdin(Stdio::null());
         Pipeline { child: command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap(), log }

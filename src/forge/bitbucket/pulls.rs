@@ -1,7 +1,7 @@
 //! Bitbucket's pull requests: <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pullrequests/>.
 
 use super::{Bitbucket, List, WirePull};
-use crate::env::Secret;
+use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
 use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
@@ -18,14 +18,25 @@ const POLL: Duration = Duration::from_secs(2);
 
 /// The author is the one that Bitbucket gives to commits of its pipes; no variable tells who started a pipeline by name:
 /// <https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>.
-pub fn pushing(token: Option<&Secret>) -> Pushing {
+pub fn pushing(token: Option<&Secret>, settings: Vec<(String, String)>) -> Pushing {
     Pushing {
         credential: token.map(password),
         author: Some(("bitbucket-pipelines".to_owned(), "commits-noreply@bitbucket.org".to_owned())),
         merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
         noun: "Pull Request",
         skip_ci: &[],
+        settings,
     }
+}
+
+/// Origin is an address without TLS, which the step's proxy signs:
+/// <https://community.atlassian.com/t5/Bitbucket-articles/Pushing-back-to-your-repository/ba-p/958407>. The clone has the
+/// proxy as a step finds it; a pipe finds it elsewhere.
+pub fn settings(env: &Env, proxy: Option<&str>) -> Vec<(String, String)> {
+    let in_pipe = env.get(vars::BITBUCKET_PIPE_SHARED_STORAGE_DIR).is_some();
+    let origin = env.get(vars::BITBUCKET_GIT_HTTP_ORIGIN).filter(|origin| in_pipe && origin.starts_with("http://"));
+    let Some((origin, proxy)) = origin.zip(proxy) else { return Vec::new() };
+    ["", ".git"].map(|ending| (format!("http.{origin}{ending}.proxy"), proxy.to_owned())).to_vec()
 }
 
 /// The fixed user names that git takes with an API token and with an access token:

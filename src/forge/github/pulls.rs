@@ -27,6 +27,7 @@ pub fn pushing(token: Option<Secret>) -> Pushing {
         merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
         noun: "Pull Request",
         skip_ci: &[],
+        settings: Vec::new(),
     }
 }
 

@@ -35,6 +35,7 @@ pub fn pushing(credential: Option<(&'static str, Secret)>, author: Option<(Strin
         merges: &[Merge::Commit, Merge::Squash],
         noun: "Merge Request",
         skip_ci: &["ci.skip"],
+        settings: Vec::new(),
     }
 }
 

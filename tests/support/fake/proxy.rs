@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::http::{Framing, Request, Response, read_request, write_response};
+use super::pulls::is_git;
 use super::server::{Life, Port, Server, lock};
 
 /// A running proxy; it ends when dropped.
@@ -40,7 +41,7 @@ impl Proxy {
         Proxy::run(Shared { credentials: Some(credentials), ..Shared::default() })
     }
 
-    /// A proxy that signs requests for Code Insights, and no others, as the one of Bitbucket's pipelines.
+    /// A proxy that signs requests for Code Insights and git's, and no others, as the one of Bitbucket's pipelines.
     pub fn start_signing() -> Proxy {
         Proxy::run(Shared { signs: true, ..Shared::default() })
     }
@@ -141,6 +142,8 @@ impl Shared {
         }
         if self.signs && path.contains("/reports") {
             head.push_str("authorization: Bearer good\r\n");
+        } else if self.signs && is_git(path) {
+            head.push_str(&format!("authorization: Basic {}\r\n", STANDARD.encode("x-token-auth:good")));
         }
         head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", request.body.len()));
         upstream.write_all(head.as_bytes())?;
