@@ -27,7 +27,7 @@ fn shared() -> Option<Arc<Checked>> {
         return Some(checked);
     }
     let forge = Forge::start();
-    let checked = Arc::new(Checked { prism: Prism::before(&forge)?, forge });
+    let checked = Arc::new(Checked { prism: Prism::guarding(Vendor::GitHub, &forge)?, forge });
     *shared = Arc::downgrade(&checked);
     Some(checked)
 }
@@ -397,7 +397,7 @@ fn runners_are_those_of_a_repository_or_an_organisation() {
 #[test]
 fn an_old_enterprise_server_takes_the_same() {
     let forge = Forge::start();
-    let Some(prism) = Prism::with("ghes-3.17.json", &forge) else { return };
+    let Some(prism) = Prism::with(Vendor::GitHub, "ghes-3.17.json", &forge) else { return };
     let checked = Arc::new(Checked { prism, forge });
     let (pull, commit) = (Desk::at(checked.clone(), "pull"), format!("commit/{HEAD}"));
     pull.cml.file("plot.png", png(1));
