@@ -29,7 +29,6 @@ mod legacy;
 mod limits;
 mod local;
 mod openapi;
-mod openapi_bitbucket;
 #[cfg(unix)]
 mod pipe;
 #[cfg(unix)]

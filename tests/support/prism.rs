@@ -73,7 +73,7 @@ impl Prism {
         let description = openapi::cut(source, serde_json::from_slice(&whole).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let document = folder.path().join("description.json");
-        std::fs::write(&document, description.document.to_string()).unwrap();
+        std::fs::write(&document, description.document.to_string()).unwrap(); if let Ok(p) = std::env::var("DBG_DOC") { std::fs::copy(&document, p).unwrap(); }
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(node);
         command.arg(program).args(["proxy", "--errors", "--host", "127.0.0.1", "--port", "0"]);

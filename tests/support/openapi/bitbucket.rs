@@ -65,6 +65,9 @@ fn mend(whole: &mut Value) {
     let pull = &mut whole["components"]["schemas"]["pullrequest"]["allOf"][1]["properties"];
     pull["description"] = json!({ "type": "string" });
     pull["draft"] = json!({ "type": "boolean" });
+    commits(pull);
+    commits(&mut whole["components"]["schemas"]["pullrequest_endpoint"]["properties"]);
+    texts(&mut whole["components"]["schemas"]);
     answers(whole);
     for (path, methods) in whole["paths"].as_object().unwrap().clone() {
         for (method, operation) in methods.as_object().unwrap().iter().filter(|(method, _)| *method != "parameters") {
@@ -82,6 +85,31 @@ fn mend(whole: &mut Value) {
         "properties": { "files": { "type": "string", "format": "binary" } } });
     whole["paths"]["/repositories/{workspace}/{repo_slug}/downloads"]["post"]["requestBody"] =
         json!({ "required": true, "content": { "multipart/form-data": { "schema": form } } });
+}
+
+/// Commits of pull requests say their type and have links, and there is no `merge_commit` before the merge: so in the
+/// answers of the service that are the payload of its webhooks too,
+/// <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Pull-Request>.
+fn commits(fields: &mut Value) {
+    for name in ["commit", "merge_commit"] {
+        let Some(commit) = fields.get_mut(name) else { continue };
+        commit["nullable"] = json!(true);
+        commit["required"] = json!(["hash"]);
+        commit["properties"]["type"] = json!({ "type": "string", "enum": ["commit"] });
+        commit["properties"]["links"] = json!({ "type": "object" });
+    }
+}
+
+/// Texts say that they are `rendered`: so in answers that others have recorded, and in no description.
+fn texts(value: &mut Value) {
+    if value["properties"]["raw"].is_object() && value["properties"]["html"].is_object() {
+        value["properties"]["type"] = json!({ "type": "string", "enum": ["rendered"] });
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(texts),
+        Value::Array(items) => items.iter_mut().for_each(texts),
+        _ => {}
+    }
 }
 
 /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#standardized-error-responses>: errors have fields and an

@@ -91,11 +91,11 @@ fn strict(schema: &mut Value) {
     if schema["properties"].is_object() && schema["additionalProperties"].is_null() {
         schema["additionalProperties"] = json!(false);
     }
-    for inner in schema["properties"].as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
+    for inner in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
         strict(inner);
     }
-    if schema["items"].is_object() {
-        strict(&mut schema["items"]);
+    if let Some(items) = schema.get_mut("items").filter(|items| items.is_object()) {
+        strict(items);
     }
 }
 
