@@ -96,7 +96,7 @@ fn a_check_is_a_report_with_annotations_and_a_build_status() {
     let remark = |n: u32| format!("{{\"path\":\"a.py\",\"line\":{n},\"message\":\"{long}\",\"title\":\"t\"}}\n");
     desk.cml.file("notes.jsonl", (1..=120).map(remark).collect::<String>());
     desk.cml.file("report.md", "ten chars\n\n".repeat(300));
-    let figures = ["a=0.5", "b=12%", "c=true", "d=text", "e=https://example.org/x"];
+    let figures = ["a=0.5", "b=12%", "c=true", "d=text", "e=https://example.org/x", "f=.5", "g=150%", "h=+1"];
     let figures: Vec<&str> = figures.into_iter().flat_map(|figure| ["--data", figure]).collect();
     for (state, result, build) in [
         (["--status", "in_progress"], "PENDING", "INPROGRESS"),
@@ -123,7 +123,8 @@ fn a_pull_request_is_opened_found_and_merged() {
         desk.cml.file("model.json", "3");
         assert_eq!(desk.cml.run(&["pr", "create", "model.json", option]).ok(), opened);
         assert_eq!((desk.count("POST", "/pullrequests"), desk.count("POST", "/merge")), (1, 1));
-        let merged = desk.repo(|repo| repo.pulls.values().filter_map(|pull| pull.auto_merge.clone()).collect::<Vec<_>>());
+        let merged =
+            desk.repo(|repo| repo.pulls.values().filter_map(|pull| pull.auto_merge.clone()).collect::<Vec<_>>());
         assert_eq!(merged, [strategy]);
         let none = ["pr", "create", "model.json", "--target-branch", "none"];
         desk.cml.run(&none).fails(5, "there is no branch none*", "*");
@@ -155,7 +156,9 @@ fn a_pipeline_starts_again() {
         "selector": { "type": "pull-requests", "pattern": "**" } });
     let plain = Run::new(5, Phase::Failed);
     let variables = vec![("KEY".to_owned(), Some("value".to_owned())), ("SECRET".to_owned(), None)];
-    for (n, run) in [Run { target: pull, ..plain.clone() }, Run { variables, ..plain.clone() }, plain].into_iter().enumerate() {
+    for (n, run) in
+        [Run { target: pull, ..plain.clone() }, Run { variables, ..plain.clone() }, plain].into_iter().enumerate()
+    {
         let Some(desk) = desk(&format!("rerun-{n}")) else { return };
         let uuid = run.uuid();
         desk.repo(|repo| repo.runs.insert(5, run));

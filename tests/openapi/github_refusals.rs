@@ -14,7 +14,9 @@ fn refusals_are_as_described_and_understood() {
         ("good", "issue/404", 5, "issue"),
         ("good", "commit/4040404", 5, "commit"),
     ] {
-        let Some(mut desk) = Desk::new(Vendor::GitHub, &format!("refused-{code}-{}", target.replace('/', "-"))) else { return };
+        let Some(mut desk) = Desk::new(Vendor::GitHub, &format!("refused-{code}-{}", target.replace('/', "-"))) else {
+            return;
+        };
         desk.cml.set("REPO_TOKEN", token);
         for verb in ["create", "update"] {
             let ran = desk.cml.run(&["comment", verb, "--target", target, "report.md"]);

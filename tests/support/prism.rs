@@ -73,7 +73,10 @@ impl Prism {
         let description = openapi::cut(source, serde_json::from_slice(&whole).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let document = folder.path().join("description.json");
-        std::fs::write(&document, description.document.to_string()).unwrap(); if let Ok(p) = std::env::var("DBG_DOC") { std::fs::copy(&document, p).unwrap(); }
+        std::fs::write(&document, description.document.to_string()).unwrap();
+        if let Ok(p) = std::env::var("DBG_DOC") {
+            std::fs::copy(&document, p).unwrap();
+        }
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(node);
         command.arg(program).args(["proxy", "--errors", "--host", "127.0.0.1", "--port", "0"]);
@@ -193,7 +196,8 @@ impl Seen {
                 bodies.push(request.body.clone());
                 let number = bodies.len() - 1;
                 drop(bodies);
-                let text: Vec<u8> = request.body.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect();
+                let text: Vec<u8> =
+                    request.body.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect();
                 pass_on(request, checker, &text, Some(number.to_string()))?
             }
         };

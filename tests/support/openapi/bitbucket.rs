@@ -53,9 +53,7 @@ const REFUSALS: [(&str, &str); 6] =
 fn mend(whole: &mut Value) {
     errors(whole);
     runners(whole);
-    // Whatever a page of the reference says, values of figures are numbers, truths, texts or links, as in its table:
-    // <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-reports/>
-    whole["components"]["schemas"]["report_data"]["properties"]["value"] = json!({});
+    whole["components"]["schemas"]["report_data"] = figures();
     // <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/#api-repositories-workspace-repo-slug-pipelines-post>:
     // "Trigger a pipeline with variables".
     let variables = json!({ "type": "array", "items": { "$ref": "#/components/schemas/pipeline_variable" } });
@@ -85,6 +83,26 @@ fn mend(whole: &mut Value) {
         "properties": { "files": { "type": "string", "format": "binary" } } });
     whole["paths"]["/repositories/{workspace}/{repo_slug}/downloads"]["post"]["requestBody"] =
         json!({ "required": true, "content": { "multipart/form-data": { "schema": form } } });
+}
+
+/// Of any figure only objects are described; in the words beside it each type has its values:
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-reports/#api-repositories-workspace-repo-slug-commit-commit-reports-reportid-put>
+fn figures() -> Value {
+    let text = || json!({ "type": "string" });
+    let link = json!({ "type": "object", "required": ["text", "href"], "additionalProperties": false,
+        "properties": { "text": text(), "href": { "type": "string", "format": "uri" } } });
+    let of = |kinds: &[&str], value: Value| {
+        json!({ "type": "object", "required": ["title", "type", "value"], "additionalProperties": false,
+            "properties": { "title": text(), "type": { "type": "string", "enum": kinds }, "value": value } })
+    };
+    let number = json!({ "type": "number" });
+    json!({ "oneOf": [
+        of(&["BOOLEAN"], json!({ "type": "boolean" })),
+        of(&["DATE", "DURATION", "NUMBER"], number),
+        of(&["PERCENTAGE"], json!({ "type": "number", "minimum": 0, "maximum": 100 })),
+        of(&["LINK"], link),
+        of(&["TEXT"], text()),
+    ] })
 }
 
 /// Commits of pull requests say their type and have links, and there is no `merge_commit` before the merge: so in the
@@ -174,7 +192,9 @@ fn runners(whole: &mut Value) {
         json!({ "get": answer("200", "paginated_pipeline_runners"), "post": create }),
         json!({ "get": answer("200", "pipeline_runner"), "delete": gone }),
     );
-    for (place, names) in [(SOURCE.repository, &["workspace", "repo_slug"][..]), ("/workspaces/{workspace}", &["workspace"])] {
+    for (place, names) in
+        [(SOURCE.repository, &["workspace", "repo_slug"][..]), ("/workspaces/{workspace}", &["workspace"])]
+    {
         let parameters = |last: &[&str]| -> Value {
             let names = names.iter().chain(last);
             names.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": text() })).collect()

@@ -65,7 +65,8 @@ pub fn cut(source: &Source, mut whole: Value) -> Description {
     for found in [&Value::from(paths.clone()), &components["parameters"]] {
         query_names(found, &mut query);
     }
-    let info = json!({ "title": format!("What the program uses of {}", source.title), "version": whole["info"]["version"] });
+    let info =
+        json!({ "title": format!("What the program uses of {}", source.title), "version": whole["info"]["version"] });
     let servers = whole["servers"].clone();
     let document = json!({ "openapi": whole["openapi"], "info": info, "servers": servers, "paths": paths, "components": components });
     Description { document, query }
