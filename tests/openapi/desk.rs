@@ -9,24 +9,22 @@ use cml::connect::Global;
 use cml::env::Secret;
 use cml::log::Level;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 
-/// A fake forge, and the checker before it: one for all tests while one of them runs, as it takes seconds to start.
+/// A fake forge, and the checker before it.
 pub struct Checked {
     pub prism: Prism,
     pub forge: Forge,
 }
 
+/// The vendor's, one for all tests, as it takes seconds to start.
 fn shared(vendor: Vendor) -> Option<Arc<Checked>> {
-    static SHARED: [Mutex<Weak<Checked>>; 3] = [const { Mutex::new(Weak::new()) }; 3];
-    let mut shared = SHARED[vendor as usize].lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(checked) = shared.upgrade() {
-        return Some(checked);
-    }
-    let forge = Forge::start();
-    let checked = Arc::new(Checked { prism: Prism::guarding(vendor, &forge)?, forge });
-    *shared = Arc::downgrade(&checked);
-    Some(checked)
+    static SHARED: [OnceLock<Option<Arc<Checked>>>; 3] = [const { OnceLock::new() }; 3];
+    let start = || {
+        let forge = Forge::start();
+        Some(Arc::new(Checked { prism: Prism::guarding(vendor, &forge)?, forge }))
+    };
+    SHARED[vendor as usize].get_or_init(start).clone()
 }
 
 /// A test's own repository, in which nothing may be against the description.

@@ -12,18 +12,19 @@ use super::node::skipped;
 use super::openapi::{self, Source};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A running checker of a vendor's REST API; it ends when it is dropped.
+/// A module that ends the program with the one that started it, whose pipe it has for its input.
+const ENDS_WITH_US: &str = "data:text/javascript,process.stdin.on('end', () => process.exit()).resume()";
+
+/// A running checker of a vendor's REST API; it ends when it is dropped, or with this program.
 pub struct Prism {
     child: Child,
-    _folder: tempfile::TempDir,
     _behind: Server,
     tap: Server,
     seen: Arc<Seen>,
@@ -71,22 +72,24 @@ impl Prism {
         };
         let whole = std::fs::read(Path::new(&all).join(description)).unwrap();
         let description = openapi::cut(source, serde_json::from_slice(&whole).unwrap());
-        let folder = tempfile::tempdir().unwrap();
-        let document = folder.path().join("description.json");
-        std::fs::write(&document, description.document.to_string()).unwrap();
-        if let Ok(p) = std::env::var("DBG_DOC") {
-            std::fs::copy(&document, p).unwrap();
-        }
-        let log = File::create(folder.path().join("log")).unwrap();
+        let document = written(&description.document.to_string());
+        let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new(node);
-        command.arg(program).args(["proxy", "--errors", "--host", "127.0.0.1", "--port", "0"]);
+        command.args(["--import", ENDS_WITH_US]).arg(program).args([
+            "proxy",
+            "--errors",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+        ]);
         let (seen, behind) = behind(forge, description.query);
         command.arg(document).arg(forge.api(vendor).replace(forge.url(), &format!("http://{}", behind.address)));
-        command.stdin(Stdio::null()).stderr(log.try_clone().unwrap()).stdout(log);
+        command.stdin(Stdio::piped()).stderr(log.reopen().unwrap()).stdout(log.reopen().unwrap());
         let mut child = command.spawn().unwrap();
-        let checker = address(&mut child, &folder);
+        let checker = address(&mut child, log.path());
         let tap = serve(&seen, move |seen, request| seen.checked(&checker, request));
-        Some(Prism { child, _folder: folder, _behind: behind, tap, seen })
+        Some(Prism { child, _behind: behind, tap, seen })
     }
 
     /// The base URL of the API that is checked.
@@ -116,11 +119,23 @@ impl Drop for Prism {
     }
 }
 
+/// A document's place, by its content: the checker looks whether it changes.
+fn written(document: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("openapi-{}.json", &cml::forge::hash(document.as_bytes())[..16]));
+    if !path.exists() {
+        let mut file = tempfile::NamedTempFile::new_in(folder).unwrap();
+        file.write_all(document.as_bytes()).unwrap();
+        file.persist(&path).unwrap();
+    }
+    path
+}
+
 /// Waits until it listens: where.
-fn address(child: &mut Child, folder: &tempfile::TempDir) -> String {
+fn address(child: &mut Child, log: &Path) -> String {
     let started = Instant::now();
     loop {
-        let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        let log = std::fs::read_to_string(log).unwrap_or_default();
         if let Some((address, _)) = log.split_once("listening on ").and_then(|(_, rest)| rest.split_once('\n')) {
             return address.trim().to_owned();
         }
