@@ -237,7 +237,7 @@ fn the_pull_request_of_a_fork_is_told_what_to_do_and_has_its_summary() {
 fn github_describes_all_that_a_workflow_asks_of_it() {
     let forge = Forge::start();
     let Some(mut consumer) = Consumer::on(&forge) else { return };
-    let Some(prism) = Prism::before(&forge) else { return };
+    let Some(prism) = Prism::guarding(Vendor::GitHub, &forge) else { return };
     consumer.api(&prism.api());
     consumer.file("report.md", "# Report\n\n![](plot.png)\n");
     consumer.file("plot.png", png(1));

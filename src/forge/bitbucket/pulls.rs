@@ -68,8 +68,24 @@ pub async fn create(bitbucket: &Bitbucket, new: &NewPullRequest) -> Result<PullR
     let body = json!({ "title": new.title, "description": new.body, "source": branch(&new.source),
         "destination": branch(&new.target) });
     let path = format!("{}/pullrequests", bitbucket.root);
-    let (_, made): (_, WirePull) = bitbucket.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
+    let made = bitbucket.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await;
+    let (_, made): (_, WirePull) = made.map_err(|error| about_creating(error, new))?;
     Ok(bitbucket.pull(made))
+}
+
+/// Refusals of a new pull request come with 400 and a text.
+fn about_creating(error: Error, new: &NewPullRequest) -> Error {
+    let says = error.to_string().to_lowercase();
+    if says.contains("no changes to be pulled") {
+        return Error::conflict(format!("{} has no commits that {} does not have", new.source, new.target))
+            .hint("there is nothing to merge: give other files, or another --target-branch");
+    }
+    match says.contains("destination: branch not found") {
+        true => {
+            Error::not_found(format!("there is no branch {} to merge into", new.target)).hint("check --target-branch")
+        }
+        false => error,
+    }
 }
 
 /// Bitbucket Cloud merges at once; it knows no waiting for pipelines.

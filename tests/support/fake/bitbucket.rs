@@ -201,7 +201,9 @@ fn one(call: &mut Call<'_>, target: &Target, id: u64) -> Response {
         "PUT" => match content(call.request) {
             Ok(body) => {
                 let changed = call.rewrite(comment, body);
-                Response::json(200, &comment_json(call, &changed))
+                // So it is described, for commits only.
+                let status = if matches!(target, Target::Commit(_)) { 201 } else { 200 };
+                Response::json(status, &comment_json(call, &changed))
             }
             Err(answer) => *answer,
         },

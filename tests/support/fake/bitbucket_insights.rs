@@ -29,15 +29,15 @@ pub fn route(call: &mut Call<'_>, sha: &str, path: &[&str]) -> Response {
                 return error(400, "the report is not valid");
             }
             call.repo.insights.entry(key(id)).or_default().report = body.clone();
-            Response::json(200, &body)
+            Response::json(200, &typed("report", &body))
         }
         ("GET", ["reports"]) => {
             let of_commit = call.repo.insights.iter().filter(|((of, _), _)| of == sha);
-            let values: Vec<Value> = of_commit.map(|(_, insight)| insight.report.clone()).collect();
+            let values: Vec<Value> = of_commit.map(|(_, insight)| typed("report", &insight.report)).collect();
             Response::json(200, &json!({"page": 1, "pagelen": 10, "size": values.len(), "values": values}))
         }
         ("GET", ["reports", id]) => match call.repo.insights.get(&key(id)) {
-            Some(insight) => Response::json(200, &insight.report),
+            Some(insight) => Response::json(200, &typed("report", &insight.report)),
             None => error(404, "Report not found"),
         },
         ("DELETE", ["reports", id]) => {
@@ -59,7 +59,8 @@ pub fn route(call: &mut Call<'_>, sha: &str, path: &[&str]) -> Response {
             if insight.annotations.len() > 1000 {
                 return error(400, "at most 1000 annotations");
             }
-            Response::json(200, &body)
+            let items: Value = items.iter().map(|item| typed("report_annotation", item)).collect();
+            Response::json(200, &items)
         }
         ("POST", ["statuses", "build"]) => {
             let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
@@ -69,10 +70,15 @@ pub fn route(call: &mut Call<'_>, sha: &str, path: &[&str]) -> Response {
                 return error(400, "Bad request");
             }
             call.repo.builds.insert((sha.to_owned(), id), body.clone());
-            let mut answer: Value = body.clone();
-            answer["type"] = json!("build");
-            Response::json(201, &answer)
+            Response::json(201, &typed("build", &body))
         }
         _ => error(404, "Resource not found"),
     }
+}
+
+/// What was sent, as it comes back.
+fn typed(kind: &str, sent: &Value) -> Value {
+    let mut object = sent.clone();
+    object["type"] = json!(kind);
+    object
 }

@@ -161,7 +161,12 @@ pub fn bitbucket_create(call: &mut Call<'_>) -> Response {
     let (source, target) = (text(&json, "/source/branch/name"), text(&json, "/destination/branch/name"));
     for (side, branch) in [("source", &source), ("destination", &target)] {
         if call.repo.branch(branch).is_none() {
-            return bitbucket::error(400, &format!("{side}: branch \"{branch}\" not found"));
+            // In these words: <https://github.com/jenkins-x/jx/issues/3374>.
+            let (field, says) = (format!("branch not found: {branch}"), format!("{side}: branch not found: {branch}"));
+            return Response::json(
+                400,
+                &json!({"type": "error", "error": {"fields": {side: [field]}, "message": says}}),
+            );
         }
     }
     if !call.repo.ahead(&source, &target) {
