@@ -1,8 +1,10 @@
-//! Bitbucket's pipe: its image, as Atlassian's own toolkit runs it, by the pipe's own tests.
+//! Bitbucket's pipe: its image, as Atlassian's own toolkit runs it, by the pipe's own tests. Bitbucket is scripted, and guarded by
+//! its own description.
 
 use crate::support::docker::Docker;
 use crate::support::fake::{Forge, HEAD, Proxy, Target, Vendor};
 use crate::support::node::skipped;
+use crate::support::prism::Prism;
 use crate::support::{Cml, Ran};
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +18,7 @@ struct Step {
     python: std::ffi::OsString,
     forge: Forge,
     proxy: Proxy,
+    prism: Prism,
 }
 
 impl Step {
@@ -26,18 +29,21 @@ impl Step {
             return None;
         };
         let (forge, proxy) = (Forge::start(), Proxy::start_signing());
+        let prism = Prism::guarding(BITBUCKET, &forge)?;
         let mut cml = Cml::on(&forge, BITBUCKET);
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("bitbucket-pipe"), cml.path());
         for args in [&["init", "-q"][..], &["add", "."], &["commit", "-q", "-m", "The pipe"]] {
             cml.git(args);
         }
         let clone = cml.path().display().to_string();
-        cml.set("BITBUCKET_CLONE_DIR", &clone).set("CML_BITBUCKET_PROXY", &proxy.url());
+        cml.set("BITBUCKET_API_URL", &prism.api())
+            .set("BITBUCKET_CLONE_DIR", &clone)
+            .set("CML_BITBUCKET_PROXY", &proxy.url());
         if let Some((name, value)) = docker.environment() {
             cml.set(name, &value);
         }
         cml.set("PIPE_IMAGE", &docker.image("pipe")).set("REPO_TOKEN", TOKEN);
-        Some(Step { cml, python, forge, proxy })
+        Some(Step { cml, python, forge, proxy, prism })
     }
 
     /// The pipe's tests.
@@ -80,6 +86,7 @@ fn its_own_tests_pass_with_atlassians_toolkit() {
     let comments = step.forge.live_comments(BITBUCKET, &Target::Pull(7));
     assert_eq!(comments.len(), 1, "{}", step.forge.transcript());
     assert!(comments[0].body.starts_with("# Report\n\nAccuracy: **0.99**\n"), "{}", comments[0].body);
+    assert_eq!(step.prism.violations(BITBUCKET.slug()), [""; 0]);
     // Nothing is left in the working copy: what pipes share, the tests take away.
     assert_eq!(step.cml.git(&["status", "--porcelain", "--untracked-files=all"]), "");
 }

@@ -7,6 +7,7 @@
 use super::docker::Docker;
 use super::fake::{Forge, Vendor};
 use super::node::skipped;
+use super::prism::Prism;
 use super::{Cml, Ran};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ const BITBUCKET: Vendor = Vendor::Bitbucket;
 /// `team/model`: a clone, what it was cloned from, and the repository's settings.
 pub struct Repository {
     pub forge: Forge,
+    /// What is before it: whatever is against Bitbucket's description is refused.
+    prism: Prism,
     /// The clone of a person.
     pub clone: Cml,
     /// The variables of the repository's settings.
@@ -38,9 +41,10 @@ impl Repository {
             return None;
         };
         let forge = Forge::start();
+        let prism = Prism::guarding(BITBUCKET, &forge)?;
         let variables = [
             ("REPO_TOKEN", "good"),
-            ("BITBUCKET_API_URL", &forge.api(BITBUCKET)),
+            ("BITBUCKET_API_URL", &prism.api()),
             ("BITBUCKET_GIT_HTTP_ORIGIN", &forge.repo_url(BITBUCKET)),
             ("BITBUCKET_REPO_FULL_NAME", BITBUCKET.slug()),
             // It is not at bitbucket.org.
@@ -51,7 +55,7 @@ impl Repository {
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let outside = tempfile::tempdir().unwrap();
         let (clone, python, patience) = (Cml::alone(), python.into(), Duration::from_secs(30));
-        let repository = Repository { forge, clone, variables, patience, docker, python, outside };
+        let repository = Repository { forge, prism, clone, variables, patience, docker, python, outside };
         repository.fill(files);
         Some(repository)
     }
@@ -140,6 +144,14 @@ impl Repository {
         command.env("WAIT_FOR_RUNNER", self.patience.as_secs().to_string());
         command.current_dir(self.outside.path()).stdin(Stdio::null());
         Pipeline { child: command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap(), log }
+    }
+}
+
+impl Drop for Repository {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.prism.violations(BITBUCKET.slug()), [""; 0]);
+        }
     }
 }
 
