@@ -1,7 +1,7 @@
 //! Bitbucket Cloud.
 
 use super::desk::{Desk, runners_of};
-use crate::support::fake::{Doing, HEAD, Kind, Phase, PullRequest, Run, Target, Vendor};
+use crate::support::fake::{Doing, HEAD, Kind, Phase, Proxy, PullRequest, Run, Target, Vendor};
 use crate::support::png;
 use cml::connect::connect_runners;
 use cml::forge::runner::NewRunner;
@@ -114,6 +114,19 @@ fn a_check_is_a_report_with_annotations_and_a_build_status() {
 }
 
 #[test]
+fn the_proxy_of_a_pipeline_makes_the_same_without_a_token() {
+    let Some(mut desk) = desk("proxy") else { return };
+    let proxy = Proxy::start_signing();
+    desk.cml.unset("REPO_TOKEN").set("CML_BITBUCKET_PROXY", &proxy.url());
+    desk.cml.file("notes.jsonl", "{\"path\":\"a.py\",\"line\":1,\"message\":\"m\"}\n");
+    desk.cml.run(&["check", "create", "report.md", "--annotations", "notes.jsonl"]).ok();
+    let ran = desk.cml.run(&["doctor"]);
+    assert!(ran.stdout.contains("answers: checks need no token"), "{ran:#?}");
+    let (reports, end) = (desk.count("GET", "/reports?pagelen=1"), desk.count("POST", "/annotations"));
+    assert_eq!((reports, end), (1, 1));
+}
+
+#[test]
 fn a_pull_request_is_opened_found_and_merged() {
     for (option, strategy) in [("--merge", "merge_commit"), ("--rebase", "fast_forward"), ("--squash", "squash")] {
         let Some(desk) = desk(&format!("pull{option}")) else { return };
@@ -129,6 +142,21 @@ fn a_pull_request_is_opened_found_and_merged() {
         let none = ["pr", "create", "model.json", "--target-branch", "none"];
         desk.cml.run(&none).fails(5, "there is no branch none*", "*");
     }
+}
+
+#[test]
+fn a_pull_request_without_commits_is_refused() {
+    let Some(desk) = desk("pull-empty") else { return };
+    let desk = desk.cloned();
+    let says = json!({ "type": "error", "error": { "message": "There are no changes to be pulled" } });
+    desk.fault("POST", "/pullrequests", 400, &says);
+    desk.cml.file("model.json", "2");
+    let hint = "there is nothing to merge: give other files, or another --target-branch";
+    desk.cml.run(&["pr", "create", "model.json"]).fails(
+        6,
+        "main-cml-pr-* has no commits that main does not have",
+        hint,
+    );
 }
 
 #[test]

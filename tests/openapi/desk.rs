@@ -9,6 +9,7 @@ use cml::connect::Global;
 use cml::env::Secret;
 use cml::log::Level;
 use serde_json::{Value, json};
+use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 /// A fake forge, and the checker before it.
@@ -143,10 +144,11 @@ impl Desk {
 impl Drop for Desk {
     fn drop(&mut self) {
         let violations = self.checked.prism.violations(&self.slug);
-        if std::thread::panicking() {
-            eprintln!("{violations:#?}");
-        } else {
+        if !std::thread::panicking() {
             assert!(violations.is_empty(), "{violations:#?}");
+        } else if !violations.is_empty() {
+            // They are why.
+            std::io::stderr().write_all(format!("{}: {violations:#?}\n", self.slug).as_bytes()).unwrap();
         }
     }
 }

@@ -105,9 +105,9 @@ fn figures() -> Value {
     ] })
 }
 
-/// Commits of pull requests say their type and have links, and there is no `merge_commit` before the merge: so in the
-/// answers of the service that are the payload of its webhooks too,
-/// <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Pull-Request>.
+/// Commits of pull requests say their type and have links, as all have:
+/// <https://github.com/woodpecker-ci/woodpecker/tree/main/server/forge/bitbucket/fixtures>. There is no `merge_commit`
+/// before the merge: <https://confluence.atlassian.com/bitbucket/pullrequests-resource-423626332.html>.
 fn commits(fields: &mut Value) {
     for name in ["commit", "merge_commit"] {
         let Some(commit) = fields.get_mut(name) else { continue };
@@ -118,7 +118,7 @@ fn commits(fields: &mut Value) {
     }
 }
 
-/// Texts say that they are `rendered`: so in answers that others have recorded, and in no description.
+/// Texts say that they are `rendered`: so in what others have recorded, as in the fixtures above, and in no description.
 fn texts(value: &mut Value) {
     if value["properties"]["raw"].is_object() && value["properties"]["html"].is_object() {
         value["properties"]["type"] = json!({ "type": "string", "enum": ["rendered"] });
