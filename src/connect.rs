@@ -300,7 +300,9 @@ impl Connected {
                 if let Some(number) = self.find_pull_request(&commits).await? {
                     return Ok(Target::PullRequest(number));
                 }
-                if let (Wanted::PullRequest, Some(number)) = (wanted, self.own_pull_request().await?) {
+                if *wanted == Wanted::PullRequest
+                    && let Some(number) = self.own_pull_request().await?
+                {
                     return Ok(Target::PullRequest(number));
                 }
                 match (wanted, commits.into_iter().next()) {

@@ -28,8 +28,11 @@ fn a_report_goes_to_the_pull_request_that_was_opened_before_it() {
         }
         let comments = clone.forge.live_comments(vendor, &Target::Pull(number));
         assert_eq!(comments.len(), 1, "{vendor:?} {}", clone.forge.transcript());
-        // Without being asked for, it is not taken.
+        // Without being asked for, it is not taken, nor looked for.
+        let before = clone.forge.requests().len();
         clone.cml.run(&["comment", "create", "report.md"]).ok();
+        let requests = &clone.forge.requests()[before..];
+        assert!(requests.iter().all(|request| !request.path.contains("cml-pr")), "{requests:#?}");
         let trigger = Target::Commit(clone.trigger.clone());
         assert_eq!(clone.forge.live_comments(vendor, &trigger).len(), 1, "{vendor:?} {}", clone.forge.transcript());
     }

@@ -10,7 +10,7 @@ pub enum Wanted {
     /// The pull request of the event, else an open one of the commit, else the commit.
     #[default]
     Auto,
-    /// The pull request of the event, else an open one of the commit.
+    /// The pull request of the event, else an open one of the commit, else the one that `cml pr create` opened in this run.
     PullRequest,
     /// The commit of the run.
     Commit,
