@@ -150,6 +150,29 @@ fn the_example_of_the_pipe_runs_in_the_pipeline_of_a_pull_request() {
     assert!(code == Some(4) && log.contains("there is no token for Bitbucket"), "{log}");
 }
 
+/// The readme's, with keys instead of a role, as the engine gives no step an identity, and with a GPU that the emulated region
+/// has.
+#[test]
+fn the_pipe_launches_the_machine_that_the_next_step_runs_on() {
+    let Some(moto) = Moto::start_with_machines() else { return };
+    let ec2 = Ec2::over(Arc::new(moto), "eu-west-1").unwrap();
+    let Some(repository) = tutorial(&ec2) else { return };
+    let readme = include_str!("../../README.md");
+    let example = readme.split("```yaml\n").find(|block| block.starts_with("pipelines:\n  default:\n")).unwrap();
+    let keys = repository.variables.keys().filter(|name| name.starts_with("AWS_") || name.starts_with("CML_RUNNER_"));
+    let keys: Vec<_> = keys.map(|name| format!("{name}: ${name}")).collect();
+    let example = example.split("```").next().unwrap().replace("AWS_ROLE_ARN: $AWS_ROLE_ARN", &keys.join(", "));
+    let file = format!("image: python:3.13\n{example}").replace("CLOUD_GPU: l4", "CLOUD_GPU: t4");
+    repository.clone.file("bitbucket-pipelines.yml", repository.with_images(&file));
+    repository.clone.file("train.py", "print('trained on the machine')\n");
+    repository.push();
+    let log = run(&repository, &ec2);
+    assert!(log.contains("trained on the machine"), "{log}");
+    let machines = ec2.alive();
+    assert!(machines.len() == 1 && machines[0].kind.starts_with("g4dn."), "{machines:?} {log}");
+    assert!(!log.contains("bPxRfiCYEXAMPLEKEY"), "{log}");
+}
+
 #[test]
 fn a_step_for_a_runner_is_not_run_without_one() {
     let Some(mut repository) = Repository::of(Path::new(FILES)) else { return };
