@@ -23,6 +23,9 @@ pub struct Docker {
 impl Docker {
     /// The daemon that the environment names, or one of our own: for that it takes Linux, root and Debian's `docker.io`.
     pub fn find() -> Result<Docker> {
+        if !cfg!(target_os = "linux") {
+            return Err("the images are made of a program for Linux: build them there".to_owned());
+        }
         let client = client().ok_or("there is no `docker` that has BuildKit: apt install docker.io")?;
         let mut docker = Docker { client, host: None, daemon: None };
         if docker.says(&["info"]).is_some() {
