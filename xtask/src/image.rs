@@ -10,14 +10,19 @@ const TARGETS: [&str; 3] = ["cml", "pipe", "train"];
 /// What two of them begin with.
 const BASE: &str = "debian:trixie-slim";
 const LARGEST: u64 = 12_000_000;
-/// From here, as a Unix socket's address is limited in length.
 const FOLDER: &str = "target/docker";
 
 /// A client that can build, and its daemon.
 pub struct Docker {
     client: PathBuf,
     host: Option<String>,
-    daemon: Option<Child>,
+    daemon: Option<Daemon>,
+}
+
+struct Daemon {
+    child: Child,
+    /// What it has while it runs. Not below the working copy: addresses of sockets are limited in length.
+    folder: PathBuf,
 }
 
 impl Docker {
@@ -39,15 +44,16 @@ impl Docker {
     }
 
     fn start(&mut self) -> Result {
-        let folder = std::path::absolute(FOLDER).map_err(|e| e.to_string())?;
+        let data = std::path::absolute(Path::new(FOLDER).join("data")).map_err(|e| e.to_string())?;
+        std::fs::create_dir_all(&data).map_err(|e| format!("{}: {e}", data.display()))?;
+        let folder = std::env::temp_dir().join(format!("cml-docker-{}", std::process::id()));
         let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
-        std::fs::create_dir_all(&folder).map_err(failed)?;
+        std::fs::create_dir(&folder).map_err(failed)?;
         let host = format!("unix://{}/socket", folder.display());
-        let log = std::fs::File::create(folder.join("log")).map_err(failed)?;
+        let log = std::fs::File::create(format!("{FOLDER}/log")).map_err(failed)?;
         let mut command = Command::new("dockerd");
-        for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("-p", "pid")] {
-            command.arg(option).arg(folder.join(name));
-        }
+        command.arg("--data-root").arg(data);
+        command.arg("--exec-root").arg(folder.join("exec")).arg("-p").arg(folder.join("pid"));
         // It changes nothing of the machine's network, which containers share.
         command.args([
             "--iptables=false",
@@ -57,7 +63,8 @@ impl Docker {
             "--bridge=none",
         ]);
         command.args(["-H", &host]).stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
-        self.daemon = Some(command.spawn().map_err(|e| format!("dockerd: {e}"))?);
+        let child = command.spawn().map_err(|e| format!("dockerd: {e}"))?;
+        self.daemon = Some(Daemon { child, folder });
         self.host = Some(host);
         for _ in 0..300 {
             if self.says(&["info"]).is_some() {
@@ -146,10 +153,12 @@ impl Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        let Some(daemon) = &mut self.daemon else { return };
+        let Some(Daemon { child, folder }) = &mut self.daemon else { return };
         // It ends its containers' monitor too, which a kill would leave behind.
-        output("kill", &[&daemon.id().to_string()]);
-        let _ = daemon.wait();
+        output("kill", &[&child.id().to_string()]);
+        let _ = child.wait();
+        output("umount", &[&folder.join("exec/netns/default").display().to_string()]);
+        let _ = std::fs::remove_dir_all(folder);
     }
 }
 
