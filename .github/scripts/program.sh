@@ -8,6 +8,13 @@ case "$name" in
 esac
 rustup toolchain install stable --profile minimal --no-self-update
 rustup default stable
+case "$name" in
+cml-linux-*)
+    rustup target add "$(uname -m)-unknown-linux-musl"
+    sudo apt-get update -qq
+    sudo apt-get install --yes --no-install-recommends -qq musl-tools
+    ;;
+esac
 # The first line of what it prints is the path.
 path=$(cargo xtask release | sed -n 1p)
 mkdir -p programs

@@ -1,6 +1,6 @@
 //! The program as it is given to users.
 
-use crate::shell::{Result, cargo, run};
+use crate::shell::{Result, cargo, output, run};
 use std::path::{Path, PathBuf};
 
 const LARGEST_MIB: f64 = 12.0;
@@ -24,8 +24,12 @@ pub fn path() -> Result<PathBuf> {
     std::path::absolute(Path::new("target").join(target).join("release").join(program)).map_err(|e| e.to_string())
 }
 
+/// musl's where rustup has it, which takes nothing of the machine into the program; else glibc's.
 fn target() -> String {
-    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+    let target = |library: &str| format!("{}-unknown-linux-{library}", std::env::consts::ARCH);
+    let musl = target("musl");
+    let folder = output("rustc", &["--print", "target-libdir", "--target", &musl]);
+    if folder.is_some_and(|folder| Path::new(&folder).exists()) { musl } else { target("gnu") }
 }
 
 fn inspect(path: &Path) -> Result {
