@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Makes GitHub's Ubuntu ready for .ci/run and `cargo xtask dist`, which then need no root.
+# Makes GitHub's Ubuntu ready for .ci/run and `cargo xtask dist`, which then need no root. The images that .ci/run tests get the
+# program as it is released, which musl is for.
 set -euo pipefail
-rustup toolchain install stable --profile minimal --component clippy,rustfmt --target wasm32-unknown-unknown --no-self-update
+rustup toolchain install stable --profile minimal --component clippy,rustfmt --no-self-update \
+    --target wasm32-unknown-unknown --target "$(uname -m)-unknown-linux-musl"
 rustup default stable
 sudo apt-get update -qq
-sudo apt-get install --yes --no-install-recommends -qq python3-venv rsync systemd
+sudo apt-get install --yes --no-install-recommends -qq musl-tools python3-venv rsync systemd
