@@ -1,5 +1,4 @@
 //! `cml completions` in the real shells.
-#![cfg(unix)]
 
 use crate::support::node::skipped;
 use crate::support::{Cml, Ran, is_wasm};

@@ -1,5 +1,4 @@
 //! `cml foo` runs `cml-foo` from PATH, as CML does.
-#![cfg(unix)]
 
 use crate::support::{Cml, executable};
 use std::io::Write;

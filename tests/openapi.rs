@@ -1,7 +1,6 @@
 //! The program and the fake forges, held against the vendors' own descriptions of their APIs: each request and each answer
 //! of these tests goes through a checker, see `support/prism.rs`.
 
-#[cfg(unix)]
 mod bitbucket;
 mod bitbucket_refusals;
 mod desk;

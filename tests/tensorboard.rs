@@ -176,7 +176,6 @@ fn what_is_appended_is_read_on() {
     assert!((4000..5000).contains(&count(&folder)), "{}", count(&folder));
 }
 
-#[cfg(unix)]
 #[test]
 fn watch_keeps_a_section_and_ends_with_a_last_update() {
     use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
 //! What people see: help that fits, colours on a terminal and nowhere else; and what programs see: `--log json`.
-#![cfg(unix)]
 
 use crate::support::fake::{Forge, Vendor};
 use crate::support::{Cml, is_wasm, png};

@@ -1,5 +1,4 @@
 //! `--watch` with real files and signals.
-#![cfg(unix)]
 
 use crate::support::fake::{Forge, Kind, Target, Vendor};
 use crate::support::{Cml, VENDORS, png};

@@ -1,23 +1,17 @@
 //! Runs the built program in a folder of its own, with the environment of a CI and nothing else.
 
-#[cfg(unix)]
 pub mod act;
-#[cfg(unix)]
 pub mod clone;
-#[cfg(unix)]
 pub mod docker;
 pub mod ec2;
 pub mod fake;
-#[cfg(unix)]
 pub mod gitlab_ci;
 pub mod host;
 pub mod library;
 pub mod moto;
 pub mod net;
-#[cfg(unix)]
 pub mod node;
 pub mod openapi;
-#[cfg(unix)]
 pub mod pipelines;
 pub mod prism;
 pub mod reader;
