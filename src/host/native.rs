@@ -23,6 +23,7 @@ mod download;
 mod files;
 #[cfg(unix)]
 pub mod guard;
+#[cfg(unix)]
 mod lines;
 #[cfg(unix)]
 mod process;
