@@ -1,8 +1,10 @@
-//! A repository whose workflow uses the action, run by a real engine: <https://nektosact.com>, without containers.
+//! A repository whose workflow uses the action, run by a real engine: <https://nektosact.com>, without containers
+//! but for jobs that ask for one.
 //!
 //! `CML_TEST_ACT` names the program, else `act` is looked for on PATH. Without it (or without Node 24) the tests
 //! that need it say so and pass, except in CI.
 
+use super::docker::Docker;
 use super::executable;
 use super::fake::{Forge, HEAD, Vendor};
 use super::node::{action, node, skipped};
@@ -27,6 +29,8 @@ pub struct Consumer {
     pub token: String,
     /// Other actions that the workflow uses, by `owner/name@ref`.
     pub actions: BTreeMap<String, PathBuf>,
+    /// What runs the containers of its jobs, if they have any.
+    pub docker: Option<Docker>,
     offline: bool,
 }
 
@@ -43,7 +47,7 @@ impl Consumer {
         action(&folder.path().join("action"));
         let actions = BTreeMap::from([("org/setup-cml-rs@v1".to_owned(), folder.path().join("action"))]);
         let (env, token) = (BTreeMap::new(), TOKEN.to_owned());
-        let mut consumer = Consumer { folder, act, env, token, actions, offline: false };
+        let mut consumer = Consumer { folder, act, env, token, actions, docker: None, offline: false };
         std::fs::create_dir(consumer.path("out")).unwrap();
         let out = consumer.path("out").display().to_string();
         consumer.set("OUT", &out);
@@ -179,6 +183,10 @@ impl Consumer {
         }
         for (name, folder) in &self.actions {
             command.arg("--local-repository").arg(format!("{name}={}", folder.display()));
+        }
+        if let Some(docker) = &self.docker {
+            // They get this machine's network, and no way to the daemon.
+            command.args(["--container-daemon-socket", "-"]).envs(docker.environment());
         }
         // In a file: steps see the engine's environment, and the list of processes its arguments.
         std::fs::write(self.path("secrets"), format!("GITHUB_TOKEN={}\n", self.token)).unwrap();
