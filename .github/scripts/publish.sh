@@ -2,11 +2,12 @@
 # publish.sh TAG FOLDER PATCH: the release with the programs of a folder, and the tags of the action.
 #
 # The commit with the digests comes after the one that is tagged v1.2.3, whose programs they are of. It gets the tag
-# action-v1.2.3, which stays, and the tag v1, which moves. Started again, it goes on where it was.
+# action-v1.2.3, which stays, and the tag v1, which moves on, never back. Started again, it goes on where it was.
 set -euo pipefail
 tag=$1 folder=$2 patch=$3
 version=${tag#v}
 major=${tag%%.*}
+scripts=$(dirname "${BASH_SOURCE[0]}")
 
 # Whether what a release has is what is here: others have its digests already.
 same() {
@@ -47,5 +48,10 @@ else
     commit=$(git rev-parse HEAD)
     git push origin "$commit:refs/tags/action-$tag"
 fi
-git push --force origin "$commit:refs/tags/$major"
+newest=$("$scripts/newest.sh" "$tag" "$major.*")
+if [[ "$newest" == "$tag" ]]; then
+    git push --force origin "$commit:refs/tags/$major"
+else
+    echo "$major stays at $newest"
+fi
 echo "org/setup-cml-rs@$commit # action-$tag"
