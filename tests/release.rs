@@ -42,6 +42,7 @@ impl Scene {
         }
         scene.file("clone/Cargo.toml", "[package]\nversion = \"1.2.3\"\n\n[dependencies]\nversion = \"9\"\n");
         scene.file("clone/CHANGELOG.md", "# Changelog\n\n## [1.2.3] - 2026-12-01\n\nNews.\n\n## [1.2.2]\n\nOld.\n");
+        scene.file("clone/README.md", "      - uses: org/setup-cml-rs@v1\n");
         scene.file("clone/native.json", "{}\n");
         scene.git(&["init", "--quiet", "--bare", "../origin"]);
         scene.git(&["init", "--quiet", "--initial-branch", "main"]);
@@ -118,6 +119,13 @@ fn a_tag_that_is_not_the_version_releases_nothing() {
         "CHANGELOG.md has no section [1.2.3]",
         "give what is under [Unreleased] that heading, and tag that commit",
     );
+    scene.git(&["checkout", "--quiet", "."]);
+    scene.file("clone/README.md", "      - uses: org/setup-cml-rs@v12\n");
+    scene.script("version.sh", &["v1.2.3"]).fails(
+        1,
+        "README.md has no line `uses: org/setup-cml-rs@v1`",
+        "release the series that users are told to take, or tell them of v1 everywhere, and tag that commit",
+    );
 }
 
 #[test]
@@ -146,6 +154,47 @@ fn a_release_that_was_interrupted_goes_on() {
     scene.publish().ok();
     assert_eq!((scene.tag("v1"), scene.tag("action-v1.2.3")), (first.clone(), first));
     assert_eq!(scene.log().matches("release create").count(), 1, "{}", scene.log());
+}
+
+#[test]
+fn an_older_release_takes_nobody_back() {
+    // What is out, and which names a release of 1.2.3 then moves.
+    let cases: [(&[&str], &str); 5] = [
+        (&["v1.2.2", "v0.9.9", "v1.2.3"], "1.2 1 latest"),
+        (&["v1.2.10"], ""),
+        (&["v1.10.0"], "1.2"),
+        (&["v10.0.0"], "1.2 1"),
+        (&["v1.3.0", "v2.0.0"], "1.2"),
+    ];
+    for (out, moving) in cases {
+        let scene = Scene::new();
+        for version in out {
+            scene.git(&["push", "--quiet", "origin", &format!("main:refs/tags/action-{version}")]);
+        }
+        let series = moving.split(' ').any(|name| name == "1");
+        let printed = scene.publish().ok();
+        assert_eq!(scene.tag("v1").is_empty(), !series, "{out:?}");
+        assert_eq!(printed.contains("v1 stays at v1."), !series, "{out:?}: {printed}");
+        assert!(!scene.tag("action-v1.2.3").is_empty(), "{out:?}");
+        scene.script("image-tags.sh", &["v1.2.3"]).ok();
+        let log = scene.log();
+        let tags = |end: &str| {
+            let line = log.lines().find(|line| line.ends_with(end)).unwrap_or_else(|| panic!("{out:?}: {log}"));
+            let words: Vec<_> = line.split(' ').collect();
+            let named = words.windows(2).filter(|pair| pair[0] == "--tag");
+            named.map(|pair| pair[1].strip_prefix("org/cml:").unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let names: Vec<_> = moving.split_whitespace().collect();
+        assert_eq!(tags(" org/cml:1.2.3-arm64"), [&["1.2.3"], &*names].concat(), "{out:?}");
+        let names = names.iter().filter(|name| **name != "latest").map(|name| format!("{name}-dvc3"));
+        let names: Vec<_> = std::iter::once("1.2.3-dvc3".to_owned()).chain(names).collect();
+        assert_eq!(tags(" org/cml:1.2.3-dvc3-arm64"), names, "{out:?}");
+    }
+    // Who cannot be asked is not taken for having nothing newer.
+    let scene = Scene::new();
+    scene.git(&["remote", "set-url", "origin", "../nowhere"]);
+    assert_ne!(scene.script("image-tags.sh", &["v1.2.3"]).code, Some(0));
+    assert!(!scene.log().contains("imagetools"), "{}", scene.log());
 }
 
 #[test]
@@ -212,7 +261,7 @@ fn images_are_not_made_without_a_place_to_push_them_to() {
         Ran::of(command.args(arguments)).fails(
             1,
             "DOCKERHUB_USERNAME or DOCKERHUB_TOKEN is not set",
-            "give the environment release the variable and the secret",
+            "give the environment images the variable and the secret",
         );
     }
     assert!(!scene.path("log").exists(), "{}", scene.log());
