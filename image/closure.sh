@@ -8,7 +8,8 @@ chmod 1777 "$to/tmp"
 programs='/bin/sh /usr/bin/git /usr/bin/git-lfs /usr/lib/git-core/git-remote-https'
 # shellcheck disable=SC2086 # a list
 files=$(ldd $programs | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p' | sort -u)
-for file in $programs /etc/ssl/certs/ca-certificates.crt $files; do
+# In /etc/gitconfig Debian's git-lfs tells git to use it.
+for file in $programs /etc/gitconfig /etc/ssl/certs/ca-certificates.crt $files; do
     cp --dereference --parents --preserve=mode,timestamps "$file" "$to"
 done
 for name in git-upload-pack git-receive-pack; do ln -s git "$to/usr/bin/$name"; done
