@@ -94,13 +94,10 @@ fn shell(cml: &Cml, line: &str) -> Ran {
     Ran::of(command.stdin(Stdio::null()))
 }
 
+/// Cargo asks which, where a repository has several packages with programs.
 #[test]
-fn the_pipe_of_the_migration_is_the_one_that_there_is() {
-    let version = env!("CARGO_PKG_VERSION");
-    for name in ["README.md", "docs/migrating-from-cml.md"] {
-        let page = page(name);
-        let pipes: Vec<&str> = page.lines().filter(|line| line.contains("docker://")).collect();
-        assert!(!pipes.is_empty(), "{name}");
-        assert!(pipes.iter().all(|line| line.ends_with(&format!("docker://org/cml-pipe:{version}"))), "{pipes:?}");
-    }
+fn what_is_installed_from_the_repository_is_named() {
+    let page = page("README.md");
+    let line = page.split('`').find(|code| code.starts_with("cargo install ")).unwrap();
+    assert!(line.ends_with(concat!("/setup-cml-rs ", env!("CARGO_PKG_NAME"))), "{line}");
 }

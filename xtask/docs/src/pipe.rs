@@ -7,8 +7,10 @@ use cml::pipe::VARIABLES;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The files.
-const FILES: [&str; 2] = ["bitbucket-pipe/pipe.yml", "bitbucket-pipe/README.md"];
+/// The files, and those that only name the pipe's image, which has no name that moves.
+const FILES: [&str; 4] =
+    ["bitbucket-pipe/pipe.yml", "bitbucket-pipe/README.md", "README.md", "docs/migrating-from-cml.md"];
+const PIPE: &str = "docker://org/cml-pipe:";
 
 /// The options of all commands that a platform may give, with their help; where commands differ, with all.
 pub fn options(tree: &Command) -> BTreeMap<String, Vec<String>> {
@@ -42,9 +44,21 @@ pub fn files(tree: &Command, root: &Path) -> Result<Vec<(PathBuf, String, String
             "table" => Ok(table(tree)),
             other => Err(format!("{}: nothing is known of {other}", path.display())),
         })?;
-        Ok((path, found, made))
+        Ok((path, found, of_version(&made, version)))
     };
     FILES.into_iter().map(one).collect()
+}
+
+/// The text with each address of the pipe's image naming the version.
+fn of_version(text: &str, version: &str) -> String {
+    let mut parts = text.split(PIPE);
+    let mut made = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        made += PIPE;
+        made += version;
+        made += part.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    }
+    made
 }
 
 /// `variables:` of pipe.yml.
@@ -67,7 +81,7 @@ fn definition(version: &str) -> String {
         false => format!("      # {name}: '<string>' # Optional.\n"),
     };
     let lines: String = own.chain(shown.map(|name| (name, false))).map(line).collect();
-    format!("```yaml\nscript:\n  - pipe: docker://org/cml-pipe:{version}\n    variables:\n{lines}```\n")
+    format!("```yaml\nscript:\n  - pipe: {PIPE}{version}\n    variables:\n{lines}```\n")
 }
 
 /// The table of variables.
@@ -88,4 +102,13 @@ fn table(tree: &Command) -> String {
 /// Text in a cell of a table.
 pub fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace('*', "\\*")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_pipe_is_named_by_the_version_that_is_built() {
+        let made = super::of_version("a docker://org/cml-pipe:0.9.12`, docker://org/cml-pipe:1.0.0\nb\n", "1.2.3");
+        assert_eq!(made, "a docker://org/cml-pipe:1.2.3`, docker://org/cml-pipe:1.2.3\nb\n");
+    }
 }
