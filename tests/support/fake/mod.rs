@@ -49,6 +49,7 @@ mod gitlab_runners;
 mod gitlab_statuses;
 mod graphql;
 pub mod http;
+mod lfs;
 mod multipart;
 mod page;
 mod proxy;

@@ -13,7 +13,7 @@ use super::github_shapes::{error as github_error, full_pull_request};
 use super::http::{Request, Response};
 use super::route::Call;
 use super::state::{PullRequest, PullState, Repo, State, Vendor};
-use super::{bitbucket, gitlab};
+use super::{bitbucket, gitlab, lfs};
 
 /// What git prints about a bare repository, if it succeeds.
 fn ask(bare: &Path, args: &[&str]) -> Option<String> {
@@ -196,13 +196,14 @@ pub fn bitbucket_merge(call: &mut Call<'_>, number: u64) -> Response {
 pub fn is_git(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     ["/info/refs", "/git-upload-pack", "/git-receive-pack"].iter().any(|end| path.ends_with(end))
+        || path.contains("/info/lfs/")
 }
 
 /// git's own server, behind the vendors' ways of asking for credentials.
-pub fn git(state: &mut State, request: &Request, path: &[&str]) -> Response {
-    let words = if path.last() == Some(&"refs") { 2 } else { 1 };
-    let slug = path[..path.len() - words].join("/");
-    let slug = slug.trim_end_matches(".git");
+pub fn git(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Response {
+    let (repository, rest) = path.split_at(path.iter().position(|word| *word == "info").unwrap_or(path.len() - 1));
+    let repository = repository.join("/");
+    let slug = repository.trim_end_matches(".git");
     let found = Vendor::ALL.into_iter().find_map(|vendor| {
         let (repo, _) = state.repo(vendor, slug)?;
         Some((vendor, repo.bare.clone()?))
@@ -219,11 +220,14 @@ pub fn git(state: &mut State, request: &Request, path: &[&str]) -> Response {
         return Response::bytes(401, "text/plain", "HTTP Basic: Access denied")
             .header("WWW-Authenticate", "Basic realm=\"Git\"");
     };
-    let writes = request.target.contains("git-receive-pack");
+    let writes = request.target.contains("git-receive-pack") || rest.starts_with(&["info", "lfs"]);
     if writes && access != Access::Full {
         return Response::bytes(403, "text/plain", "Write access to repository not granted.");
     }
-    backend(request, &bare, &path[path.len() - words..].join("/"))
+    match rest {
+        ["info", "lfs", rest @ ..] => lfs::answer(request, &bare, &format!("{url}/{repository}/info/lfs"), rest),
+        _ => backend(request, &bare, &rest.join("/")),
+    }
 }
 
 fn access(vendor: Vendor, secret: &str) -> Option<Access> {

@@ -36,7 +36,7 @@ pub fn route(state: &mut State, request: &Request, url: &str) -> Response {
             gitlab::route(state, request, url, rest)
         }
         ["bitbucket", "2.0", ref rest @ ..] => bitbucket::route(state, request, url, rest),
-        _ if pulls::is_git(request.path()) => pulls::git(state, request, &path),
+        _ if pulls::is_git(request.path()) => pulls::git(state, request, url, &path),
         ["runners", "tell", what] if request.verb() == "POST" => runners::tell(state, request, what),
         ["downloads", ref rest @ ..] if request.is_read() => runners::download(state, rest),
         ["store", ref rest @ ..] => store::route(state, request, url, rest),
