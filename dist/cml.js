@@ -54,17 +54,17 @@ function __wbg_get_imports() {
         __wbg__wbg_cb_unref_09736879a3f67559: function(arg0) {
             arg0._wbg_cb_unref();
         },
-        __wbg_append_a04c4cdbb0c0f6e1: function() { return handleError(function (arg0, arg1, arg2, arg3) {
+        __wbg_append_c3ab2e2c753ce14b: function() { return handleError(function (arg0, arg1, arg2, arg3) {
             append(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
-        __wbg_arch_3f1f2da1b595024b: function(arg0) {
+        __wbg_arch_7a466b1e98e999e9: function(arg0) {
             const ret = arch();
             const ptr1 = passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_body_f9f414c5a7cd0d3b: function(arg0, arg1) {
+        __wbg_body_c77a46bc447e10e3: function(arg0, arg1) {
             const ret = arg1.body;
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
@@ -75,67 +75,67 @@ function __wbg_get_imports() {
             const ret = arg0.call(arg1, arg2);
             return ret;
         }, arguments); },
-        __wbg_canonicalize_0d96a1bb2f1c3d42: function() { return handleError(function (arg0, arg1, arg2) {
+        __wbg_canonicalize_f5002ed4870b5ede: function() { return handleError(function (arg0, arg1, arg2) {
             const ret = canonicalize(getStringFromWasm0(arg1, arg2));
             const ptr1 = passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         }, arguments); },
-        __wbg_certificates_e88aaf44905501a7: function(arg0, arg1, arg2) {
+        __wbg_certificates_111ac040c8c2de4f: function(arg0, arg1, arg2) {
             const ret = certificates(getStringFromWasm0(arg1, arg2));
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_checkCertificate_d99056f67021271c: function() { return handleError(function (arg0, arg1) {
+        __wbg_checkCertificate_a7f94c7c10f751dc: function() { return handleError(function (arg0, arg1) {
             checkCertificate(getStringFromWasm0(arg0, arg1));
         }, arguments); },
-        __wbg_code_12f161de5711e902: function(arg0, arg1) {
+        __wbg_code_4a9916a11e8b6b74: function(arg0, arg1) {
             const ret = arg1.code;
             var ptr1 = isLikeNone(ret) ? 0 : passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             var len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_code_7e599ecdf2345814: function(arg0) {
+        __wbg_code_cec4a2c48aa57cec: function(arg0) {
             const ret = arg0.code;
             return isLikeNone(ret) ? Number.MAX_SAFE_INTEGER : (ret) >> 0;
         },
-        __wbg_connected_ab192a364cb77c24: function(arg0) {
+        __wbg_connected_6137ef800e0fcdb1: function(arg0) {
             const ret = arg0.connected;
             return ret;
         },
-        __wbg_currentDir_91859f256c5ffae4: function() { return handleError(function (arg0) {
+        __wbg_currentDir_7ab714907d2ecbe9: function() { return handleError(function (arg0) {
             const ret = currentDir();
             const ptr1 = passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         }, arguments); },
-        __wbg_defaultRoots_dae75f6e4befd3f2: function(arg0) {
+        __wbg_defaultRoots_66e17682fdbad388: function(arg0) {
             const ret = defaultRoots();
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_digest_f2fb4ba17940384f: function(arg0, arg1, arg2) {
+        __wbg_digest_8682660b5caad36d: function(arg0, arg1, arg2) {
             const ret = digest(getArrayU8FromWasm0(arg1, arg2));
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_environment_a4203a9968b57dfa: function(arg0) {
+        __wbg_environment_2afa09178d073980: function(arg0) {
             const ret = environment();
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_errno_c3779a9b514ae32c: function(arg0, arg1) {
+        __wbg_errno_5da393679f88e7d5: function(arg0, arg1) {
             const ret = arg1.errno;
             getDataViewMemory0().setFloat64((arg0 >>> 0) + 8 * 1, isLikeNone(ret) ? 0 : ret, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, !isLikeNone(ret), true);
@@ -147,55 +147,55 @@ function __wbg_get_imports() {
             const ret = arg0.getTime();
             return ret;
         },
-        __wbg_handOver_7f94bf99bd8b6bc6: function(arg0, arg1, arg2, arg3) {
+        __wbg_handOver_89128268a94d59d9: function(arg0, arg1, arg2, arg3) {
             var v0 = getArrayJsValueFromWasm0(arg2, arg3);
             wasm.__wbindgen_free(arg2, arg3 * 4, 4);
             const ret = handOver(getStringFromWasm0(arg0, arg1), v0);
             return ret;
         },
-        __wbg_headers_9a13de7433ccecf0: function(arg0, arg1) {
+        __wbg_headers_6ab1b9a8def72e45: function(arg0, arg1) {
             const ret = arg1.headers;
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_hmac_f2a32921ab38728f: function(arg0, arg1, arg2, arg3, arg4) {
+        __wbg_hmac_79477a0653309f29: function(arg0, arg1, arg2, arg3, arg4) {
             const ret = hmac(getArrayU8FromWasm0(arg1, arg2), getArrayU8FromWasm0(arg3, arg4));
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_isFile_554975976604ae52: function(arg0) {
+        __wbg_isFile_79590c53f52c7cb0: function(arg0) {
             const ret = arg0.isFile;
             return ret;
         },
-        __wbg_isTerminal_68875279fd68fff8: function(arg0) {
+        __wbg_isTerminal_0d6cc6397c185084: function(arg0) {
             const ret = isTerminal(arg0 >>> 0);
             return ret;
         },
-        __wbg_list_b26aca6bfd3cfbc6: function() { return handleError(function (arg0, arg1, arg2) {
+        __wbg_list_ab9e8376f47cae6e: function() { return handleError(function (arg0, arg1, arg2) {
             const ret = list(getStringFromWasm0(arg1, arg2));
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         }, arguments); },
-        __wbg_makeExecutable_37e2dae9d7d00096: function() { return handleError(function (arg0, arg1) {
+        __wbg_makeExecutable_d95e69b75e0bb9cc: function() { return handleError(function (arg0, arg1) {
             makeExecutable(getStringFromWasm0(arg0, arg1));
         }, arguments); },
-        __wbg_makeFolder_3784a928122745d6: function() { return handleError(function (arg0, arg1) {
+        __wbg_makeFolder_65849ba04fadd18b: function() { return handleError(function (arg0, arg1) {
             makeFolder(getStringFromWasm0(arg0, arg1));
         }, arguments); },
-        __wbg_message_365d71bfa9bdda45: function(arg0, arg1) {
+        __wbg_message_27701f356c16cfc9: function(arg0, arg1) {
             const ret = arg1.message;
             var ptr1 = isLikeNone(ret) ? 0 : passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             var len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_modified_f33986a63fbe98de: function(arg0) {
+        __wbg_modified_dbacfe5e9cd2ec28: function(arg0) {
             const ret = arg0.modified;
             return ret;
         },
@@ -233,7 +233,7 @@ function __wbg_get_imports() {
                 state0.a = 0;
             }
         },
-        __wbg_nextSignal_b39671ee8dffccd4: function(arg0) {
+        __wbg_nextSignal_7077cd87b9a5a71a: function(arg0) {
             const ret = nextSignal();
             var ptr1 = isLikeNone(ret) ? 0 : passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             var len1 = WASM_VECTOR_LEN;
@@ -252,17 +252,17 @@ function __wbg_get_imports() {
             const ret = arg0.performance;
             return ret;
         },
-        __wbg_platform_7e464c367003afed: function(arg0) {
+        __wbg_platform_6ebfd3a8c29e095c: function(arg0) {
             const ret = platform();
             const ptr1 = passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_print_11f8ef3efe642a46: function(arg0, arg1, arg2) {
+        __wbg_print_e44c0e4c9f5a9026: function(arg0, arg1, arg2) {
             print(arg0 >>> 0, getStringFromWasm0(arg1, arg2));
         },
-        __wbg_program_5a33a3a6095a4143: function(arg0) {
+        __wbg_program_17a05324ec47354f: function(arg0) {
             const ret = program();
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
@@ -280,38 +280,38 @@ function __wbg_get_imports() {
         __wbg_queueMicrotask_4a1a4d8dd332373b: function(arg0) {
             queueMicrotask(arg0);
         },
-        __wbg_readAt_3489b3edbf303aef: function() { return handleError(function (arg0, arg1, arg2, arg3, arg4) {
+        __wbg_readAt_040289e073fee29a: function() { return handleError(function (arg0, arg1, arg2, arg3, arg4) {
             const ret = readAt(getStringFromWasm0(arg1, arg2), arg3, arg4);
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         }, arguments); },
-        __wbg_readStdin_2ae7551468bf3434: function() { return handleError(function (arg0) {
+        __wbg_readStdin_dca16eb277ca74dd: function() { return handleError(function (arg0) {
             const ret = readStdin();
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         }, arguments); },
-        __wbg_read_290933804b8d6202: function() { return handleError(function (arg0, arg1, arg2) {
+        __wbg_read_2cf715f383d1ec66: function() { return handleError(function (arg0, arg1, arg2) {
             const ret = read(getStringFromWasm0(arg1, arg2));
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         }, arguments); },
-        __wbg_remove_d1a9f32b386277ce: function() { return handleError(function (arg0, arg1) {
+        __wbg_remove_d00a85756ebfe282: function() { return handleError(function (arg0, arg1) {
             remove(getStringFromWasm0(arg0, arg1));
         }, arguments); },
-        __wbg_rename_9b62c20fc987eaa3: function() { return handleError(function (arg0, arg1, arg2, arg3) {
+        __wbg_rename_11d2ee91c841b701: function() { return handleError(function (arg0, arg1, arg2, arg3) {
             rename(getStringFromWasm0(arg0, arg1), getStringFromWasm0(arg2, arg3));
         }, arguments); },
         __wbg_resolve_dbf78ab4942478b0: function(arg0) {
             const ret = Promise.resolve(arg0);
             return ret;
         },
-        __wbg_run_b3fd49b6b4f43007: function(arg0, arg1, arg2, arg3, arg4, arg5) {
+        __wbg_run_1bd3c567481f7664: function(arg0, arg1, arg2, arg3, arg4, arg5) {
             var v0 = getArrayJsValueFromWasm0(arg2, arg3);
             wasm.__wbindgen_free(arg2, arg3 * 4, 4);
             var v1 = getArrayJsValueFromWasm0(arg4, arg5);
@@ -323,11 +323,11 @@ function __wbg_get_imports() {
             const ret = Reflect.set(arg0, arg1, arg2);
             return ret;
         }, arguments); },
-        __wbg_size_4300a71e7084032b: function(arg0) {
+        __wbg_size_8eaf3edf338c1a5f: function(arg0) {
             const ret = arg0.size;
             return ret;
         },
-        __wbg_stat_77e155b6f800df31: function() { return handleError(function (arg0, arg1) {
+        __wbg_stat_a9bf8890949763af: function() { return handleError(function (arg0, arg1) {
             const ret = stat(getStringFromWasm0(arg0, arg1));
             return ret;
         }, arguments); },
@@ -347,25 +347,25 @@ function __wbg_get_imports() {
             const ret = typeof window === 'undefined' ? undefined : window;
             return isLikeNone(ret) ? 0 : addToExternrefTable0(ret);
         },
-        __wbg_status_083239fc21e16018: function(arg0) {
+        __wbg_status_d049ee3ad95c0e80: function(arg0) {
             const ret = arg0.status;
             return ret;
         },
-        __wbg_stderr_6c2132a145719e29: function(arg0, arg1) {
+        __wbg_stderr_9fb3b80096b9584f: function(arg0, arg1) {
             const ret = arg1.stderr;
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_stdout_9bead9062203c53f: function(arg0, arg1) {
+        __wbg_stdout_6659323c34d26af8: function(arg0, arg1) {
             const ret = arg1.stdout;
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_systemRoots_13fdcb973d4340a4: function(arg0) {
+        __wbg_systemRoots_61f4f3dc708eeb02: function(arg0) {
             const ret = systemRoots();
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
             const len1 = WASM_VECTOR_LEN;
@@ -380,7 +380,7 @@ function __wbg_get_imports() {
             const ret = arg0.then(arg1);
             return ret;
         },
-        __wbg_write_a835b55a1c29b9f1: function() { return handleError(function (arg0, arg1, arg2, arg3) {
+        __wbg_write_7242ef9243299bf4: function() { return handleError(function (arg0, arg1, arg2, arg3) {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
