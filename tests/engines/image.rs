@@ -3,7 +3,7 @@
 use crate::support::clone::Clone;
 use crate::support::docker::Docker;
 use crate::support::fake::{Forge, Target, Vendor};
-use crate::support::{Cml, Ran, VENDORS, executable, png};
+use crate::support::{Cml, Ran, VENDORS, png};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
