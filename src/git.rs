@@ -5,7 +5,7 @@
 //! repository's configuration, index, branches and files, and the user's configuration, stay as they are.
 //! <https://git-scm.com/docs/git#_environment_variables>
 
-use crate::app::App;
+use crate::app::{App, slashes};
 use crate::env::{Secret, vars};
 use crate::error::{Error, Result};
 use crate::forge::Repository;
@@ -35,7 +35,7 @@ pub struct Git<'a> {
 
 impl<'a> Git<'a> {
     /// git that asks nobody anything, speaks English, and does not tidy up behind our back.
-    pub fn new(app: &'a App) -> Result<Self> {
+    pub fn new(app: &'a App) -> Self {
         let fixed = [("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_ASKPASS", ""), ("GIT_OPTIONAL_LOCKS", "0")];
         let env = fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let mut git = Git { app, env, settings: Vec::new(), bundle: None };
@@ -45,11 +45,7 @@ impl<'a> Git<'a> {
         for (key, value) in [("index.version", "2"), ("index.sparse", "false"), ("core.splitIndex", "false")] {
             git.set(key, value);
         }
-        if app.env().get(vars::CI).is_some() {
-            // The checkout of a job often belongs to another user than the container's.
-            git.set("safe.directory", &slashes(&app.working_copy()?));
-        }
-        Ok(git)
+        git
     }
 
     fn set(&mut self, key: &str, value: &str) {
@@ -96,18 +92,9 @@ impl<'a> Git<'a> {
 
     /// Runs a command with a few variables more, and returns how it ended.
     async fn output(&self, args: &[&str], more: &[(&str, &str)]) -> Result<Output> {
-        let given: usize =
-            self.app.env().named("GIT_CONFIG_COUNT").and_then(|count| count.parse().ok()).unwrap_or_default();
-        let mut env = self.env.clone();
-        env.push(("GIT_CONFIG_COUNT".into(), (given + self.settings.len()).to_string()));
-        for (at, (key, value)) in self.settings.iter().enumerate() {
-            env.push((format!("GIT_CONFIG_KEY_{}", given + at), key.clone()));
-            env.push((format!("GIT_CONFIG_VALUE_{}", given + at), value.clone()));
-        }
-        let env = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied());
-        let argv: Vec<&str> = std::iter::once("git").chain(args.iter().copied()).collect();
-        self.app.log.debug(&argv.join(" "));
-        self.app.host.run(&argv, &env.collect::<Vec<_>>()).await.map_err(|error| {
+        self.app.log.debug(&format!("git {}", args.join(" ")));
+        let env = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied());
+        self.app.run_git(args, &self.settings, &env.collect::<Vec<_>>()).await.map_err(|error| {
             Error::config(format!("git cannot be run ({error})")).hint("install git, and have it on PATH")
         })
     }
@@ -234,12 +221,6 @@ impl<'a> Git<'a> {
     pub async fn ask(&self, args: &[&str]) -> Result<String> {
         self.text(args, &[]).await
     }
-}
-
-/// A path as git writes it.
-fn slashes(path: &Path) -> String {
-    let text = path.display().to_string();
-    if cfg!(windows) { text.trim_start_matches(r"\\?\").replace('\\', "/") } else { text }
 }
 
 /// The folder in which git keeps what belongs to a working copy: `.git`, or what the file of that name says.

@@ -217,14 +217,14 @@ impl Publish<'_> {
     }
 
     /// Whether git keeps a file out of its repository. An error where there is a repository and git does not
-    /// say, as in a container whose user does not own it.
+    /// say, as where there is no git.
     async fn is_ignored(&self, path: &Path, address: &str) -> Result<bool, String> {
         if !path.ancestors().any(|folder| self.app.host.stat(&folder.join(".git")).is_ok()) {
             return Ok(false);
         }
         let folder = path.parent().unwrap_or(path).to_string_lossy();
-        let argv = ["git", "-C", &folder, "check-ignore", "--quiet", "--", &path.to_string_lossy()];
-        let outcome = self.app.host.run(&argv, &[]).await;
+        let args = ["-C", &folder, "check-ignore", "--quiet", "--", &path.to_string_lossy()];
+        let outcome = self.app.run_git(&args, &[], &[]).await;
         let why = match &outcome {
             Ok(output) if output.code == Some(0) => return Ok(true),
             Ok(output) if output.code == Some(1) => return Ok(false),

@@ -1,6 +1,6 @@
 //! What is published by itself, what only on request, and what never.
 
-use crate::support::fake::{Forge, Vendor};
+use crate::support::fake::{Forge, Target, Vendor};
 use crate::support::net::get;
 use crate::support::reader::{blanks, leaked, posted, uploads};
 use crate::support::{Cml, Ran, VENDORS, png};
@@ -126,12 +126,29 @@ fn when_git_cannot_tell_whether_it_ignores_a_linked_file_it_stays_private() {
     working_copy(&cml, "data.csv\n");
     cml.file("data.csv", CANARY);
     cml.file("report.md", "[a](data.csv)\n");
-    // In a container the working copy often belongs to somebody else: git then refuses to work.
     cml.file(".git/HEAD", "broken");
     let ran = nothing_is_published(&forge, Vendor::GitHub, &cml, &[]);
     assert!(ran.stderr.contains("warning: report.md:1: git cannot tell whether it ignores data.csv"), "{}", ran.stderr);
     cml.set("PATH", "/nonexistent");
     nothing_is_published(&forge, Vendor::GitHub, &cml, &["--publish-links"]);
+}
+
+#[test]
+fn git_is_asked_about_the_checkout_of_another_user_too() {
+    for vendor in VENDORS {
+        let forge = Forge::start();
+        let mut cml = Cml::on(&forge, vendor);
+        working_copy(&cml, "private.csv\n");
+        cml.file("data.csv", "a,b\n1,2\n");
+        cml.file("private.csv", CANARY);
+        cml.file("report.md", "[a](data.csv) [b](private.csv)\n");
+        // As in many containers; git's own tests ask for it so.
+        cml.set("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+        cml.run(&["comment", "create", "report.md"]).ok();
+        let comments = forge.live_comments(vendor, &Target::Pull(7));
+        assert!(comments[0].body.starts_with("[a](http"), "{vendor:?}: {}", comments[0].body);
+        assert!(comments[0].body.contains(" [b](private.csv)"), "{vendor:?}: {}", comments[0].body);
+    }
 }
 
 #[test]

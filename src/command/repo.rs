@@ -45,7 +45,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let connected = connect::connect(app, global, None).await?;
     let pushing = connected.forge.pushing()?;
     let helper = if args.credentials { Some(helper(app, &connected, &pushing)?) } else { None };
-    let git = Git::new(app)?.trusting(global.ca_cert.as_deref())?.pushing(&connected.repository, &pushing);
+    let git = Git::new(app).trusting(global.ca_cert.as_deref())?.pushing(&connected.repository, &pushing);
     let (name, email) = pushing.author.clone().unzip();
     for (key, value) in
         [("user.name", args.user_name.clone().or(name)), ("user.email", args.user_email.clone().or(email))]
