@@ -39,9 +39,25 @@ pub fn set(app: &App, results: &[(&str, &str)]) -> Result<()> {
             format!("{}={}\n", name.replace('-', "_").to_ascii_uppercase(), value.replace(['\n', '\r'], " "))
         };
         let text: String = results.iter().map(line).collect();
-        app.host.append(Path::new(path), text.as_bytes()).map_err(|e| failed(path, e))?;
+        note(app, Path::new(path), &text).map_err(|e| failed(path, e))?;
     }
     Ok(())
+}
+
+/// Adds lines `NAME=value` to a file, in place of those that have the same names: only the last of a name counts, and the file of
+/// a GitLab job may have 5 KB. <https://docs.gitlab.com/administration/instance_limits/#limit-dotenv-file-size>
+fn note(app: &App, path: &Path, lines: &str) -> std::io::Result<()> {
+    let before = match app.host.read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => String::new(), // whatever it is, appending tells
+    };
+    let new: Vec<_> = lines.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+    let stays = |line: &&str| !line.split_once('=').is_some_and(|(name, _)| new.contains(&name));
+    let kept: String = before.lines().filter(stays).map(|line| format!("{line}\n")).collect();
+    match kept == before {
+        true => app.host.append(path, lines.as_bytes()),
+        false => app.host.write(path, (kept + lines).as_bytes()),
+    }
 }
 
 /// `name<<delimiter` so that no value can end it and set another output.

@@ -246,6 +246,10 @@ fn the_address_of_the_comment_is_handed_on_in_each_cis_own_way() {
         assert_eq!(rest, format!("{address}\n{delimiter}\n"));
         assert_eq!(cml.read("cml.dotenv"), format!("COMMENT_URL={address}\n"));
         assert_eq!(cml.read("shared/cml.env"), format!("BEFORE=1\nCOMMENT_URL={address}\n"));
+        // A name has one line, whatever others the job wrote.
+        cml.file("cml.dotenv", "A=1\nCOMMENT_URL=old\nMY_COMMENT_URL=2");
+        cml.run(&["comment", "update", "report.md"]).ok();
+        assert_eq!(cml.read("cml.dotenv"), format!("A=1\nMY_COMMENT_URL=2\nCOMMENT_URL={address}\n"));
         cml.set("CML_DOTENV", "/nonexistent/folder/file");
         let ran = cml.run(&["comment", "update", "report.md"]);
         assert_eq!((ran.code, ran.stdout.trim()), (Some(3), address), "{}", ran.stderr);
