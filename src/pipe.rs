@@ -44,7 +44,7 @@ pub async fn run(host: Rc<dyn Host>) -> u8 {
     let log = Log::new(host.clone(), if debug { Level::Debug } else { Level::Info });
     match inputs::pipe::command_line(&crate::cli::command(false), host.env()) {
         Ok(Some(mut argv)) => {
-            if debug && !argv.iter().any(|word| word.starts_with("--log")) {
+            if debug && !argv.iter().any(|word| word == "--log" || word.starts_with("--log=")) {
                 argv.insert(1, "--log=debug".to_owned());
             }
             crate::run(host, argv).await

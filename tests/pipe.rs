@@ -45,7 +45,7 @@ fn a_report_is_kept_up_to_date_and_its_address_is_handed_on() {
     assert_eq!(comments.len(), 1, "{}", forge.transcript());
     assert!(comments[0].body.starts_with("# Better\n\n![](http"), "{}", comments[0].body);
     assert!(comments[0].body.contains("a 'b'"), "{}", comments[0].body);
-    assert_eq!(cml.read(".shared/cml.env"), format!("COMMENT_URL={first}").repeat(2));
+    assert_eq!(cml.read(".shared/cml.env"), format!("COMMENT_URL={first}"));
 }
 
 #[test]
@@ -101,6 +101,12 @@ fn debug_tells_what_is_done_and_no_secret() {
     ran.ok();
     let quiet = run(cml.set("DEBUG", "false"));
     assert!(!quiet.stderr.contains("/pullrequests/7/comments"), "{quiet:#?}");
+    // An option whose name begins alike.
+    cml.file("logs/events.out.tfevents.1", crate::legacy::events());
+    cml.unset("REPORT").set("COMMAND", "tensorboard connect").set("LOGDIR", "logs").set("DEBUG", "true");
+    let other = run(&cml);
+    assert!(other.stderr.contains("/downloads"), "{other:#?}");
+    assert!(!run(cml.set("DEBUG", "false")).stderr.contains("/downloads"));
 }
 
 #[test]
