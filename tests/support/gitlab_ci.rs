@@ -172,8 +172,13 @@ impl Project {
 
     /// Runs the pipeline of a push to the branch.
     pub fn push(&self) -> Ran {
+        self.push_with(&[])
+    }
+
+    /// The same with variables that GitLab gives it.
+    pub fn push_with(&self, variables: &[(&str, &str)]) -> Ran {
         self.commit("model");
-        self.run("model", &[], &[])
+        self.run("model", &[], variables)
     }
 
     /// Runs the component's own pipeline.

@@ -109,6 +109,9 @@ fn the_runner_is_launched_first_and_jobs_are_bound_to_its_label() {
     let preview = project.preview().ok();
     let train = preview.split("\ntrain:\n").nth(1).unwrap_or_default();
     assert!(train.contains("tags:\n    - gpu\n"), "{preview}");
+    // Both or none: a job that waits for a machine that nobody launches would wait for a day.
+    let ran = project.push_with(&[("CI_OPEN_MERGE_REQUESTS", "group/model!7")]);
+    assert!(!said(&ran).contains("cml runner launch") && !said(&ran).contains("echo trained"), "{ran:#?}");
     let told = project.push().ok();
     let launched = "cml runner launch: aws, gpu, g5.xlarge, true, [\"team=a\",\"b=c d\"]";
     assert!(told.find(launched) < told.find("echo trained") && told.contains(launched), "{told}");
@@ -203,8 +206,14 @@ fn the_examples_of_the_readme_work_as_they_are() {
     project.set("CML_NATIVE_URL", &format!("{}/release", forge.url()));
     for example in examples {
         project.file(".gitlab-ci.yml", example);
+        // What the engine does not: a job without rules is in no merge request's pipeline, and one that is the first and the last
+        // is none. <https://docs.gitlab.com/ci/jobs/job_rules/>
+        let preview = project.preview().ok();
+        if !example.contains("/setup@1") {
+            let train = preview.split("\ntrain:\n").nth(1).map(|rest| rest.split("\n\n").next().unwrap());
+            assert!(train.is_none_or(|train| train.contains("  rules:\n")), "{preview}");
+        }
         if example.contains("/runner@1") {
-            let preview = project.preview().ok();
             assert!(preview.contains("CML_RUNNER_CLOUD_TYPE: g5.xlarge") && preview.contains("- gpu\n"), "{preview}");
             continue;
         }
