@@ -1,7 +1,7 @@
 //! Pipelines of CML's users on Bitbucket, unchanged but for the image.
 
 use crate::support::ec2::Ec2;
-use crate::support::fake::{Doing, PullRequest, Target, Vendor};
+use crate::support::fake::{Doing, Proxy, PullRequest, Target, Vendor};
 use crate::support::moto::Moto;
 use crate::support::pipelines::Repository;
 use std::path::Path;
@@ -148,6 +148,24 @@ fn the_example_of_the_pipe_runs_in_the_pipeline_of_a_pull_request() {
     repository.variables.remove("REPO_TOKEN");
     let (code, log) = repository.start_named("pull-requests.**").end();
     assert!(code == Some(4) && log.contains("there is no token for Bitbucket"), "{log}");
+}
+
+#[test]
+fn the_example_of_code_insights_needs_no_token_and_the_step_reads_its_address() {
+    let Some(mut repository) = Repository::of(Path::new(FILES)) else { return };
+    let proxy = Proxy::start_signing();
+    let readme = include_str!("../../bitbucket-pipe/README.md");
+    let example = readme.split("```yaml\n").find(|block| block.starts_with("script:\n  - python")).unwrap();
+    let step: String = example.split("```").next().unwrap().lines().map(|line| format!("        {line}\n")).collect();
+    let step = format!("pipelines:\n  default:\n    - step:\n        image: python:3.13\n{step}");
+    repository.clone.file("bitbucket-pipelines.yml", repository.with_images(&step));
+    repository.clone.file("train.py", "print('# Trained', file=open('report.md', 'w'))\n");
+    repository.push();
+    repository.variables.remove("REPO_TOKEN");
+    repository.variables.insert("CML_BITBUCKET_PROXY".to_owned(), proxy.url());
+    let (code, log) = repository.start_named("default").end();
+    assert_eq!(code, Some(0), "{log}\n{}", repository.forge.transcript());
+    assert!(log.lines().any(|line| line.contains("CHECK_URL=http")), "{log}");
 }
 
 /// The readme's, with keys instead of a role, as the engine gives no step an identity, and with a GPU that the emulated region

@@ -84,6 +84,7 @@ def run_pipes_here():
         f"--env=BITBUCKET_PIPE_SHARED_STORAGE_DIR={shared}",
         '--env=BITBUCKET_PR_ID="$BITBUCKET_PR_ID"',
         '--env=BITBUCKET_API_URL="$BITBUCKET_API_URL"',
+        '--env=CML_BITBUCKET_PROXY="$CML_BITBUCKET_PROXY"',
     ]
 
     def as_cmd(self):
