@@ -23,8 +23,9 @@ One program, three platforms: an option has the same name, meaning and default e
 | results | outputs, `comment-url` | variables of later jobs, `COMMENT_URL` | `cml.env` in the pipes' shared folder, `COMMENT_URL` |
 | everything that is done | the run with debug logging | `log: debug` | `DEBUG: 'true'` |
 
-Variables of the environment, such as `CML_COMMENT_SECTION`, work everywhere too: [commands.md](commands.md) has them, and the
-default of each option.
+Variables of the environment, such as `CML_COMMENT_SECTION`, work too: [commands.md](commands.md) has them, and the default of each
+option. Jobs of GitLab's templates have those of the settings (project, group), while inputs go before those that `.gitlab-ci.yml` has
+for all jobs. A pipe has those that its step hands on.
 
 | action | component | pipe | |
 | --- | --- | --- | --- |
