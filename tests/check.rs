@@ -137,6 +137,8 @@ fn a_job_of_the_same_name_is_left_alone_and_an_id_is_obeyed() {
     cml.file("out.env", "");
     cml.set("CML_DOTENV", "out.env");
     cml.run(&[CREATE, &["--status", "in_progress", "--title", "one"]].concat()).ok();
+    let id = runs(&forge)[0].id.to_string();
+    assert_eq!(cml.read("out.env"), format!("CHECK_URL={}/octo/model/runs/{id}\nCHECK_ID={id}\n", forge.url()));
     forge.repo(Vendor::GitHub, "octo/model", |repo| {
         let job = CheckRun {
             id: 900_000,
@@ -150,10 +152,6 @@ fn a_job_of_the_same_name_is_left_alone_and_an_id_is_obeyed() {
     assert_eq!(
         runs(&forge).iter().map(|run| run.status.as_str()).collect::<Vec<_>>(),
         ["in_progress", "in_progress", "completed"]
-    );
-    let id = runs(&forge)[0].id.to_string();
-    assert!(
-        cml.read("out.env").starts_with(&format!("CHECK_URL={}/octo/model/runs/{id}\nCHECK_ID={id}\n", forge.url()))
     );
     cml.run(&[CREATE, &["--check-id", &id, "--title", "renamed"]].concat()).ok();
     assert_eq!((runs(&forge)[0].name.as_str(), runs(&forge)[0].status.as_str()), ("renamed", "completed"));
