@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The files, and those that only name the pipe's image, which has no name that moves.
 const FILES: [&str; 4] =
     ["bitbucket-pipe/pipe.yml", "bitbucket-pipe/README.md", "README.md", "docs/migrating-from-cml.md"];
-const PIPE: &str = "docker://org/cml-pipe:";
+const IMAGE: &str = "org/cml-pipe:";
 
 /// The options of all commands that a platform may give, with their help; where commands differ, with all.
 pub fn options(tree: &Command) -> BTreeMap<String, Vec<String>> {
@@ -38,7 +38,6 @@ pub fn files(tree: &Command, root: &Path) -> Result<Vec<(PathBuf, String, String
         let path = root.join(name);
         let found = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let made = made::renew(&found, |kind, _| match kind {
-            "image" => Ok(format!("image: org/cml-pipe:{version}\n")),
             "variables" => Ok(declared(tree)),
             "definition" => Ok(definition(version)),
             "table" => Ok(table(tree)),
@@ -49,12 +48,12 @@ pub fn files(tree: &Command, root: &Path) -> Result<Vec<(PathBuf, String, String
     FILES.into_iter().map(one).collect()
 }
 
-/// The text with each address of the pipe's image naming the version.
+/// The text with each name of the pipe's image having the version.
 fn of_version(text: &str, version: &str) -> String {
-    let mut parts = text.split(PIPE);
+    let mut parts = text.split(IMAGE);
     let mut made = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        made += PIPE;
+        made += IMAGE;
         made += version;
         made += part.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     }
@@ -81,7 +80,7 @@ fn definition(version: &str) -> String {
         false => format!("      # {name}: '<string>' # Optional.\n"),
     };
     let lines: String = own.chain(shown.map(|name| (name, false))).map(line).collect();
-    format!("```yaml\nscript:\n  - pipe: {PIPE}{version}\n    variables:\n{lines}```\n")
+    format!("```yaml\nscript:\n  - pipe: docker://{IMAGE}{version}\n    variables:\n{lines}```\n")
 }
 
 /// The table of variables.
