@@ -108,18 +108,18 @@ impl Docker {
         };
         std::fs::copy(program, Path::new(&programs).join(name)).map_err(failed)?;
         run(Command::new(".github/scripts/context.sh").args([&programs, &context]))?;
-        let argument = format!("TARGETARCH={arch}");
-        for target in TARGETS {
-            let tag = format!("cml-test:{target}");
-            let arguments = ["--network", "host", "--target", target, "--build-arg", &argument, "--tag", &tag];
-            run(self.command(&["build", "--quiet"]).args(arguments).arg(&context))?;
-            let size = self.says(&["image", "inspect", "--format", "{{.Size}}", &tag]).unwrap_or_default();
-            println!("{tag}: {size} bytes");
-        }
         // All that is in the image `cml`. What daemons call its size differs with where they keep it.
         let archive = std::fs::metadata(Path::new(&context).join(format!("{arch}.tar"))).map_err(failed)?;
         if archive.len() > LARGEST {
             return Err(format!("the image cml should not be larger than {LARGEST} bytes: it has {}", archive.len()));
+        }
+        let arch = format!("TARGETARCH={arch}");
+        for target in TARGETS {
+            let tag = format!("cml-test:{target}");
+            let arguments = ["--network", "host", "--target", target, "--build-arg", &arch, "--tag", &tag];
+            run(self.command(&["build", "--quiet"]).args(arguments).arg(&context))?;
+            let size = self.says(&["image", "inspect", "--format", "{{.Size}}", &tag]).unwrap_or_default();
+            println!("{tag}: {size} bytes");
         }
         Ok(())
     }
