@@ -39,6 +39,11 @@ impl Docker {
         format!("cml-test:{target}")
     }
 
+    /// What a user of CML wrote, with the image to train in in the place of CML's.
+    pub fn in_place_of_cmls(&self, text: &str) -> String {
+        text.replace("iterativeai/cml:0-dvc2-base1", &self.image("train"))
+    }
+
     /// What leads other programs to the daemon.
     pub fn environment(&self) -> Option<(&'static str, String)> {
         std::env::var("DOCKER_HOST").ok().map(|host| ("DOCKER_HOST", host))

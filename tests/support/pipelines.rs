@@ -107,7 +107,8 @@ impl Repository {
     /// A file as the engine can run it: with images that are here.
     pub fn with_images(&self, text: &str) -> String {
         let pipe = format!("docker://org/cml-pipe:{}", env!("CARGO_PKG_VERSION"));
-        text.replace("iterativeai/cml:0-dvc2-base1", &self.docker.image("train"))
+        self.docker
+            .in_place_of_cmls(text)
             .replace("python:3.13", &self.docker.image("train"))
             .replace(&pipe, &format!("docker://{}", self.docker.image("pipe")))
     }

@@ -40,7 +40,7 @@ fn a_job_in_cmls_image_runs_in_the_one_that_takes_its_place() {
     let forge = Forge::start();
     let Some(mut consumer) = Consumer::on(&forge) else { return };
     let Some(docker) = Docker::find() else { return };
-    consumer.workflow(&WORKFLOW.replace("iterativeai/cml:0-dvc2-base1", &docker.image("train")));
+    consumer.workflow(&docker.in_place_of_cmls(WORKFLOW));
     consumer.docker = Some(docker);
     consumer.file("requirements.txt", "dvc\n");
     consumer.file("dvc.yaml", STAGES);

@@ -33,7 +33,7 @@ fn a_pipeline_of_cml_runs_with_the_line_of_its_image_changed() {
     with_data(&project, &python);
     project.file("plot.png", png(1));
     project.file("requirements.txt", "dvc\n");
-    project.file(".gitlab-ci.yml", PIPELINE.replace("iterativeai/cml:0-dvc2-base1", &docker.image("train")));
+    project.file(".gitlab-ci.yml", docker.in_place_of_cmls(PIPELINE));
     project.docker = Some(docker);
     project.set("GOOGLE_KEY", "c2VzYW1l");
     for _ in 0..2 {
