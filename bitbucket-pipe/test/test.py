@@ -1,6 +1,6 @@
 """The pipe's image as Bitbucket Pipelines runs it, by Atlassian's own toolkit.
 
-    pip install -r test/requirements.txt && python test/test.py -v
+    pip install --require-hashes -r test/requirements.txt && python test/test.py -v
 
 In this pipe's own pipeline there is nothing to set up: it is about the repository that it runs in. The comment is tried in
 pull requests of a repository that has the secured variable REPO_TOKEN. The image is the one that pipe.yml names, unless

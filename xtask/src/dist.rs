@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const DIST: &str = "dist";
-const BINARYEN: &str = "132.0.0";
 /// Everything that decides what comes out.
 const SOURCES: &[&str] = &[
     ".cargo",
@@ -22,6 +21,7 @@ const SOURCES: &[&str] = &[
     "xtask/bindgen",
     "xtask/src/dist.rs",
     "xtask/src/wasm.rs",
+    "xtask/tools/binaryen",
 ];
 /// Bytes; why: docs/adr/0007-aws-sdk-in-webassembly.md.
 const LARGEST: u64 = 4_200_000;
@@ -66,7 +66,7 @@ pub fn is_fresh() -> bool {
 }
 
 fn make_in(folder: &Path) -> Result {
-    let (node, optimiser) = (tools::node()?, tools::npm("binaryen", BINARYEN, "bin/wasm-opt")?);
+    let (node, optimiser) = (tools::node()?, tools::npm("binaryen", "binaryen/bin/wasm-opt")?);
     let module = wasm::module()?;
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -77,8 +77,7 @@ fn make_in(folder: &Path) -> Result {
         let to = folder.join(path.file_name().unwrap_or_default());
         fs::copy(&path, &to).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    let made_of =
-        [record("sources", &sources()?), record("compiler", &wasm::compiler()?), record("binaryen", BINARYEN)];
+    let made_of = [record("sources", &sources()?), record("compiler", &wasm::compiler()?)];
     let text = format!("{{\n  {}\n}}\n", made_of.join(",\n  "));
     fs::write(folder.join("build.json"), text).map_err(|e| e.to_string())
 }

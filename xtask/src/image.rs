@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// The targets of image/Dockerfile. Each becomes an image `cml-test:<target>`.
 const TARGETS: [&str; 3] = ["cml", "pipe", "train"];
-/// What two of them begin with.
-const BASE: &str = "debian:trixie-slim";
+/// What stands in for the Dockerfile's base image where no registry is reached: made of Debian's packages.
+const STAND_IN: &str = "cml-test:debian";
 const LARGEST: u64 = 12_000_000;
 const FOLDER: &str = "target/docker";
 
@@ -94,7 +94,7 @@ impl Docker {
 
     /// Builds all images of a static program for this machine.
     pub fn build(&self, program: &Path) -> Result {
-        self.base()?;
+        let base = self.base()?;
         let (programs, context) = (format!("{FOLDER}/programs"), format!("{FOLDER}/context"));
         let failed = |e: std::io::Error| format!("{FOLDER}: {e}");
         for folder in [&programs, &context] {
@@ -117,19 +117,26 @@ impl Docker {
         for target in TARGETS {
             let tag = format!("cml-test:{target}");
             let arguments = ["--network", "host", "--target", target, "--build-arg", &arch, "--tag", &tag];
-            run(self.command(&["build", "--quiet"]).args(arguments).arg(&context))?;
+            let mut command = self.command(&["build", "--quiet"]);
+            command.args(arguments).args(base.iter().flat_map(|base| ["--build-arg", base])).arg(&context);
+            run(&mut command)?;
             let size = self.says(&["image", "inspect", "--format", "{{.Size}}", &tag]).unwrap_or_default();
             println!("{tag}: {size} bytes");
         }
         Ok(())
     }
 
-    /// Where no registry is to be had, Debian is made of its packages, with the certificates that this machine trusts.
-    fn base(&self) -> Result {
-        if self.says(&["image", "inspect", BASE]).is_some()
-            || run(&mut self.command(&["pull", "--quiet", BASE])).is_ok()
-        {
-            return Ok(());
+    /// The argument that names another base image, where that of the Dockerfile cannot be pulled: Debian made of its packages,
+    /// with the certificates that this machine trusts.
+    fn base(&self) -> Result<Option<String>> {
+        let stand_in = Some(format!("DEBIAN={STAND_IN}"));
+        if self.says(&["image", "inspect", STAND_IN]).is_some() {
+            return Ok(stand_in);
+        }
+        let dockerfile = std::fs::read_to_string("image/Dockerfile").map_err(|e| format!("image/Dockerfile: {e}"))?;
+        let pinned = dockerfile.lines().find_map(|line| line.strip_prefix("ARG DEBIAN="));
+        if run(&mut self.command(&["pull", "--quiet", pinned.ok_or("image/Dockerfile names no base image")?])).is_ok() {
+            return Ok(None);
         }
         let root = format!("{FOLDER}/debian");
         let _ = std::fs::remove_dir_all(&root); // what is left of one that failed
@@ -147,9 +154,10 @@ impl Docker {
             &tar,
             ".",
         ]))?;
-        run(&mut self.command(&["import", &tar, BASE]))?;
+        run(&mut self.command(&["import", &tar, STAND_IN]))?;
         let _ = std::fs::remove_file(tar);
-        std::fs::remove_dir_all(&root).map_err(|e| format!("{root}: {e}"))
+        std::fs::remove_dir_all(&root).map_err(|e| format!("{root}: {e}"))?;
+        Ok(stand_in)
     }
 }
 

