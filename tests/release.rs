@@ -26,6 +26,8 @@ case "$1 $2" in
 esac
 "#;
 
+const PROGRAMS: [&str; 3] = ["linux-aarch64", "linux-x86_64", "macos-aarch64"];
+
 /// A clone at a tag, its origin, programs, and a folder for what the others do.
 struct Scene {
     folder: tempfile::TempDir,
@@ -37,13 +39,14 @@ impl Scene {
         for (name, text) in [("gh", GH), ("docker", DOCKER)] {
             executable(&scene.path("bin").join(name), text);
         }
-        for name in ["linux-x86_64", "linux-aarch64", "macos-aarch64"] {
+        for name in PROGRAMS {
             scene.file(&format!("programs/cml-{name}"), name);
         }
         scene.file("clone/Cargo.toml", "[package]\nversion = \"1.2.3\"\n\n[dependencies]\nversion = \"9\"\n");
         scene.file("clone/CHANGELOG.md", "# Changelog\n\n## [1.2.3] - 2026-12-01\n\nNews.\n\n## [1.2.2]\n\nOld.\n");
         scene.file("clone/README.md", "      - uses: org/setup-cml-rs@v1\n");
-        scene.file("clone/native.json", "{}\n");
+        scene.file("clone/action/native.json", "{}\n");
+        scene.file("clone/dist/build.json", "{}\n");
         scene.git(&["init", "--quiet", "--bare", "../origin"]);
         scene.git(&["init", "--quiet", "--initial-branch", "main"]);
         scene.git(&["add", "."]);
@@ -51,11 +54,44 @@ impl Scene {
         scene.git(&["tag", "v1.2.3"]);
         scene.git(&["remote", "add", "origin", "../origin"]);
         scene.git(&["push", "--quiet", "origin", "main", "v1.2.3"]);
-        scene.file("clone/native.json", "{ \"files\": 3 }\n");
-        let patch = scene.git(&["diff", "--binary"]);
-        scene.file("made.patch", &patch);
-        scene.git(&["checkout", "--quiet", "."]);
+        scene.make_patch(&[("action/native.json", &scene.record())]);
         scene
+    }
+
+    /// `action/native.json` as `cargo xtask digests` writes it.
+    fn record(&self) -> String {
+        let row = |name: &str| {
+            let digest = cml::forge::hash(&std::fs::read(self.path("programs").join(format!("cml-{name}"))).unwrap());
+            format!("    \"{name}\": {{ \"name\": \"cml-{name}\", \"sha256\": \"{digest}\" }}")
+        };
+        format!("{{\n  \"files\": {{\n{}\n  }}\n}}\n", PROGRAMS.map(row).join(",\n"))
+    }
+
+    /// The patch that gives files of the clone other contents.
+    fn make_patch(&self, changes: &[(&str, &str)]) {
+        for (name, text) in changes {
+            self.file(&format!("clone/{name}"), text);
+        }
+        self.git(&["add", "--intent-to-add", "."]);
+        let patch = self.git(&["diff", "--binary", "--no-renames"]);
+        self.file("made.patch", &patch);
+        self.clean();
+    }
+
+    /// The clone as a new machine gets it.
+    fn clean(&self) {
+        self.git(&["reset", "--quiet", "--hard"]);
+        self.git(&["clean", "--quiet", "-d", "--force"]);
+        self.git(&["checkout", "--quiet", "--force", "v1.2.3"]);
+    }
+
+    /// A release that fails, with nothing published, pushed or tagged.
+    #[track_caller]
+    fn refuses(&self, error: &str, hint: &str) {
+        self.publish().fails(1, error, hint);
+        let asked = std::fs::read_to_string(self.path("log")).unwrap_or_default();
+        assert_eq!(asked, "", "nobody is asked for anything");
+        assert!(self.tag("action-v1.2.3").is_empty() && self.tag("v1").is_empty());
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -89,7 +125,7 @@ impl Scene {
 
     fn publish(&self) -> Ran {
         // A new machine each time.
-        self.git(&["checkout", "--quiet", "--force", "v1.2.3"]);
+        self.clean();
         self.script("publish.sh", &["v1.2.3", "../programs", "../made.patch"])
     }
 
@@ -134,7 +170,7 @@ fn the_release_is_out_before_the_action_names_it() {
     scene.publish().ok();
     let (action, log) = (scene.tag("action-v1.2.3"), scene.log());
     assert_eq!(scene.tag("v1"), action);
-    assert_eq!(scene.git(&["show", &format!("{action}:native.json")]), "{ \"files\": 3 }\n");
+    assert_eq!(scene.git(&["show", &format!("{action}:action/native.json")]), scene.record());
     assert_eq!(scene.git(&["rev-parse", &format!("{action}^")]), scene.git(&["rev-parse", "v1.2.3"]));
     assert!(log.contains("--notes \nNews."), "{log}");
     assert!(!log.contains("Old."), "{log}");
@@ -203,6 +239,8 @@ fn a_program_that_is_out_is_not_replaced() {
     scene.publish().ok();
     let before = scene.tag("v1");
     scene.file("programs/cml-linux-x86_64", "another");
+    scene.clean();
+    scene.make_patch(&[("action/native.json", &scene.record())]);
     let ran = scene.publish();
     ran.fails(
         1,
@@ -211,6 +249,48 @@ fn a_program_that_is_out_is_not_replaced() {
     );
     assert_eq!(std::fs::read_to_string(scene.path("release/cml-linux-x86_64")).unwrap(), "linux-x86_64");
     assert_eq!(scene.tag("v1"), before);
+}
+
+#[test]
+fn a_program_whose_digest_is_not_recorded_is_not_published() {
+    let error = "the programs are not those whose digests action/native.json records";
+    let hint = "run the jobs program and digests again";
+    let scene = Scene::new();
+    scene.file("programs/cml-linux-x86_64", "replaced");
+    scene.refuses(error, hint);
+    let scene = Scene::new();
+    scene.file("programs/cml-windows-x86_64.exe", "one more");
+    scene.refuses(error, hint);
+    let scene = Scene::new();
+    std::fs::remove_file(scene.path("programs/cml-linux-x86_64")).unwrap();
+    scene.refuses(error, hint);
+    let scene = Scene::new();
+    scene.make_patch(&[("dist/build.json", "{ \"digests\": \"none\" }\n")]);
+    scene.refuses(error, hint);
+}
+
+#[test]
+fn the_patch_with_the_digests_changes_nothing_else() {
+    let hint = "it may only change action/native.json, dist/ and the templates of the component";
+    for (path, text) in [
+        ("README.md", "other\n"),
+        ("action.yml", "runs: { using: node24, main: evil.js }\n"),
+        ("dist/evil.js", "1\n"),
+        (".github/scripts/newest.sh", "echo owned\n"),
+    ] {
+        let scene = Scene::new();
+        scene.make_patch(&[("action/native.json", &scene.record()), (path, text)]);
+        scene.refuses(&format!("the patch changes {path}"), hint);
+    }
+    let scene = Scene::new();
+    std::fs::remove_file(scene.path("clone/dist/build.json")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", scene.path("clone/dist/build.json")).unwrap();
+    scene.make_patch(&[("action/native.json", &scene.record())]);
+    scene.refuses("the patch changes dist/build.json", hint);
+    let scene = Scene::new();
+    executable(&scene.path("clone/dist/build.json"), "{}\n");
+    scene.make_patch(&[("action/native.json", &scene.record())]);
+    scene.refuses("the patch makes dist/build.json something else than a file", "look at the job digests");
 }
 
 #[test]

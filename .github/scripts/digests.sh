@@ -13,4 +13,4 @@ done
 cargo xtask digests "$folder"
 cargo xtask dist
 cargo xtask docs
-git diff --binary >made.patch
+git diff --binary --no-renames >made.patch

@@ -6,8 +6,10 @@ case "$name" in
 # .cargo/rustc is for /bin/sh.
 *.exe) export RUSTC_WRAPPER='' ;;
 esac
-rustup toolchain install stable --profile minimal --no-self-update
-rustup default stable
+# The compiler is a version, not whatever is stable today.
+rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+rustup toolchain install "$rust" --profile minimal --no-self-update
+rustup default "$rust"
 case "$name" in
 cml-linux-*)
     rustup target add "$(uname -m)-unknown-linux-musl"
