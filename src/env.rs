@@ -169,6 +169,7 @@ vars! {
     CI_MERGE_REQUEST_SOURCE_BRANCH_SHA = "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": "Head of the source branch in merged-result pipelines";
     CI_OPEN_MERGE_REQUESTS = "CI_OPEN_MERGE_REQUESTS": "Open merge requests of the branch";
     CI_PIPELINE_ID = "CI_PIPELINE_ID": "Number of the pipeline";
+    CI_PROJECT_ID = "CI_PROJECT_ID": "Number of the project";
     CI_PROJECT_URL = "CI_PROJECT_URL": "Address of the project's page";
     CML_DOTENV = "CML_DOTENV": "File that takes the results as NAME=value lines (a GitLab dotenv report)";
 

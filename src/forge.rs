@@ -239,6 +239,11 @@ pub trait Forge {
     /// One comment as it is now.
     async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment>;
 
+    /// Returns a body as the forge gives it back, which may store it in another form than it was sent in.
+    fn stored(&self, body: &str) -> String {
+        body.to_owned()
+    }
+
     /// Makes a comment. When it is not known whether that worked, the error [`Error::is_ambiguous`].
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment>;
 
@@ -300,9 +305,10 @@ pub trait Forge {
     /// Puts files where the repository's readers, and nobody else, can see them. Returns their URLs, in order.
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>>;
 
-    /// Whether an address is one that [`Forge::upload_assets`] gave to a file of that [`Asset::unique_name`], and lasts.
-    fn is_asset(&self, address: &str, name: &str) -> bool {
-        address.ends_with(name)
+    /// Whether an address has, from its first character to its last, the form in which [`Forge::upload_assets`] gives one to a
+    /// file of that [`Asset::unique_name`], and lasts. The name proves nothing: anybody can compute the hash of a file.
+    fn is_asset(&self, _address: &str, _name: &str) -> bool {
+        false
     }
 
     /// An address that [`Forge::upload_assets`] gave, as it is written outside of the forge's comments.
@@ -429,6 +435,11 @@ where
 /// Seconds since 1970 of a date as the forges write it (RFC 3339).
 pub fn seconds(date: &str) -> i64 {
     chrono::DateTime::parse_from_rfc3339(date).map_or(0, |date| date.timestamp())
+}
+
+/// Whether a text is one of the hashes that git and the forges write: so many lower-case hexadecimal digits.
+fn is_hash(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// What to do about a commit that a forge does not know.

@@ -100,7 +100,7 @@ impl Sticky<'_> {
                 Some(home) if n == 1 && (stale || self.is_shared(&home)) => self.replace_text(&home, &text).await,
                 Some(old) => {
                     let body = self.body(&text, n);
-                    match old.body == body {
+                    match old.body == self.forge.stored(&body) {
                         true => Ok(old),
                         false => self.forge.update_comment(self.target, &old.id, &body, Repeat::Safe).await,
                     }
@@ -135,7 +135,7 @@ impl Sticky<'_> {
             let mut parts = self.watermark.map(|mark| sections(mark, &now)).unwrap_or_default();
             parts.text = section::normal(text);
             let body = if parts.is_empty() { self.body(text, 1) } else { self.body(&parts.compose(), 1) };
-            if now.body == body {
+            if now.body == self.forge.stored(&body) {
                 return Ok(now);
             }
             match self.forge.update_comment(self.target, &now.id, &body, Repeat::Once).await {
@@ -215,7 +215,7 @@ impl Sticky<'_> {
         let Some(mark) = self.watermark else {
             return Err(Error::usage("--section needs the watermark: leave --rm-watermark out"));
         };
-        let text = section::normal(text);
+        let text = section::normal(&self.forge.stored(text));
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         let mut all = self.find().await?;
         let mut home = self.home(mark, &all, &mut seen);
@@ -309,7 +309,7 @@ impl Sticky<'_> {
             .hint("make the sections shorter, or give some of them another --watermark-title"));
         }
         match home {
-            Some(home) if home.body == body => Ok((home.id, false)),
+            Some(home) if home.body == self.forge.stored(&body) => Ok((home.id, false)),
             Some(home) => {
                 self.forge.update_comment(self.target, &home.id, &body, Repeat::Once).await?;
                 Ok((home.id, false))

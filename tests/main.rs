@@ -29,6 +29,7 @@ mod pipe;
 mod pr;
 mod private;
 mod proxy;
+mod quick_actions;
 mod release;
 mod repo;
 mod rerun;

@@ -8,7 +8,7 @@ use super::rest::{Rest, escape};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
     Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
-    Target, all_pages, seconds, send_each,
+    Target, all_pages, is_hash, seconds, send_each,
 };
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
@@ -20,13 +20,14 @@ use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 mod agent;
 mod jobs;
 mod permissions;
 mod pulls;
+mod quick_actions;
 mod rerun;
 mod runners;
 mod statuses;
@@ -60,6 +61,8 @@ struct GitLab {
     path: String,
     /// The project's path in the API.
     root: String,
+    /// The project's number, once a note has told it.
+    project: Cell<Option<u64>>,
     /// What owns the runners, once that was asked for.
     owner: RefCell<Option<runners::Owner>>,
     /// Where the runner program comes from.
@@ -99,6 +102,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     };
     let rest = Rest::new(http.explained_by(move |refusal| explain(refusal, source)), &api, credential);
     let here = context.fork.is_none() && context.repository.as_ref() == Some(&repository);
+    let project = host.env().get(vars::CI_PROJECT_ID).and_then(|id| id.parse().ok()).filter(|_| here);
     let of_ci = host.env().get(vars::CI_PIPELINE_ID).and_then(|id| id.parse().ok()).filter(|_| here);
     let pipeline = of_ci.zip(host.env().get(vars::CI_COMMIT_SHA).map(str::to_owned));
     let origin = repository.server.as_str().trim_end_matches('/').to_owned();
@@ -114,6 +118,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         installation,
         path,
         root,
+        project: Cell::new(project),
         owner,
         downloads,
         context,
@@ -213,6 +218,7 @@ struct Note {
     created_at: String,
     #[serde(default)]
     system: bool,
+    project_id: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -273,6 +279,7 @@ impl GitLab {
             Target::Issue(iid) => format!("issues/{iid}"),
             Target::Commit(sha) => format!("commit/{sha}"),
         };
+        self.project.set(note.project_id.or(self.project.get()));
         Comment {
             id: discussion.map_or_else(|| note.id.to_string(), |discussion| format!("{discussion}/{}", note.id)),
             url: format!("{}/-/{place}#note_{}", self.page, note.id),
@@ -316,6 +323,10 @@ impl Forge for GitLab {
         Limits { comment: NOTE }
     }
 
+    fn stored(&self, body: &str) -> String {
+        quick_actions::stored(body)
+    }
+
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
         let (headers, mut first) = self.page(target, 1).await?;
         let mut pages = number(&headers, "x-total-pages");
@@ -345,7 +356,7 @@ impl Forge for GitLab {
 
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
         let path = self.notes(target);
-        let body = json!({ "body": body });
+        let body = json!({ "body": quick_actions::escape(body) });
         if let Target::Commit(_) = target {
             let (_, made): (_, Discussion) = self.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
             let note = made.notes.into_iter().next();
@@ -357,7 +368,7 @@ impl Forge for GitLab {
     }
 
     async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment> {
-        let body = json!({ "body": body });
+        let body = json!({ "body": quick_actions::escape(body) });
         let (_, note) = self.rest.call(Method::PUT, &self.note(target, id), Some(&body), repeat).await?;
         Ok(self.comment(target, id.split_once('/').map(|(discussion, _)| discussion), note))
     }
@@ -409,12 +420,33 @@ impl Forge for GitLab {
             let answer = self.rest.upload(&path, "file", &asset.unique_name(), &asset.mime, &bytes).await?;
             let upload: Upload = serde_json::from_slice(&answer)
                 .map_err(|e| Error::remote(format!("GitLab's answer to an upload is not what was expected ({e})")))?;
+            let number = upload.full_path.as_ref().and_then(|path| {
+                let (_, below) = path.split_once("/-/project/")?;
+                below.split('/').next()?.parse().ok()
+            });
+            self.project.set(number.or(self.project.get()));
             Ok(match upload.full_path {
                 Some(path) => format!("{}{path}", self.origin),
                 None => format!("{}{}", self.page, upload.url),
             })
         };
         send_each(assets, progress, send).await
+    }
+
+    /// Uploads are below the project, by its number or, before GitLab 17, by its path. Those of a project of another number
+    /// are somebody else's; without the number none is known.
+    fn is_asset(&self, address: &str, name: &str) -> bool {
+        let by_number = || {
+            let path = address.strip_prefix(&self.installation).filter(|path| path.starts_with("/-/"));
+            let path = path.or_else(|| address.strip_prefix(&self.origin))?;
+            path.strip_prefix(&format!("/-/project/{}", self.project.get()?))
+        };
+        let by_path = || address.strip_prefix(&self.page);
+        let upload = |below: Option<&str>| {
+            let secret = below?.strip_prefix("/uploads/")?.strip_suffix(name)?.strip_suffix('/')?;
+            Some(is_hash(secret, 32))
+        };
+        upload(by_number()).or_else(|| upload(by_path())).unwrap_or(false)
     }
 
     /// CML's images, as CML does.

@@ -18,7 +18,8 @@ pub async fn create_comment_once(forge: &dyn Forge, http: &Http, target: &Target
     let started = http.mark();
     let send = async || forge.create_comment(target, body).await;
     let look = async || {
-        let mut found = forge.list_comments(target, &|comment| same_text(&comment.body, body)).await?;
+        let stored = forge.stored(body);
+        let mut found = forge.list_comments(target, &|comment| same_text(&comment.body, &stored)).await?;
         let since = http.server_time_at(started) - 5;
         found.retain(|comment| comment.created >= since);
         Ok(found.pop())

@@ -1,5 +1,6 @@
 //! GitLab's merge requests: <https://docs.gitlab.com/api/merge_requests/>.
 
+use super::quick_actions::escape as escape_actions;
 use super::{GitLab, MergeRequest};
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
@@ -49,7 +50,7 @@ pub async fn find(gitlab: &GitLab, source: &str, target: &str) -> Result<Option<
 }
 
 pub async fn create(gitlab: &GitLab, new: &NewPullRequest) -> Result<PullRequest> {
-    let body = json!({ "title": new.title, "description": new.body, "source_branch": new.source,
+    let body = json!({ "title": new.title, "description": escape_actions(&new.body), "source_branch": new.source,
         "target_branch": new.target });
     let path = format!("{}/merge_requests", gitlab.root);
     let (_, made): (_, MergeRequest) = gitlab.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;

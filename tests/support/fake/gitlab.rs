@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::auth::{Access, access, scopes};
 use super::clock::Time;
 use super::github_shapes::title;
+use super::gitlab_actions;
 use super::gitlab_runners;
 use super::gitlab_statuses;
 use super::http::{Request, Response};
@@ -140,6 +141,11 @@ fn notes(call: &mut Call<'_>, target: Target, path: &[&str]) -> Response {
         ("GET", ["discussions"]) => paged(call, &live(call, &target), |note| discussion(call, note)),
         ("POST", ["notes" | "discussions"]) => match text(call.request, "body", "400 Bad request - Note") {
             Ok(body) => {
+                let body = gitlab_actions::perform(call.repo, &target, &body);
+                if body.is_empty() {
+                    let json = json!({"commands_changes": {}, "summary": ["Applied quick actions."]});
+                    return Response::json(202, &json);
+                }
                 let note = call.desk.write(call.repo, target, BOT, body);
                 let in_discussion = path == ["discussions"];
                 let json = if in_discussion { discussion(call, &note) } else { note_json(call, &note) };
@@ -192,7 +198,11 @@ fn one_note(call: &mut Call<'_>, target: &Target, id: u64) -> Response {
         "PUT" | "DELETE" if note.system => error(403, "403 Forbidden"),
         "PUT" => match text(call.request, "body", "400 Bad request - Note") {
             Ok(body) => {
+                let body = gitlab_actions::perform(call.repo, target, &body);
                 let changed = call.rewrite(note, body);
+                if changed.body.is_empty() {
+                    call.repo.comment_mut(id).expect("found above").deleted = true;
+                }
                 Response::json(200, &note_json(call, &changed))
             }
             Err(answer) => *answer,

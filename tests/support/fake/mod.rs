@@ -45,6 +45,7 @@ mod github_git;
 mod github_runners;
 mod github_shapes;
 mod gitlab;
+mod gitlab_actions;
 mod gitlab_runners;
 mod gitlab_statuses;
 mod graphql;

@@ -12,8 +12,8 @@ use super::auth::{Access, grant, password};
 use super::github_shapes::{error as github_error, full_pull_request};
 use super::http::{Request, Response};
 use super::route::Call;
-use super::state::{PullRequest, PullState, Repo, State, Vendor};
-use super::{bitbucket, gitlab, lfs};
+use super::state::{PullRequest, PullState, Repo, State, Target, Vendor};
+use super::{bitbucket, gitlab, gitlab_actions, lfs};
 
 /// What git prints about a bare repository, if it succeeds.
 fn ask(bare: &Path, args: &[&str]) -> Option<String> {
@@ -133,7 +133,11 @@ pub fn gitlab_create(call: &mut Call<'_>) -> Response {
     if call.repo.branch(&source).is_none() {
         return Response::json(400, &json!({"message": {"source_branch": ["does not exist"]}}));
     }
-    let pull = call.repo.open(&source, &target, &title, &field("description"));
+    let number = call.repo.open(&source, &target, &title, &field("description")).number;
+    let stored = gitlab_actions::perform(call.repo, &Target::Pull(number), &field("description"));
+    let pull = call.repo.pulls.get_mut(&number).expect("just opened");
+    pull.body = Some(stored);
+    let pull = pull.clone();
     Response::json(201, &gitlab::merge_request(call, &pull))
 }
 

@@ -209,6 +209,8 @@ pub struct Repo {
     pub bare: Option<PathBuf>,
     /// Runs of the CI.
     pub runs: BTreeMap<u64, Run>,
+    /// The quick actions that GitLab has carried out.
+    pub actions: Vec<String>,
 }
 
 impl Repo {
@@ -231,6 +233,7 @@ impl Repo {
             builds: BTreeMap::new(),
             bare: None,
             runs: BTreeMap::new(),
+            actions: Vec::new(),
         };
         repo.add_pull(PullRequest::merged(5, MERGED_HEAD, "merged", MERGE));
         repo.add_pull(PullRequest::open(7, HEAD, "feature"));
