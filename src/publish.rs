@@ -275,11 +275,9 @@ impl Publish<'_> {
 
 /// The address under which an earlier version of the comment shows a file with this name, which is its hash.
 fn shown_before(before: &[&str], name: &str, is_asset: impl Fn(&str, &str) -> bool) -> Option<String> {
-    before.iter().find_map(|body| {
-        let at = body.find(name)?;
-        let found = report::references(body).into_iter().find(|r| r.range.start <= at && at < r.range.end)?;
+    let with_name = before.iter().filter(|body| body.contains(name));
+    with_name.flat_map(|body| report::references(body)).find_map(|found| {
         let address = &found.address[..found.address.find('#').unwrap_or(found.address.len())];
-        // Not one with a bucket's signature, which ends.
         is_asset(address, name).then(|| address.to_owned())
     })
 }

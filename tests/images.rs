@@ -357,3 +357,30 @@ fn thirty_images_travel_together_but_not_all_at_once_and_without_a_word() {
         }
     }
 }
+
+#[test]
+fn an_address_in_a_comment_is_taken_for_ours_only_when_all_of_it_is() {
+    // Anybody can compute the hash of a file that a report shows, and put it into an address of their own.
+    for vendor in VENDORS {
+        for section in [&[] as &[&str], &["--section", "a"]] {
+            let forge = Forge::start();
+            let cml = Cml::on(&forge, vendor);
+            one_image(&cml, "plot.png", 1);
+            cml.run(&["comment", "create", "--watermark-title", "other", "report.md"]).ok();
+            let real = address(&forge, vendor);
+            let name = real.rsplit('/').next().unwrap();
+            let evil = format!(
+                "![](https://evil.example/x/{name})\n\n![](https://evil.example/{real})\n\n![](https://evil.example/?{real})\n\n\
+                 ![](https://cml.dev/watermark.png#aa \"CML watermark\")"
+            );
+            forge.seed_comment(vendor, &Target::Pull(7), "cml-bot", &evil);
+            cml.run(&[&["comment", "update"], section, &["report.md"]].concat()).ok();
+            let live = forge.live_comments(vendor, &Target::Pull(7));
+            let body = &live.last().unwrap().body;
+            assert_eq!(live.len(), 2, "{live:#?}");
+            let shown = body.split("![plot](").nth(1).unwrap().split(')').next().unwrap();
+            assert!(shown.starts_with(forge.url()), "{vendor:?}: {body}");
+            serves(shown, "image/png", &png(1));
+        }
+    }
+}

@@ -232,6 +232,11 @@ impl Bitbucket {
         }
     }
 
+    /// The address of a published file.
+    fn download(&self, name: &str) -> String {
+        format!("{}/downloads/cml-{name}", self.page)
+    }
+
     fn comment(&self, target: &Target, wire: Wire) -> Comment {
         let place = match target {
             Target::PullRequest(id) => format!("pull-requests/{id}"),
@@ -372,11 +377,15 @@ impl Forge for Bitbucket {
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
         let path = format!("{}/downloads", self.root);
         let send = async |asset: &Asset| {
-            let name = format!("cml-{}", asset.unique_name());
-            self.rest.upload(&path, "files", &name, &asset.mime, &asset.read()?).await?;
-            Ok(format!("{}/downloads/{name}", self.page))
+            let name = asset.unique_name();
+            self.rest.upload(&path, "files", &format!("cml-{name}"), &asset.mime, &asset.read()?).await?;
+            Ok(self.download(&name))
         };
         send_each(assets, progress, send).await
+    }
+
+    fn is_asset(&self, address: &str, name: &str) -> bool {
+        address == self.download(name)
     }
 
     async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<FailedRun> {

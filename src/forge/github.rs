@@ -372,7 +372,7 @@ impl Forge for GitHub {
     }
 
     fn is_asset(&self, address: &str, name: &str) -> bool {
-        assets::is_asset(address, name)
+        assets::is_asset(self, address, name)
     }
 
     fn runners_take_one_job(&self) -> bool {

@@ -242,6 +242,10 @@ impl Forge for Local {
         Ok(addresses)
     }
 
+    fn is_asset(&self, address: &str, name: &str) -> bool {
+        address.strip_prefix("files/") == Some(name)
+    }
+
     fn asset_address(&self, address: &str) -> String {
         self.path(address)
     }

@@ -7,7 +7,7 @@
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE};
+use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE, is_hash};
 use crate::http::Repeat;
 use base64::Engine;
 use futures_util::{StreamExt, TryStreamExt};
@@ -96,9 +96,17 @@ fn query(name: &str) -> &'static str {
     if name.ends_with(".svg") { "?sanitize=true" } else { "" }
 }
 
-/// Whether an address is that of a file.
-pub fn is_asset(address: &str, name: &str) -> bool {
-    address.strip_suffix(query(name)).is_some_and(|address| address.ends_with(name))
+/// Whether an address is that of a file in a commit of the repository.
+pub fn is_asset(forge: &GitHub, address: &str, name: &str) -> bool {
+    let page = forge.repository.url();
+    let commit = address
+        .strip_prefix(&page)
+        .and_then(|rest| rest.strip_prefix("/raw/"))
+        .and_then(|rest| rest.strip_suffix(query(name)))
+        .and_then(|rest| rest.strip_suffix(name))
+        .and_then(|rest| rest.strip_suffix('/'));
+    // By SHA-1 or SHA-256.
+    commit.is_some_and(|commit| is_hash(commit, 40) || is_hash(commit, 64))
 }
 
 async fn post<T: serde::de::DeserializeOwned>(forge: &GitHub, what: &str, body: &Value) -> Result<T> {
