@@ -16,11 +16,12 @@ exports.elapsed = () => performance.now();
 exports.sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 // Signals that came and were not taken yet. From the first interrupted() on, none of them ends this process by itself.
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 };
 const signals = [];
 let told = null;
 exports.interrupted = () => {
   if (told === null) {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP']) {
+    for (const signal of Object.keys(SIGNALS)) {
       process.on(signal, () => {
         signals.push(signal);
         told();
@@ -33,6 +34,64 @@ exports.interrupted = () => {
   });
 };
 exports.nextSignal = () => signals.shift();
+
+// The commands that run. A signal that nobody waits for ends them before this process: they are groups of their own.
+const children = new Set();
+let ending = false;
+let ended = null;
+const terminated = new Promise((done) => {
+  ended = done;
+});
+exports.terminated = () => terminated;
+const endAll = () => children.forEach((child) => endGroup(child, 'SIGKILL'));
+const terminate = (signal) => {
+  if (told !== null) return;
+  ending = true;
+  endAll();
+  ended(signal);
+  setTimeout(() => process.exit(128 + SIGNALS[signal]), 1000).unref();
+};
+const watch = (child) => {
+  if (children.size === 0) {
+    for (const signal of Object.keys(SIGNALS)) process.on(signal, terminate);
+    process.on('exit', endAll);
+  }
+  children.add(child);
+};
+// Without commands signals do what they do by default, also while standard input is read.
+const unwatch = (child) => {
+  if (!children.delete(child) || children.size > 0) return;
+  for (const signal of Object.keys(SIGNALS)) process.off(signal, terminate);
+  process.off('exit', endAll);
+};
+const endGroup = (child, signal) => {
+  if (child.pid === undefined) return;
+  try {
+    if (process.platform !== 'win32') process.kill(-child.pid, signal);
+    else if (signal === 'SIGKILL' && child.exitCode === null) {
+      require('node:child_process').spawnSync('taskkill', ['/T', '/F', '/PID', `${child.pid}`], { windowsHide: true });
+    }
+  } catch {
+    // Nothing of it is left.
+  }
+};
+
+exports.processId = () => process.pid;
+exports.isRunning = (pid) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code !== 'ESRCH';
+  }
+};
+exports.isForeign = (path) => {
+  if (process.geteuid === undefined) return false;
+  const own = process.geteuid();
+  const owner = fs.lstatSync(path, { throwIfNoEntry: false })?.uid ?? own;
+  // As git does: what belongs to the user behind sudo is the user's own.
+  return owner !== own && !(own === 0 && `${owner}` === process.env.SUDO_UID);
+};
 
 exports.isTerminal = (descriptor) => tty.isatty(descriptor);
 
@@ -92,19 +151,61 @@ exports.print = (descriptor, text) => {
   }
 };
 
-// `added` has the names and values of variables in turn, as environment() gives them.
-exports.run = (program, args, added) =>
-  new Promise((done, failed) => {
-    const env = { ...process.env };
-    for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
-    const options = { env, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true };
-    const child = require('node:child_process').spawn(program, args, options);
-    const [out, err] = [[], []];
-    child.stdout.on('data', (bytes) => out.push(bytes));
-    child.stderr.on('data', (bytes) => err.push(bytes));
-    child.once('error', failed);
-    child.once('close', (code) => done({ code, stdout: Buffer.concat(out), stderr: Buffer.concat(err) }));
+// `added` has the names and values of variables in turn, as environment() gives them; `removed` has names.
+exports.run = ([program, ...args], added, removed, { limit, lingers, output, errors }) => {
+  const env = { ...process.env };
+  for (const name of removed) delete env[name];
+  for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
+  const stdio = lingers ? 'ignore' : ['ignore', 'pipe', 'pipe'];
+  const detached = process.platform !== 'win32';
+  const child = require('node:child_process').spawn(program, args, { env, stdio, detached, windowsHide: true });
+  if (!lingers) watch(child);
+  const timers = [];
+  const later = (action, milliseconds) => timers.push(setTimeout(action, milliseconds));
+  const end = () => {
+    timers.forEach(clearTimeout);
+    if (!lingers && children.has(child)) endGroup(child, 'SIGKILL');
+    unwatch(child);
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    child.unref();
+  };
+  const keep = (pipe, most) => {
+    const kept = { parts: [], length: 0 };
+    pipe?.on('data', (bytes) => {
+      const part = bytes.subarray(0, most - kept.length);
+      kept.length += part.length;
+      if (part.length > 0) kept.parts.push(part);
+    });
+    return kept;
+  };
+  const [out, err] = [keep(child.stdout, output), keep(child.stderr, errors)];
+  const done = new Promise((done, failed) => {
+    const finish = (code, late) => {
+      end();
+      // Otherwise how it ended is not its own doing: this process ends, too.
+      if (!ending) done({ code, late, stdout: Buffer.concat(out.parts), stderr: Buffer.concat(err.parts) });
+    };
+    child.once('error', (error) => {
+      end();
+      failed(error);
+    });
+    // What it left behind may keep its pipes open.
+    child.once('exit', (code) => later(() => finish(code, false), 500));
+    child.once('close', (code) => finish(code, false));
+    if (limit === undefined) return;
+    later(() => {
+      // It may tidy up.
+      if (!lingers) endGroup(child, 'SIGTERM');
+      child.removeAllListeners('exit').removeAllListeners('close');
+      if (lingers) return finish(null, true);
+      child.once('exit', () => finish(null, true));
+      later(() => finish(null, true), 1000);
+      return undefined;
+    }, limit);
   });
+  return { done, end };
+};
 
 exports.handOver = (program, args) =>
   new Promise((done, failed) => {

@@ -50,6 +50,38 @@ impl fmt::Debug for Env {
     }
 }
 
+/// Words in names of variables that hold secrets.
+const SECRET_WORDS: &[&str] = &[
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "CREDENTIAL",
+    "ACCESS_KEY",
+    "PRIVATE_KEY",
+    "API_KEY",
+    "APIKEY",
+    "JWT",
+    "CONNECTION_STRING",
+];
+const SECRET_ENDINGS: &[&str] = &["_KEY", "_KEYS", "_PAT", "_PASS", "_PWD"];
+/// Beginnings of names of variables with which a job shows who it is, or is given inputs.
+const IDENTITY_PREFIXES: &[&str] =
+    &["ACTIONS_", "ARM_", "AWS_", "AZURE_", "CLOUDSDK_", "GCP_", "GOOGLE_", "INPUT_", "VAULT_"];
+/// GitLab's address of the repository has the job's token in it.
+const SECRET_NAMES: &[&str] = &["CI_REPOSITORY_URL", "DOCKER_AUTH_CONFIG", "KUBECONFIG"];
+
+/// Returns whether a variable holds a token, a key or an identity of a cloud, by its name in any case. Programs that this
+/// one starts for itself do not get it (see [`crate::host::Command`]).
+pub fn is_sensitive(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    SECRET_NAMES.contains(&name.as_str())
+        || IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || SECRET_WORDS.iter().any(|word| name.contains(word))
+        || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
 /// A value that must not be seen: no `Display`, and `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -95,6 +127,9 @@ macro_rules! vars {
 
 vars! {
     CI = "CI": "Set by every CI system";
+    GITHUB_WORKSPACE = "GITHUB_WORKSPACE": "Folder that GitHub's jobs check out into";
+    CI_PROJECT_DIR = "CI_PROJECT_DIR": "Folder that GitLab's jobs check out into";
+    BITBUCKET_CLONE_DIR = "BITBUCKET_CLONE_DIR": "Folder that Bitbucket's steps check out into";
     HOME = "HOME": "The user's folder; runners live in .cml there";
     IN_DOCKER = "IN_DOCKER": "Set by CML's images: jobs run beside the runner instead of in containers (GitLab)";
     REPO_TOKEN = "REPO_TOKEN": "The forge's token, CML's name for it";
@@ -203,5 +238,51 @@ mod tests {
         assert_eq!(env.get(vars::CI), None);
         assert!(!format!("{env:?} {:?}", Secret::new("ghs_x")).contains("ghs_x"));
         assert_eq!(Secret::new(" a\n").expose(), "a");
+    }
+
+    #[test]
+    fn tokens_keys_and_identities_are_known_by_their_names() {
+        let secret = [
+            "REPO_TOKEN",
+            "repo_token",
+            "GITHUB_TOKEN",
+            "CML_COMMENT_DRIVER_TOKEN",
+            "CI_JOB_TOKEN",
+            "CI_JOB_JWT_V2",
+            "INPUT_TOKEN",
+            "INPUT_REPORT",
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            "ACTIONS_RUNTIME_TOKEN",
+            "AWS_PROFILE",
+            "AWS_SECRET_ACCESS_KEY",
+            "AZURE_CLIENT_ID",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "BITBUCKET_STEP_OIDC_TOKEN",
+            "WANDB_API_KEY",
+            "SSH_PRIVATE_KEY",
+            "DEPLOY_KEY",
+            "GH_PAT",
+            "CI_REGISTRY_PASSWORD",
+            "CI_REPOSITORY_URL",
+        ];
+        let plain = [
+            "PATH",
+            "HOME",
+            "PWD",
+            "OLDPWD",
+            "SSH_AUTH_SOCK",
+            "GIT_ASKPASS",
+            "GIT_CONFIG_KEY_0",
+            "GIT_SSH_COMMAND",
+            "CI",
+            "GITHUB_WORKSPACE",
+            "https_proxy",
+            "LANG",
+            "SystemRoot",
+            "TMPDIR",
+            "XDG_CONFIG_HOME",
+        ];
+        assert_eq!(secret.into_iter().find(|name| !is_sensitive(name)), None);
+        assert_eq!(plain.into_iter().find(|name| is_sensitive(name)), None);
     }
 }

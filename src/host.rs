@@ -51,6 +51,40 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
+/// A command to run to its end. No `Debug`: its environment may hold secrets.
+#[derive(Clone, Default)]
+pub struct Command {
+    /// The program and its arguments; never through a shell.
+    pub argv: Vec<String>,
+    /// Variables to add to the environment: the place for secrets, which anybody can read in a list of arguments.
+    pub env: Vec<(String, String)>,
+    /// Variables to take out of it.
+    pub unset: Vec<String>,
+    /// Whether it is a program of the user's own, which gets this program's tokens and identities, too.
+    pub trusted: bool,
+    /// How long it may run. Then it is killed, with all that it started.
+    pub limit: Option<Duration>,
+    /// Whether what it starts goes on after it, as a browser does. Nothing of its output is kept.
+    pub lingers: bool,
+}
+
+impl Command {
+    /// A command without any of this program's tokens.
+    pub fn new<T: Into<String>>(argv: impl IntoIterator<Item = T>) -> Self {
+        Command { argv: argv.into_iter().map(Into::into).collect(), ..Command::default() }
+    }
+
+    /// Whether it does not inherit a variable.
+    pub fn removes(&self, name: &str) -> bool {
+        self.unset.iter().any(|unset| unset == name) || (!self.trusted && crate::env::is_sensitive(name))
+    }
+}
+
+/// The most that is kept of a command's standard output; more is an error.
+pub const MAX_OUTPUT: usize = 64 << 20;
+/// The most that is kept of its standard error; the rest is left out.
+pub const MAX_ERRORS: usize = 1 << 20;
+
 /// A signal, where the system has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -64,6 +98,19 @@ pub enum Signal {
     HangUp,
     /// SIGKILL: cannot be ignored.
     Kill,
+}
+
+impl Signal {
+    /// The exit code of a program that it ended, as shells give it.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Signal::HangUp => 129,
+            Signal::Interrupt => 130,
+            Signal::Quit => 131,
+            Signal::Kill => 137,
+            Signal::Terminate => 143,
+        }
+    }
 }
 
 /// Where the program writes to.
@@ -130,6 +177,11 @@ pub trait Host {
     /// Resolves when the user or the CI system asks the program to end, and says how. From the first call on, no signal
     /// is lost that arrives between two calls. For one caller at a time.
     async fn interrupted(&self) -> Signal;
+    /// Resolves when such a signal has ended a command of [`Host::execute`], unless somebody waits for it with
+    /// [`Host::interrupted`]. Without commands a signal ends this program at once.
+    async fn terminated(&self) -> Signal {
+        std::future::pending().await
+    }
 
     /// Trusts more certificate authorities, given as PEM, for all requests that follow.
     fn trust(&self, pem: &[u8]) -> Result<(), String>;
@@ -180,9 +232,21 @@ pub trait Host {
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// The path with every symbolic link resolved.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
-    /// Runs a program with its arguments (never through a shell), without standard input. `env` is added to the
-    /// environment: the place for secrets, which anybody can read in a list of arguments.
-    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output>;
+    /// Runs a command without standard input, in a process group of its own. Nothing of the group is left when this
+    /// returns or is dropped, unless the command lingers.
+    async fn execute(&self, command: &Command) -> io::Result<Output>;
+    /// Runs a program with its arguments and more variables, and without this program's tokens.
+    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output> {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.execute(&Command { env, ..Command::new(argv.iter().copied()) }).await
+    }
+    /// The number of this process.
+    fn process_id(&self) -> u32;
+    /// Whether a process of this number runs.
+    fn is_running(&self, process: u32) -> bool;
+    /// Whether a file belongs to another user than the one who runs this program (links are not followed); `false` where
+    /// the system does not say.
+    fn is_foreign(&self, path: &Path) -> bool;
 
     /// Runs a program that takes this one's place: its standard input and output are ours. Its exit code, if it has
     /// one.

@@ -40,9 +40,11 @@ pub mod tensorboard;
 use app::App;
 use clap::FromArgMatches;
 use error::{Error, Result};
+use futures_util::future::{Either, select};
 use host::Host;
 use http::Http;
 use log::{Log, Style};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -88,9 +90,11 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
     for warning in prepared.warnings {
         log.warn(&warning);
     }
-    match execute(host, log.clone(), &cli).await {
-        Ok(()) => 0,
-        Err(error) => report(&log, &error),
+    match select(pin!(execute(host.clone(), log.clone(), &cli)), host.terminated()).await {
+        Either::Left((Ok(()), _)) => 0,
+        Either::Left((Err(error), _)) => report(&log, &error),
+        // What is dropped tidies up.
+        Either::Right((signal, _)) => signal.exit_code(),
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
 use super::proxy::Proxies;
-use super::{Host, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
+use super::{Command, Host, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
 #[cfg(unix)]
 use super::{Process, Program};
 use crate::env::{Env, vars};
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+mod child;
 mod download;
 mod files;
 #[cfg(unix)]
@@ -253,6 +254,10 @@ impl Host for Native {
         self.signals.next().await
     }
 
+    async fn terminated(&self) -> Signal {
+        self.signals.ended().await
+    }
+
     fn trust(&self, pem: &[u8]) -> Result<(), String> {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         match certificates {
@@ -351,14 +356,42 @@ impl Host for Native {
         fs::canonicalize(path)
     }
 
-    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output> {
-        let Some((program, args)) = argv.split_first() else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        let mut command = tokio::process::Command::new(program);
-        command.args(args).envs(env.iter().copied()).stdin(std::process::Stdio::null()).kill_on_drop(true);
-        let output = command.output().await?;
-        Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
+    async fn execute(&self, command: &Command) -> io::Result<Output> {
+        child::run(command, &self.signals).await
+    }
+
+    fn process_id(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn is_running(&self, process: u32) -> bool {
+        #[cfg(unix)]
+        {
+            let pid = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+            // Another user's process cannot be asked, and runs.
+            pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = process;
+            true
+        }
+    }
+
+    fn is_foreign(&self, path: &Path) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let own = rustix::process::geteuid().as_raw();
+            // As git does: what belongs to the user behind `sudo` is the user's own.
+            let sudo = self.env.named("SUDO_UID").filter(|_| own == 0).and_then(|user| user.parse::<u32>().ok());
+            fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() != own && Some(meta.uid()) != sudo)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = path;
+            false
+        }
     }
 
     async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {

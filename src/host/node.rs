@@ -4,7 +4,7 @@
 //! with `/`, which Node takes as well, so that the core sees one kind of path.
 
 use super::proxy::Proxies;
-use super::{Host, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
+use super::{Command, Host, MAX_ERRORS, MAX_OUTPUT, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -225,6 +225,15 @@ fn io_error(error: JsValue) -> io::Error {
     io::Error::new(kind, text)
 }
 
+fn signal(name: &str) -> Signal {
+    match name {
+        "SIGINT" => Signal::Interrupt,
+        "SIGQUIT" => Signal::Quit,
+        "SIGHUP" => Signal::HangUp,
+        _ => Signal::Terminate,
+    }
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
 }
@@ -277,14 +286,14 @@ impl Host for Node {
         loop {
             // A caller that gives up here leaves the signal for the next one.
             js::interrupted().await;
-            match js::next_signal().as_deref() {
-                Some("SIGINT") => return Signal::Interrupt,
-                Some("SIGQUIT") => return Signal::Quit,
-                Some("SIGHUP") => return Signal::HangUp,
-                Some(_) => return Signal::Terminate,
-                None => {}
+            if let Some(name) = js::next_signal() {
+                return signal(&name);
             }
         }
+    }
+
+    async fn terminated(&self) -> Signal {
+        signal(&js::terminated().await)
     }
 
     fn trust(&self, pem: &[u8]) -> Result<(), String> {
@@ -353,12 +362,40 @@ impl Host for Node {
         js::canonicalize(text(path)).map(|path| self.path(path)).map_err(io_error)
     }
 
-    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output> {
-        let Some((program, args)) = argv.split_first() else {
+    async fn execute(&self, command: &Command) -> io::Result<Output> {
+        if command.argv.is_empty() {
             return Err(io::ErrorKind::InvalidInput.into());
-        };
-        let output = js::run(program, args, env).await.map_err(io_error)?;
-        Ok(Output { code: output.code(), stdout: output.stdout(), stderr: output.stderr() })
+        }
+        let removed = js::environment().into_iter().step_by(2).filter(|name| command.removes(name)).collect();
+        let child = js::run(js::Child {
+            argv: command.argv.clone(),
+            added: command.env.iter().flat_map(|(name, value)| [name.clone(), value.clone()]).collect(),
+            removed,
+            limit: command.limit.map(|limit| limit.as_secs_f64() * 1000.0),
+            lingers: command.lingers,
+            most: (MAX_OUTPUT + 1, MAX_ERRORS),
+        });
+        let output = child.output().await.map_err(io_error)?;
+        if output.late() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let stdout = output.stdout();
+        if stdout.len() > MAX_OUTPUT {
+            return Err(io::Error::other(format!("it printed more than {} MB", MAX_OUTPUT >> 20)));
+        }
+        Ok(Output { code: output.code(), stdout, stderr: output.stderr() })
+    }
+
+    fn process_id(&self) -> u32 {
+        js::process_id()
+    }
+
+    fn is_running(&self, process: u32) -> bool {
+        js::is_running(process)
+    }
+
+    fn is_foreign(&self, path: &Path) -> bool {
+        js::is_foreign(text(path))
     }
 
     async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {

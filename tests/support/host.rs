@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cml::env::Env;
 use cml::host::native::Native;
-use cml::host::{Host, Output, Platform, SendError, Stat};
+use cml::host::{Command, Host, Output, Platform, SendError, Stat};
 use futures_util::future::BoxFuture;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,8 +96,17 @@ impl Host for Elsewhere {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         self.native.canonicalize(path)
     }
-    async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output> {
-        self.native.run(argv, env).await
+    async fn execute(&self, command: &Command) -> io::Result<Output> {
+        self.native.execute(command).await
+    }
+    fn process_id(&self) -> u32 {
+        self.native.process_id()
+    }
+    fn is_running(&self, process: u32) -> bool {
+        self.native.is_running(process)
+    }
+    fn is_foreign(&self, path: &Path) -> bool {
+        self.native.is_foreign(path)
     }
     async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {
         self.native.hand_over(argv).await

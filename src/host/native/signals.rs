@@ -3,11 +3,93 @@
 use super::super::Signal;
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long this program has to end by itself after a signal ended its commands.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// What listens for them, from the first call on.
 #[derive(Default)]
-pub struct Signals(RefCell<Option<Vec<(Signal, Stream)>>>);
+pub struct Signals {
+    streams: RefCell<Option<Vec<(Signal, Stream)>>>,
+    shared: Arc<Shared>,
+}
+
+/// What the thread that watches over commands knows.
+#[derive(Default)]
+struct Shared {
+    /// Whether that thread runs.
+    watched: AtomicBool,
+    /// Whether a signal is for [`Signals::next`].
+    heard: AtomicBool,
+    /// The leaders of the groups of the commands that run.
+    leaders: Mutex<Vec<u32>>,
+    ended: Mutex<Option<Signal>>,
+    told: Notify,
+}
+
+impl Shared {
+    fn leaders(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> std::sync::MutexGuard<'_, Option<Signal>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the commands, and this program unless it does so itself.
+    async fn end(&self, signal: Signal) {
+        *self.ended() = Some(signal);
+        for leader in self.leaders().iter() {
+            kill(*leader);
+        }
+        self.told.notify_one();
+        tokio::time::sleep(ENDING).await;
+        std::process::exit(i32::from(signal.exit_code()));
+    }
+}
+
+/// A command and all that it started: killed when this is dropped.
+pub struct Group {
+    leader: Option<u32>,
+    shared: Arc<Shared>,
+}
+
+impl Group {
+    /// Lets it tidy up.
+    pub fn ask_to_end(&self) {
+        #[cfg(unix)]
+        if let Some(group) = self.leader.and_then(group) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let Some(leader) = self.leader else { return };
+        kill(leader);
+        self.shared.leaders().retain(|other| *other != leader);
+    }
+}
+
+#[cfg(unix)]
+fn group(leader: u32) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(i32::try_from(leader).ok()?)
+}
+
+fn kill(leader: u32) {
+    #[cfg(unix)]
+    if let Some(group) = group(leader) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    #[cfg(windows)]
+    super::child::end_tree(leader);
+}
 
 #[cfg(unix)]
 type Stream = tokio::signal::unix::Signal;
@@ -17,23 +99,76 @@ type Stream = tokio::signal::windows::CtrlC;
 impl Signals {
     /// From now on no signal ends this program by itself.
     pub fn listen(&self) {
-        self.0.borrow_mut().get_or_insert_with(listen);
+        self.shared.heard.store(true, Ordering::SeqCst);
+        self.streams.borrow_mut().get_or_insert_with(listen);
+    }
+
+    /// From now on a signal that nobody waits for ends the commands before this program. A thread sees to it: this one
+    /// may be reading standard input.
+    pub fn watch(&self) {
+        if self.shared.watched.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let watch = move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            runtime.block_on(async {
+                let mut streams = listen();
+                let _ = ready.send(());
+                loop {
+                    let signal = poll_fn(|context| poll(&mut streams, context)).await;
+                    if !shared.heard.load(Ordering::SeqCst) {
+                        shared.end(signal).await;
+                    }
+                }
+            });
+        };
+        if std::thread::Builder::new().name("signals".to_owned()).spawn(watch).is_ok() {
+            let _ = is_ready.recv();
+        }
+    }
+
+    /// Answers for a command's group.
+    pub fn adopt(&self, leader: Option<u32>) -> Group {
+        self.shared.leaders().extend(leader);
+        Group { leader, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Whether a signal ended the commands.
+    pub fn have_ended(&self) -> bool {
+        self.shared.ended().is_some()
+    }
+
+    /// The signal that ended the commands.
+    pub async fn ended(&self) -> Signal {
+        loop {
+            let told = self.shared.told.notified();
+            if let Some(signal) = *self.shared.ended() {
+                return signal;
+            }
+            told.await;
+        }
     }
 
     /// The next one.
     pub async fn next(&self) -> Signal {
         self.listen();
         poll_fn(|context| {
-            let mut streams = self.0.borrow_mut();
-            for (signal, stream) in streams.iter_mut().flatten() {
-                if let Poll::Ready(Some(())) = stream.poll_recv(context) {
-                    return Poll::Ready(*signal);
-                }
-            }
-            Poll::Pending
+            let mut streams = self.streams.borrow_mut();
+            streams.as_mut().map_or(Poll::Pending, |streams| poll(streams, context))
         })
         .await
     }
+}
+
+fn poll(streams: &mut [(Signal, Stream)], context: &mut std::task::Context<'_>) -> Poll<Signal> {
+    for (signal, stream) in streams {
+        if let Poll::Ready(Some(())) = stream.poll_recv(context) {
+            return Poll::Ready(*signal);
+        }
+    }
+    Poll::Pending
 }
 
 #[cfg(unix)]

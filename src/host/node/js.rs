@@ -62,8 +62,16 @@ extern "C" {
     fn sleep_(milliseconds: f64) -> Promise;
     #[wasm_bindgen(js_name = interrupted)]
     fn interrupted_() -> Promise;
+    #[wasm_bindgen(js_name = terminated)]
+    fn terminated_() -> Promise;
     #[wasm_bindgen(js_name = run)]
-    fn run_(program: &str, args: Vec<String>, env: Vec<String>) -> Promise;
+    fn run_(argv: Vec<String>, added: Vec<String>, removed: Vec<String>, options: &Object) -> Running;
+    #[wasm_bindgen(js_name = processId)]
+    pub fn process_id() -> u32;
+    #[wasm_bindgen(js_name = isRunning)]
+    pub fn is_running(process: u32) -> bool;
+    #[wasm_bindgen(js_name = isForeign)]
+    pub fn is_foreign(path: &str) -> bool;
     #[wasm_bindgen(js_name = handOver)]
     fn hand_over_(program: &str, args: Vec<String>) -> Promise;
     #[wasm_bindgen(js_name = send)]
@@ -78,8 +86,18 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn modified(this: &Stat) -> u64;
 
+    /// A command that runs.
+    type Running;
+    #[wasm_bindgen(method, getter)]
+    fn done(this: &Running) -> Promise;
+    /// Kills it and all that it started.
+    #[wasm_bindgen(method)]
+    fn end(this: &Running);
+
     /// How a command ended.
     pub type Output;
+    #[wasm_bindgen(method, getter)]
+    pub fn late(this: &Output) -> bool;
     #[wasm_bindgen(method, getter)]
     pub fn code(this: &Output) -> Option<i32>;
     #[wasm_bindgen(method, getter)]
@@ -118,10 +136,55 @@ pub async fn interrupted() {
     let _ = JsFuture::from(interrupted_()).await;
 }
 
-pub async fn run(program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Output, JsValue> {
-    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    let env = env.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]).collect();
-    JsFuture::from(run_(program, args, env)).await.map(JsCast::unchecked_into)
+/// Waits until a signal has ended the commands that ran. Returns its name.
+pub async fn terminated() -> String {
+    JsFuture::from(terminated_()).await.ok().and_then(|name| name.as_string()).unwrap_or_default()
+}
+
+/// A command to run.
+pub struct Child {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Names and values of variables in turn.
+    pub added: Vec<String>,
+    /// Names of variables.
+    pub removed: Vec<String>,
+    /// Milliseconds after which it is killed.
+    pub limit: Option<f64>,
+    /// Whether it may go on after that.
+    pub lingers: bool,
+    /// How many bytes of its output and of its errors are kept.
+    pub most: (usize, usize),
+}
+
+/// A command that runs; dropped, it is killed.
+pub struct Run(Running);
+
+impl Run {
+    pub async fn output(&self) -> Result<Output, JsValue> {
+        JsFuture::from(self.0.done()).await.map(JsCast::unchecked_into)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+pub fn run(child: Child) -> Run {
+    let options = Object::new();
+    let (output, errors) = child.most;
+    let all: [(&str, JsValue); 4] = [
+        ("limit", child.limit.into()),
+        ("lingers", child.lingers.into()),
+        ("output", (output as f64).into()),
+        ("errors", (errors as f64).into()),
+    ];
+    for (name, value) in &all {
+        let _ = Reflect::set(&options, &(*name).into(), value);
+    }
+    Run(run_(child.argv, child.added, child.removed, &options))
 }
 
 pub async fn hand_over(program: &str, args: &[&str]) -> Result<Option<i32>, JsValue> {

@@ -1,0 +1,115 @@
+//! Commands that run to their end: each in a process group of its own, of which nothing is left.
+
+use super::super::{Command, MAX_ERRORS, MAX_OUTPUT, Output};
+use super::signals::Signals;
+use futures_util::future::{Either, join, select};
+use std::cell::RefCell;
+use std::io;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Child;
+
+/// What a command wrote last arrives so soon after its end; what it left behind may keep its output open.
+const LAST_OUTPUT: Duration = Duration::from_millis(500);
+/// How long a command may take to tidy up when its time is over.
+const TIDYING: Duration = Duration::from_secs(1);
+
+/// Runs a command. Dropping the future kills it.
+pub async fn run(command: &Command, signals: &Signals) -> io::Result<Output> {
+    let (program, args) = command.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut process = tokio::process::Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| command.removes(&name.to_string_lossy())) {
+        process.env_remove(name);
+    }
+    process.args(args).envs(command.env.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
+    process.kill_on_drop(!command.lingers);
+    #[cfg(unix)]
+    process.process_group(0);
+    if command.lingers {
+        process.stdout(Stdio::null()).stderr(Stdio::null());
+        return Ok(Output { code: within(command, process.spawn()?.wait()).await??.code(), ..Output::default() });
+    }
+    process.stdout(Stdio::piped()).stderr(Stdio::piped());
+    signals.watch();
+    let mut child = process.spawn()?;
+    let group = signals.adopt(child.id());
+    let (out, err) = (Kept::new(MAX_OUTPUT), Kept::new(MAX_ERRORS));
+    let status = match within(command, finish(&mut child, &out, &err)).await {
+        Ok(status) => status?,
+        Err(late) => {
+            group.ask_to_end();
+            let _ = tokio::time::timeout(TIDYING, child.wait()).await;
+            return Err(late);
+        }
+    };
+    drop(group);
+    if signals.have_ended() {
+        // How it ended is not its own doing: this program ends, too.
+        return std::future::pending().await;
+    }
+    if out.is_over() {
+        return Err(io::Error::other(format!("it printed more than {} MB", MAX_OUTPUT >> 20)));
+    }
+    Ok(Output { code: status.code(), stdout: out.bytes(), stderr: err.bytes() })
+}
+
+/// The result of something that a command's time bounds.
+async fn within<T>(command: &Command, task: impl Future<Output = T>) -> io::Result<T> {
+    let Some(limit) = command.limit else { return Ok(task.await) };
+    tokio::time::timeout(limit, task).await.map_err(|_| io::ErrorKind::TimedOut.into())
+}
+
+/// Reads what a child prints until it ends.
+async fn finish(child: &mut Child, out: &Kept, err: &Kept) -> io::Result<ExitStatus> {
+    let pipes = (child.stdout.take(), child.stderr.take());
+    let reading = pin!(join(out.fill(pipes.0), err.fill(pipes.1)));
+    match select(pin!(child.wait()), reading).await {
+        Either::Left((status, rest)) => {
+            let _ = tokio::time::timeout(LAST_OUTPUT, rest).await;
+            status
+        }
+        Either::Right((_, wait)) => wait.await,
+    }
+}
+
+/// The beginning of what a pipe brings.
+struct Kept {
+    bytes: RefCell<Vec<u8>>,
+    most: usize,
+}
+
+impl Kept {
+    fn new(most: usize) -> Self {
+        Kept { bytes: RefCell::default(), most }
+    }
+
+    /// Reads to the end; what is more than one byte too much is left out.
+    async fn fill(&self, pipe: Option<impl AsyncRead + Unpin>) {
+        let Some(mut pipe) = pipe else { return };
+        let mut piece = vec![0; 65_536];
+        while let Ok(length @ 1..) = pipe.read(&mut piece).await {
+            let mut bytes = self.bytes.borrow_mut();
+            let room = (self.most + 1).saturating_sub(bytes.len());
+            bytes.extend_from_slice(&piece[..length.min(room)]);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.bytes.borrow().len() > self.most
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.bytes.into_inner()
+    }
+}
+
+/// Asks Windows to end a process with all that it started.
+#[cfg(windows)]
+pub fn end_tree(process: u32) {
+    let process = process.to_string();
+    let mut command = std::process::Command::new("taskkill");
+    command.args(["/T", "/F", "/PID", &process]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _ = command.status();
+}
