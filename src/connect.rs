@@ -224,7 +224,7 @@ async fn find_repository(
     } else if of_ci.is_some() {
         of_ci
     } else {
-        let origin = app.git(&["config", "--get", "remote.origin.url"]).await;
+        let origin = app.look(&["config", "--get", "remote.origin.url"]).await;
         origin.and_then(|url| Repository::parse(&url, None).ok()).map(|found| (found, "git's remote origin"))
     };
     let Some((repository, source)) = found else {
@@ -268,7 +268,7 @@ impl Connected {
     pub async fn commit(&self, app: &App) -> Option<String> {
         match &self.context.commit {
             Some(commit) => Some(commit.clone()),
-            None => app.git(&["rev-parse", "HEAD"]).await,
+            None => app.look(&["rev-parse", "HEAD"]).await,
         }
     }
 
@@ -281,7 +281,7 @@ impl Connected {
         match wanted {
             Wanted::This(Target::Commit(name)) if !name.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 let commit = app
-                    .git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")])
+                    .look(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")])
                     .await;
                 commit
                     .map(Target::Commit)
@@ -323,7 +323,7 @@ impl Connected {
     /// have made since; and what a test merge of a pull request merges.
     async fn commits(&self, app: &App) -> Vec<String> {
         let mut commits: Vec<String> = self.context.commit.iter().cloned().collect();
-        if let Some(parents) = app.git(&["rev-list", "--parents", "--max-count=1", "HEAD"]).await {
+        if let Some(parents) = app.look(&["rev-list", "--parents", "--max-count=1", "HEAD"]).await {
             let mut parents = parents.split(' ').map(str::to_owned);
             commits.extend(parents.next());
             commits.extend(parents.nth(1));

@@ -5,7 +5,11 @@
 //! repository's configuration, index, branches and files, and the user's configuration, stay as they are.
 //! <https://git-scm.com/docs/git#_environment_variables>
 
-use crate::app::{App, slashes};
+//!
+//! A command looks, writes or transfers ([`Access`]): that decides what may run and who gets the token. Which repository
+//! it is about is decided by [`Checkout`], never by the folder of a file.
+
+use crate::app::App;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Result};
 use crate::forge::Repository;
@@ -13,22 +17,71 @@ use crate::forge::pull::Pushing;
 use crate::host::Output;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use std::io;
 use std::path::{Path, PathBuf};
 
+mod access;
 mod bundle;
+mod checkout;
 mod explain;
+mod lfs;
 mod scratch;
 mod status;
 
+use Access::{Look, Transfer, Write};
+pub use access::Access;
+use access::Call;
 use bundle::Bundle;
+pub use checkout::{Checkout, is_git_name};
 pub use scratch::Scratch;
 pub use status::{Status, pathspecs};
+
+/// Asks git about the working copy, at its top.
+pub async fn look(app: &App, args: &[&str]) -> io::Result<Output> {
+    let checkout = Checkout::to_look_at(app).ok_or(io::ErrorKind::NotFound)?;
+    look_in(app, &checkout, args).await
+}
+
+async fn look_in(app: &App, checkout: &Checkout, args: &[&str]) -> io::Result<Output> {
+    let call = Call { access: Look, checkout: Some(checkout), at_top: true, settings: &[], env: Vec::new() };
+    app.host.execute(&call.command(app, args)).await
+}
+
+/// What a file is to the repository of the working copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is in it, or may come to be.
+    Kept,
+    /// git keeps it out.
+    Ignored,
+    /// It is in another repository, or in none.
+    Elsewhere,
+}
+
+/// Returns what a file is to the repository of the working copy; links in its path are resolved. Fails, with what git
+/// says, when git cannot tell.
+pub async fn standing(app: &App, file: &Path) -> Result<Standing, String> {
+    let nearest = checkout::nearest(app, file);
+    let Some(checkout) = Checkout::to_look_at(app).filter(|checkout| nearest.as_ref() == Some(&checkout.top)) else {
+        return Ok(Standing::Elsewhere);
+    };
+    match look_in(app, &checkout, &["check-ignore", "--quiet", "--", &slashes(file)]).await {
+        Ok(output) if output.code == Some(0) => Ok(Standing::Ignored),
+        Ok(output) if output.code == Some(1) => Ok(Standing::Kept),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// git in the working copy around the current directory.
 pub struct Git<'a> {
     app: &'a App,
+    /// The working copy; its absence is an error of the first command.
+    checkout: Option<Checkout>,
     env: Vec<(String, String)>,
     settings: Vec<(String, String)>,
+    /// Settings with which only a command that talks to the remote starts.
+    credentials: Vec<(String, String)>,
     /// The authorities that it trusts, where those are more than usual.
     bundle: Option<Bundle<'a>>,
 }
@@ -36,16 +89,31 @@ pub struct Git<'a> {
 impl<'a> Git<'a> {
     /// git that asks nobody anything, speaks English, and does not tidy up behind our back.
     pub fn new(app: &'a App) -> Self {
-        let fixed = [("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_ASKPASS", ""), ("GIT_OPTIONAL_LOCKS", "0")];
+        let fixed = [
+            ("LC_ALL", "C"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_ASKPASS", ""),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            // Not from the terminal, which belongs to the user's own programs.
+            ("SSH_ASKPASS_REQUIRE", "force"),
+        ];
         let env = fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let mut git = Git { app, env, settings: Vec::new(), bundle: None };
+        let checkout = app.here().ok().and_then(|here| Checkout::around(app, &here));
+        let mut git = Git { app, checkout, env, settings: Vec::new(), credentials: Vec::new(), bundle: None };
         git.set("gc.auto", "0");
         git.set("maintenance.auto", "false");
         // An index of our own is one whole file in the plain form, which `Scratch` reads.
         for (key, value) in [("index.version", "2"), ("index.sparse", "false"), ("core.splitIndex", "false")] {
             git.set(key, value);
         }
+        if let Ok(folder) = git.checkout().and_then(|checkout| folder(app, &checkout.top)) {
+            scratch::tidy(app, &folder);
+        }
         git
+    }
+
+    fn checkout(&self) -> Result<&Checkout> {
+        self.checkout.as_ref().ok_or_else(no_repository)
     }
 
     fn set(&mut self, key: &str, value: &str) {
@@ -55,7 +123,7 @@ impl<'a> Git<'a> {
     /// Lets it reach, read and write a repository as its forge asks for it.
     #[must_use]
     pub fn pushing(mut self, repository: &Repository, pushing: &Pushing) -> Self {
-        self.settings.extend(pushing.settings.iter().cloned());
+        self.credentials.extend(pushing.settings.iter().cloned());
         match &pushing.credential {
             Some(credential) => self.with_credential(repository, credential),
             None => self,
@@ -72,11 +140,12 @@ impl<'a> Git<'a> {
         self.app.log.hide(&Secret::new(&encoded));
         for ending in ["", ".git"] {
             let key = format!("http.{}{ending}.extraHeader", repository.url());
-            self.set(&key, "");
-            self.set(&key, &format!("Authorization: Basic {encoded}"));
+            self.credentials.push((key.clone(), String::new()));
+            self.credentials.push((key, format!("Authorization: Basic {encoded}")));
         }
         // Where the header is refused nobody else's credentials are tried, or forgotten for being refused.
-        self.set(&format!("credential.{}.helper", repository.server.as_str().trim_end_matches('/')), "");
+        let helper = format!("credential.{}.helper", repository.server.as_str().trim_end_matches('/'));
+        self.credentials.push((helper, String::new()));
         self
     }
 
@@ -84,46 +153,62 @@ impl<'a> Git<'a> {
     /// <https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpsslCAInfo>
     pub fn trusting(mut self, file: Option<&Path>) -> Result<Self> {
         let Some(file) = file else { return Ok(self) };
-        let bundle = Bundle::new(self.app, file)?;
+        let bundle = Bundle::new(self.app, &self.checkout()?.top, file)?;
         self.env.push((vars::GIT_SSL_CAINFO.name.to_owned(), bundle.path()));
         self.bundle = Some(bundle);
         Ok(self)
     }
 
     /// Runs a command with a few variables more, and returns how it ended.
-    async fn output(&self, args: &[&str], more: &[(&str, &str)]) -> Result<Output> {
+    async fn output(&self, access: Access, args: &[&str], more: &[(&str, &str)]) -> Result<Output> {
         self.app.log.debug(&format!("git {}", args.join(" ")));
+        let credentials = if access == Transfer { &self.credentials[..] } else { &[] };
+        let settings = [&self.settings[..], credentials].concat();
         let env = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied());
-        self.app.run_git(args, &self.settings, &env.collect::<Vec<_>>()).await.map_err(|error| {
-            Error::config(format!("git cannot be run ({error})")).hint("install git, and have it on PATH")
+        let (checkout, at_top) = (Some(self.checkout()?), false);
+        let call = Call { access, checkout, at_top, settings: &settings, env: env.collect() };
+        let ended = self.app.host.execute(&call.command(self.app, args)).await;
+        ended.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => self.app.http.out_of_time().context(explain::failed(args)),
+            _ => Error::config(format!("git cannot be run ({error})")).hint("install git, and have it on PATH"),
         })
     }
 
     /// What a command prints; its failure is explained.
-    async fn run(&self, args: &[&str], more: &[(&str, &str)]) -> Result<Vec<u8>> {
-        let output = self.output(args, more).await?;
+    async fn run(&self, access: Access, args: &[&str], more: &[(&str, &str)]) -> Result<Vec<u8>> {
+        let output = self.output(access, args, more).await?;
         match output.code {
             Some(0) => Ok(output.stdout),
             _ => Err(explain::explain(args, &output)),
         }
     }
 
-    async fn text(&self, args: &[&str], more: &[(&str, &str)]) -> Result<String> {
-        Ok(String::from_utf8_lossy(&self.run(args, more).await?).trim().to_owned())
+    async fn text(&self, access: Access, args: &[&str], more: &[(&str, &str)]) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.run(access, args, more).await?).trim().to_owned())
     }
 
     /// HEAD and what differs from it among some files, given as pathspecs.
     pub async fn status(&self, pathspecs: &[String]) -> Result<Status> {
-        let fixed = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames", "--"];
+        let fixed = [
+            "status",
+            "--porcelain=v2",
+            "--branch",
+            "-z",
+            "--untracked-files=all",
+            "--no-renames",
+            // What is in a submodule is its own affair, and git is not run in it.
+            "--ignore-submodules=dirty",
+            "--",
+        ];
         let args: Vec<&str> = fixed.into_iter().chain(pathspecs.iter().map(String::as_str)).collect();
-        Status::parse(&self.run(&args, &[]).await?)
+        Status::parse(&self.run(Look, &args, &[]).await?)
     }
 
     /// Whether any file fits the pathspecs, and whether git has it: for saying why nothing changed.
     pub async fn fitting(&self, pathspecs: &[String]) -> Result<(bool, bool)> {
         let fixed = ["ls-files", "-t", "-z", "--cached", "--others", "--"];
         let args: Vec<&str> = fixed.into_iter().chain(pathspecs.iter().map(String::as_str)).collect();
-        let found = self.run(&args, &[]).await?;
+        let found = self.run(Look, &args, &[]).await?;
         let mut entries = found.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).peekable();
         Ok((entries.peek().is_some(), entries.any(|entry| !entry.starts_with(b"?"))))
     }
@@ -133,7 +218,7 @@ impl<'a> Git<'a> {
     pub async fn between(&self, from: &str, to: &str) -> Result<Vec<Vec<String>>> {
         let range = format!("{from}..{to}");
         let args = ["rev-list", "--ancestry-path", "--parents", "--max-count=2", &range, "--"];
-        let output = self.output(&args, &[]).await?;
+        let output = self.output(Look, &args, &[]).await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect())
     }
@@ -142,16 +227,17 @@ impl<'a> Git<'a> {
     pub async fn fetch_branch(&self, remote: &str, branch: &str) -> Result<Option<String>> {
         let (name, host) = (format!("refs/heads/{branch}"), &self.app.host);
         // Where git writes down what it got: <https://git-scm.com/docs/git-fetch#_output>.
-        let note = folder(self.app, &self.app.working_copy()?)?.join("FETCH_HEAD");
+        let note = folder(self.app, &self.checkout()?.top)?.join("FETCH_HEAD");
         let before = host.read(&note).ok();
         let fixed = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--refmap=", "--"];
         let args: Vec<&str> = fixed.into_iter().chain([remote, &name]).collect();
-        let output = self.output(&args, &[]).await?;
+        let output = self.output(Transfer, &args, &[]).await;
         let got = host.read(&note).unwrap_or_default();
         let _ = match before {
             Some(before) => host.write(&note, &before),
             None => host.remove(&note),
         };
+        let output = output?;
         match output.code {
             Some(0) => Ok(String::from_utf8_lossy(&got).split_whitespace().next().map(str::to_owned)),
             _ if String::from_utf8_lossy(&output.stderr).contains("couldn't find remote ref") => Ok(None),
@@ -163,7 +249,7 @@ impl<'a> Git<'a> {
     pub async fn fetch(&self, remote: &str, commits: &[&str]) -> Result<()> {
         let fixed = ["fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules"];
         let args: Vec<&str> = fixed.into_iter().chain(["--", remote]).chain(commits.iter().copied()).collect();
-        self.run(&args, &[]).await.map(drop)
+        self.run(Transfer, &args, &[]).await.map(drop)
     }
 
     /// Makes a commit of changed files on top of a parent, by a name and an e-mail address or those that git knows;
@@ -175,11 +261,12 @@ impl<'a> Git<'a> {
         message: &str,
         (name, email): (Option<String>, Option<String>),
     ) -> Result<Option<String>> {
-        let top = self.app.working_copy()?;
+        let top = self.checkout()?.top.clone();
         let scratch = Scratch::new(self.app, &top)?;
         let (here, index) = (slashes(&top), scratch.index());
         let own = [("GIT_INDEX_FILE", index.as_str()), ("GIT_LITERAL_PATHSPECS", "1")];
-        self.run(&["-C", &here, "read-tree", parent], &own).await?;
+        // A clone may have to fetch parts of it.
+        self.run(Transfer, &["-C", &here, "read-tree", parent], &own).await?;
         // git refuses to take a file away that the parent does not have.
         let gone = scratch.known(&status.deleted, status.head.len() / 2)?;
         let paths = [status.changed.as_slice(), &gone].concat();
@@ -189,38 +276,61 @@ impl<'a> Git<'a> {
         let from = format!("--pathspec-from-file={}", scratch.list(&paths)?);
         let add = ["-C", &here, "add", "--all", "--force", "--verbose", &from, "--pathspec-file-nul"];
         // It names the files that were not so already.
-        if self.run(&add, &own).await?.is_empty() {
+        if self.run(Write, &add, &own).await?.is_empty() {
             return Ok(None);
         }
-        let tree = self.text(&["-C", &here, "write-tree"], &own).await?;
+        let tree = self.text(Write, &["-C", &here, "write-tree"], &own).await?;
         let names = ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|variable| (variable, name.as_deref()));
         let addresses = ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|variable| (variable, email.as_deref()));
         let given = names.into_iter().chain(addresses).filter_map(|(variable, value)| Some((variable, value?)));
         let people: Vec<(&str, &str)> = given.collect();
-        self.text(&["commit-tree", &tree, "-p", parent, "-m", message], &people).await.map(Some)
+        self.text(Write, &["commit-tree", &tree, "-p", parent, "-m", message], &people).await.map(Some)
     }
 
     /// Makes a commit the one of a remote's branch, which must be an ancestor of it.
-    pub async fn push(&self, remote: &str, commit: &str, branch: &str, options: &[&str]) -> Result<()> {
+    pub async fn push(
+        &self,
+        remote: &str,
+        commit: &str,
+        branch: &str,
+        options: &[&str],
+        status: &Status,
+    ) -> Result<()> {
         let refspec = format!("{commit}:refs/heads/{branch}");
         let options: Vec<String> = options.iter().map(|option| format!("--push-option={option}")).collect();
-        let args: Vec<&str> = ["push", "--quiet"]
+        let args: Vec<&str> = ["push", "--quiet", "--no-recurse-submodules"]
             .into_iter()
             .chain(options.iter().map(String::as_str))
             .chain(["--", remote, &refspec])
             .collect();
-        self.run(&args, &[]).await.map(drop)
+        self.push_large_files(remote, commit, status).await?;
+        self.run(Transfer, &args, &[]).await.map(drop)
     }
 
-    /// Runs a command for what it does.
-    pub async fn act(&self, args: &[&str]) -> Result<()> {
-        self.run(args, &[]).await.map(drop)
+    /// Changes a setting of the repository.
+    pub async fn configure(&self, args: &[&str]) -> Result<()> {
+        self.run(Write, &[&["config"], args].concat(), &[]).await.map(drop)
+    }
+
+    /// Runs a command that talks to the remote.
+    pub async fn transfer(&self, args: &[&str]) -> Result<()> {
+        self.run(Transfer, args, &[]).await.map(drop)
     }
 
     /// What a command prints, without the white space around it.
-    pub async fn ask(&self, args: &[&str]) -> Result<String> {
-        self.text(args, &[]).await
+    pub async fn look(&self, args: &[&str]) -> Result<String> {
+        self.text(Look, args, &[]).await
     }
+}
+
+/// A path as git writes it.
+fn slashes(path: &Path) -> String {
+    let text = path.display().to_string();
+    if cfg!(windows) { text.trim_start_matches(r"\\?\").replace('\\', "/") } else { text }
+}
+
+fn no_repository() -> Error {
+    Error::config("this is no git repository").hint("run this inside the clone of the repository")
 }
 
 /// The folder in which git keeps what belongs to a working copy: `.git`, or what the file of that name says.
@@ -233,6 +343,6 @@ fn folder(app: &App, top: &Path) -> Result<PathBuf> {
             Ok(top.join(text.trim().trim_start_matches("gitdir: ")))
         }
         Ok(_) => Ok(dot),
-        Err(_) => Err(Error::config("this is no git repository").hint("run this inside the clone of the repository")),
+        Err(_) => Err(no_repository()),
     }
 }

@@ -179,7 +179,8 @@ impl Http {
         Ok(())
     }
 
-    fn out_of_time(&self) -> Error {
+    /// The error of what did not end in time.
+    pub fn out_of_time(&self) -> Error {
         Error::remote(format!("no success within {} seconds", self.budget.as_secs()))
             .hint("the service or the network is slow: try again later, or allow more with --timeout SECONDS")
     }

@@ -1,13 +1,14 @@
 //! The files that a report shows, put where its readers can see them, and the report with their new addresses.
 //!
 //! Only what the report shows (images, video, audio) and really is that, judged by content, is published by
-//! itself. A linked file is published when it is of a harmless type and git does not ignore it, or when
-//! `--publish-links` asks for it. Nothing outside of the working copy, and nothing of git's own folder, ever:
+//! itself. A linked file is published when it is of a harmless type, or when `--publish-links` asks for it, and only if
+//! it is in the repository of the working copy and git does not ignore it. Nothing outside of the working copy, and nothing of git's own folder, ever:
 //! symbolic links are resolved first. The same content is published once.
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Content, Forge, Repository, hash, not_seen};
+use crate::git::{self, Standing};
 use crate::report::{self, Reference, Use};
 use base64::Engine;
 use bytes::Bytes;
@@ -176,7 +177,10 @@ impl Publish<'_> {
         };
         let unreadable = |e: std::io::Error| format!("{address} cannot be read ({e})");
         let real = self.app.host.canonicalize(&path).map_err(unreadable)?;
-        let inside = real.strip_prefix(root).ok().filter(|path| !path.iter().any(|part| part == ".git"));
+        let inside = real
+            .strip_prefix(root)
+            .ok()
+            .filter(|path| !path.iter().any(|part| git::is_git_name(&part.to_string_lossy())));
         let Some(inside) = inside else {
             return refuse("lies outside of the working copy and is not published".to_owned());
         };
@@ -199,8 +203,8 @@ impl Publish<'_> {
                     self.app.log.debug(&format!("the linked file {name} is not published (--publish-links does)"));
                     return Ok(None);
                 };
-                if self.is_ignored(&real, address).await? {
-                    self.app.log.debug(&format!("the linked file {name} is ignored by git and not published"));
+                if let Some(why) = self.stays_private(&real, address).await? {
+                    self.app.log.debug(&format!("the linked file {name} is not published: {why}"));
                     return Ok(None);
                 }
                 kind
@@ -216,22 +220,14 @@ impl Publish<'_> {
         candidates.into_iter().find(|path| self.app.host.stat(path).is_ok_and(|stat| stat.is_file))
     }
 
-    /// Whether git keeps a file out of its repository. An error where there is a repository and git does not
-    /// say, as where there is no git.
-    async fn is_ignored(&self, path: &Path, address: &str) -> Result<bool, String> {
-        if !path.ancestors().any(|folder| self.app.host.stat(&folder.join(".git")).is_ok()) {
-            return Ok(false);
+    /// Why a linked file is not for others, if so. An error where git does not say, as where there is no git.
+    async fn stays_private(&self, path: &Path, address: &str) -> Result<Option<&'static str>, String> {
+        match git::standing(self.app, path).await {
+            Ok(Standing::Kept) => Ok(None),
+            Ok(Standing::Ignored) => Ok(Some("git ignores it")),
+            Ok(Standing::Elsewhere) => Ok(Some("it is not in the repository of the working copy")),
+            Err(why) => Err(format!("git cannot tell whether it ignores {address}, which is not published ({why})")),
         }
-        let folder = path.parent().unwrap_or(path).to_string_lossy();
-        let args = ["-C", &folder, "check-ignore", "--quiet", "--", &path.to_string_lossy()];
-        let outcome = self.app.run_git(&args, &[], &[]).await;
-        let why = match &outcome {
-            Ok(output) if output.code == Some(0) => return Ok(true),
-            Ok(output) if output.code == Some(1) => return Ok(false),
-            Ok(output) => String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned(),
-            Err(error) => error.to_string(),
-        };
-        Err(format!("git cannot tell whether it ignores {address}, which is not published ({why})"))
     }
 
     async fn upload(&self, assets: &[Asset], before: &[&str]) -> Result<Vec<String>> {

@@ -77,6 +77,8 @@ fn every_form_of_address_is_published_and_identical_images_once() {
     for vendor in VENDORS {
         let forge = Forge::start();
         let cml = Cml::on(&forge, vendor);
+        // A linked file is published from a repository only.
+        cml.git(&["init", "-q"]);
         let absolute = cml.path().join("absolute.png").display().to_string();
         // Address in the report, file, what of the address stays.
         let rows = [

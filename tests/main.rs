@@ -40,5 +40,6 @@ mod store;
 mod support;
 mod tensorboard;
 mod terminal;
+mod untrusted;
 mod watch;
 mod wrappers;

@@ -1,6 +1,6 @@
 //! What is published by itself, what only on request, and what never.
 
-use crate::support::fake::{Forge, Target, Vendor};
+use crate::support::fake::{Forge, Vendor};
 use crate::support::net::get;
 use crate::support::reader::{blanks, leaked, posted, uploads};
 use crate::support::{Cml, Ran, VENDORS, png};
@@ -17,6 +17,15 @@ fn nothing_is_published(forge: &Forge, vendor: Vendor, cml: &Cml, options: &[&st
     assert!(uploads(forge).is_empty(), "{}", forge.transcript());
     assert!(!leaked(forge, CANARY.as_bytes()), "{}", forge.transcript());
     ran
+}
+
+/// The variable in which a CI names its working copy.
+fn checkout_variable(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::GitHub => "GITHUB_WORKSPACE",
+        Vendor::GitLab => "CI_PROJECT_DIR",
+        Vendor::Bitbucket => "BITBUCKET_CLONE_DIR",
+    }
 }
 
 /// A working copy in the test's folder, whose `.gitignore` has these lines.
@@ -144,10 +153,19 @@ fn git_is_asked_about_the_checkout_of_another_user_too() {
         cml.file("report.md", "[a](data.csv) [b](private.csv)\n");
         // As in many containers; git's own tests ask for it so.
         cml.set("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
-        cml.run(&["comment", "create", "report.md"]).ok();
-        let comments = forge.live_comments(vendor, &Target::Pull(7));
-        assert!(comments[0].body.starts_with("[a](http"), "{vendor:?}: {}", comments[0].body);
-        assert!(comments[0].body.contains(" [b](private.csv)"), "{vendor:?}: {}", comments[0].body);
+        let text = cml.read("report.md");
+        let ran = nothing_is_published(&forge, vendor, &cml, &[]);
+        assert!(ran.stderr.contains("git cannot tell whether it ignores data.csv"), "{ran:#?}");
+        // A folder above is not what the CI checked out.
+        let above = cml.path().parent().unwrap().display().to_string();
+        cml.set(checkout_variable(vendor), &above);
+        nothing_is_published(&forge, vendor, &cml, &[]);
+        let here = cml.path().display().to_string();
+        cml.set(checkout_variable(vendor), &here);
+        cml.run(&["comment", "update", "report.md"]).ok();
+        assert_ne!(posted(&forge, vendor), text);
+        let body = posted(&forge, vendor);
+        assert!(body.starts_with("[a](http") && body.contains(" [b](private.csv)"), "{vendor:?}: {body}");
     }
 }
 
@@ -169,6 +187,12 @@ fn linked_documents_and_tables_are_published_and_other_types_on_request() {
             let text: String = all.iter().map(|(name, _)| format!("[x]({name} 'title')\n\n")).collect();
             all.iter().for_each(|(name, bytes)| drop(cml.file(name, bytes)));
             cml.file("report.md", &text);
+            if !git {
+                // Nothing says which files are for others.
+                nothing_is_published(&forge, vendor, &cml, &[]);
+                nothing_is_published(&forge, vendor, &cml, &["--publish-links"]);
+                continue;
+            }
             cml.run(&["comment", "create", "report.md"]).ok();
             let shown = blanks(&template, &posted(&forge, vendor));
             for (address, (name, bytes)) in shown.iter().zip(&all) {

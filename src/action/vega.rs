@@ -65,7 +65,7 @@ pub async fn install(app: &App) -> Result<PathBuf> {
     let checked = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--target", &target, "-r", &requirements];
     for python in PYTHONS {
         let argv: Vec<&str> = [python].into_iter().chain(pip).chain(checked).collect();
-        match app.host.run(&argv, &[]).await {
+        match app.run(&argv).await {
             Ok(output) if output.code == Some(0) => {
                 let written = app.host.write(&file, format!("{target}\n").as_bytes());
                 return written

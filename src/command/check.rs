@@ -130,7 +130,7 @@ impl Checks {
         match connected.target(app, &wanted).await? {
             Target::Commit(sha) if sha.len() < 40 => {
                 let name = format!("{sha}^{{commit}}");
-                Ok(app.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await.unwrap_or(sha))
+                Ok(app.look(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await.unwrap_or(sha))
             }
             Target::Commit(sha) => Ok(sha),
             _ => Err(wrong()),

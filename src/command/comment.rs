@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Comment, Target, name_what_is_missing};
+use crate::host;
 use crate::outputs;
 use crate::publish::{Destination, Publish};
 use crate::report::target::Wanted;
@@ -16,6 +17,7 @@ use crate::sticky::{Retire, Sticky};
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 mod watch;
 
@@ -347,6 +349,9 @@ pub(super) async fn whole_report(
     }
 }
 
+/// How long a browser may take to say that it cannot start.
+const STARTING: Duration = Duration::from_secs(5);
+
 async fn open(app: &App, address: &str) {
     let commands: &[&[&str]] = if cfg!(target_os = "macos") {
         &[&["open"]]
@@ -357,8 +362,12 @@ async fn open(app: &App, address: &str) {
     };
     for command in commands {
         let argv: Vec<&str> = command.iter().copied().chain([address]).collect();
-        if app.host.run(&argv, &[]).await.is_ok_and(|output| output.code == Some(0)) {
-            return;
+        let browser = host::Command { lingers: true, limit: Some(STARTING), ..host::Command::new(argv) };
+        match app.host.execute(&browser).await {
+            Ok(output) if output.code == Some(0) => return,
+            // It goes on as the browser itself.
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return,
+            _ => {}
         }
     }
     app.log.warn(&format!("no browser could be started: open {address} yourself"));

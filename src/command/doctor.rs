@@ -85,7 +85,9 @@ async fn inference(app: &App, inferred: &Inferred, about: About) -> Vec<Line> {
         Some((_, source)) => lines.push(("token", about.token.unwrap_or("given").to_owned(), source)),
         None => lines.push(("token", "none".to_owned(), "")),
     }
-    let git = app.git(&["--version"]).await.map(|text| text.trim_start_matches("git version ").to_owned());
+    let version = app.run(&["git", "--version"]).await.ok().filter(|output| output.code == Some(0));
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let git = version.map(|text| text.trim_start_matches("git version ").to_owned());
     let without = || "none: cml pr and cml repo need it".to_owned();
     lines.push(("git", git.unwrap_or_else(without), ""));
     lines
@@ -95,7 +97,7 @@ async fn inference(app: &App, inferred: &Inferred, about: About) -> Vec<Line> {
 async fn or_git(app: &App, name: &'static str, said: (&Option<String>, &'static str), args: &[&str]) -> Line {
     match said {
         (Some(value), source) => (name, value.clone(), source),
-        (None, _) => match app.git(args).await {
+        (None, _) => match app.look(args).await {
             Some(value) => (name, value, "git"),
             None => (name, "not known".to_owned(), ""),
         },

@@ -231,7 +231,7 @@ impl<'a> Job<'a> {
     async fn push(&self, commit: &str, has_pull: bool) -> Result<bool> {
         let options = if self.args.skips_ci() { self.pushing.skip_ci } else { &[] };
         let source = &self.source;
-        match self.git.push(&self.args.remote, commit, source, options).await {
+        match self.git.push(&self.args.remote, commit, source, options, &self.status).await {
             Err(error) if error.kind() == Kind::Conflict && has_pull => {
                 self.app.log.warn(&format!("{source} has other commits already and stays as it is: {error}"));
                 Ok(false)

@@ -51,15 +51,15 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         [("user.name", args.user_name.clone().or(name)), ("user.email", args.user_email.clone().or(email))]
     {
         if let Some(value) = value {
-            git.act(&["config", key, &value]).await?;
+            git.configure(&[key, &value]).await?;
         }
     }
     if let Some(helper) = helper {
         let server = connected.repository.server.as_str().trim_end_matches('/');
         let key = format!("credential.{server}.helper");
         // The first, empty value takes the helpers back that are set elsewhere.
-        git.act(&["config", "--replace-all", &key, ""]).await?;
-        git.act(&["config", "--add", &key, &helper]).await?;
+        git.configure(&["--replace-all", &key, ""]).await?;
+        git.configure(&["--add", &key, &helper]).await?;
     }
     fetch(app, &git, args).await
 }
@@ -68,17 +68,17 @@ async fn fetch(app: &App, git: &Git<'_>, args: &Prepare) -> Result<()> {
     let all = args.unshallow || args.fetch_depth == Some(0);
     let fixed = ["fetch", "--quiet", "--tags", "--update-shallow"];
     if all {
-        let shallow = git.ask(&["rev-parse", "--is-shallow-repository"]).await? == "true";
+        let shallow = git.look(&["rev-parse", "--is-shallow-repository"]).await? == "true";
         if !shallow {
             app.log.info("the clone has the whole history already");
         }
         let how = if shallow { &["--unshallow"][..] } else { &[] };
-        return git.act(&[&fixed[..], how, &["origin", "+refs/heads/*:refs/remotes/origin/*"]].concat()).await;
+        return git.transfer(&[&fixed[..], how, &["origin", "+refs/heads/*:refs/remotes/origin/*"]].concat()).await;
     }
     match args.fetch_depth {
         Some(depth) => {
             let depth = format!("--depth={depth}");
-            git.act(&[&fixed[..], &[&depth, "origin", "+refs/heads/*:refs/remotes/origin/*"]].concat()).await
+            git.transfer(&[&fixed[..], &[&depth, "origin", "+refs/heads/*:refs/remotes/origin/*"]].concat()).await
         }
         None => Ok(()),
     }

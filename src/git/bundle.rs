@@ -1,6 +1,6 @@
 //! The certificate authorities that git is to trust, in one file for the time of its commands.
 
-use super::{folder, slashes};
+use super::{folder, scratch, slashes};
 use crate::app::App;
 use crate::env::vars;
 use crate::error::{Error, Result};
@@ -24,12 +24,12 @@ pub struct Bundle<'a> {
 
 impl<'a> Bundle<'a> {
     /// The authorities of a PEM file, and those of the system or of the file that git was told to use.
-    pub fn new(app: &'a App, more: &Path) -> Result<Self> {
+    pub fn new(app: &'a App, top: &Path, more: &Path) -> Result<Self> {
         let failed = |e: std::io::Error| Error::config(format!("cannot give --ca-cert to git ({e})"));
         let told = app.env().get(vars::GIT_SSL_CAINFO);
         let usual = told.into_iter().chain(SYSTEM.iter().copied()).find_map(|file| app.host.read(Path::new(file)).ok());
         let more = app.host.read(more).map_err(failed)?;
-        let file = folder(app, &app.working_copy()?)?.join(format!("cml-{:016x}.pem", app.host.random()));
+        let file = folder(app, top)?.join(format!("{}.pem", scratch::name(app)));
         app.host.write(&file, &[usual.unwrap_or_default(), more].join(&b'\n')).map_err(failed)?;
         Ok(Bundle { app, file })
     }

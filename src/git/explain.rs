@@ -127,17 +127,26 @@ const OTHER_BRANCH: &str = "run this again, or give another name with --branch";
 /// The error of a git command that failed.
 pub fn explain(args: &[&str], output: &Output) -> Error {
     let said = String::from_utf8_lossy(&output.stderr);
-    let verb = args.get(if args.first() == Some(&"-C") { 2 } else { 0 });
-    let doing = format!("git {} failed", verb.copied().unwrap_or_default());
+    let (verb, doing) = (verb(args), failed(args));
     let lower = said.to_lowercase();
     let lines = told(&said);
-    let reads = verb.is_some_and(|verb| matches!(*verb, "fetch" | "ls-remote" | "clone"));
+    let reads = verb.is_some_and(|verb| matches!(verb, "fetch" | "ls-remote" | "clone"));
     let known = if reads { READING } else { &[] };
     match known.iter().chain(KNOWN).find(|(text, ..)| lower.contains(text)) {
         Some((_, kind, meaning, hint)) => Error::new(*kind, format!("{doing}: {meaning} ({lines})")).hint(*hint),
         None if lines.is_empty() => Error::config(doing),
         None => Error::config(format!("{doing}: {lines}")),
     }
+}
+
+/// The command in a list of arguments.
+fn verb<'a>(args: &[&'a str]) -> Option<&'a str> {
+    args.get(if args.first() == Some(&"-C") { 2 } else { 0 }).copied()
+}
+
+/// Says which command failed.
+pub fn failed(args: &[&str]) -> String {
+    format!("git {} failed", verb(args).unwrap_or_default())
 }
 
 /// The lines that tell something, as one, without credentials in addresses.

@@ -3,8 +3,10 @@
 use super::{folder, slashes};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::forge::hash;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// An index and a list of files; both are gone when it is dropped.
 pub struct Scratch<'a> {
@@ -17,7 +19,7 @@ impl<'a> Scratch<'a> {
     /// Names for the files of a working copy.
     pub fn new(app: &'a App, top: &Path) -> Result<Self> {
         let folder = folder(app, top)?;
-        let name = format!("cml-{:016x}", app.host.random());
+        let name = name(app);
         Ok(Scratch { app, index: folder.join(format!("{name}.index")), list: folder.join(format!("{name}.list")) })
     }
 
@@ -48,6 +50,55 @@ impl<'a> Scratch<'a> {
     }
 }
 
+/// The beginning of the names of our files.
+const PREFIX: &str = "cml-";
+const ENDINGS: [&str; 4] = [".index", ".index.lock", ".list", ".pem"];
+/// No run is as long as this: see `--timeout`.
+const OLD: Duration = Duration::from_secs(2 * 86_400);
+
+/// A name for files of this run, by which the next one knows whether it has ended: the machine, the process, and
+/// something random.
+pub fn name(app: &App) -> String {
+    format!("{PREFIX}{}-{}-{:016x}", machine(app), app.host.process_id(), app.host.random())
+}
+
+/// What tells this machine, or container, from others in which the numbers of processes mean something else.
+fn machine(app: &App) -> String {
+    let name =
+        ["/proc/sys/kernel/hostname", "/etc/hostname"].iter().find_map(|file| app.host.read(Path::new(file)).ok());
+    hash(&name.unwrap_or_default())[..8].to_owned()
+}
+
+/// Removes what runs left that were killed.
+pub fn tidy(app: &App, folder: &Path) {
+    let machine = machine(app);
+    for path in app.host.list(folder).unwrap_or_default() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if is_ours(&name) && is_left(app, &machine, &path, &name) {
+            let _ = app.host.remove(&path);
+        }
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    // The second is what `Host::write` renames.
+    let is_half_written = name.strip_prefix(".cml-").is_some_and(|rest| rest.len() == 16);
+    (name.starts_with(PREFIX) && ENDINGS.iter().any(|ending| name.ends_with(ending))) || is_half_written
+}
+
+/// Whether the run that made a file has ended.
+fn is_left(app: &App, machine: &str, path: &Path, name: &str) -> bool {
+    let mut parts = name.strip_prefix(PREFIX).unwrap_or_default().split('-');
+    let process = (parts.next() == Some(machine)).then(|| parts.next()?.parse::<u32>().ok()).flatten();
+    match process {
+        Some(process) => process == app.host.process_id() || !app.host.is_running(process),
+        None => {
+            let changed = app.host.stat(path).map_or(0, |stat| stat.modified);
+            app.host.now().saturating_sub(Duration::from_nanos(u64::try_from(changed).unwrap_or(0))) > OLD
+        }
+    }
+}
+
 /// The paths in an index of version 2. <https://git-scm.com/docs/gitformat-index#_index_entry>
 fn names(index: &[u8], hash: usize) -> Option<HashSet<&[u8]>> {
     let rest = index.strip_prefix(b"DIRC\0\0\0\x02")?;
@@ -67,7 +118,8 @@ fn names(index: &[u8], hash: usize) -> Option<HashSet<&[u8]>> {
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
-        for path in [&self.index, &self.list] {
+        // git's lock is there where git was killed.
+        for path in [&self.index, &self.list, &self.index.with_extension("index.lock")] {
             let _ = self.app.host.remove(path);
         }
     }

@@ -4,6 +4,7 @@ use super::Keys;
 use crate::app::App;
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
+use crate::host::Command;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -57,8 +58,10 @@ struct Printed {
 async fn from_process(app: &App, command: &str, source: String) -> Result<Keys> {
     let failed = |why: String| Error::auth(format!("the credential_process of {source} failed ({why})"));
     let words = shlex::split(command).ok_or_else(|| failed("its command line is not closed".to_owned()))?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let output = app.host.run(&words, &[]).await.map_err(|error| failed(error.to_string()))?;
+    let limit = Some(app.http.time_left());
+    // The user's own program, which may need to know who it is for.
+    let command = Command { trusted: true, limit, ..Command::new(words) };
+    let output = app.host.execute(&command).await.map_err(|error| failed(error.to_string()))?;
     if output.code != Some(0) {
         let says = String::from_utf8_lossy(&output.stderr);
         return Err(failed(says.trim().lines().last().unwrap_or("it says nothing").to_owned()));

@@ -19,7 +19,7 @@ impl Launching<'_> {
     /// The runner program, where the forge has one to download, and what the machine can do.
     pub(super) async fn prepare(&self, folders: Folders) -> Result<Place> {
         let Launching { app, args, connected: Connected { forge, .. }, .. } = self;
-        let gpu = app.host.run(&["nvidia-smi", "--list-gpus"], &[]).await.is_ok_and(|output| output.code == Some(0));
+        let gpu = app.run(&["nvidia-smi", "--list-gpus"]).await.is_ok_and(|output| output.code == Some(0));
         let docker_image = match forge.job_image(gpu) {
             Some(default) => self.docker_image(default).await,
             None => None,
@@ -50,7 +50,7 @@ impl Launching<'_> {
         if app.env().get(vars::IN_DOCKER).is_some() {
             return None;
         }
-        let has_docker = app.host.run(&["docker", "version"], &[]).await.is_ok_and(|output| output.code == Some(0));
+        let has_docker = app.run(&["docker", "version"]).await.is_ok_and(|output| output.code == Some(0));
         if !has_docker {
             app.log.info("docker does not run here: jobs run as this user, outside of containers");
         }

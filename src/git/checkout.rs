@@ -1,0 +1,97 @@
+//! Which repository git is asked about.
+
+use crate::app::App;
+use crate::env::vars;
+use std::path::{Path, PathBuf};
+
+/// The folders that CI systems name as their working copy.
+const NAMED: [crate::env::Var; 3] = [vars::GITHUB_WORKSPACE, vars::CI_PROJECT_DIR, vars::BITBUCKET_CLONE_DIR];
+
+/// A working copy of git's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkout {
+    /// Its folder; symbolic links resolved.
+    pub top: PathBuf,
+    /// Whether the CI names this very folder, so that it is trusted whoever owns it.
+    pub named: bool,
+}
+
+impl Checkout {
+    /// Returns the one to look at: that of the folder which the CI names; where none is named, the nearest around the
+    /// current directory.
+    pub fn to_look_at(app: &App) -> Option<Self> {
+        match named_folder(app) {
+            Some(top) => has_git(app, &top).then_some(Checkout { top, named: true }),
+            None => Checkout::around(app, &app.here().ok()?),
+        }
+    }
+
+    /// Returns the nearest around a folder, not above the folder which the CI names.
+    pub fn around(app: &App, folder: &Path) -> Option<Self> {
+        let named = named_folder(app);
+        let inside = named.as_deref().filter(|named| folder.starts_with(named));
+        let mut folders = folder.ancestors().take_while(|folder| inside.is_none_or(|named| folder.starts_with(named)));
+        let top = folders.find(|folder| has_git(app, folder))?.to_path_buf();
+        Some(Checkout { named: named.as_ref() == Some(&top), top })
+    }
+
+    /// Whether another user made it.
+    pub fn is_foreign(&self, app: &App) -> bool {
+        app.host.is_foreign(&self.top.join(".git")) || app.host.is_foreign(&self.top)
+    }
+}
+
+/// The folder that the CI names; symbolic links resolved.
+fn named_folder(app: &App) -> Option<PathBuf> {
+    let (_, folder) = app.env().first(&NAMED)?;
+    app.host.canonicalize(Path::new(folder)).ok()
+}
+
+fn has_git(app: &App, folder: &Path) -> bool {
+    app.host.stat(&folder.join(".git")).is_ok()
+}
+
+/// Returns the nearest folder around a file that git would take for a repository or a working copy of one.
+/// <https://git-scm.com/docs/gitrepository-layout>
+pub fn nearest(app: &App, file: &Path) -> Option<PathBuf> {
+    let there = |folder: &Path, name: &str| app.host.stat(&folder.join(name)).is_ok();
+    let is_bare = |folder: &Path| {
+        there(folder, "HEAD") && (there(folder, "commondir") || (there(folder, "objects") && there(folder, "refs")))
+    };
+    file.ancestors().skip(1).find(|folder| has_git(app, folder) || is_bare(folder)).map(Path::to_path_buf)
+}
+
+/// Whether a name is `.git` to some file system: in another case, with what Windows and macOS leave out, or as the short
+/// name that Windows gives it.
+pub fn is_git_name(name: &str) -> bool {
+    // What HFS+ leaves out when it compares names.
+    let ignored =
+        |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let name: String = name.chars().filter(|c| !ignored(*c)).collect::<String>().to_ascii_lowercase();
+    let name = name.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
+    name == ".git" || name == "git~1"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_git_name;
+
+    #[test]
+    fn gits_folder_is_known_by_all_its_names() {
+        let names = [
+            ".git",
+            ".GIT",
+            ".Git",
+            "git~1",
+            "GIT~1",
+            ".git.",
+            ".git ",
+            ".git. .",
+            ".g\u{200c}it",
+            ".git::$INDEX_ALLOCATION",
+        ];
+        assert_eq!(names.into_iter().find(|name| !is_git_name(name)), None);
+        let others = [".gitignore", "git", ".github", "x.git", "git~10", ".gi"];
+        assert_eq!(others.into_iter().find(|name| is_git_name(name)), None);
+    }
+}
