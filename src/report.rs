@@ -11,11 +11,14 @@ use std::ops::Range;
 
 pub mod annotations;
 pub mod html;
+mod nesting;
 pub mod plain;
 pub mod section;
 pub mod split;
 pub mod target;
 pub mod watermark;
+
+pub use nesting::flatten;
 
 /// The dialect of the forges: tables, task lists, strike-through, footnotes, alerts, formulas.
 pub fn dialect() -> Options {
@@ -28,7 +31,7 @@ pub fn dialect() -> Options {
 }
 
 /// Whether an address is shown in place or only linked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// `[text](address)`, `<a href>`.
     Linked,
@@ -59,7 +62,8 @@ pub fn references(markdown: &str) -> Vec<Reference> {
     let mut found = Vec::new();
     let mut by_label: HashMap<String, Use> = HashMap::new();
     let mut open: Vec<Open> = Vec::new();
-    let mut events = Parser::new_ext(markdown, dialect()).into_offset_iter();
+    let flat = flatten(markdown);
+    let mut events = Parser::new_ext(&flat, dialect()).into_offset_iter();
     for (event, range) in events.by_ref() {
         match event {
             Event::Start(Tag::Image { link_type, dest_url, .. }) => {

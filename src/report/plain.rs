@@ -1,13 +1,13 @@
 //! A report as plain text, for places that show no Markdown.
 
-use super::dialect;
+use super::{dialect, flatten};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 /// The report's text, a line for each block, item and row; without pictures and HTML.
 pub fn plain(markdown: &str) -> String {
     let mut text = String::new();
     let mut hidden = 0usize;
-    for event in Parser::new_ext(markdown, dialect()) {
+    for event in Parser::new_ext(&flatten(markdown), dialect()) {
         match event {
             Event::Start(Tag::Image { .. } | Tag::MetadataBlock(_)) => hidden += 1,
             Event::End(TagEnd::Image | TagEnd::MetadataBlock(_)) => hidden = hidden.saturating_sub(1),

@@ -2,10 +2,17 @@
 //!
 //! Cuts fall between blocks. A block that alone is too long is cut inside: tables repeat their header, code
 //! its fences, `<details>` its summary. Link and footnote definitions are repeated where they are used.
+//!
+//! The work and the length of the result are in proportion to the report's length: what is repeated takes a quarter of
+//! a part at most, and `<details>` are taken apart to a small depth.
 
-use super::dialect;
+use super::{dialect, flatten};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+
+/// `<details>` within so many others are cut as any other text.
+const MAX_DETAILS: usize = 4;
 
 /// The length of a text as the forges may count it: UTF-16 units, which are never fewer than characters.
 pub fn length(text: &str) -> usize {
@@ -17,19 +24,24 @@ pub fn split(markdown: &str, max: usize) -> Vec<String> {
     if length(markdown) <= max {
         return vec![markdown.to_owned()];
     }
-    let definitions = definitions(markdown);
-    let reserve: usize = definitions.iter().map(|d| length(&d.text) + 2).sum();
+    let definitions = Definitions::of(markdown);
+    let reserve: usize = definitions.texts.iter().map(|text| length(text) + 2).sum();
     let reserve = if reserve <= max / 4 { reserve } else { 0 };
-    let mut packer = Packer { max: max - reserve, room: 0, parts: Vec::new() };
+    let mut parts = split_blocks(markdown, max - reserve, MAX_DETAILS);
+    parts.retain(|part| !part.trim().is_empty());
+    for part in &mut parts {
+        definitions.repeat(part, max);
+    }
+    parts
+}
+
+/// The text in parts without anything added to them but what their blocks repeat.
+fn split_blocks(markdown: &str, max: usize, details: usize) -> Vec<String> {
+    let mut packer = Packer { max, room: 0, parts: Vec::new(), details };
     for block in blocks(markdown) {
         packer.add_block(markdown, block);
     }
-    let mut parts = packer.parts;
-    parts.retain(|part| !part.trim().is_empty());
-    for part in &mut parts {
-        repeat_definitions(part, &definitions, max);
-    }
-    parts
+    packer.parts
 }
 
 /// The beginning of the report, at most `max` units with the `note` that ends it.
@@ -37,9 +49,23 @@ pub fn truncate(markdown: &str, max: usize, note: &str) -> String {
     if length(markdown) <= max {
         return markdown.to_owned();
     }
+    ended(markdown, max, note)
+}
+
+/// The first `count` parts of a report, at most `max` units each, the last with the `note` that ends them.
+pub fn limit(mut parts: Vec<String>, count: usize, max: usize, note: &str) -> Vec<String> {
+    parts.truncate(count);
+    if let Some(last) = parts.last_mut() {
+        *last = ended(last, max, note);
+    }
+    parts
+}
+
+/// The beginning of a text with the `note` that ends it.
+fn ended(text: &str, max: usize, note: &str) -> String {
     let room = max.saturating_sub(length(note) + 2);
-    let first = split(markdown, room).into_iter().next().unwrap_or_default();
-    format!("{first}\n\n{note}")
+    let first = split(text, room).into_iter().next().unwrap_or_default();
+    format!("{}\n\n{note}", first.trim_end())
 }
 
 /// A block of the report: its text, and how it may be cut.
@@ -66,7 +92,7 @@ fn blocks(markdown: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut depth = 0usize;
     let mut details = 0isize;
-    for (event, range) in Parser::new_ext(markdown, dialect()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&flatten(markdown), dialect()).into_offset_iter() {
         if depth == 0 && !matches!(event, Event::End(_)) {
             let before = details;
             let cut = match &event {
@@ -107,6 +133,8 @@ struct Packer {
     /// What still fits into the last part.
     room: usize,
     parts: Vec<String>,
+    /// How deep `<details>` are still taken apart.
+    details: usize,
 }
 
 impl Packer {
@@ -124,24 +152,33 @@ impl Packer {
                 let body = text.trim_end().strip_suffix(fence.as_str()).unwrap_or(text);
                 self.add_lines(body, 1, &format!("{fence}\n\n"));
             }
-            Cut::Details(opening) => {
-                let head = format!("{}\n\n", markdown[range.start..opening.end].trim_end());
-                let body = &markdown[opening.end..range.end];
-                let (body, tail) = body.rfind("</details").map_or((body, "</details>\n"), |at| body.split_at(at));
-                let room = self.max.saturating_sub(length(&head) + length(tail) + 4);
-                for part in split(body, room.max(self.max / 4)) {
-                    self.add(&format!("{head}{}\n\n{}\n\n", part.trim_matches('\n'), tail.trim_end()));
-                }
+            Cut::Details(opening) => self.add_details(markdown, range, opening),
+        }
+    }
+
+    fn add_details(&mut self, markdown: &str, block: Range<usize>, opening: Range<usize>) {
+        let head = format!("{}\n\n", markdown[block.start..opening.end].trim_end());
+        let body = &markdown[opening.end..block.end];
+        let (body, tail) = body.rfind("</details").map_or((body, "</details>\n"), |at| body.split_at(at));
+        let frame = length(&head) + length(tail) + 4;
+        if self.details == 0 || frame > self.max / 4 {
+            return self.add_lines(&markdown[block], 0, "");
+        }
+        for part in split_blocks(body, self.max - frame, self.details - 1) {
+            if !part.trim().is_empty() {
+                self.add(&format!("{head}{}\n\n{}\n\n", part.trim_matches('\n'), tail.trim_end()));
             }
         }
     }
 
     /// Adds a text line by line; its first `head` lines and the `tail` are in every part.
     fn add_lines(&mut self, text: &str, head: usize, tail: &str) {
-        let mut lines = text.split_inclusive('\n');
-        let head: String = lines.by_ref().take(head).collect();
-        let frame = length(&head) + length(tail);
-        let mut piece = head.clone();
+        let repeated: usize = text.split_inclusive('\n').take(head).map(str::len).sum();
+        let frame = length(&text[..repeated]) + length(tail);
+        // A frame that leaves no room is not repeated.
+        let (head, tail, frame) = if frame <= self.max / 4 { (&text[..repeated], tail, frame) } else { ("", "", 0) };
+        let lines = text[head.len()..].split_inclusive('\n');
+        let mut piece = head.to_owned();
         let (mut size, mut filled) = (frame, false);
         // The beginning goes into the part before when there is room for more than a few lines of it.
         let mut room = if self.room > self.max / 4 { self.room } else { self.max };
@@ -149,7 +186,7 @@ impl Packer {
             let more = length(line);
             if filled && size + more > room {
                 self.add(&format!("{piece}{tail}"));
-                piece.clone_from(&head);
+                head.clone_into(&mut piece);
                 (size, room) = (frame, self.max);
             }
             piece.push_str(line);
@@ -196,42 +233,88 @@ impl Packer {
     }
 }
 
-/// A link or footnote definition.
-struct Definition {
-    text: String,
-    mention: String,
+/// The definitions of links and footnotes.
+struct Definitions {
+    /// Each as it stands in the report, in the order of their mentions.
+    texts: Vec<String>,
+    /// Which of them a mention such as `[label]` or `[^1]` means: the first of several.
+    by_mention: HashMap<String, usize>,
 }
 
-fn definitions(markdown: &str) -> Vec<Definition> {
-    let mut found: Vec<Definition> = Vec::new();
-    let mut events = Parser::new_ext(markdown, dialect()).into_offset_iter();
-    for (event, range) in events.by_ref() {
-        if let Event::Start(Tag::FootnoteDefinition(label)) = event {
-            let text = markdown[range].trim_end().to_owned();
-            found.push(Definition { text, mention: format!("[^{}]", label.to_lowercase()) });
+impl Definitions {
+    fn of(markdown: &str) -> Self {
+        let mut found: Vec<(String, String)> = Vec::new();
+        let flat = flatten(markdown);
+        let mut events = Parser::new_ext(&flat, dialect()).into_offset_iter();
+        for (event, range) in events.by_ref() {
+            if let Event::Start(Tag::FootnoteDefinition(label)) = event {
+                found.push((mention(&format!("[^{label}]")), markdown[range].trim_end().to_owned()));
+            }
+        }
+        for (label, definition) in events.reference_definitions().iter() {
+            if let Some(text) = markdown.get(definition.span.clone()) {
+                found.push((mention(&format!("[{label}]")), text.trim().to_owned()));
+            }
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found.dedup_by(|a, b| a.0 == b.0);
+        let mut definitions = Definitions { texts: Vec::new(), by_mention: HashMap::new() };
+        for (mention, text) in found {
+            definitions.by_mention.insert(mention, definitions.texts.len());
+            definitions.texts.push(text);
+        }
+        definitions
+    }
+
+    /// Repeats at the end of a part the definitions of what it mentions, as long as there is room.
+    fn repeat(&self, part: &mut String, max: usize) {
+        if self.texts.is_empty() {
+            return;
+        }
+        let mut wanted: Vec<usize> =
+            mentions(part).filter_map(|mention| self.by_mention.get(&mention).copied()).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let own: HashSet<&str> = part.lines().map(str::trim).collect();
+        let is_there = |text: &str| text.lines().next().is_some_and(|first| own.contains(first.trim()));
+        wanted.retain(|at| !is_there(&self.texts[*at]));
+        let mut room = max.saturating_sub(length(part.trim_end()));
+        let mut before = "\n\n";
+        for text in wanted.into_iter().map(|at| &self.texts[at]) {
+            let needed = length(text) + before.len();
+            if needed <= room {
+                part.truncate(part.trim_end().len());
+                part.push_str(before);
+                part.push_str(text);
+                room -= needed;
+                before = "\n";
+            }
         }
     }
-    for (label, definition) in events.reference_definitions().iter() {
-        if let Some(text) = markdown.get(definition.span.clone()) {
-            found.push(Definition { text: text.trim().to_owned(), mention: format!("[{}]", label.to_lowercase()) });
-        }
-    }
-    found.sort_by(|a, b| a.mention.cmp(&b.mention));
-    found
 }
 
-fn repeat_definitions(part: &mut String, definitions: &[Definition], max: usize) {
-    let text = part.to_lowercase();
-    let mut first = true;
-    for definition in definitions {
-        let needed = text.contains(&definition.mention) && !part.contains(&definition.text);
-        if needed && length(part) + length(&definition.text) + 2 <= max {
-            part.truncate(part.trim_end().len());
-            part.push_str(if first { "\n\n" } else { "\n" });
-            part.push_str(&definition.text);
-            first = false;
+/// A mention as all that mean the same are written.
+fn mention(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// All that stands in innermost brackets, with them.
+fn mentions(text: &str) -> impl Iterator<Item = String> {
+    let mut open = None;
+    let mut escaped = false;
+    text.char_indices().filter_map(move |(at, c)| match c {
+        _ if std::mem::take(&mut escaped) => None,
+        '\\' => {
+            escaped = true;
+            None
         }
-    }
+        '[' => {
+            open = Some(at);
+            None
+        }
+        ']' => open.take().map(|open| mention(&text[open..=at])),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -275,6 +358,32 @@ mod tests {
         let text = format!("[a][x] and[^n]\n\n{filler}\n\n{filler}\n\n[x]: https://example.org\n\n[^n]: a note\n");
         let parts = split(&text, 400);
         assert!(parts[0].contains("[x]: https://example.org") && parts[0].contains("[^n]: a note"), "{parts:?}");
+    }
+
+    #[test]
+    fn the_parts_are_in_proportion_to_the_report() {
+        let lines = "line\n".repeat(5_000);
+        let long = "a".repeat(900);
+        for text in [
+            format!("| {long} | b |\n|---|---|\n{}", "| c | d |\n".repeat(5_000)),
+            format!("```{long}\n{lines}```\n"),
+            format!("<details><summary>{long}</summary>\n\n{lines}</details>\n"),
+            format!("{}{lines}", "<details>\n\n".repeat(2_000)),
+            format!("{lines}\n[^a]\n\n[^a]: {long}\n"),
+            (0..2_000).map(|n| format!("[a{n}][b{n}] [^c{n}]\n\n[b{n}]: d{n}\n\n[^c{n}]: e\n\n")).collect(),
+        ] {
+            let total: usize = split(&text, 1000).iter().map(|part| length(part)).sum();
+            assert!(total < text.len() * 2, "{} became {total}: {}", text.len(), &text[..40]);
+        }
+    }
+
+    #[test]
+    fn too_many_parts_end_with_a_note() {
+        let text = "word\n\n".repeat(1_000);
+        let parts = limit(split(&text, 100), 3, 100, "and more");
+        assert_eq!(parts.len(), 3);
+        assert!(parts.iter().all(|part| length(part) <= 100), "{parts:?}");
+        assert!(parts[2].starts_with("word\n\nword") && parts[2].ends_with("word\n\nand more"), "{parts:?}");
     }
 
     #[test]
