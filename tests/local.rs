@@ -97,3 +97,30 @@ fn open_starts_the_browser_with_the_page() {
     cml.run(&["comment", "create", "--open", "report.md"]).ok();
     assert_eq!(cml.read("opened"), ".cml/index.html\n");
 }
+
+#[test]
+fn nothing_that_a_report_links_runs_when_it_is_opened() {
+    let cml = Cml::alone();
+    let svg = "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    cml.file("plot.svg", svg);
+    cml.file("evil.html", "<script>alert(1)</script>");
+    cml.file("table.csv", "a,b\n");
+    cml.file(
+        "report.md",
+        "![p](plot.svg) [p](plot.svg) [e](evil.html) [t](table.csv) [j](javascript:alert(1)) [m](missing.html)\n\n\
+         <img src=x onerror=alert(1)> <a href=data:text/html,a>b</a>\n",
+    );
+    cml.run(&["comment", "create", "report.md"]).ok();
+    let page = cml.read(".cml/index.html");
+    let links: Vec<&str> = page.split(" href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let [_, svg_copy, html_copy, table] = links[..] else { panic!("{links:?}") };
+    assert!(svg_copy.ends_with(".svg.txt") && html_copy.ends_with(".html.txt") && table.ends_with(".csv"), "{links:?}");
+    assert_eq!(cml.read(&format!(".cml/{svg_copy}")), svg);
+    assert!(page.contains(&format!("<img src=\"{}\"", svg_copy.trim_end_matches(".txt"))), "{page}");
+    assert!(!page.contains("onerror") && !page.contains("javascript:") && !page.contains("data:text"), "{page}");
+    let files = std::fs::read_dir(cml.path().join(".cml/files")).unwrap();
+    let mut endings: Vec<String> =
+        files.map(|file| file.unwrap().file_name().to_string_lossy().split_once('.').unwrap().1.to_owned()).collect();
+    endings.sort();
+    assert_eq!(endings, ["csv", "html.txt", "svg", "svg.txt"], "no copy of a page under its own name");
+}

@@ -19,7 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-mod page;
+mod copies;
+pub mod page;
 
 /// The local preview's row.
 pub const DRIVER: Driver = Driver {
@@ -230,11 +231,14 @@ impl Forge for Local {
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
         let mut addresses = Vec::new();
         for asset in assets {
-            let path = self.folder.join("files").join(asset.unique_name());
-            if self.host.stat(&path).is_err() {
-                self.host.write(&path, &asset.read()?).map_err(|error| self.failed("write", &error))?;
+            let name = asset.unique_name();
+            for copy in copies::names(&name) {
+                let path = self.folder.join("files").join(copy);
+                if self.host.stat(&path).is_err() {
+                    self.host.write(&path, &asset.read()?).map_err(|error| self.failed("write", &error))?;
+                }
             }
-            addresses.push(format!("files/{}", asset.unique_name()));
+            addresses.push(copies::address(&name));
             progress(addresses.len());
         }
         // What is published alone makes the folder too.
@@ -243,7 +247,7 @@ impl Forge for Local {
     }
 
     fn is_asset(&self, address: &str, name: &str) -> bool {
-        address.strip_prefix("files/") == Some(name)
+        address == copies::address(name)
     }
 
     fn asset_address(&self, address: &str) -> String {

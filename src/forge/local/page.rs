@@ -1,7 +1,7 @@
 //! A page that shows comments as a pull request's conversation does.
 //!
-//! Pure. Markdown becomes HTML in the forges' dialect ([`Dialect`]), and [`clean`] does what their sanitisers do:
-//! only known elements stay, and whatever a report opens is closed inside its own box. The page's policy
+//! Pure. Markdown becomes HTML in the forges' dialect ([`Dialect`]), and [`sanitize`] does what their sanitisers do:
+//! only known elements and attributes stay, and whatever a report opens is closed inside its own box. The page's policy
 //! (<https://www.w3.org/TR/CSP3/>) then leaves scripts, inline styles and frames without effect.
 
 use crate::report;
@@ -9,10 +9,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd, TextMergeStream, html::push_html};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 
-mod clean;
+mod sanitize;
 
-use clean::clean;
+use sanitize::sanitize;
 
 const STYLE: &str = include_str!("page.css");
 const WATERMARK: &str = "https://cml.dev/watermark.png";
@@ -82,9 +83,10 @@ pub fn comment(shown: &Shown) -> String {
 
 /// A comment's Markdown as HTML; `prefix`, which is escaped, keeps the ids of its footnotes apart.
 fn body_of(markdown: &str, prefix: &str) -> String {
-    let mut dialect = Dialect { prefix, cited: Vec::new(), diff: false, images: 0 };
+    let mut dialect = Dialect { prefix, cited: HashMap::new(), diff: false, images: 0 };
     let (mut text, mut notes, mut in_note) = (Vec::new(), Vec::new(), false);
-    for event in TextMergeStream::new(Parser::new_ext(markdown, report::dialect())) {
+    let flat = report::flatten(markdown);
+    for event in TextMergeStream::new(Parser::new_ext(&flat, report::dialect())) {
         if let Event::Start(Tag::FootnoteDefinition(name)) = &event {
             notes.push((name.to_lowercase(), Vec::new()));
             in_note = true;
@@ -95,9 +97,8 @@ fn body_of(markdown: &str, prefix: &str) -> String {
         in_note &= !ends;
     }
     // In the order of their first mention; what nothing mentions is left out.
-    let place = |name: &String| dialect.cited.iter().position(|cited| cited == name);
-    notes.retain(|(name, _)| place(name).is_some());
-    notes.sort_by_key(|(name, _)| place(name));
+    notes.retain(|(name, _)| dialect.cited.contains_key(name));
+    notes.sort_by_key(|(name, _)| dialect.cited.get(name).copied());
     if !notes.is_empty() {
         text.push(Event::Html("<div class=\"footnotes\">\n".into()));
         text.extend(notes.into_iter().flat_map(|(_, note)| note));
@@ -107,14 +108,14 @@ fn body_of(markdown: &str, prefix: &str) -> String {
     push_html(&mut html, text.into_iter());
     // The policy leaves `style` without effect.
     let html = html.replace("<td style=\"text-align: ", "<td align=\"");
-    clean(&html.replace("<th style=\"text-align: ", "<th align=\""))
+    sanitize(&html.replace("<th style=\"text-align: ", "<th align=\""))
 }
 
 /// Where the forges' HTML differs from pulldown-cmark's.
 struct Dialect<'a> {
     prefix: &'a str,
-    /// The names of footnotes in the order of their first mention.
-    cited: Vec<String>,
+    /// The names of footnotes, numbered in the order of their first mention.
+    cited: HashMap<String, usize>,
     diff: bool,
     images: usize,
 }
@@ -145,7 +146,8 @@ impl Dialect<'_> {
                 let name = name.to_lowercase();
                 to.push(Event::FootnoteReference(format!("{prefix}-note-{name}").into()));
                 let id = format!("<a id=\"{prefix}-mention-{}\"></a>", escape(&name));
-                self.cited.push(name);
+                let next = self.cited.len();
+                self.cited.entry(name).or_insert(next);
                 id
             }
             Event::Start(Tag::FootnoteDefinition(name)) => {
@@ -205,12 +207,12 @@ mod tests {
             "<th align=\"center\">a</th><th align=\"right\">b</th>",
             "<td align=\"center\"><code>&lt;td style=\"text-align: left\"&gt;</code></td>",
             "<blockquote class=\"alert warning\">\n<p class=\"title\">Warning</p>\n<p>Hot</p>",
-            "<li><input disabled=\"\" type=\"checkbox\" checked=\"\"/>",
+            "<li><input disabled=\"\" type=\"checkbox\" checked=\"\">",
             "<br>\ntwo<sup class=\"footnote-reference\"><a href=\"#c-1-note-a\">2</a></sup><a id=\"c-1-mention-a\"></a>",
             "<del>x</del> <span class=\"math\">$a&lt;b$</span> <span class=\"math display\">$$c_d$$</span> [^none]",
             "<span class=\"removed\">-a&lt;b\n</span><span class=\"added\">+c\n</span>",
             "<code class=\"language-rust\">fn",
-            "<img src=\"z.png\" alt=\"x $y$\" />",
+            "<img src=\"z.png\" alt=\"x $y$\">",
         ] {
             assert!(html.contains(part), "{part}");
         }
@@ -228,14 +230,79 @@ mod tests {
             ("<div><!-- <b> -->a<b", "<div>a&lt;b</div>"),
             ("<div><td></div>a", "<div></div>a"),
             ("<table><tr><td></div>a</table>", "<table><tr><td>a</td></tr></table>"),
-            ("<p>a\n<div title='</div>'>b", "<p>a\n</p><div title='</div>'>b</div>"),
-            ("<input type=text><input type=checkbox>", "<p><input type=checkbox></p>"),
+            ("<p>a\n<div title='</div>'>b", "<p>a\n</p><div title=\"&lt;/div&gt;\">b</div>"),
+            ("<input type=text><input type=checkbox>", "<p><input type=\"checkbox\"></p>"),
         ] {
             assert_eq!(body(report).trim_end(), html);
         }
         let page = page("<details><b>");
         assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
         assert_eq!(page.matches("<section").count(), page.matches("</section>").count());
+    }
+
+    #[test]
+    fn nothing_in_a_report_runs_or_leads_to_what_runs() {
+        for (report, html) in [
+            ("<img src=x onerror=alert(1)>", "<img src=\"x\">"),
+            ("<IMG SRC='a.png' OnError='alert(1)' onload=a >", "<img src=\"a.png\">"),
+            ("<b onclick=\"a\" style='x'>y</b>", "<b>y</b>"),
+            ("<a href=javascript:a>b</a>", "<a>b</a>"),
+            ("<a href=' \u{1}jAvAsCrIpT&colon;a'>b</a>", "<a>b</a>"),
+            ("<a href='&#106;avascript:a'>b</a>", "<a>b</a>"),
+            ("<a href='java&#10;script:a'>b</a>", "<a>b</a>"),
+            ("[b](javascript:a) [b](vbscript:a) [b](data:text/html,a)", "<a>b</a> <a>b</a> <a>b</a>"),
+            ("<javascript:alert(1)>", "<a>javascript:alert(1)</a>"),
+            ("[b](evil.html) [b](../evil.svg) [b](file:///evil.html)", "<a>b</a> <a>b</a> <a>b</a>"),
+            ("[b](files/ab.html)", "<a href=\"files/ab.html.txt\">b</a>"),
+            (
+                "[![](files/ab.svg)](files/ab.svg)",
+                "<a href=\"files/ab.svg.txt\"><img src=\"files/ab.svg\" alt=\"\"></a>",
+            ),
+            ("[b](files/ab.pdf#page=2)", "<a href=\"files/ab.pdf#page=2\">b</a>"),
+            (
+                "[b](HTTPS://a.b?c&d) [b](mailto:c@d) [b](#e)",
+                "<a href=\"HTTPS://a.b?c&amp;d\">b</a> <a href=\"mailto:c@d\">b</a> <a href=\"#e\">b</a>",
+            ),
+            ("<img src=//evil/share/a.png> <img src='\\\\evil\\a'> <img src='&#47;/evil/a'>", "<img> <img> <img>"),
+            (
+                "<img src=a srcset='b 1x, javascript:c 2x'> <img srcset='b 1x, https://c 2x'>",
+                "<img src=\"a\"> <img srcset=\"b 1x, https://c 2x\">",
+            ),
+            ("<video autoplay poster=javascript:a src=data:text/html,b></video>", "<video></video>"),
+            ("<a xlink:href=javascript:a formaction=b target=_blank download ping=c>b</a>", "<a>b</a>"),
+            ("<a id='\"><script>x</script>'>b</a>", "<a id=\"&quot;&gt;&lt;script&gt;x&lt;/script&gt;\">b</a>"),
+            ("<svg onload=a><a xlink:href=b>c</a></svg><math><mi>d</mi></math>", "<a>c</a>d"),
+            ("<base href=//a><link rel=stylesheet href=b><object data=c></object><embed src=d>", ""),
+        ] {
+            let found = body(&format!("y {report}"));
+            assert_eq!(found.trim_end(), format!("<p>y {html}</p>"), "{report}");
+        }
+        // What Markdown takes for text unless it stands in a block of HTML.
+        for (report, html) in [
+            ("<IMG/SRC='a.png'/onerror='b'/>", "<img src=\"a.png\">"),
+            ("<b onclick=\"a\"style='x'>y</b>", "<b>y</b>"),
+            ("<a\nhref\n=\njavascript:a\nonclick>b</a\nonclick=c>", "<a>b</a>"),
+            ("<img src=a.png\"onerror=b>", "<img src=\"a.png&quot;onerror=b\">"),
+            ("<img \"'\"src=a.png>", "<img>"),
+        ] {
+            assert_eq!(
+                body(&format!("<div>\n{report}\n</div>")).trim_end(),
+                format!("<div>\n{html}\n</div>"),
+                "{report}"
+            );
+        }
+    }
+
+    #[test]
+    fn nesting_ends_and_what_has_no_end_is_text() {
+        for (text, most) in [("> ", 100), ("- ", 50), ("<div>", 100), ("<b>", 100)] {
+            let html = body(&format!("{}x", text.repeat(3000)));
+            let tag = ["<blockquote", "<li", "<div", "<b>"].iter().map(|tag| html.matches(tag).count()).max().unwrap();
+            assert!(tag <= most && html.contains('x'), "{text}: {tag}");
+            assert!(html.len() < 20_000, "{text}: {}", html.len());
+        }
+        let html = body(&format!("<div>\n{}", "<a b=\"".repeat(1001)));
+        assert!(html.starts_with("<div>") && html.matches("&lt;a b=").count() > 400, "{html}");
     }
 
     #[test]
@@ -261,7 +328,7 @@ mod tests {
             ),
             (
                 "<b>https://a.b</b> <a href=x>https://c.d</a>",
-                format!("<b>{}</b> <a href=x>https://c.d</a>", link("https://a.b")),
+                format!("<b>{}</b> <a>https://c.d</a>", link("https://a.b")),
             ),
         ] {
             assert_eq!(body(text).trim_end(), format!("<p>{html}</p>"));
