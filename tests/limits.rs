@@ -110,6 +110,34 @@ fn characters_are_counted_as_the_forges_count_them() {
     }
 }
 
+#[test]
+fn a_report_of_very_many_comments_ends_with_a_link_to_all_of_it() {
+    for vendor in [Vendor::GitHub, Vendor::Bitbucket] {
+        let forge = Forge::start();
+        let cml = Cml::on(&forge, vendor);
+        let text = report(vendor, 11.5, "many");
+        cml.file("report.md", &text);
+        for (options, most) in [(&[][..], 10), (&["--overflow-limit", "3"], 3)] {
+            let ran = cml.run(&[&["comment", "update", "report.md"], options].concat());
+            let warning = format!("warning: the report would need 13 comments: it is cut after {most}");
+            assert!(ran.stderr.contains(&warning) && ran.stderr.contains("--overflow-limit allows more"), "{ran:?}");
+            ran.ok();
+            let comments = on_pull(&forge, vendor);
+            assert_eq!(comments.len(), most, "{vendor:?}");
+            let last = &comments[most - 1].body;
+            assert!(comments.iter().all(|comment| comment.body.encode_utf16().count() <= limit(vendor)));
+            let link = last.split("*The report was cut here.* [Read all of it](").nth(1).expect(last);
+            assert_eq!(get(link.split(')').next().unwrap()).text(), text);
+            assert!(last.contains(&format!("({most}/{most})")), "{last}");
+        }
+    }
+    let cml = Cml::alone();
+    for wrong in ["0", "101", "x"] {
+        let ran = cml.run(&["comment", "create", "--overflow-limit", wrong, "report.md"]);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+    }
+}
+
 /// A report that is too long, with an image.
 fn too_long_with_image(cml: &Cml, vendor: Vendor) -> String {
     cml.file("plot.png", png(1));

@@ -215,21 +215,14 @@ impl Job<'_> {
 
     /// The report in the parts that there is room for, cut where that is too little.
     async fn fit(&self, publish: &Publish<'_>, text: &str, room: Room) -> Result<Vec<String>> {
-        let mut parts = split::split(text, room.part);
+        let parts = split::split(text, room.part);
         if parts.len() <= room.parts {
             return Ok(parts);
         }
         let title = self.connected.driver.title;
         self.app.log.warn(&format!("the report is longer than a check on {title} shows: it is cut"));
-        let link = comment::whole_report(self.app, &self.connected, publish, text, &[]).await?;
-        let note = format!("\n\n*The report was cut here.* {link}");
-        parts.truncate(room.parts);
-        if let Some(last) = parts.last_mut() {
-            let fitting = room.part.saturating_sub(split::length(&note));
-            let kept = split::split(last, fitting).into_iter().next().unwrap_or_default();
-            *last = format!("{}{note}", kept.trim_end());
-        }
-        Ok(parts)
+        let note = comment::cut_note(self.app, &self.connected, publish, text, &[]).await?;
+        Ok(split::limit(parts, room.parts, room.part, &note))
     }
 
     /// Prints the check's address and hands it on to later steps.
@@ -262,7 +255,9 @@ impl Job<'_> {
         };
         let existing = sticky.find().await?;
         let read = self.app.http.mark();
-        let parts = split::split(text, forge.limits().comment.saturating_sub(sticky.overhead()));
+        let part = forge.limits().comment.saturating_sub(sticky.overhead());
+        let room = Room { part, parts: comment::OVERFLOW_LIMIT as usize };
+        let parts = comment::split_report(self.app, &self.connected, &self.publish(), text, &[], room).await?;
         let comment = sticky.update(&existing, read, &parts).await?;
         self.app.log.info(&format!("the report is in {}", comment.url));
         outputs::set(self.app, &[("comment-url", &comment.url)])

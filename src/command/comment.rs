@@ -6,6 +6,7 @@ use super::images::Images;
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
+use crate::forge::check::Room;
 use crate::forge::{Comment, Target, name_what_is_missing};
 use crate::host;
 use crate::outputs;
@@ -41,6 +42,9 @@ pub enum Overflow {
     Fail,
 }
 
+/// The comments of one report, unless the user asks for more or fewer.
+pub(super) const OVERFLOW_LIMIT: u32 = 10;
+
 /// Options of both verbs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Comment")]
@@ -73,6 +77,9 @@ pub struct Comments {
     /// What to do with a report that is longer than the forge takes
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Overflow::Split)]
     pub overflow: Overflow,
+    /// Number of comments that --overflow split makes at most; what is left is published as a file and linked
+    #[arg(long, value_name = "N", default_value_t = OVERFLOW_LIMIT, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub overflow_limit: u32,
     /// Collapse the report's earlier comments as out of date (GitHub)
     #[arg(long, conflicts_with_all = ["delete_previous", "section"], action = Set, default_value_t = false)]
     pub hide_previous: bool,
@@ -290,16 +297,12 @@ impl<'a> Job<'a> {
         let title = self.connected.driver.title;
         match self.args.overflow {
             Overflow::Split => {
-                let parts = split::split(text, room);
-                self.app.log.info(&format!(
-                    "the report has {length} characters, {title} takes {room}: {} comments",
-                    parts.len()
-                ));
-                Ok(parts)
+                let room = Room { part: room, parts: self.args.overflow_limit as usize };
+                split_report(self.app, &self.connected, publish, text, before, room).await
             }
             Overflow::Truncate => {
-                let link = whole_report(self.app, &self.connected, publish, text, before).await?;
-                Ok(vec![split::truncate(text, room, &format!("*The report was cut here.* {link}"))])
+                let note = cut_note(self.app, &self.connected, publish, text, before).await?;
+                Ok(vec![split::truncate(text, room, &note)])
             }
             Overflow::Fail => Err(Error::new(
                 Kind::TooLarge,
@@ -326,8 +329,44 @@ impl Comments {
     }
 }
 
+/// The report in the comments that there is room for; one that needs more ends with a link to the whole.
+pub(super) async fn split_report(
+    app: &App,
+    connected: &Connected,
+    publish: &Publish<'_>,
+    text: &str,
+    before: &[&str],
+    room: Room,
+) -> Result<Vec<String>> {
+    let (length, parts) = (split::length(text), split::split(text, room.part));
+    let (count, most, title) = (parts.len(), room.parts, connected.driver.title);
+    if count <= most {
+        if count > 1 {
+            let limit = room.part;
+            app.log.info(&format!("the report has {length} characters, {title} takes {limit}: {count} comments"));
+        }
+        return Ok(parts);
+    }
+    let hint = "--overflow-limit allows more comments, --overflow truncate makes one";
+    app.log.warn_with_hint(&format!("the report would need {count} comments: it is cut after {most}"), hint);
+    let note = cut_note(app, connected, publish, text, before).await?;
+    Ok(split::limit(parts, most, room.part, &note))
+}
+
+/// What ends a report that was cut.
+pub(super) async fn cut_note(
+    app: &App,
+    connected: &Connected,
+    publish: &Publish<'_>,
+    text: &str,
+    before: &[&str],
+) -> Result<String> {
+    let link = whole_report(app, connected, publish, text, before).await?;
+    Ok(format!("*The report was cut here.* {link}").trim_end().to_owned())
+}
+
 /// Where the whole report can be read: published as a file, else the run's page.
-pub(super) async fn whole_report(
+async fn whole_report(
     app: &App,
     connected: &Connected,
     publish: &Publish<'_>,
