@@ -179,6 +179,14 @@ impl Http {
         Ok(())
     }
 
+    /// Fails when the budget is used up: asked between pieces of work that send nothing.
+    pub fn check_time(&self) -> Result<()> {
+        match self.time_left().is_zero() {
+            true => Err(self.out_of_time()),
+            false => Ok(()),
+        }
+    }
+
     /// The error of what did not end in time.
     pub fn out_of_time(&self) -> Error {
         Error::remote(format!("no success within {} seconds", self.budget.as_secs()))

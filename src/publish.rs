@@ -24,6 +24,12 @@ mod server;
 /// <https://docs.github.com/en/rest/git/blobs>, <https://docs.gitlab.com/user/gitlab_com/#account-and-limit-settings>
 const LARGEST: u64 = 100 << 20;
 
+/// So many files, and so many bytes of them, are published for a report at most.
+const MAX_FILES: usize = 1000;
+const MAX_BYTES: u64 = 1 << 30;
+/// So many files that cannot be published are named.
+const MAX_WARNINGS: usize = 20;
+
 /// Where the files go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -81,6 +87,64 @@ pub struct Published {
     pub files: usize,
 }
 
+/// What a report's files are so far: each is looked up and read once, however many addresses and links lead to it.
+#[derive(Default)]
+struct Collection {
+    assets: Vec<Asset>,
+    bytes: u64,
+    by_name: HashMap<String, usize>,
+    /// What an address turned out to be when it is shown, and when it is linked.
+    addresses: HashMap<(String, Use), Option<usize>>,
+    /// By their real paths.
+    files: HashMap<PathBuf, FileFacts>,
+}
+
+impl Collection {
+    /// Adds a file unless the same is there already; returns its place. An error when the report has too many.
+    fn add(&mut self, asset: Asset) -> Result<usize, String> {
+        let name = asset.unique_name();
+        if let Some(place) = self.by_name.get(&name) {
+            return Ok(*place);
+        }
+        let size = match &asset.content {
+            Content::Here(bytes) => bytes.len() as u64,
+            Content::File(_, path) => self.files.get(path).map_or(0, |facts| facts.size),
+        };
+        let why = match () {
+            () if self.assets.len() >= MAX_FILES => format!("more than {MAX_FILES} files"),
+            () if self.bytes + size > MAX_BYTES => format!("more than {} GB of files", MAX_BYTES >> 30),
+            () => {
+                self.bytes += size;
+                self.by_name.insert(name, self.assets.len());
+                self.assets.push(asset);
+                return Ok(self.assets.len() - 1);
+            }
+        };
+        Err(format!("{} is not published: the report shows {why}", asset.name))
+    }
+}
+
+/// What was found out of a file when it was read.
+struct FileFacts {
+    hash: String,
+    size: u64,
+    /// The type that its content says.
+    kind: Option<media::Kind>,
+    /// Why git keeps it private, if it does, once that was asked.
+    stays_private: Option<Option<&'static str>>,
+}
+
+impl FileFacts {
+    fn of(bytes: &[u8]) -> Self {
+        FileFacts { hash: hash(bytes), size: bytes.len() as u64, kind: media::sniff(bytes), stays_private: None }
+    }
+
+    fn asset(&self, name: &str, kind: media::Kind, content: Content) -> Asset {
+        let (mime, extension) = (kind.mime.into(), kind.extension.into());
+        Asset { hash: self.hash.clone(), name: name.to_owned(), mime, extension, content }
+    }
+}
+
 impl Publish<'_> {
     /// Publishes the files of a report that lies at `path`. `before` are comments with an earlier version of
     /// it: what they show already is not sent again.
@@ -129,37 +193,55 @@ impl Publish<'_> {
     /// The different files that a report uses, and where: range, file, and the fragment to keep.
     async fn collect(&self, path: &Path, text: &str) -> Result<(Vec<Asset>, Vec<(Range<usize>, usize, String)>)> {
         let root = self.app.working_copy()?;
-        let mut assets: Vec<Asset> = Vec::new();
-        let mut by_hash: HashMap<String, usize> = HashMap::new();
+        let mut collection = Collection::default();
         let mut uses = Vec::new();
-        let mut troubles = 0;
+        let (mut troubles, mut line, mut counted) = (0, 1, 0);
         for reference in report::references(text) {
-            match self.take(path, &root, &reference).await {
-                Ok(None) => {}
-                Ok(Some(asset)) => {
-                    let index = *by_hash.entry(asset.hash.clone()).or_insert_with(|| {
-                        assets.push(asset);
-                        assets.len() - 1
-                    });
-                    let rest =
-                        if report::is_local(&reference.address) { report::fragment(&reference.address) } else { "" };
-                    uses.push((reference.range.clone(), index, rest.to_owned()));
+            let key = (reference.address, reference.used);
+            let found = match collection.addresses.get(&key) {
+                Some(found) => *found,
+                None => {
+                    self.app.http.check_time()?;
+                    let reference = Reference { range: reference.range.clone(), address: key.0.clone(), used: key.1 };
+                    let taken = self.take(path, &root, &reference, &mut collection).await;
+                    let found = taken.and_then(|asset| asset.map(|asset| collection.add(asset)).transpose());
+                    if let Err(trouble) = &found {
+                        troubles += 1;
+                        line += text.as_bytes()[counted..reference.range.start].iter().filter(|b| **b == b'\n').count();
+                        counted = reference.range.start;
+                        if troubles <= MAX_WARNINGS {
+                            self.app.log.warn_at(path, line, trouble);
+                        }
+                    }
+                    let found = found.unwrap_or_default();
+                    collection.addresses.insert(key.clone(), found);
+                    found
                 }
-                Err(trouble) => {
-                    troubles += 1;
-                    self.app.log.warn_at(path, reference.line(text), &trouble.to_string());
-                }
+            };
+            if let Some(index) = found {
+                let rest = if report::is_local(&key.0) { report::fragment(&key.0) } else { "" };
+                uses.push((reference.range, index, rest.to_owned()));
             }
+        }
+        if troubles > MAX_WARNINGS {
+            let more = troubles - MAX_WARNINGS;
+            self.app.log.warn(&format!("{more} more files that {} shows cannot be published", path.display()));
         }
         if self.strict && troubles > 0 {
             let message = format!("{} shows {troubles} file(s) that cannot be published", path.display());
             return Err(Error::new(Kind::NotFound, message).hint("see the warnings above, or leave --strict out"));
         }
-        Ok((assets, uses))
+        Ok((collection.assets, uses))
     }
 
     /// The file that an address means, if it is to be published. An error is a trouble for the user's eyes.
-    async fn take(&self, report: &Path, root: &Path, reference: &Reference) -> Result<Option<Asset>, String> {
+    async fn take(
+        &self,
+        report: &Path,
+        root: &Path,
+        reference: &Reference,
+        collection: &mut Collection,
+    ) -> Result<Option<Asset>, String> {
         let address = &reference.address;
         if address.starts_with("data:image/") {
             return data_uri(address).map(Some);
@@ -184,26 +266,35 @@ impl Publish<'_> {
         let Some(inside) = inside else {
             return refuse("lies outside of the working copy and is not published".to_owned());
         };
-        let size = self.app.host.stat(&real).map_err(unreadable)?.len;
-        if size > LARGEST {
-            return refuse(format!("has {} MB: files of more than {} MB are not published", size >> 20, LARGEST >> 20));
+        if !collection.files.contains_key(&real) {
+            let size = self.app.host.stat(&real).map_err(unreadable)?.len;
+            if size > LARGEST {
+                let (size, most) = (size >> 20, LARGEST >> 20);
+                return refuse(format!("has {size} MB: files of more than {most} MB are not published"));
+            }
+            let bytes = self.app.host.read(&real).map_err(unreadable)?;
+            collection.files.insert(real.clone(), FileFacts::of(&bytes));
         }
-        let bytes = self.app.host.read(&real).map_err(unreadable)?;
+        let Some(facts) = collection.files.get_mut(&real) else { return Ok(None) };
         let name = inside.file_name().unwrap_or_default().to_string_lossy();
-        let known = media::sniff(&bytes);
-        let kind = match (reference.used, known) {
+        let kind = match (reference.used, facts.kind) {
             (Use::Shown, Some(kind)) if kind.is_shown() => kind,
             (Use::Shown, Some(kind)) => {
                 return refuse(format!("is {}, which cannot be shown: not published", kind.mime));
             }
             (Use::Shown, None) => return refuse("is not an image, video or audio file: not published".to_owned()),
-            (Use::Linked, _) => {
+            (Use::Linked, known) => {
                 let harmless = known.filter(media::Kind::is_harmless).or_else(|| media::by_name(&name));
                 let Some(kind) = harmless.or(self.links.then_some(known.unwrap_or(media::BYTES))) else {
                     self.app.log.debug(&format!("the linked file {name} is not published (--publish-links does)"));
                     return Ok(None);
                 };
-                if let Some(why) = self.stays_private(&real, address).await? {
+                let privacy = match facts.stays_private {
+                    Some(privacy) => privacy,
+                    None => self.stays_private(&real, address).await?,
+                };
+                facts.stays_private = Some(privacy);
+                if let Some(why) = privacy {
                     self.app.log.debug(&format!("the linked file {name} is not published: {why}"));
                     return Ok(None);
                 }
@@ -211,7 +302,7 @@ impl Publish<'_> {
             }
         };
         let content = Content::File(self.app.host.clone(), real.clone());
-        Ok(Some(Asset { content, ..asset(&name, kind, bytes.into()) }))
+        Ok(Some(facts.asset(&name, kind, content)))
     }
 
     fn find(&self, report: &Path, address: &str) -> Option<PathBuf> {
@@ -237,10 +328,13 @@ impl Publish<'_> {
         match &self.destination {
             Destination::Nowhere => Ok(Vec::new()),
             Destination::Forge => {
-                let mut addresses: Vec<Option<String>> = assets
-                    .iter()
-                    .map(|asset| shown_before(before, &asset.unique_name(), |a, n| self.forge.is_asset(a, n)))
-                    .collect();
+                let shown = shown_before(before);
+                // Not one with a bucket's signature, which ends.
+                let known = |asset: &Asset| {
+                    let name = asset.unique_name();
+                    shown.get(&name)?.iter().find(|address| self.forge.is_asset(address, &name)).cloned()
+                };
+                let mut addresses: Vec<Option<String>> = assets.iter().map(known).collect();
                 let new: Vec<Asset> = assets
                     .iter()
                     .zip(&addresses)
@@ -269,13 +363,20 @@ impl Publish<'_> {
     }
 }
 
-/// The address under which an earlier version of the comment shows a file with this name, which is its hash.
-fn shown_before(before: &[&str], name: &str, is_asset: impl Fn(&str, &str) -> bool) -> Option<String> {
-    let with_name = before.iter().filter(|body| body.contains(name));
-    with_name.flat_map(|body| report::references(body)).find_map(|found| {
-        let address = &found.address[..found.address.find('#').unwrap_or(found.address.len())];
-        is_asset(address, name).then(|| address.to_owned())
-    })
+/// The addresses that earlier versions of the comment have, by what may be the name of a file in them. That of a
+/// published file is its hash.
+fn shown_before(before: &[&str]) -> HashMap<String, Vec<String>> {
+    let mut shown: HashMap<String, Vec<String>> = HashMap::new();
+    for body in before {
+        for reference in report::references(body) {
+            let address = reference.address.split('#').next().unwrap_or_default();
+            let parts = address.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+            for name in parts.filter(|part| part.len() > 32 && part.contains('.')) {
+                shown.entry(name.to_owned()).or_default().push(address.to_owned());
+            }
+        }
+    }
+    shown
 }
 
 fn asset(name: &str, kind: media::Kind, bytes: Bytes) -> Asset {
@@ -343,10 +444,28 @@ mod tests {
 
     #[test]
     fn what_a_comment_shows_already_is_found() {
-        let body = "text\n\n![a](https://h/o/r/raw/abc/0123.png#gh-dark-mode-only) 4567.png";
-        let shown = |before: &[&str], name| shown_before(before, name, |address, name| address.ends_with(name));
-        assert_eq!(shown(&["no", body], "0123.png").unwrap(), "https://h/o/r/raw/abc/0123.png");
-        assert_eq!(shown(&[body], "4567.png"), None);
-        assert_eq!(shown(&["![a](https://bucket/0123.png?X-Amz-Expires=3600)"], "0123.png"), None);
+        let name = format!("{}.png", "0".repeat(32));
+        let address = format!("https://h/o/r/raw/abc/{name}");
+        let body = format!("text\n\n![a]({address}#gh-dark-mode-only) {}.png", "1".repeat(32));
+        let signed = format!("![a](https://bucket/{name}?X-Amz-Expires=3600)");
+        let shown = shown_before(&["no", &body, &signed]);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert_eq!(shown[&name], [address, format!("https://bucket/{name}?X-Amz-Expires=3600")]);
+    }
+
+    #[test]
+    fn a_report_has_so_many_files_at_most() {
+        let mut collection = Collection::default();
+        let png = media::Kind { mime: "image/png", extension: "png" };
+        let of = |n: usize| asset("a.png", png, n.to_le_bytes().to_vec().into());
+        for n in 0..MAX_FILES {
+            assert_eq!(collection.add(of(n)), Ok(n));
+        }
+        assert_eq!(collection.add(of(7)), Ok(7), "the same again is the same");
+        let refused = collection.add(of(MAX_FILES)).unwrap_err();
+        assert_eq!(refused, "a.png is not published: the report shows more than 1000 files");
+        let mut collection = Collection { bytes: MAX_BYTES - 1, ..Collection::default() };
+        let refused = collection.add(of(1)).unwrap_err();
+        assert_eq!(refused, "a.png is not published: the report shows more than 1 GB of files");
     }
 }

@@ -386,3 +386,28 @@ fn an_address_in_a_comment_is_taken_for_ours_only_when_all_of_it_is() {
         }
     }
 }
+
+#[test]
+fn a_file_is_published_once_however_many_addresses_lead_to_it() {
+    let forge = Forge::start();
+    let cml = Cml::on(&forge, Vendor::GitHub);
+    cml.file("plot.png", png(1));
+    let mut report = "![same](plot.png)\n".repeat(200);
+    for n in 0..100 {
+        std::os::unix::fs::symlink("plot.png", cml.path().join(format!("link{n}.png"))).unwrap();
+        report += &format!("![link](link{n}.png)\n![missing](missing{n}.png)\n![missing](missing{n}.png)\n");
+    }
+    cml.file("report.md", &report);
+    let ran = cml.run(&["comment", "create", "report.md"]);
+    assert_eq!(ran.stderr.matches("is shown but does not exist").count(), 20, "{}", ran.stderr);
+    assert!(ran.stderr.contains("80 more files that report.md shows cannot be published"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("report.md:202: missing0.png"),
+        "the first missing one is named with its line: {}",
+        ran.stderr
+    );
+    ran.ok();
+    assert_eq!(uploads(&forge).len(), 1);
+    let body = posted(&forge, Vendor::GitHub);
+    assert!(!body.contains("(plot.png)") && !body.contains("(link") && body.contains("(missing99.png)"));
+}
