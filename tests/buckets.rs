@@ -63,6 +63,23 @@ fn a_bucket_gets_each_image_once_and_serves_it() {
 }
 
 #[test]
+fn what_runs_scripts_is_never_opened_in_place() {
+    let Some(moto) = Moto::shared() else { return };
+    moto.make_public_bucket("active");
+    let forge = Forge::start();
+    let cml = with_bucket(&forge, Vendor::GitHub, &moto.url);
+    cml.file("plot.svg", "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>");
+    cml.file("page.html", "<script>alert(1)</script>");
+    cml.file("report.md", "![p](plot.svg) [h](page.html)\n");
+    create(&cml, &["--publish-url", "s3://active"]).ok();
+    let addresses = blanks("![p](@) [h](@)\n", &posted(&forge, Vendor::GitHub));
+    for (address, mime) in addresses.iter().zip(["image/svg+xml", "text/html; charset=utf-8"]) {
+        let answer = get(address);
+        assert_eq!((answer.header("content-type"), answer.header("content-disposition")), (mime, "attachment"));
+    }
+}
+
+#[test]
 fn addresses_can_be_signed_for_some_hours() {
     let Some(moto) = Moto::shared() else { return };
     moto.make_bucket("signed");

@@ -31,7 +31,7 @@ fn a_cml_compatible_server_gets_bytes_type_and_name_and_no_credentials() {
         assert_eq!(
             names,
             [
-                format!("inline; filename=\"____.svg\"; filename*=UTF-8''{unicode}"),
+                format!("attachment; filename=\"____.svg\"; filename*=UTF-8''{unicode}"),
                 "inline; filename=\"my_plot.png\"; filename*=UTF-8''my%20plot%2Epng".to_owned(),
                 "inline; filename=\"plot.png\"".to_owned(),
             ]

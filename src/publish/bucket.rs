@@ -1,6 +1,7 @@
 //! Buckets of S3, Google Cloud Storage and Azure, through `object_store`, whose requests go through our
 //! client. Credentials are the ones that the environment gives, as each cloud's own tools read them.
 
+use super::media;
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, send_each};
@@ -111,7 +112,7 @@ impl Bucket {
             Err(object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. }) => {
                 let mut options = PutOptions::default();
                 options.attributes.insert(Attribute::ContentType, asset.mime.clone().into_owned().into());
-                options.attributes.insert(Attribute::ContentDisposition, "inline".into());
+                options.attributes.insert(Attribute::ContentDisposition, media::disposition(&asset.mime).into());
                 let bytes =
                     asset.read().map_err(|e| object_store::Error::Generic { store: "file", source: Box::new(e) })?;
                 self.store.put_opts(&path, bytes.into(), options).await?;

@@ -24,6 +24,19 @@ impl Kind {
     }
 }
 
+/// How a browser is told to treat a file of a type that somebody opens by itself: only what certainly runs nothing is
+/// shown. A page shows its pictures whatever this says, also SVG.
+pub fn disposition(mime: &str) -> &'static str {
+    let class = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_media = ["image/", "video/", "audio/"].iter().any(|start| class.starts_with(start));
+    let is_document =
+        matches!(class.as_str(), "application/pdf" | "text/plain" | "text/csv" | "text/tab-separated-values");
+    match (is_media && !class.contains("svg") && !class.contains("xml")) || is_document {
+        true => "inline",
+        false => "attachment",
+    }
+}
+
 /// The type that the bytes say they are.
 pub fn sniff(bytes: &[u8]) -> Option<Kind> {
     if is_svg(bytes) {
@@ -76,6 +89,26 @@ fn is_svg(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_runs_nothing_is_opened_in_place() {
+        for mime in ["image/png", "video/mp4", "audio/wav", "application/pdf", "text/csv; charset=utf-8", "text/plain"]
+        {
+            assert_eq!(disposition(mime), "inline", "{mime}");
+        }
+        for mime in [
+            "image/svg+xml",
+            "IMAGE/SVG+XML",
+            "text/html; charset=utf-8",
+            "application/xhtml+xml",
+            "text/xml",
+            "application/octet-stream",
+            "text/javascript",
+            "",
+        ] {
+            assert_eq!(disposition(mime), "attachment", "{mime}");
+        }
+    }
 
     #[test]
     fn content_decides() {

@@ -1,6 +1,7 @@
 //! A CML-compatible server: `POST` the bytes with their type and name, the answer's body is their address. It
 //! gets no credentials but those in its own address.
 
+use super::media;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::forge::{Asset, Progress, send_each};
@@ -21,7 +22,9 @@ async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {
         HeaderValue::from_str(text).map_err(|e| Error::internal(format!("a header for {} ({e})", asset.name)))
     };
     request.headers_mut().insert(header::CONTENT_TYPE, header(&asset.mime)?);
-    request.headers_mut().insert(header::CONTENT_DISPOSITION, header(&disposition(&asset.name))?);
+    request
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, header(&disposition(media::disposition(&asset.mime), &asset.name))?);
     if let Some(password) = url.password() {
         let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
         let pair = format!("{}:{}", decoded(url.username()), decoded(password));
@@ -48,14 +51,14 @@ fn without_secrets(url: &Url) -> String {
 }
 
 /// The file's name for any language: <https://www.rfc-editor.org/rfc/rfc6266#section-5>.
-fn disposition(name: &str) -> String {
+fn disposition(how: &str, name: &str) -> String {
     let ascii: String =
         name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' }).collect();
     match ascii == name {
-        true => format!("inline; filename=\"{ascii}\""),
+        true => format!("{how}; filename=\"{ascii}\""),
         false => {
             let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-            format!("inline; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
+            format!("{how}; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
         }
     }
 }
