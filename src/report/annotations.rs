@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 
 mod place;
+mod rules;
 mod sarif;
 
 /// How bad it is.

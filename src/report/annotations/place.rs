@@ -4,16 +4,10 @@ use std::path::Path;
 
 /// The path below the repository's root of a path, or a `file:` address; `None` when it lies elsewhere.
 pub fn in_repository(text: &str, root: &Path) -> Option<String> {
-    let path = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
-            // file://host/path, mostly without a host
-            let path = decoded(&rest[rest.find('/')?..]);
-            // file:///C:/x is C:/x
-            let drive = path.as_bytes().get(2) == Some(&b':');
-            if drive { path[1..].to_owned() } else { path }
-        }
-        Some(_) => return None,
-        None => text.to_owned(),
+    let path = match scheme(text) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("file") => of_file(&text["file:".len()..])?,
+        Some(scheme) if text[scheme.len()..].starts_with("://") => return None,
+        _ => text.to_owned(),
     };
     let path = path.replace('\\', "/");
     let relative = match path.starts_with('/') || path.as_bytes().get(1) == Some(&b':') {
@@ -29,6 +23,27 @@ pub fn in_repository(text: &str, root: &Path) -> Option<String> {
         }
     }
     (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// What stands before the colon of an address; one letter is a drive of Windows.
+pub fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(':')?;
+    let is_scheme = scheme.len() > 1
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+.-".contains(&b));
+    is_scheme.then_some(scheme)
+}
+
+/// The path of a `file:` address: `///x`, `//host/x`, `/x`, which are absolute, or `x`.
+fn of_file(rest: &str) -> Option<String> {
+    let path = match rest.strip_prefix("//") {
+        Some(named) => &named[named.find('/')?..],
+        None => rest,
+    };
+    let path = decoded(path);
+    // /C:/x is C:/x
+    let is_drive = path.starts_with('/') && path.as_bytes().get(2) == Some(&b':');
+    Some(if is_drive { path[1..].to_owned() } else { path })
 }
 
 fn below<'a>(path: &'a str, root: &Path) -> Option<&'a str> {

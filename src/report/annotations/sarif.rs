@@ -1,5 +1,6 @@
 //! SARIF 2.1.0, of which only results with a place are of interest.
 
+use super::rules::{Rule, Rules};
 use super::{Annotation, Annotations, Level, Problem, annotation, level, place, problem};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -18,14 +19,16 @@ pub fn read(log: &Map<String, Value>, root: &Path) -> Result<Annotations, Proble
     };
     let mut annotations = Annotations::default();
     for run in runs {
-        // Results that were judged to be none.
+        let rules = Rules::of(run);
+        // Results that were judged to be none, or that are not there any more.
         let counts = |result: &&Value| {
             let suppressed = list(result, "suppressions").iter().any(|s| s["status"].as_str() != Some("rejected"));
             let kind = result["kind"].as_str().unwrap_or("fail");
-            !suppressed && matches!(kind, "fail" | "review" | "open" | "informational")
+            let is_gone = result["baselineState"].as_str() == Some("absent");
+            !suppressed && !is_gone && matches!(kind, "fail" | "review" | "open" | "informational")
         };
         for result in list(run, "results").iter().filter(counts) {
-            match one(run, result, root) {
+            match one(run, &rules, result, root) {
                 Some(found) => annotations.found.push(found),
                 None => annotations.elsewhere += 1,
             }
@@ -43,45 +46,85 @@ fn number(value: &Value) -> Option<u32> {
 }
 
 /// A result; `None` when it says nothing or has no place in the repository.
-fn one(run: &Value, result: &Value, root: &Path) -> Option<Annotation> {
+fn one(run: &Value, rules: &Rules<'_>, result: &Value, root: &Path) -> Option<Annotation> {
     let physical = &result["locations"][0]["physicalLocation"];
     let path = path(run, &physical["artifactLocation"], root)?;
     let region = &physical["region"];
-    let rule = rule(run, result);
+    let rule = rules.of_result(result);
     let start = number(&region["startLine"]).unwrap_or(1);
     let end = number(&region["endLine"]).unwrap_or(start).max(start);
     // SARIF's last column is the one after the text.
     let last = number(&region["endColumn"]).and_then(|n| n.checked_sub(1)).filter(|n| *n > 0);
-    let found = result["level"].as_str().or_else(|| rule?.pointer("/defaultConfiguration/level")?.as_str());
+    let found = result["level"].as_str().or_else(|| rule?.level());
     let found = match result["kind"].as_str() {
         Some("informational") => Level::Note,
         _ => found.and_then(level).unwrap_or(Level::Warning),
     };
-    let title = result["ruleId"].as_str().or_else(|| rule?.get("id")?.as_str()).map(str::to_owned);
+    let id = result["ruleId"].as_str().or_else(|| result["rule"]["id"].as_str());
+    let title = id.or_else(|| rule?.id()).map(str::to_owned);
     let message = message(result, rule).or_else(|| title.clone())?;
     Some(annotation(path, (start, end), (number(&region["startColumn"]), last), found, title, message))
 }
 
-/// The rule of a result, of the tool itself.
-fn rule<'a>(run: &'a Value, result: &Value) -> Option<&'a Value> {
-    let rules = run.pointer("/tool/driver/rules")?.as_array()?;
-    let index = result["ruleIndex"].as_u64().or_else(|| result.pointer("/rule/index")?.as_u64());
-    let by_index = index.and_then(|index| rules.get(usize::try_from(index).ok()?));
-    let id = result["ruleId"].as_str();
-    by_index.or_else(|| rules.iter().find(|rule| id.is_some() && rule["id"].as_str() == id))
+/// The message's text: its own, or one of the rule's, with its arguments and without the targets of its links.
+fn message(result: &Value, rule: Option<Rule<'_>>) -> Option<String> {
+    let message = &result["message"];
+    let named = || rule?.message(message["id"].as_str()?);
+    let text = message["text"].as_str().or_else(named).or_else(|| message["markdown"].as_str())?;
+    let arguments: Vec<&str> = list(message, "arguments").iter().map(|value| value.as_str().unwrap_or("")).collect();
+    let text = without_targets(&with_arguments(text, &arguments));
+    (!text.trim().is_empty()).then_some(text)
 }
 
-/// The message's text: its own, or one of the rule's with its arguments.
-fn message(result: &Value, rule: Option<&Value>) -> Option<String> {
-    let message = &result["message"];
-    let own = || {
-        let id = message["id"].as_str()?;
-        rule?.get("messageStrings")?.get(id)?.get("text")?.as_str()
-    };
-    let text = message["text"].as_str().or_else(own)?;
-    let arguments = list(message, "arguments").iter().filter_map(Value::as_str).enumerate();
-    let text = arguments.fold(text.to_owned(), |text, (n, value)| text.replace(&format!("{{{n}}}"), value));
-    (!text.trim().is_empty()).then_some(text)
+/// A text with `{0}` and the like replaced, each once: what an argument says is not looked at again. Braces are written
+/// twice where there are arguments.
+fn with_arguments(text: &str, arguments: &[&str]) -> String {
+    if arguments.is_empty() {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        out.push_str(&rest[..at]);
+        let brace = &rest[at..=at];
+        rest = &rest[at + 1..];
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let argument = rest[..digits].parse().ok().and_then(|n: usize| arguments.get(n));
+        match argument.filter(|_| brace == "{" && rest[digits..].starts_with('}')) {
+            Some(argument) => {
+                out.push_str(argument);
+                rest = &rest[digits + 1..];
+            }
+            None => {
+                out.push_str(brace);
+                rest = rest.strip_prefix(brace).unwrap_or(rest);
+            }
+        }
+    }
+    out + rest
+}
+
+/// A text whose links to other places of the result, `[word](1)`, are their words.
+fn without_targets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("](") {
+        let target = &rest[at + 2..];
+        let digits = target.bytes().take_while(u8::is_ascii_digit).count();
+        let word = rest[..at].rfind('[').filter(|_| digits > 0 && target[digits..].starts_with(')'));
+        match word {
+            Some(open) => {
+                out.push_str(&rest[..open]);
+                out.push_str(&rest[open + 1..at]);
+                rest = &target[digits + 1..];
+            }
+            None => {
+                out.push_str(&rest[..at + 2]);
+                rest = target;
+            }
+        }
+    }
+    out + rest
 }
 
 /// The file of a location. A relative address is below the folder that `uriBaseId` names, which is the
@@ -97,12 +140,21 @@ fn path(run: &Value, location: &Value, root: &Path) -> Option<String> {
     // A base may stand on another; a circle ends.
     for _ in 0..8 {
         let Some(named) = base.and_then(|name| run["originalUriBaseIds"].get(name)) else { break };
-        if let Some(folder) = named["uri"].as_str().filter(|_| !uri.contains("://") && !uri.starts_with('/')) {
+        // Tools that do not know where they run name the root of everything.
+        let folder = named["uri"].as_str().filter(|folder| !matches!(*folder, "file:///" | "file:/" | "/"));
+        if let Some(folder) = folder.filter(|_| !is_absolute(&uri)) {
             uri = format!("{}/{uri}", folder.trim_end_matches('/'));
         }
         base = named["uriBaseId"].as_str();
     }
     // `in_repository` decodes addresses; a relative one is encoded as well.
-    let uri = if uri.contains("://") { uri } else { place::decoded(&uri) };
-    place::in_repository(&uri, root)
+    match place::scheme(&uri) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("file") => place::in_repository(&uri, root),
+        Some(_) => None,
+        None => place::in_repository(&place::decoded(&uri), root),
+    }
+}
+
+fn is_absolute(uri: &str) -> bool {
+    uri.starts_with('/') || place::scheme(uri).is_some()
 }

@@ -87,10 +87,87 @@ fn sarif_is_read_with_its_rules_bases_and_suppressions() {
 }
 
 #[test]
+fn rules_are_found_where_the_reference_says() {
+    let at = |line: u32| serde_json::json!([{ "physicalLocation": { "artifactLocation": { "uri": "train.py" }, "region": { "startLine": line } } }]);
+    let rule = |id: &str, level: &str| serde_json::json!({ "id": id, "guid": format!("guid-{id}"), "defaultConfiguration": { "level": level } });
+    let log = serde_json::json!({ "version": "2.1.0", "runs": [{
+        "tool": {
+            "driver": { "name": "CodeQL", "rules": [rule("cli/a", "error"), rule("cli/b", "error"), rule("over", "error")] },
+            "extensions": [
+                { "name": "queries", "guid": "g1", "rules": [rule("py/note", "note"), rule("py/bad", "error")],
+                  "globalMessageStrings": { "all": { "text": "for all: {0}" } } },
+                { "name": "more", "rules": [{ "id": "CA1", "defaultConfiguration": { "level": "note" }, "messageStrings": { "m": { "text": "{1} {0} {{0}} {9}" } } }] },
+            ],
+        },
+        "invocations": [{ "ruleConfigurationOverrides": [
+            { "descriptor": { "id": "over" }, "configuration": { "level": "note" } },
+        ] }],
+        "results": [
+            { "rule": { "id": "py/note", "index": 0, "toolComponent": { "index": 0 } }, "message": { "text": "index [here](1) [x](y)" }, "locations": at(1) },
+            { "ruleId": "py/note", "rule": { "index": 0, "toolComponent": { "name": "queries" } }, "message": { "text": "name" }, "locations": at(2) },
+            { "rule": { "guid": "guid-py/note" }, "message": { "text": "guid" }, "locations": at(3) },
+            { "rule": { "index": 0, "toolComponent": { "guid": "g1" } }, "message": { "id": "all", "arguments": ["{1}", "b"] }, "locations": at(4) },
+            { "ruleId": "CA1/sub/part", "message": { "id": "m", "arguments": ["{1}", "{0}"] }, "locations": at(5) },
+            { "ruleId": "py/note", "ruleIndex": 0, "message": { "text": "the number is of another rule" }, "locations": at(6) },
+            { "ruleId": "over", "message": { "text": "overridden {0}" }, "locations": at(7) },
+        ],
+    }] });
+    let read = read(&log.to_string()).unwrap();
+    let found: Vec<_> =
+        read.found.iter().map(|a| (a.start_line, a.level, a.title.as_deref().unwrap(), a.message.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            (1, Level::Note, "py/note", "index here [x](y)"),
+            (2, Level::Note, "py/note", "name"),
+            (3, Level::Note, "py/note", "guid"),
+            (4, Level::Note, "py/note", "for all: {1}"),
+            (5, Level::Note, "CA1/sub/part", "{0} {1} {0} {9}"),
+            (6, Level::Note, "py/note", "the number is of another rule"),
+            (7, Level::Note, "over", "overridden {0}"),
+        ]
+    );
+}
+
+#[test]
+fn files_are_found_in_every_form_of_their_address() {
+    let of = |uri: &str, base: Option<&str>| {
+        let log = serde_json::json!({ "version": "2.1.0", "runs": [{
+            "originalUriBaseIds": { "ROOTPATH": { "uri": "file:///" }, "PROJECT": { "uri": "file:/work/repo/" }, "HIDDEN": {} },
+            "results": [
+                { "message": { "text": "m" }, "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri, "uriBaseId": base } } }] },
+                { "baselineState": "absent", "message": { "text": "fixed" }, "locations": [{ "physicalLocation": { "artifactLocation": { "uri": "a.py" } } }] },
+            ],
+        }] });
+        read(&log.to_string()).unwrap().found.first().map(|found| found.path.clone())
+    };
+    for (uri, base) in [
+        ("a%20b.py", None),
+        ("./a%20b.py", Some("%SRCROOT%")),
+        ("a%20b.py", Some("ROOTPATH")),
+        ("a%20b.py", Some("PROJECT")),
+        ("a%20b.py", Some("HIDDEN")),
+        ("file:a%20b.py", None),
+        ("file:/work/repo/a%20b.py", None),
+        ("FILE:///work/repo/a%20b.py", Some("PROJECT")),
+        ("file://localhost/work/repo/a%20b.py", None),
+        ("/work/repo/a%20b.py", None),
+    ] {
+        assert_eq!(of(uri, base).as_deref(), Some("a b.py"), "{uri} {base:?}");
+    }
+    for uri in
+        ["file:../a.py", "file:/elsewhere/a.py", "file:///C:/a.py", "https://a.b/c.py", "jar:file:a.py", "file://"]
+    {
+        assert_eq!(of(uri, None), None, "{uri}");
+    }
+}
+
+#[test]
 fn windows_paths_are_below_their_root() {
     let root = Path::new("C:\\work\\repo");
     assert_eq!(place::in_repository("C:\\work\\repo\\a\\b.py", root).unwrap(), "a/b.py");
     assert_eq!(place::in_repository("file:///C:/work/repo/a/b.py", root).unwrap(), "a/b.py");
+    assert_eq!(place::in_repository("file:/C:/work/repo/a/b.py", root).unwrap(), "a/b.py");
     assert_eq!(place::in_repository("C:/work/repository/b.py", root), None);
     assert_eq!(place::in_repository("https://example.org/a", root), None);
 }
