@@ -35,8 +35,8 @@ pub fn svg(title: &str, lines: &[(&str, &Series)], log: bool) -> String {
     let lines: Vec<(&str, Vec<Point>)> =
         lines.iter().take(LINES).map(|(name, series)| (*name, series.line())).collect();
     let points = || lines.iter().flat_map(|(_, points)| points);
-    let drawn = points().filter(|point| point.value.is_finite());
-    let x = Axis::tight(drawn.map(|point| point.step as f64), 8);
+    // A training that goes on without numbers must not look as if it had ended well.
+    let x = Axis::tight(points().map(|point| point.step as f64), 8);
     let y = Axis::new(points().map(|point| point.value), 6, log);
     let names: Vec<&str> = lines.iter().map(|(name, _)| *name).collect();
     let (legend, rows) = legend(&names);
@@ -105,7 +105,7 @@ fn line(out: &mut String, n: usize, points: &[Point], x: &Axis, y: &Axis) {
     let (colour, class) = (COLOURS[n % COLOURS.len()].0, n % COLOURS.len());
     let mut path = String::new();
     let mut single = Vec::new();
-    // What is not a number leaves a gap.
+    // What is not a number leaves a gap, and crosses where it begins and ends.
     for part in points.split(|point| !point.value.is_finite()) {
         let place = |point: &Point| (across(x, point.step), up(y, point.value));
         match part {
@@ -129,6 +129,50 @@ fn line(out: &mut String, n: usize, points: &[Point], x: &Axis, y: &Axis) {
     for (x, y) in single {
         let _ = writeln!(out, "<circle class=\"f{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
     }
+    let crosses: String = gaps(points).into_iter().map(|(step, kind)| cross(across(x, step), kind)).collect();
+    if !crosses.is_empty() {
+        let _ = writeln!(
+            out,
+            "<path class=\"s{class}\" d=\"{crosses}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.75\"/>"
+        );
+    }
+}
+
+/// Where a value cannot be drawn.
+#[derive(Clone, Copy, PartialEq)]
+enum Gap {
+    /// Infinite: above.
+    Above,
+    /// Not a number, or minus infinity: below.
+    Below,
+}
+
+/// The first and the last step of each stretch of values that cannot be drawn.
+fn gaps(points: &[Point]) -> Vec<(i64, Gap)> {
+    let kind = |point: &Point| match point.value {
+        value if value.is_finite() => None,
+        value if value == f64::INFINITY => Some(Gap::Above),
+        _ => Some(Gap::Below),
+    };
+    let mut gaps = Vec::new();
+    for stretch in points.chunk_by(|a, b| kind(a) == kind(b)) {
+        if let [first, .., last] | [first @ last] = stretch
+            && let Some(kind) = kind(first)
+        {
+            gaps.push((first.step, kind));
+            gaps.extend((last.step != first.step).then_some((last.step, kind)));
+        }
+    }
+    gaps
+}
+
+/// A cross at the upper or the lower edge.
+fn cross(x: f64, kind: Gap) -> String {
+    let y = match kind {
+        Gap::Above => AREA[1] + 4.0,
+        Gap::Below => AREA[3] - 4.0,
+    };
+    format!("M{:.1} {:.1}l6 6m0 -6l-6 6", x - 3.0, y - 3.0)
 }
 
 fn dash(n: usize) -> String {

@@ -76,6 +76,27 @@ fn tensors_are_scalars_where_the_plugin_says_so() {
 }
 
 #[test]
+fn a_chart_goes_on_where_the_values_are_not_numbers() {
+    let mut run = Run::default();
+    for step in 0..50 {
+        run.record(&event(step, "loss", if step < 30 { 1.0 / (step + 1) as f32 } else { f32::NAN }), None);
+        let value = [f32::NEG_INFINITY, 1.0, f32::INFINITY][(step / 20) as usize];
+        run.record(&event(step, "odd", value), None);
+    }
+    let named = || [(".", &run)].into_iter();
+    let made = report::make(&report::Heading::default(), named(), false);
+    let svg = |n: usize| String::from_utf8(made.pictures[n].bytes.clone()).unwrap();
+    // 50 steps over 560 units: step 29 is at 395.4, where the line ends, step 49 at the right edge.
+    let loss = svg(0);
+    assert!(loss.contains("L395.4 ") && loss.contains(">40</text>"), "{loss}");
+    assert_eq!(loss.matches("l6 6m0 -6l-6 6").count(), 2, "{loss}");
+    assert!(loss.contains("M403.9 293.0l6 6") && loss.contains("M621.0 293.0l6 6"), "{loss}");
+    let odd = svg(1);
+    assert!(odd.contains("M61.0 293.0l6 6") && odd.contains("M621.0 41.0l6 6"), "{odd}");
+    assert!(!loss.contains("NaN") && !odd.contains("inf"));
+}
+
+#[test]
 fn a_chart_has_a_line_for_each_run_and_nothing_of_the_names_escapes() {
     let mut runs = vec![Run::default(); 3];
     for (n, run) in runs.iter_mut().enumerate() {
