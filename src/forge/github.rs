@@ -115,24 +115,29 @@ const EVENT: &str = "the event in GITHUB_EVENT_PATH";
 
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
 fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
-    let slug = env.get(vars::GITHUB_REPOSITORY)?;
-    let server = env.get(vars::GITHUB_SERVER_URL).unwrap_or("https://github.com");
-    let event: Value = env
+    let event = env
         .get(vars::GITHUB_EVENT_PATH)
         .and_then(|path| host.read(Path::new(path)).ok())
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
+    context_of(env, &event)
+}
+
+/// Returns what the variables and the event of a job say of its run. Pure.
+pub fn context_of(env: &Env, event: &Value) -> Option<Context> {
+    let slug = env.get(vars::GITHUB_REPOSITORY)?;
+    let server = env.get(vars::GITHUB_SERVER_URL).unwrap_or("https://github.com");
     let var = |var| env.get(var).map(str::to_owned);
     let (commit, commit_source) = first([
-        (text(&event, "/pull_request/head/sha").or_else(|| text(&event, "/workflow_run/head_sha")), EVENT),
+        (text(event, "/pull_request/head/sha").or_else(|| text(event, "/workflow_run/head_sha")), EVENT),
         (var(vars::GITHUB_SHA), vars::GITHUB_SHA.name),
     ]);
-    let (issue, named) = of_event(&event);
+    let (issue, named) = of_event(event);
     let of_ref = env.get(vars::GITHUB_REF).and_then(pull_of_ref);
     let (pull_request, pull_source) = first([(named, EVENT), (of_ref, vars::GITHUB_REF.name)]);
     let pushed = || Some(env.get(vars::GITHUB_REF)?.strip_prefix("refs/heads/")?.to_owned());
     let (branch, branch_source) = first([
-        (text(&event, "/workflow_run/head_branch"), EVENT),
+        (text(event, "/workflow_run/head_branch"), EVENT),
         (var(vars::GITHUB_HEAD_REF), vars::GITHUB_HEAD_REF.name),
         (pushed(), vars::GITHUB_REF.name),
     ]);
@@ -144,7 +149,7 @@ fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
         pull_request,
         issue,
         branch,
-        fork: fork(&event, slug),
+        fork: fork(event, slug),
         workflow: var(vars::GITHUB_WORKFLOW),
         run: run_id.map(str::to_owned),
         job: job(env),
