@@ -85,6 +85,8 @@ pub fn normal(text: &str) -> String {
 
 /// Lines as a text without blank lines around it.
 fn tidy(lines: &[&str]) -> String {
+    // Python's text mode on Windows ends lines with two carriage returns.
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end_matches('\r')).collect();
     lines.join("\n").trim_start_matches('\n').trim_end().to_owned()
 }
 
@@ -134,6 +136,14 @@ mod tests {
         let body = sections.compose();
         let order: Vec<_> = ["intro", "of a b", "of py3.9", "of py3.10"].iter().map(|t| body.find(t)).collect();
         assert!(order.is_sorted() && order.iter().all(Option::is_some), "{body}");
+    }
+
+    #[test]
+    fn a_text_with_doubled_carriage_returns_is_found_again() {
+        let text = normal("a\r\r\nb\r\r\r\n\r\nc\r\n");
+        assert_eq!(normal(&text), text);
+        let sections = Sections { named: [("x".to_owned(), text)].into(), ..Sections::default() };
+        assert_eq!(Sections::parse(&sections.compose()), sections);
     }
 
     proptest! {
