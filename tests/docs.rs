@@ -11,20 +11,24 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Cells of tables that name tests: the last one of a row, in backticks, with a module.
-fn tests(page: &str) -> Vec<&str> {
-    let cells = page.lines().filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`'));
-    cells.map(|(_, name)| name).collect()
+/// The footnotes that name tests, each with its number.
+fn tests(page: &str) -> Vec<(&str, &str)> {
+    page.lines().filter_map(|line| line.strip_prefix("[^")?.strip_suffix('`')?.split_once("]: `")).collect()
+}
+
+fn lines_of_list(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with("- ")).collect()
 }
 
 #[test]
 fn every_difference_from_cml_has_its_test() {
     let page = page("docs/migrating-from-cml.md");
-    let rows =
-        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---") && *line != "| | test |");
+    let lists = page.split_once("## What is different").unwrap().1;
+    let rows: Vec<&str> = lines_of_list(lists);
     let names = tests(&page);
-    assert_eq!(names.len(), rows.count(), "a row has no test");
-    for name in names {
+    assert!(rows.len() > 30 && names.len() == rows.len(), "a line has no test");
+    for (row, (number, name)) in rows.into_iter().zip(names) {
+        assert!(row.ends_with(&format!("[^{number}]")), "{row} has no footnote, or another one");
         let (module, function) = name.rsplit_once("::").unwrap();
         let source = std::fs::read_to_string(
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(format!("{}.rs", module.replace("::", "/"))),
