@@ -1,0 +1,18 @@
+//! A comment's sections: whatever a body is, it comes apart, and what was put together comes apart as it was.
+#![no_main]
+
+use cml::report::section::{self, Sections};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: (&str, &str, &str)| {
+    let (body, name, text) = data;
+    let mut sections = Sections::parse(body);
+    let composed = sections.compose();
+    assert_eq!(Sections::parse(&composed), sections);
+    assert_eq!(Sections::parse(&composed).compose(), composed, "once is enough");
+    // A new section does not touch the others.
+    if !name.is_empty() && section::check(text).is_ok() {
+        sections.named.insert(name.to_owned(), section::normal(text));
+        assert_eq!(Sections::parse(&sections.compose()), sections);
+    }
+});
