@@ -101,6 +101,7 @@ fn open_starts_the_browser_with_the_page() {
 #[test]
 fn nothing_that_a_report_links_runs_when_it_is_opened() {
     let cml = Cml::alone();
+    cml.git(&["init", "-q"]);
     let svg = "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
     cml.file("plot.svg", svg);
     cml.file("evil.html", "<script>alert(1)</script>");
