@@ -25,6 +25,11 @@ impl App {
         self.host.env()
     }
 
+    /// Prints a result, such as an address that a forge gave, as one line on standard output.
+    pub fn print_line(&self, text: &str) {
+        self.host.out(&format!("{}\n", self.log.line(text)));
+    }
+
     /// The folder whose files may be published: the working copy around the current directory, else the current
     /// directory; symbolic links resolved. What the CI names is the highest that it can be, and another user's is none.
     pub fn working_copy(&self) -> Result<PathBuf> {

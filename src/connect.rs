@@ -4,7 +4,7 @@
 //! then the CI's variables, then git.
 
 use crate::app::App;
-use crate::env::{Secret, Var, vars};
+use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local, not_seen, pull};
 use crate::log::Verbosity;
@@ -247,17 +247,11 @@ async fn find_repository(
     }
 }
 
-/// Whether a value is what a CI leaves of `$NAME` where there is no such variable.
-fn is_name_of_variable(value: &str) -> bool {
-    let name = value.trim().strip_prefix('$').map(|name| name.trim_matches(['{', '}']));
-    name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
-}
-
 fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Secret, &'static str)> {
     if let Some(token) = &global.token {
         return Some((token.clone(), "--token (or CML_TOKEN)"));
     }
-    let given = |var: &Var| Some((*var, app.env().get(*var).filter(|value| !is_name_of_variable(value))?));
+    let given = |var: &Var| Some((*var, app.env().get(*var).filter(|value| !env::is_reference(value))?));
     let (var, value) = TOKEN_VARS.iter().find_map(given).or_else(|| driver?.token_vars.iter().find_map(given))?;
     let source = if var == vars::INPUT_TOKEN { "with: token" } else { var.name };
     Some((Secret::new(value), source))

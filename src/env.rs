@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+mod secrets;
+pub use secrets::{is_reference, is_secret_name, secrets};
+
 /// A snapshot of the process's environment, taken once by the host.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);

@@ -137,7 +137,7 @@ impl<'a> Git<'a> {
     fn with_credential(mut self, repository: &Repository, credential: &(&str, Secret)) -> Self {
         let (user, password) = credential;
         let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
-        self.app.log.hide(&Secret::new(&encoded));
+        self.app.log.hide("the credential for git", &Secret::new(&encoded));
         for ending in ["", ".git"] {
             let key = format!("http.{}{ending}.extraHeader", repository.url());
             self.credentials.push((key.clone(), String::new()));

@@ -147,8 +147,28 @@ pub enum Stage {
     Timeout,
     /// The connection ended during the request or the answer. The request may have been carried out.
     Broken,
+    /// The answer is larger than [`MaxAnswer`] allows, which the text says. The request may have been carried out.
+    TooLarge,
     /// The request could not be built: a mistake in an address.
     Invalid,
+}
+
+impl SendError {
+    /// The error of an answer that is larger than so many bytes.
+    pub fn too_large(limit: u64) -> Self {
+        SendError { stage: Stage::TooLarge, text: format!("{} MB", limit >> 20) }
+    }
+}
+
+/// The most bytes that the answer to a request may have, as an extension of it: the rest is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxAnswer(pub u64);
+
+impl MaxAnswer {
+    /// The limit of a request; none where it has none.
+    pub fn of(request: &http::Request<Bytes>) -> u64 {
+        request.extensions().get::<MaxAnswer>().map_or(u64::MAX, |limit| limit.0)
+    }
 }
 
 /// The address of a proxy for one request, as an extension of it: it goes there whatever the environment says.
@@ -259,6 +279,7 @@ pub trait Host {
     }
 
     /// Sends one request and writes the body of an answer 2xx to a private file; other answers come back with theirs.
+    /// A [`MaxAnswer`] among its extensions bounds either.
     /// Nothing bounds the whole; it fails when no byte arrives for `patience`.
     async fn download(
         &self,
@@ -270,7 +291,7 @@ pub trait Host {
     }
 
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the
-    /// whole exchange. A [`Via`] among its extensions names its proxy.
+    /// whole exchange. Of its extensions a [`Via`] names its proxy, and a [`MaxAnswer`] bounds the answer.
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError>;
 
     /// Tells the service manager how this service is, where there is one:

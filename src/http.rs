@@ -7,7 +7,7 @@
 //! looks whether it happened.
 
 use crate::error::{Error, Result};
-use crate::host::{Host, SendError, Stage, Via};
+use crate::host::{Host, MaxAnswer, SendError, Stage, Via};
 use crate::log::Log;
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
@@ -17,11 +17,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 mod build;
+mod disclosure;
 mod download;
 mod failure;
 mod redirect;
 
 pub use build::{multipart, request, secret_header};
+pub use disclosure::Discloses;
 use failure::{Again, Failure, explain_plainly, limit_pause, parse_date, rate_limited, retry_after, unsent};
 pub use failure::{explain_status, in_brackets};
 use redirect::{follow, redirect_target};
@@ -32,6 +34,10 @@ const SLOW_LINE: u64 = 100_000; // bytes a second
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const REDIRECTS: usize = 5;
+/// The largest answer to a request that reads: a page of a hundred of the longest comments.
+pub const LARGEST_LIST: u64 = 64 << 20;
+/// The largest answer to any other request: what was made.
+const LARGEST_OBJECT: u64 = 8 << 20;
 /// A CI system that ends a job gives it some ten seconds.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Attempts against a server that answers badly, and against one that cannot be reached at all.
@@ -219,6 +225,9 @@ impl Http {
         mut request: Request<Bytes>,
         judge: impl Fn(&Self, &Request<Bytes>, Response<Bytes>) -> Verdict,
     ) -> Result<Response<Bytes>> {
+        disclosure::check(&request, &self.log)?;
+        let largest = if request.method() == Method::GET { LARGEST_LIST } else { LARGEST_OBJECT };
+        request.extensions_mut().get_or_insert(MaxAnswer(largest));
         let by_method = if request.method() == Method::POST { Repeat::Ask } else { Repeat::Safe };
         let repeat = request.extensions().get::<Repeat>().copied().unwrap_or(by_method);
         let (mut attempt, mut redirects) = (0, 0);
@@ -338,6 +347,9 @@ fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     *copy.headers_mut() = request.headers().clone();
     if let Some(via) = request.extensions().get::<Via>() {
         copy.extensions_mut().insert(via.clone());
+    }
+    if let Some(limit) = request.extensions().get::<MaxAnswer>() {
+        copy.extensions_mut().insert(*limit);
     }
     copy
 }

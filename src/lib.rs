@@ -106,10 +106,7 @@ fn report(log: &Log, error: &Error) -> u8 {
 
 async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     let global = &cli.global;
-    let tokens = forge::FORGES.iter().flat_map(|driver| driver.token_vars).chain(connect::TOKEN_VARS);
-    for token in tokens.filter_map(|var| host.env().get(*var)).map(env::Secret::new).chain(global.token.clone()) {
-        log.hide(&token);
-    }
+    hide_secrets(&*host, &log, global);
     if let Some(path) = &global.ca_cert {
         let wrong = |why: String| {
             Error::config(format!("cannot use --ca-cert {} ({why})", path.display()))
@@ -132,6 +129,20 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Tensorboard(command) => command::tensorboard::run(&app, global, command).await,
         cli::Command::Workflow(command) => command::workflow::run(&app, global, command).await,
     }
+}
+
+/// Hides the tokens, whatever they are, and the environment's other secrets.
+fn hide_secrets(host: &dyn Host, log: &Log, global: &connect::Global) {
+    let tokens = forge::FORGES.iter().flat_map(|driver| driver.token_vars).chain(connect::TOKEN_VARS);
+    for var in tokens.chain([&env::vars::AWS_SECRET_ACCESS_KEY, &env::vars::AWS_SESSION_TOKEN]) {
+        if let Some(token) = host.env().get(*var).filter(|value| !env::is_reference(value)) {
+            log.hide(var.name, &env::Secret::new(token));
+        }
+    }
+    if let Some(token) = &global.token {
+        log.hide("--token (or CML_TOKEN)", token);
+    }
+    log.hide_environment();
 }
 
 /// Help and version go to standard output; what is wrong with a command line goes to the log.

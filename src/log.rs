@@ -1,7 +1,7 @@
 //! What the program tells people while it works: lines on standard error, with every secret blotted out.
 
 use crate::env::Secret;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::host::{Host, Stream};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
@@ -9,7 +9,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 pub mod colours;
+mod finder;
+pub mod sanitize;
+mod secrets;
 mod verbosity;
+pub use secrets::Leak;
+use secrets::Secrets;
 pub use verbosity::Verbosity;
 
 /// How much to tell.
@@ -82,7 +87,7 @@ struct Entry<'a> {
     message: &'a str,
 }
 
-fn name<S: serde::Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
+fn name<S: serde::Serializer>(level: &Level, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_str(level.name())
 }
 
@@ -100,7 +105,7 @@ pub struct Log {
     style: Style,
     /// Whether a line that replaces itself is on the screen.
     progress: Rc<Cell<bool>>,
-    secrets: Rc<RefCell<Vec<Secret>>>,
+    secrets: Rc<RefCell<Secrets>>,
 }
 
 impl Log {
@@ -116,26 +121,50 @@ impl Log {
         Log { style, ..self }
     }
 
-    /// From now on this value is blotted out of every line.
-    pub fn hide(&self, secret: &Secret) {
-        // Blotting out very short values would garble every line and protect nothing.
-        if secret.expose().len() >= 4 {
+    /// Hides a value that `name`, a variable or option, holds: every line has it blotted out from now on, and
+    /// [`Log::check`] refuses it.
+    pub fn hide(&self, name: &str, secret: &Secret) {
+        for form in self.secrets.borrow_mut().add(name, secret.expose()) {
             if self.style == Style::Annotations {
-                self.host.out(&format!("::add-mask::{}\n", escaped(secret.expose())));
+                self.host.out(&format!("::add-mask::{}\n", escaped(&form)));
             }
-            self.secrets.borrow_mut().push(secret.clone());
+        }
+    }
+
+    /// Hides the secrets of the environment in what is told here; what else the job prints is not ours to mask.
+    pub fn hide_environment(&self) {
+        for (name, secret) in crate::env::secrets(self.host.env()) {
+            self.secrets.borrow_mut().add(&name, secret.expose());
         }
     }
 
     /// The text without secrets, and without the credentials in addresses.
     pub fn redact(&self, text: &str) -> String {
-        let secrets = self.secrets.borrow();
-        secrets.iter().fold(without_credentials(text), |text, secret| text.replace(secret.expose(), "***"))
+        self.secrets.borrow().redact(&without_credentials(text))
+    }
+
+    /// Finds a secret in what is going to be published.
+    pub fn leak(&self, text: impl AsRef<[u8]>) -> Option<Leak> {
+        self.secrets.borrow().leak(text.as_ref())
+    }
+
+    /// Refuses a text with a secret before it is published. `place` names the text.
+    pub fn check(&self, place: impl std::fmt::Display, text: impl AsRef<[u8]>) -> Result<()> {
+        match self.leak(text) {
+            Some(leak) => Err(leak.error(place)),
+            None => Ok(()),
+        }
     }
 
     /// The text for standard output, where it is not ours alone: without secrets, and without commands for the runner.
     pub fn harmless(&self, text: &str) -> String {
-        inert(&self.redact(text))
+        inert(&sanitize::lines(&self.redact(text)))
+    }
+
+    /// The text as one line of standard output, which others read: as it is, but that nothing in it controls a terminal
+    /// or the runner.
+    pub fn line(&self, text: &str) -> String {
+        inert(&sanitize::one_line(text))
     }
 
     fn tell(&self, entry: Entry<'_>) {
@@ -150,19 +179,19 @@ impl Log {
             let [file, hint] = [entry.file, entry.hint].map(|text| text.map(|text| self.redact(text)));
             let entry = Entry { file: file.as_deref(), hint: hint.as_deref(), message: &message, ..entry };
             // Nothing in it can fail to be JSON.
-            self.host.log(&inert(&serde_json::to_string(&entry).unwrap_or_default()));
+            self.host.log(&inert(&sanitize::json(&serde_json::to_string(&entry).unwrap_or_default())));
         } else {
             let at = entry.file.map_or(String::new(), |file| format!("{file}:{}: ", entry.line.unwrap_or(1)));
-            self.plain(entry.level, entry.level.prefix(), &format!("{at}{}", entry.message));
+            self.plain(entry.level, entry.level.prefix(), &sanitize::one_line(&format!("{at}{}", entry.message)));
             if let Some(hint) = entry.hint {
-                self.plain(Level::Info, "hint: ", hint);
+                self.plain(Level::Info, "hint: ", &sanitize::one_line(hint));
             }
         }
     }
 
     fn plain(&self, colour: Level, prefix: &str, text: &str) {
         // The text decides what is inert: colours are no part of it.
-        let line = inert(&format!("{prefix}{}", self.redact(text)));
+        let line = inert(&format!("{prefix}{}", sanitize::lines(&self.redact(text))));
         match line.strip_prefix(prefix).filter(|_| self.has_colours()) {
             Some(text) => self.host.log(&format!("{}{text}", colours::prefix(colour, prefix))),
             None => self.host.log(&line),
@@ -179,11 +208,11 @@ impl Log {
     fn annotate(&self, entry: Entry<'_>) {
         let kind = if entry.level == Level::Error { "error" } else { "warning" };
         let about = entry.file.map_or(String::new(), |file| {
-            let file = escaped(file).replace(':', "%3A").replace(',', "%2C");
+            let file = escaped(&sanitize::one_line(file)).replace(':', "%3A").replace(',', "%2C");
             format!(" file={file},line={}", entry.line.unwrap_or(1))
         });
-        let hint = entry.hint.map_or(String::new(), |hint| format!("\nhint: {hint}"));
-        let text = self.redact(&format!("{}{hint}", entry.message));
+        let hint = entry.hint.map_or(String::new(), |hint| format!("\nhint: {}", sanitize::one_line(hint)));
+        let text = self.redact(&format!("{}{hint}", sanitize::lines(entry.message)));
         self.host.out(&format!("::{kind}{about}::{}\n", escaped(&text)));
     }
 
@@ -197,7 +226,8 @@ impl Log {
     /// What the parser of command lines says of a wrong one: `text` as it is, `coloured` for a terminal.
     pub fn refusal(&self, text: &str, coloured: &str) {
         if self.style == Style::Plain && !self.verbosity.json {
-            return self.host.log(&inert(&self.redact(if self.has_colours() { coloured } else { text })));
+            let text = if self.has_colours() { coloured.into() } else { sanitize::lines(text) };
+            return self.host.log(&inert(&self.redact(&text)));
         }
         let text = text.trim_start_matches("error: ");
         if self.style == Style::Annotations {
@@ -255,7 +285,7 @@ impl Log {
         // What follows on the same line would be no annotation.
         let is_plain = self.style == Style::Plain;
         if is_told && is_plain && colours::is_able(self.host.env(), self.host.is_terminal(Stream::Error)) {
-            self.host.progress(&self.redact(text));
+            self.host.progress(&sanitize::one_line(&self.redact(text)));
             self.progress.set(true);
         }
     }

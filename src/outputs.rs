@@ -4,7 +4,9 @@ use crate::app::App;
 use crate::env::vars;
 use crate::error::{Error, Result};
 use crate::forge::Context;
+use crate::log::sanitize;
 use crate::report::split;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// A step's summary may have 1 MiB:
@@ -29,15 +31,19 @@ pub const NAMES: &[(&str, &str)] = &[
 pub fn set(app: &App, results: &[(&str, &str)]) -> Result<()> {
     let failed =
         |path: &str, e: std::io::Error| Error::config(format!("cannot write the step's results to {path} ({e})"));
+    for (name, value) in results {
+        app.log.check(format!("the result {name}"), value)?;
+    }
+    let results = results.iter().map(|(name, value)| (*name, sanitize::one_line(value)));
+    let results: Vec<(&str, Cow<'_, str>)> = results.collect();
     if let Some(path) = app.env().get(vars::GITHUB_OUTPUT) {
         let text: String = results.iter().map(|(name, value)| heredoc(name, value, app.host.random())).collect();
         app.host.append(Path::new(path), text.as_bytes()).map_err(|e| failed(path, e))?;
     }
     let shared = app.env().get(vars::BITBUCKET_PIPE_SHARED_STORAGE_DIR).map(|folder| format!("{folder}/cml.env"));
     for path in app.env().get(vars::CML_DOTENV).into_iter().chain(shared.as_deref()) {
-        let line = |(name, value): &(&str, &str)| {
-            format!("{}={}\n", name.replace('-', "_").to_ascii_uppercase(), value.replace(['\n', '\r'], " "))
-        };
+        let line =
+            |(name, value): &(&str, Cow<'_, str>)| format!("{}={value}\n", name.replace('-', "_").to_ascii_uppercase());
         let text: String = results.iter().map(line).collect();
         note(app, Path::new(path), &text).map_err(|e| failed(path, e))?;
     }
@@ -68,6 +74,7 @@ fn heredoc(name: &str, value: &str, random: u64) -> String {
 /// Adds the report to the job's page, cut to what it takes.
 pub fn summary(app: &App, context: &Context, report: &str) -> Result<()> {
     let Some(path) = &context.summary_file else { return Ok(()) };
+    app.log.check("the report", report)?;
     let path = Path::new(path);
     let used = app.host.stat(path).map_or(0, |stat| stat.len);
     let room = usize::try_from(SUMMARY.saturating_sub(used + 2)).unwrap_or(usize::MAX);

@@ -324,6 +324,9 @@ impl Publish<'_> {
     async fn upload(&self, assets: &[Asset], before: &[&str]) -> Result<Vec<String>> {
         let total = assets.len();
         let log = &self.app.log;
+        for asset in assets.iter().filter(|asset| !media::is_media(&asset.mime)) {
+            log.check(&asset.name, asset.read()?)?;
+        }
         let progress = |done: usize| log.progress(&format!("publishing {done} of {total} files"));
         match &self.destination {
             Destination::Nowhere => Ok(Vec::new()),

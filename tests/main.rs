@@ -6,6 +6,7 @@
 
 mod acceptance;
 mod action;
+mod answers;
 mod assets;
 mod buckets;
 mod check;
@@ -35,6 +36,7 @@ mod repo;
 mod rerun;
 mod runner;
 mod runners_forge;
+mod secrets;
 mod sections;
 mod store;
 mod support;

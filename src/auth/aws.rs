@@ -56,9 +56,9 @@ pub async fn credentials(app: &App, region: &str) -> Result<Keys> {
             "best in CI: AWS_ROLE_ARN and permissions: { id-token: write } (docs/runners.md); otherwise AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ));
     };
-    app.log.hide(&keys.secret);
+    app.log.hide(vars::AWS_SECRET_ACCESS_KEY.name, &keys.secret);
     if let Some(token) = &keys.token {
-        app.log.hide(token);
+        app.log.hide(vars::AWS_SESSION_TOKEN.name, token);
     }
     app.log.debug(&format!("AWS credentials from {}", keys.source));
     Ok(keys)
@@ -110,7 +110,7 @@ async fn from_identity(app: &App, region: &str) -> Result<Option<Keys>> {
         return Err(Error::auth(format!("{} is set, but the job has no identity to take it with", vars::AWS_ROLE_ARN.name))
             .hint("GitHub: permissions: { id-token: write }; GitLab: id_tokens: { CML_ID_TOKEN: { aud: sts.amazonaws.com } }; Bitbucket: oidc: true"));
     };
-    app.log.hide(&token);
+    app.log.hide("the identity token of the job", &token);
     assume(app, region, role, &token).await.map(Some)
 }
 
@@ -135,6 +135,7 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
     let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
     request.headers_mut().insert(header::CONTENT_TYPE, form);
     request.extensions_mut().insert(crate::http::Repeat::Safe);
+    request.extensions_mut().insert(crate::http::Discloses);
     let role_name = role.to_owned();
     let http = app.http.explained_by(move |refusal| refused(&role_name, &String::from_utf8_lossy(refusal.body)));
     let answer = http.send(request).await?;

@@ -48,6 +48,6 @@ pub async fn token(app: &App, audience: &str) -> Result<Option<Secret>> {
 
 fn hidden(app: &App, value: &str) -> Secret {
     let secret = Secret::new(value);
-    app.log.hide(&secret);
+    app.log.hide("the identity token of the job", &secret);
     secret
 }

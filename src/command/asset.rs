@@ -81,6 +81,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let published = store.publish(app).files(std::slice::from_ref(&asset)).await;
     let addresses = published.map_err(|error| error.context(format!("cannot publish {}", asset.name)))?;
     let address = addresses.into_iter().next().ok_or_else(|| Error::internal("an upload without an address"))?;
+    let address = app.log.line(&address);
     give(app, args.file.as_ref(), &format!("{}\n", args.show(&asset, &address)))?;
     outputs::set(app, &[("asset-url", &address)])
 }

@@ -100,6 +100,7 @@ fn read(app: &App, path: &Path) -> Result<Vec<Annotation>> {
         Error::config(format!("cannot read the annotations {shown} ({e})"))
             .hint("check the path: it is relative to the current directory")
     })?;
+    app.log.check(&shown, &bytes)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::config(format!("the annotations {shown} are not UTF-8")).hint("write them with UTF-8"))?;
     let found = annotations::parse(&text, &app.working_copy()?).map_err(|problem| {
@@ -230,7 +231,7 @@ impl Job<'_> {
         for text in &made.left_out {
             self.app.log.warn(text);
         }
-        self.app.host.out(&format!("{}\n", made.url));
+        self.app.print_line(&made.url);
         let mut results = vec![("check-url", made.url.as_str())];
         results.extend(made.id.as_deref().map(|id| ("check-id", id)));
         outputs::set(self.app, &results)

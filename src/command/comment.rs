@@ -170,6 +170,7 @@ pub(super) fn read(app: &App, path: &Path) -> Result<String> {
         Error::config(format!("cannot read the report {shown} ({e})"))
             .hint("check the path: it is relative to the current directory")
     })?;
+    app.log.check(&shown, &bytes)?;
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
@@ -314,7 +315,7 @@ impl<'a> Job<'a> {
 
     /// Prints the comment's address and hands it on to later steps.
     fn announce(&self, comment: &Comment) -> Result<()> {
-        self.app.host.out(&format!("{}\n", comment.url));
+        self.app.print_line(&comment.url);
         outputs::set(self.app, &[("comment-url", &comment.url)])
     }
 }

@@ -78,6 +78,9 @@ pub struct Create {
     pub md: bool,
 }
 
+/// Larger files are data.
+const LARGEST_TEXT: u64 = 32 << 20;
+
 /// Runs it.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
@@ -115,6 +118,34 @@ impl Create {
     fn merging(&self) -> Option<Merge> {
         let modes = [(self.merge, Merge::Commit), (self.rebase, Merge::Rebase), (self.squash, Merge::Squash)];
         modes.into_iter().find_map(|(is_on, how)| is_on.then_some(how))
+    }
+
+    /// Refuses secrets in what is going to be pushed: the texts, and the files as far as they may be texts.
+    fn check_secrets(&self, app: &App, status: &Status) -> Result<()> {
+        let texts = [
+            ("--title", &self.title),
+            ("--body", &self.body),
+            ("--message", &self.message),
+            ("--branch", &self.branch),
+            ("--target-branch", &self.target_branch),
+            ("--user-name", &self.user_name),
+            ("--user-email", &self.user_email),
+        ];
+        for (option, text) in texts {
+            app.log.check(option, text.as_deref().unwrap_or_default())?;
+        }
+        let top = app.working_copy()?;
+        for name in &status.changed {
+            let name = String::from_utf8_lossy(name);
+            let path = top.join(&*name);
+            app.log.check("the name of a file", &*name)?;
+            if app.host.stat(&path).is_ok_and(|stat| stat.is_file && stat.len <= LARGEST_TEXT)
+                && let Ok(bytes) = app.host.read(&path)
+            {
+                app.log.check(&name, bytes)?;
+            }
+        }
+        Ok(())
     }
 
     fn skips_ci(&self) -> bool {
@@ -169,6 +200,7 @@ impl<'a> Job<'a> {
             return Err(Error::usage(format!("--branch {source} is the branch to merge into"))
                 .hint("leave --branch out, or give the name of another branch"));
         }
+        args.check_secrets(app, &status)?;
         Ok(Some(Job { app, args, connected, pushing, git, status, trigger, parent, missing, own, source, target }))
     }
 
@@ -262,10 +294,10 @@ impl<'a> Job<'a> {
 
     fn announce(&self, pull: &PullRequest) -> Result<()> {
         let text = match self.args.md {
-            true => format!("[CML's {}]({})\n", self.pushing.noun, pull.url),
-            false => format!("{}\n", pull.url),
+            true => format!("[CML's {}]({})", self.pushing.noun, pull.url),
+            false => pull.url.clone(),
         };
-        self.app.host.out(&text);
+        self.app.print_line(&text);
         outputs::set(self.app, &[("pr-url", &pull.url)])
     }
 

@@ -96,7 +96,7 @@ impl Logs {
         let from_env = app.env().get(crate::env::vars::TB_CREDENTIALS).map(Secret::new);
         let given = self.credentials.clone().or(from_env);
         if let Some(secret) = given {
-            app.log.hide(&secret);
+            app.log.hide(crate::env::vars::TB_CREDENTIALS.name, &secret);
             app.log.warn(
                 "--credentials and TB_CREDENTIALS have no effect: tensorboard.dev is gone, the logs are read here",
             );

@@ -46,6 +46,6 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         app.log.warn(note);
     }
     outputs::set(app, &[("run-url", &run.url)])?;
-    app.host.out(&format!("{}\n", run.url));
+    app.print_line(&run.url);
     Ok(())
 }

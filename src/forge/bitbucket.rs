@@ -79,11 +79,11 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     };
     let source = token.as_ref().map(|(_, source)| *source);
     let credential = match &token {
-        Some((token, _)) => {
+        Some((token, source)) => {
             let value = authorization(token);
             // A password is sent in another form, and a service may complain about either part.
             let parts = [value.split_once(' '), token.expose().split_once(':')];
-            parts.into_iter().flatten().for_each(|(_, part)| log.hide(&Secret::new(part)));
+            parts.into_iter().flatten().for_each(|(_, part)| log.hide(source, &Secret::new(part)));
             Some((header::AUTHORIZATION, secret_header(&value)?))
         }
         None => None,

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::host::Via;
-use crate::http::{Http, Repeat, multipart};
+use crate::http::{Discloses, Http, Repeat, multipart};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
@@ -10,22 +10,29 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// The client.
+#[derive(Clone)]
 pub struct Rest {
     http: Http,
     base: String,
     credential: Option<(HeaderName, HeaderValue)>,
     via: Option<Via>,
+    discloses: bool,
 }
 
 impl Rest {
     /// A client of the API at `base`, which sends the credential with each request.
     pub fn new(http: Http, base: &str, credential: Option<(HeaderName, HeaderValue)>) -> Self {
-        Rest { http, base: base.trim_end_matches('/').to_owned(), credential, via: None }
+        Rest { http, base: base.trim_end_matches('/').to_owned(), credential, via: None, discloses: false }
     }
 
     /// The same through a proxy of its own.
     pub fn via(self, proxy: String) -> Self {
         Rest { via: Some(Via(proxy)), ..self }
+    }
+
+    /// The same for requests with a secret in their body, which the service is to have.
+    pub fn disclosing(&self) -> Self {
+        Rest { discloses: true, ..self.clone() }
     }
 
     /// Sends a request; the answer's headers and JSON.
@@ -121,6 +128,9 @@ impl Rest {
         }
         if let Some(via) = &self.via {
             builder = builder.extension(via.clone());
+        }
+        if self.discloses {
+            builder = builder.extension(Discloses);
         }
         if let Some(kind) = content_type {
             builder = builder.header(header::CONTENT_TYPE, kind);

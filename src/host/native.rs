@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
 use super::proxy::Proxies;
-use super::{Command, Host, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
+use super::{Command, Host, MaxAnswer, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
 #[cfg(unix)]
 use super::{Process, Program};
 use crate::env::{Env, vars};
@@ -423,12 +423,12 @@ impl Host for Native {
     }
 
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
-        let client = self.client_for(&request)?;
+        let (client, limit) = (self.client_for(&request)?, MaxAnswer::of(&request));
         let mut request = reqwest::Request::try_from(request).map_err(classify)?;
         *request.timeout_mut() = Some(timeout);
-        let answer = client.execute(request).await.map_err(classify)?;
+        let mut answer = client.execute(request).await.map_err(classify)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let mut response = http::Response::new(answer.bytes().await.map_err(classify)?);
+        let mut response = http::Response::new(download::body(&mut answer, limit).await?);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)

@@ -4,7 +4,9 @@
 //! with `/`, which Node takes as well, so that the core sees one kind of path.
 
 use super::proxy::Proxies;
-use super::{Command, Host, MAX_ERRORS, MAX_OUTPUT, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
+use super::{
+    Command, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via,
+};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -137,17 +139,18 @@ impl Node {
             headers.retain(|(before, _)| before != name.as_str());
             headers.push((name.to_string(), values.map(text).collect()));
         }
-        let (address, roots) = (request.uri().to_string(), self.roots()?);
+        let (address, roots, limit) = (request.uri().to_string(), self.roots()?, MaxAnswer::of(request));
         let sent = js::send(js::Request {
             method: request.method().as_str(),
             address: &address,
             headers: &headers,
             body: request.body(),
             timeout,
+            limit,
             proxy: proxy.as_ref(),
             roots: &roots,
         });
-        let answer = sent.await.map_err(|error| classify(&error))?;
+        let answer = sent.await.map_err(|error| classify(&error, limit))?;
         let mut response = http::Response::new(Bytes::from(answer.body()));
         *response.status_mut() = StatusCode::from_u16(answer.status()).map_err(broken)?;
         *response.headers_mut() = read_headers(&answer.headers());
@@ -172,7 +175,7 @@ fn broken(error: impl std::fmt::Display) -> SendError {
 
 /// What Node's error means: <https://nodejs.org/api/errors.html#common-system-errors> and, for certificates,
 /// <https://nodejs.org/api/tls.html#x509-certificate-error-codes>.
-fn classify(error: &JsValue) -> SendError {
+fn classify(error: &JsValue, limit: u64) -> SendError {
     let error: &js::Error = error.unchecked_ref();
     let (code, text) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
     let about_tls = |code: &str| {
@@ -183,6 +186,7 @@ fn classify(error: &JsValue) -> SendError {
         "ENOTFOUND" | "EAI_AGAIN" => Stage::Name,
         "PROXY" => Stage::Proxy,
         "TIMEOUT" => Stage::Timeout,
+        "TOO_LARGE" => return SendError::too_large(limit),
         code if about_tls(code) => Stage::Tls,
         code if code.starts_with("ERR_INVALID") || code == "ERR_UNESCAPED_CHARACTERS" => Stage::Invalid,
         _ if !error.connected() => Stage::Connect,

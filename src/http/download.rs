@@ -3,6 +3,7 @@
 use super::{ATTEMPTS_TO_CONNECT, Again, FIRST_PAUSE, Failure, Http, REDIRECTS, Verdict};
 use super::{copy, follow, jitter, place, redirect_target, unsent};
 use crate::error::{Error, Result};
+use crate::host::MaxAnswer;
 use bytes::Bytes;
 use http::Request;
 use std::path::Path;
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 /// A line on which nothing arrives for so long is broken.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// The programs of runners have a tenth of it.
+const LARGEST: u64 = 2 << 30;
 
 impl Http {
     /// Downloads what a GET request answers into a private file; what is there in its place is removed. It takes as
@@ -33,6 +36,7 @@ impl Http {
     }
 
     async fn download_once(&self, mut request: Request<Bytes>, to: &Path) -> Result<Option<Failure>> {
+        request.extensions_mut().insert(MaxAnswer(LARGEST));
         for _ in 0..=REDIRECTS {
             let started = self.host.elapsed();
             let sent = self.host.download(copy(&request), to, PATIENCE).await;

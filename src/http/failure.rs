@@ -67,6 +67,7 @@ pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure
         ),
         Stage::Timeout => (format!("no answer from {to} in time"), None, Again::IfSafe),
         Stage::Broken => (format!("the connection to {to} broke off ({text})"), None, Again::IfSafe),
+        Stage::TooLarge => (format!("the answer of {to} is larger than {text}"), None, Again::Never),
         Stage::Invalid => {
             let form = "a proxy is given as http://host:port, with user:password@ before the host if it asks for them";
             let hint = proxy_variable(request, env).map(|_| form.to_owned());

@@ -5,7 +5,7 @@ use super::media;
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, send_each};
-use crate::http::{Http, Repeat};
+use crate::http::{Discloses, Http, Repeat};
 use async_trait::async_trait;
 use http_body_util::BodyExt;
 use object_store::aws::AmazonS3Builder;
@@ -185,6 +185,8 @@ impl HttpService for Connector {
             let (mut parts, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
             let of_machine = is_metadata(&parts.uri);
+            // Keys are exchanged for others, or stand in the address; files were looked at before.
+            parts.extensions.insert(Discloses);
             if of_machine {
                 // Most machines are not a cloud's: not answering is an answer.
                 parts.extensions.insert(Repeat::Once);

@@ -24,6 +24,12 @@ impl Kind {
     }
 }
 
+/// Whether a type is one of pictures, films or sounds that are no text.
+pub fn is_media(mime: &str) -> bool {
+    let is_text = mime.starts_with("image/svg");
+    !is_text && ["image/", "video/", "audio/"].iter().any(|class| mime.starts_with(class))
+}
+
 /// How a browser is told to treat a file of a type that somebody opens by itself: only what certainly runs nothing is
 /// shown. A page shows its pictures whatever this says, also SVG.
 pub fn disposition(mime: &str) -> &'static str {

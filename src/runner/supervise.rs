@@ -62,7 +62,7 @@ pub struct Supervised<'a> {
 /// [`Kind::Interrupted`] when a signal ended it while a job was running; what kept it from running otherwise.
 pub async fn supervise(it: Supervised<'_>) -> Result<()> {
     for secret in it.registration.credential.values() {
-        it.app.log.hide(secret);
+        it.app.log.hide("the credential of the runner", secret);
     }
     let mut supervisor = Supervisor {
         journal: Journal::new(it.place.journal()),
@@ -158,7 +158,7 @@ impl<'a> Supervisor<'a> {
             .ok_or_else(|| Error::unsupported(format!("{} has no runner program", self.it.driver.title)))?;
         let agent = make(&self.it.registration, &self.it.place)?;
         for (_, secret) in agent.env.iter().filter(|(_, value)| !Path::new(value.expose()).is_absolute()) {
-            self.it.app.log.hide(secret);
+            self.it.app.log.hide("the credential of the runner", secret);
         }
         let process = start::start(&self.it, self.agent.insert(agent)).await?;
         self.it.app.log.debug(&format!("the runner program is process {}", process.id()));
@@ -181,7 +181,10 @@ impl<'a> Supervisor<'a> {
         };
         match made {
             Ok(registration) => {
-                registration.credential.values().for_each(|secret| app.log.hide(secret));
+                registration
+                    .credential
+                    .values()
+                    .for_each(|secret| app.log.hide("the credential of the runner", secret));
                 self.it.registration = registration;
             }
             Err(error) if signal.is_none() => return Err(error),

@@ -3,8 +3,8 @@
 use crate::app::App;
 use crate::auth::aws as auth;
 use crate::error::{Error, Result};
-use crate::host::Host;
-use crate::http::{Http, Repeat};
+use crate::host::{Host, MaxAnswer};
+use crate::http::{Discloses, Http, LARGEST_LIST, Repeat};
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig};
@@ -76,6 +76,9 @@ impl HttpConnector for Transport {
             parts.headers.remove(header::CONTENT_LENGTH);
             // All that is sent can be sent twice: what makes something has a token or a name that makes it once.
             parts.extensions.insert(Repeat::Safe);
+            // What a machine starts with has its runner's credential; and lists are asked for by POST as well.
+            parts.extensions.insert(Discloses);
+            parts.extensions.insert(MaxAnswer(LARGEST_LIST));
             let body = Bytes::copy_from_slice(body.bytes().ok_or_else(|| unusable("body"))?);
             let answer = http.send_raw(http::Request::from_parts(parts, body)).await.map_err(failed)?;
             HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|_| unusable("answer"))

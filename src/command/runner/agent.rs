@@ -47,7 +47,7 @@ pub async fn run(app: &App, args: &Agent) -> Result<()> {
             .hint("a machine is a runner once only: launch another one")
     };
     let document = Document::parse(&app.host.read(&args.launch_file).map_err(unreadable)?)?;
-    document.registration.credential.values().for_each(|secret| app.log.hide(secret));
+    document.registration.credential.values().for_each(|secret| app.log.hide("the credential of the runner", secret));
     prepare::forget(app, &args.launch_file)?;
     let outcome = work(app, document).await;
     app.host.notify("STOPPING=1");

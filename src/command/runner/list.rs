@@ -48,7 +48,7 @@ fn table(runners: &[Runner]) -> String {
             None => "?",
         };
         let status = if runner.online { "online" } else { "offline" };
-        vec![machines::plain(&runner.name), status.to_owned(), busy.to_owned(), runner.labels.join(",")]
+        vec![runner.name.clone(), status.to_owned(), busy.to_owned(), runner.labels.join(",")]
     });
     let titles = ["NAME", "STATUS", "BUSY", "LABELS"].map(str::to_owned).to_vec();
     machines::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())

@@ -2,6 +2,7 @@
 
 use crate::cloud::{Cloud, Instance, State};
 use crate::error::Result;
+use crate::log::sanitize;
 
 /// Those of a repository, organisation, group or workspace.
 pub async fn of(cloud: &dyn Cloud, repository: &str) -> Result<Vec<Instance>> {
@@ -22,17 +23,12 @@ pub fn table(machines: &[Instance], now: i64) -> String {
         let zone = machine.zone.clone().unwrap_or_default();
         let market = if machine.spot { "spot" } else { "on demand" };
         let row = [&machine.id, &machine.tags.name, &machine.kind, &zone, market, state(machine.state)];
-        let mut row: Vec<String> = row.map(plain).into();
+        let mut row: Vec<String> = row.map(str::to_owned).into();
         row.push(left(machine.tags.deadline - now));
         row
     });
     let titles = ["MACHINE", "NAME", "TYPE", "ZONE", "MARKET", "STATUS", "LEFT"].map(str::to_owned).to_vec();
     columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
-}
-
-/// What others named must not be taken for more columns or lines.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The time until a deadline, in words.
@@ -47,6 +43,9 @@ fn left(seconds: i64) -> String {
 /// Rows as text, in columns as wide as their content.
 pub fn columns(rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    // What others named must not be taken for more columns or lines.
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| sanitize::one_line(cell).replace('\t', " ")).collect()).collect();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {

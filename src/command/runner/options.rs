@@ -143,10 +143,10 @@ impl Launch {
     /// Says which of the options have no effect, and hides the secrets among them.
     pub fn warn(&self, app: &App) {
         if let Some(token) = &self.old.gcp_access_token {
-            app.log.hide(token);
+            app.log.hide("--gcp-access-token", token);
         }
         if let Some(key) = &self.cloud.cloud_ssh_private {
-            app.log.hide(key);
+            app.log.hide("--cloud-ssh-private", key);
         }
         let old = [
             ("--tpi-version", self.old.tpi_version.is_some()),

@@ -80,12 +80,10 @@ impl Leftovers {
 
     fn table(&self) -> String {
         let machine = |(machine, why): &(Instance, Why)| {
-            ["machine".to_owned(), machine.id.clone(), machines::plain(&machine.tags.name), why.words().to_owned()]
-                .to_vec()
+            ["machine".to_owned(), machine.id.clone(), machine.tags.name.clone(), why.words().to_owned()].to_vec()
         };
         let runner = |runner: &Runner| {
-            ["runner".to_owned(), runner.id.clone(), machines::plain(&runner.name), Why::NoMachine.words().to_owned()]
-                .to_vec()
+            ["runner".to_owned(), runner.id.clone(), runner.name.clone(), Why::NoMachine.words().to_owned()].to_vec()
         };
         let titles = ["WHAT", "ID", "NAME", "WHY"].map(str::to_owned).to_vec();
         let rows = self.machines.iter().map(machine).chain(self.runners.iter().map(runner));

@@ -55,6 +55,6 @@ pub async fn run(app: &App, global: &Global, args: &Retry) -> Result<()> {
         app.log.warn(note);
     }
     outputs::set(app, &[("run-url", &run.url)])?;
-    app.host.out(&format!("{}\n", run.url));
+    app.print_line(&run.url);
     Ok(())
 }

@@ -119,7 +119,7 @@ pub async fn register(bitbucket: &Bitbucket, new: &NewRunner) -> Result<Registra
         return Err(Error::remote(format!("Bitbucket told no credential for runner {name}")));
     };
     let secret = Secret::new(secret);
-    bitbucket.log.hide(&secret);
+    bitbucket.log.hide("the secret of the runner", &secret);
     let credential = BTreeMap::from([(SECRET.to_owned(), secret)]);
     let settings = [
         ("account_uuid", Some(workspace)),

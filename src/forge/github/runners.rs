@@ -134,7 +134,7 @@ pub async fn register(github: &GitHub, new: &NewRunner) -> Result<Registration> 
         _ => error,
     })?;
     let jit = Secret::new(encoded_jit_config);
-    github.log.hide(&jit);
+    github.log.hide("the configuration of the runner", &jit);
     let (id, name) = (runner.id.to_string(), runner.name.clone());
     let runner = Runner::from(runner);
     let lacking: Vec<&str> =

@@ -110,7 +110,7 @@ async fn owner(gitlab: &GitLab) -> Result<Owner> {
             .hint("check --repo, and that the token may read it: the scope api, or create_runner with read_api and manage_runner")
     })?;
     if let Some(token) = &owner.old_token {
-        gitlab.log.hide(token);
+        gitlab.log.hide("the registration token", token);
     }
     Ok(gitlab.owner.borrow_mut().insert(owner).clone())
 }
@@ -175,7 +175,7 @@ pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> 
         made => made?.1,
     };
     let token = Secret::new(made.token);
-    gitlab.log.hide(&token);
+    gitlab.log.hide("the token of the runner", &token);
     let credential = BTreeMap::from([(TOKEN.to_owned(), token)]);
     let settings = BTreeMap::from([(URL.to_owned(), gitlab.installation.clone())]);
     let (driver, name) = (super::DRIVER.name.to_owned(), new.name.clone());
@@ -186,7 +186,7 @@ pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> 
 async fn in_the_old_way(gitlab: &GitLab, owner: &Owner, mut body: Value, missing: Error) -> Result<Made> {
     let Some(token) = &owner.old_token else { return Err(missing) };
     body["token"] = json!(token.expose());
-    Ok(gitlab.rest.call(Method::POST, "/runners", Some(&body), Repeat::Ask).await?.1)
+    Ok(gitlab.rest.disclosing().call(Method::POST, "/runners", Some(&body), Repeat::Ask).await?.1)
 }
 
 fn tags(new: &NewRunner) -> Result<String> {
@@ -209,7 +209,7 @@ pub async fn delete(gitlab: &GitLab, id: &str) -> Result<()> {
 pub async fn unregister(gitlab: &GitLab, registration: &Registration) -> Result<()> {
     let Some(token) = registration.credential.get(TOKEN) else { return delete(gitlab, &registration.id).await };
     let body = json!({ "token": token.expose() });
-    match gitlab.rest.delete_by("/runners", &body).await {
+    match gitlab.rest.disclosing().delete_by("/runners", &body).await {
         // GitLab does not know the token any more.
         Err(error) if error.kind() == Kind::Auth => Ok(()),
         outcome => outcome,

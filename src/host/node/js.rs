@@ -207,6 +207,8 @@ pub struct Request<'a> {
     pub headers: &'a [(String, Vec<String>)],
     pub body: &'a [u8],
     pub timeout: Duration,
+    /// The most bytes that the answer may have.
+    pub limit: u64,
     pub proxy: Option<&'a Proxy>,
     pub roots: &'a [String],
 }
@@ -222,6 +224,7 @@ pub async fn send(request: Request<'_>) -> Result<Answer, JsValue> {
     set("headers", &headers)?;
     set("body", &Uint8Array::from(request.body))?;
     set("timeout", &(request.timeout.as_secs_f64() * 1000.0).into())?;
+    set("limit", &(request.limit as f64).into())?;
     set("roots", &list(request.roots))?;
     if let Some(proxy) = request.proxy {
         set("proxy", &proxy.address.as_str().into())?;

@@ -105,7 +105,7 @@ impl Launching<'_> {
     ) -> Result<()> {
         let Outcome::Registered(registered) = self.acquire(look, end).await? else { return Ok(()) };
         let (new, registration) = *registered;
-        registration.credential.values().for_each(|secret| self.app.log.hide(secret));
+        registration.credential.values().for_each(|secret| self.app.log.hide("the credential of the runner", secret));
         spec.name.clone_from(&registration.name);
         spec.tags.name.clone_from(&registration.name);
         spec.tags.runner = Some(registration.id.clone());

@@ -1,0 +1,266 @@
+//! Which variables of the environment hold secrets.
+
+use super::{Env, Secret};
+use url::Url;
+
+/// Words in the name of a secret.
+const SECRET: &[&str] = &[
+    "TOKEN",
+    "SECRET",
+    "SECRETS",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "PASS",
+    "PAT",
+    "JWT",
+    "CREDENTIALS",
+    "APIKEY",
+    "WEBHOOK",
+    "SIGNATURE",
+];
+/// Words that make a key of some kind a secret.
+const KEY: &[&str] = &[
+    "ACCESS",
+    "ACCOUNT",
+    "API",
+    "APP",
+    "AUTH",
+    "CLIENT",
+    "DEPLOY",
+    "ENCRYPTION",
+    "LICENSE",
+    "MASTER",
+    "PRIVATE",
+    "SECRET",
+    "SERVICE",
+    "SIGNING",
+    "SSH",
+    "STORAGE",
+];
+/// Last words of the names of what is about a secret.
+const ABOUT: &[&str] = &[
+    "ALGORITHM",
+    "ARN",
+    "AUDIENCE",
+    "COUNT",
+    "DIR",
+    "ENDPOINT",
+    "EXPIRATION",
+    "EXPIRES",
+    "EXPIRY",
+    "FILE",
+    "FINGERPRINT",
+    "HEADER",
+    "HOST",
+    "ID",
+    "ISSUER",
+    "LENGTH",
+    "LIFETIME",
+    "LIMIT",
+    "NAME",
+    "PATH",
+    "PORT",
+    "REGION",
+    "SCOPE",
+    "SOURCE",
+    "TTL",
+    "TYPE",
+    "URI",
+    "URL",
+    "USER",
+    "USERNAME",
+    "VERSION",
+];
+/// What tokens begin with, whatever variable they are in.
+const PREFIXES: &[&str] = &[
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "ghu_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "glcbt-",
+    "gldt-",
+    "glptt-",
+    "glrt-",
+    "glsoat-",
+    "ATCTT3",
+    "ATBB",
+    "ATATT3",
+    "hf_",
+    "sk-",
+    "xoxb-",
+    "xoxp-",
+];
+/// A word of fewer letters may stand in any text.
+const LONGEST_WORD: usize = 15;
+
+/// Whether the name of a variable or field says that its value is a secret.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    // As in PGPASSWORD.
+    let is_secret = |word: &&str| SECRET.contains(word) || word.ends_with("PASSWORD") || word.ends_with("TOKEN");
+    let Some((last, before)) = words.split_last() else { return false };
+    match *last {
+        "KEY" if before.contains(&"PUBLIC") => false,
+        "KEY" => before.iter().any(|word| KEY.contains(word) || is_secret(word)),
+        "URL" => before.contains(&"WEBHOOK"),
+        "STRING" => before.contains(&"CONNECTION"),
+        last => !ABOUT.contains(&last) && words.iter().any(is_secret),
+    }
+}
+
+/// Returns the secrets of the environment with the names of their variables, which some names say, and some values.
+pub fn secrets(env: &Env) -> Vec<(String, Secret)> {
+    let mut found = Vec::new();
+    for (name, value) in env.iter() {
+        let value = value.trim();
+        if is_secret_name(name) && !may_be_public(value) || has_form_of_token(value) {
+            found.push((name.to_owned(), Secret::new(value)));
+        }
+        let passwords = in_address(value).into_iter().chain(in_header(env, name, value));
+        found.extend(passwords.map(|password| (name.to_owned(), Secret::new(password))));
+    }
+    found
+}
+
+/// Whether a value is in a variable for secrets, and yet may be in any text: a word, a path, a number, an address.
+fn may_be_public(value: &str) -> bool {
+    let is_short_word = value.len() <= LONGEST_WORD && !value.bytes().any(|byte| byte.is_ascii_digit());
+    let is_number = value.len() <= LONGEST_WORD && value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_path =
+        ["/", "./", "../", "~/"].iter().any(|start| value.starts_with(start)) && !value.contains(['+', '=', '\n']);
+    // A webhook's address has its secret in its path.
+    let is_address = Url::parse(value).is_ok_and(|url| url.has_host() && url.path().len() < 2);
+    is_short_word || is_number || is_path || is_address || is_reference(value)
+}
+
+/// Whether a value is what a CI leaves of `$NAME` where there is no such variable.
+pub fn is_reference(value: &str) -> bool {
+    let name = value.trim().strip_prefix('$').map(|name| name.trim_matches(['{', '}']));
+    name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+}
+
+/// Whether a value is a token whatever its variable is called: of a known service, or a JSON Web Token
+/// (<https://www.rfc-editor.org/rfc/rfc7519>), as GitLab's `id_tokens:` are; or a private key in PEM.
+fn has_form_of_token(value: &str) -> bool {
+    let is_token = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.=".contains(&byte));
+    let known = PREFIXES.iter().any(|prefix| value.starts_with(prefix)) && value.len() >= 20;
+    let jwt = value.starts_with("eyJ") && value.matches('.').count() == 2 && value.len() > 40;
+    (known || jwt) && is_token(value) || value.contains("PRIVATE KEY-----")
+}
+
+/// The password in an address such as a proxy's, as it is written and as it is meant.
+fn in_address(value: &str) -> Vec<String> {
+    let Some(url) = Url::parse(value).ok().filter(Url::has_host) else { return Vec::new() };
+    // A name alone is a token where it looks like one.
+    let alone = Some(url.username()).filter(|name| !may_be_public(name));
+    let Some(written) = url.password().or(alone) else { return Vec::new() };
+    let meant = percent_encoding::percent_decode_str(written).decode_utf8_lossy().into_owned();
+    let mut both = vec![written.to_owned(), meant];
+    both.dedup();
+    both
+}
+
+/// The credential in a header that git is to send.
+/// <https://git-scm.com/docs/git-config#Documentation/git-config.txt-GITCONFIGCOUNT>
+fn in_header(env: &Env, name: &str, value: &str) -> Option<String> {
+    let key = env.named(&format!("GIT_CONFIG_KEY_{}", name.strip_prefix("GIT_CONFIG_VALUE_")?))?;
+    let credential = value.rsplit(' ').next()?;
+    key.to_ascii_lowercase().ends_with(".extraheader").then(|| credential.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_is_secret() {
+        for name in [
+            "REPO_TOKEN",
+            "CML_TOKEN",
+            "CML_RUNNER_DRIVER_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "WANDB_API_KEY",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+            "ACTIONS_RUNTIME_TOKEN",
+            "CI_JOB_TOKEN",
+            "CI_REGISTRY_PASSWORD",
+            "PGPASSWORD",
+            "BITBUCKET_STEP_OIDC_TOKEN",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "SLACK_WEBHOOK_URL",
+            "GOOGLE_CREDENTIALS",
+            "TB_CREDENTIALS",
+            "CML_RUNNER_CLOUD_SSH_PRIVATE_KEY",
+            "repo_token",
+            "private_key",
+            "INPUT_GITHUB-TOKEN",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "KEY",
+            "CACHE_KEY",
+            "SONAR_PROJECT_KEY",
+            "PUBLIC_KEY",
+            "SSH_PUBLIC_KEY",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            "TOKENIZERS_PARALLELISM",
+            "PATH",
+            "COMPASS",
+            "private_key_id",
+            "DATABASE_URL",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_that_may_stand_in_any_text_are_none() {
+        let key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+        let jwt = format!("eyJ{}.eyJ{}.{}", "a1".repeat(10), "b2".repeat(10), "c3".repeat(10));
+        let env: Env = [
+            ("POSTGRES_PASSWORD", "postgres"),
+            ("CML_PASSWORD", "$CML_PASSWORD"),
+            ("APP_SECRET", "/run/secrets/app"),
+            ("MAX_TOKEN", "4096"),
+            ("PLAIN", "hunter2-0123456789"),
+            ("AUTH_TOKEN", "https://auth.example.com"),
+            ("AWS_SECRET_ACCESS_KEY", key),
+            ("DB_PASSWORD", "hunter2-0123456789"),
+            ("MY_ID", &jwt),
+            ("https_proxy", "http://user:p%40ssw0rd1@proxy:3128"),
+            ("ORIGIN", "https://0123456789abcdef@host/x"),
+            ("REMOTE", "ssh://git@host/x"),
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "http.https://github.com/.extraheader"),
+            ("GIT_CONFIG_VALUE_0", "AUTHORIZATION: basic eDp5enp5eg=="),
+        ]
+        .into_iter()
+        .collect();
+        let found: Vec<(String, String)> =
+            secrets(&env).into_iter().map(|(name, secret)| (name, secret.expose().to_owned())).collect();
+        let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                ("AWS_SECRET_ACCESS_KEY", key),
+                ("DB_PASSWORD", "hunter2-0123456789"),
+                ("GIT_CONFIG_VALUE_0", "eDp5enp5eg=="),
+                ("MY_ID", jwt.as_str()),
+                ("ORIGIN", "0123456789abcdef"),
+                ("https_proxy", "p%40ssw0rd1"),
+                ("https_proxy", "p@ssw0rd1"),
+            ]
+        );
+    }
+}
