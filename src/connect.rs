@@ -7,10 +7,13 @@ use crate::app::App;
 use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local, not_seen, pull};
+use crate::http::request;
 use crate::log::Verbosity;
 use crate::report::target::Wanted;
+use bytes::Bytes;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use http::{Method, header};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -70,7 +73,7 @@ pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>)
 /// Connects to manage runners, which an organisation, group or workspace has too: `--repo https://host/owner`.
 /// There is no preview of that, so that a repository without a token is an error wherever this runs.
 pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
-    let inferred = infer(app, global, Repository::parse_place).await;
+    let inferred = infer(app, global, Repository::parse_place).await.locate(app).await;
     match &inferred.found {
         Ok(Some(found)) if inferred.token.is_none() => Err(no_token(found.driver).hint(
             "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which",
@@ -91,6 +94,7 @@ async fn connect_where(
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
     let inferred = infer(app, global, Repository::parse).await;
+    let inferred = inferred.locate(app).await;
     connect_inferred(app, global, publish_branch, inferred, no_token_needed)
 }
 
@@ -164,6 +168,8 @@ pub struct Found {
     pub repository: Repository,
     /// Where it says so.
     pub source: &'static str,
+    /// The base of its API, where that had to be looked for.
+    pub api: Option<String>,
 }
 
 /// Infers all that needs no request.
@@ -182,6 +188,22 @@ pub async fn infer(app: &App, global: &Global, parse: Parse) -> Inferred {
 }
 
 impl Inferred {
+    /// Looks where the forge is, when its API may be below a path of the server: the first of the places that has one.
+    /// The token is not sent there.
+    pub async fn locate(mut self, app: &App) -> Self {
+        // Without a token there is no request.
+        if let (Ok(Some(found)), Some(_)) = (&mut self.found, &self.token) {
+            for api in (found.driver.places)(&found.repository, app.env()) {
+                if has_api(app, &api).await {
+                    app.log.debug(&format!("the API is at {api}"));
+                    found.api = Some(api);
+                    break;
+                }
+            }
+        }
+        self
+    }
+
     fn connection(
         &self,
         app: &App,
@@ -191,6 +213,7 @@ impl Inferred {
     ) -> Connection {
         Connection {
             repository: repository.clone(),
+            api: self.found.as_ref().ok().and_then(|found| found.as_ref()?.api.clone()),
             token,
             context: self.context.clone(),
             publish_branch,
@@ -234,17 +257,28 @@ async fn find_repository(
             None => Ok(None),
         };
     };
-    let by_host = FORGES.iter().find(|driver| driver.hosts.contains(&repository.server.host_str().unwrap_or_default()));
+    let by_host = FORGES.iter().find(|driver| driver.has_host(repository.server.host_str().unwrap_or_default()));
     let driver = named
         .map(|driver| (driver, "--driver (or CML_DRIVER)"))
         .or(by_host.map(|driver| (driver, "the repository's host")))
         .or(ci.map(|(driver, _)| (driver, "the CI")));
     match (driver, &global.repo) {
-        (Some((driver, driver_source)), _) => Ok(Some(Found { driver, driver_source, repository, source })),
+        (Some((driver, driver_source)), _) => Ok(Some(Found { driver, driver_source, repository, source, api: None })),
         (None, Some(_)) => Err(Error::config(format!("cannot tell which forge {} is", repository.host()))
             .hint("give --driver github, gitlab or bitbucket")),
         (None, None) => Ok(None),
     }
+}
+
+/// Whether a forge answers below an address: with JSON, though it may ask for a token first.
+async fn has_api(app: &App, api: &str) -> bool {
+    let version = url::Url::parse(&format!("{api}/version")).ok();
+    let Some(Ok(request)) = version.map(|url| request(Method::GET, &url, Bytes::new())) else { return false };
+    let answer = app.http.send_raw(request).await;
+    answer.is_ok_and(|answer| {
+        let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        matches!(answer.status().as_u16(), 200 | 401 | 403) && kind.contains("json")
+    })
 }
 
 fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Secret, &'static str)> {

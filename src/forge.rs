@@ -44,7 +44,7 @@ pub struct Driver {
     pub title: &'static str,
     /// The name of its CI.
     pub ci: &'static str,
-    /// Hosts that are this forge.
+    /// Hosts that are this forge; one that begins with a dot stands for all below it.
     pub hosts: &'static [&'static str],
     /// Variables that hold a token for this forge only.
     pub token_vars: &'static [Var],
@@ -52,12 +52,21 @@ pub struct Driver {
     pub token_hint: &'static str,
     /// Whether this process runs in the forge's CI, and what that says.
     pub detect: fn(&Env, &dyn Host) -> Option<Context>,
+    /// The places where the API of a repository's server may be, when that has to be looked for.
+    pub places: fn(&Repository, &Env) -> Vec<String>,
     /// Connects to a repository.
     pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
     /// Whether checks can be made from here without a token.
     pub checks_without_token: fn(&Env) -> bool,
     /// How the runner program of a registration is run; `None` where there is none.
     pub agent: Option<fn(&runner::Registration, &runner::Place) -> Result<runner::Agent>>,
+}
+
+impl Driver {
+    /// Whether a host is this forge's.
+    pub fn has_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|known| if known.starts_with('.') { host.ends_with(known) } else { host == *known })
+    }
 }
 
 /// The forges, in the order in which they are looked for.
@@ -67,6 +76,8 @@ pub const FORGES: &[Driver] = &[github::DRIVER, gitlab::DRIVER, bitbucket::DRIVE
 pub struct Connection {
     /// The repository.
     pub repository: Repository,
+    /// The base of the API, where it had to be looked for.
+    pub api: Option<String>,
     /// The token, and the variable or option it came from.
     pub token: Option<(Secret, &'static str)>,
     /// What the CI says.
@@ -192,6 +203,14 @@ impl Asset {
                         .hint("publish the report once its images are complete, or use --watch")),
                 }
             }
+        }
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        match &self.content {
+            Content::Here(bytes) => bytes.len() as u64,
+            Content::File(host, path) => host.stat(path).map_or(0, |stat| stat.len),
         }
     }
 

@@ -15,10 +15,12 @@ use crate::error::{Error, Result};
 use crate::forge::Repository;
 use crate::forge::pull::Pushing;
 use crate::host::Output;
+use crate::host::proxy::Proxies;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::io;
 use std::path::{Path, PathBuf};
+use url::Url;
 
 mod access;
 mod bundle;
@@ -123,6 +125,11 @@ impl<'a> Git<'a> {
     /// Lets it reach, read and write a repository as its forge asks for it.
     #[must_use]
     pub fn pushing(mut self, repository: &Repository, pushing: &Pushing) -> Self {
+        // git knows fewer forms of `no_proxy`.
+        let proxies = Proxies::from_env(self.app.env()).unwrap_or_default();
+        if Url::parse(&repository.url()).is_ok_and(|url| proxies.is_exception(&url)) {
+            self.credentials.push(("http.proxy".to_owned(), String::new()));
+        }
         self.credentials.extend(pushing.settings.iter().cloned());
         match &pushing.credential {
             Some(credential) => self.with_credential(repository, credential),

@@ -130,6 +130,9 @@ pub struct SendError {
     pub stage: Stage,
     /// What the operating system or library says, without any URL.
     pub text: String,
+    /// The errors of the libraries from the outermost to the one that `text` is of, as far as they are known.
+    #[source]
+    pub cause: Option<Box<SendError>>,
 }
 
 /// The stage at which sending a request failed.
@@ -143,6 +146,8 @@ pub enum Stage {
     Proxy,
     /// The certificate is not trusted, or TLS failed: nothing was sent.
     Tls,
+    /// The certificate is trusted, and wrong: nothing was sent.
+    Certificate(Flaw),
     /// The time for the attempt was over. The request may have been carried out.
     Timeout,
     /// The connection ended during the request or the answer. The request may have been carried out.
@@ -153,10 +158,26 @@ pub enum Stage {
     Invalid,
 }
 
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    NotYetValid,
+    /// It is not for the name of the server.
+    WrongName,
+}
+
 impl SendError {
+    /// An error at a stage.
+    pub fn new(stage: Stage, text: impl Into<String>) -> Self {
+        SendError { stage, text: text.into(), cause: None }
+    }
+
     /// The error of an answer that is larger than so many bytes.
     pub fn too_large(limit: u64) -> Self {
-        SendError { stage: Stage::TooLarge, text: format!("{} MB", limit >> 20) }
+        SendError::new(Stage::TooLarge, format!("{} MB", limit >> 20))
     }
 }
 
@@ -165,9 +186,12 @@ impl SendError {
 pub struct MaxAnswer(pub u64);
 
 impl MaxAnswer {
-    /// The limit of a request; none where it has none.
+    /// What most answers keep to: a page of a hundred of the longest comments.
+    pub const USUAL: MaxAnswer = MaxAnswer(64 << 20);
+
+    /// Returns the limit of a request in bytes.
     pub fn of(request: &http::Request<Bytes>) -> u64 {
-        request.extensions().get::<MaxAnswer>().map_or(u64::MAX, |limit| limit.0)
+        request.extensions().get().unwrap_or(&MaxAnswer::USUAL).0
     }
 }
 
@@ -287,7 +311,7 @@ pub trait Host {
         _to: &Path,
         _patience: Duration,
     ) -> Result<http::Response<Bytes>, SendError> {
-        Err(SendError { stage: Stage::Invalid, text: "only the native program downloads to files".to_owned() })
+        Err(SendError::new(Stage::Invalid, "only the native program downloads to files"))
     }
 
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the

@@ -22,7 +22,7 @@ mod download;
 mod failure;
 mod redirect;
 
-pub use build::{multipart, request, secret_header};
+pub use build::{multipart, request, secret_header, unusable};
 pub use disclosure::Discloses;
 use failure::{Again, Failure, explain_plainly, limit_pause, parse_date, rate_limited, retry_after, unsent};
 pub use failure::{explain_status, in_brackets};
@@ -34,10 +34,8 @@ const SLOW_LINE: u64 = 100_000; // bytes a second
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const REDIRECTS: usize = 5;
-/// The largest answer to a request that reads: a page of a hundred of the longest comments.
-pub const LARGEST_LIST: u64 = 64 << 20;
-/// The largest answer to any other request: what was made.
-const LARGEST_OBJECT: u64 = 8 << 20;
+/// The largest answer to a request that does not read: what was made.
+const LARGEST_OBJECT: MaxAnswer = MaxAnswer(8 << 20);
 /// A CI system that ends a job gives it some ten seconds.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Attempts against a server that answers badly, and against one that cannot be reached at all.
@@ -226,8 +224,8 @@ impl Http {
         judge: impl Fn(&Self, &Request<Bytes>, Response<Bytes>) -> Verdict,
     ) -> Result<Response<Bytes>> {
         disclosure::check(&request, &self.log)?;
-        let largest = if request.method() == Method::GET { LARGEST_LIST } else { LARGEST_OBJECT };
-        request.extensions_mut().get_or_insert(MaxAnswer(largest));
+        let largest = if request.method() == Method::GET { MaxAnswer::USUAL } else { LARGEST_OBJECT };
+        request.extensions_mut().get_or_insert(largest);
         let by_method = if request.method() == Method::POST { Repeat::Ask } else { Repeat::Safe };
         let repeat = request.extensions().get::<Repeat>().copied().unwrap_or(by_method);
         let (mut attempt, mut redirects) = (0, 0);
@@ -296,7 +294,7 @@ impl Http {
             return Verdict::Done(answer);
         }
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            let error = SendError { stage: Stage::Proxy, text: status.to_string() };
+            let error = SendError::new(Stage::Proxy, status.to_string());
             return Verdict::Failed(unsent(request, &error, self.host.env()));
         }
         let (method, path) = (request.method(), request.uri().path());

@@ -98,7 +98,8 @@ fn a_wrong_token_is_named_by_where_it_came_from() {
         forge.fault("POST ", 1, Kind::answer(401, &[], ""));
         refused(&forge, &cml, CREATE, (4, &format!("{vendor:?} does not accept the token"), &from, 1));
         cml.set("CML_TOKEN", &format!("good\n{SECRET}"));
-        let message = "the token has a character that no token has, such as a line break";
+        let message =
+            "the value of --token (or CML_TOKEN) has a character that no token or key has, such as a line break";
         let hint = "check how the secret is stored: it is one line of letters, digits and punctuation";
         refused(&forge, &cml, CREATE, (3, message, hint, 0));
     }
@@ -392,11 +393,11 @@ fn secrets_are_shown_nowhere() {
         let sent = BASE64_STANDARD.encode(&pair);
         let echo = format!("bad header: Basic {sent} or Bearer {token}");
         let echo = serde_json::json!({ "message": &echo, "error": { "message": &echo } }).to_string();
-        for (value, shown) in [(token, sent.as_str()), (&pair, "***")] {
+        for value in [token, &pair] {
             forge.fault("POST ", 1, Kind::answer(400, &[], &echo));
             let ran = told(cml.set("CML_TOKEN", value), CREATE);
-            let shown = if vendor == Vendor::Bitbucket { shown } else { &sent };
-            assert!(ran.stderr.contains(&format!("bad header: Basic {shown} or Bearer ")), "{ran:#?}");
+            assert!(ran.stderr.contains("bad header: Basic ") && ran.stderr.contains("***"), "{ran:#?}");
+            assert!(!ran.stderr.contains(&sent[20..]), "{ran:#?}");
         }
     }
 }

@@ -65,6 +65,7 @@ fn row(driver: &'static Driver) -> Row {
     let connect = |url: &str| {
         let connection = Connection {
             repository: Repository::parse(url, None).unwrap(),
+            api: None,
             token: Some((Secret::new("good"), "REPO_TOKEN")),
             context: Context::default(),
             publish_branch: None,

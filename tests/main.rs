@@ -25,6 +25,7 @@ mod launch;
 mod legacy;
 mod limits;
 mod local;
+mod network;
 mod openapi;
 mod pipe;
 mod pr;

@@ -315,7 +315,8 @@ fn a_runner_program_tells_by_its_credential_what_it_does() {
         let desk = Desk::new(vendor);
         let made = desk.register(&new("cml-1")).unwrap();
         let tell = |what: &str| {
-            let request = http::Request::post(format!("{}/{what}", desk.fake.tell_url()));
+            let request =
+                http::Request::post(format!("{}/{what}", desk.fake.tell_url())).extension(cml::http::Discloses);
             let request = request.body(made.credential[name].expose().to_owned().into()).unwrap();
             desk.run(desk.app().http.send(request)).unwrap();
         };

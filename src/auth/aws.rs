@@ -7,7 +7,7 @@ use super::oidc;
 use crate::app::App;
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
-use crate::http::{in_brackets, request, secret_header};
+use crate::http::{in_brackets, request, secret_header, unusable};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use serde::Deserialize;
@@ -67,14 +67,25 @@ pub async fn credentials(app: &App, region: &str) -> Result<Keys> {
 /// A service's address, where somebody has another one than Amazon's:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
 pub fn endpoint<'a>(env: &'a Env, service: &str) -> Option<&'a str> {
-    env.named(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| env.named("AWS_ENDPOINT_URL"))
+    env.named(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| env.named("AWS_ENDPOINT_URL")).map(str::trim)
+}
+
+/// Refuses keys that no request can carry; the white space around them is cut off where they are used.
+pub fn check_keys(env: &Env) -> Result<()> {
+    for var in [vars::AWS_ACCESS_KEY_ID, vars::AWS_SECRET_ACCESS_KEY, vars::AWS_SESSION_TOKEN, vars::AWS_ROLE_ARN] {
+        if !env.get(var).unwrap_or_default().trim().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(unusable(var.name));
+        }
+    }
+    Ok(())
 }
 
 fn from_environment(env: &Env) -> Result<Option<Keys>> {
     let (id, secret) = (env.get(vars::AWS_ACCESS_KEY_ID), env.get(vars::AWS_SECRET_ACCESS_KEY));
+    check_keys(env)?;
     match (id, secret) {
         (Some(id), Some(secret)) => Ok(Some(Keys {
-            id: id.to_owned(),
+            id: id.trim().to_owned(),
             secret: Secret::new(secret),
             token: env.get(vars::AWS_SESSION_TOKEN).map(Secret::new),
             source: "the environment".to_owned(),
@@ -94,7 +105,7 @@ fn from_environment(env: &Env) -> Result<Option<Keys>> {
 /// Exchanges the job's identity for a role's keys.
 async fn from_identity(app: &App, region: &str) -> Result<Option<Keys>> {
     let env = app.env();
-    let Some(role) = env.get(vars::AWS_ROLE_ARN).filter(|_| env.get(vars::AWS_PROFILE).is_none()) else {
+    let Some(role) = env.get(vars::AWS_ROLE_ARN).map(str::trim).filter(|_| env.get(vars::AWS_PROFILE).is_none()) else {
         return Ok(None);
     };
     let token = match env.get(vars::AWS_WEB_IDENTITY_TOKEN_FILE) {
@@ -215,7 +226,9 @@ async fn from_container(app: &App) -> Result<Option<Keys>> {
         None => env.get(vars::AWS_CONTAINER_AUTHORIZATION_TOKEN).map(str::to_owned),
     };
     if let Some(token) = token {
-        request.headers_mut().insert(header::AUTHORIZATION, secret_header(&token)?);
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, secret_header(vars::AWS_CONTAINER_AUTHORIZATION_TOKEN.name, &token)?);
     }
     let answer = app.host.send(request, NEAR * 5).await.map_err(|error| failed(&error.to_string()))?;
     let found: Temporary =

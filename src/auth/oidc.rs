@@ -38,7 +38,10 @@ pub async fn token(app: &App, audience: &str) -> Result<Option<Secret>> {
     url.query_pairs_mut().append_pair("audience", audience);
     let bearer = hidden(app, bearer);
     let mut request = request(Method::GET, &url, Bytes::new())?;
-    request.headers_mut().insert(header::AUTHORIZATION, secret_header(&format!("Bearer {}", bearer.expose()))?);
+    request.headers_mut().insert(
+        header::AUTHORIZATION,
+        secret_header(vars::ACTIONS_ID_TOKEN_REQUEST_TOKEN.name, &format!("Bearer {}", bearer.expose()))?,
+    );
     request.extensions_mut().insert(Repeat::Safe);
     let answer = app.http.send(request).await.map_err(|error| error.context("asking GitHub for the job's identity"))?;
     let answer: Answer = serde_json::from_slice(answer.body())

@@ -41,6 +41,7 @@ pub const DRIVER: Driver = Driver {
     token_vars: &[vars::BITBUCKET_TOKEN],
     token_hint: "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
     detect,
+    places: |_, _| Vec::new(),
     connect,
     checks_without_token: |env| insights::proxy(env).is_some(),
     agent: Some(agent::agent),
@@ -84,7 +85,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
             // A password is sent in another form, and a service may complain about either part.
             let parts = [value.split_once(' '), token.expose().split_once(':')];
             parts.into_iter().flatten().for_each(|(_, part)| log.hide(source, &Secret::new(part)));
-            Some((header::AUTHORIZATION, secret_header(&value)?))
+            Some((header::AUTHORIZATION, secret_header(source, &value)?))
         }
         None => None,
     };

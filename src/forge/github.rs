@@ -39,10 +39,11 @@ pub const DRIVER: Driver = Driver {
     name: "github",
     title: "GitHub",
     ci: "GitHub Actions",
-    hosts: &["github.com"],
+    hosts: &["github.com", ".ghe.com"],
     token_vars: &[vars::INPUT_TOKEN, vars::GITHUB_TOKEN],
     token_hint: "pass it in the step: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }, and give the job permissions: { pull-requests: write, contents: write }",
     detect,
+    places: |_, _| Vec::new(),
     connect,
     checks_without_token: |_| false,
     agent: Some(agent::agent),
@@ -71,13 +72,13 @@ struct GitHub {
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
-    let Connection { repository, token, context, publish_branch, http, log, host } = connection;
+    let Connection { repository, token, context, publish_branch, http, log, host, .. } = connection;
     let (api, graphql) = addresses(&repository, host.env());
     let source = token.as_ref().map(|(_, source)| *source);
     let kind = token.as_ref().map(|(token, source)| permissions::Token::of(token.expose(), source, host.env()));
     let fork = context.fork.is_some();
     let http = http.explained_by(move |refusal| explain::explain(refusal, source, fork));
-    let client = Client::new(&api, token.as_ref().map(|(token, _)| token), http.clone(), host.clone())?;
+    let client = Client::new(&api, token.as_ref(), http.clone(), host.clone())?;
     let api_source =
         if host.env().get(vars::GITHUB_API_URL) == Some(&api) { vars::GITHUB_API_URL.name } else { BY_SERVER };
     Ok(Rc::new(GitHub {
@@ -104,6 +105,10 @@ fn addresses(repository: &Repository, env: &Env) -> (String, String) {
     let here = server.is_none_or(|server| server.host_str() == repository.server.host_str());
     let (rest, graphql) = match repository.server.host_str() {
         Some("github.com") => ("https://api.github.com".to_owned(), "https://api.github.com/graphql".to_owned()),
+        // <https://docs.github.com/en/enterprise-cloud@latest/graphql/guides/managing-enterprise-accounts>
+        Some(host) if host.ends_with(".ghe.com") => {
+            (format!("https://api.{host}"), format!("https://api.{host}/graphql"))
+        }
         _ => (format!("{}api/v3", repository.server), format!("{}api/graphql", repository.server)),
     };
     let named = |var| env.get(var).filter(|_| here).map(str::to_owned);

@@ -41,6 +41,7 @@ pub const DRIVER: Driver = Driver {
     token_vars: &[vars::GITLAB_TOKEN, vars::CI_JOB_TOKEN],
     token_hint: "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
     detect,
+    places,
     connect,
     checks_without_token: |_| false,
     agent: Some(agent::agent),
@@ -80,13 +81,11 @@ struct GitLab {
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
-    let Connection { repository, token, context, http, log, host, .. } = connection;
+    let Connection { repository, api, token, context, http, log, host, .. } = connection;
     let page = repository.url();
-    let (api, api_source) = match host.env().get(vars::CI_API_V4_URL) {
-        Some(api) if url::Url::parse(api).is_ok_and(|api| api.host_str() == repository.server.host_str()) => {
-            (api.trim_end_matches('/').to_owned(), vars::CI_API_V4_URL.name)
-        }
-        _ => (format!("{}api/v4", repository.server), BY_SERVER),
+    let (api, api_source) = match named_api(&repository, host.env()) {
+        Some(named) => (named, vars::CI_API_V4_URL.name),
+        None => (api.unwrap_or_else(|| format!("{}api/v4", repository.server)), BY_SERVER),
     };
     // GitLab may live below a path of its server; then that path is not part of the project's.
     let installation = api.trim_end_matches("/api/v4").to_owned();
@@ -96,7 +95,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let credential = match &token {
         Some((token, source)) => {
             let name = if *source == vars::CI_JOB_TOKEN.name { "job-token" } else { "private-token" };
-            Some((HeaderName::from_static(name), secret_header(token.expose())?))
+            Some((HeaderName::from_static(name), secret_header(source, token.expose())?))
         }
         None => None,
     };
@@ -129,6 +128,29 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         credential,
         author,
     }))
+}
+
+/// The base of the API that the CI names, when it is that of the repository's server.
+fn named_api(repository: &Repository, env: &Env) -> Option<String> {
+    let api = env.get(vars::CI_API_V4_URL)?;
+    let is_here = url::Url::parse(api).is_ok_and(|api| api.host_str() == repository.server.host_str());
+    is_here.then(|| api.trim_end_matches('/').to_owned())
+}
+
+/// GitLab may live below a path of its server, which nothing but its CI says:
+/// <https://docs.gitlab.com/install/relative_url/>. A project is at least two names below it.
+fn places(repository: &Repository, env: &Env) -> Vec<String> {
+    let names: Vec<&str> = repository.path.split('/').collect();
+    if DRIVER.has_host(repository.server.host_str().unwrap_or_default())
+        || named_api(repository, env).is_some()
+        || names.len() < 3
+    {
+        return Vec::new();
+    }
+    let server = repository.server.as_str().trim_end_matches('/');
+    (0..names.len() - 1)
+        .map(|depth| names[..depth].iter().fold(server.to_owned(), |place, name| place + "/" + name) + "/api/v4")
+        .collect()
 }
 
 /// <https://docs.gitlab.com/ci/variables/predefined_variables/>

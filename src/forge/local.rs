@@ -31,6 +31,7 @@ pub const DRIVER: Driver = Driver {
     token_vars: &[],
     token_hint: "",
     detect: |_: &Env, _: &dyn Host| -> Option<Context> { None },
+    places: |_, _| Vec::new(),
     connect,
     checks_without_token: |_| false,
     agent: None,

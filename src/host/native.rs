@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
 use super::proxy::Proxies;
-use super::{Command, Host, MaxAnswer, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
+use super::{Command, Flaw, Host, MaxAnswer, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
 #[cfg(unix)]
 use super::{Process, Program};
 use crate::env::{Env, vars};
@@ -18,6 +18,7 @@ use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use url::Url;
 
 mod child;
 mod download;
@@ -39,8 +40,9 @@ pub struct Native {
     env: Env,
     started: Instant,
     extra_roots: RefCell<Vec<CertificateDer<'static>>>,
+    /// The client without a proxy.
     client: OnceCell<reqwest::Client>,
-    /// Clients of proxies that requests name themselves.
+    /// Clients of proxies that the environment or a request names.
     by_proxy: RefCell<HashMap<String, reqwest::Client>>,
     signals: signals::Signals,
     /// The file of this program, or of another build of it.
@@ -83,13 +85,17 @@ impl Native {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = self.build_client(proxies(&self.env).map_err(invalid)?)?;
+        let client = self.build_client(None)?;
         Ok(self.client.get_or_init(|| client))
     }
 
     fn client_for(&self, request: &http::Request<Bytes>) -> Result<reqwest::Client, SendError> {
-        match request.extensions().get::<Via>() {
-            Some(via) => self.client_by(via),
+        if let Some(via) = request.extensions().get::<Via>() {
+            return self.client_by(via);
+        }
+        let url = Url::parse(&request.uri().to_string()).map_err(|e| invalid(e.to_string()))?;
+        match Proxies::from_env(&self.env).map_err(invalid)?.for_url(&url) {
+            Some(proxy) => self.client_by(&Via(proxy.to_owned())),
             None => self.client().cloned(),
         }
     }
@@ -99,12 +105,12 @@ impl Native {
             return Ok(client.clone());
         }
         let all = reqwest::Proxy::all(proxy).map_err(|e| invalid(chain(&e)))?;
-        let client = self.build_client(vec![all])?;
+        let client = self.build_client(Some(all))?;
         self.by_proxy.borrow_mut().insert(proxy.clone(), client.clone());
         Ok(client)
     }
 
-    fn build_client(&self, proxies: Vec<reqwest::Proxy>) -> Result<reqwest::Client, SendError> {
+    fn build_client(&self, proxy: Option<reqwest::Proxy>) -> Result<reqwest::Client, SendError> {
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -112,14 +118,14 @@ impl Native {
             .connect_timeout(CONNECT)
             .tls_backend_preconfigured(self.tls()?)
             .no_proxy();
-        for proxy in proxies {
+        if let Some(proxy) = proxy {
             builder = builder.proxy(proxy);
         }
         builder.build().map_err(|e| invalid(chain(&e)))
     }
 
     fn tls(&self) -> Result<rustls::ClientConfig, SendError> {
-        let tls = |text: String| SendError { stage: Stage::Tls, text };
+        let tls = |text: String| SendError::new(Stage::Tls, text);
         let mut roots = rustls::RootCertStore::empty();
         let (file, dir) = (self.env.get(vars::SSL_CERT_FILE), self.env.get(vars::SSL_CERT_DIR));
         let found = match (file, dir) {
@@ -155,21 +161,16 @@ impl Native {
 }
 
 fn invalid(text: String) -> SendError {
-    SendError { stage: Stage::Invalid, text }
+    SendError::new(Stage::Invalid, text)
 }
 
-/// The environment's proxies as those of the client.
-fn proxies(env: &Env) -> Result<Vec<reqwest::Proxy>, String> {
-    let named = Proxies::from_env(env)?;
-    let exceptions = named.exceptions.and_then(|list| reqwest::NoProxy::from_string(&list));
-    let http = named.http.map(reqwest::Proxy::http);
-    let proxies = http.into_iter().chain(named.https.map(reqwest::Proxy::https));
-    let excepting = |proxy: reqwest::Proxy| proxy.no_proxy(exceptions.clone());
-    proxies.map(|proxy| proxy.map(excepting).map_err(|error| chain(&error))).collect()
-}
-
-/// The messages of an error and of everything underneath, without addresses.
+/// The message of what is underneath everything else.
 fn chain(error: &(dyn StdError + 'static)) -> String {
+    texts(error).pop().unwrap_or_default()
+}
+
+/// The messages of an error and of everything underneath.
+fn texts(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -179,27 +180,41 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
         }
         next = error.source();
     }
-    texts.pop().unwrap_or_default()
+    texts
 }
 
-fn find<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<T>() {
-            return true;
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
         }
         // The source of an `io::Error` is that of the error which it wraps, not that error.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         next = inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source());
     }
-    false
+    None
+}
+
+/// What is wrong with a certificate beyond its not being trusted.
+fn flaw(error: &rustls::Error) -> Option<Flaw> {
+    use rustls::{CertificateError as Wrong, Error};
+    match error {
+        Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. }) => Some(Flaw::Expired),
+        Error::InvalidCertificate(Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) => Some(Flaw::NotYetValid),
+        Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }) => {
+            Some(Flaw::WrongName)
+        }
+        _ => None,
+    }
 }
 
 fn classify(error: reqwest::Error) -> SendError {
     let error = error.without_url();
     let all = format!("{error:?}").to_lowercase();
-    let stage = if error.is_connect() && find::<rustls::Error>(&error) {
-        Stage::Tls
+    let tls = find::<rustls::Error>(&error).filter(|_| error.is_connect());
+    let stage = if let Some(tls) = tls {
+        flaw(tls).map_or(Stage::Tls, Stage::Certificate)
     } else if all.contains("tunnel") || all.contains("proxyauth") {
         Stage::Proxy
     } else if error.is_connect() {
@@ -211,7 +226,10 @@ fn classify(error: reqwest::Error) -> SendError {
     } else {
         Stage::Broken
     };
-    SendError { stage, text: chain(&error) }
+    let texts = texts(&error);
+    let cause =
+        texts.iter().rev().fold(None, |cause, text| Some(Box::new(SendError { cause, ..SendError::new(stage, text) })));
+    SendError { cause, ..SendError::new(stage, texts.last().cloned().unwrap_or_default()) }
 }
 
 #[async_trait(?Send)]

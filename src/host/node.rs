@@ -5,18 +5,21 @@
 
 use super::proxy::Proxies;
 use super::{
-    Command, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via,
+    Command, Flaw, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, Output, Platform, SendError, Signal, Stage, Stat, Stream,
+    Via,
 };
 use crate::env::{Env, vars};
 use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use hyper_util::client::proxy::matcher::Matcher;
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use url::Url;
 use wasm_bindgen::{JsCast, JsValue};
 
 mod crypto;
@@ -30,7 +33,6 @@ const USER_AGENT: &str = concat!("setup-cml-rs/", env!("CARGO_PKG_VERSION"));
 pub struct Node {
     env: Env,
     windows: bool,
-    matcher: OnceCell<Matcher>,
     /// Certificates that the user gave, besides the environment's.
     extra_roots: RefCell<Vec<String>>,
     /// Certificates to trust; none for Node's own choice.
@@ -48,7 +50,6 @@ impl Default for Node {
         Node {
             env: pairs.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect(),
             windows: js::platform() == "win32",
-            matcher: OnceCell::new(),
             extra_roots: RefCell::default(),
             roots: RefCell::default(),
         }
@@ -62,17 +63,17 @@ impl Node {
 
     /// The proxy for a request; `None` for a direct one.
     fn proxy(&self, uri: &http::Uri) -> Result<Option<js::Proxy>, SendError> {
-        if self.matcher.get().is_none() {
-            let named = Proxies::from_env(&self.env).map_err(|text| SendError { stage: Stage::Invalid, text })?;
-            let (http, https) = (named.http.unwrap_or_default(), named.https.unwrap_or_default());
-            let builder = Matcher::builder().http(http).https(https).no(named.exceptions.unwrap_or_default());
-            let _ = self.matcher.set(builder.build());
-        }
-        let found = self.matcher.get().and_then(|matcher| matcher.intercept(uri));
-        Ok(found.map(|proxy| js::Proxy {
-            address: proxy.uri().to_string(),
-            authorization: proxy.basic_auth().and_then(|value| value.to_str().ok()).map(str::to_owned),
-        }))
+        let invalid = |text: String| SendError::new(Stage::Invalid, text);
+        let parse = |text: &str| Url::parse(text).map_err(|error| invalid(error.to_string()));
+        let named = Proxies::from_env(&self.env).map_err(invalid)?;
+        let Some(proxy) = named.for_url(&parse(&uri.to_string())?) else { return Ok(None) };
+        let mut address = parse(proxy)?;
+        let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let pair = format!("{}:{}", decoded(address.username()), decoded(address.password().unwrap_or_default()));
+        let authorization = (pair != ":").then(|| format!("Basic {}", BASE64_STANDARD.encode(pair)));
+        // An address with a host takes both.
+        let _ = address.set_username("").and_then(|()| address.set_password(None));
+        Ok(Some(js::Proxy { address: address.into(), authorization }))
     }
 
     /// The certificates to trust, when they are not just Node's (which have `NODE_EXTRA_CA_CERTS` in them).
@@ -100,7 +101,7 @@ impl Node {
         let roots: Vec<String> = files.flat_map(read).collect();
         if let Some(file) = file.filter(|_| roots.is_empty()) {
             let text = format!("{} names {file}, which has no certificate", vars::SSL_CERT_FILE.name);
-            return Err(SendError { stage: Stage::Tls, text });
+            return Err(SendError::new(Stage::Tls, text));
         }
         let extra = self.env.get(vars::NODE_EXTRA_CA_CERTS).map(str::to_owned).into_iter().flat_map(read);
         Ok(roots.into_iter().chain(extra).collect())
@@ -170,7 +171,7 @@ fn read_headers(raw: &[String]) -> HeaderMap {
 }
 
 fn broken(error: impl std::fmt::Display) -> SendError {
-    SendError { stage: Stage::Broken, text: error.to_string() }
+    SendError::new(Stage::Broken, error.to_string())
 }
 
 /// What Node's error means: <https://nodejs.org/api/errors.html#common-system-errors> and, for certificates,
@@ -187,6 +188,9 @@ fn classify(error: &JsValue, limit: u64) -> SendError {
         "PROXY" => Stage::Proxy,
         "TIMEOUT" => Stage::Timeout,
         "TOO_LARGE" => return SendError::too_large(limit),
+        "CERT_HAS_EXPIRED" => Stage::Certificate(Flaw::Expired),
+        "CERT_NOT_YET_VALID" => Stage::Certificate(Flaw::NotYetValid),
+        "ERR_TLS_CERT_ALTNAME_INVALID" | "HOSTNAME_MISMATCH" => Stage::Certificate(Flaw::WrongName),
         code if about_tls(code) => Stage::Tls,
         code if code.starts_with("ERR_INVALID") || code == "ERR_UNESCAPED_CHARACTERS" => Stage::Invalid,
         _ if !error.connected() => Stage::Connect,
@@ -194,11 +198,11 @@ fn classify(error: &JsValue, limit: u64) -> SendError {
     };
     let text = match stage {
         // What follows is about Node's options, which are not the user's here.
-        Stage::Tls => text.split(';').next().unwrap_or_default().to_owned(),
+        Stage::Tls | Stage::Certificate(_) => text.split(';').next().unwrap_or_default().to_owned(),
         Stage::Connect if !code.is_empty() => described(&code, error.errno()).map_or(text, |(_, text)| text),
         _ => text,
     };
-    SendError { stage, text }
+    SendError::new(stage, text)
 }
 
 /// The commonest system errors, in the words of the native program.

@@ -14,14 +14,17 @@ pub fn request(method: Method, url: &Url, body: Bytes) -> Result<Request<Bytes>>
         .map_err(|e| Error::config(format!("{url} is not an address ({e})")))
 }
 
-/// A secret as a header's value: marked so that it is never printed.
-pub fn secret_header(value: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| {
-        Error::config("the token has a character that no token has, such as a line break")
-            .hint("check how the secret is stored: it is one line of letters, digits and punctuation")
-    })?;
+/// A secret of a variable or option as a header's value: marked so that it is never printed.
+pub fn secret_header(name: &str, value: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| unusable(name))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The error of a secret that no request can carry.
+pub fn unusable(name: &str) -> Error {
+    Error::config(format!("the value of {name} has a character that no token or key has, such as a line break"))
+        .hint("check how the secret is stored: it is one line of letters, digits and punctuation")
 }
 
 /// A `multipart/form-data` body with one file.

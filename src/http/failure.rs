@@ -3,11 +3,13 @@
 use super::{FIRST_PAUSE, Refusal, place};
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind};
-use crate::host::{SendError, Stage};
+use crate::host::proxy::Proxies;
+use crate::host::{Flaw, SendError, Stage};
 use bytes::Bytes;
 use http::Request;
 use http::header::{self, HeaderMap};
 use std::time::Duration;
+use url::Url;
 
 /// GitHub's documentation asks for at least a minute when a secondary limit names no time.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
@@ -65,6 +67,10 @@ pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure
             )),
             Again::Never,
         ),
+        Stage::Certificate(flaw) => {
+            let (message, hint) = flawed(&to, flaw);
+            (format!("{message} ({text})"), Some(hint.to_owned()), Again::Never)
+        }
         Stage::Timeout => (format!("no answer from {to} in time"), None, Again::IfSafe),
         Stage::Broken => (format!("the connection to {to} broke off ({text})"), None, Again::IfSafe),
         Stage::TooLarge => (format!("the answer of {to} is larger than {text}"), None, Again::Never),
@@ -75,11 +81,30 @@ pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure
         }
     };
     let kind = if error.stage == Stage::Invalid { Kind::Config } else { Kind::Remote };
-    let mut explained = Error::new(kind, message).source(error.clone());
+    let cause = error.cause.as_deref().unwrap_or(error);
+    let mut explained = Error::new(kind, message).source(cause.clone());
     if let Some(hint) = hint {
         explained = explained.hint(hint);
     }
     Failure { error: explained, again, pause: None }
+}
+
+/// What is wrong with the certificate of a server, and what to do about it.
+fn flawed(to: &str, flaw: Flaw) -> (String, &'static str) {
+    match flaw {
+        Flaw::Expired => (
+            format!("the certificate of {to} has expired"),
+            "renew it on the server, or check the clock of this machine: `date` shows it",
+        ),
+        Flaw::NotYetValid => (
+            format!("the certificate of {to} is not valid yet"),
+            "check the clock of this machine: `date` shows it; if it is right, the server needs another certificate",
+        ),
+        Flaw::WrongName => (
+            format!("the certificate of {to} is for another name"),
+            "check the address: it is the name that the certificate is for; a proxy or another site may answer in place of the server",
+        ),
+    }
 }
 
 /// A connection may be one to a proxy; nothing tells them apart.
@@ -90,8 +115,13 @@ fn connect_hint(request: &Request<Bytes>, env: &Env, without: &str) -> String {
     }
 }
 
-/// The variable that names a proxy for a request, if any; `no_proxy` may except its server.
+/// The variable that names the proxy of a request, if it goes to one.
 fn proxy_variable(request: &Request<Bytes>, env: &Env) -> Option<&'static str> {
+    let url = Url::parse(&request.uri().to_string()).ok()?;
+    // What cannot be read is named as well.
+    if Proxies::from_env(env).is_ok_and(|proxies| proxies.for_url(&url).is_none()) {
+        return None;
+    }
     let own = match request.uri().scheme_str() {
         Some("http") => ["http_proxy", "HTTP_PROXY"],
         _ => ["https_proxy", "HTTPS_PROXY"],

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use url::Url;
 
+/// The headers that say who asks.
+const CREDENTIALS: &[&str] = &["authorization", "private-token", "job-token", "cookie"];
+
 /// Where a redirect leads. Forges ask to repeat the request as it was, whatever the method
 /// (<https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects>),
 /// so a `POST` is never turned into a `GET` that silently does nothing.
@@ -23,6 +26,17 @@ pub fn redirect_target(request: &Request<Bytes>, answer: &Response<Bytes>) -> Re
         let message = format!("{} redirects to {}", place(request), to.origin().ascii_serialization());
         return Err(Error::config(message)
             .hint("if the service has moved, use its new address (--repo, or the API's variable)"));
+    }
+    let is_plain = (from.scheme(), to.scheme()) == ("https", "http") && from.host_str() == to.host_str();
+    if is_plain && CREDENTIALS.iter().any(|name| request.headers().contains_key(*name)) {
+        let message = format!(
+            "{} redirects to {}, and a token is not sent without encryption",
+            place(request),
+            to.origin().ascii_serialization()
+        );
+        return Err(Error::config(message).hint(
+            "the server, or a proxy in front of it, has to know that it is reached by https (GitLab: external_url)",
+        ));
     }
     let page = to.path().trim_end_matches('/').rsplit('/').next();
     if matches!(page, Some("sign_in" | "signin" | "login")) {
@@ -44,8 +58,8 @@ fn same_server(from: &Url, to: &Url) -> bool {
 pub fn follow(request: &mut Request<Bytes>, to: Url) -> Result<()> {
     let from = Url::parse(&request.uri().to_string());
     if !from.is_ok_and(|from| same_server(&from, &to)) {
-        for name in ["authorization", "private-token", "job-token", "cookie"] {
-            request.headers_mut().remove(name);
+        for name in CREDENTIALS {
+            request.headers_mut().remove(*name);
         }
     }
     *request.uri_mut() =

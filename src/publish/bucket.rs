@@ -3,9 +3,10 @@
 
 use super::media;
 use crate::app::App;
+use crate::auth;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, send_each};
-use crate::http::{Discloses, Http, Repeat};
+use crate::http::{Discloses, Http, Repeat, unusable};
 use async_trait::async_trait;
 use http_body_util::BodyExt;
 use object_store::aws::AmazonS3Builder;
@@ -60,8 +61,10 @@ impl Bucket {
         let retry = RetryConfig { max_retries: 0, ..Default::default() };
         // The clouds' own variables only: a `TOKEN` or `ENDPOINT` in somebody's job is about something else.
         let own = |key: &str| ["AWS_", "GOOGLE_", "AZURE_", "IDENTITY_"].iter().any(|cloud| key.starts_with(cloud));
-        let env = || app.env().iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()));
-        let endpoint = app.env().named("AWS_ENDPOINT_URL_S3").or_else(|| app.env().named("AWS_ENDPOINT_URL"));
+        let env =
+            || app.env().iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.to_ascii_lowercase(), v.trim().to_owned()));
+        check_keys(app)?;
+        let endpoint = auth::aws::endpoint(app.env(), "S3");
         let options = ClientOptions::new().with_allow_http(endpoint.is_some_and(|e| e.starts_with("http://")));
         macro_rules! build {
             ($builder:ty) => {{
@@ -78,7 +81,8 @@ impl Bucket {
         let (store, signer, public): (Arc<dyn ObjectStore>, Arc<dyn Signer>, String) = match url.scheme() {
             "s3" => {
                 let store = build!(AmazonS3Builder);
-                let region = app.env().named("AWS_REGION").or_else(|| app.env().named("AWS_DEFAULT_REGION"));
+                let region =
+                    app.env().named("AWS_REGION").or_else(|| app.env().named("AWS_DEFAULT_REGION")).map(str::trim);
                 let public = match endpoint {
                     Some(endpoint) => format!("{}/{name}", endpoint.trim_end_matches('/')),
                     None => format!("https://{name}.s3.{}.amazonaws.com", region.unwrap_or("us-east-1")),
@@ -92,7 +96,7 @@ impl Bucket {
             }
             "az" => {
                 let store = build!(MicrosoftAzureBuilder);
-                let account = app.env().named("AZURE_STORAGE_ACCOUNT_NAME").unwrap_or_default();
+                let account = app.env().named("AZURE_STORAGE_ACCOUNT_NAME").unwrap_or_default().trim();
                 (store.clone(), store, format!("https://{account}.blob.core.windows.net/{name}"))
             }
             other => {
@@ -130,6 +134,16 @@ impl Bucket {
             }
         }
     }
+}
+
+/// Refuses keys that no request can carry.
+fn check_keys(app: &App) -> Result<()> {
+    auth::aws::check_keys(app.env())?;
+    let of_azure = app.env().iter().find(|(name, value)| {
+        let is_sound = value.trim().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        name.starts_with("AZURE_") && !is_sound
+    });
+    of_azure.map_or(Ok(()), |(name, _)| Err(unusable(name)))
 }
 
 const NATIVE: &str = "set cml up with native: true, and run it in a later step";

@@ -28,7 +28,7 @@ async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {
     if let Some(password) = url.password() {
         let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
         let pair = format!("{}:{}", decoded(url.username()), decoded(password));
-        let basic = secret_header(&format!("Basic {}", BASE64_STANDARD.encode(pair)))?;
+        let basic = secret_header("--publish-url", &format!("Basic {}", BASE64_STANDARD.encode(pair)))?;
         request.headers_mut().insert(header::AUTHORIZATION, basic);
     }
     // A file that is stored twice is shown once.

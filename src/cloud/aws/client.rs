@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::auth::aws as auth;
 use crate::error::{Error, Result};
 use crate::host::{Host, MaxAnswer};
-use crate::http::{Discloses, Http, LARGEST_LIST, Repeat};
+use crate::http::{Discloses, Http, Repeat};
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig};
@@ -78,7 +78,7 @@ impl HttpConnector for Transport {
             parts.extensions.insert(Repeat::Safe);
             // What a machine starts with has its runner's credential; and lists are asked for by POST as well.
             parts.extensions.insert(Discloses);
-            parts.extensions.insert(MaxAnswer(LARGEST_LIST));
+            parts.extensions.insert(MaxAnswer::USUAL);
             let body = Bytes::copy_from_slice(body.bytes().ok_or_else(|| unusable("body"))?);
             let answer = http.send_raw(http::Request::from_parts(parts, body)).await.map_err(failed)?;
             HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|_| unusable("answer"))

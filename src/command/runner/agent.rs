@@ -127,6 +127,7 @@ async fn alive(app: &App) -> Signal {
 fn forge(app: &App, driver: &Driver, document: &Document) -> Option<Rc<dyn Forge>> {
     let connection = Connection {
         repository: Repository::parse(&document.repo, None).ok()?,
+        api: None,
         token: None,
         context: Context::default(),
         publish_branch: None,

@@ -2,14 +2,17 @@
 //! (<https://docs.github.com/en/rest/git>): blobs, a tree, a commit and a ref outside of the branches, so that
 //! no workflow starts and no branch appears. They have the repository's visibility.
 //!
-//! File names are content hashes: what is there already is not sent again. Jobs that publish at the same time
-//! each build on what they saw and move the ref without force; who loses builds again on the new commit.
+//! File names are content hashes. Jobs that publish at the same time each build on what they saw and move the ref without
+//! force; who loses builds again on the new commit. A commit of the hidden ref shows the files of one report, and has the
+//! earlier ones as its ancestors, so that their addresses last. Small files are sent while the ref is read; of large ones
+//! and in a branch only those that are not there yet.
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE, is_hash};
 use crate::http::Repeat;
 use base64::Engine;
+use futures_util::future::try_join;
 use futures_util::{StreamExt, TryStreamExt};
 use http::Method;
 use serde::Deserialize;
@@ -23,6 +26,8 @@ pub const HIDDEN: &str = "cml/assets";
 /// own files, so that reading it stays cheap. Older files stay reachable through the commits before. A branch
 /// may hold other things than ours, and keeps them.
 const LARGE: usize = 1000;
+/// Files of fewer bytes together are sent before it is known whether they are there: that takes less time than to ask.
+const SMALL: u64 = 1 << 20;
 /// Each lost race means that another job won one, so this many jobs may publish at the same moment.
 const RACES: usize = 60;
 
@@ -39,8 +44,47 @@ struct Head {
     files: HashMap<String, String>,
 }
 
-/// Uploads what is not there yet; returns the addresses in order.
+/// Uploads files; returns the addresses in order.
 pub async fn upload(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
+    let is_small = assets.iter().map(Asset::size).sum::<u64>() <= SMALL;
+    match forge.assets_ref == HIDDEN && is_small {
+        true => upload_small(forge, assets, progress).await,
+        false => upload_missing(forge, assets, progress).await,
+    }
+}
+
+/// Uploads small files to the hidden ref in four round trips.
+async fn upload_small(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
+    let all = (0..assets.len()).collect();
+    let (mut head, mut blobs) = try_join(read_ref(forge), create_blobs(forge, assets, all, progress)).await?;
+    blobs.sort_unstable();
+    let entries = blobs.iter().map(|(n, sha)| entry(&assets[*n].unique_name(), sha)).collect();
+    let tree_there = async {
+        match &head {
+            Some(commit) => tree_of(forge, commit).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let (tree, there) = try_join(create_tree(forge, entries, None), tree_there).await?;
+    if let (Some(head), true) = (&head, there.as_ref() == Some(&tree)) {
+        return Ok(addresses(forge, assets, head));
+    }
+    for _ in 0..RACES {
+        let commit = create_commit(forge, &tree, head.as_deref()).await?;
+        if move_ref(forge, &commit, head.is_some()).await? {
+            return Ok(addresses(forge, assets, &commit));
+        }
+        head = read_ref(forge).await?;
+    }
+    Err(lost())
+}
+
+fn lost() -> Error {
+    Error::conflict("too many jobs publish to the repository at the same moment").hint("run the step again")
+}
+
+/// Uploads files that are not there yet, however many requests it takes to know.
+async fn upload_missing(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
     let mut head = read_head(forge).await?;
     let mut blobs: Vec<Option<String>> = vec![None; assets.len()];
     for _ in 0..RACES {
@@ -51,18 +95,7 @@ pub async fn upload(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) ->
             return Ok(addresses(forge, assets, &head.commit));
         }
         let unsent: Vec<usize> = missing.iter().copied().filter(|n| blobs[*n].is_none()).collect();
-        let done = Cell::new(assets.len() - unsent.len());
-        let sent: Vec<(usize, String)> = futures_util::stream::iter(unsent)
-            .map(async |n| {
-                let sha = create_blob(forge, &assets[n]).await?;
-                done.set(done.get() + 1);
-                progress(done.get());
-                Ok::<_, Error>((n, sha))
-            })
-            .buffer_unordered(UPLOADS_AT_ONCE)
-            .try_collect()
-            .await?;
-        for (n, sha) in sent {
+        for (n, sha) in create_blobs(forge, assets, unsent, progress).await? {
             blobs[n] = Some(sha);
         }
         let base = head.as_ref().filter(|head| head.files.len() < LARGE || forge.assets_ref != HIDDEN);
@@ -70,16 +103,39 @@ pub async fn upload(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) ->
             .filter_map(|n| {
                 let name = assets[n].unique_name();
                 let sha = blobs[n].as_ref().or_else(|| head.as_ref()?.files.get(&name).filter(|_| base.is_none()))?;
-                Some(json!({ "path": name, "mode": "100644", "type": "blob", "sha": sha }))
+                Some(entry(&name, sha))
             })
             .collect();
-        let commit = create_commit(forge, entries, base, head.as_ref()).await?;
+        let tree = create_tree(forge, entries, base).await?;
+        let commit = create_commit(forge, &tree, head.as_ref().map(|head| head.commit.as_str())).await?;
         if move_ref(forge, &commit, head.is_some()).await? {
             return Ok(addresses(forge, assets, &commit));
         }
         head = read_head(forge).await?;
     }
-    Err(Error::conflict("too many jobs publish to the repository at the same moment").hint("run the step again"))
+    Err(lost())
+}
+
+/// Sends some of the files, several at once. Returns their numbers and the names of their blobs.
+async fn create_blobs(
+    forge: &GitHub,
+    assets: &[Asset],
+    numbers: Vec<usize>,
+    progress: Progress<'_>,
+) -> Result<Vec<(usize, String)>> {
+    let done = Cell::new(assets.len() - numbers.len());
+    let create = async |n: usize| {
+        let sha = create_blob(forge, &assets[n]).await?;
+        done.set(done.get() + 1);
+        progress(done.get());
+        Ok::<_, Error>((n, sha))
+    };
+    futures_util::stream::iter(numbers).map(create).buffer_unordered(UPLOADS_AT_ONCE).try_collect().await
+}
+
+/// A file of a tree.
+fn entry(name: &str, sha: &str) -> Value {
+    json!({ "path": name, "mode": "100644", "type": "blob", "sha": sha })
 }
 
 fn addresses(forge: &GitHub, assets: &[Asset], commit: &str) -> Vec<String> {
@@ -120,32 +176,39 @@ async fn create_blob(forge: &GitHub, asset: &Asset) -> Result<String> {
     Ok(blob.sha)
 }
 
-async fn create_commit(
-    forge: &GitHub,
-    entries: Vec<Value>,
-    base: Option<&Head>,
-    head: Option<&Head>,
-) -> Result<String> {
+async fn create_tree(forge: &GitHub, entries: Vec<Value>, base: Option<&Head>) -> Result<String> {
     let mut tree = json!({ "tree": entries });
     if let Some(base) = base {
         tree["base_tree"] = json!(base.tree);
     }
-    let tree: Object = post(forge, "trees", &tree).await?;
-    let parents: Vec<&str> = head.iter().map(|head| head.commit.as_str()).collect();
-    let body = json!({ "message": "Files of a CML report", "tree": tree.sha, "parents": parents });
-    let commit: Object = post(forge, "commits", &body).await?;
-    Ok(commit.sha)
+    post::<Object>(forge, "trees", &tree).await.map(|tree| tree.sha)
+}
+
+async fn create_commit(forge: &GitHub, tree: &str, parent: Option<&str>) -> Result<String> {
+    let parents: Vec<&str> = parent.into_iter().collect();
+    let body = json!({ "message": "Files of a CML report", "tree": tree, "parents": parents });
+    post::<Object>(forge, "commits", &body).await.map(|commit| commit.sha)
+}
+
+/// The commit of the ref, if there is one.
+async fn read_ref(forge: &GitHub) -> Result<Option<String>> {
+    let path = format!("{}/git/ref/{}", forge.root, forge.assets_ref);
+    match forge.client.get::<Value>(&path).await {
+        Ok(found) => Ok(found.pointer("/object/sha").and_then(Value::as_str).map(str::to_owned)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The tree of a commit.
+async fn tree_of(forge: &GitHub, commit: &str) -> Result<String> {
+    let found: Value = forge.client.get(&format!("{}/git/commits/{commit}", forge.root)).await?;
+    Ok(found.pointer("/tree/sha").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
 async fn read_head(forge: &GitHub) -> Result<Option<Head>> {
-    let path = format!("{}/git/ref/{}", forge.root, forge.assets_ref);
-    let commit = match forge.client.get::<Value>(&path).await {
-        Ok(found) => found.pointer("/object/sha").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        Err(error) if error.kind() == Kind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let found: Value = forge.client.get(&format!("{}/git/commits/{commit}", forge.root)).await?;
-    let tree = found.pointer("/tree/sha").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(commit) = read_ref(forge).await? else { return Ok(None) };
+    let tree = tree_of(forge, &commit).await?;
     let found: Value = forge.client.get(&format!("{}/git/trees/{tree}", forge.root)).await?;
     let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
     let entries = found.get("tree").and_then(Value::as_array).into_iter().flatten();
@@ -166,9 +229,7 @@ async fn move_ref(forge: &GitHub, commit: &str, exists: bool) -> Result<bool> {
     match moved {
         Ok(_) => Ok(true),
         // Also the answer to a repetition of a request that had worked: then the ref names our commit.
-        Err(error) if error.kind() == Kind::Conflict => {
-            Ok(read_head(forge).await?.is_some_and(|head| head.commit == commit))
-        }
+        Err(error) if error.kind() == Kind::Conflict => Ok(read_ref(forge).await?.is_some_and(|head| head == commit)),
         Err(error) => Err(error),
     }
 }

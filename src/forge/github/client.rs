@@ -26,9 +26,9 @@ pub struct Client {
 
 impl Client {
     /// Connects to an API base such as `https://api.github.com`.
-    pub fn new(api: &str, token: Option<&Secret>, http: Http, host: Rc<dyn Host>) -> Result<Self> {
+    pub fn new(api: &str, token: Option<&(Secret, &'static str)>, http: Http, host: Rc<dyn Host>) -> Result<Self> {
         let authorization = match token {
-            Some(token) => Some(secret_header(&format!("Bearer {}", token.expose()))?),
+            Some((token, source)) => Some(secret_header(source, &format!("Bearer {}", token.expose()))?),
             None => None,
         };
         let service = Service(SendWrapper::new((http.clone(), authorization.clone())));

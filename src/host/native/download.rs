@@ -56,5 +56,5 @@ pub async fn body(answer: &mut reqwest::Response, limit: u64) -> Result<Bytes, S
 async fn patient<T>(patience: Duration, work: impl Future<Output = reqwest::Result<T>>) -> Result<T, SendError> {
     let text = format!("nothing arrived for {} seconds", patience.as_secs());
     let done = tokio::time::timeout(patience, work).await;
-    done.map_err(|_| SendError { stage: Stage::Timeout, text })?.map_err(classify)
+    done.map_err(|_| SendError::new(Stage::Timeout, text))?.map_err(classify)
 }

@@ -111,6 +111,13 @@ impl Forge {
         Forge { core, server, ca_pem: Some(identity.ca_pem) }
     }
 
+    /// The same by a certificate for other names, or that is valid from the beginning of one year to that of another.
+    pub fn start_tls_for(names: &[&str], from: i32, to: i32) -> Forge {
+        let identity = Identity::of(names, from, to);
+        let (core, server) = Core::start(Some(identity.config));
+        Forge { core, server, ca_pem: Some(identity.ca_pem) }
+    }
+
     /// The authority's certificate, for the client to trust.
     pub fn ca_pem(&self) -> &str {
         self.ca_pem.as_deref().expect("a forge from Forge::start_tls")

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -24,14 +24,21 @@ pub struct Identity {
 impl Identity {
     /// A new authority, and a certificate by it for `localhost` and 127.0.0.1.
     pub fn new() -> Identity {
+        Identity::of(&["localhost", "127.0.0.1"], 1975, 4096)
+    }
+
+    /// The same for some names, from the beginning of one year to that of another.
+    pub fn of(names: &[&str], from: i32, to: i32) -> Identity {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         authority.distinguished_name.push(DnType::CommonName, "Fake forge CA");
         let authority = CertifiedIssuer::self_signed(authority, key()).expect("a CA certificate");
 
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut server = CertificateParams::new(names).expect("valid names");
+        server.not_before = date_time_ymd(from, 1, 1);
+        server.not_after = date_time_ymd(to, 1, 1);
         server.use_authority_key_identifier_extension = true;
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
