@@ -110,6 +110,8 @@ fn no_other_text_has_a_secret() {
 fn a_published_file_has_no_secret() {
     for vendor in VENDORS {
         let (forge, cml) = start(vendor);
+        // Linked files are those of a repository.
+        cml.git(&["init", "-q"]);
         let wrapped = BASE64_STANDARD.encode(format!("DB_PASSWORD={PASSWORD}"));
         for (name, content) in [
             ("table.csv", format!("a,b\n1,{PASSWORD}\n")),

@@ -21,11 +21,13 @@ const SHOWN: [&str; 8] = [
 /// Writes the requests one after the other. `url` becomes `http://forge`, secrets become `***`.
 ///
 /// Two kinds of neighbours are sorted, because clients send them at the same time in no certain order: reads of one
-/// path (the pages of a list), and uploads to one path.
+/// path (the pages of a list), and uploads to one path with the read of GitHub's ref for them.
 pub fn transcript(requests: &[Recorded], url: &str) -> String {
     let mut entries: Vec<Entry> = requests.iter().map(|recorded| Entry::new(recorded, url)).collect();
     for run in entries.chunk_by_mut(|a, b| a.group.is_some() && a.group == b.group) {
-        run.sort_by(|a, b| (a.path.len(), &a.path, &a.text).cmp(&(b.path.len(), &b.path, &b.text)));
+        let key =
+            |entry: &Entry| (!entry.text.starts_with("GET "), entry.path.len(), entry.path.clone(), entry.text.clone());
+        run.sort_by_key(key);
     }
     let texts: Vec<String> = entries.into_iter().map(|entry| format!("{}-> {}\n", entry.text, entry.end)).collect();
     texts.join("\n")
@@ -56,7 +58,9 @@ impl Entry {
         }
         let route = path.split('?').next().unwrap_or_default();
         let upload = ["/git/blobs", "/uploads", "/downloads", "/store"].iter().any(|end| route.ends_with(end));
-        let group = (recorded.method == "GET" || upload).then(|| format!("{} {route}", recorded.method));
+        let git = route.ends_with("/git/ref/cml/assets") || route.ends_with("/git/blobs");
+        let name = || if git { "git".to_owned() } else { format!("{} {route}", recorded.method) };
+        let group = (recorded.method == "GET" || upload).then(name);
         let status = match recorded.status {
             0 => "no answer".to_owned(),
             status => status.to_string(),
