@@ -1,5 +1,6 @@
 //! The GitHub Action in workflows: `uses:`, inputs, outputs and events, by act on Node 24.
 
+mod attacks;
 mod container;
 mod examples;
 mod failures;
