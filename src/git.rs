@@ -4,14 +4,13 @@
 //! (`http.<address>.extraHeader`), settings as `GIT_CONFIG_COUNT`, files of its own as `GIT_INDEX_FILE`. The
 //! repository's configuration, index, branches and files, and the user's configuration, stay as they are.
 //! <https://git-scm.com/docs/git#_environment_variables>
-
 //!
 //! A command looks, writes or transfers ([`Access`]): that decides what may run and who gets the token. Which repository
 //! it is about is decided by [`Checkout`], never by the folder of a file.
 
 use crate::app::App;
 use crate::env::{Secret, vars};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::forge::Repository;
 use crate::forge::pull::Pushing;
 use crate::host::Output;
@@ -20,6 +19,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 mod access;
@@ -37,6 +37,9 @@ use bundle::Bundle;
 pub use checkout::{Checkout, is_git_name};
 pub use scratch::Scratch;
 pub use status::{Status, pathspecs};
+
+/// The pause before a failed transfer is tried again; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
 
 /// Asks git about the working copy, at its top.
 pub async fn look(app: &App, args: &[&str]) -> io::Result<Output> {
@@ -168,6 +171,29 @@ impl<'a> Git<'a> {
 
     /// Runs a command with a few variables more, and returns how it ended.
     async fn output(&self, access: Access, args: &[&str], more: &[(&str, &str)]) -> Result<Output> {
+        let mut attempt = 0;
+        let mut output = self.once(access, args, more).await?;
+        while access == Transfer && output.code != Some(0) && attempt + 1 < explain::attempts(&output) {
+            // The error is what git said, not that there is no time to try again.
+            if self.pause(args, &output, attempt).await.is_err() {
+                break;
+            }
+            match self.once(access, args, more).await {
+                Ok(next) => output = next,
+                Err(_) => break,
+            }
+            attempt += 1;
+        }
+        Ok(output)
+    }
+
+    /// Waits before the same is tried again.
+    async fn pause(&self, args: &[&str], output: &Output, attempt: u32) -> Result<()> {
+        self.app.log.info(&format!("{}; trying again", explain::explain(args, output)));
+        self.app.http.pause(FIRST_PAUSE, attempt).await
+    }
+
+    async fn once(&self, access: Access, args: &[&str], more: &[(&str, &str)]) -> Result<Output> {
         self.app.log.debug(&format!("git {}", args.join(" ")));
         let credentials = if access == Transfer { &self.credentials[..] } else { &[] };
         let settings = [&self.settings[..], credentials].concat();
@@ -311,7 +337,24 @@ impl<'a> Git<'a> {
             .chain(["--", remote, &refspec])
             .collect();
         self.push_large_files(remote, commit, status).await?;
-        self.run(Transfer, &args, &[]).await.map(drop)
+        match self.run(Transfer, &args, &[]).await {
+            // The answer to an attempt that succeeded may have been lost.
+            Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Remote | Kind::RateLimited) => {
+                match self.branch(remote, branch).await {
+                    Ok(Some(tip)) if tip == commit => Ok(()),
+                    _ => Err(error),
+                }
+            }
+            pushed => pushed.map(drop),
+        }
+    }
+
+    /// Returns the commit of a remote's branch, if there is such a branch.
+    pub async fn branch(&self, remote: &str, branch: &str) -> Result<Option<String>> {
+        let name = format!("refs/heads/{branch}");
+        let found = self.text(Transfer, &["ls-remote", "--quiet", "--", remote, &name], &[]).await?;
+        let line = found.lines().find_map(|line| line.split_once('\t').filter(|(_, found)| *found == name));
+        Ok(line.map(|(commit, _)| commit.to_owned()))
     }
 
     /// Changes a setting of the repository.

@@ -4,7 +4,9 @@ use crate::support::VENDORS;
 use crate::support::clone::Clone;
 use crate::support::fake::{Forge, Kind, PullRequest, PullState, Target, Vendor};
 
+mod contents;
 mod merging;
+mod transfer;
 
 fn pulls(clone: &Clone) -> Vec<PullRequest> {
     clone.forge.repo(clone.vendor, clone.vendor.slug(), |repo| {

@@ -50,6 +50,75 @@ fn a_shallow_clone_gets_more_of_the_history() {
     }
 }
 
+/// Makes the clone anew as a CI does: `refspec` at some depth, in another shape for each.
+fn check_out(clone: &Clone, depth: &str, refspec: &str) {
+    let (bare, cml) = (clone.bare().display().to_string(), &clone.cml);
+    std::fs::remove_dir_all(cml.path().join(".git")).unwrap();
+    cml.git(&["init", "-q"]);
+    cml.git(&["remote", "add", "origin", &format!("{}.git", clone.forge.repo_url(clone.vendor))]);
+    cml.git(&["fetch", "-q", "--no-tags", depth, &format!("file://{bare}"), refspec]);
+    let name = refspec.rsplit(':').next().unwrap();
+    cml.git(&["checkout", "-q", "-f", if name == refspec { "FETCH_HEAD" } else { name }]);
+}
+
+#[test]
+fn what_is_checked_out_gets_the_depth_in_every_layout() {
+    for (vendor, refspec) in [
+        (Vendor::GitHub, "+refs/heads/main:refs/remotes/origin/main"),
+        (Vendor::GitHub, "+refs/pull/9/merge:refs/remotes/pull/9/merge"),
+        (Vendor::GitLab, "+refs/pipelines/5:refs/pipelines/5"),
+        (Vendor::Bitbucket, "main"),
+    ] {
+        for other in [true, false] {
+            let clone = Clone::on(vendor);
+            let (bare, cml) = (clone.bare().display().to_string(), &clone.cml);
+            for n in 0..5 {
+                cml.git(&["commit", "-q", "--allow-empty", "-m", &format!("commit {n}")]);
+            }
+            cml.git(&["push", "-q", &bare, "HEAD:refs/heads/main", "HEAD:refs/pipelines/5"]);
+            let main = cml.git(&["rev-parse", "HEAD"]);
+            cml.git(&["checkout", "-q", "HEAD~1"]);
+            cml.git(&["commit", "-q", "--allow-empty", "-m", "work"]);
+            cml.git(&["merge", "-q", "--no-ff", "-m", "test merge", &main]);
+            cml.git(&["push", "-q", &bare, "HEAD:refs/pull/9/merge"]);
+            if other {
+                cml.git(&["push", "-q", &bare, "HEAD^1:refs/heads/work"]);
+            }
+            check_out(&clone, "--depth=1", refspec);
+            cml.run(&["repo", "prepare", "--fetch-depth=3"]).ok();
+            let depth =
+                |name: &str| -> u32 { cml.git(&["rev-list", "--count", "--first-parent", name]).parse().unwrap() };
+            // Where a branch leads to more of it, there is more.
+            let merge = refspec.contains("merge");
+            let has = depth("HEAD");
+            assert!(has == 3 || (merge && has == 4), "{refspec} {other}: {has}");
+            assert!(depth("origin/main") >= 3, "{refspec} {other}");
+            // What it has by now stays.
+            let ran = cml.run(&["repo", "prepare", "--fetch-depth=2"]);
+            let says = format!("the clone has {has} commits already, and keeps them");
+            assert!(ran.stderr.contains(&says), "{ran:#?}");
+            assert!(depth("HEAD") >= has, "{refspec} {other}");
+            cml.run(&["repo", "prepare", "--unshallow"]).ok();
+            let ran = cml.run(&["repo", "prepare", "--fetch-depth=2"]);
+            assert!(ran.stderr.contains("the clone has the whole history already"), "{ran:#?}");
+            assert_eq!(cml.git(&["rev-parse", "--is-shallow-repository"]), "false", "{refspec} {other}");
+        }
+    }
+}
+
+#[test]
+fn a_commit_that_only_the_clone_has_does_not_get_in_the_way() {
+    let clone = Clone::on(Vendor::GitHub);
+    for n in 0..3 {
+        clone.cml.git(&["commit", "-q", "--allow-empty", "-m", &format!("commit {n}")]);
+    }
+    clone.cml.git(&["push", "-q", &clone.bare().display().to_string(), "HEAD:refs/heads/main"]);
+    check_out(&clone, "--depth=1", "main");
+    clone.cml.git(&["commit", "-q", "--allow-empty", "-m", "own"]);
+    clone.cml.run(&["repo", "prepare", "--fetch-depth=3"]).ok();
+    assert_eq!(clone.cml.git(&["rev-list", "--count", "HEAD"]), "4");
+}
+
 #[test]
 fn later_git_commands_use_the_token_only_when_asked_and_from_its_variable() {
     for vendor in VENDORS {

@@ -30,8 +30,9 @@ pub enum Command {
     # Its address, for the report\n  cml pr create --md model.json >> report.md\n\n\
     The working copy, its branch and git's configuration stay as they are.")]
 pub struct Create {
-    /// Files, folders and globs to commit the changes of: 'models/**/*.json' '!models/tmp'
-    #[arg(id = "glob", value_name = "GLOB", required = true, num_args = 1..)]
+    /// Files, folders and globs to commit the changes of: 'models/**/*.json' '!models/tmp'. Without any, only the job's own
+    /// commits are pushed
+    #[arg(id = "glob", value_name = "GLOB", num_args = 0..)]
     pub globs: Vec<String>,
 
     /// Title
@@ -181,13 +182,26 @@ impl<'a> Job<'a> {
         pushing: &'a Pushing,
         git: &'a Git<'a>,
     ) -> Result<Option<Self>> {
-        let specs = pathspecs(app, &args.globs);
+        // git has no file of that name.
+        let nothing = || vec![":(top,literal).git".to_owned()];
+        let specs = if args.globs.is_empty() { nothing() } else { pathspecs(app, &args.globs) };
         let status = git.status(&specs).await?;
         let context = &connected.context;
         let trigger = context.commit.clone().unwrap_or_else(|| status.head.clone());
         let Base { parent, missing, own } = base(git, connected, &status.head, &trigger).await?;
+        for nested in &status.nested {
+            app.log.warn_with_hint(
+                &format!("{nested} is a repository of its own and is left out"),
+                "to keep a version of it, add it as a submodule with `git submodule add`",
+            );
+        }
         if status.is_clean() && !own {
-            why_nothing(app, git, &specs).await?;
+            match args.globs.is_empty() {
+                true => {
+                    app.log.warn("nothing to push: there is no commit above the one of the run, and no file is named")
+                }
+                false => why_nothing(app, git, &specs).await?,
+            }
             return Ok(None);
         }
         let target = target(args, connected, &status)?;
@@ -201,6 +215,12 @@ impl<'a> Job<'a> {
                 .hint("leave --branch out, or give the name of another branch"));
         }
         args.check_secrets(app, &status)?;
+        if let Some(branch) = &args.target_branch
+            && git.branch(&args.remote, branch).await?.is_none()
+        {
+            return Err(Error::not_found(format!("there is no branch {branch} on {}", args.remote))
+                .hint("check --target-branch, or push that branch first"));
+        }
         Ok(Some(Job { app, args, connected, pushing, git, status, trigger, parent, missing, own, source, target }))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::forge::pull::Pushing;
 use crate::git::Git;
 use clap::ArgAction::Set;
@@ -22,7 +22,7 @@ pub enum Command {
     # Author of later commits: the forge's bot\n  cml repo prepare\n\n  \
     # All of the history, and a token for `git push`\n  cml repo prepare --unshallow --credentials")]
 pub struct Prepare {
-    /// Fetch so many commits of each branch; 0 for all of them
+    /// Fetch N commits of what is checked out and of each branch; 0 for all of them
     #[arg(long, value_name = "N")]
     pub fetch_depth: Option<u32>,
     /// Fetch all that a shallow clone left out
@@ -64,23 +64,41 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     fetch(app, &git, args).await
 }
 
+/// What is fetched besides the history that is asked for.
+const FIXED: [&str; 4] = ["fetch", "--quiet", "--tags", "--update-shallow"];
+const BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
+
 async fn fetch(app: &App, git: &Git<'_>, args: &Prepare) -> Result<()> {
-    let all = args.unshallow || args.fetch_depth == Some(0);
-    let fixed = ["fetch", "--quiet", "--tags", "--update-shallow"];
-    if all {
-        let shallow = git.look(&["rev-parse", "--is-shallow-repository"]).await? == "true";
-        if !shallow {
-            app.log.info("the clone has the whole history already");
-        }
-        let how = if shallow { &["--unshallow"][..] } else { &[] };
-        return git.transfer(&[&fixed[..], how, &["origin", "+refs/heads/*:refs/remotes/origin/*"]].concat()).await;
+    let depth = args.fetch_depth.filter(|depth| *depth > 0 && !args.unshallow);
+    if depth.is_none() && args.fetch_depth.is_none() && !args.unshallow {
+        return Ok(());
     }
-    match args.fetch_depth {
-        Some(depth) => {
-            let depth = format!("--depth={depth}");
-            git.transfer(&[&fixed[..], &[&depth, "origin", "+refs/heads/*:refs/remotes/origin/*"]].concat()).await
+    let shallow = git.look(&["rev-parse", "--is-shallow-repository"]).await? == "true";
+    match depth {
+        _ if !shallow => {
+            app.log.info("the clone has the whole history already");
+            git.transfer(&[&FIXED[..], &["origin", BRANCHES]].concat()).await
         }
-        None => Ok(()),
+        None => git.transfer(&[&FIXED[..], &["--unshallow", "origin", BRANCHES]].concat()).await,
+        Some(depth) => deepen(app, git, depth).await,
+    }
+}
+
+/// Gets so many commits of what is checked out and of each branch, but takes none away that the clone has.
+async fn deepen(app: &App, git: &Git<'_>, depth: u32) -> Result<()> {
+    let head = git.look(&["rev-parse", "HEAD"]).await?;
+    let has = git.look(&["rev-list", "--count", "--first-parent", "HEAD"]).await?;
+    let has: u32 = has.parse().unwrap_or_default();
+    if has > depth {
+        app.log.info(&format!("the clone has {has} commits already, and keeps them"));
+    }
+    let option = format!("--depth={}", has.max(depth));
+    let wanted = [&FIXED[..], &[&option, "origin"]].concat();
+    // The branches alone do not lead to a test merge, nor to a commit that another one has followed.
+    match git.transfer(&[&wanted[..], &[&head, BRANCHES]].concat()).await {
+        // It was made here.
+        Err(error) if error.kind() == Kind::NotFound => git.transfer(&[&wanted[..], &[BRANCHES]].concat()).await,
+        fetched => fetched,
     }
 }
 

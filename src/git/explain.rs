@@ -83,6 +83,8 @@ const KNOWN: &[Known] = &[
         "there is no such remote",
         "check --remote: `git remote` lists them",
     ),
+    ("not our ref", Kind::NotFound, "the remote does not have the commit", "push it first"),
+    ("unadvertised object", Kind::NotFound, "the remote does not have the commit", "push it first"),
     (
         "repository not found",
         Kind::NotFound,
@@ -113,8 +115,54 @@ const KNOWN: &[Known] = &[
         "git does not trust the server's certificate",
         "give the authority that signed it with --ca-cert FILE",
     ),
+    (
+        "returned error: 429",
+        Kind::RateLimited,
+        "the server asks for fewer requests",
+        "wait, or allow more time with --timeout SECONDS",
+    ),
     ("returned error: 5", Kind::Remote, "the server failed", "run this again"),
+    ("connect tunnel failed", Kind::Remote, "the proxy does not let git through", PROXY),
+    ("proxy connect aborted", Kind::Remote, "the proxy does not let git through", PROXY),
+    ("could not resolve proxy", Kind::Remote, "the proxy cannot be reached", PROXY),
+    ("couldn't connect to server", Kind::Remote, "the server cannot be reached", NETWORK),
+    ("rpc failed", Kind::Remote, "the connection broke", NETWORK),
+    ("empty reply from server", Kind::Remote, "the connection broke", NETWORK),
+    ("connection reset", Kind::Remote, "the connection broke", NETWORK),
+    ("recv failure", Kind::Remote, "the connection broke", NETWORK),
+    ("send failure", Kind::Remote, "the connection broke", NETWORK),
+    ("ssl_read", Kind::Remote, "the connection broke", NETWORK),
+    ("unexpected disconnect", Kind::Remote, "the connection broke", NETWORK),
+    ("hung up unexpectedly", Kind::Remote, "the connection broke", NETWORK),
+    ("early eof", Kind::Remote, "the connection broke", NETWORK),
+    ("timed out", Kind::Remote, "the server does not answer", NETWORK),
 ];
+const NETWORK: &str = "check the network and the address of the remote";
+const PROXY: &str = "check https_proxy and http_proxy; hosts to reach without a proxy go into no_proxy";
+
+/// How often a command is tried against a server that answers badly, and against one that cannot be reached at all, as
+/// requests of the API are.
+const ATTEMPTS: u32 = 8;
+const ATTEMPTS_TO_CONNECT: u32 = 4;
+
+/// Returns how often a command that ended like this is tried in all: once where it would fail again.
+pub fn attempts(output: &Output) -> u32 {
+    let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    let has = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
+    // Certificates and passwords of proxies do not change.
+    if has(&["certificate", "response 407", "returned error: 407"]) {
+        return 1;
+    }
+    if has(&["returned error: 429", "returned error: 408", "returned error: 5"]) {
+        return ATTEMPTS;
+    }
+    let broken = ["rpc failed", "empty reply", "connection reset", "recv failure", "send failure", "ssl_read"];
+    if has(&broken) || has(&["unexpected disconnect", "hung up unexpectedly", "early eof", "timed out"]) {
+        return ATTEMPTS;
+    }
+    let unreached = ["could not resolve", "failed to connect", "couldn't connect", "connect tunnel failed"];
+    if has(&unreached) || has(&["proxy connect aborted"]) { ATTEMPTS_TO_CONNECT } else { 1 }
+}
 /// What the same means where nothing is pushed.
 const READING: &[Known] = &[(
     "returned error: 403",
@@ -175,6 +223,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_passes_is_tried_again() {
+        let of = |stderr: &str| attempts(&Output { code: Some(128), stdout: Vec::new(), stderr: stderr.into() });
+        for (stderr, expected) in [
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 502", 8),
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 429", 8),
+            ("error: RPC failed; curl 56 Recv failure: Connection reset by peer", 8),
+            ("fatal: unable to access 'https://h/r/': Empty reply from server", 8),
+            (
+                "fatal: unable to access 'https://h/r/': Failed to connect to 127.0.0.1 port 9 after 0 ms: Could not connect to server",
+                4,
+            ),
+            ("fatal: unable to access 'https://h/r/': CONNECT tunnel failed, response 502", 4),
+            ("fatal: unable to access 'https://h/r/': CONNECT tunnel failed, response 407", 1),
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 403", 1),
+            (
+                "fatal: unable to access 'https://h/r/': SSL certificate problem: unable to get local issuer certificate",
+                1,
+            ),
+            (" ! [rejected] x -> y (fetch first)", 1),
+        ] {
+            assert_eq!(of(stderr), expected, "{stderr}");
+        }
+    }
+
+    #[test]
     fn refusals_are_explained_and_keep_no_credentials() {
         let of = |stderr: &str| {
             let output = Output { code: Some(1), stdout: Vec::new(), stderr: stderr.into() };
@@ -197,6 +270,10 @@ mod tests {
             Kind::Auth
         );
         assert_eq!(of(" ! [rejected] x -> y (fetch first)\nhint: more").0, Kind::Conflict);
+        assert_eq!(
+            of("fatal: unable to access 'https://h/': The requested URL returned error: 429").0,
+            Kind::RateLimited
+        );
         assert_eq!(of("something else"), (Kind::Config, "git push failed: something else".to_owned()));
     }
 }

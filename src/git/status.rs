@@ -15,6 +15,8 @@ pub struct Status {
     pub changed: Vec<Vec<u8>>,
     /// Those of files that are gone.
     pub deleted: Vec<Vec<u8>>,
+    /// Those of folders that are repositories of their own.
+    pub nested: Vec<String>,
 }
 
 impl Status {
@@ -38,6 +40,10 @@ impl Status {
                 // Staged as deleted, and not there again; or just gone.
                 ["1", "D." | ".D" | "AD" | "MD" | "TD", ..] => status.deleted.extend(path(8)),
                 ["1", ..] => status.changed.extend(path(8)),
+                ["?", ..] if text.ends_with('/') => {
+                    let nested = path(1).unwrap_or_default();
+                    status.nested.push(String::from_utf8_lossy(&nested).trim_end_matches('/').to_owned());
+                }
                 ["?", ..] => status.changed.extend(path(1)),
                 ["u", ..] => {
                     let name = path(10).unwrap_or_default();
@@ -120,6 +126,8 @@ mod tests {
             (status.changed, status.deleted),
             (vec![b"a file".to_vec(), "new ä".into()], vec![b"gone".to_vec()])
         );
+        let status = Status::parse(b"# branch.oid 1\0? dep/\0? a\0").unwrap();
+        assert_eq!((status.nested, status.changed), (vec!["dep".to_owned()], vec![b"a".to_vec()]));
         let text = "# branch.oid 1\0u UU N... 100644 100644 100644 100644 a b c both sides\0";
         assert!(Status::parse(text.as_bytes()).unwrap_err().to_string().starts_with("both sides has conflicts"));
         assert!(Status::parse(b"# branch.oid (initial)\0# branch.head main\0").is_err());
