@@ -3,6 +3,7 @@
 
 use super::media;
 use crate::app::App;
+use crate::auth::plain;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, send_each};
 use crate::http::{Http, Repeat};
@@ -60,7 +61,11 @@ impl Bucket {
         let retry = RetryConfig { max_retries: 0, ..Default::default() };
         // The clouds' own variables only: a `TOKEN` or `ENDPOINT` in somebody's job is about something else.
         let own = |key: &str| ["AWS_", "GOOGLE_", "AZURE_", "IDENTITY_"].iter().any(|cloud| key.starts_with(cloud));
-        let env = || app.env().iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()));
+        for name in KEYS {
+            plain(name, app.env().named(name).unwrap_or_default())?;
+        }
+        let env = || app.env().iter().filter(|(key, _)| own(key));
+        let env = || env().map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()));
         let endpoint = app.env().named("AWS_ENDPOINT_URL_S3").or_else(|| app.env().named("AWS_ENDPOINT_URL"));
         let options = ClientOptions::new().with_allow_http(endpoint.is_some_and(|e| e.starts_with("http://")));
         macro_rules! build {
@@ -78,7 +83,8 @@ impl Bucket {
         let (store, signer, public): (Arc<dyn ObjectStore>, Arc<dyn Signer>, String) = match url.scheme() {
             "s3" => {
                 let store = build!(AmazonS3Builder);
-                let region = app.env().named("AWS_REGION").or_else(|| app.env().named("AWS_DEFAULT_REGION"));
+                let region =
+                    app.env().named("AWS_REGION").or_else(|| app.env().named("AWS_DEFAULT_REGION")).map(str::trim);
                 let public = match endpoint {
                     Some(endpoint) => format!("{}/{name}", endpoint.trim_end_matches('/')),
                     None => format!("https://{name}.s3.{}.amazonaws.com", region.unwrap_or("us-east-1")),
@@ -92,7 +98,7 @@ impl Bucket {
             }
             "az" => {
                 let store = build!(MicrosoftAzureBuilder);
-                let account = app.env().named("AZURE_STORAGE_ACCOUNT_NAME").unwrap_or_default();
+                let account = app.env().named("AZURE_STORAGE_ACCOUNT_NAME").unwrap_or_default().trim();
                 (store.clone(), store, format!("https://{account}.blob.core.windows.net/{name}"))
             }
             other => {
@@ -132,6 +138,19 @@ impl Bucket {
     }
 }
 
+/// What is put into headers and addresses as it is.
+const KEYS: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SAS_KEY",
+];
 const NATIVE: &str = "set cml up with native: true, and run it in a later step";
 
 /// Credentials that `object_store` asks somebody for, it keeps by a clock that WebAssembly does not have: there,
