@@ -96,7 +96,7 @@ fn machines_past_their_deadline_end_whatever_the_forge_says() {
             Some(status) => scene.forge.fault("GET *runners*", 99, Kind::answer(status, &[], "{}")),
             None => drop(scene.cml.unset("REPO_TOKEN")),
         }
-        let args = [&AT_ONCE[..], &["--timeout", "2"]].concat();
+        let args = [&AT_ONCE[..], &["--timeout", "20"]].concat();
         let plan = scene.run(&[&args[..], &["--dry-run"]].concat());
         assert!(plan.code == Some(code) && plan.stdout.contains("its deadline has passed"), "{answer:?}: {plan:#?}");
         assert_eq!(scene.ec2.alive().len(), 1, "{plan:#?}");
