@@ -397,6 +397,11 @@ impl Machine {
                 self.acts.push(Act::Say(Status::Ended(over, None)));
             }
         }
+        // The first request was answered with a job: nothing is left to be confirmed.
+        let announced = self.rules.confirm_after.is_some() && (self.check_at.is_some() || self.checking);
+        if self.phase == Phase::Booting && announced {
+            self.acts.push(Act::Say(Status::Ready));
+        }
         self.connected();
         self.unused = 0;
         self.acts.push(Act::Say(Status::Started(job.clone())));

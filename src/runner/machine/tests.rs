@@ -351,7 +351,7 @@ fn ready_means_that_the_forge_takes_it() {
     // The first request was answered with a job.
     let mut story = Story::new(gitlab());
     story.at(0, ready());
-    assert_eq!(story.at(1, started("a")), "+a");
+    assert_eq!(story.at(1, started("a")), "ready +a");
     // Nobody can be asked.
     let mut story = Story::new(Rules { can_check: false, ..gitlab() });
     story.at(0, ready());
