@@ -9,7 +9,6 @@ use crate::error::Result;
 use async_trait::async_trait;
 use futures_util::future::LocalBoxFuture;
 use std::rc::Rc;
-use std::time::Duration;
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -26,6 +25,8 @@ pub struct Driver {
     pub connect: for<'a> fn(&'a App, region: &'a str) -> Result<Rc<dyn Cloud>>,
     /// On one of its machines: resolves when the cloud takes it back.
     pub taken_back: for<'a> fn(&'a App) -> LocalBoxFuture<'a, ()>,
+    /// On one of its machines: returns whether the machine has an identity, with which a job could act in the cloud.
+    pub has_identity: for<'a> fn(&'a App) -> LocalBoxFuture<'a, bool>,
 }
 
 /// The clouds.
@@ -146,9 +147,16 @@ pub trait Cloud {
     /// Ends a machine with all that belongs to it; one that is gone already is fine.
     async fn delete_instance(&self, id: &str) -> Result<()>;
 
+    /// Returns what launches of other versions of the program share and no machine needs, by id and name.
+    async fn list_outdated(&self) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+
+    /// Deletes one of [`Cloud::list_outdated`]; one that is gone already is fine.
+    async fn delete_outdated(&self, _id: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// The end of what the machine wrote to its console.
     async fn instance_logs(&self, id: &str) -> Result<String>;
 }
-
-/// How long a machine lives at most, unless the user says otherwise.
-pub const LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);

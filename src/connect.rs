@@ -82,6 +82,15 @@ pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
     }
 }
 
+/// Returns the address of the repository, organisation, group or workspace that [`connect_runners`] would connect to, as
+/// far as it is known without a token and without the forge.
+pub async fn runners_url(app: &App, global: &Global) -> Option<String> {
+    match infer(app, global, Repository::parse_place).await.found {
+        Ok(found) => found.map(|found| found.repository.url()),
+        Err(_) => Some(Repository::parse_place(global.repo.as_deref()?, None).ok()?.url()),
+    }
+}
+
 /// Connects to make a check, for which there are places that need no token.
 pub async fn connect_to_check(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
     connect_where(app, global, publish_branch, |driver| (driver.checks_without_token)(app.env())).await

@@ -367,6 +367,16 @@ pub trait Forge {
         runner::none()
     }
 
+    /// Returns whether a registered runner is connected; `None` when the forge does not know it, or not its credential.
+    async fn check_runner(&self, registration: &runner::Registration) -> Result<Option<bool>> {
+        Ok(self.get_runner(&registration.id).await?.map(|runner| runner.online))
+    }
+
+    /// Returns whether a run was cancelled, and no job of it failed.
+    async fn is_run_canceled(&self, _run: &str) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Registers a runner. A name that is taken is a [`Kind::Conflict`], where the forge refuses it. When it is not
     /// known whether that worked, the error [`Error::is_ambiguous`].
     async fn register_runner(&self, _new: &runner::NewRunner) -> Result<runner::Registration> {

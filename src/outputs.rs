@@ -27,10 +27,10 @@ pub const NAMES: &[(&str, &str)] = &[
 ];
 
 /// Hands named results on: GitHub's outputs, a GitLab dotenv report (`CML_DOTENV` names the file), a file in a
-/// Bitbucket pipe's shared folder.
+/// Bitbucket pipe's shared folder. A file that the CI names and that is not there, as in a container of the user's own, is a
+/// warning: what the results are of was done.
 pub fn set(app: &App, results: &[(&str, &str)]) -> Result<()> {
-    let failed =
-        |path: &str, e: std::io::Error| Error::config(format!("cannot write the step's results to {path} ({e})"));
+    let failed = |path: &str, e| unwritten(app, &format!("the step's results to {path}"), e);
     for (name, value) in results {
         app.log.check(format!("the result {name}"), value)?;
     }
@@ -38,14 +38,14 @@ pub fn set(app: &App, results: &[(&str, &str)]) -> Result<()> {
     let results: Vec<(&str, Cow<'_, str>)> = results.collect();
     if let Some(path) = app.env().get(vars::GITHUB_OUTPUT) {
         let text: String = results.iter().map(|(name, value)| heredoc(name, value, app.host.random())).collect();
-        app.host.append(Path::new(path), text.as_bytes()).map_err(|e| failed(path, e))?;
+        app.host.append(Path::new(path), text.as_bytes()).or_else(|e| failed(path, e))?;
     }
     let shared = app.env().get(vars::BITBUCKET_PIPE_SHARED_STORAGE_DIR).map(|folder| format!("{folder}/cml.env"));
     for path in app.env().get(vars::CML_DOTENV).into_iter().chain(shared.as_deref()) {
         let line =
             |(name, value): &(&str, Cow<'_, str>)| format!("{}={value}\n", name.replace('-', "_").to_ascii_uppercase());
         let text: String = results.iter().map(line).collect();
-        note(app, Path::new(path), &text).map_err(|e| failed(path, e))?;
+        note(app, Path::new(path), &text).or_else(|e| failed(path, e))?;
     }
     Ok(())
 }
@@ -87,9 +87,18 @@ pub fn summary(app: &App, context: &Context, report: &str) -> Result<()> {
         app.log.warn("the job summary is full: the report is not added to it");
         return Ok(());
     }
-    app.host
-        .append(path, format!("{text}\n\n").as_bytes())
-        .map_err(|e| Error::config(format!("cannot write the job summary to {} ({e})", path.display())))
+    let written = app.host.append(path, format!("{text}\n\n").as_bytes());
+    written.or_else(|e| unwritten(app, &format!("the job summary to {}", path.display()), e))
+}
+
+/// Warns of a file of the CI's that is not there; fails where it is and cannot be written.
+fn unwritten(app: &App, what: &str, error: std::io::Error) -> Result<()> {
+    let text = format!("cannot write {what} ({error})");
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return Err(Error::config(text));
+    }
+    app.log.warn_of(&text, Some("in a container of your own, mount the folder that the CI writes its files to"));
+    Ok(())
 }
 
 /// The report cut to so many bytes, where there is room for more than the note.

@@ -1,6 +1,8 @@
 //! `cml runner launch --cloud`: machines of an emulated EC2 (`support/ec2.rs`) and runners of the fake forges.
 
 mod failures;
+#[cfg(target_os = "linux")]
+mod firewall;
 mod identity;
 mod launch;
 #[cfg(target_os = "linux")]

@@ -3,18 +3,21 @@
 //!
 //! Keys in the environment → the job's identity, exchanged for a role's keys → a profile → a container's → the machine's.
 
-use super::oidc;
+use super::{oidc, plain};
 use crate::app::App;
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
-use crate::http::{in_brackets, request, secret_header, unusable};
+use crate::http::{in_brackets, request, secret_header};
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, header};
 use serde::Deserialize;
+use std::cell::Cell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 use url::Url;
 
+pub mod metadata;
 mod profile;
 
 /// Keys, and the token that belongs to temporary ones.
@@ -30,6 +33,25 @@ pub struct Keys {
     pub source: String,
 }
 
+impl Keys {
+    /// Returns the keys as requests take them.
+    fn checked(mut self) -> Result<Keys> {
+        let from = |name: &str| match self.source.as_str() {
+            ENVIRONMENT => name.to_owned(),
+            source => format!("{name} of {source}"),
+        };
+        let id = plain(&from(vars::AWS_ACCESS_KEY_ID.name), &self.id)?.to_owned();
+        plain(&from(vars::AWS_SECRET_ACCESS_KEY.name), self.secret.expose())?;
+        if let Some(token) = &self.token {
+            plain(&from(vars::AWS_SESSION_TOKEN.name), token.expose())?;
+        }
+        self.id = id;
+        Ok(self)
+    }
+}
+
+/// Where keys of variables come from.
+const ENVIRONMENT: &str = "the environment";
 /// How long the machine's own services may take to answer: they are near, or not there.
 const NEAR: Duration = Duration::from_secs(1);
 /// Who the token of a job is for.
@@ -56,6 +78,7 @@ pub async fn credentials(app: &App, region: &str) -> Result<Keys> {
             "best in CI: AWS_ROLE_ARN and permissions: { id-token: write } (docs/runners.md); otherwise AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ));
     };
+    let keys = keys.checked()?;
     app.log.hide(vars::AWS_SECRET_ACCESS_KEY.name, &keys.secret);
     if let Some(token) = &keys.token {
         app.log.hide(vars::AWS_SESSION_TOKEN.name, token);
@@ -70,25 +93,14 @@ pub fn endpoint<'a>(env: &'a Env, service: &str) -> Option<&'a str> {
     env.named(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| env.named("AWS_ENDPOINT_URL")).map(str::trim)
 }
 
-/// Refuses keys that no request can carry; the white space around them is cut off where they are used.
-pub fn check_keys(env: &Env) -> Result<()> {
-    for var in [vars::AWS_ACCESS_KEY_ID, vars::AWS_SECRET_ACCESS_KEY, vars::AWS_SESSION_TOKEN, vars::AWS_ROLE_ARN] {
-        if !env.get(var).unwrap_or_default().trim().bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(unusable(var.name));
-        }
-    }
-    Ok(())
-}
-
 fn from_environment(env: &Env) -> Result<Option<Keys>> {
     let (id, secret) = (env.get(vars::AWS_ACCESS_KEY_ID), env.get(vars::AWS_SECRET_ACCESS_KEY));
-    check_keys(env)?;
     match (id, secret) {
         (Some(id), Some(secret)) => Ok(Some(Keys {
-            id: id.trim().to_owned(),
+            id: id.to_owned(),
             secret: Secret::new(secret),
             token: env.get(vars::AWS_SESSION_TOKEN).map(Secret::new),
-            source: "the environment".to_owned(),
+            source: ENVIRONMENT.to_owned(),
         })),
         (None, None) => Ok(None),
         (have, _) => {
@@ -122,6 +134,7 @@ async fn from_identity(app: &App, region: &str) -> Result<Option<Keys>> {
             .hint("GitHub: permissions: { id-token: write }; GitLab: id_tokens: { CML_ID_TOKEN: { aud: sts.amazonaws.com } }; Bitbucket: oidc: true"));
     };
     app.log.hide("the identity token of the job", &token);
+    let role = plain(vars::AWS_ROLE_ARN.name, role)?;
     assume(app, region, role, &token).await.map(Some)
 }
 
@@ -145,11 +158,25 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
     let mut request = request(Method::POST, &url, Bytes::from(body))?;
     let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
     request.headers_mut().insert(header::CONTENT_TYPE, form);
-    request.extensions_mut().insert(crate::http::Repeat::Safe);
     request.extensions_mut().insert(crate::http::Discloses);
-    let role_name = role.to_owned();
-    let http = app.http.explained_by(move |refusal| refused(&role_name, &String::from_utf8_lossy(refusal.body)));
-    let answer = http.send(request).await?;
+    let (role_name, passes) = (role.to_owned(), Rc::new(Cell::new(false)));
+    let may_pass = Rc::clone(&passes);
+    let http = app.http.explained_by(move |refusal| {
+        let body = String::from_utf8_lossy(refusal.body);
+        may_pass.set(is_passing(&body));
+        refused(&role_name, &body)
+    });
+    let mut attempt = 0;
+    let answer = loop {
+        passes.set(false);
+        match http.send(copy(&request)).await {
+            Err(error) if passes.get() && attempt < ATTEMPTS && http.pause(PAUSE, attempt).await.is_ok() => {
+                app.log.info(&format!("{error}; trying again"));
+                attempt += 1;
+            }
+            answer => break answer?,
+        }
+    };
     let text = String::from_utf8_lossy(answer.body()).into_owned();
     let field = |name: &str| {
         tag(&text, name).ok_or_else(|| Error::remote(format!("STS answered something unexpected: no {name}")))
@@ -160,6 +187,26 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
         token: Some(Secret::new(field("SessionToken")?)),
         source: format!("the job's identity, as {role}"),
     })
+}
+
+/// How often STS is asked again that refuses an identity in passing, and the first of the growing pauses.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether STS may take the same identity a moment later: it could not ask its provider, or is asked too much.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html#API_AssumeRoleWithWebIdentity_Errors>
+fn is_passing(body: &str) -> bool {
+    match tag(body, "Code").unwrap_or_default() {
+        "IDPCommunicationError" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => true,
+        "InvalidIdentityToken" => body.contains("verification key"),
+        _ => false,
+    }
+}
+
+fn copy(request: &Request<Bytes>) -> Request<Bytes> {
+    let mut copy = request.clone();
+    copy.extensions_mut().insert(crate::http::Repeat::Safe);
+    copy
 }
 
 fn refused(role: &str, body: &str) -> Error {
@@ -242,20 +289,10 @@ async fn from_machine(app: &App) -> Result<Option<Keys>> {
     if env.named("AWS_EC2_METADATA_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
-    let base = env.named("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or("http://169.254.169.254");
-    let base = format!("{}/latest", base.trim_end_matches('/'));
-    let ask = async |method: Method, path: &str, name: &'static str, value: &str| -> Option<String> {
-        let request = Request::builder().method(method).uri(format!("{base}/{path}")).header(name, value);
-        let answer = app.host.send(request.body(Bytes::new()).ok()?, NEAR).await.ok()?;
-        (answer.status() == StatusCode::OK).then(|| String::from_utf8_lossy(answer.body()).trim().to_owned())
-    };
-    let Some(session) = ask(Method::PUT, "api/token", "x-aws-ec2-metadata-token-ttl-seconds", "60").await else {
-        return Ok(None);
-    };
-    let read = async |path: &str| ask(Method::GET, path, "x-aws-ec2-metadata-token", &session).await;
-    let roles = "meta-data/iam/security-credentials/";
-    let Some(role) = read(roles).await else { return Ok(None) };
+    let Some(session) = metadata::Session::begin(app).await else { return Ok(None) };
+    let Some(role) = session.read(metadata::ROLES).await else { return Ok(None) };
     let role = role.lines().next().unwrap_or_default().to_owned();
-    let found = read(&format!("{roles}{role}")).await.and_then(|text| serde_json::from_str::<Temporary>(&text).ok());
+    let text = session.read(&format!("{}{role}", metadata::ROLES)).await;
+    let found = text.and_then(|text| serde_json::from_str::<Temporary>(&text).ok());
     Ok(found.map(|keys| keys.keys("the machine's instance profile")))
 }

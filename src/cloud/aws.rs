@@ -33,7 +33,8 @@ mod preflight;
 mod ssm;
 
 /// The row of this cloud.
-pub const DRIVER: Driver = Driver { name: "aws", title: "AWS", connect, taken_back: notice::taken_back };
+pub const DRIVER: Driver =
+    Driver { name: "aws", title: "AWS", connect, taken_back: notice::taken_back, has_identity: notice::has_identity };
 
 /// User data may have 16 KB before it is encoded:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>.
@@ -140,7 +141,8 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Instance {
     let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let tags: BTreeMap<String, String> =
         found.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect();
-    let why = found.state_reason().and_then(|reason| reason.message().or(reason.code()));
+    let reason = found.state_reason();
+    let why = text(reason.and_then(|reason| reason.message().or(reason.code())).or(found.state_transition_reason()));
     Instance {
         id: found.instance_id().unwrap_or_default().to_owned(),
         kind: found.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
@@ -151,7 +153,7 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Instance {
             Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => State::Stopped,
             Some(_) => State::Gone,
         },
-        reason: text(why.or(found.state_transition_reason())),
+        reason: why.map(|why| explain::ended(reason.and_then(|reason| reason.code()), why)),
         spot: found.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
         address: text(found.public_ip_address()).or_else(|| text(found.private_ip_address())),
         launched: found.launch_time().map(|time| time.secs()),
@@ -169,7 +171,7 @@ impl Cloud for Aws {
         let (kinds, arch, gpu) = self.kinds(spec).await?;
         // Connected once, before several requests go together.
         self.client().await?;
-        let image = self.image(spec.image.as_deref(), arch, gpu);
+        let image = self.image(spec.image.as_deref(), &kinds, arch, gpu);
         let (image, subnets) = try_join(image, self.subnets(&spec.subnets, &kinds)).await?;
         let group = self.group(spec.security_group.as_deref(), &subnets).await?;
         let planned = Rc::new(Planned { kinds, image, subnets, group });
@@ -204,6 +206,14 @@ impl Cloud for Aws {
             Err(error) if explain::code(&error) == Some("InvalidInstanceID.NotFound") => Ok(()),
             ended => ended.map(drop).map_err(|error| explained("ec2:TerminateInstances", error)),
         }
+    }
+
+    async fn list_outdated(&self) -> Result<Vec<(String, String)>> {
+        self.old_templates().await
+    }
+
+    async fn delete_outdated(&self, id: &str) -> Result<()> {
+        self.delete_template(id).await
     }
 
     async fn instance_logs(&self, id: &str) -> Result<String> {

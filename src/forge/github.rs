@@ -409,6 +409,10 @@ impl Forge for GitHub {
         runners::list(self, labels).await
     }
 
+    async fn is_run_canceled(&self, run: &str) -> Result<bool> {
+        rerun::is_canceled(self, run).await
+    }
+
     async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
         runners::get(self, id).await
     }

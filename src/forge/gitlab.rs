@@ -508,6 +508,10 @@ impl Forge for GitLab {
         runners::delete(self, id).await
     }
 
+    async fn check_runner(&self, registration: &Registration) -> Result<Option<bool>> {
+        runners::verify(self, registration).await
+    }
+
     fn takes_runner_credential(&self) -> bool {
         true
     }

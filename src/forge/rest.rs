@@ -101,6 +101,12 @@ impl Rest {
         }
     }
 
+    /// Sends what may be sent twice, and whose answer has nothing to tell.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<()> {
+        let bytes = body.to_string().into();
+        self.send(Method::POST, path, Some("application/json"), bytes, Repeat::Safe).await.map(drop)
+    }
+
     /// Sends a file; returns the answer's body. Sending it twice stores it twice and shows it once.
     pub async fn upload(&self, path: &str, field: &str, name: &str, mime: &str, bytes: &[u8]) -> Result<Bytes> {
         // The name is a hash of the content: no boundary made of it can be in the content by accident.

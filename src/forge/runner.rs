@@ -136,20 +136,31 @@ pub struct Agent {
     pub reads: fn(&str) -> Option<Event>,
     /// What a line means that a hook appended to the file [`Place::journal`]: see [`hook_script`].
     pub hook: Option<fn(&str) -> Option<Event>>,
-    /// What its exit code means (`None`: a signal ended it); `jobs` is the number of jobs that ended.
-    pub ends: fn(code: Option<i32>, jobs: usize) -> Ending,
+    /// What its exit code means (`None`: a signal ended it); `last` is how the last job of the registration ended, if any
+    /// did.
+    pub ends: fn(code: Option<i32>, last: Option<JobResult>) -> Ending,
     /// Asks it to end without taking another job; one that runs may end first.
     pub drain: Signal,
     /// Asks it to end, and so its job.
     pub interrupt: Signal,
     /// How long it takes at most to report an interrupted job, before it is killed.
     pub grace: Duration,
+    /// How long it takes at most to end after [`Agent::drain`], when it has no job.
+    pub drain_grace: Duration,
+    /// How long it takes at most to report a job that has ended. One that does not end by itself is asked to only then.
+    pub linger: Duration,
+    /// The pause after which [`Agent::interrupt`] is sent a second time where no job runs, so that it ends at once.
+    pub second_interrupt: Option<Duration>,
+    /// The time after [`Event::Ready`] when the forge is asked, where that event only says that the program has begun.
+    pub confirm_after: Option<Duration>,
+    /// Whether it never runs two jobs at once, so that another one means that the one before is over.
+    pub one_at_a_time: bool,
+    /// The label of Docker's containers and networks that an interrupted job leaves behind.
+    pub container_label: Option<String>,
     /// A command to run besides the signals, such as `docker stop`.
     pub stop: Option<Vec<String>>,
     /// Whether each registration is good for one job only, so that another job needs another one.
     pub one_job_each: bool,
-    /// Whether it ends by itself after a job, when it is to end after one; otherwise it is asked to.
-    pub ends_itself: bool,
     /// Whether the forge refuses to remove a runner that runs a job, so that removing an idle one before it is asked
     /// to end loses no job; otherwise it is removed when it has ended.
     pub delete_first: bool,
@@ -166,13 +177,26 @@ pub enum Event {
     Ended {
         /// The job, where the line says which.
         job: Option<String>,
-        /// Whether it succeeded.
-        success: bool,
+        /// How.
+        result: JobResult,
     },
     /// The forge does not know the registration any more.
     Deregistered,
+    /// The forge refused the credential, which may pass.
+    Refused(String),
     /// Something that the user should read: a refused connection, a version that is too old.
     Trouble(String),
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobResult {
+    /// Well.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// Somebody, or the runner program itself, cancelled it.
+    Canceled,
 }
 
 /// A job that a runner runs.
@@ -188,6 +212,8 @@ pub struct Job {
     pub pipeline: Option<String>,
     /// How often it has been started, from 1 on, where the runner tells.
     pub attempt: Option<u32>,
+    /// Whether a user may have cancelled it: the forge is asked before it is started again.
+    pub maybe_canceled: bool,
 }
 
 /// What the end of a runner program means.
@@ -195,6 +221,8 @@ pub struct Job {
 pub enum Ending {
     /// It did what it was asked to.
     Done,
+    /// It ended by itself and took its last job with it, unless somebody cancelled that at the same time.
+    JobCut,
     /// It wants to be started again, after a pause: an update, or a failure that passes.
     Again(Duration),
     /// It cannot go on.

@@ -5,6 +5,10 @@ use crate::env::Env;
 use std::net::IpAddr;
 use url::{Host, Url};
 
+/// Reached without a proxy whatever the environment says: the services of the machine itself, which have its keys, and which a
+/// proxy elsewhere cannot reach. Link-local addresses, those of EC2 and Google on IPv6, and Google's name for them.
+const DIRECT: &str = "169.254.0.0/16,fe80::/10,fd00:ec2::/32,fd20:ce::/64,metadata.google.internal";
+
 /// What the environment says.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Proxies {
@@ -31,7 +35,10 @@ impl Proxies {
         Ok(Proxies {
             http: address("http_proxy", "HTTP_PROXY")?,
             https: address("https_proxy", "HTTPS_PROXY")?,
-            exceptions: get("no_proxy", "NO_PROXY").map(|(_, list)| list),
+            exceptions: Some(match get("no_proxy", "NO_PROXY") {
+                Some((_, list)) => format!("{list},{DIRECT}"),
+                None => DIRECT.to_owned(),
+            }),
         })
     }
 

@@ -3,10 +3,10 @@
 
 use super::media;
 use crate::app::App;
-use crate::auth;
+use crate::auth::plain;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, send_each};
-use crate::http::{Discloses, Http, Repeat, unusable};
+use crate::http::{Discloses, Http, Repeat};
 use async_trait::async_trait;
 use http_body_util::BodyExt;
 use object_store::aws::AmazonS3Builder;
@@ -61,10 +61,12 @@ impl Bucket {
         let retry = RetryConfig { max_retries: 0, ..Default::default() };
         // The clouds' own variables only: a `TOKEN` or `ENDPOINT` in somebody's job is about something else.
         let own = |key: &str| ["AWS_", "GOOGLE_", "AZURE_", "IDENTITY_"].iter().any(|cloud| key.starts_with(cloud));
-        let env =
-            || app.env().iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.to_ascii_lowercase(), v.trim().to_owned()));
-        check_keys(app)?;
-        let endpoint = auth::aws::endpoint(app.env(), "S3");
+        for name in KEYS {
+            plain(name, app.env().named(name).unwrap_or_default())?;
+        }
+        let env = || app.env().iter().filter(|(key, _)| own(key));
+        let env = || env().map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()));
+        let endpoint = app.env().named("AWS_ENDPOINT_URL_S3").or_else(|| app.env().named("AWS_ENDPOINT_URL"));
         let options = ClientOptions::new().with_allow_http(endpoint.is_some_and(|e| e.starts_with("http://")));
         macro_rules! build {
             ($builder:ty) => {{
@@ -136,16 +138,19 @@ impl Bucket {
     }
 }
 
-/// Refuses keys that no request can carry.
-fn check_keys(app: &App) -> Result<()> {
-    auth::aws::check_keys(app.env())?;
-    let of_azure = app.env().iter().find(|(name, value)| {
-        let is_sound = value.trim().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        name.starts_with("AZURE_") && !is_sound
-    });
-    of_azure.map_or(Ok(()), |(name, _)| Err(unusable(name)))
-}
-
+/// What is put into headers and addresses as it is.
+const KEYS: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SAS_KEY",
+];
 const NATIVE: &str = "set cml up with native: true, and run it in a later step";
 
 /// Credentials that `object_store` asks somebody for, it keeps by a clock that WebAssembly does not have: there,

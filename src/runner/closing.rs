@@ -1,12 +1,12 @@
 //! What is left to do at the forge when a runner has ended.
 
-use super::machine::Deletion;
+use super::machine::{Deletion, Standing};
 use super::supervise::Supervised;
 use crate::app::App;
 use crate::error::Kind;
-use crate::forge::runner::Job;
+use crate::forge::runner::{Job, Registration};
 use crate::forge::{Context, Forge};
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ pub async fn rerun(it: &Supervised<'_>, jobs: Vec<Job>) {
         if job.attempt.is_some_and(|attempt| attempt >= most) {
             app.log.warn(&format!("{called} was started {most} times already: it is not started again"));
         } else if !done.contains(&run) {
+            if job.maybe_canceled && is_canceled(it, forge, &run).await {
+                app.log.info(&format!("{called} was cancelled by a user: it is not started again"));
+                continue;
+            }
             let rerun = async {
                 match forge.rerun(Some(&run), &Context::default(), &app.http).await {
                     Ok(rerun) => app.log.info(&format!("started again: {}", rerun.url)),
@@ -42,6 +46,46 @@ pub async fn rerun(it: &Supervised<'_>, jobs: Vec<Job>) {
             done.push(run);
         }
     }
+}
+
+/// Returns whether a user cancelled a run; a forge may need a moment to say so.
+async fn is_canceled(it: &Supervised<'_>, forge: &dyn Forge, run: &str) -> bool {
+    it.app.host.sleep(BUSY_PAUSE).await;
+    forge.is_run_canceled(run).await.unwrap_or(false)
+}
+
+/// Asks the forge about a runner.
+pub async fn check(forge: &dyn Forge, registration: &Registration) -> Standing {
+    match forge.check_runner(registration).await {
+        Ok(Some(online)) => Standing::Known { online },
+        Ok(None) => Standing::Unknown,
+        Err(error) => Standing::Unclear(error.to_string()),
+    }
+}
+
+/// Docker answers by then.
+const DOCKER: Duration = Duration::from_secs(60);
+
+/// Removes containers and networks that an interrupted job left: its runner skips the step that does so, and the next one
+/// knows only its own.
+pub async fn remove_containers(app: &App, label: &str) {
+    let filter = format!("label={label}");
+    let docker = async |args: &[&str]| {
+        let words = [&["docker"], args].concat();
+        match select(app.host.run(&words, &[]), pin!(app.host.sleep(DOCKER))).await {
+            Either::Left((Ok(output), _)) if output.code == Some(0) => {
+                Some(String::from_utf8_lossy(&output.stdout).into_owned())
+            }
+            _ => None,
+        }
+    };
+    let Some(found) = docker(&["ps", "--all", "--quiet", "--filter", &filter]).await else { return };
+    let ids: Vec<&str> = found.split_whitespace().collect();
+    if !ids.is_empty() {
+        app.log.info("removing the containers of the job that was interrupted");
+        docker(&[&["rm", "--force", "--volumes"], &ids[..]].concat()).await;
+    }
+    docker(&["network", "prune", "--force", "--filter", &filter]).await;
 }
 
 /// Unregisters a runner that has ended.

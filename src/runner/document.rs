@@ -36,6 +36,8 @@ pub struct Document {
     pub package: Option<Package>,
     /// Image for jobs that name none.
     pub docker_image: Option<String>,
+    /// Whether the user asked for that image, so that no job may run outside of a container.
+    pub docker_required: bool,
     /// Volumes for containers of jobs.
     pub docker_volumes: Vec<String>,
     /// Whether the machine has GPUs.
@@ -65,7 +67,7 @@ impl Document {
         let document = json!({ "v": VERSION, "name": self.name, "driver": self.driver, "repo": self.repo,
             "labels": self.labels, "single": self.single, "idle": self.idle.map(|idle| idle.as_secs()),
             "deadline": self.deadline, "registration": registration, "package": package,
-            "docker_image": self.docker_image, "docker_volumes": self.docker_volumes, "gpu": self.gpu,
+            "docker_image": self.docker_image, "docker_required": self.docker_required, "docker_volumes": self.docker_volumes, "gpu": self.gpu,
             "startup_script": self.startup_script.as_ref().map(|script| BASE64_STANDARD.encode(script)), "cloud": self.cloud, "identity": self.identity });
         Secret::new(document.to_string())
     }
@@ -110,6 +112,7 @@ struct Raw {
     registration: RawRegistration,
     package: Option<RawPackage>,
     docker_image: Option<String>,
+    docker_required: bool,
     docker_volumes: Vec<String>,
     gpu: bool,
     startup_script: Option<String>,
@@ -152,6 +155,7 @@ impl Raw {
             registration: Registration { driver, id, name, credential, settings },
             package,
             docker_image: self.docker_image,
+            docker_required: self.docker_required,
             docker_volumes: self.docker_volumes,
             gpu: self.gpu,
             startup_script,
@@ -188,6 +192,7 @@ pub(super) mod tests {
                 content: PackageContent::Program("gitlab-runner".to_owned()),
             }),
             docker_image: None,
+            docker_required: false,
             docker_volumes: vec!["/data:/data".to_owned()],
             gpu: false,
             startup_script: script.map(str::to_owned),

@@ -4,7 +4,12 @@
 set -eu
 umask 077
 units=/etc/systemd/system
-if [ -e "$units/cml-agent.service" ]; then exit 0; fi
+if [ -e /run/cml ]; then exit 0; fi
+# On an image that was made of a runner the old units are there: those that would end this machine at once are good for the
+# machine only that they were made for. The one that waits for a runner holds everywhere.
+id=/var/lib/cloud/data/instance-id
+condition="ExecCondition=/bin/sh -c '[ \"\$\$(cat $id 2>/dev/null)\" = \"$(cat $id 2>/dev/null || :)\" ]'"
+if [ -e "$units/cml-agent.service" ]; then systemctl stop cml-deadline.timer cml-boot.timer || :; fi
 
 # Whatever fails ends the machine, with a moment for its console to be read.
 at_exit() {
@@ -15,12 +20,13 @@ at_exit() {
 }
 trap 'at_exit $?' EXIT
 
-# First its end, at a fixed time that no restart moves.
-cat >"$units/cml-deadline.service" <<'CML_END'
+# First its end, at a fixed time that no restart moves, and so long after each boot, whatever the clock says.
+cat >"$units/cml-deadline.service" <<CML_END
 [Unit]
 Description=The end of this machine's life
 [Service]
 Type=oneshot
+$condition
 ExecStart=/bin/systemctl poweroff
 CML_END
 end=$(date -u -d "+@LIFETIME@ seconds" '+%Y-%m-%d %H:%M:%S UTC')
@@ -29,14 +35,37 @@ cat >"$units/cml-deadline.timer" <<CML_END
 Description=The end of this machine's life
 [Timer]
 OnCalendar=$end
+OnBootSec=@LIFETIME@
 Persistent=true
 AccuracySec=1s
 [Install]
 WantedBy=timers.target
 CML_END
 
+# And an end soon, unless the runner is ready by then.
+cat >"$units/cml-boot.service" <<'CML_END'
+[Unit]
+Description=The end of a machine whose runner is not ready in time
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'systemctl is-active --quiet cml-agent.service || systemctl poweroff'
+CML_END
+cat >"$units/cml-boot.timer" <<'CML_END'
+[Unit]
+Description=The end of a machine whose runner is not ready in time
+[Timer]
+OnActiveSec=@START@
+AccuracySec=1s
+[Install]
+WantedBy=timers.target
+CML_END
+chmod 0644 "$units"/cml-*
+
 systemctl daemon-reload
 systemctl enable --now cml-deadline.timer
+systemctl enable --now cml-boot.timer
+# A kernel that panics starts again, instead of staying up for ever; the agent's unit then ends the machine.
+sysctl -q -w kernel.panic=10 || echo 'cml: cannot set kernel.panic'
 
 # The program, by its digest.
 program=/usr/local/bin/cml
@@ -61,7 +90,7 @@ cat >/run/cml/launch.json <<'CML_END'
 CML_END
 
 # However it ends, the machine ends with it; after a restart there is nothing to be told, and that is an end, too.
-cat >"$units/cml-agent.service" <<'CML_END'
+cat >"$units/cml-agent.service" <<CML_END
 [Unit]
 Description=A runner of cml
 After=network-online.target
@@ -71,6 +100,7 @@ FailureAction=poweroff
 [Service]
 Type=notify
 NotifyAccess=main
+$condition
 ExecStart=/usr/local/bin/cml runner agent --launch-file /run/cml/launch.json
 StandardOutput=journal+console
 StandardError=journal+console
@@ -85,6 +115,7 @@ OOMScoreAdjust=-900
 [Install]
 WantedBy=multi-user.target
 CML_END
+chmod 0644 "$units/cml-agent.service"
 systemctl daemon-reload
 systemctl enable cml-agent.service
 systemctl start --no-block cml-agent.service

@@ -15,22 +15,32 @@ pub struct Program {
 }
 
 const TEXT: &str = include_str!("machine.sh");
-/// A runner is online by then, or never will be.
-const START: Duration = Duration::from_secs(2 * 60 * 60);
+/// The launcher, where it lives, is to see first that a runner is not online in time, and to show why.
+const MARGIN: Duration = Duration::from_secs(120);
+
+/// How long a machine lives.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// At most, whatever it does.
+    pub lifetime: Duration,
+    /// Until its runner is ready.
+    pub boot: Duration,
+}
 
 /// The script, for a POSIX shell, of at most `limit` bytes.
 ///
 /// # Errors
 /// It is too long, or the program's address or digest cannot be put into a script.
-pub fn render(document: &Document, program: &Program, lifetime: Duration, limit: usize) -> Result<Secret> {
+pub fn render(document: &Document, program: &Program, limits: Limits, limit: usize) -> Result<Secret> {
     let protocols = check(program)?;
-    let lifetime = lifetime.max(Duration::from_secs(1));
+    let lifetime = limits.lifetime.max(Duration::from_secs(1));
+    let boot = lifetime.min(limits.boot + MARGIN);
     let json = document.to_json();
     let text: String = TEXT.lines().filter(|line| is_needed(line)).fold(String::new(), |text, line| text + line + "\n");
     // The document comes last: nothing in it is replaced.
     let text = text
         .replace("@LIFETIME@", &lifetime.as_secs().to_string())
-        .replace("@START@", &lifetime.min(START).as_secs().to_string())
+        .replace("@START@", &boot.as_secs().to_string())
         .replace("@PROTOCOLS@", protocols)
         .replace("@URL@", &program.url)
         .replace("@SHA256@", &program.sha256)
@@ -82,7 +92,7 @@ mod tests {
     use crate::error::Kind;
     use proptest::prelude::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const LIMITS: Limits = Limits { lifetime: Duration::from_secs(3600), boot: Duration::from_secs(600) };
 
     fn program(url: &str) -> Program {
         Program { url: url.to_owned(), sha256: "0123456789abcdef".repeat(4) }
@@ -90,7 +100,7 @@ mod tests {
 
     fn rendered(name: &str, token: &str, script: Option<&str>) -> String {
         let program = program("https://example.com/v1/cml-linux-x86_64?a=b");
-        render(&document(name, token, script), &program, HOUR, 1 << 20).unwrap().expose().to_owned()
+        render(&document(name, token, script), &program, LIMITS, 1 << 20).unwrap().expose().to_owned()
     }
 
     #[test]
@@ -102,7 +112,7 @@ mod tests {
     fn what_is_too_long_names_the_script_of_the_user() {
         let script = "x".repeat(20_000);
         let program = program("https://example.com/cml");
-        let error = render(&document("r", "t", Some(script.as_str())), &program, HOUR, 16_384).unwrap_err();
+        let error = render(&document("r", "t", Some(script.as_str())), &program, LIMITS, 16_384).unwrap_err();
         assert_eq!(error.kind(), Kind::TooLarge);
         assert!(error.to_string().ends_with("bytes, 16384 are allowed"), "{error}");
         let hint = "--cloud-startup-script has 20000 bytes: shorten it, or let it download what it needs";
@@ -111,7 +121,7 @@ mod tests {
 
     #[test]
     fn without_a_script_of_the_user_there_is_room() {
-        assert!(rendered("r", "t", None).len() < 4096);
+        assert!(rendered("r", "t", None).len() < 5120);
     }
 
     #[test]
@@ -119,21 +129,32 @@ mod tests {
         let urls =
             ["", "https://", "ftp://a/b", "file:///etc/passwd", "https://a/'b", "https://a/b\nreboot", "https://a/ b"];
         for url in urls {
-            let error = render(&document("r", "t", None), &program(url), HOUR, 1 << 20).unwrap_err();
+            let error = render(&document("r", "t", None), &program(url), LIMITS, 1 << 20).unwrap_err();
             assert_eq!(error.to_string(), format!("the address {url:?} cannot be given to a machine"));
             assert_eq!(error.kind(), Kind::Config);
         }
         for sha256 in ["", "abc", &"A".repeat(64), &"'".repeat(64)] {
             let program = Program { sha256: sha256.to_owned(), ..program("https://a/b") };
-            let error = render(&document("r", "t", None), &program, HOUR, 1 << 20).unwrap_err();
+            let error = render(&document("r", "t", None), &program, LIMITS, 1 << 20).unwrap_err();
             assert_eq!(error.to_string(), format!("the digest {sha256:?} cannot be given to a machine"));
         }
     }
 
     #[test]
+    fn a_machine_ends_at_its_deadline_and_so_long_after_its_boot_and_soon_without_a_runner() {
+        let text = rendered("r", "t", None);
+        assert!(text.contains("OnCalendar=$end\nOnBootSec=3600\nPersistent=true\n"), "{text}");
+        assert!(text.contains("OnActiveSec=720\n") && text.contains("TimeoutStartSec=720\n"), "{text}");
+        assert!(text.contains("sysctl -q -w kernel.panic=10"), "{text}");
+        let short = Limits { lifetime: Duration::from_secs(60), ..LIMITS };
+        let text = render(&document("r", "t", None), &program("https://a/b"), short, 1 << 20).unwrap();
+        assert!(text.expose().contains("OnActiveSec=60\n"));
+    }
+
+    #[test]
     fn plain_http_is_spoken_where_the_user_says_so() {
         let said = |url: &str| {
-            let script = render(&document("r", "t", None), &program(url), HOUR, 1 << 20).unwrap();
+            let script = render(&document("r", "t", None), &program(url), LIMITS, 1 << 20).unwrap();
             script.expose().lines().find(|line| line.contains("curl")).unwrap().to_owned()
         };
         assert!(said("https://a/b").contains("--proto '=https' "));
@@ -153,18 +174,32 @@ mod tests {
         }
     }
 
+    const UNITS: [&str; 5] =
+        ["cml-deadline.service", "cml-deadline.timer", "cml-boot.service", "cml-boot.timer", "cml-agent.service"];
+
     /// Runs it with a stub for each of curl, systemctl and sleep, in a folder of its own; what they were asked.
     #[cfg(target_os = "linux")]
     #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
     fn run(curl: &str) -> (bool, String) {
+        run_on(curl, false)
+    }
+
+    /// The same on an image that was made of a runner.
+    #[cfg(target_os = "linux")]
+    #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+    fn run_on(curl: &str, was_runner: bool) -> (bool, String) {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        for name in ["bin", "units", "usr", "run"] {
+        for name in ["bin", "units", "usr"] {
             std::fs::create_dir(root.join(name)).unwrap();
         }
+        if was_runner {
+            std::fs::write(root.join("units/cml-agent.service"), "[Service]\nExecStart=/bin/false\n").unwrap();
+        }
+        std::fs::write(root.join("instance-id"), "i-1").unwrap();
         let log = root.join("log").display().to_string();
-        for (name, body) in [("curl", curl), ("systemctl", ""), ("sleep", ""), ("shutdown", "")] {
+        for (name, body) in [("curl", curl), ("systemctl", ""), ("sleep", ""), ("shutdown", ""), ("sysctl", "")] {
             let stub = root.join("bin").join(name);
             std::fs::write(&stub, format!("#!/bin/sh\necho \"{name} $1\" >>{log}\n{body}\n")).unwrap();
             std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -175,12 +210,24 @@ mod tests {
             .replace("/etc/systemd/system", &here("units"))
             .replace("/usr/local/bin", &here("usr"))
             .replace("/run/cml", &here("run"))
+            .replace("/var/lib/cloud/data/instance-id", &here("instance-id"))
             .replace(&"0123456789abcdef".repeat(4), good);
         let path = format!("{}:/usr/bin:/bin", here("bin"));
         let mut command = std::process::Command::new("sh");
         let done = command.args(["-c", &text]).env("PATH", path).current_dir(root).output().unwrap();
         assert!(!root.join("broken").exists());
+        for unit in std::fs::read_dir(root.join("units")).unwrap().map(Result::unwrap) {
+            assert_eq!(unit.metadata().unwrap().permissions().mode() & 0o777, 0o644, "{:?}", unit.path());
+        }
         if done.status.success() {
+            assert_eq!(std::fs::read_dir(root.join("units")).unwrap().count(), UNITS.len());
+            let condition =
+                format!("ExecCondition=/bin/sh -c '[ \"$$(cat {} 2>/dev/null)\" = \"i-1\" ]'\n", here("instance-id"));
+            for unit in UNITS {
+                let text = std::fs::read_to_string(root.join("units").join(unit)).unwrap();
+                let has_condition = ["cml-deadline.service", "cml-agent.service"].contains(&unit);
+                assert_eq!(text.contains(&condition), has_condition, "{unit}: {text}");
+            }
             let document = Document::parse(&std::fs::read(root.join("run/launch.json")).unwrap()).unwrap();
             assert_eq!(document.registration.credential["token"].expose(), "$(touch broken)`id`'");
         }
@@ -215,18 +262,22 @@ mod tests {
         let shellcheck = std::env::var("CML_TEST_SHELLCHECK").unwrap_or("shellcheck".into());
         judged_by(&[&shellcheck, "--shell=sh", "-"], &text);
         judged_by(&[&shellcheck, "--shell=sh", "-"], TEXT);
+        judged_by(&[&shellcheck, "--shell=sh", "-"], include_str!("firewall.sh"));
         let folder = tempfile::tempdir().unwrap();
-        for unit in ["cml-deadline.service", "cml-deadline.timer", "cml-agent.service"] {
+        for unit in UNITS {
             let (_, rest) = text.split_once(&format!("cat >\"$units/{unit}\" <<")).unwrap();
             let (_, rest) = rest.split_once('\n').unwrap();
             let (unit_text, _) = rest.split_once("\nCML_END\n").unwrap();
             // The program is not on this machine, and the shell puts the time in.
             let unit_text =
                 unit_text.replace("/usr/local/bin/cml", "/bin/true").replace("$end", "2099-01-31 12:00:00 UTC");
+            let condition = "ExecCondition=/bin/sh -c '[ \"$$(cat /x 2>/dev/null)\" = \"i-1\" ]'";
+            let unit_text = unit_text.replace("$condition", condition);
             std::fs::write(folder.path().join(unit), unit_text).unwrap();
         }
         let unit = |name: &str| folder.path().join(name).display().to_string();
-        judged_by(&["systemd-analyze", "verify", &unit("cml-deadline.timer"), &unit("cml-agent.service")], "");
+        let units = UNITS.map(unit);
+        judged_by(&[["systemd-analyze", "verify"].as_slice(), &units.each_ref().map(String::as_str)].concat(), "");
         judged_by(&["systemd-analyze", "calendar", "2099-01-31 12:00:00 UTC"], "");
     }
 
@@ -234,10 +285,13 @@ mod tests {
     #[test]
     fn a_shell_runs_it_and_every_failure_ends_the_machine() {
         const WRITE: &str = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && printf %s BODY >\"$2\"; shift; done; exit 0";
-        let begun = "systemctl daemon-reload\nsystemctl enable\ncurl --proto\n";
+        let begun = "systemctl daemon-reload\nsystemctl enable\nsystemctl enable\nsysctl -q\ncurl --proto\n";
         let (is_well, said) = run(&WRITE.replace("BODY", "good"));
         let unit = "systemctl daemon-reload\nsystemctl enable\nsystemctl start\n";
         assert_eq!((is_well, said), (true, format!("{begun}{unit}")));
+        let (is_well, said) = run_on(&WRITE.replace("BODY", "good"), true);
+        let begun_again = format!("systemctl stop\n{begun}");
+        assert_eq!((is_well, said), (true, format!("{begun_again}{unit}")));
         let (is_well, said) = run(&WRITE.replace("BODY", "bad"));
         assert_eq!((is_well, said), (false, format!("{begun}sleep 30\nsystemctl poweroff\n")));
         let (is_well, said) = run("exit 22");

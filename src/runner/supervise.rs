@@ -72,6 +72,7 @@ pub async fn supervise(it: Supervised<'_>) -> Result<()> {
         tasks: FuturesUnordered::new(),
         tail: VecDeque::new(),
         unregistered: false,
+        is_unclean: false,
     };
     let outcome =
         supervisor.run().await.unwrap_or_else(|error| Outcome { reason: error.to_string(), error: Some(error) });
@@ -95,6 +96,8 @@ struct Supervisor<'a> {
     tasks: FuturesUnordered<LocalBoxFuture<'a, Option<Input>>>,
     tail: VecDeque<String>,
     unregistered: bool,
+    /// Whether a job began that has not ended well: it may have left containers.
+    is_unclean: bool,
 }
 
 enum Happened {
@@ -143,7 +146,12 @@ impl<'a> Supervisor<'a> {
             interrupt: agent.interrupt,
             grace: agent.grace,
             one_job_each: agent.one_job_each,
-            ends_itself: agent.ends_itself,
+            drain_grace: agent.drain_grace,
+            linger: agent.linger,
+            second_interrupt: agent.second_interrupt,
+            confirm_after: agent.confirm_after,
+            one_at_a_time: agent.one_at_a_time,
+            can_check: self.it.forge.is_some(),
             delete_first: agent.delete_first && self.it.forge.is_some(),
         })
     }
@@ -280,7 +288,7 @@ impl<'a> Supervisor<'a> {
 
     async fn ended(&mut self, code: Option<i32>, machine: &Machine) -> Ending {
         let Some(agent) = &self.agent else { return Ending::Done };
-        let ending = (agent.ends)(code, machine.ended());
+        let ending = (agent.ends)(code, machine.last_result());
         self.it.app.log.debug(&format!(
             "the runner program ended ({})",
             code.map_or("signal".to_owned(), |code| code.to_string())
@@ -298,18 +306,30 @@ impl<'a> Supervisor<'a> {
         {
             self.it.app.log.warn(&format!("a process of the runner is left ({error})"));
         }
+        let label = self.agent.as_ref().and_then(|agent| agent.container_label.as_deref());
+        if std::mem::take(&mut self.is_unclean)
+            && let Some(label) = label
+        {
+            closing::remove_containers(self.it.app, label).await;
+        }
     }
 
     async fn act(&mut self, act: Act) -> Result<()> {
         let (app, forge) = (self.it.app, self.it.forge);
         match act {
             Act::Say(status) => {
+                match &status {
+                    Status::Started(_) => self.is_unclean = true,
+                    Status::Ended(_, Some(true)) => self.is_unclean = false,
+                    Status::Ended(..) | Status::Ready => {}
+                }
                 if let Some(told) = self.it.told {
                     told(&status);
                 }
                 status::say(app, &self.it.repo, &self.it.registration.name, &status);
             }
             Act::Warn(text) => app.log.warn(&text),
+            Act::Inform(text) => app.log.info(&text),
             Act::Start => self.start().await?,
             Act::Send(signal, whom) => {
                 if let Some(process) = &mut self.process {
@@ -333,6 +353,14 @@ impl<'a> Supervisor<'a> {
                 app.http.restart_budget();
                 self.tasks.push(Box::pin(async move { Some(Input::Deleted(closing::delete(app, forge, &id).await)) }));
             }
+            Act::Check => {
+                let Some(forge) = forge else { return Ok(()) };
+                let registration = self.it.registration.clone();
+                app.http.restart_budget();
+                let check = async move { Some(Input::Checked(closing::check(forge, &registration).await)) };
+                self.tasks.push(Box::pin(check));
+            }
+            Act::Unregister => closing::unregister(&self.it).await,
             Act::Rerun(jobs) => closing::rerun(&self.it, jobs).await,
             Act::Renew | Act::Finish(_) => {}
         }

@@ -9,7 +9,7 @@ use crate::support::moto::Moto;
 fn a_permission_that_is_missing_is_named_before_anything_is_made() {
     let Some(scene) = Scene::new(Vendor::GitHub, "ap-northeast-1") else { return };
     scene.ec2.fails("RunInstances", 1, Wrong::Refused(403, "UnauthorizedOperation", "You are not authorized to perform this operation. User: x is not authorized to perform: ec2:RunInstances on resource: y"));
-    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances", "add ec2:RunInstances to the policy*");
+    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "add ec2:RunInstances to the policy*");
     assert!(scene.forge.requests().iter().all(|request| request.method != "POST"));
     scene.is_clean();
 }
@@ -56,6 +56,21 @@ fn a_machine_of_which_the_answer_never_comes_is_found_by_its_tags_and_ended() {
     scene.is_clean();
 }
 
+/// Real: the program. Scripted: what EC2 says of a thing that was made a moment ago, at the request and in a fleet's answer.
+#[test]
+fn what_was_made_a_moment_ago_is_asked_for_again() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "me-central-1") else { return };
+    let missing = "The specified launch template, with template name cml-x, does not exist.";
+    scene.ec2.fails("CreateFleet", 1, Wrong::Refused(400, "InvalidLaunchTemplateName.NotFoundException", missing));
+    scene.ec2.fails("CreateFleet", 1, Wrong::NoMachine("InvalidGroup.NotFound"));
+    let ran = scene.launch(&[]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let tokens: std::collections::BTreeSet<String> =
+        scene.ec2.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
+    assert_eq!(tokens.len(), 3, "another one each time");
+    scene.machine();
+}
+
 #[test]
 fn throttling_is_waited_for() {
     let Some(scene) = Scene::new(Vendor::GitHub, "ap-southeast-1") else { return };
@@ -95,7 +110,11 @@ fn a_machine_that_dies_is_explained_at_once() {
 fn a_runner_that_never_comes_online_is_given_up() {
     let Some(scene) = Scene::new(Vendor::GitHub, "eu-south-1") else { return };
     let ran = scene.start(&["--cloud-boot-timeout", "3"]).end();
-    ran.fails(12, "the runner of *i-* is not online after 3 seconds", "its console is above*");
+    ran.fails(
+        12,
+        "the runner of *i-* is not online after 3 seconds",
+        "its console is above: check that the machine reaches the internet*",
+    );
     scene.is_clean();
 }
 
@@ -139,7 +158,7 @@ fn amazons_own_judgement_of_a_policy_is_understood() {
     let (id, secret) = moto.guard(allowed);
     scene.cml.set("AWS_ENDPOINT_URL", &moto.url).set("AWS_ACCESS_KEY_ID", &id).set("AWS_SECRET_ACCESS_KEY", &secret);
     scene.cml.set("CML_RUNNER_CLOUD_REGION", "us-east-1");
-    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances", "add ec2:RunInstances to the policy*");
+    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "add ec2:RunInstances to the policy*");
     scene.cml.set("AWS_SECRET_ACCESS_KEY", "another-one-that-is-wrong");
     scene.run(&["launch"]).fails(4, "AWS does not accept the credentials (*)", "check the keys*");
 }

@@ -72,6 +72,56 @@ fn what_keeps_the_role_from_the_job_is_said() {
     scene.is_clean();
 }
 
+/// Real: the program. Scripted: the refusals, as STS words them; the roles are moto's.
+#[test]
+fn a_refusal_of_the_identity_that_passes_is_asked_again_and_a_final_one_is_not() {
+    let Some(mut scene) = scene(Vendor::GitLab, "il-central-1") else { return };
+    scene.cml.set("CML_ID_TOKEN", IDENTITY).set("AWS_ROLE_ARN", &format!("{ROLE}\n"));
+    let key = "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements";
+    for (code, says, times) in [
+        ("InvalidIdentityToken", key, 2),
+        ("IDPCommunicationError", "There is an error communicating with the IDP", 1),
+        ("Throttling", "Rate exceeded", 1),
+    ] {
+        scene.ec2.forget();
+        scene.ec2.fails("AssumeRoleWithWebIdentity", times, Wrong::Refused(400, code, says));
+        let ran = scene.run(&["launch", "--dry-run"]);
+        assert_eq!(ran.code, Some(0), "{code}: {ran:#?}");
+        assert_eq!(scene.ec2.of("AssumeRoleWithWebIdentity").len(), times + 1, "{code}");
+    }
+    for (code, says) in [
+        ("InvalidIdentityToken", "No OpenIDConnect provider found in your account"),
+        ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"),
+    ] {
+        scene.ec2.forget();
+        scene.ec2.fails("AssumeRoleWithWebIdentity", 1, Wrong::Refused(403, code, says));
+        assert_eq!(scene.run(&["launch", "--dry-run"]).code, Some(4));
+        assert_eq!(scene.ec2.of("AssumeRoleWithWebIdentity").len(), 1, "{code}");
+    }
+}
+
+#[test]
+fn white_space_around_a_key_is_cut_off_and_within_it_is_an_error_with_the_variables_name() {
+    let Some(mut scene) = Scene::new(Vendor::GitHub, "me-central-1") else { return };
+    scene
+        .cml
+        .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE\n")
+        .set("AWS_SECRET_ACCESS_KEY", &format!(" {SECRET}\r\n"));
+    let ran = scene.run(&["reap", "--recheck-after", "0"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    scene.cml.file("a.txt", "a");
+    for (name, value) in
+        [("AWS_ACCESS_KEY_ID", "AKIA\nIOSFODNN7EXAMPLE"), ("AWS_SESSION_TOKEN", "a b"), ("AWS_SECRET_ACCESS_KEY", "ü")]
+    {
+        let mut cml = scene.cml.clone();
+        cml.set(name, value).set("AWS_REGION", "eu-west-1");
+        let error = format!("the value of {name} has a character that no token or key has, such as a line break");
+        cml.run(&["runner", "reap"]).fails(3, &error, "check how the secret is stored*");
+        let ran = cml.run(&["asset", "publish", "a.txt", "--publish-url", "s3://b/x"]);
+        ran.fails(3, &format!("cannot publish a.txt: {error}"), "check how the secret is stored*");
+    }
+}
+
 #[test]
 fn a_profile_of_this_user_has_the_keys() {
     let Some(mut scene) = Scene::new(Vendor::GitHub, "ap-southeast-3") else { return };

@@ -1,7 +1,7 @@
 //! What a launch asks for and says.
 
 use super::scene::{Scene, last_line, user_data};
-use crate::support::ec2::Ec2;
+use crate::support::ec2::{Ec2, Wrong};
 use crate::support::fake::Vendor;
 use crate::support::moto::Moto;
 use base64::Engine as _;
@@ -53,7 +53,8 @@ fn a_machine_is_made_and_becomes_a_runner() {
         assert_eq!(machine.tags.get(name), Some(&value), "{name}: {:?}", machine.tags);
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-    assert!((now + 21_000..=now + 21_600).contains(&deadline), "six hours: {deadline}");
+    let days = now + 35 * 24 * 60 * 60;
+    assert!((days - 600..=days).contains(&deadline), "35 days: {deadline}");
 
     let group = scene.ec2.of("CreateSecurityGroup");
     assert_eq!(group[0].fields["GroupName"], "cml-no-inbound");
@@ -107,6 +108,38 @@ fn jobs_may_act_as_a_machine_that_has_an_identity() {
         // A container is one hop away from its machine.
         assert_eq!(template["LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit"], "2");
         assert!(user_data(&scene).contains("\"identity\":true"));
+    }
+}
+
+/// Real: the program. Scripted: the image, with a data disk that outlives its machine; EC2 is moto.
+#[test]
+fn all_disks_of_an_image_go_with_the_machine() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "us-east-1") else { return };
+    scene.ec2.fails("DescribeImages", 1, Wrong::Answered(
+        "<imagesSet><item><imageId>ami-0a000000000000002</imageId><name>mine</name><architecture>x86_64</architecture>\
+        <rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping>\
+        <item><deviceName>/dev/sda1</deviceName><ebs><volumeSize>50</volumeSize></ebs></item>\
+        <item><deviceName>/dev/sdb</deviceName><ebs><volumeSize>500</volumeSize><deleteOnTermination>false</deleteOnTermination></ebs></item>\
+        <item><deviceName>/dev/sdc</deviceName><virtualName>ephemeral0</virtualName></item>\
+        </blockDeviceMapping></item></imagesSet>",
+    ));
+    let ran = scene.launch(&["--cloud-image", "ami-0a000000000000002"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let template = &scene.ec2.of("CreateLaunchTemplate")[0].fields;
+    let trial = &scene.ec2.of("RunInstances")[0].fields;
+    for (fields, start) in [(template, "LaunchTemplateData."), (trial, "")] {
+        for (name, value) in [
+            ("1.DeviceName", Some("/dev/sda1")),
+            ("1.Ebs.VolumeSize", Some("50")),
+            ("1.Ebs.DeleteOnTermination", Some("true")),
+            ("2.DeviceName", Some("/dev/sdb")),
+            ("2.Ebs.DeleteOnTermination", Some("true")),
+            ("2.Ebs.VolumeSize", Some("500")),
+            ("3.DeviceName", None),
+        ] {
+            let found = fields.get(&format!("{start}BlockDeviceMapping.{name}")).map(String::as_str);
+            assert_eq!(found, value, "{name}: {fields:#?}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a machine's life ends, besides with its job (`rehearsal.rs`): each time it is off, and each time it is said why.
 
-use super::rehearsal::{boot, power_off, until_doing};
+use super::rehearsal::{boot, boot_on, power_off, until_doing};
+use super::vm::Vm;
 use crate::support::Cml;
 use crate::support::fake::{Doing, Vendor};
 use base64::Engine as _;
@@ -53,6 +54,23 @@ fn a_runner_that_comes_as_an_image_needs_docker() {
 }
 
 #[test]
+fn jobs_that_are_to_run_in_a_container_do_not_run_outside_of_one() {
+    let args = ["--docker-image", "python:3"];
+    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "eu-south-2", &args, |data| {
+        data.replacen("set -eu", "set -eu\nprintf '#!/bin/sh\\nexit 100\\n' >/usr/local/sbin/apt-get", 1)
+    }) else {
+        return;
+    };
+    assert_eq!(vm.until_off(), Some(3), "{}", vm.read("console"));
+    let says = "error: --docker-image is given, and Docker does not run on this machine\n";
+    assert!(vm.read("console").contains(says), "{}", vm.read("console"));
+    assert!(!vm.job().join("env").exists(), "the runner was started");
+    power_off(&scene);
+    assert_eq!(launch.end().code, Some(12));
+    scene.is_clean();
+}
+
+#[test]
 fn an_idle_machine_ends_and_what_its_runner_leaves_is_reaped() {
     for (vendor, region) in [(Vendor::GitHub, "us-west-2"), (Vendor::GitLab, "eu-north-1")] {
         // As with --cloud-permission-set.
@@ -70,6 +88,39 @@ fn an_idle_machine_ends_and_what_its_runner_leaves_is_reaped() {
         assert_eq!(ran.code, Some(0), "{ran:#?}");
         scene.is_clean();
     }
+}
+
+/// Real: the script with the rules. Standing in: the packet filter's programs, which fail.
+#[test]
+fn without_rules_a_machine_with_an_identity_takes_no_job() {
+    let Some(vm) = Vm::new() else { return };
+    let fail = |vm: &Vm| {
+        for name in ["nft", "iptables", "ip6tables"] {
+            vm.put(&format!("stubs/{name}"), "#!/bin/sh\nexit 1\n", 0o755);
+        }
+    };
+    fail(&vm);
+    vm.give_identity();
+    let Some((scene, mut vm, launch)) = boot_on(vm, Vendor::GitLab, "eu-south-1", &[], |data| data) else { return };
+    assert_eq!(vm.until_off(), Some(3), "{}", vm.read("console"));
+    let says =
+        "error: jobs could use this machine's identity: its packet filter takes no rules\nhint: give --cloud-image ";
+    assert!(vm.read("console").contains(says), "{}", vm.read("console"));
+    assert!(!vm.job().join("env").exists(), "the runner was started");
+    power_off(&scene);
+    assert_eq!(launch.end().code, Some(12));
+    scene.is_clean();
+
+    // Without an identity there is nothing but the runner's own credential to be read.
+    let vm = Vm::new().unwrap();
+    fail(&vm);
+    let idle = ["--idle-timeout", "2"];
+    let Some((scene, mut vm, launch)) = boot_on(vm, Vendor::GitLab, "eu-south-1", &idle, |data| data) else { return };
+    assert_eq!(launch.end().code, Some(0), "{}", vm.read("console"));
+    assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
+    assert!(vm.read("console").contains("warning: jobs can read the cloud's metadata"), "{}", vm.read("console"));
+    power_off(&scene);
+    scene.is_clean();
 }
 
 #[test]

@@ -16,13 +16,13 @@ fn wrong_options_have_no_effect() {
         (
             &["--cloud-max-lifetime", "never"],
             2,
-            "--cloud-max-lifetime never is not a time from a minute to 30 days",
+            "--cloud-max-lifetime never is not a time from a minute to 35 days",
             "it takes*",
         ),
         (
             &["--cloud-max-lifetime", "5"],
             2,
-            "--cloud-max-lifetime 5 is not a time from a minute to 30 days",
+            "--cloud-max-lifetime 5 is not a time from a minute to 35 days",
             "it takes*",
         ),
         (&["--agent-sha256", "abc"], 2, "--agent-sha256 abc is no SHA-256 in hexadecimal", "it is the first word*"),
@@ -32,6 +32,12 @@ fn wrong_options_have_no_effect() {
             7,
             "--cloud-ssh-private has no use: the machines let nothing in",
             "to log in*",
+        ),
+        (
+            &["--cloud-type", "m", "--cloud-gpu", "v100"],
+            2,
+            "the image that p3.2xlarge would get has no driver for its GPU",
+            "give --cloud-image one with NVIDIA's proprietary driver*",
         ),
         (
             &["--cloud-type", "m", "--cloud-gpu", "rtx"],
@@ -52,7 +58,7 @@ fn wrong_options_have_no_effect() {
         "--dry-run is about a machine in a cloud",
         "add --cloud aws, or leave it out",
     );
-    alone.run(&["runner", "reap"]).fails(2, "it is not said which cloud", "give it: --cloud aws*");
+    alone.run(&["runner", "reap"]).fails(2, "--cloud is required", "give it: --cloud aws*");
 }
 
 #[test]

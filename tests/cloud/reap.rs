@@ -1,7 +1,8 @@
 //! What is left behind is found and removed, and nothing else.
 
 use super::scene::Scene;
-use crate::support::fake::{Doing, Vendor};
+use crate::support::ec2::Wrong;
+use crate::support::fake::{Doing, Kind, Vendor};
 
 /// Without waiting for what may be on its way.
 const AT_ONCE: [&str; 5] = ["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"];
@@ -67,6 +68,87 @@ fn a_machine_that_boots_and_a_runner_that_is_being_launched_are_left_alone() {
     launch.signal("TERM");
     launch.end();
     scene.is_clean();
+}
+
+/// Real: the program. Scripted: the forge, whose answers are those of an outage, a revoked token and a deleted repository;
+/// EC2 is moto.
+#[test]
+fn machines_past_their_deadline_end_whatever_the_forge_says() {
+    for (vendor, answer, code) in [
+        (Vendor::GitHub, Some(503), 9),
+        (Vendor::GitHub, Some(401), 4),
+        // GitHub says so of a token that may not see it, too.
+        (Vendor::GitHub, Some(404), 4),
+        (Vendor::GitHub, None, 4),
+        (Vendor::GitLab, Some(503), 9),
+        (Vendor::Bitbucket, Some(401), 4),
+    ] {
+        let Some(mut scene) = Scene::new(vendor, "me-south-1") else { return };
+        let repository = scene.forge.repo_url(vendor).replace(':', "%3A").replace('/', "%2F");
+        scene.ec2.ask(&format!(
+            "Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1\
+            &TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=cml-managed&TagSpecification.1.Tag.1.Value=true\
+            &TagSpecification.1.Tag.2.Key=cml-repo&TagSpecification.1.Tag.2.Value={repository}\
+            &TagSpecification.1.Tag.3.Key=cml-deadline&TagSpecification.1.Tag.3.Value=1000\
+            &TagSpecification.1.Tag.4.Key=cml-runner-id&TagSpecification.1.Tag.4.Value=77"
+        ));
+        match answer {
+            Some(status) => scene.forge.fault("GET *runners*", 99, Kind::answer(status, &[], "{}")),
+            None => drop(scene.cml.unset("REPO_TOKEN")),
+        }
+        let args = [&AT_ONCE[..], &["--timeout", "20"]].concat();
+        let plan = scene.run(&[&args[..], &["--dry-run"]].concat());
+        assert!(plan.code == Some(code) && plan.stdout.contains("its deadline has passed"), "{answer:?}: {plan:#?}");
+        assert_eq!(scene.ec2.alive().len(), 1, "{plan:#?}");
+        let ran = scene.run(&args);
+        assert_eq!(ran.code, Some(code), "{answer:?} {ran:#?}");
+        assert!(ran.stderr.contains("terminated instance i-") && ran.stderr.contains("\nerror: "), "{ran:#?}");
+        assert_eq!(scene.ec2.alive(), [], "{ran:#?}");
+    }
+}
+
+/// Real: the program. EC2 is moto.
+#[test]
+fn templates_that_another_version_made_are_deleted() {
+    let Some(scene) = Scene::new(Vendor::GitHub, "us-west-1") else { return };
+    assert_eq!(scene.launch(&[]).code, Some(0));
+    let runner = scene.runners().remove(0);
+    scene.forge.set_runner(&runner.name, Doing::Idle);
+    let template = |name: &str, tags: &[(&str, &str)]| {
+        let tags: String = (1..)
+            .zip(tags)
+            .map(|(n, (key, value))| {
+                format!("&TagSpecification.1.Tag.{n}.Key={key}&TagSpecification.1.Tag.{n}.Value={value}")
+            })
+            .collect();
+        scene.ec2.ask(&format!(
+            "Action=CreateLaunchTemplate&LaunchTemplateName={name}&LaunchTemplateData.ImageId=ami-0a000000000000002\
+            &TagSpecification.1.ResourceType=launch-template{tags}"
+        ));
+    };
+    template("older", &[("cml-managed", "shared")]);
+    template("old", &[("cml-managed", "shared"), ("cml-version", "0.0.1")]);
+    template("somebodys", &[("team", "ml")]);
+    let plan = scene.run(&[&AT_ONCE[..], &["--dry-run"]].concat()).ok();
+    assert!(plan.contains("  old    another version of cml made it\n") && plan.lines().count() == 3, "{plan}");
+    let ran = scene.run(&AT_ONCE);
+    for says in ["deleted template old\n", "deleted template older\n"] {
+        assert!(ran.stderr.contains(says) && ran.stderr.matches("deleted").count() == 2, "{ran:#?}");
+    }
+    let left = scene.ec2.ask("Action=DescribeLaunchTemplates");
+    assert!(left.contains(">somebodys<") && left.matches("<launchTemplateName>").count() >= 2, "{left}");
+    assert!(!left.contains(">old<") && !left.contains(">older<"), "{left}");
+
+    // Without the permission, which older policies lack, the rest is done all the same.
+    let says = "You are not authorized to perform this operation.";
+    scene.ec2.fails("DescribeLaunchTemplates", 1, Wrong::Refused(403, "UnauthorizedOperation", says));
+    scene.forge.set_runner(&runner.name, Doing::Offline);
+    let ran = scene.run(&AT_ONCE);
+    assert!(
+        ran.stderr.contains("warning: cannot look for outdated templates: AWS does not allow ec2:Desc"),
+        "{ran:#?}"
+    );
+    assert_eq!((ran.code, scene.ec2.alive().len()), (Some(0), 0));
 }
 
 /// Whenever the launcher is killed: what exists carries its tags and a deadline, and reap removes all of it.

@@ -51,7 +51,17 @@ pub fn boot(
     args: &[&str],
     change: impl Fn(String) -> String,
 ) -> Option<(Scene, Vm, Launch)> {
-    let mut vm = Vm::new()?;
+    boot_on(Vm::new()?, vendor, region, args, change)
+}
+
+/// The same on a certain machine.
+pub fn boot_on(
+    mut vm: Vm,
+    vendor: Vendor,
+    region: &'static str,
+    args: &[&str],
+    change: impl Fn(String) -> String,
+) -> Option<(Scene, Vm, Launch)> {
     let moto = Moto::with_machines(1)?;
     let scene = Scene::of(vendor, Ec2::over(moto, region)?);
     let (url, digest) = offer(&scene, &vm);
@@ -74,7 +84,7 @@ pub fn until_doing(scene: &Scene, vm: &Vm, doing: Doing) {
 }
 
 fn rehearse(vendor: Vendor, region: &'static str) {
-    let script = STANDARD.encode("#!/bin/sh\nid -un\necho the start-up script ran\n");
+    let script = STANDARD.encode("#!/bin/sh\nid -un\necho \"$HOME $USER\"\necho the start-up script ran\n");
     let args = ["--cloud-startup-script", script.as_str()];
     let Some((scene, mut vm, launch)) = boot(vendor, region, &args, |data| data) else { return };
     // The launcher sees it online, and says so.
@@ -117,8 +127,8 @@ fn rehearse(vendor: Vendor, region: &'static str) {
 
     let (log, console, told) = (vm.read("log"), vm.read("console"), vm.told());
     assert!(log.starts_with("systemctl daemon-reload\nsystemctl enable --now cml-deadline.timer\n"), "{log}");
-    assert!(log.contains("nft table inet cml") && log.ends_with("systemctl poweroff\n"), "{log}");
-    assert!(console.contains("root\nthe start-up script ran\n"), "{console}");
+    assert!(log.contains("nft table inet cml\n") && log.ends_with("systemctl poweroff\n"), "{log}");
+    assert!(console.contains("root\n/root root\nthe start-up script ran\n"), "{console}");
     for secret in [runner.credential.as_str(), SECRET, "glrt-"] {
         assert!(
             !console.contains(secret) && !log.contains(secret) && !ran.stderr.contains(secret),

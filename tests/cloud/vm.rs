@@ -56,9 +56,14 @@ case "$1" in
     ) & ;;
 esac
 "#;
-/// Has the package that a test put there.
+/// Has the package that a test put there; at first another program has the lock, as on many images at their first boot.
 const APT: &str = r#"#!/bin/sh
 echo "apt-get $*" >>"@VM@/log"
+if [ ! -e "@VM@/locked" ]; then
+  : >"@VM@/locked"
+  echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)' >&2
+  exit 100
+fi
 case " $* " in
   *' install docker.io '*) groupadd -f docker; cp "@VM@/docker" /usr/local/sbin/docker ;;
 esac
@@ -72,6 +77,7 @@ pub struct Vm {
     notified: UnixDatagram,
     metadata: Server,
     taken_back: Arc<AtomicBool>,
+    has_identity: Arc<AtomicBool>,
 }
 
 impl Vm {
@@ -95,13 +101,14 @@ impl Vm {
         let notified = UnixDatagram::bind(path.join("notify")).unwrap();
         notified.set_nonblocking(true).unwrap();
         let taken_back = Arc::new(AtomicBool::new(false));
-        let metadata = metadata(Arc::clone(&taken_back));
-        let vm = Vm { child: None, notified, metadata, taken_back, folder };
-        for (name, text) in
-            [("boot", BOOT), ("stubs/systemctl", SYSTEMCTL), ("stubs/nft", RECORDED), ("stubs/apt-get", APT)]
-        {
+        let has_identity = Arc::new(AtomicBool::new(false));
+        let metadata = metadata(Arc::clone(&taken_back), Arc::clone(&has_identity));
+        let vm = Vm { child: None, notified, metadata, taken_back, has_identity, folder };
+        let recorded = ["nft", "iptables", "ip6tables", "sysctl"].map(|name| (format!("stubs/{name}"), RECORDED));
+        let stubs = [("boot", BOOT), ("stubs/systemctl", SYSTEMCTL), ("stubs/apt-get", APT)];
+        for (name, text) in stubs.map(|(name, text)| (name.to_owned(), text)).into_iter().chain(recorded) {
             let text = text.replace("@VM@", &vm.path().display().to_string());
-            vm.put(name, &text.replace("@METADATA@", &format!("http://{}", vm.metadata.address)), 0o755);
+            vm.put(&name, &text.replace("@METADATA@", &format!("http://{}", vm.metadata.address)), 0o755);
         }
         // What jobs of the machine may write to.
         std::fs::create_dir(vm.job()).unwrap();
@@ -168,6 +175,11 @@ impl Vm {
         self.taken_back.store(true, Ordering::Relaxed);
     }
 
+    /// The cloud gives it an identity that the launcher does not know of.
+    pub fn give_identity(&self) {
+        self.has_identity.store(true, Ordering::Relaxed);
+    }
+
     /// Sends the agent a signal.
     pub fn signal(&self, name: &str) {
         let (init, inside) = (self.init().to_string(), self.read("pid"));
@@ -205,7 +217,7 @@ impl Drop for Vm {
 
 /// The metadata service, as of <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>:
 /// a session's token first, and a 404 as long as there is no notice.
-fn metadata(taken_back: Arc<AtomicBool>) -> Server {
+fn metadata(taken_back: Arc<AtomicBool>, has_identity: Arc<AtomicBool>) -> Server {
     Port::bind().serve(move |socket, _| {
         let mut reader = BufReader::new(socket);
         while let Ok(Some(request)) = read_request(&mut reader, || {}) {
@@ -218,6 +230,9 @@ fn metadata(taken_back: Arc<AtomicBool>) -> Server {
                 ("GET", "/latest/meta-data/spot/instance-action") if taken_back.load(Ordering::Relaxed) => {
                     let notice = r#"{"action": "terminate", "time": "2026-01-31T12:02:00Z"}"#;
                     Response::bytes(200, "application/json", notice)
+                }
+                ("GET", "/latest/meta-data/iam/security-credentials/") if has_identity.load(Ordering::Relaxed) => {
+                    Response::bytes(200, "text/plain", "someones-role")
                 }
                 ("GET", _) => Response::bytes(404, "text/html", ""),
                 _ => Response::bytes(400, "text/html", ""),

@@ -76,6 +76,27 @@ fn a_branch_leaves_the_report_to_the_pipeline_of_its_merge_request() {
     assert!(only(&forge, &Target::Pull(7)).starts_with("# Report"), "{}", forge.transcript());
 }
 
+/// Real: the rules, judged by an engine. Scripted: the variables that GitLab gives to each kind of pipeline.
+#[test]
+fn jobs_are_there_in_child_pipelines_and_in_what_is_not_a_push() {
+    let forge = Forge::start();
+    let Some(project) = Project::on(&forge) else { return };
+    for template in ["report", "train"] {
+        project.includes(template, "", "");
+        let job = format!("cml-{template}");
+        let child = ("CI_PIPELINE_SOURCE", "parent_pipeline");
+        let told = project.list(&["--unset-variable", "CI_COMMIT_BRANCH"], &[child, ("CI_MERGE_REQUEST_IID", "7")]);
+        assert!(told.contains(&job), "{told}");
+        for source in ["schedule", "web", "api"] {
+            let open = ("CI_OPEN_MERGE_REQUESTS", "group/model!7");
+            let told = project.list(&[], &[("CI_PIPELINE_SOURCE", source), open]);
+            assert!(told.contains(&job), "{source}: {told}");
+            let told = project.list(&[], &[("CI_PIPELINE_SOURCE", "push"), open]);
+            assert!(!told.contains(&job), "{told}");
+        }
+    }
+}
+
 #[test]
 fn inputs_are_the_options_of_the_command_whatever_is_in_them() {
     let forge = Forge::start();

@@ -28,6 +28,11 @@ fn what_was_lost_with_its_runner_runs_again() {
         (Vendor::GitHub, ENDED, ENDED, "rerun-failed-jobs"),
         (Vendor::GitLab, "runner_system_failure", "the runner failed (runner_system_failure)", "retry"),
         (Vendor::GitLab, "stuck_or_timeout_failure", "the runner did not answer any more *", "retry"),
+        // GitLab 19, and what an older server makes of a newer runner's word.
+        (Vendor::GitLab, "runner_interrupted", "the runner was stopped (runner_interrupted)", "retry"),
+        (Vendor::GitLab, "no_updates_running", "the runner did not answer any more *", "retry"),
+        (Vendor::GitLab, "no_updates_canceling", "the runner did not answer any more *", "retry"),
+        (Vendor::GitLab, "unknown_failure", "the runner was stopped, or failed *", "retry"),
     ] {
         let (forge, cml) = with(vendor, failed("cml-1", reason));
         let ran = cml.run(&["runner", "retry", "--run", "5"]);
@@ -44,9 +49,13 @@ fn what_was_lost_with_its_runner_runs_again() {
 
 #[test]
 fn what_failed_by_itself_or_elsewhere_does_not() {
-    for (vendor, reason, lost) in
-        [(Vendor::GitHub, "exit code 1", LOST), (Vendor::GitLab, "script_failure", "runner_system_failure")]
-    {
+    for (vendor, reason, lost) in [
+        (Vendor::GitHub, "exit code 1", LOST),
+        (Vendor::GitLab, "script_failure", "runner_system_failure"),
+        (Vendor::GitLab, "server_timeout_running", "runner_interrupted"),
+        (Vendor::GitLab, "job_execution_timeout", "unknown_failure"),
+        (Vendor::GitLab, "stuck_pending_no_matching_runner", "no_updates_running"),
+    ] {
         for run in [
             failed("cml-1", reason),
             failed("GitHub Actions 12", lost),

@@ -1,6 +1,8 @@
 //! A runner's life, from ready to the end.
 
 use super::stage::{Stage, events};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Nothing is left on this machine.
 fn is_clean(stage: &Stage) {
@@ -49,7 +51,13 @@ fn lines_in_pieces_and_several_at_once() {
 #[test]
 fn exit_codes_of_the_listener() {
     for (code, job, ours, reason, error) in [
-        (0, false, 0, "runner closed with exit code 0", ""),
+        (
+            0,
+            false,
+            0,
+            "its registration was used up without a job",
+            "warning: the registration of the runner r1 was used",
+        ),
         (0, true, 0, "single job", ""),
         (1, false, 9, "the runner program gave up (exit code 1)", "error: the runner program gave up (exit code 1)"),
         (2, true, 0, "single job", ""),
@@ -127,21 +135,41 @@ fn time_before_it_is_ready_is_not_idle() {
     assert_eq!(events(&ran).last().unwrap(), "terminated reason=single job", "{ran:#?}");
 }
 
+/// What the scripts of GitLab's runner share: its lines, and its answer to signals (`commands/single.go`). SIGQUIT is seen
+/// between two requests for a job only; the first SIGTERM lets it wait for its job, the second one ends it at once.
+const GITLAB: &str = r#"
+log() { printf '{"level":"info",%s,"time":"2026-01-31T12:00:00Z"}\n' "$1" >&2; }
+trap 'echo QUIT >>"$ROOT/signals"; finished=1' QUIT
+trap 'echo TERM >>"$ROOT/signals"; [ -n "$term" ] && { log "\"level\":\"fatal\",\"msg\":\"forced exit\""; exit 1; }; term=1' TERM
+finished='' term=''
+# A request for a job, which the server holds for $1 seconds. A signal does not end it.
+held() { n=$(($1 * 10)); while [ "$n" -gt 0 ]; do sleep 0.1; n=$((n - 1)); done; }
+starting() { log '"msg":"Starting runner for https://forge.example with token abc ..."'; }
+forbidden() { log '"msg":"Checking for jobs... forbidden","status":"POST https://forge.example/api/v4/jobs/request: 403 Forbidden"'; }
+received() { log '"job":'$1',"msg":"Checking for jobs... received"'; }
+succeeded() { log '"duration_s":1.5,"job":'$1',"job-status":"success","msg":"Job succeeded"'; }
+"#;
+
+fn gitlab(script: &str) -> Stage {
+    Stage::gitlab(&format!("{GITLAB}{script}"))
+}
+
 #[test]
-fn jobs_at_once_on_gitlab() {
-    let (stage, ran) = Stage::gitlab(
+fn jobs_one_after_the_other_on_gitlab() {
+    let (stage, ran) = gitlab(
         r#"[ -s "$ROOT/private/config.toml" ] && cp "$ROOT/private/config.toml" "$ROOT/config"
-        trap 'echo quit >"$ROOT/quit"; exit 0' QUIT
-        log() { printf '{"level":"info",%s,"time":"2026-01-31T12:00:00Z"}\n' "$1" >&2; }
-        log '"msg":"Starting runner for https://forge.example with token abc ..."'
-        sleep 0.5; [ -e "$ROOT/private/config.toml" ] && echo left >"$ROOT/left"
-        log '"job":11,"msg":"Checking for jobs... received"'
-        log '"job":12,"msg":"Checking for jobs... received"'
+        starting
+        sleep 1; [ -e "$ROOT/private/config.toml" ] && echo left >"$ROOT/left"
+        received 11
         log '"duration_s":1.5,"msg":"Job succeeded"'
-        log '"duration_s":1.5,"job":11,"job-status":"success","msg":"Job succeeded"'
-        sleep 1.5
-        log '"duration_s":2.5,"job":12,"job-status":"failed","msg":"Job failed: exit code 1"'
-        while :; do sleep 0.1; done"#,
+        succeeded 11
+        # GitLab takes one back before it runs; of another one there is no word at all.
+        received 12
+        log '"code":200,"job":12,"job-status":"canceling","msg":"Submitting job to coordinator...ok"'
+        received 13
+        received 14
+        log '"duration_s":2.5,"job":14,"job-status":"failed","msg":"Job failed: exit code 1"'
+        while [ -z "$finished" ]; do held 1; done"#,
     )
     .set("single", false)
     .set("idle", 1000)
@@ -149,15 +177,181 @@ fn jobs_at_once_on_gitlab() {
     let expected = [
         "ready",
         "job_started job=11",
-        "job_started job=12",
         "job_ended job=11 success=true",
+        "job_started job=12",
         "job_ended job=12 success=false",
+        "job_started job=13",
+        "job_ended job=13",
+        "job_started job=14",
+        "job_ended job=14 success=false",
         "terminated reason=timeout:1",
     ];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
     assert!(stage.read("config").contains("-token"));
     assert!(!stage.path("left").exists(), "a job could read the token");
-    assert_eq!((stage.read("quit"), stage.read("forge")), ("quit\n".into(), "delete 1 when it has ended\n".into()));
+    let asked = "delete 1 when it has ended\n";
+    assert_eq!((stage.read("signals"), stage.read("forge")), ("QUIT\n".into(), asked.into()), "nothing runs again");
+}
+
+#[test]
+fn a_token_that_gitlab_refuses_at_the_start_is_a_failure() {
+    let stage = gitlab("starting; forbidden; held 300");
+    std::fs::write(stage.path("gone"), "").unwrap();
+    let (stage, ran) = stage.run();
+    let error = "GitLab refuses the runner's token (POST https://forge.example/api/v4/jobs/request: 403 Forbidden)";
+    ran.fails(4, error, "check that the runner was not removed meanwhile*");
+    assert!(!ran.stderr.contains("\"ready\""), "{ran:#?}");
+    assert_eq!(stage.read("signals"), "TERM\nTERM\n", "it would not see SIGQUIT for minutes");
+}
+
+#[test]
+fn a_refusal_that_passes_is_trouble() {
+    let (_, ran) = gitlab("starting; held 1; forbidden; held 1; forbidden; held 1; received 11; succeeded 11").run();
+    let expected = ["ready", "job_started job=11", "job_ended job=11 success=true", "terminated reason=single job"];
+    assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
+    assert_eq!(ran.stderr.matches("warning: GitLab refuses the runner's token").count(), 1, "{ran:#?}");
+    assert!(ran.stderr.contains("the runner r1 reaches the forge again\n"), "{ran:#?}");
+}
+
+#[test]
+fn a_job_that_came_with_the_request_that_was_open_is_run_to_its_end() {
+    let (stage, ran) = gitlab(
+        r#"starting
+        while [ -z "$finished" ]; do held 1; done
+        received 11; held 1; succeeded 11"#,
+    )
+    .set("single", false)
+    .set("idle", 300)
+    .run();
+    let expected = ["ready", "job_started job=11", "job_ended job=11 success=true", "terminated reason=timeout:0"];
+    assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
+    assert_eq!(stage.read("signals"), "QUIT\n");
+}
+
+#[test]
+fn an_idle_runner_of_gitlab_that_is_interrupted_ends_at_once_and_without_a_word_of_trouble() {
+    let play = gitlab("starting; while :; do held 50; done").start();
+    play.until_said("\"ready\"");
+    let begun = std::time::Instant::now();
+    play.signal("INT");
+    let (stage, ran) = play.end();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "it was waited for");
+    assert_eq!((ran.code, stage.read("signals").as_str()), (Some(0), "TERM\nTERM\n"), "{ran:#?}");
+    assert!(!ran.stderr.contains("warning"), "{ran:#?}");
+}
+
+#[test]
+fn a_registration_that_is_used_up_without_a_job_is_replaced() {
+    let (stage, ran) = Stage::github(
+        "ready
+        echo x >>$ROOT/starts
+        case $(wc -l <$ROOT/starts) in
+          1) exit 0 ;;
+          2) begin a 41 1; finish a Succeeded ;;
+          3) trap 'exit 0' INT; rest 60 ;;
+        esac",
+    )
+    .set("single", false)
+    .set("several", true)
+    .set("idle", 700)
+    .run();
+    let expected =
+        ["ready", "ready", "job_started job=a", "job_ended job=a success=true", "ready", "terminated reason=timeout:0"];
+    assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
+    // The old one first, whose name the new one has.
+    let asked = "delete 1 when it has ended\nregister 2 when it has ended\nregister 3 when it has ended\n\
+        delete 3 while the program runs\n";
+    assert_eq!(stage.read("forge"), asked, "{ran:#?}");
+}
+
+#[test]
+fn a_runner_that_was_ready_once_and_is_removed_ends_well() {
+    let (_, ran) = Stage::github(
+        "echo x >>$ROOT/starts
+        [ $(wc -l <$ROOT/starts) = 1 ] && { ready; exit 2; }
+        echo 'Failed to create a session. The runner registration has been deleted from the server, please re-configure.' >&2
+        exit 1",
+    )
+    .run();
+    let expected = ["ready", "terminated reason=removed"];
+    assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
+}
+
+#[test]
+fn a_listener_that_falls_back_to_another_configuration_is_left_alone() {
+    let (_, ran) = Stage::github(
+        "echo 'Failed to create a session. The runner registration has been deleted from the server, please re-configure.' >&2
+        rest 0.5; ready; begin a 1 1; finish a Succeeded",
+    )
+    .run();
+    let expected = ["ready", "job_started job=a", "job_ended job=a success=true", "terminated reason=single job"];
+    assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
+}
+
+#[test]
+fn a_job_that_the_listener_cancelled_for_want_of_the_forge_runs_again_and_a_users_does_not() {
+    for (result, canceled, asked) in [
+        ("Canceled", "", "rerun 41 when it has ended\ndelete 1 when it has ended\n"),
+        ("Canceled", "41", "delete 1 when it has ended\n"),
+        ("Succeeded", "", "delete 1 when it has ended\n"),
+        ("Failed", "", "delete 1 when it has ended\n"),
+    ] {
+        let stage = Stage::github(&format!("ready; begin a 41 1; rest 0.2; finish a {result}; exit 2"));
+        std::fs::write(stage.path("canceled"), canceled).unwrap();
+        let (stage, ran) = stage.run();
+        assert_eq!((ran.code, stage.read("forge").as_str()), (Some(0), asked), "{result} {canceled}: {ran:#?}");
+    }
+}
+
+/// Real: the supervisor. Standing in: the listener, which leaves a container when it is interrupted, as the real one does, and
+/// Docker, which records what it is asked.
+#[test]
+fn containers_of_an_interrupted_job_are_removed_by_their_label() {
+    for (end, removed) in [("INT", true), ("", false)] {
+        let script = if removed { "begin a 41 1; rest 60" } else { "begin a 41 1; finish a Succeeded" };
+        let mut stage = Stage::github(&format!("trap 'finish a Canceled; exit 0' INT; ready; {script}"));
+        let docker = "#!/bin/sh\necho \"$*\" >>\"$ROOT/docker\"\n[ \"$1\" = ps ] && echo 0a1b2c\nexit 0\n";
+        stage.program("path/docker", docker);
+        let path = format!("{}:{}", stage.path("path").display(), std::env::var("PATH").unwrap());
+        stage.env.push(("PATH".into(), path));
+        let files = serde_json::json!({ ".runner": STANDARD.encode("{\"AgentId\":7}") });
+        let play = stage.set("jit", STANDARD.encode(files.to_string())).start();
+        if removed {
+            play.until_busy();
+            play.signal(end);
+        }
+        let (stage, ran) = play.end();
+        let asked = stage.read("docker");
+        if !removed {
+            assert_eq!(asked, "", "{ran:#?}");
+            continue;
+        }
+        let label = asked.split("label=").nth(1).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+        assert!(label.len() == 6 && label.bytes().all(|byte| byte.is_ascii_hexdigit()), "{asked}");
+        let expected = format!(
+            "ps --all --quiet --filter label={label}\nrm --force --volumes 0a1b2c\nnetwork prune --force --filter label={label}\n"
+        );
+        assert_eq!(asked, expected, "{ran:#?}");
+    }
+}
+
+/// The line announces the report; the container must live until that is done, which takes a second here.
+#[test]
+fn a_step_of_bitbucket_is_reported_before_its_runner_is_stopped() {
+    let (stage, ran) = Stage::bitbucket(
+        r#"[ "$2" = run ] || exit 0
+        trap '[ -e "$ROOT/reported" ] || echo lost >"$ROOT/reported"; exit 143' TERM
+        log() { printf '[2026-01-31 12:00:00,001] %s\n' "$1"; }
+        log 'Updating runner status to "ONLINE" and checking for new steps assigned to the runner after 0 seconds'
+        log 'Getting step StepId{accountUuid={1}, repositoryUuid={2}, pipelineUuid={p}, stepUuid={s}}.'
+        log 'Completing step with result Result{status=PASSED, error=None}.'
+        n=8; while [ "$n" -gt 0 ]; do sleep 0.1; n=$((n - 1)); done
+        echo done >"$ROOT/reported"
+        while :; do sleep 0.1; done"#,
+    )
+    .set("linger", 4000)
+    .run();
+    assert_eq!((ran.code, stage.read("reported").as_str()), (Some(0), "done\n"), "{ran:#?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cml::app::App;
 use cml::env::Secret;
 use cml::error::{Error, Result};
-use cml::forge::runner::{Agent, Ending, Place, Registration};
+use cml::forge::runner::{Agent, Ending, JobResult, Place, Registration};
 use cml::forge::{Asset, Comment, Context, Driver, FORGES, Forge, Keep, Limits, Progress, PullRequest, Rerun, Target};
 use cml::host::native::Native;
 use cml::http::{Http, Repeat};
@@ -93,7 +93,7 @@ impl Stage {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    fn program(&self, name: &str, text: &str) {
+    pub fn program(&self, name: &str, text: &str) {
         executable(&self.path(name), text);
     }
 
@@ -225,15 +225,21 @@ fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
     let driver = FORGES.iter().find(|driver| driver.name == registration.driver).unwrap();
     let mut agent = (driver.agent.unwrap())(registration, place)?;
     agent.grace = Duration::from_millis(settings()["grace"].as_u64().unwrap());
+    agent.drain_grace = agent.grace;
+    agent.confirm_after = agent.confirm_after.map(|_| Duration::from_millis(300));
+    let linger = if driver.name == "bitbucket" { Some(1500) } else { None };
+    if let Some(linger) = settings()["linger"].as_u64().or(linger) {
+        agent.linger = Duration::from_millis(linger);
+    }
     agent.ends = if driver.name == "github" { ends } else { agent.ends };
     Ok(agent)
 }
 
-fn ends(code: Option<i32>, jobs: usize) -> Ending {
+fn ends(code: Option<i32>, last: Option<JobResult>) -> Ending {
     let driver = FORGES.iter().find(|driver| driver.name == "github").unwrap();
     let registration = registration("github", 1);
     let real = (driver.agent.unwrap())(&registration, &place(&json!({ "folder": "/" }))).unwrap();
-    match (real.ends)(code, jobs) {
+    match (real.ends)(code, last) {
         Ending::Again(_) => Ending::Again(Duration::from_millis(50)),
         ending => ending,
     }
@@ -255,13 +261,17 @@ static DRIVER: Driver = Driver {
 
 fn registration(driver: &str, number: u64) -> Registration {
     let secret = |name: &str| (name.to_owned(), Secret::new(format!("{SECRET}-{name}")));
+    let jit = match settings()["jit"].as_str() {
+        Some(jit) => ("jit".to_owned(), Secret::new(jit)),
+        None => secret("jit"),
+    };
     let settings =
         ["url", "account_uuid", "repository_uuid", "image"].map(|name| (name.to_owned(), format!("a-{name}")));
     Registration {
         driver: driver.into(),
         id: number.to_string(),
         name: format!("r{number}"),
-        credential: ["jit", "token", "oauth_client_id", "oauth_client_secret"].map(secret).into(),
+        credential: ["token", "oauth_client_id", "oauth_client_secret"].map(secret).into_iter().chain([jit]).collect(),
         settings: settings.into(),
     }
 }
@@ -333,6 +343,14 @@ impl Forge for Paper {
     async fn rerun(&self, id: Option<&str>, _: &Context, _: &Http) -> Result<Rerun> {
         self.note(&format!("rerun {}", id.unwrap_or("-")));
         Ok(Rerun { url: "https://forge.example/run".into(), note: None })
+    }
+
+    async fn check_runner(&self, _: &Registration) -> Result<Option<bool>> {
+        Ok((!self.folder.join("gone").exists()).then_some(true))
+    }
+
+    async fn is_run_canceled(&self, run: &str) -> Result<bool> {
+        Ok(std::fs::read_to_string(self.folder.join("canceled")).is_ok_and(|text| text.trim() == run))
     }
 
     async fn delete_runner(&self, id: &str) -> Result<()> {

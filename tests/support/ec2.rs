@@ -25,6 +25,8 @@ pub enum Wrong {
     NoMachine(&'static str),
     /// It takes so much longer.
     Slow(Duration),
+    /// It is answered so, with the content of the answer's element.
+    Answered(&'static str),
 }
 
 /// A request.
@@ -184,6 +186,13 @@ fn refusal(status: u16, code: &str, says: &str) -> Response {
     Response::bytes(status, "text/xml;charset=UTF-8", body)
 }
 
+fn answered(action: &str, content: &str) -> Response {
+    let name = format!("{action}Response");
+    let namespace = "http://ec2.amazonaws.com/doc/2016-11-15/";
+    let body = format!("<{name} xmlns=\"{namespace}\"><requestId>r</requestId>{content}</{name}>");
+    Response::bytes(200, "text/xml;charset=UTF-8", body)
+}
+
 fn no_machine(code: &str) -> Response {
     let body = format!(
         "<CreateFleetResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r</requestId><fleetId>fleet-1</fleetId><errorSet><item><errorCode>{code}</errorCode><errorMessage>There is none.</errorMessage><lifecycle>spot</lifecycle></item></errorSet><fleetInstanceSet/></CreateFleetResponse>"
@@ -218,6 +227,7 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -
         let answer = match wrong {
             Some(Wrong::Refused(status, code, says)) => refusal(status, code, says),
             Some(Wrong::NoMachine(code)) => no_machine(code),
+            Some(Wrong::Answered(content)) => answered(&call.action, content),
             _ => carry_out(state, &request, &call, upstream)?,
         };
         let hook = {

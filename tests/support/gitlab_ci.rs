@@ -178,7 +178,13 @@ impl Project {
     /// The same with variables that GitLab gives it.
     pub fn push_with(&self, variables: &[(&str, &str)]) -> Ran {
         self.commit("model");
-        self.run("model", &[], variables)
+        self.run("model", &[], &[&[("CI_PIPELINE_SOURCE", "push")], variables].concat())
+    }
+
+    /// The jobs that a pipeline with some variables has.
+    pub fn list(&self, args: &[&str], variables: &[(&str, &str)]) -> String {
+        self.commit("model");
+        self.run("model", &[&["--list"], args].concat(), variables).ok()
     }
 
     /// Runs the component's own pipeline.

@@ -56,14 +56,14 @@ pub fn refusal(action: &str, code: &str, says: &str) -> Error {
         if says.is_empty() { code.to_owned() } else { format!("{says} ({code})") }
     };
     match code {
-        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-            let denied = denied(says).unwrap_or(action);
-            error(Kind::Auth, format!("AWS does not allow {denied}"))
-                .hint(format!("add {denied} to the policy of the role or user; docs/runners.md has the whole policy"))
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => not_allowed(action, says),
+        code if code.starts_with("AuthFailure.ServiceLinkedRole") => {
+            error(Kind::Auth, format!("AWS does not make the role that launches need: {}", plain()))
+                .hint("make it once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com (or ec2fleet.amazonaws.com)")
         }
         "AuthFailure" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
             error(Kind::Auth, format!("AWS does not accept the credentials ({code})"))
-                .hint("check the keys, and that the machine's clock is right")
+                .hint("check the keys, that the account has enabled the region, and that this machine's clock is right")
         }
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
             error(Kind::Auth, "the AWS credentials have expired".to_owned())
@@ -85,6 +85,34 @@ pub fn refusal(action: &str, code: &str, says: &str) -> Error {
             error(Kind::NotFound, plain()).hint("check the identifier, and that it is in the region of --cloud-region")
         }
         _ => error(Kind::Remote, format!("EC2 refused {action}: {}", plain())),
+    }
+}
+
+/// A refusal by a policy, in Amazon's own words: which policy it is, they say, or say encoded.
+fn not_allowed(action: &str, says: &str) -> Error {
+    let denied = denied(says).unwrap_or(action);
+    let words = says.trim();
+    let what = if words.is_empty() { String::new() } else { format!(": {words}") };
+    let hint = if words.contains("service control policy") {
+        "a service control policy of the organization denies it: ask who manages that".to_owned()
+    } else if words.contains("explicit deny") {
+        "a policy denies it explicitly: adding it elsewhere does not help".to_owned()
+    } else {
+        format!("add {denied} to the policy of the role or user; docs/runners.md has the whole policy")
+    };
+    let decode = "; aws sts decode-authorization-message --encoded-message … shows which condition failed";
+    let hint = if words.contains("Encoded authorization failure message") { hint + decode } else { hint };
+    Error::new(Kind::Auth, format!("AWS does not allow {denied}{what}")).hint(hint)
+}
+
+/// Why a machine ended, with what to do about it where that is known.
+pub fn ended(code: Option<&str>, says: String) -> String {
+    match code {
+        // <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html>
+        Some("Client.InternalError") => format!(
+            "{says} (often the key that encrypts its disk: its policy must let this role, and for spot machines AWSServiceRoleForEC2Spot, use it)"
+        ),
+        _ => says,
     }
 }
 
@@ -121,8 +149,20 @@ mod tests {
             authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/ml because no identity-based policy \
             allows the iam:PassRole action. Encoded authorization failure message: abc";
         let error = refusal("ec2:RunInstances", "UnauthorizedOperation", says);
-        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Auth, "AWS does not allow iam:PassRole"));
-        let error = refusal("ec2:CreateFleet", "UnauthorizedOperation", "You are not authorized.");
+        let (text, hint) = (error.to_string(), error.hint_text().unwrap_or_default());
+        assert!(
+            error.kind() == Kind::Auth && text.starts_with("AWS does not allow iam:PassRole: You are not"),
+            "{text}"
+        );
+        assert!(text.ends_with("Encoded authorization failure message: abc"), "{text}");
+        assert!(hint.starts_with("add iam:PassRole to the policy") && hint.contains("decode-authorization"), "{hint}");
+        let error = refusal("ec2:CreateFleet", "UnauthorizedOperation", "");
         assert_eq!(error.to_string(), "AWS does not allow ec2:CreateFleet");
+        let says = "User: x is not authorized to perform: ec2:RunInstances on resource: y with an explicit deny in a service control policy";
+        let error = refusal("ec2:CreateFleet", "UnauthorizedOperation", says);
+        assert!(error.to_string().ends_with("in a service control policy"), "{error}");
+        assert!(error.hint_text().unwrap_or_default().starts_with("a service control policy of the organization"));
+        let error = refusal("ec2:RunInstances", "AuthFailure.ServiceLinkedRoleCreationNotPermitted", "No permission");
+        assert!(error.hint_text().unwrap_or_default().contains("--aws-service-name spot.amazonaws.com"));
     }
 }

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFleet.html>.
 
 use super::explain::{code, explained, is_capacity, refusal};
-use super::{Aws, InstanceSpec, Planned};
+use super::{Aws, InstanceSpec, MANAGED, Planned, filter};
 use crate::cloud::Instance;
 use crate::error::{Error, Kind, Result};
 use crate::forge::hash;
@@ -12,20 +12,59 @@ use aws_sdk_ec2::types::{
     FleetLaunchTemplateSpecificationRequest, FleetOnDemandAllocationStrategy, FleetType, InstanceType,
     LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest, LaunchTemplateHttpTokensState,
     LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataEndpointState,
-    LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateInstanceMetadataTagsState,
-    LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, OnDemandOptionsRequest, RequestLaunchTemplateData,
-    ResourceType, ShutdownBehavior, SpotAllocationStrategy, SpotInstanceInterruptionBehavior, SpotOptionsRequest, Tag,
-    TagSpecification, TargetCapacitySpecificationRequest, VolumeType,
+    LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateInstanceNetworkInterfaceSpecificationRequest,
+    OnDemandOptionsRequest, RequestLaunchTemplateData, ResourceType, ShutdownBehavior, SpotAllocationStrategy,
+    SpotInstanceInterruptionBehavior, SpotOptionsRequest, Tag, TagSpecification, TargetCapacitySpecificationRequest,
+    VolumeType,
 };
+use std::time::Duration;
+
+/// How often a fleet is asked for whose template or group EC2 does not know, and the first of the growing pauses.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(1);
+/// The tag of what all launches share, and its value.
+const SHARED: &str = "shared";
+/// The tag with the version of the program that made a template.
+const VERSION: &str = "cml-version";
 
 impl Aws {
+    /// Returns the templates that other versions of the program made, by id and name.
+    pub(super) async fn old_templates(&self) -> Result<Vec<(String, String)>> {
+        let client = self.client().await?;
+        let (mut found, mut next) = (Vec::new(), None);
+        loop {
+            let request = client.describe_launch_templates().filters(filter(&format!("tag:{MANAGED}"), [SHARED]));
+            let page = request.set_next_token(next).send().await;
+            let page = page.map_err(|error| explained("ec2:DescribeLaunchTemplates", error))?;
+            let is_old = |tags: &[Tag]| {
+                let made_by = tags.iter().find(|tag| tag.key() == Some(VERSION)).and_then(|tag| tag.value());
+                made_by != Some(env!("CARGO_PKG_VERSION"))
+            };
+            let old = page.launch_templates().iter().filter(|template| is_old(template.tags()));
+            found.extend(old.filter_map(|old| {
+                Some((old.launch_template_id()?.to_owned(), old.launch_template_name()?.to_owned()))
+            }));
+            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Deletes a template; one that is gone already is fine.
+    pub(super) async fn delete_template(&self, id: &str) -> Result<()> {
+        match self.client().await?.delete_launch_template().launch_template_id(id).send().await {
+            Err(error) if code(&error).is_some_and(|code| code.ends_with("NotFoundException")) => Ok(()),
+            ended => ended.map(drop).map_err(|error| explained("ec2:DeleteLaunchTemplate", error)),
+        }
+    }
+
     /// Makes the machine: with spot prices first, where asked for. What makes it has a token that follows from the
     /// runner's registration and the market, so that a repeated request makes no second one.
     pub(super) async fn launch(&self, spec: &InstanceSpec, planned: &Planned, script: &str) -> Result<Instance> {
         let group = self.ready_group(planned).await?;
-        let template = self.template(spec, planned, &group).await?;
         if spec.spot {
-            match self.fleet(spec, planned, &template, script, Market::Spot).await {
+            match self.fleet_of_known(spec, planned, &group, script, Market::Spot).await {
                 Err(error) if error.kind() == Kind::NoCapacity && spec.or_on_demand => {
                     self.app()
                         .log
@@ -34,7 +73,34 @@ impl Aws {
                 made => return made,
             }
         }
-        self.fleet(spec, planned, &template, script, Market::OnDemand).await
+        self.fleet_of_known(spec, planned, &group, script, Market::OnDemand).await
+    }
+
+    /// Makes the machine from the template. A template or group that was made a moment ago, EC2 may not know yet; a
+    /// template may have been deleted by another version of the program.
+    async fn fleet_of_known(
+        &self,
+        spec: &InstanceSpec,
+        planned: &Planned,
+        group: &str,
+        script: &str,
+        market: Market,
+    ) -> Result<Instance> {
+        let mut attempt = 0;
+        loop {
+            let template = self.template(spec, planned, group).await?;
+            match self.fleet(spec, planned, &template, script, (market.clone(), attempt)).await {
+                Err(error)
+                    if error.kind() == Kind::NotFound
+                        && attempt < ATTEMPTS
+                        && self.http().pause(PAUSE, attempt).await.is_ok() =>
+                {
+                    self.app().log.info(&format!("{error}; trying again"));
+                    attempt += 1;
+                }
+                made => return made,
+            }
+        }
     }
 
     async fn fleet(
@@ -43,9 +109,10 @@ impl Aws {
         planned: &Planned,
         template: &str,
         script: &str,
-        market: Market,
+        (market, attempt): (Market, u32),
     ) -> Result<Instance> {
-        let token = hash(format!("{}\n{:?}\n{}", spec.name, spec.tags.runner, market.as_str()).as_bytes());
+        // What was refused is refused again under the same token.
+        let token = hash(format!("{}\n{:?}\n{}\n{attempt}", spec.name, spec.tags.runner, market.as_str()).as_bytes());
         let specification = FleetLaunchTemplateSpecificationRequest::builder()
             .launch_template_name(template)
             .version("1")
@@ -102,8 +169,12 @@ impl Aws {
         let name = template_name(spec, planned, group);
         let data = data(spec, planned, group);
         let client = self.client().await?;
-        let tag = Tag::builder().key(super::MANAGED).value("shared").build();
-        let tags = TagSpecification::builder().resource_type(ResourceType::LaunchTemplate).tags(tag).build();
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::LaunchTemplate)
+            .tags(tag(MANAGED, SHARED))
+            .tags(tag(VERSION, env!("CARGO_PKG_VERSION")))
+            .build();
         let request = client.create_launch_template().launch_template_name(&name).launch_template_data(data);
         match request.client_token(&name).tag_specifications(tags).send().await {
             Ok(_) => Ok(name),
@@ -118,22 +189,29 @@ impl Aws {
 fn template_name(spec: &InstanceSpec, planned: &Planned, group: &str) -> String {
     let Planned { image, .. } = planned;
     let machine = (&image.id, &image.root, disk(spec, planned), &spec.permission_set, &spec.ssh_key);
-    let made_of = (env!("CARGO_PKG_VERSION"), machine, group, is_public(planned));
+    let made_of = (env!("CARGO_PKG_VERSION"), machine, &image.disks, group, public_address(planned));
     format!("cml-{}", &hash(format!("{made_of:?}").as_bytes())[..20])
 }
 
 /// The size of the disk in gigabytes.
-fn disk(spec: &InstanceSpec, planned: &Planned) -> i32 {
+pub(super) fn disk(spec: &InstanceSpec, planned: &Planned) -> i32 {
     i32::try_from(spec.disk).unwrap_or(i32::MAX).max(planned.image.size)
 }
 
-/// Whether the machine gets a public address: where the subnet is for that, it is the way out, and the group lets nothing
-/// in.
-fn is_public(planned: &Planned) -> bool {
-    planned.subnets.iter().all(|subnet| subnet.public)
+/// Returns whether the machine gets a public address: as the subnets say, where they agree; otherwise `None`, and EC2 does
+/// as the machine's own subnet says.
+pub(super) fn public_address(planned: &Planned) -> Option<bool> {
+    let public = planned.subnets.first()?.public;
+    planned.subnets.iter().all(|subnet| subnet.public == public).then_some(public)
 }
 
-/// A disk that is encrypted and goes with the machine; no old metadata service; no log-in; an end by powering off.
+/// Returns how many hops the metadata service's answers go. Jobs get the keys of a machine with an identity there, also in
+/// containers, which are one hop further away.
+pub(super) fn metadata_hops(spec: &InstanceSpec) -> i32 {
+    if spec.permission_set.is_some() { 2 } else { 1 }
+}
+
+/// Disks that are encrypted and go with the machine; no old metadata service; no log-in; an end by powering off.
 fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTemplateData {
     let disk = LaunchTemplateEbsBlockDeviceRequest::builder()
         .volume_size(disk(spec, planned))
@@ -141,17 +219,20 @@ fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTem
         .encrypted(true)
         .delete_on_termination(true)
         .build();
-    // Jobs get the keys of a machine with an identity there, also in containers, which are one hop further away.
-    let hops = if spec.permission_set.is_some() { 2 } else { 1 };
+    let further = planned.image.disks.iter().map(|(name, size)| {
+        let disk = LaunchTemplateEbsBlockDeviceRequest::builder().set_volume_size(*size);
+        let disk = disk.encrypted(true).delete_on_termination(true).build();
+        LaunchTemplateBlockDeviceMappingRequest::builder().device_name(name).ebs(disk).build()
+    });
+    let root = LaunchTemplateBlockDeviceMappingRequest::builder().device_name(&planned.image.root).ebs(disk).build();
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
         .http_tokens(LaunchTemplateHttpTokensState::Required)
-        .http_put_response_hop_limit(hops)
-        .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Enabled)
+        .http_put_response_hop_limit(metadata_hops(spec))
         .build();
     let interface = LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
         .device_index(0)
-        .associate_public_ip_address(is_public(planned))
+        .set_associate_public_ip_address(public_address(planned))
         .delete_on_termination(true)
         .groups(group)
         .build();
@@ -162,9 +243,7 @@ fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTem
     RequestLaunchTemplateData::builder()
         .image_id(&planned.image.id)
         .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-        .block_device_mappings(
-            LaunchTemplateBlockDeviceMappingRequest::builder().device_name(&planned.image.root).ebs(disk).build(),
-        )
+        .set_block_device_mappings(Some(std::iter::once(root).chain(further).collect()))
         .metadata_options(metadata)
         .network_interfaces(interface)
         .set_iam_instance_profile(profile)

@@ -5,8 +5,10 @@ use super::explain::explained;
 use super::{Arch, Aws, filter};
 use crate::error::{Error, Result};
 
-/// Canonical's account: <https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/>.
-const UBUNTU: &str = "099720109477:ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{arch}-server-*";
+/// Canonical's images and its accounts, of which GovCloud and China have others:
+/// <https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/>.
+const UBUNTU: &str = "{owner}:ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{arch}-server-*";
+const CANONICAL: &[(&str, &str)] = &[("us-gov-", "513442679011"), ("cn-", "837727238323"), ("", "099720109477")];
 /// Amazon's images with NVIDIA's drivers:
 /// <https://docs.aws.amazon.com/dlami/latest/devguide/aws-deep-learning-base-gpu-ami-ubuntu-24-04.html>.
 const DRIVERS: &str = "amazon:Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) ????????";
@@ -22,17 +24,31 @@ pub struct Image {
     pub root: String,
     /// The size of that in gigabytes: a machine's can't be smaller.
     pub size: i32,
+    /// The names and sizes of its further disks, which would outlive a machine where the image does not say otherwise.
+    pub disks: Vec<(String, Option<i32>)>,
+}
+
+/// Whether a type has a GPU that the open driver of Amazon's images does not know: those before Turing, such as K80, M60 and
+/// V100 (<https://docs.aws.amazon.com/dlami/latest/devguide/important-changes.html>).
+fn is_old_gpu(kind: &str) -> bool {
+    ["p2.", "p3.", "p3dn.", "g2.", "g3.", "g3s."].iter().any(|family| kind.starts_with(family))
 }
 
 impl Aws {
     /// The image that `--cloud-image` means on an architecture.
-    pub(super) async fn image(&self, wanted: Option<&str>, arch: Arch, gpu: bool) -> Result<Image> {
+    pub(super) async fn image(&self, wanted: Option<&str>, kinds: &[String], arch: Arch, gpu: bool) -> Result<Image> {
+        if let (None, Some(old)) = (wanted, kinds.iter().find(|kind| is_old_gpu(kind))) {
+            return Err(Error::usage(format!("the image that {old} would get has no driver for its GPU"))
+                .hint("give --cloud-image one with NVIDIA's proprietary driver of that time, or a newer GPU such as --cloud-gpu t4 or l4"));
+        }
         let usual = match (gpu, arch) {
             (false, Arch::X86_64) => UBUNTU.replace("{arch}", "amd64"),
             (false, Arch::Arm64) => UBUNTU.replace("{arch}", "arm64"),
             (true, Arch::X86_64) => DRIVERS.to_owned(),
             (true, Arch::Arm64) => DRIVERS_ARM.to_owned(),
         };
+        let owner = CANONICAL.iter().find(|(regions, _)| self.region.starts_with(regions)).map_or("", |(_, id)| id);
+        let usual = usual.replace("{owner}", owner);
         let wanted = wanted.unwrap_or(&usual);
         let request = self.client().await?.describe_images().include_deprecated(false);
         let of_arch = filter("architecture", [if arch == Arch::Arm64 { "arm64" } else { "x86_64" }]);
@@ -61,11 +77,15 @@ impl Aws {
                 .hint("give an image or --cloud-arch that fits"));
         }
         let root = image.root_device_name().unwrap_or("/dev/sda1").to_owned();
-        let disks = image.block_device_mappings().iter();
-        let disk = disks.filter(|disk| disk.device_name() == Some(&root)).find_map(|disk| disk.ebs());
+        let volumes = image.block_device_mappings().iter();
+        let volumes: Vec<_> = volumes.filter_map(|disk| Some((disk.device_name()?, disk.ebs()?))).collect();
+        let disk = volumes.iter().find(|(name, _)| *name == root).map(|(_, disk)| disk);
+        let disks = volumes.iter().filter(|(name, _)| *name != root);
+        let disks = disks.map(|(name, disk)| ((*name).to_owned(), disk.volume_size())).collect();
         Ok(Image {
             id: image.image_id().ok_or_else(missing)?.to_owned(),
             name: image.name().unwrap_or(wanted).to_owned(),
+            disks,
             root,
             size: disk.and_then(|disk| disk.volume_size()).unwrap_or_default(),
         })

@@ -4,18 +4,25 @@ use super::explain::{code, explained};
 use super::network::Group;
 use super::{Aws, InstanceSpec, Planned, fleet};
 use crate::error::{Error, Result};
+use aws_sdk_ec2::types::builders::EbsBlockDeviceBuilder;
 use aws_sdk_ec2::types::{
-    IamInstanceProfileSpecification, InstanceNetworkInterfaceSpecification, InstanceType, ResourceType,
-    ShutdownBehavior,
+    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification, InstanceInterruptionBehavior,
+    InstanceMarketOptionsRequest, InstanceMetadataEndpointState, InstanceMetadataOptionsRequest,
+    InstanceNetworkInterfaceSpecification, InstanceType, MarketType, ResourceType, ShutdownBehavior, SpotInstanceType,
+    SpotMarketOptions, VolumeType,
 };
 
 impl Aws {
-    /// Asks EC2 whether the machine might be made, with `DryRun`:
+    /// Asks EC2 whether the very machine that the template and the fleet make might be made, with `DryRun`:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>.
     pub(super) async fn try_out(&self, spec: &InstanceSpec, planned: &Planned) -> Result<()> {
         let client = self.client().await?;
         let subnet = planned.subnets.first().ok_or_else(|| Error::internal("a plan without a subnet"))?;
-        let mut interface = InstanceNetworkInterfaceSpecification::builder().device_index(0).subnet_id(&subnet.id);
+        let mut interface = InstanceNetworkInterfaceSpecification::builder()
+            .device_index(0)
+            .subnet_id(&subnet.id)
+            .set_associate_public_ip_address(fleet::public_address(planned))
+            .delete_on_termination(true);
         if let Group::Known(group) = &planned.group {
             interface = interface.groups(group);
         }
@@ -34,6 +41,9 @@ impl Aws {
             .max_count(1)
             .network_interfaces(interface.build())
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+            .set_block_device_mappings(Some(disks(spec, planned)))
+            .metadata_options(metadata(spec))
+            .set_instance_market_options(spec.spot.then(|| market(spec)))
             .set_tag_specifications(Some(tags.collect()))
             .set_iam_instance_profile(profile)
             .set_key_name(spec.ssh_key.clone())
@@ -78,6 +88,7 @@ impl Aws {
             ("disk", format!("{disk} GB, encrypted")),
             ("security group", group),
         ];
+        lines.push(("internet", internet(planned)));
         if let Some(price) = self.price(spec, planned).await {
             lines.push(("price", price));
         }
@@ -102,5 +113,47 @@ impl Aws {
         });
         let (price, kind, zone) = prices.min_by(|one, other| one.0.total_cmp(&other.0))?;
         Some(format!("from {price:.4} US dollars an hour now ({kind} in {zone})"))
+    }
+}
+
+/// The disks of the template.
+fn disks(spec: &InstanceSpec, planned: &Planned) -> Vec<BlockDeviceMapping> {
+    let disk = || EbsBlockDevice::builder().encrypted(true).delete_on_termination(true);
+    let mapping = |name: &str, disk: EbsBlockDeviceBuilder| {
+        BlockDeviceMapping::builder().device_name(name).ebs(disk.build()).build()
+    };
+    let root = disk().volume_size(fleet::disk(spec, planned)).volume_type(VolumeType::Gp3);
+    let further = planned.image.disks.iter().map(|(name, size)| mapping(name, disk().set_volume_size(*size)));
+    std::iter::once(mapping(&planned.image.root, root)).chain(further).collect()
+}
+
+/// The metadata service of the template.
+fn metadata(spec: &InstanceSpec) -> InstanceMetadataOptionsRequest {
+    InstanceMetadataOptionsRequest::builder()
+        .http_endpoint(InstanceMetadataEndpointState::Enabled)
+        .http_tokens(HttpTokensState::Required)
+        .http_put_response_hop_limit(fleet::metadata_hops(spec))
+        .build()
+}
+
+/// The market that the fleet asks first.
+fn market(spec: &InstanceSpec) -> InstanceMarketOptionsRequest {
+    let spot = SpotMarketOptions::builder()
+        .spot_instance_type(SpotInstanceType::OneTime)
+        .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
+        .set_max_price(spec.spot_price.map(|price| format!("{price:.5}")));
+    InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).spot_options(spot.build()).build()
+}
+
+/// Whether the machine reaches the internet, as far as its subnets tell.
+fn internet(planned: &Planned) -> String {
+    let private: Vec<&str> =
+        planned.subnets.iter().filter(|subnet| !subnet.public).map(|subnet| subnet.id.as_str()).collect();
+    match fleet::public_address(planned) {
+        Some(true) => "through a public address of the machine; nothing comes in".to_owned(),
+        Some(false) => "no public address: only if the subnets route to a NAT gateway".to_owned(),
+        None => {
+            format!("through a public address, but for {}: only if they route to a NAT gateway", private.join(", "))
+        }
     }
 }

@@ -80,10 +80,10 @@ impl FromStr for Lifetime {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let limits = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 60 * 60);
+        let limits = Duration::from_secs(60)..=Duration::from_secs(35 * 24 * 60 * 60);
         let time = idle::read(text).flatten().filter(|time| limits.contains(time));
         time.map(Lifetime).ok_or_else(|| {
-            Error::usage(format!("--cloud-max-lifetime {text} is not a time from a minute to 30 days"))
+            Error::usage(format!("--cloud-max-lifetime {text} is not a time from a minute to 35 days"))
                 .hint("it takes seconds, or a time such as \"6 hours\" or 1h30m; every machine has an end")
         })
     }
@@ -127,7 +127,7 @@ pub struct Cloud {
     #[arg(long, action = Set, default_value_t = true, value_name = "YES")]
     pub cloud_on_demand_fallback: bool,
     /// Time after which the machine ends whatever it does: seconds, "6 hours" or 1h30m
-    #[arg(long, value_name = "TIME", default_value = "6 hours")]
+    #[arg(long, value_name = "TIME", default_value = "35 days")]
     pub cloud_max_lifetime: Lifetime,
     /// Seconds that a machine may take until its runner is online
     #[arg(long, value_name = "SECONDS", default_value_t = BOOT, value_parser = clap::value_parser!(u64).range(0..=7200))]

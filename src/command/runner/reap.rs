@@ -17,10 +17,10 @@ use std::time::Duration;
 #[command(after_help = "Examples:\n  # From a schedule, with the credentials that launch uses\n  \
     cml runner reap --cloud aws --cloud-region eu-west-1\n\n  \
     # What would be terminated\n  cml runner reap --cloud aws --cloud-region eu-west-1 --dry-run\n\n\
-    A machine is terminated when its deadline has passed, or when it has had time to\n\
-    boot and its runner is offline or gone, in two looks. A runner that a launch\n\
-    registered in this region is removed when it is offline and has no machine, in\n\
-    both. Machines without cml's tags are never touched.")]
+    A machine is terminated when its deadline has passed, whatever the forge says, or\n\
+    when it has had time to boot and its runner is offline or gone, checked twice. A\n\
+    runner that a launch registered in this region is removed when it is offline and\n\
+    has no machine in both checks. Machines without cml's tags are never touched.")]
 pub struct Reap {
     /// Where.
     #[command(flatten)]
@@ -46,6 +46,7 @@ enum Why {
     NoRunner,
     Offline,
     NoMachine,
+    Outdated,
 }
 
 impl Why {
@@ -55,6 +56,7 @@ impl Why {
             Why::NoRunner => "the forge does not know its runner",
             Why::Offline => "its runner is offline",
             Why::NoMachine => "it is offline and has no machine",
+            Why::Outdated => "another version of cml made it",
         }
     }
 }
@@ -64,11 +66,13 @@ impl Why {
 struct Leftovers {
     machines: Vec<(Instance, Why)>,
     runners: Vec<Runner>,
+    /// What other versions of the program share, by id and name.
+    outdated: Vec<(String, String)>,
 }
 
 impl Leftovers {
     fn is_empty(&self) -> bool {
-        self.machines.is_empty() && self.runners.is_empty()
+        self.machines.is_empty() && self.runners.is_empty() && self.outdated.is_empty()
     }
 
     /// What is left over here and there.
@@ -85,61 +89,142 @@ impl Leftovers {
         let runner = |runner: &Runner| {
             ["runner".to_owned(), runner.id.clone(), runner.name.clone(), Why::NoMachine.words().to_owned()].to_vec()
         };
+        let outdated = |(id, name): &(String, String)| {
+            ["template".to_owned(), id.clone(), machines::plain(name), Why::Outdated.words().to_owned()].to_vec()
+        };
         let titles = ["WHAT", "ID", "NAME", "WHY"].map(str::to_owned).to_vec();
         let rows = self.machines.iter().map(machine).chain(self.runners.iter().map(runner));
+        let rows = rows.chain(self.outdated.iter().map(outdated));
         machines::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
     }
 }
 
-/// Runs the verb.
+/// Runs the verb. What has passed its deadline ends whatever the forge says: its tags are all that is needed for that.
 pub async fn run(app: &App, global: &Global, args: &Reap) -> Result<()> {
     let (_, cloud) = args.place.connect(app)?.ok_or_else(|| {
-        Error::usage("it is not said which cloud")
-            .hint("give it: --cloud aws, with --cloud-region where it is not us-west")
+        Error::usage("--cloud is required").hint("give it: --cloud aws, with --cloud-region where it is not us-west")
     })?;
-    let connected = connect::connect_runners(app, global).await?;
-    let reaping = Reaping { app, args, cloud: &*cloud, connected: &connected };
-    let mut found = reaping.look().await?;
-    // What has passed its deadline needs no second look; somebody may be launching the others at this moment.
-    let is_sure = found.runners.is_empty() && found.machines.iter().all(|(_, why)| *why == Why::Overdue);
-    if !is_sure {
-        app.host.sleep(Duration::from_secs(args.recheck_after)).await;
-        app.http.restart_budget();
-        found = found.and_in(&reaping.look().await?);
+    let connected = connect::connect_runners(app, global).await;
+    let repository = match &connected {
+        Ok(connected) => Some(connected.repository.url()),
+        Err(_) => connect::runners_url(app, global).await,
+    };
+    let mut reaping = Reaping { app, args, cloud: &*cloud, repository, failed: None };
+    let overdue = reaping.end_overdue().await?;
+    let found_outdated = reaping.delete_outdated().await;
+    let found_more = match connected {
+        Ok(connected) => reaping.end_orphans(&connected, &overdue).await,
+        Err(error) => Err(error),
+    };
+    match found_more {
+        Ok(found_more) if !found_more && !found_outdated && overdue.is_empty() => {
+            app.log.info(&format!("nothing is left over in {}", cloud.region()));
+        }
+        Ok(_) => {}
+        Err(error) => reaping.fail(error),
     }
-    if found.is_empty() {
-        app.log.info(&format!("nothing is left over in {}", cloud.region()));
-        return Ok(());
-    }
-    app.host.out(&found.table());
-    if args.dry_run { Ok(()) } else { reaping.remove(found).await }
+    reaping.failed.map_or(Ok(()), Err)
 }
 
 struct Reaping<'a> {
     app: &'a App,
     args: &'a Reap,
     cloud: &'a dyn Cloud,
-    connected: &'a Connected,
+    /// The address of the repository whose machines these are, where it is known.
+    repository: Option<String>,
+    /// The first failure; later ones are warnings.
+    failed: Option<Error>,
 }
 
 impl Reaping<'_> {
-    /// What looks left over now. The forge is asked first: a runner that comes meanwhile has its machine.
-    async fn look(&self) -> Result<Leftovers> {
-        let runners = self.connected.forge.list_runners(&[]).await?;
+    /// Returns the time that deadlines are compared with, in seconds since 1970.
+    fn now(&self) -> i64 {
+        self.app.http.server_now().max(self.app.host.now().as_secs() as i64)
+    }
+
+    fn is_ours(&self, machine: &Instance) -> bool {
+        self.repository.as_ref() == Some(&machine.tags.repository)
+    }
+
+    /// Terminates what has passed its deadline, without asking the forge, and returns what it terminated.
+    async fn end_overdue(&mut self) -> Result<Vec<Instance>> {
+        let mut machines = self.cloud.list_instances().await?;
+        let now = self.now();
+        machines.retain(|machine| machine.tags.deadline <= now && (self.args.all || self.is_ours(machine)));
+        let found = Leftovers {
+            machines: machines.into_iter().map(|machine| (machine, Why::Overdue)).collect(),
+            ..Leftovers::default()
+        };
+        Ok(self.terminate(&found).await)
+    }
+
+    /// Deletes what launches of other versions share; a launch that needs it makes it again. Returns whether there was
+    /// anything. A policy that does not allow it yet is no failure.
+    async fn delete_outdated(&mut self) -> bool {
+        let outdated = match self.cloud.list_outdated().await {
+            Ok(outdated) => outdated,
+            Err(error) => {
+                self.app.log.warn_of(&format!("cannot look for outdated templates: {error}"), error.hint_text());
+                return false;
+            }
+        };
+        let found = Leftovers { outdated, ..Leftovers::default() };
+        if found.is_empty() {
+            return false;
+        }
+        self.app.host.out(&found.table());
+        for (id, name) in found.outdated.iter().filter(|_| !self.args.dry_run) {
+            match self.cloud.delete_outdated(id).await {
+                Ok(()) => self.app.log.info(&format!("deleted template {name}")),
+                Err(error) => {
+                    self.app.log.warn_of(&format!("cannot delete template {name}: {error}"), error.hint_text());
+                }
+            }
+        }
+        true
+    }
+
+    /// Terminates and removes what the forge knows nothing of any more, or that has no machine. Returns whether there
+    /// was anything.
+    async fn end_orphans(&mut self, connected: &Connected, overdue: &[Instance]) -> Result<bool> {
+        let mut found = self.find_orphans(connected).await?;
+        for machine in overdue {
+            self.forget(connected, machine).await;
+        }
+        if !found.is_empty() {
+            // Somebody may be launching them at this moment.
+            self.app.host.sleep(Duration::from_secs(self.args.recheck_after)).await;
+            self.app.http.restart_budget();
+            found = found.and_in(&self.find_orphans(connected).await?);
+        }
+        let found_any = !found.is_empty();
+        for machine in self.terminate(&found).await {
+            self.forget(connected, &machine).await;
+        }
+        if !self.args.dry_run {
+            for runner in found.runners {
+                self.app.http.restart_budget();
+                match delete(connected, &runner.id).await {
+                    Ok(()) => self.app.log.info(&format!("removed runner {}", runner.name)),
+                    Err(error) => self.fail(error),
+                }
+            }
+        }
+        Ok(found_any)
+    }
+
+    /// Returns what looks left over now. The forge is asked first: a runner that comes meanwhile has its machine.
+    async fn find_orphans(&self, connected: &Connected) -> Result<Leftovers> {
+        let runners = connected.forge.list_runners(&[]).await?;
         let machines = self.cloud.list_instances().await?;
-        let here = self.connected.repository.url();
-        let now = self.app.http.server_now().max(self.app.host.now().as_secs() as i64);
+        let now = self.now();
         let boot = self.args.cloud_boot_timeout as i64;
         let judge = |machine: &Instance| {
-            let ours = machine.tags.repository == here;
             let of =
                 |runner: &&Runner| Some(&runner.id) == machine.tags.runner.as_ref() || runner.name == machine.tags.name;
-            let runner = runners.iter().find(of);
             let booted = machine.launched.is_none_or(|launched| launched + boot <= now);
-            match runner {
-                _ if !ours && !self.args.all => None,
-                _ if machine.tags.deadline <= now => Some(Why::Overdue),
-                _ if !ours || !booted => None,
+            match runners.iter().find(of) {
+                _ if !self.is_ours(machine) || !booted || machine.tags.deadline <= now => None,
                 None => Some(Why::NoRunner),
                 Some(runner) if !runner.online => Some(Why::Offline),
                 Some(_) => None,
@@ -151,58 +236,60 @@ impl Reaping<'_> {
         Ok(Leftovers {
             machines: machines.iter().filter_map(|machine| Some((machine.clone(), judge(machine)?))).collect(),
             runners: runners.iter().filter(|runner| lonely(runner)).cloned().collect(),
+            outdated: Vec::new(),
         })
     }
 
-    /// Removes what is left over, all that can be: the first failure is told at the end.
-    async fn remove(&self, found: Leftovers) -> Result<()> {
-        let mut failed = None;
-        for (machine, _) in found.machines {
+    /// Shows what was found and terminates its machines, all that can be. Returns those that were.
+    async fn terminate(&mut self, found: &Leftovers) -> Vec<Instance> {
+        let mut terminated = Vec::new();
+        if found.is_empty() {
+            return terminated;
+        }
+        self.app.host.out(&found.table());
+        if self.args.dry_run {
+            return found.machines.iter().map(|(machine, _)| machine.clone()).collect();
+        }
+        for (machine, _) in &found.machines {
             self.app.http.restart_budget();
-            let ended = match self.cloud.delete_instance(&machine.id).await {
-                Ok(()) => self.forget(&machine).await,
-                Err(error) => Err(error.context(format!("instance {} still runs", machine.id))),
-            };
-            match ended {
-                Ok(()) => self.app.log.info(&format!("terminated instance {}", machine.id)),
-                Err(error) => failed = Some(self.told(failed, error)),
+            match self.cloud.delete_instance(&machine.id).await {
+                Ok(()) => {
+                    self.app.log.info(&format!("terminated instance {}", machine.id));
+                    terminated.push(machine.clone());
+                }
+                Err(error) => self.fail(error.context(format!("instance {} still runs", machine.id))),
             }
         }
-        for runner in found.runners {
-            self.app.http.restart_budget();
-            match self.delete(&runner.id).await {
-                Ok(()) => self.app.log.info(&format!("removed runner {}", runner.name)),
-                Err(error) => failed = Some(self.told(failed, error)),
-            }
-        }
-        failed.map_or(Ok(()), Err)
+        self.app.http.restart_budget();
+        terminated
     }
 
-    /// Keeps the first of several failures, and tells the others now.
-    fn told(&self, first: Option<Error>, error: Error) -> Error {
-        match first {
-            Some(first) => {
-                self.app.log.warn(&error.to_string());
-                first
-            }
-            None => error,
+    /// Keeps the first of several failures, and shows the others now.
+    fn fail(&mut self, error: Error) {
+        match &self.failed {
+            Some(_) => self.app.log.warn(&error.to_string()),
+            None => self.failed = Some(error),
         }
     }
 
     /// Removes the runner of a machine that is gone, where it is of the repository that we are connected to.
-    async fn forget(&self, machine: &Instance) -> Result<()> {
-        match &machine.tags.runner {
-            Some(id) if machine.tags.repository == self.connected.repository.url() => self.delete(id).await,
-            _ => Ok(()),
+    async fn forget(&mut self, connected: &Connected, machine: &Instance) {
+        if self.args.dry_run || !self.is_ours(machine) {
+            return;
+        }
+        let Some(id) = &machine.tags.runner else { return };
+        self.app.http.restart_budget();
+        if let Err(error) = delete(connected, id).await {
+            self.fail(error);
         }
     }
+}
 
-    async fn delete(&self, runner: &str) -> Result<()> {
-        match self.connected.forge.delete_runner(runner).await {
-            // It has a job that goes down with its machine; the forge forgets it when it has noticed.
-            Err(error) if error.kind() == Kind::Conflict => Ok(()),
-            Err(error) if error.kind() == Kind::NotFound => Ok(()),
-            outcome => outcome,
-        }
+/// Removes a runner from the forge. One that has a job goes down with its machine, and the forge forgets it when it has
+/// noticed.
+async fn delete(connected: &Connected, runner: &str) -> Result<()> {
+    match connected.forge.delete_runner(runner).await {
+        Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Ok(()),
+        outcome => outcome,
     }
 }

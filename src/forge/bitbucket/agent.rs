@@ -4,7 +4,7 @@
 use super::runners::SECRET;
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::{Agent, Ending, Event, Job, Place, Registration};
+use crate::forge::runner::{Agent, Ending, Event, Job, JobResult, Place, Registration};
 use crate::host::Signal;
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ use std::time::Duration;
 const STOP: u64 = 30;
 /// What that takes in all.
 const GRACE: Duration = Duration::from_secs(STOP + 15);
+
+/// "Completing step" announces the report of a step, which takes a moment; a runner that is stopped before leaves the step to
+/// hang and fail.
+const LINGER: Duration = Duration::from_secs(15);
 
 /// How the runner of a registration is run.
 pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
@@ -51,9 +55,14 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
         drain: Signal::Terminate,
         interrupt: Signal::Terminate,
         grace: GRACE,
+        drain_grace: GRACE,
+        linger: LINGER,
+        second_interrupt: None,
+        confirm_after: None,
+        one_at_a_time: true,
+        container_label: None,
         stop: Some(["docker", "container", "stop", "--time", &STOP.to_string(), &name].map(str::to_owned).into()),
         one_job_each: false,
-        ends_itself: false,
         delete_first: false,
     })
 }
@@ -91,11 +100,12 @@ fn reads(line: &str) -> Option<Event> {
         return Some(Event::Started(Job { id: of("stepUuid="), rerun: pipeline.clone(), pipeline, ..Job::default() }));
     }
     let result = text.strip_prefix("Completing step with result Result{status=")?;
-    Some(Event::Ended { job: None, success: result.starts_with("PASSED") })
+    let result = if result.starts_with("PASSED") { JobResult::Succeeded } else { JobResult::Failed };
+    Some(Event::Ended { job: None, result })
 }
 
 /// Those of `docker run`: <https://docs.docker.com/engine/containers/run/#exit-status>.
-fn ends(code: Option<i32>, _: usize) -> Ending {
+fn ends(code: Option<i32>, _: Option<JobResult>) -> Ending {
     let docker = |what: &str| {
         Ending::Failed(Error::config(what.to_owned()).hint(
             "check that Docker runs, that this user may use it (docker ps), and that it can pull the runner's image",
@@ -182,14 +192,14 @@ mod tests {
         let pipeline = Some("{p-1}".to_owned());
         let job = Job { id: Some("{s-1}".into()), rerun: pipeline.clone(), pipeline, ..Job::default() };
         assert_eq!(reads(step), Some(Event::Started(job)));
-        let ended = |success| Some(Event::Ended { job: None, success });
+        let ended = |result| Some(Event::Ended { job: None, result });
         assert_eq!(
             reads("[2022-06-05 17:24:53,466] Completing step with result Result{status=FAILED, error=None}."),
-            ended(false)
+            ended(JobResult::Failed)
         );
         assert_eq!(
             reads("[2022-06-05 17:24:53,466] Completing step with result Result{status=PASSED, error=None}."),
-            ended(true)
+            ended(JobResult::Succeeded)
         );
         for line in [
             "Completing step with result Result{status=PASSED, error=None}.",
@@ -203,9 +213,9 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_of_docker() {
-        assert!(matches!(ends(Some(0), 0), Ending::Done) && matches!(ends(Some(143), 0), Ending::Done));
+        assert!(matches!(ends(Some(0), None), Ending::Done) && matches!(ends(Some(143), None), Ending::Done));
         for code in [Some(1), Some(125), Some(127), Some(137), None] {
-            assert!(matches!(ends(code, 0), Ending::Failed(_)), "{code:?}");
+            assert!(matches!(ends(code, None), Ending::Failed(_)), "{code:?}");
         }
     }
 }

@@ -6,16 +6,19 @@
 use super::runners::{JIT, ORGANISATION};
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::{Agent, Ending, Event, Job, Place, Registration, hook_script};
+use crate::forge::hash;
+use crate::forge::runner::{Agent, Ending, Event, Job, JobResult, Place, Registration, hook_script};
 use crate::host::Signal;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// What the listener takes to cancel a job and to send its log; its own limit is 30 seconds
-/// (`Constants.Runner.ExitOnUnloadTimeout`).
+/// What the listener takes to cancel a job, to send its log and to report it. SIGINT has no limit of its own there; a step has
+/// 10 seconds (`ProcessInvoker.cs`), the report five tries five seconds apart (`JobRunner.cs`).
 const GRACE: Duration = Duration::from_secs(40);
+/// A listener that has run its job ends when it has reported it.
+const LINGER: Duration = Duration::from_secs(120);
 /// `run.sh` waits so long before it starts a listener again that failed.
 const RETRY: Duration = Duration::from_secs(5);
 /// `run.sh` waits so long for an update.
@@ -36,8 +39,9 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
     let (started, completed) = (place.hooks.join("started.sh"), place.hooks.join("completed.sh"));
     let text = |path: &std::path::Path| Secret::new(path.display().to_string());
     let variables = ["GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "GITHUB_REPOSITORY"];
+    let (configuration, label) = configured(jit, place);
     let env = vec![
-        (JIT_VARIABLE.to_owned(), configured(jit, place)),
+        (JIT_VARIABLE.to_owned(), configuration),
         (TELL_OLD_VERSION.to_owned(), Secret::new("1")),
         // <https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/run-scripts>
         ("ACTIONS_RUNNER_HOOK_JOB_STARTED".to_owned(), text(&started)),
@@ -59,28 +63,39 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
         drain: Signal::Interrupt,
         interrupt: Signal::Interrupt,
         grace: GRACE,
+        drain_grace: GRACE,
+        linger: LINGER,
+        second_interrupt: None,
+        confirm_after: None,
+        one_at_a_time: true,
+        container_label: label,
         stop: None,
         one_job_each: true,
-        ends_itself: true,
         delete_first: true,
     })
 }
 
-/// The configuration with this machine's folder for jobs, and without updates of the program: those would take place
-/// outside of the supervision, and the program is the newest one. One that is not understood is passed on as it is.
-fn configured(jit: &Secret, place: &Place) -> Secret {
+/// The configuration with this machine's folder for jobs, for one job, and without updates of the program: those would take
+/// place outside of the supervision, and the program is the newest one. One that is not understood is passed on as it is.
+/// With it comes the label of its containers: the listener makes that of the settings' text (`DockerCommandManager.cs`).
+fn configured(jit: &Secret, place: &Place) -> (Secret, Option<String>) {
     let changed = || {
         let mut files: Map<String, Value> = serde_json::from_slice(&decode(jit.expose())?).ok()?;
         let settings = decode(files.get(".runner")?.as_str()?)?;
         let settings = settings.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&settings);
         let mut settings: Map<String, Value> = serde_json::from_slice(settings).ok()?;
-        settings.retain(|name, _| !["workfolder", "disableupdate"].contains(&name.to_lowercase().as_str()));
+        settings
+            .retain(|name, _| !["workfolder", "disableupdate", "ephemeral"].contains(&name.to_lowercase().as_str()));
         settings.insert("workFolder".to_owned(), json!(place.work));
         settings.insert("disableUpdate".to_owned(), json!(true));
-        files.insert(".runner".to_owned(), json!(BASE64_STANDARD.encode(Value::Object(settings).to_string())));
-        Some(Secret::new(BASE64_STANDARD.encode(Value::Object(files).to_string())))
+        // What makes the listener end after its job.
+        settings.insert("ephemeral".to_owned(), json!(true));
+        let settings = Value::Object(settings).to_string();
+        let label = hash(settings.to_lowercase().as_bytes())[..6].to_owned();
+        files.insert(".runner".to_owned(), json!(BASE64_STANDARD.encode(settings)));
+        Some((Secret::new(BASE64_STANDARD.encode(Value::Object(files).to_string())), Some(label)))
     };
-    changed().unwrap_or_else(|| jit.clone())
+    changed().unwrap_or_else(|| (jit.clone(), None))
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
@@ -99,10 +114,13 @@ fn reads(line: &str) -> Option<Event> {
         }
         if let Some(job) = text.strip_prefix("Job ") {
             let (_, result) = job.rsplit_once(" completed with result: ")?;
-            let known = ["Succeeded", "SucceededWithIssues", "Failed", "Canceled", "Abandoned", "Skipped"];
-            return known
-                .contains(&result)
-                .then(|| Event::Ended { job: None, success: result.starts_with("Succeeded") });
+            let result = match result {
+                "Succeeded" | "SucceededWithIssues" => JobResult::Succeeded,
+                "Failed" | "Skipped" => JobResult::Failed,
+                "Canceled" | "Abandoned" => JobResult::Canceled,
+                _ => return None,
+            };
+            return Some(Event::Ended { job: None, result });
         }
         return text.starts_with("Runner connect error: ").then(|| Event::Trouble(text.to_owned()));
     }
@@ -151,14 +169,16 @@ fn began_elsewhere(line: &str) -> Option<Event> {
 }
 
 /// `Constants.Runner.ReturnCode`.
-fn ends(code: Option<i32>, jobs: usize) -> Ending {
+fn ends(code: Option<i32>, last: Option<JobResult>) -> Ending {
     let failed = |what: &str| {
         Ending::Failed(Error::remote(what.to_owned()).hint("run this with --log debug to read what the program says"))
     };
     match code {
         Some(0) => Ending::Done,
+        // It lost the forge while the job ran, and cancelled it (`Runner.cs`).
+        Some(2) if last == Some(JobResult::Canceled) => Ending::JobCut,
         // Its registration ended with its job: <https://github.com/actions/runner/issues/3822>.
-        Some(2) if jobs > 0 => Ending::Done,
+        Some(2) if last.is_some() => Ending::Done,
         Some(2 | 6) => Ending::Again(RETRY),
         Some(3 | 4) => Ending::Again(UPDATE),
         Some(5) => Ending::Failed(
@@ -180,8 +200,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn ended(success: bool) -> Option<Event> {
-        Some(Event::Ended { job: None, success })
+    fn ended(result: JobResult) -> Option<Event> {
+        Some(Event::Ended { job: None, result })
     }
 
     fn started(name: &str) -> Option<Event> {
@@ -213,9 +233,14 @@ mod tests {
         let at = "2026-01-01 00:00:00Z: ";
         assert_eq!(reads(&format!("{at}Listening for Jobs")), Some(Event::Ready));
         assert_eq!(reads(&format!("{at}Running job: train (gpu)\r")), started("train (gpu)"));
-        assert_eq!(reads(&format!("{at}Job train completed with result: Succeeded")), ended(true));
-        for result in ["Failed", "Canceled", "Abandoned", "Skipped"] {
-            assert_eq!(reads(&format!("{at}Job train completed with result: {result}")), ended(false));
+        assert_eq!(reads(&format!("{at}Job train completed with result: Succeeded")), ended(JobResult::Succeeded));
+        for (result, means) in [
+            ("Failed", JobResult::Failed),
+            ("Skipped", JobResult::Failed),
+            ("Canceled", JobResult::Canceled),
+            ("Abandoned", JobResult::Canceled),
+        ] {
+            assert_eq!(reads(&format!("{at}Job train completed with result: {result}")), ended(means));
         }
         assert!(matches!(
             reads(&format!("{at}Runner connect error: no. Retrying until reconnected.")),
@@ -241,7 +266,7 @@ mod tests {
         let at = "2026-01-01 00:00:00Z: ";
         let name = "x completed with result: Failed";
         assert_eq!(reads(&format!("{at}Running job: {name}")), started(name));
-        assert_eq!(reads(&format!("{at}Job {name} completed with result: Succeeded")), ended(true));
+        assert_eq!(reads(&format!("{at}Job {name} completed with result: Succeeded")), ended(JobResult::Succeeded));
         assert_eq!(
             reads(&format!("{at}Running job: 2026-01-01 00:00:00Z: Listening for Jobs")),
             started("2026-01-01 00:00:00Z: Listening for Jobs")
@@ -253,11 +278,15 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_of_run_sh_and_more() {
-        assert!(matches!(ends(Some(0), 0), Ending::Done));
-        assert!(matches!(ends(Some(2), 0), Ending::Again(RETRY)) && matches!(ends(Some(2), 1), Ending::Done));
-        assert!(matches!(ends(Some(3), 0), Ending::Again(UPDATE)) && matches!(ends(Some(4), 0), Ending::Again(UPDATE)));
+        assert!(matches!(ends(Some(0), None), Ending::Done));
+        assert!(matches!(ends(Some(2), None), Ending::Again(RETRY)));
+        assert!(matches!(ends(Some(2), Some(JobResult::Succeeded)), Ending::Done));
+        assert!(matches!(ends(Some(2), Some(JobResult::Failed)), Ending::Done));
+        assert!(matches!(ends(Some(2), Some(JobResult::Canceled)), Ending::JobCut));
+        assert!(matches!(ends(Some(3), None), Ending::Again(UPDATE)));
+        assert!(matches!(ends(Some(4), None), Ending::Again(UPDATE)));
         for code in [Some(1), Some(5), Some(7), Some(134), None] {
-            assert!(matches!(ends(code, 0), Ending::Failed(_)), "{code:?}");
+            assert!(matches!(ends(code, None), Ending::Failed(_)), "{code:?}");
         }
     }
 
@@ -272,7 +301,10 @@ mod tests {
         let files: Value = serde_json::from_slice(&decode(env[JIT_VARIABLE]).unwrap()).unwrap();
         assert_eq!(files[".credentials"], "e30=");
         let settings: Value = serde_json::from_slice(&decode(files[".runner"].as_str().unwrap()).unwrap()).unwrap();
-        assert_eq!(settings, json!({ "AgentId": 7, "workFolder": "/w", "disableUpdate": true }));
+        assert_eq!(settings, json!({ "AgentId": 7, "workFolder": "/w", "disableUpdate": true, "ephemeral": true }));
+        let text = BASE64_STANDARD.decode(files[".runner"].as_str().unwrap()).unwrap();
+        let lower = String::from_utf8(text).unwrap().to_lowercase();
+        assert_eq!(agent.container_label.unwrap(), hash(lower.as_bytes())[..6], "as DockerCommandManager.cs makes it");
         assert_eq!(env["ACTIONS_RUNNER_HOOK_JOB_STARTED"], "/h/started.sh");
         assert_eq!(agent.files.len(), 2);
         // What is not understood is GitHub's matter.

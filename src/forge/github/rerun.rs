@@ -75,6 +75,12 @@ async fn get(github: &GitHub, id: u64) -> Result<Run> {
     })
 }
 
+/// Returns whether a run was cancelled: a failed job would have made it a failure.
+pub async fn is_canceled(github: &GitHub, run: &str) -> Result<bool> {
+    let Ok(number) = run.parse() else { return Ok(false) };
+    Ok(get(github, number).await?.conclusion.as_deref() == Some("cancelled"))
+}
+
 fn path(github: &GitHub, id: u64) -> String {
     format!("{}/actions/runs/{id}", github.root)
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// The group that every repository and organisation has.
+/// The group of a repository's runners, which cannot be asked for.
 const DEFAULT_GROUP: u64 = 1;
 const PAGE: usize = 100;
 /// Under this name a registration holds the just-in-time configuration.
@@ -75,6 +75,8 @@ struct Groups {
 struct Group {
     id: u64,
     name: String,
+    #[serde(default)]
+    default: bool,
 }
 
 #[derive(Deserialize)]
@@ -172,12 +174,13 @@ fn labels(new: &NewRunner) -> Result<Vec<String>> {
     }
 }
 
-/// The identity of a group; only organisations have others than the default one.
+/// The identity of a group, or of the default one; only organisations have others.
 /// <https://docs.github.com/en/rest/actions/self-hosted-runner-groups>
 async fn group(github: &GitHub, name: Option<&str>) -> Result<u64> {
-    let Some(name) = name.filter(|name| !name.eq_ignore_ascii_case("default")) else { return Ok(DEFAULT_GROUP) };
+    let name = name.filter(|name| !name.eq_ignore_ascii_case("default"));
     let owner = &github.repository;
     if !owner.is_owner() {
+        let Some(_) = name else { return Ok(DEFAULT_GROUP) };
         return Err(Error::usage(format!("runners of the repository {owner} are in no group")).hint(
             "leave --runner-group out, or register at the organisation: --repo https://github.com/ORGANISATION",
         ));
@@ -186,12 +189,14 @@ async fn group(github: &GitHub, name: Option<&str>) -> Result<u64> {
     loop {
         let path = format!("/orgs/{}/actions/runner-groups?per_page={PAGE}&page={page}", owner.path);
         let list: Groups = github.client.get(&path).await?;
-        if let Some(group) = list.runner_groups.iter().find(|group| group.name.eq_ignore_ascii_case(name)) {
+        let is_it = |group: &&Group| name.map_or(group.default, |name| group.name.eq_ignore_ascii_case(name));
+        if let Some(group) = list.runner_groups.iter().find(is_it) {
             return Ok(group.id);
         }
         let last = list.runner_groups.len() < PAGE || page * PAGE >= list.total_count;
         names.extend(list.runner_groups.into_iter().map(|group| group.name));
         if last {
+            let Some(name) = name else { return Ok(DEFAULT_GROUP) };
             return Err(Error::not_found(format!("the organisation {owner} has no runner group '{name}'"))
                 .hint(format!("it has: {}", names.join(", "))));
         }
@@ -238,7 +243,8 @@ pub fn explain(refusal: &Refusal, says: &str) -> Option<Error> {
     let organisation = place.contains("/orgs/");
     let lower = says.to_lowercase();
     match refusal.status.as_u16() {
-        422 if lower.contains("running a job") => Some(
+        // The words are in no description, so that any refusal to delete one counts.
+        422 if refusal.method == Method::DELETE || lower.contains("running a job") => Some(
             Error::conflict(format!("the runner is still running a job (GitHub says: {says})"))
                 .hint("wait for the end of its job, or cancel it"),
         ),
@@ -284,8 +290,12 @@ mod tests {
     use http::{HeaderMap, StatusCode};
 
     fn explained(path: &str, status: u16, says: &str) -> Option<Error> {
+        explained_of(&Method::POST, path, status, says)
+    }
+
+    fn explained_of(method: &Method, path: &str, status: u16, says: &str) -> Option<Error> {
         let (status, headers) = (StatusCode::from_u16(status).unwrap(), HeaderMap::new());
-        explain(&Refusal { method: &Method::POST, path, status, headers: &headers, body: b"" }, says)
+        explain(&Refusal { method, path, status, headers: &headers, body: b"" }, says)
     }
 
     #[test]
@@ -298,6 +308,9 @@ mod tests {
         assert!(error.kind() == Kind::Auth && error.hint_text().unwrap().contains("self-hosted runners: write"));
         let error = explained("/repos/o/r/actions/runners/7", 422, "Runner \"x\" is still running a job\"").unwrap();
         assert_eq!(error.kind(), Kind::Conflict);
+        let error = explained_of(&Method::DELETE, "/repos/o/r/actions/runners/7", 422, "Validation Failed").unwrap();
+        assert_eq!(error.kind(), Kind::Conflict);
+        assert_eq!(explained(jit, 422, "Validation Failed").unwrap().kind(), Kind::Usage);
         assert!(explained("/repos/o/r/actions/runners/7", 404, "Not Found").is_none());
         assert!(explained("/repos/o/r/actions/runs/7/rerun", 403, "no").is_none());
     }

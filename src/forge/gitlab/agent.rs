@@ -6,6 +6,7 @@
 use super::runners::{TOKEN, URL};
 use crate::env::Secret;
 use crate::error::{Error, Result};
+use crate::forge::runner::JobResult::{self, Canceled, Failed, Succeeded};
 use crate::forge::runner::{Agent, Ending, Event, Job, Place, Registration};
 use crate::host::Signal;
 use serde_json::Value;
@@ -14,6 +15,16 @@ use std::time::Duration;
 
 /// The program aborts its jobs within 30 seconds (`common.DefaultShutdownTimeout`), and then tells GitLab.
 const GRACE: Duration = Duration::from_secs(40);
+/// SIGQUIT is looked at between two requests for a job, which GitLab may hold for 50 seconds
+/// (<https://docs.gitlab.com/ci/runners/long_polling/>).
+const DRAIN_GRACE: Duration = Duration::from_secs(75);
+/// The program tells how a job ended before GitLab knows, and tries that for many minutes (`common.DefaultUpdateInterval` and
+/// growing pauses).
+const LINGER: Duration = Duration::from_secs(20 * 60);
+/// The second SIGTERM ends the program at once (`commands/single.go`), also within a request for a job.
+const SECOND_INTERRUPT: Duration = Duration::from_millis(500);
+/// The program's first line comes before its first request, whose refusal comes within this time.
+const CONFIRM_AFTER: Duration = Duration::from_secs(3);
 /// The idle time is the supervisor's matter; the program ends this much later by itself.
 const LATER: Duration = Duration::from_secs(60);
 
@@ -45,9 +56,14 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
         drain: Signal::Quit,
         interrupt: Signal::Terminate,
         grace: GRACE,
+        drain_grace: DRAIN_GRACE,
+        linger: LINGER,
+        second_interrupt: Some(SECOND_INTERRUPT),
+        confirm_after: Some(CONFIRM_AFTER),
+        one_at_a_time: true,
+        container_label: None,
         stop: None,
         one_job_each: false,
-        ends_itself: true,
         delete_first: false,
     })
 }
@@ -95,6 +111,7 @@ fn reads(line: &str) -> Option<Event> {
     let fields: Value = serde_json::from_str(line.trim()).ok()?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let job = || fields.get("job").and_then(Value::as_u64).map(|id| id.to_string());
+    let status = || text("status").map_or_else(String::new, |status| format!(" ({status})"));
     let message = text("msg")?;
     if message.starts_with("Starting runner for ") {
         return Some(Event::Ready);
@@ -105,25 +122,29 @@ fn reads(line: &str) -> Option<Event> {
                 let id = job()?;
                 Some(Event::Started(Job { id: Some(id.clone()), rerun: Some(id), ..Job::default() }))
             }
-            // GitLab does not know the token.
-            "forbidden" => Some(Event::Deregistered),
+            // GitLab does not know the token, or something between refuses for a while.
+            "forbidden" => Some(Event::Refused(format!("GitLab refuses the runner's token{}", status()))),
             "no content" => None,
-            trouble => {
-                let status = text("status").map_or_else(String::new, |status| format!(" ({status})"));
-                Some(Event::Trouble(format!("cannot ask GitLab for jobs: {trouble}{status}")))
-            }
+            trouble => Some(Event::Trouble(format!("cannot ask GitLab for jobs: {trouble}{}", status()))),
         };
     }
     let ended = message == "Job succeeded" || message.starts_with("Job failed");
     // The cache, and what is sent to GitLab, have one of these each.
     if ended && fields.get("duration_s").is_some() {
-        return Some(Event::Ended { job: Some(job()?), success: text("job-status")? == "success" });
+        let succeeded = text("job-status")? == "success";
+        return Some(Event::Ended { job: Some(job()?), result: if succeeded { Succeeded } else { Failed } });
+    }
+    // A job that GitLab took back before it ran has no other line.
+    if let Some(outcome) = message.strip_prefix("Submitting job to coordinator...") {
+        let is_over = matches!(text("job-status"), Some("canceled" | "canceling" | "failed"))
+            || matches!(outcome.trim(), "not found" | "forbidden" | "job failed");
+        return if is_over { Some(Event::Ended { job: Some(job()?), result: Canceled }) } else { None };
     }
     let fatal = matches!(text("level"), Some("fatal" | "panic"));
     fatal.then(|| Event::Trouble(message.to_owned()))
 }
 
-fn ends(code: Option<i32>, _: usize) -> Ending {
+fn ends(code: Option<i32>, _: Option<JobResult>) -> Ending {
     let what = match code {
         Some(0) => return Ending::Done,
         Some(code) => format!("GitLab Runner ended with exit code {code}"),
@@ -183,15 +204,23 @@ mod tests {
         let received = r#"{"job":1234,"level":"info","msg":"Checking for jobs... received","repo_url":"https://gitlab.com/g/p.git","runner":"t1_abc","time":"2026-08-22T10:00:03Z"}"#;
         let job = Job { id: Some("1234".into()), rerun: Some("1234".into()), ..Job::default() };
         assert_eq!(reads(received), Some(Event::Started(job)));
-        let ended = |success| Some(Event::Ended { job: Some("1234".into()), success });
+        let ended = |result| Some(Event::Ended { job: Some("1234".into()), result });
         let passed = r#"{"duration_s":9.7,"job":1234,"job-status":"success","level":"info","msg":"Job succeeded","project":7,"runner":"t1_abc"}"#;
-        assert_eq!(reads(passed), ended(true));
+        assert_eq!(reads(passed), ended(Succeeded));
         let failed = r#"{"duration_s":9.7,"error":{},"exit_code":1,"job":1234,"job-status":"failed","level":"warning","msg":"Job failed: exit status 1"}"#;
-        assert_eq!(reads(failed), ended(false));
+        assert_eq!(reads(failed), ended(Failed));
         let system = r#"{"duration_s":0.1,"job":1234,"job-status":"failed","level":"error","msg":"Job failed (system failure): aborted: terminated"}"#;
-        assert_eq!(reads(system), ended(false));
+        assert_eq!(reads(system), ended(Failed));
+        // Since GitLab Runner 19.1.
+        let interrupted = r#"{"duration_s":4.2,"exit_code":0,"failure_reason":"runner_interrupted","job":1234,"job-status":"failed","level":"warning","msg":"Job failed: aborted: terminated"}"#;
+        assert_eq!(reads(interrupted), ended(Failed));
+        let canceled = r#"{"code":200,"job":1234,"job-status":"canceling","level":"info","msg":"Submitting job to coordinator...ok"}"#;
+        assert_eq!(reads(canceled), ended(Canceled));
+        let unknown = r#"{"code":404,"job":1234,"job-status":"","level":"warning","msg":"Submitting job to coordinator... not found"}"#;
+        assert_eq!(reads(unknown), ended(Canceled));
         let forbidden = r#"{"level":"error","msg":"Checking for jobs... forbidden","runner":"t1_abc","status":"POST https://gitlab.com/api/v4/jobs/request: 403 Forbidden"}"#;
-        assert_eq!(reads(forbidden), Some(Event::Deregistered));
+        let refused = "GitLab refuses the runner's token (POST https://gitlab.com/api/v4/jobs/request: 403 Forbidden)";
+        assert_eq!(reads(forbidden), Some(Event::Refused(refused.into())));
         let down = r#"{"level":"warning","msg":"Checking for jobs... failed","status":"502 Bad Gateway"}"#;
         assert_eq!(reads(down), Some(Event::Trouble("cannot ask GitLab for jobs: failed (502 Bad Gateway)".into())));
     }
@@ -202,6 +231,7 @@ mod tests {
             r#"{"duration_s":0.2,"level":"error","msg":"Failed to assume role"}"#,
             r#"{"job":1,"job-status":"running","msg":"Updating job...","level":"info"}"#,
             r#"{"job":1,"job-status":"success","msg":"Job succeeded","level":"info"}"#,
+            r#"{"code":200,"job":1,"job-status":"running","msg":"Submitting job to coordinator...ok","level":"info"}"#,
             "Job succeeded",
             "duration_s=1 job=1 Job succeeded",
             "",
@@ -209,7 +239,7 @@ mod tests {
         ] {
             assert_eq!(reads(line), None, "{line}");
         }
-        assert!(matches!(ends(Some(0), 0), Ending::Done));
-        assert!(matches!(ends(Some(1), 0), Ending::Failed(_)) && matches!(ends(None, 1), Ending::Failed(_)));
+        assert!(matches!(ends(Some(0), None), Ending::Done));
+        assert!(matches!(ends(Some(1), None), Ending::Failed(_)) && matches!(ends(None, None), Ending::Failed(_)));
     }
 }

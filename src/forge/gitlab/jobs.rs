@@ -7,10 +7,17 @@ use crate::forge::runner::{FailedJob, FailedRun};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Reasons that are the runner's: <https://docs.gitlab.com/ci/yaml/#retrywhen>.
+/// Reasons that are the runner's: <https://docs.gitlab.com/ci/yaml/#retrywhen>. Those of GitLab 19 and later come first; what
+/// older servers call a runner that vanished, they still mean by [`retry:when`](https://docs.gitlab.com/ci/yaml/#retrywhen).
+/// `unknown_failure` is what a server before 19 makes of `runner_interrupted`, which it does not know; only the caller's own
+/// runners are judged by it.
 const LOST: &[(&str, &str)] = &[
+    ("runner_interrupted", "the runner was stopped (runner_interrupted)"),
+    ("no_updates_running", "the runner did not answer any more (no_updates_running)"),
+    ("no_updates_canceling", "the runner did not answer any more (no_updates_canceling)"),
     ("runner_system_failure", "the runner failed (runner_system_failure)"),
     ("stuck_or_timeout_failure", "the runner did not answer any more (stuck_or_timeout_failure)"),
+    ("unknown_failure", "the runner was stopped, or failed in a way GitLab does not know (unknown_failure)"),
 ];
 
 #[derive(Deserialize)]

@@ -216,6 +216,18 @@ pub async fn unregister(gitlab: &GitLab, registration: &Registration) -> Result<
     }
 }
 
+/// Returns whether GitLab takes the runner's token: <https://docs.gitlab.com/api/runners/#verify-authentication-for-a-registered-runner>.
+pub async fn verify(gitlab: &GitLab, registration: &Registration) -> Result<Option<bool>> {
+    let Some(token) = registration.credential.get(TOKEN) else { return Ok(Some(true)) };
+    let body = json!({ "token": token.expose() });
+    match gitlab.rest.post("/runners/verify", &body).await {
+        Err(error) if error.kind() == Kind::Auth => Ok(None),
+        // Something in between does not let it through: there is nobody to ask.
+        Err(error) if error.kind() == Kind::NotFound => Ok(Some(true)),
+        outcome => outcome.map(|()| Some(true)),
+    }
+}
+
 /// The program itself, and its checksum from the list beside it.
 pub async fn package(gitlab: &GitLab, platform: &Platform) -> Result<Package> {
     let file = format!("binaries/gitlab-runner-{}-{}", os(platform)?, arch(platform)?);

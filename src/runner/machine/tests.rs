@@ -11,8 +11,13 @@ fn rules() -> Rules {
         drain: Signal::Quit,
         interrupt: Signal::Interrupt,
         grace: Duration::from_secs(30),
+        drain_grace: Duration::from_secs(75),
+        linger: Duration::from_secs(120),
+        second_interrupt: None,
+        confirm_after: None,
+        one_at_a_time: false,
+        can_check: false,
         one_job_each: false,
-        ends_itself: true,
         delete_first: false,
     }
 }
@@ -31,7 +36,8 @@ fn started(id: &str) -> Input {
 }
 
 fn ended(id: &str, success: bool) -> Input {
-    Input::Told(Event::Ended { job: Some(id.into()), success })
+    let result = if success { JobResult::Succeeded } else { JobResult::Failed };
+    Input::Told(Event::Ended { job: Some(id.into()), result })
 }
 
 fn ready() -> Input {
@@ -60,7 +66,9 @@ fn word(act: &Act) -> String {
         Act::Say(Status::Ended(job, success)) => {
             format!("-{}:{}", job.id.clone().unwrap_or_default(), success.map_or("?".into(), |s| s.to_string()))
         }
-        Act::Warn(text) => format!("warn({text})"),
+        Act::Warn(text) | Act::Inform(text) => format!("warn({text})"),
+        Act::Check => "check".into(),
+        Act::Unregister => "unregister".into(),
         Act::Start => "start".into(),
         Act::Renew => "renew".into(),
         Act::Send(signal, Whom::Leader) => name(*signal).into(),
@@ -93,9 +101,9 @@ fn idle_time_begins_when_ready_and_anew_after_each_job() {
     assert_eq!(story.at(99301, started("c")), "+c");
     assert_eq!(story.at(999_999, Input::Tick), "");
     assert_eq!(story.at(999_999, ended("c", true)), "-c:true");
-    assert_eq!(story.at(1_000_028, Input::Tick), "");
-    assert_eq!(story.at(1_000_029, Input::Tick), "SIGKILL! stop");
-    assert_eq!(story.at(1_000_029, Input::Exited(Ending::Done)), "finish(timeout:300)");
+    assert_eq!(story.at(1_000_118, Input::Tick), "");
+    assert_eq!(story.at(1_000_119, Input::Tick), "SIGKILL! stop");
+    assert_eq!(story.at(1_000_119, Input::Exited(Ending::Done)), "finish(timeout:300)");
 }
 
 #[test]
@@ -150,17 +158,22 @@ fn another_job_needs_another_registration_where_each_is_for_one() {
 
 #[test]
 fn a_program_that_would_take_another_job_is_asked_to_end() {
-    let mut story = Story::new(Rules { single: true, ends_itself: false, ..rules() });
+    // It has time to report the job first, and one that comes meanwhile is run.
+    let mut story = Story::new(Rules { single: true, linger: Duration::from_secs(15), ..rules() });
     story.at(0, ready());
     story.at(1, started("a"));
-    assert_eq!(story.at(2, ended("a", false)), "-a:false SIGQUIT");
-    assert_eq!(story.at(3, Input::Exited(Ending::Failed(Error::remote("137")))), "finish(single job)");
+    assert_eq!(story.at(2, ended("a", false)), "-a:false");
+    assert_eq!(story.at(10, started("b")), "+b");
+    assert_eq!(story.at(20, ended("b", true)), "-b:true");
+    assert_eq!(story.at(34, Input::Tick), "");
+    assert_eq!(story.at(35, Input::Tick), "SIGQUIT");
+    assert_eq!(story.at(36, Input::Exited(Ending::Failed(Error::remote("137")))), "finish(single job)");
     // And one that was to end by itself and hangs.
     let mut story = Story::new(Rules { single: true, ..rules() });
     story.at(1, started("a"));
     assert_eq!(story.at(2, ended("a", true)), "-a:true");
     assert_eq!(story.at(122, Input::Tick), "SIGQUIT");
-    assert_eq!(story.at(152, Input::Tick), "SIGKILL! stop");
+    assert_eq!(story.at(197, Input::Tick), "SIGKILL! stop");
 }
 
 #[test]
@@ -170,7 +183,8 @@ fn an_interrupted_job_starts_again_when_its_runner_has_ended() {
     story.at(1, Input::Told(Event::Started(Job::default())));
     story.at(2, Input::Hook(job("x")));
     assert_eq!(story.at(3, Input::Signal(Signal::Terminate)), "SIGINT stop");
-    assert_eq!(story.at(4, Input::Told(Event::Ended { job: None, success: false })), "-:false");
+    let canceled = Event::Ended { job: None, result: JobResult::Canceled };
+    assert_eq!(story.at(4, Input::Told(canceled)), "-:false");
     assert_eq!(story.at(5, Input::Exited(Ending::Done)), "rerun(run-x) finish(SIGTERM; Interrupted)");
     // One that ended well meanwhile does not.
     let mut story = Story::new(github());
@@ -229,8 +243,9 @@ fn a_runner_that_was_removed_ends_when_its_job_has() {
     story.at(0, started("a"));
     assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "");
     assert_eq!(story.at(2, ended("a", true)), "-a:true SIGQUIT");
+    // Before it was ready the program ends by itself, or falls back.
     let mut story = Story::new(rules());
-    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "SIGQUIT");
+    assert_eq!(story.at(1, Input::Told(Event::Deregistered)), "");
     let end = story.at(2, Input::Exited(Ending::Failed(Error::remote("x"))));
     assert_eq!(end, "finish(removed; Conflict)");
     // What was good for one job only is removed with it.
@@ -282,6 +297,216 @@ fn words_about_unknown_jobs_change_nothing() {
     assert!(story.0.is_busy());
 }
 
+/// GitLab's way.
+fn gitlab() -> Rules {
+    Rules {
+        confirm_after: Some(Duration::from_secs(3)),
+        second_interrupt: Some(Duration::from_secs(1)),
+        one_at_a_time: true,
+        can_check: true,
+        interrupt: Signal::Terminate,
+        ..rules()
+    }
+}
+
+fn known() -> Input {
+    Input::Checked(Standing::Known { online: true })
+}
+
+fn refused() -> Input {
+    Input::Told(Event::Refused("refused".into()))
+}
+
+fn trouble(text: &str) -> Input {
+    Input::Told(Event::Trouble(text.into()))
+}
+
+#[test]
+fn ready_means_that_the_forge_takes_it() {
+    let mut story = Story::new(gitlab());
+    assert_eq!(story.at(0, ready()), "");
+    assert_eq!(story.at(2, Input::Tick), "");
+    assert_eq!(story.at(3, Input::Tick), "check");
+    assert_eq!(story.at(4, known()), "ready");
+    // The program cannot reach the forge, though this program can.
+    let mut story = Story::new(gitlab());
+    story.at(0, ready());
+    assert_eq!(story.at(2, trouble("502")), "warn(502)");
+    assert_eq!(story.at(3, Input::Tick), "check");
+    assert_eq!(story.at(4, known()), "");
+    assert_eq!(story.at(4, trouble("502")), "");
+    assert_eq!(story.at(5, Input::Tick), "check");
+    assert_eq!(story.at(5, known()), "");
+    assert_eq!(story.at(7, Input::Tick), "check");
+    assert_eq!(story.at(8, known()), "warn(the runner r reaches the forge again) ready");
+    // Nor this program.
+    let mut story = Story::new(gitlab());
+    story.at(0, ready());
+    story.at(3, Input::Tick);
+    let unclear = Input::Checked(Standing::Unclear("no".into()));
+    assert_eq!(story.at(4, unclear), "warn(cannot ask the forge about the runner: no)");
+    assert_eq!(story.at(18, Input::Tick), "");
+    assert_eq!(story.at(19, Input::Tick), "check");
+    assert_eq!(story.at(600, Input::Tick), "SIGTERM stop");
+    // The first request was answered with a job.
+    let mut story = Story::new(gitlab());
+    story.at(0, ready());
+    assert_eq!(story.at(1, started("a")), "ready +a");
+    // Nobody can be asked.
+    let mut story = Story::new(Rules { can_check: false, ..gitlab() });
+    story.at(0, ready());
+    assert_eq!(story.at(3, Input::Tick), "ready");
+}
+
+#[test]
+fn a_refusal_is_believed_when_the_forge_says_so_too() {
+    let mut story = Story::new(gitlab());
+    story.at(0, ready());
+    assert_eq!(story.at(1, refused()), "check");
+    assert_eq!(story.at(2, Input::Checked(Standing::Unknown)), "SIGTERM stop");
+    assert_eq!(story.at(3, Input::Tick), "SIGTERM");
+    assert_eq!(story.at(4, Input::Exited(Ending::Failed(Error::remote("1")))), "finish(refused; Auth)");
+    let mut story = Story::new(Rules { can_check: false, ..gitlab() });
+    story.at(0, ready());
+    assert_eq!(story.at(1, refused()), "SIGTERM stop");
+    // Later it is trouble, or the runner was removed.
+    let mut story = Story::new(gitlab());
+    story.at(0, ready());
+    story.at(3, Input::Tick);
+    story.at(4, known());
+    assert_eq!(story.at(10, refused()), "check");
+    assert_eq!(story.at(11, known()), "warn(refused)");
+    assert_eq!(story.at(20, refused()), "check");
+    assert_eq!(story.at(21, Input::Checked(Standing::Unknown)), "SIGTERM stop");
+    assert_eq!(story.at(22, Input::Tick), "SIGTERM");
+    assert_eq!(story.at(23, Input::Exited(Ending::Failed(Error::remote("1")))), "finish(removed)");
+}
+
+#[test]
+fn a_second_signal_ends_an_idle_program_and_never_a_job() {
+    let mut story = Story::new(gitlab());
+    story.at(0, started("a"));
+    assert_eq!(story.at(1, Input::Signal(Signal::Interrupt)), "SIGTERM stop");
+    assert_eq!(story.at(5, Input::Tick), "");
+    let mut story = Story::new(gitlab());
+    assert_eq!(story.at(1, Input::Signal(Signal::Interrupt)), "SIGTERM stop");
+    assert_eq!(story.at(1, trouble("shutdown timed out")), "", "it says what it was asked to do");
+    assert_eq!(story.at(2, Input::Tick), "SIGTERM");
+    assert_eq!(story.at(3, Input::Tick), "");
+    assert_eq!(story.at(31, Input::Tick), "SIGKILL! stop");
+    // A request for a job may be held for longer than an interrupted job takes.
+    let mut story = Story::new(gitlab());
+    story.at(0, ready());
+    story.at(3, Input::Tick);
+    story.at(3, known());
+    assert_eq!(story.at(303, Input::Tick), "SIGQUIT");
+    assert_eq!(story.at(377, Input::Tick), "");
+    assert_eq!(story.at(378, Input::Tick), "SIGKILL! stop");
+}
+
+#[test]
+fn another_job_means_that_the_one_before_never_ran() {
+    let mut story = Story::new(gitlab());
+    story.at(0, started("a"));
+    assert_eq!(story.at(1, started("b")), "-a:? +b");
+    assert_eq!(story.at(2, ended("b", true)), "-b:true");
+    assert!(!story.0.is_busy());
+}
+
+const USED_UP: &str = "warn(the registration of the runner r was used up without a job)";
+
+#[test]
+fn a_ghost_is_found_and_replaced() {
+    let ghost = || {
+        let mut story = Story::new(Rules { can_check: true, idle: None, ..github() });
+        story.at(0, ready());
+        assert_eq!(story.at(299, Input::Tick), "");
+        assert_eq!(story.at(300, Input::Tick), "check");
+        assert_eq!(story.at(301, known()), "");
+        assert_eq!(story.at(601, Input::Tick), "check");
+        story
+    };
+    let mut story = ghost();
+    assert_eq!(story.at(602, Input::Checked(Standing::Unknown)), format!("{USED_UP} SIGINT"));
+    assert_eq!(story.at(603, Input::Exited(Ending::Done)), "unregister renew");
+    // Offline once may be a moment.
+    let offline = || Input::Checked(Standing::Known { online: false });
+    let mut story = ghost();
+    assert_eq!(story.at(602, offline()), "");
+    assert_eq!(story.at(902, Input::Tick), "check");
+    assert_eq!(story.at(903, offline()), format!("{USED_UP} SIGINT"));
+    // A job that came at that moment is run to its end.
+    assert_eq!(story.at(904, started("a")), "+a");
+    assert_eq!(story.at(9999, Input::Tick), "");
+    assert_eq!(story.at(9999, ended("a", true)), "-a:true");
+    // No answer says nothing, and one about a registration that is gone neither.
+    let mut story = ghost();
+    assert_eq!(story.at(602, Input::Checked(Standing::Unclear("no".into()))), "");
+    assert_eq!(story.at(603, Input::Checked(Standing::Unknown)), "");
+}
+
+#[test]
+fn a_program_that_ends_without_its_job_used_its_registration_up() {
+    let mut story = Story::new(github());
+    for round in 0..5 {
+        assert_eq!(story.at(round * 10, ready()), "ready");
+        assert_eq!(story.at(round * 10 + 1, Input::Exited(Ending::Done)), format!("{USED_UP} unregister renew"));
+        story.0.renewed(Duration::from_secs(round * 10 + 2));
+    }
+    story.at(60, ready());
+    let end = story.at(61, Input::Exited(Ending::Done));
+    assert!(end.ends_with("used up without jobs again and again; Remote)"), "{end}");
+    let mut story = Story::new(Rules { single: true, ..github() });
+    story.at(0, ready());
+    let end = format!("{USED_UP} finish(its registration was used up without a job)");
+    assert_eq!(story.at(1, Input::Exited(Ending::Done)), end);
+}
+
+#[test]
+fn a_runner_that_was_ready_may_be_without_its_forge_for_longer() {
+    let again = || Input::Exited(Ending::Again(Duration::from_secs(5)));
+    let mut story = Story::new(Rules { idle: None, ..github() });
+    story.at(0, ready());
+    assert_eq!(story.at(10, again()), "");
+    assert_eq!(story.at(15, Input::Tick), "start");
+    assert_eq!(story.at(16, trouble("connect error")), "warn(connect error)");
+    assert_eq!(story.at(715, Input::Tick), "");
+    assert_eq!(story.at(715, ready()), "warn(the runner r reaches the forge again) ready");
+    assert_eq!(story.at(720, again()), "");
+    story.at(725, Input::Tick);
+    assert_eq!(story.at(725 + 3600, Input::Tick), "SIGINT stop");
+    let end = story.at(9999, Input::Exited(Ending::Done));
+    assert_eq!(end, "finish(the runner r cannot reach the forge any more, for 60 minutes; Remote)");
+    // Somebody removed it meanwhile: it was ready before.
+    let mut story = Story::new(github());
+    story.at(0, ready());
+    story.at(10, again());
+    story.at(15, Input::Tick);
+    assert_eq!(story.at(16, Input::Told(Event::Deregistered)), "");
+    assert_eq!(story.at(17, Input::Exited(Ending::Failed(Error::remote("1")))), "finish(removed)");
+}
+
+#[test]
+fn the_same_trouble_is_told_now_and_then_with_its_number() {
+    let mut story = Story::new(Rules { idle: None, can_check: false, ..gitlab() });
+    story.at(0, ready());
+    assert_eq!(story.at(3, Input::Tick), "ready");
+    let told: Vec<String> =
+        (0..260).map(|n| story.at(4 + n * 3, trouble("502"))).filter(|told| told.contains("warn")).collect();
+    assert_eq!(told[..2], ["warn(502)", "warn(502 (200 times more))"], "{told:?}");
+    assert_eq!(told.len(), 2);
+}
+
+#[test]
+fn a_job_that_the_program_cut_off_runs_again() {
+    let mut story = Story::new(Rules { single: true, ..github() });
+    story.at(0, started("a"));
+    let canceled = Event::Ended { job: Some("a".into()), result: JobResult::Canceled };
+    assert_eq!(story.at(1, Input::Told(canceled)), "-a:false");
+    assert_eq!(story.0.last_result(), Some(JobResult::Canceled));
+    assert_eq!(story.at(2, Input::Exited(Ending::JobCut)), "rerun(run-a) finish(single job)");
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let id = prop_oneof![Just("a"), Just("b"), Just("c")];
     prop_oneof![
@@ -290,10 +515,18 @@ fn any_input() -> impl Strategy<Value = Input> {
         4 => (id, any::<bool>()).prop_map(|(id, success)| ended(id, success)),
         1 => Just(Input::Hook(job("h"))),
         1 => Just(Input::Told(Event::Deregistered)),
+        1 => Just(refused()),
+        1 => Just(trouble("x")),
+        3 => prop_oneof![
+            Just(Standing::Unknown),
+            any::<bool>().prop_map(|online| Standing::Known { online }),
+            Just(Standing::Unclear("x".into()))
+        ].prop_map(Input::Checked),
         2 => prop_oneof![Just(Deletion::Gone), Just(Deletion::Busy), Just(Deletion::Failed)].prop_map(Input::Deleted),
         1 => Just(Input::Signal(Signal::Terminate)),
         2 => prop_oneof![
             Just(Ending::Done),
+            Just(Ending::JobCut),
             Just(Ending::Again(Duration::from_secs(5))),
             Just(Ending::Failed(Error::remote("x")))
         ].prop_map(Input::Exited),
@@ -304,6 +537,7 @@ fn any_input() -> impl Strategy<Value = Input> {
 /// The world as far as it matters: whether the process runs, and which jobs do.
 #[derive(Default)]
 struct World {
+    serial: bool,
     runs: bool,
     jobs: Vec<String>,
     finished: bool,
@@ -314,6 +548,9 @@ impl World {
     fn happen(&mut self, machine: &mut Machine, input: Input, now: Duration) -> Result<(), TestCaseError> {
         match &input {
             Input::Told(Event::Started(job)) if !self.jobs.contains(job.id.as_ref().unwrap()) => {
+                if self.serial {
+                    self.jobs.clear();
+                }
                 self.jobs.extend(job.id.clone());
             }
             Input::Told(Event::Ended { job, .. }) => self.jobs.retain(|other| Some(other) != job.as_ref()),
@@ -358,11 +595,21 @@ proptest! {
     #[test]
     fn whatever_happens_it_ends_in_order(
         steps in proptest::collection::vec((any_input(), 0u64..400), 0..60),
-        (one, single, itself, first) in any::<(bool, bool, bool, bool)>(),
+        (one, single, first, checks) in any::<(bool, bool, bool, bool)>(),
+        (confirms, twice, serial) in any::<(bool, bool, bool)>(),
     ) {
-        let rules = Rules { one_job_each: one, single, ends_itself: itself, delete_first: first, ..rules() };
+        let rules = Rules {
+            one_job_each: one,
+            single,
+            delete_first: first,
+            can_check: checks,
+            confirm_after: confirms.then_some(Duration::from_secs(3)),
+            second_interrupt: twice.then_some(Duration::from_secs(1)),
+            one_at_a_time: serial,
+            ..rules()
+        };
         let mut machine = Machine::new(rules, Duration::ZERO);
-        let mut world = World { runs: true, ..World::default() };
+        let mut world = World { runs: true, serial, ..World::default() };
         let mut now = Duration::ZERO;
         for (input, pause) in steps {
             now += Duration::from_secs(pause);

@@ -20,10 +20,20 @@ pub struct Rules {
     pub interrupt: Signal,
     /// See [`crate::forge::runner::Agent::grace`].
     pub grace: Duration,
+    /// See [`crate::forge::runner::Agent::drain_grace`].
+    pub drain_grace: Duration,
+    /// See [`crate::forge::runner::Agent::linger`].
+    pub linger: Duration,
+    /// See [`crate::forge::runner::Agent::second_interrupt`].
+    pub second_interrupt: Option<Duration>,
+    /// See [`crate::forge::runner::Agent::confirm_after`].
+    pub confirm_after: Option<Duration>,
+    /// See [`crate::forge::runner::Agent::one_at_a_time`].
+    pub one_at_a_time: bool,
+    /// Whether the forge can be asked about the runner.
+    pub can_check: bool,
     /// See [`crate::forge::runner::Agent::one_job_each`].
     pub one_job_each: bool,
-    /// See [`crate::forge::runner::Agent::ends_itself`].
-    pub ends_itself: bool,
     /// See [`crate::forge::runner::Agent::delete_first`].
     pub delete_first: bool,
 }
@@ -39,6 +49,8 @@ pub enum Input {
     Exited(Ending),
     /// The forge's answer to [`Act::Delete`].
     Deleted(Deletion),
+    /// The forge's answer to [`Act::Check`].
+    Checked(Standing),
     /// Somebody wants this program to end.
     Signal(Signal),
     /// Time passed.
@@ -56,6 +68,20 @@ pub enum Deletion {
     Failed,
 }
 
+/// What the forge knows of the runner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It takes its credential, and sees it connected or not.
+    Known {
+        /// Whether it is connected.
+        online: bool,
+    },
+    /// It does not know it.
+    Unknown,
+    /// There is no answer, for this reason.
+    Unclear(String),
+}
+
 /// What is to be done.
 #[derive(Debug, Clone)]
 pub enum Act {
@@ -63,10 +89,16 @@ pub enum Act {
     Say(Status),
     /// Tell the user.
     Warn(String),
+    /// Tell the user of something good.
+    Inform(String),
     /// Start the program again.
     Start,
     /// Get another registration and start the program with it.
     Renew,
+    /// Remove the present registration, which was used up without a job.
+    Unregister,
+    /// Ask the forge about the runner.
+    Check,
     /// Send the program a signal.
     Send(Signal, Whom),
     /// Run the command that stops it.

@@ -18,13 +18,22 @@ pub fn route(state: &mut State, request: &Request, path: &[&str]) -> Option<Resp
         _ => owner(Vendor::GitLab, name).map(|(slug, _)| slug.to_owned()),
     };
     Some(match (verb, path) {
-        // These two take other tokens than the user's.
+        // These take other tokens than the user's.
         ("POST", ["runners"]) => in_the_old_way(state, request),
         ("DELETE", ["runners"]) => {
             let token = request.field("token").unwrap_or_default();
             let before = state.runners.all.len();
             state.runners.all.retain(|runner| runner.credential != token);
             if state.runners.all.len() < before { Response::empty(204) } else { error(403, "403 Forbidden") }
+        }
+        ("POST", ["runners", "verify"]) => {
+            let token = request.field("token").unwrap_or_default();
+            match state.runners.all.iter().find(|runner| runner.credential == token) {
+                Some(runner) => {
+                    Response::json(200, &json!({ "id": runner.id, "token": token, "token_expires_at": null }))
+                }
+                None => error(403, "403 Forbidden - invalid token supplied"),
+            }
         }
         (_, ["groups" | "runners" | "user", ..]) if access.is_none() => error(401, "401 Unauthorized"),
         (_, ["groups" | "runners", ..] | ["user", "runners"] | ["projects", _, "runners"])

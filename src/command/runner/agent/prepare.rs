@@ -2,6 +2,7 @@
 
 use super::{HOME, USER};
 use crate::app::App;
+use crate::cloud::CLOUDS;
 use crate::error::{Error, Result};
 use crate::forge::runner::Place;
 use crate::host::Output;
@@ -17,9 +18,20 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Downloading a package takes minutes at worst.
 const INSTALLING: Duration = Duration::from_secs(600);
-/// As Debian and Ubuntu have it: <https://packages.ubuntu.com/noble/docker.io>.
-const INSTALL: &str = "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && \
-    apt-get -qq --yes --no-install-recommends install docker.io";
+/// As Debian and Ubuntu have it: <https://packages.ubuntu.com/noble/docker.io>. At the first boot another program may have
+/// the lock of the packages, or of their lists, for minutes.
+const INSTALL: &str = r#"export DEBIAN_FRONTEND=noninteractive
+locked() {
+  said=$(apt-get -qq -o DPkg::Lock::Timeout=300 "$@" 2>&1) && return 1
+  printf '%s\n' "$said"
+  case $said in *[Ll]ock*) return 0 ;; *) exit 1 ;; esac
+}
+command -v apt-get >/dev/null || exit 1
+while locked update; do sleep 5; done
+while locked --yes --no-install-recommends install docker.io; do sleep 5; done"#;
+
+/// The rules of the packet filter.
+const FIREWALL: &str = include_str!("../../../runner/firewall.sh");
 
 /// Removes what the machine was told, and the copies that cloud-init keeps.
 pub fn forget(app: &App, file: &Path) -> Result<()> {
@@ -46,15 +58,14 @@ pub async fn prepare(app: &App, document: &Document) -> Result<Place> {
     if !succeeds(app, &["id", "-u", USER]).await {
         must(app, &["useradd", "--create-home", "--home-dir", "/home/ci", "--shell", "/bin/bash", USER]).await?;
     }
-    if !document.identity {
-        block(app).await;
-    }
     let folder = Path::new(HOME);
     must(app, &["install", "-d", "-m", "0755", HOME, &format!("{HOME}/runner")]).await?;
     if let Some(script) = &document.startup_script {
         run_script(app, folder, script).await?;
     }
     let docker_image = docker(app, document).await?;
+    // The last to change the packet filter before anything runs that is not root's.
+    block_metadata(app, document).await?;
     let program = folder.join("runner/program");
     if let Some(package) = &document.package {
         package::install(app, package, &program).await?;
@@ -85,6 +96,10 @@ async fn docker(app: &App, document: &Document) -> Result<Option<String>> {
         return Err(Error::config("the runner comes as an image, and Docker does not run on this machine")
             .hint("give --cloud-image one with Docker, or install it with --cloud-startup-script"));
     }
+    if document.docker_required {
+        return Err(Error::config("--docker-image is given, and Docker does not run on this machine")
+            .hint("give --cloud-image one with Docker, or install it with --cloud-startup-script"));
+    }
     app.log.warn("docker does not run here: jobs run as the user ci, outside of containers");
     Ok(None)
 }
@@ -107,7 +122,9 @@ async fn run_script(app: &App, folder: &Path, script: &str) -> Result<()> {
     app.host.write_private(&file, script.as_bytes()).map_err(|error| failed(error.to_string()))?;
     let interpreter = script.lines().next().and_then(|line| line.strip_prefix("#!")).unwrap_or("/bin/sh");
     let path = file.display().to_string();
-    let words: Vec<&str> = interpreter.split_whitespace().chain([path.as_str()]).collect();
+    // A service has neither, and git and pip want them.
+    let root = ["env", "HOME=/root", "USER=root", "LOGNAME=root"];
+    let words: Vec<&str> = root.into_iter().chain(interpreter.split_whitespace()).chain([path.as_str()]).collect();
     app.log.info("running the start-up script");
     let outcome = app.host.hand_over(&words).await;
     let _ = app.host.remove(&file);
@@ -120,16 +137,21 @@ async fn run_script(app: &App, folder: &Path, script: &str) -> Result<()> {
 }
 
 /// Keeps all but root from the cloud's metadata, which have what the machine was told. Where the user gave the machine an
-/// identity, jobs get its keys there; what else they find is the credential of the runner that they run on.
-async fn block(app: &App) {
-    let table = "table inet cml { chain out { type filter hook output priority 0; \
-                 ip daddr 169.254.169.254 tcp dport 80 meta skuid != 0 reject; }; \
-                 chain through { type filter hook forward priority 0; ip daddr 169.254.169.254 tcp dport 80 drop; }; }";
-    let rule = ["OUTPUT", "-d", "169.254.169.254/32", "-p", "tcp", "--dport", "80", "-m", "owner", "!", "--uid-owner"];
-    let words: Vec<&str> = ["iptables", "-w", "-I"].into_iter().chain(rule).chain(["0", "-j", "REJECT"]).collect();
-    if !succeeds(app, &["nft", table]).await && !succeeds(app, &words).await {
-        app.log.warn("jobs can read the cloud's metadata of this machine: there is neither nft nor iptables");
+/// identity, jobs get its keys there. One that it has without the user's word is never for jobs.
+async fn block_metadata(app: &App, document: &Document) -> Result<()> {
+    if document.identity || succeeds(app, &["sh", "-c", FIREWALL]).await {
+        return Ok(());
     }
+    let has_identity = match CLOUDS.iter().find(|row| row.name == document.cloud) {
+        Some(row) => (row.has_identity)(app).await,
+        None => true,
+    };
+    if has_identity {
+        return Err(Error::config("jobs could use this machine's identity: its packet filter takes no rules")
+            .hint("give --cloud-image one with nftables, or --cloud-permission-set to let jobs use an identity"));
+    }
+    app.log.warn("jobs can read the cloud's metadata of this machine: its packet filter takes no rules");
+    Ok(())
 }
 
 /// Runs a command of the system to its end, which comes in time.

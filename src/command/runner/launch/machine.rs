@@ -13,7 +13,7 @@ use crate::forge::runner::{NewRunner, Package, Registration};
 use crate::host::{Platform, Signal};
 use crate::outputs;
 use crate::runner::document::Document;
-use crate::runner::script::{Program, render};
+use crate::runner::script::{Limits, Program, render};
 use futures_util::future::join;
 use std::cell::Cell;
 use std::time::Duration;
@@ -111,7 +111,11 @@ impl Launching<'_> {
         spec.tags.runner = Some(registration.id.clone());
         let mut made = Made::default();
         let document = self.document(plan, spec, &new, &registration, luggage.package);
-        let script = render(&document, &luggage.program, self.args.cloud.cloud_max_lifetime.0, plan.script_limit);
+        let limits = Limits {
+            lifetime: self.args.cloud.cloud_max_lifetime.0,
+            boot: Duration::from_secs(self.args.cloud.cloud_boot_timeout),
+        };
+        let script = render(&document, &luggage.program, limits, plan.script_limit);
         let outcome = match script {
             Ok(script) => self.make(cloud, (spec, &script), &registration, &mut made, phases, end).await,
             Err(error) => Err(error),
@@ -170,10 +174,9 @@ impl Launching<'_> {
             match cloud.delete_instance(&id).await {
                 Ok(()) => app.log.info(&format!("instance {id} is terminated")),
                 Err(error) => {
-                    let lifetime = self.args.cloud.cloud_max_lifetime.0.as_secs() / 60;
                     app.log.warn_with_hint(
                         &format!("instance {id} may still run ({error})"),
-                        &format!("cml runner reap ends it; otherwise it ends itself within {lifetime} minutes"),
+                        "cml runner reap ends it; otherwise it ends itself when it is idle, or its runner not ready in time",
                     );
                 }
             }
@@ -259,6 +262,7 @@ impl Launching<'_> {
             registration: registration.clone(),
             package,
             docker_image: args.docker_image.clone().filter(|_| image.is_some()).or(image.map(str::to_owned)),
+            docker_required: args.docker_image.is_some() && image.is_some(),
             docker_volumes: args.docker_volumes.clone(),
             gpu: plan.gpu,
             startup_script: args.cloud.cloud_startup_script.clone(),

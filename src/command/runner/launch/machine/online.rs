@@ -75,7 +75,7 @@ impl Launching<'_> {
                     "the runner of {} is not online after {seconds} seconds",
                     told::instance(&instance)
                 ))
-                .hint("its console is above; give a start-up script that takes longer more time with --cloud-boot-timeout"));
+                .hint("its console is above: check that the machine reaches the internet (a private subnet needs a NAT gateway), or give a start-up script that takes longer more time with --cloud-boot-timeout"));
             }
             if waited >= SLOW && !wait.shown {
                 wait.shown = true;

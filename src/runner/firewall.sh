@@ -1,0 +1,46 @@
+#!/bin/sh
+# Keeps all but root, and all containers, from the metadata services of clouds: they have what the machine was told, and keys
+# of its identity. It needs nft, or iptables and ip6tables; without either it fails.
+# AWS: 169.254.169.254, fd00:ec2::254. Google: the first, fd20:ce::254. Azure: the first, and 168.63.129.16 (ports 80 and
+# 32526). Some of them serve DNS there too, so that all ports but that one are closed.
+set -u
+four='169.254.169.254 168.63.129.16'
+six='fd00:ec2::254 fd20:ce::254'
+
+with_nft() {
+  nft "table inet cml
+delete table inet cml
+table inet cml {
+  chain out {
+    type filter hook output priority 0;
+    ip daddr { $1 } tcp dport != 53 meta skuid != 0 reject
+    ip6 daddr { $2 } tcp dport != 53 meta skuid != 0 reject
+  }
+  chain through {
+    type filter hook forward priority 0;
+    ip daddr { $1 } tcp dport != 53 drop
+    ip6 daddr { $2 } tcp dport != 53 drop
+  }
+}"
+}
+
+# What is forwarded is judged in the table mangle: Docker, whenever it starts again, puts its rules before those of the others.
+with_iptables() {
+  command=$1
+  shift
+  for address; do
+    "$command" -w -I OUTPUT -d "$address" -p tcp ! --dport 53 -m owner ! --uid-owner 0 -j REJECT || return 1
+    "$command" -w -t mangle -I FORWARD -d "$address" -p tcp ! --dport 53 -j DROP || return 1
+  done
+}
+
+list() { printf '%s' "$*" | tr ' ' ','; }
+
+# shellcheck disable=SC2086 # The addresses are words.
+if with_nft "$(list $four)" "$(list $six)"; then exit 0; fi
+# shellcheck disable=SC2086
+with_iptables iptables $four || exit 1
+# Without IPv6 there is nothing to keep anybody from.
+[ -e /proc/sys/net/ipv6 ] || exit 0
+# shellcheck disable=SC2086
+with_iptables ip6tables $six
