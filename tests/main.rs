@@ -25,6 +25,7 @@ mod legacy;
 mod limits;
 mod local;
 mod openapi;
+mod ownership;
 mod pipe;
 mod pr;
 mod private;

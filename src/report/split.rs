@@ -80,11 +80,16 @@ pub fn truncate(markdown: &str, max: usize, note: &str) -> String {
     if length(markdown) <= max {
         return markdown.to_owned();
     }
-    ended(markdown, max, note)
+    ended(markdown, (max, Unit::Utf16), note)
 }
 
 /// The first `count` parts of a report, at most `max` units each, the last with the `note` that ends them.
-pub fn limit(mut parts: Vec<String>, count: usize, max: usize, note: &str) -> Vec<String> {
+pub fn limit(parts: Vec<String>, count: usize, max: usize, note: &str) -> Vec<String> {
+    limit_by(parts, count, (max, Unit::Utf16), note)
+}
+
+/// The same, with the unit of the length.
+pub fn limit_by(mut parts: Vec<String>, count: usize, max: (usize, Unit), note: &str) -> Vec<String> {
     parts.truncate(count);
     if let Some(last) = parts.last_mut() {
         *last = ended(last, max, note);
@@ -93,9 +98,9 @@ pub fn limit(mut parts: Vec<String>, count: usize, max: usize, note: &str) -> Ve
 }
 
 /// The beginning of a text with the `note` that ends it.
-fn ended(text: &str, max: usize, note: &str) -> String {
-    let room = max.saturating_sub(length(note) + 2);
-    let first = split(text, room).into_iter().next().unwrap_or_default();
+fn ended(text: &str, (max, unit): (usize, Unit), note: &str) -> String {
+    let room = max.saturating_sub(unit.length(note) + 2);
+    let first = split_by(text, room, unit).into_iter().next().unwrap_or_default();
     format!("{}\n\n{note}", first.trim_end())
 }
 

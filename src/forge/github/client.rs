@@ -147,6 +147,9 @@ fn ours(error: octocrab::Error) -> Error {
             Ok(ours) => *ours,
             Err(other) => Error::internal(format!("the GitHub client failed ({other})")),
         },
+        octocrab::Error::Serde { source, .. } => {
+            Error::remote(format!("GitHub answered something unexpected ({source})"))
+        }
         octocrab::Error::Json { source, .. } => {
             Error::remote(format!("GitHub answered something unexpected ({source})"))
         }
