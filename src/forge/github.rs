@@ -296,7 +296,7 @@ impl Links {
 impl GitHub {
     async fn page(&self, target: &Target, number: u32) -> Result<(Links, Vec<Comment>)> {
         let path = format!("{}?per_page=100&page={number}", self.comments_of(target));
-        let answer = self.client.look(&path).await?;
+        let answer = self.client.page(&path).await?;
         let wires: Vec<Wire> = client::parsed(&answer)?;
         Ok((Links::of(answer.headers()), wires.into_iter().map(|wire| self.read(wire)).collect()))
     }

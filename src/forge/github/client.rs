@@ -78,6 +78,13 @@ impl Client {
         self.crab.execute(request).await.map(drop).map_err(ours)
     }
 
+    /// Reads a page of a list, with the answer's headers.
+    pub async fn page(&self, path: &str) -> Result<Response<Bytes>> {
+        let mut request = self.request(Method::GET, path, None)?;
+        request.headers_mut().insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+        self.http.send(request).await
+    }
+
     /// Reads from a path, with the answer's headers.
     pub async fn look(&self, path: &str) -> Result<Response<Bytes>> {
         self.http.send(self.request(Method::GET, path, None)?).await
