@@ -1,7 +1,7 @@
 //! Texts of several authors in one comment: what one leaves open does not swallow the next, and a label of one means nothing in
 //! another.
 
-use super::{dialect, label_end};
+use super::{dialect, flatten, label_end};
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Parser, Tag};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub fn closed(markdown: &str) -> Cow<'_, str> {
 fn open_block(markdown: &str) -> Option<String> {
     let probed = format!("{markdown}\n\n{PROBE}");
     let (mut depth, mut last) = (0usize, None);
-    for (event, range) in Parser::new_ext(&probed, dialect()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&flatten(&probed), dialect()).into_offset_iter() {
         match event {
             Event::Start(tag) => {
                 if depth == 0 {
@@ -72,7 +72,7 @@ fn open_elements(markdown: &str) -> String {
         return String::new();
     }
     let mut html = Html::default();
-    for (event, range) in Parser::new_ext(markdown, dialect()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&flatten(markdown), dialect()).into_offset_iter() {
         if matches!(event, Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_)) {
             html.read(&markdown[range]);
         }
@@ -190,7 +190,7 @@ pub fn scoped(markdown: &str, name: &str) -> String {
     let suffix = format!("-{}", &crate::forge::hash(name.as_bytes())[..8]);
     let mut insertions: Vec<(usize, String)> = Vec::new();
     let mut taken: Vec<Range<usize>> = Vec::new();
-    for (event, range) in Parser::new_ext(markdown, dialect()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&flatten(markdown), dialect()).into_offset_iter() {
         match &event {
             Event::Start(Tag::Link { link_type, .. }) => {
                 use_of(markdown, *link_type, 1, &range, &suffix, &mut insertions)

@@ -8,7 +8,7 @@
 //!
 //! A mark counts only as a comment's last block, a paragraph of its own outside of quotes, code and HTML: people quote comments.
 
-use super::dialect;
+use super::{dialect, flatten};
 use crate::error::{Error, Result};
 use pulldown_cmark::{Event, Parser, Tag};
 use std::ops::Range;
@@ -106,7 +106,7 @@ fn last(body: &str) -> Option<Mark> {
 /// Whether the last block of a text is a paragraph that begins at a place.
 fn ends_in_paragraph(text: &str, start: usize) -> bool {
     let (mut depth, mut last) = (0usize, false);
-    for (event, range) in Parser::new_ext(text, dialect()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&flatten(text), dialect()).into_offset_iter() {
         match event {
             Event::Start(tag) => {
                 if depth == 0 {
