@@ -15,6 +15,7 @@ use permission::{About, Diagnosis};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -113,6 +114,32 @@ impl fmt::Display for Target {
     }
 }
 
+/// Who wrote a comment, as the forge tells with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The forge's identity of the user.
+    pub id: String,
+    /// Whether it is a program's account.
+    pub is_bot: bool,
+}
+
+/// The user of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Viewer {
+    /// By [`Author::id`].
+    User(String),
+    /// A program whose identity the forge does not tell; never a person.
+    Bot,
+    /// The forge does not tell.
+    Unknown,
+}
+
+/// Whether a name has `bot` as a word: the account of a project's or group's access token on GitLab
+/// (`project_42_bot_0123…`), and what people call such an account of their own.
+pub fn is_named_bot(name: &str) -> bool {
+    name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word.eq_ignore_ascii_case("bot"))
+}
+
 /// A comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
@@ -126,6 +153,8 @@ pub struct Comment {
     pub created: i64,
     /// Its place in the order of creation.
     pub order: u64,
+    /// Who wrote it; `None` where that is not told.
+    pub author: Option<Author>,
 }
 
 /// A pull request, as far as it matters for finding the right one.
@@ -251,6 +280,11 @@ pub type Keep<'a> = &'a dyn Fn(&Comment) -> bool;
 pub trait Forge {
     /// How large things may be.
     fn limits(&self) -> Limits;
+
+    /// Returns the token's user. Asked only where comments of several users are in question.
+    async fn viewer(&self) -> Result<Viewer> {
+        Ok(Viewer::Unknown)
+    }
 
     /// All comments of a target that `keep` accepts, oldest first.
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>>;
@@ -443,6 +477,42 @@ pub async fn send_each(
         Ok(address)
     };
     futures_util::stream::iter(assets).map(send).buffered(UPLOADS_AT_ONCE).try_collect().await
+}
+
+/// So many pages of a list are read: some 100,000 comments.
+const MAX_PAGES: u32 = 1000;
+
+/// Watches over a list that is read page by page, so that it ends.
+struct Pages {
+    forge: &'static str,
+    read: u32,
+    seen: HashSet<u64>,
+}
+
+impl Pages {
+    fn of(forge: &'static str) -> Self {
+        Pages { forge, read: 0, seen: HashSet::new() }
+    }
+
+    /// Counts a page. Fails when it brings nothing but what was there before, or one too many.
+    fn take(&mut self, page: &[Comment]) -> Result<()> {
+        self.read += 1;
+        let new = page.iter().filter(|comment| self.seen.insert(comment.order)).count();
+        if !page.is_empty() && new == 0 {
+            return Err(self.endless("the same page was sent again"));
+        }
+        self.check(self.read)
+    }
+
+    /// Refuses a number of pages that is too large to be read.
+    fn check(&self, pages: u32) -> Result<()> {
+        if pages > MAX_PAGES { Err(self.endless(&format!("more than {MAX_PAGES} pages"))) } else { Ok(()) }
+    }
+
+    fn endless(&self, why: &str) -> Error {
+        Error::remote(format!("the list of comments on {} does not end ({why})", self.forge))
+            .hint("the server, or a proxy before it, is at fault: try again later")
+    }
 }
 
 /// Fetches the pages after the first, several at once, and keeps what `keep` accepts, oldest first.

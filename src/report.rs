@@ -11,6 +11,7 @@ use std::ops::Range;
 
 pub mod annotations;
 pub mod html;
+pub mod isolate;
 mod nesting;
 pub mod plain;
 pub mod section;

@@ -2,13 +2,14 @@
 //! and in sections when several jobs write them. Written once, over [`Forge`].
 
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Comment, Forge, Target, create_comment_once};
+use crate::forge::{Comment, Forge, Target, Viewer, create_comment_once};
 use crate::http::{Http, Repeat};
 use crate::log::Log;
+use crate::report::isolate::closed;
 use crate::report::section::{self, Sections};
 use crate::report::watermark::Watermark;
 use futures_util::future::try_join_all;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// After writing a section, so long others may still write what they had read before.
@@ -45,12 +46,37 @@ pub enum Retire {
 }
 
 impl Sticky<'_> {
-    /// All comments that carry the mark, oldest first.
+    /// All comments that carry the mark and are not another person's, oldest first.
     pub async fn find(&self) -> Result<Vec<Comment>> {
-        match self.watermark {
-            Some(mark) => self.forge.list_comments(self.target, &|c| mark.part_of(&c.body).is_some()).await,
-            None => Ok(Vec::new()),
+        let Some(mark) = self.watermark else { return Ok(Vec::new()) };
+        let found = self.forge.list_comments(self.target, &|c| mark.part_of(&c.body).is_some()).await?;
+        self.own(found).await
+    }
+
+    /// The comments of the token's user; where there are none, those of programs, such as that of an earlier token. Nobody asks
+    /// who that user is as long as one program has written all of them. See `docs/adr/0008-comment-ownership.md`.
+    async fn own(&self, found: Vec<Comment>) -> Result<Vec<Comment>> {
+        let is_person = |comment: &Comment| comment.author.as_ref().is_some_and(|author| !author.is_bot);
+        let authors: BTreeSet<&str> = found.iter().filter_map(|c| Some(c.author.as_ref()?.id.as_str())).collect();
+        if authors.len() < 2 && !found.iter().any(is_person) {
+            return Ok(found);
         }
+        let (all, viewer) = (found.len(), self.forge.viewer().await?);
+        let is_own = |comment: &Comment, id: &str| comment.author.as_ref().is_none_or(|author| author.id == id);
+        let kept: Vec<Comment> = match &viewer {
+            Viewer::Unknown => return Ok(found),
+            Viewer::User(id) if found.iter().any(|comment| is_own(comment, id)) => {
+                found.into_iter().filter(|comment| is_own(comment, id)).collect()
+            }
+            Viewer::User(_) | Viewer::Bot => found.into_iter().filter(|comment| !is_person(comment)).collect(),
+        };
+        if kept.len() < all {
+            let others = all - kept.len();
+            self.log.debug(&format!(
+                "{others} comment(s) with the watermark of this report are other users': they stay as they are"
+            ));
+        }
+        Ok(kept)
     }
 
     /// The length that marks and part numbers need.
@@ -60,10 +86,25 @@ impl Sticky<'_> {
     }
 
     fn body(&self, text: &str, part: usize) -> String {
+        // What the report leaves open must not swallow the mark.
+        let text = if self.watermark.is_some() { closed(text) } else { text.into() };
+        self.marked(&text, part)
+    }
+
+    fn marked(&self, text: &str, part: usize) -> String {
         match self.watermark {
             Some(mark) => format!("{text}\n\n{}", mark.mark(self.commit, part)),
             None => text.to_owned(),
         }
+    }
+
+    /// The body of the first comment, with the sections that are in it.
+    fn with_sections(&self, mut parts: Sections, text: &str) -> String {
+        if parts.is_empty() {
+            return self.body(text, 1);
+        }
+        parts.text = section::alone("", text);
+        self.marked(&parts.compose(), 1)
     }
 
     /// The parts of a report, numbered when there are several.
@@ -95,31 +136,51 @@ impl Sticky<'_> {
         let stale = self.http.mark().saturating_sub(read) > STALE;
         let mut posted = Vec::new();
         for (n, text) in (1..).zip(Self::numbered(parts)) {
-            let done = match newest.remove(&n) {
-                // Other jobs write this comment too, or may have begun to while images were published.
-                Some(home) if n == 1 && (stale || self.is_shared(&home)) => self.replace_text(&home, &text).await,
-                Some(old) => {
-                    let body = self.body(&text, n);
-                    match old.body == self.forge.stored(&body) {
-                        true => Ok(old),
-                        false => self.forge.update_comment(self.target, &old.id, &body, Repeat::Safe).await,
-                    }
-                }
-                None => self.make(&self.body(&text, n)).await,
+            let Some(old) = newest.remove(&n) else {
+                posted.push(self.make(&self.body(&text, n)).await?);
+                continue;
             };
-            let done = match done {
+            // Other jobs write this comment too, or may have begun to while images were published.
+            let done = if n == 1 && (stale || self.is_shared(&old)) {
+                self.replace_text(&old, &text).await
+            } else {
+                self.replace(&old, &self.body(&text, n)).await
+            };
+            posted.push(match done {
                 // Somebody deleted it meanwhile.
                 Err(error) if error.kind() == Kind::NotFound => self.make(&self.body(&text, n)).await?,
+                Err(error) if error.kind() == Kind::Auth => self.make_instead(&old, &text, n, &error).await?,
                 outcome => outcome?,
-            };
-            posted.push(done);
+            });
         }
-        let left = newest.into_values().map(|comment| async move { self.delete(&comment).await });
+        let left = newest.into_values().map(|comment| async move { self.discard(&comment).await });
         try_join_all(left).await?;
         if existing.is_empty() {
             return self.fold(posted).await;
         }
         posted.into_iter().next().ok_or_else(nothing)
+    }
+
+    async fn replace(&self, old: &Comment, body: &str) -> Result<Comment> {
+        if old.body == self.forge.stored(body) {
+            return Ok(old.clone());
+        }
+        self.forge.update_comment(self.target, &old.id, body, Repeat::Safe).await
+    }
+
+    /// Makes a comment in place of one that the token may not change, with the sections that are in that.
+    async fn make_instead(&self, old: &Comment, text: &str, part: usize, why: &Error) -> Result<Comment> {
+        let shared = self.watermark.map(|mark| sections(mark, old)).filter(|_| part == 1).unwrap_or_default();
+        let body = if part == 1 { self.with_sections(shared, text) } else { self.body(text, part) };
+        let made = self.make(&body).await?;
+        self.warn_not_changed(old, why);
+        Ok(made)
+    }
+
+    fn warn_not_changed(&self, old: &Comment, why: &Error) {
+        let message =
+            format!("the token may not change the earlier comment {} ({why}): a new one takes its place", old.url);
+        self.log.warn_with_hint(&message, "another user or an earlier token wrote it; whoever may can delete it");
     }
 
     fn is_shared(&self, comment: &Comment) -> bool {
@@ -132,9 +193,8 @@ impl Sticky<'_> {
         let mut round = 0;
         loop {
             let now = self.forge.get_comment(self.target, &home.id).await?;
-            let mut parts = self.watermark.map(|mark| sections(mark, &now)).unwrap_or_default();
-            parts.text = section::normal(text);
-            let body = if parts.is_empty() { self.body(text, 1) } else { self.body(&parts.compose(), 1) };
+            let parts = self.watermark.map(|mark| sections(mark, &now)).unwrap_or_default();
+            let body = self.with_sections(parts, text);
             if now.body == self.forge.stored(&body) {
                 return Ok(now);
             }
@@ -173,7 +233,7 @@ impl Sticky<'_> {
         self.log.info("other jobs made this comment at the same time: folding them into the oldest");
         if !untouched {
             for own in made.iter().filter(|own| own.id != oldest.id) {
-                self.delete(own).await?;
+                self.discard(own).await?;
             }
             return Ok(oldest.clone());
         }
@@ -182,24 +242,41 @@ impl Sticky<'_> {
             merged.named.entry(name).or_insert(text);
         }
         let text = if merged.is_empty() { mark.strip(&newest.body).to_owned() } else { merged.compose() };
-        let kept = self.forge.update_comment(self.target, &oldest.id, &self.body(&text, 1), Repeat::Safe).await?;
+        let kept = self.forge.update_comment(self.target, &oldest.id, &self.marked(&text, 1), Repeat::Safe).await?;
         let stays = |comment: &&Comment| comment.id == kept.id || made[1..].iter().any(|own| own.id == comment.id);
         for comment in all.iter().filter(|comment| !stays(comment)) {
-            self.delete(comment).await?;
+            self.discard(comment).await?;
         }
         Ok(kept)
     }
 
-    async fn delete(&self, comment: &Comment) -> Result<()> {
-        self.forge.delete_comment(self.target, &comment.id).await
+    /// Deletes a comment; one that the token may not delete stays, with a warning.
+    async fn discard(&self, comment: &Comment) -> Result<()> {
+        let deleted = self.forge.delete_comment(self.target, &comment.id).await;
+        self.allow_refusal(deleted, "delete", comment)
     }
 
-    /// Hides or deletes the comments of earlier runs.
+    fn allow_refusal(&self, outcome: Result<()>, verb: &str, comment: &Comment) -> Result<()> {
+        match outcome {
+            Err(error) if error.kind() == Kind::Auth => {
+                let message = format!("the token may not {verb} the earlier comment {} ({error})", comment.url);
+                self.log
+                    .warn_with_hint(&message, "another user or an earlier token wrote it; whoever may can delete it");
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Hides or deletes the comments of earlier runs. Those that the token may not touch stay, with a warning.
     pub async fn retire(&self, comments: &[Comment], how: Retire) -> Result<()> {
         for comment in comments {
             match how {
-                Retire::Hide => self.forge.hide_comment(self.target, &comment.id).await?,
-                Retire::Delete => self.delete(comment).await?,
+                Retire::Hide => {
+                    let hidden = self.forge.hide_comment(self.target, &comment.id).await;
+                    self.allow_refusal(hidden, "hide", comment)?;
+                }
+                Retire::Delete => self.discard(comment).await?,
             }
         }
         Ok(())
@@ -215,14 +292,19 @@ impl Sticky<'_> {
         let Some(mark) = self.watermark else {
             return Err(Error::usage("--section needs the watermark: leave --rm-watermark out"));
         };
-        let text = section::normal(&self.forge.stored(text));
+        // In the form in which it comes back.
+        let text = section::alone(name, &self.forge.stored(&section::alone(name, text)));
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        let mut refused: BTreeSet<String> = BTreeSet::new();
         let mut all = self.find().await?;
+        // The report of a run without sections, which the first section replaces.
+        let whole = self.home(mark, &all, &mut seen).filter(|home| sections(mark, home).is_empty());
         let mut home = self.home(mark, &all, &mut seen);
         let mut own: Vec<String> = Vec::new();
         let mut last = None;
         for round in 0..ROUNDS {
             let started = self.http.mark();
+            let before = home.clone();
             let written = self.write_section(mark, home.take(), (name, &text), &mut seen, limit).await;
             let (id, made) = match written {
                 Ok(written) => written,
@@ -232,11 +314,21 @@ impl Sticky<'_> {
                     self.log.debug(&format!("section {name}: {error}; reading again"));
                     self.http.pause(pause, 0).await.map_err(|_| error.clone())?;
                     last = Some(error);
-                    all = self.find().await?;
+                    all = self.find_except(&refused).await?;
                     home = self.home(mark, &all, &mut seen);
                     continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => match before.filter(|_| error.kind() == Kind::Auth) {
+                    Some(old) => {
+                        self.warn_not_changed(&old, &error);
+                        seen.extend(sections(mark, &old).named.into_iter().filter(|(other, _)| other != name));
+                        refused.insert(old.id);
+                        all.retain(|comment| !refused.contains(&comment.id));
+                        home = self.home(mark, &all, &mut seen);
+                        continue;
+                    }
+                    None => return Err(error),
+                },
             };
             if made {
                 own.push(id.clone());
@@ -252,11 +344,16 @@ impl Sticky<'_> {
                 false => None,
             };
             if home.is_none() {
-                all = self.find().await?;
+                all = self.find_except(&refused).await?;
                 home = self.home(mark, &all, &mut seen);
             }
             if let Some(home) = home.take_if(|home| holds(mark, home, name, &text)) {
                 self.clean_up(mark, &all, &home, &own).await?;
+                if whole.is_some_and(|whole| whole.id == home.id) {
+                    for rest in all.iter().filter(|comment| mark.part_of(&comment.body).is_some_and(|part| part > 1)) {
+                        self.discard(rest).await?;
+                    }
+                }
                 return Ok(home);
             }
             self.log.debug(&format!("section {name} was overwritten: writing it again"));
@@ -265,6 +362,12 @@ impl Sticky<'_> {
             Error::new(Kind::Conflict, format!("section {name} was overwritten by other jobs {ROUNDS} times"))
                 .hint("run fewer jobs at once, or give each its own --watermark-title")
         }))
+    }
+
+    async fn find_except(&self, refused: &BTreeSet<String>) -> Result<Vec<Comment>> {
+        let mut found = self.find().await?;
+        found.retain(|comment| !refused.contains(&comment.id));
+        Ok(found)
     }
 
     /// The comment that all writers of sections agree on: the oldest that has sections, else the newest.
@@ -293,14 +396,16 @@ impl Sticky<'_> {
         seen: &mut BTreeMap<String, String>,
         limit: usize,
     ) -> Result<(String, bool)> {
-        let mut merged = home.as_ref().map(|home| sections(mark, home)).unwrap_or_default();
+        // A comment without sections is the report of an earlier run as a whole.
+        let mut merged =
+            home.as_ref().map(|home| sections(mark, home)).filter(|found| !found.is_empty()).unwrap_or_default();
         for (other, text) in seen.iter() {
             merged.named.entry(other.clone()).or_insert_with(|| text.clone());
         }
         merged.named.insert(name.to_owned(), text.to_owned());
         *seen = merged.named.clone();
         seen.remove(name);
-        let body = self.body(&merged.compose(), 1);
+        let body = self.marked(&merged.compose(), 1);
         let length = crate::report::split::length(&body);
         if length > limit {
             return Err(Error::too_large(format!(
@@ -326,7 +431,7 @@ impl Sticky<'_> {
             let found = sections(mark, comment).named;
             let folded = !found.is_empty() && found.keys().all(|name| kept.contains_key(name));
             if folded && (own.contains(&comment.id) || now - comment.created > ABANDONED) {
-                self.delete(comment).await?;
+                self.discard(comment).await?;
             }
         }
         Ok(())

@@ -401,3 +401,32 @@ fn sarif_becomes_annotations_of_the_repositorys_files() {
     assert_eq!(found.iter().map(|a| a["path"].as_str().unwrap()).collect::<Vec<_>>(), ["src/train me.py", "src/b.py"]);
     assert_eq!(found[0]["annotation_level"], "failure");
 }
+
+#[test]
+fn github_counts_the_bytes_of_a_check() {
+    let (forge, cml) = start(Vendor::GitHub);
+    let rows: String = (0..2600).map(|n| format!("| train step {n} | ✅ |\n")).collect();
+    cml.file("report.md", format!("| test | ok |\n|---|---|\n{rows}"));
+    cml.run(CREATE).ok();
+    let run = runs(&forge).remove(0);
+    let (summary, text) = (run.summary.unwrap(), run.text.unwrap());
+    assert!(summary.len() <= 65_535 && summary.len() > 60_000 && text.len() <= 65_535, "{}", summary.len());
+    assert!((0..2600).all(|n| format!("{summary}{text}").contains(&format!("| train step {n} | ✅ |"))));
+}
+
+#[test]
+fn figures_and_annotations_mention_nobody() {
+    for vendor in VENDORS {
+        let (forge, cml) = start(vendor);
+        cml.file(
+            "a.jsonl",
+            r#"{"path": "a.py", "line": 1, "message": "ask @all", "title": "by @octocat", "level": "warning"}"#,
+        );
+        cml.run(&["check", "create", "--comment", "--data", "by=@all", "--annotations", "a.jsonl", "report.md"]).ok();
+        let body = forge.live_comments(vendor, &Target::Pull(7)).remove(0).body;
+        assert!(body.contains("| by | @\u{200b}all |"), "{vendor:?}: {body}");
+        let sent: String =
+            forge.requests().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
+        assert!(!sent.contains("ask @all") && !sent.contains("by @octocat"), "{vendor:?}: {sent}");
+    }
+}

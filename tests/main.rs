@@ -27,6 +27,7 @@ mod limits;
 mod local;
 mod network;
 mod openapi;
+mod ownership;
 mod pipe;
 mod pr;
 mod private;

@@ -10,6 +10,7 @@ use crate::forge::{Target, name_what_is_missing};
 use crate::outputs;
 use crate::publish::{Destination, Publish};
 use crate::report::annotations::{self, Annotation};
+use crate::report::plain::without_mentions;
 use crate::report::split;
 use crate::report::target::Wanted;
 use crate::report::watermark::Watermark;
@@ -82,6 +83,9 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     if args.title.trim().is_empty() {
         return Err(Error::usage("--title is empty").hint("leave it out for the title CML Report"));
     }
+    if args.comment {
+        args.mark(None, None).check()?;
+    }
     // What cannot be read must not cost a request.
     let destination = args.images.destination()?;
     let text = comment::read(app, &args.report)?;
@@ -110,7 +114,12 @@ fn read(app: &App, path: &Path) -> Result<Vec<Annotation>> {
     if found.elsewhere > 0 {
         app.log.warn(&format!("{} annotation(s) of {shown} belong to no file of the repository", found.elsewhere));
     }
-    Ok(found.found)
+    let mut annotations = found.found;
+    for annotation in &mut annotations {
+        annotation.message = without_mentions(&annotation.message);
+        annotation.title = annotation.title.as_deref().map(without_mentions);
+    }
+    Ok(annotations)
 }
 
 impl Checks {
@@ -138,6 +147,11 @@ impl Checks {
         }
     }
 
+    /// What marks the comment that goes with the check.
+    fn mark(&self, workflow: Option<&str>, run: Option<&str>) -> Watermark {
+        Watermark::new(&format!("check {}", self.title.trim()), workflow, run)
+    }
+
     fn state(&self) -> State {
         match self.status {
             Status::Queued => State::Queued,
@@ -151,7 +165,7 @@ impl Checks {
         if self.data.is_empty() {
             return text.to_owned();
         }
-        let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+        let cell = |text: &str| without_mentions(&text.replace('|', "\\|").replace('\n', " "));
         let rows: String =
             self.data.iter().map(|(name, value)| format!("| {} | {} |\n", cell(name), cell(value))).collect();
         format!("| | |\n| - | - |\n{rows}\n{text}")
@@ -216,14 +230,14 @@ impl Job<'_> {
 
     /// The report in the parts that there is room for, cut where that is too little.
     async fn fit(&self, publish: &Publish<'_>, text: &str, room: Room) -> Result<Vec<String>> {
-        let parts = split::split(text, room.part);
+        let parts = split::split_by(text, room.part, room.unit);
         if parts.len() <= room.parts {
             return Ok(parts);
         }
         let title = self.connected.driver.title;
         self.app.log.warn(&format!("the report is longer than a check on {title} shows: it is cut"));
         let note = comment::cut_note(self.app, &self.connected, publish, text, &[]).await?;
-        Ok(split::limit(parts, room.parts, room.part, &note))
+        Ok(split::limit_by(parts, room.parts, (room.part, room.unit), &note))
     }
 
     /// Prints the check's address and hands it on to later steps.
@@ -244,8 +258,7 @@ impl Job<'_> {
             Some(_) => Target::Commit(self.commit.clone()),
             None => self.connected.target(self.app, &Wanted::Auto).await?,
         };
-        let title = format!("check {}", self.args.title.trim());
-        let mark = Watermark::new(&title, context.workflow.as_deref(), context.run.as_deref());
+        let mark = self.args.mark(context.workflow.as_deref(), context.run.as_deref());
         let sticky = Sticky {
             forge: &**forge,
             http: &self.app.http,

@@ -145,6 +145,9 @@ impl Comments {
         if self.section.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::usage("--section needs a name").hint("for a matrix: --section \"${{ matrix.python }}\""));
         }
+        if !self.rm_watermark {
+            Watermark::new(&self.watermark_title, None, None).check()?;
+        }
         if self.pr {
             app.log.warn("--pr is deprecated, please use --target=pr");
         }
@@ -210,15 +213,16 @@ impl<'a> Job<'a> {
         if args.hide_previous {
             connected.forge.can_hide()?;
         }
+        let context = &connected.context;
+        let title = || Watermark::new(&args.watermark_title, context.workflow.as_deref(), context.run.as_deref());
+        let watermark = (!args.rm_watermark).then(title);
+        watermark.as_ref().map_or(Ok(()), Watermark::check)?;
         let target = connected.target(app, &wanted).await?;
         app.log.debug(&format!("{} {}, {target}, update: {update}", connected.driver.title, connected.repository));
         let commit = match &target {
             Target::Commit(sha) => Some(sha.clone()),
             _ => connected.commit(app).await,
         };
-        let context = &connected.context;
-        let title = || Watermark::new(&args.watermark_title, context.workflow.as_deref(), context.run.as_deref());
-        let watermark = (!args.rm_watermark).then(title);
         Ok(Job { app, args, update, connected, target, watermark, commit, destination })
     }
 

@@ -7,8 +7,8 @@ use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
-    Target, all_pages, seconds, send_each,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
+    Repository, Rerun, Target, Viewer, all_pages, is_named_bot, seconds, send_each,
 };
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
@@ -47,7 +47,8 @@ pub const DRIVER: Driver = Driver {
     agent: Some(agent::agent),
 };
 
-/// Documented for Bitbucket Server; Cloud documents none, and refuses very large ones without a reason.
+/// Documented, in characters, for Bitbucket Server; Cloud documents none, and refuses very large ones without a reason
+/// (<https://github.com/runatlantis/atlantis/issues/1251>). Measured in UTF-16 units, which are never fewer.
 const COMMENT: usize = 32_768;
 /// The largest page that every listing accepts.
 const PAGE: u32 = 50;
@@ -176,6 +177,24 @@ struct Wire {
     created_on: String,
     #[serde(default)]
     deleted: bool,
+    user: Option<User>,
+}
+
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-users/>. The account of an access token is an `app_user`.
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    uuid: String,
+    #[serde(default)]
+    nickname: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+impl From<User> for Author {
+    fn from(user: User) -> Self {
+        Author { is_bot: user.kind == "app_user" || is_named_bot(&user.nickname), id: user.uuid }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -251,6 +270,7 @@ impl Bitbucket {
             url: link.unwrap_or_else(|| format!("{}/{place}#comment-{}", self.page, wire.id)),
             created: seconds(&wire.created_on),
             order: wire.id,
+            author: wire.user.map(Author::from),
         }
     }
 
@@ -296,17 +316,31 @@ impl Forge for Bitbucket {
         Limits { comment: COMMENT }
     }
 
+    /// An access token of a repository is no user that may be asked for, and its comments are a bot's.
+    async fn viewer(&self) -> Result<Viewer> {
+        let is_access_token = self.token.as_ref().is_some_and(|token| token.expose().starts_with("ATCTT"));
+        Ok(match self.rest.get::<User>("/user").await {
+            Ok((_, user)) => Viewer::User(user.uuid),
+            Err(error) if error.kind() == Kind::Auth && is_access_token => Viewer::Bot,
+            Err(_) => Viewer::Unknown,
+        })
+    }
+
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
+        let mut watch = Pages::of("Bitbucket");
         let (size, mut more, mut first) = self.page(target, 1).await?;
+        watch.take(&first)?;
         let mut number = 1;
         while size.is_none() && more {
             number += 1;
             first.retain(|comment| keep(comment));
             let (_, next, comments) = self.page(target, number).await?;
+            watch.take(&comments)?;
             first.extend(comments);
             more = next;
         }
         let pages = size.map_or(1, |size| size.div_ceil(PAGE));
+        watch.check(pages)?;
         let rest = (2..=pages).map(async |number| Ok(self.page(target, number).await?.2));
         all_pages(first, rest, keep).await
     }

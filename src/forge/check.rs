@@ -1,6 +1,7 @@
 //! Checks: the result of a piece of work on a commit, shown with the commit and its pull requests.
 
 use crate::report::annotations::Annotation;
+use crate::report::split::Unit;
 use clap::ValueEnum;
 
 /// How far the work is.
@@ -54,8 +55,10 @@ pub fn name(value: impl ValueEnum) -> String {
 pub struct Room {
     /// In how many parts.
     pub parts: usize,
-    /// Longest part, in UTF-16 units.
+    /// Longest part, in `unit`.
     pub part: usize,
+    /// What the forge counts.
+    pub unit: Unit,
 }
 
 /// A check to make, or to bring up to date.

@@ -6,8 +6,8 @@ use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
-    Target, all_pages, seconds,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
+    Repository, Rerun, Target, Viewer, all_pages, is_named_bot, seconds,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
@@ -16,8 +16,7 @@ use crate::http::{Http, Repeat};
 use crate::log::Log;
 use async_trait::async_trait;
 use client::Client;
-use http::Method;
-use octocrab::Page;
+use http::{HeaderMap, Method, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -49,8 +48,8 @@ pub const DRIVER: Driver = Driver {
     agent: Some(agent::agent),
 };
 
-/// A pull request's comment may have 65,536 characters
-/// (<https://github.com/orgs/community/discussions/27190>).
+/// A comment may have 65,536 characters, of up to four bytes each (<https://github.com/orgs/community/discussions/27190>);
+/// whether GitHub counts one outside of the basic plane once or twice is not documented: measured as two.
 const COMMENT: usize = 65_536;
 
 struct GitHub {
@@ -216,6 +215,24 @@ struct Wire {
     #[serde(default)]
     body: Option<String>,
     created_at: String,
+    user: Option<User>,
+}
+
+/// An account. <https://docs.github.com/en/rest/users/users>
+#[derive(Deserialize)]
+struct User {
+    id: u64,
+    #[serde(default)]
+    login: String,
+    /// `User`, `Bot` or `Organization`.
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+impl From<User> for Author {
+    fn from(user: User) -> Self {
+        Author { id: user.id.to_string(), is_bot: user.kind == "Bot" }
+    }
 }
 
 impl From<Wire> for Comment {
@@ -226,6 +243,7 @@ impl From<Wire> for Comment {
             url: wire.html_url,
             created: seconds(&wire.created_at),
             order: wire.id,
+            author: wire.user.map(Author::from),
         }
     }
 }
@@ -252,7 +270,53 @@ struct WireHead {
     sha: String,
 }
 
+/// The pages that an answer's `Link` header names.
+#[derive(Default)]
+struct Links {
+    next: Option<u32>,
+    last: Option<u32>,
+}
+
+impl Links {
+    fn of(headers: &HeaderMap) -> Links {
+        let text = headers.get(header::LINK).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let mut links = Links::default();
+        for link in text.split(',') {
+            let Some((address, relation)) = link.trim().strip_prefix('<').and_then(|link| link.split_once('>')) else {
+                continue;
+            };
+            let query = address.split_once('?').map_or("", |(_, query)| query);
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            let page = pairs.find(|(name, _)| name == "page").and_then(|(_, page)| page.parse().ok());
+            match relation.split("rel=").nth(1).map(|name| name.trim_matches('"')) {
+                Some("next") => links.next = page,
+                Some("last") => links.last = page,
+                _ => {}
+            }
+        }
+        links
+    }
+}
+
 impl GitHub {
+    async fn page(&self, target: &Target, number: u32) -> Result<(Links, Vec<Comment>)> {
+        let path = format!("{}?per_page=100&page={number}", self.comments_of(target));
+        let answer = self.client.page(&path).await?;
+        let wires: Vec<Wire> = client::parsed(&answer)?;
+        Ok((Links::of(answer.headers()), wires.into_iter().map(|wire| self.read(wire)).collect()))
+    }
+
+    /// A token whose kind its form does not tell is of an old or another server, where accounts of programs look like people's.
+    fn read(&self, wire: Wire) -> Comment {
+        let is_named =
+            self.kind == permissions::Token::Other && wire.user.as_ref().is_some_and(|user| is_named_bot(&user.login));
+        let mut comment = Comment::from(wire);
+        if let Some(author) = &mut comment.author {
+            author.is_bot |= is_named;
+        }
+        comment
+    }
+
     fn comments_of(&self, target: &Target) -> String {
         match target {
             Target::PullRequest(n) | Target::Issue(n) => format!("{}/issues/{n}/comments", self.root),
@@ -284,15 +348,38 @@ impl Forge for GitHub {
         Limits { comment: COMMENT }
     }
 
+    /// The token of a job or an App may not ask, and its comments are a bot's.
+    async fn viewer(&self) -> Result<Viewer> {
+        use permissions::Token;
+        if matches!(self.kind, Token::Job | Token::Installation) {
+            return Ok(Viewer::Bot);
+        }
+        match self.client.get::<User>("/user").await {
+            Ok(user) => Ok(Viewer::User(user.id.to_string())),
+            Err(error) if error.kind() == Kind::Auth => Ok(Viewer::Bot),
+            Err(_) => Ok(Viewer::Unknown),
+        }
+    }
+
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
-        let path = format!("{}?per_page=100", self.comments_of(target));
-        let page = async |number: u32| {
-            let page: Page<Wire> = self.client.get(&format!("{path}&page={number}")).await?;
-            Ok::<_, Error>((page.number_of_pages(), page.items.into_iter().map(Comment::from).collect::<Vec<_>>()))
-        };
-        // GitHub lists the oldest first and says with the first page how many there are.
-        let (pages, first) = page(1).await?;
-        let rest = (2..=pages.unwrap_or(1)).map(async |number| Ok(page(number).await?.1));
+        let mut watch = Pages::of("GitHub");
+        // GitHub lists the oldest first and says with the first page how many there are, unless that is too much work for it:
+        // <https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api>.
+        let (links, mut first) = self.page(target, 1).await?;
+        watch.take(&first)?;
+        let (last, mut next, mut number) = (links.last, links.next.filter(|_| links.last.is_none()), 1);
+        while let Some(page) = next {
+            if page <= number {
+                return Err(watch.endless("the next page is an earlier one"));
+            }
+            first.retain(|comment| keep(comment));
+            let (links, comments) = self.page(target, page).await?;
+            watch.take(&comments)?;
+            first.extend(comments);
+            (next, number) = (links.next, page);
+        }
+        watch.check(last.unwrap_or(1))?;
+        let rest = (2..=last.unwrap_or(1)).map(async |number| Ok(self.page(target, number).await?.1));
         all_pages(first, rest, keep).await
     }
 
@@ -332,7 +419,11 @@ impl Forge for GitHub {
         let answer: Value = self.client.call(Method::POST, &self.graphql, Some(&body), Repeat::Safe).await?;
         match answer.pointer("/errors/0/message").and_then(Value::as_str) {
             None => Ok(()),
-            Some(message) => Err(Error::remote(format!("GitHub does not hide comment {id}: {message}"))),
+            Some(message) => {
+                let kind = answer.pointer("/errors/0/type").and_then(Value::as_str);
+                let kind = if kind == Some("FORBIDDEN") { Kind::Auth } else { Kind::Remote };
+                Err(Error::new(kind, format!("GitHub does not hide comment {id}: {message}")))
+            }
         }
     }
 

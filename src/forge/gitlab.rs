@@ -7,8 +7,8 @@ use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Progress, PullRequest, Repository, Rerun,
-    Target, all_pages, is_hash, seconds, send_each,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
+    Repository, Rerun, Target, Viewer, all_pages, is_hash, is_named_bot, seconds, send_each,
 };
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
@@ -47,7 +47,7 @@ pub const DRIVER: Driver = Driver {
     agent: Some(agent::agent),
 };
 
-/// <https://docs.gitlab.com/api/notes/>
+/// A note may have so many characters, not bytes: <https://docs.gitlab.com/api/notes/>, and the validation of lengths of Ruby on Rails.
 const NOTE: usize = 1_000_000;
 
 struct GitLab {
@@ -241,6 +241,21 @@ struct Note {
     #[serde(default)]
     system: bool,
     project_id: Option<u64>,
+    author: Option<User>,
+}
+
+/// <https://docs.gitlab.com/api/users/>
+#[derive(Deserialize)]
+struct User {
+    id: u64,
+    #[serde(default)]
+    username: String,
+}
+
+impl From<User> for Author {
+    fn from(user: User) -> Self {
+        Author { id: user.id.to_string(), is_bot: is_named_bot(&user.username) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -308,6 +323,7 @@ impl GitLab {
             created: seconds(&note.created_at),
             order: note.id,
             body: note.body,
+            author: note.author.map(Author::from),
         }
     }
 
@@ -345,22 +361,31 @@ impl Forge for GitLab {
         Limits { comment: NOTE }
     }
 
+    async fn viewer(&self) -> Result<Viewer> {
+        let user = self.rest.get::<User>("/user").await;
+        Ok(user.map_or(Viewer::Unknown, |(_, user)| Viewer::User(user.id.to_string())))
+    }
+
     fn stored(&self, body: &str) -> String {
         quick_actions::stored(body)
     }
 
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
+        let mut watch = Pages::of("GitLab");
         let (headers, mut first) = self.page(target, 1).await?;
+        watch.take(&first)?;
         let mut pages = number(&headers, "x-total-pages");
         // Above 10,000 notes GitLab does not count them: <https://docs.gitlab.com/api/rest/#pagination-response-headers>.
         let mut next = number(&headers, "x-next-page").filter(|_| pages.is_none());
         while let Some(page) = next {
             first.retain(|comment| keep(comment));
             let (headers, comments) = self.page(target, page).await?;
+            watch.take(&comments)?;
             first.extend(comments);
             next = number(&headers, "x-next-page");
             pages = None;
         }
+        watch.check(pages.unwrap_or(1))?;
         let rest = (2..=pages.unwrap_or(1)).map(async |number| Ok(self.page(target, number).await?.1));
         all_pages(first, rest, keep).await
     }

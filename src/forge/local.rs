@@ -136,6 +136,7 @@ impl Local {
             url: self.address(),
             created: stored.created,
             order: stored.id,
+            author: None,
         }
     }
 

@@ -41,6 +41,26 @@ fn end_line(text: &mut String) {
     }
 }
 
+/// Returns a text that mentions nobody on any forge and looks the same: after an `@` that would begin a name stands a space
+/// without width. For what this program writes from figures, tags and findings; the report itself is the user's own.
+pub fn without_mentions(text: &str) -> String {
+    let mut quiet = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        quiet.push(c);
+        // Within a word it is an address or a version.
+        let begins = c == '@' && !before.is_alphanumeric();
+        if begins
+            && chars.peek().is_some_and(|next| next.is_alphanumeric() || matches!(next, '_' | '.' | '-' | '{' | '"'))
+        {
+            quiet.push('\u{200b}');
+        }
+        before = c;
+    }
+    quiet
+}
+
 /// The first so many characters of a text, with `…` where something is left out.
 pub fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
@@ -60,6 +80,18 @@ mod tests {
         let text = plain(report);
         assert_eq!(text, "Report\nAccuracy: 0.99 and x more\n- one\n- [x] two\na | b\n1 | 2\ncode\nlines");
         assert_eq!(plain("![only](a.png)"), "");
+    }
+
+    #[test]
+    fn nobody_is_mentioned() {
+        assert_eq!(
+            without_mentions("@all, (@octo-org/team) @{557058:1}"),
+            "@\u{200b}all, (@\u{200b}octo-org/team) @\u{200b}{557058:1}"
+        );
+        for text in ["me@example.org", "numpy@1.2", "a @ b", "@", ""] {
+            assert_eq!(without_mentions(text), text);
+        }
+        assert_eq!(without_mentions(&without_mentions("@all")), without_mentions("@all"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! HTML comments): `[cml-section]: # "begin NAME"` and `[cml-section]: # "end NAME"`. What stands outside of
 //! all sections is the text of writers that name none.
 
+use super::isolate::{closed, scoped};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -52,13 +53,13 @@ impl Sections {
     pub fn compose(&self) -> String {
         let mut blocks: Vec<String> = Vec::new();
         if !self.text.is_empty() {
-            blocks.push(self.text.clone());
+            blocks.push(closed(&self.text).into_owned());
         }
         let mut names: Vec<_> = self.named.iter().collect();
         names.sort_by(|(a, _), (b, _)| natural(a).cmp(&natural(b)).then(a.cmp(b)));
         for (name, text) in names {
             let name = encode(name);
-            blocks.push(format!("{MARK}begin {name}\"\n\n{text}\n\n{MARK}end {name}\""));
+            blocks.push(format!("{MARK}begin {name}\"\n\n{}\n\n{MARK}end {name}\"", closed(text)));
         }
         blocks.join("\n\n")
     }
@@ -76,6 +77,11 @@ pub fn check(text: &str) -> Result<()> {
         Some(line) => Err(Error::usage(format!("line {} of the report is a section's mark of this program", line + 1))
             .hint("remove the line that begins with [cml-section]: it marks where another job's part starts")),
     }
+}
+
+/// A section's text in a form that leaves nothing open and whose labels are its own.
+pub fn alone(name: &str, text: &str) -> String {
+    normal(&closed(&scoped(text, name)))
 }
 
 /// The text as it comes back when a body with it is taken apart.
@@ -149,8 +155,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_put_together_comes_apart(text in "[^\\[\r]{0,40}", names in proptest::collection::btree_map("\\PC{1,12}", "[^\\[\r]{0,40}", 0..5)) {
-            let named = names.into_iter().map(|(n, t)| (n, normal(&t))).collect();
-            let sections = Sections { text: normal(&text), named };
+            let named = names.into_iter().map(|(n, t)| (n, normal(&closed(&t)))).collect();
+            let sections = Sections { text: normal(&closed(&text)), named };
             prop_assert_eq!(Sections::parse(&sections.compose()), sections);
         }
     }

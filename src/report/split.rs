@@ -14,30 +14,61 @@ use std::ops::Range;
 /// `<details>` within so many others are cut as any other text.
 const MAX_DETAILS: usize = 4;
 
+/// What is counted where a text may be so long only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// UTF-16 units: never fewer than characters, whatever those are taken for.
+    Utf16,
+    /// Bytes of UTF-8.
+    Bytes,
+}
+
+impl Unit {
+    /// Returns the length of a text.
+    pub fn length(self, text: &str) -> usize {
+        match self {
+            Unit::Utf16 => text.encode_utf16().count(),
+            Unit::Bytes => text.len(),
+        }
+    }
+
+    fn of(self, c: char) -> usize {
+        match self {
+            Unit::Utf16 => c.len_utf16(),
+            Unit::Bytes => c.len_utf8(),
+        }
+    }
+}
+
 /// The length of a text as the forges may count it: UTF-16 units, which are never fewer than characters.
 pub fn length(text: &str) -> usize {
-    text.encode_utf16().count()
+    Unit::Utf16.length(text)
 }
 
 /// The report in parts of at most `max` units each; a short one in one part, unchanged.
 pub fn split(markdown: &str, max: usize) -> Vec<String> {
-    if length(markdown) <= max {
+    split_by(markdown, max, Unit::Utf16)
+}
+
+/// The same, with the unit in which `max` is given.
+pub fn split_by(markdown: &str, max: usize, unit: Unit) -> Vec<String> {
+    if unit.length(markdown) <= max {
         return vec![markdown.to_owned()];
     }
     let definitions = Definitions::of(markdown);
-    let reserve: usize = definitions.texts.iter().map(|text| length(text) + 2).sum();
+    let reserve: usize = definitions.texts.iter().map(|text| unit.length(text) + 2).sum();
     let reserve = if reserve <= max / 4 { reserve } else { 0 };
-    let mut parts = split_blocks(markdown, max - reserve, MAX_DETAILS);
+    let mut parts = split_blocks(markdown, max - reserve, MAX_DETAILS, unit);
     parts.retain(|part| !part.trim().is_empty());
     for part in &mut parts {
-        definitions.repeat(part, max);
+        definitions.repeat(part, max, unit);
     }
     parts
 }
 
 /// The text in parts without anything added to them but what their blocks repeat.
-fn split_blocks(markdown: &str, max: usize, details: usize) -> Vec<String> {
-    let mut packer = Packer { max, room: 0, parts: Vec::new(), details };
+fn split_blocks(markdown: &str, max: usize, details: usize, unit: Unit) -> Vec<String> {
+    let mut packer = Packer { unit, max, room: 0, parts: Vec::new(), details };
     for block in blocks(markdown) {
         packer.add_block(markdown, block);
     }
@@ -49,11 +80,16 @@ pub fn truncate(markdown: &str, max: usize, note: &str) -> String {
     if length(markdown) <= max {
         return markdown.to_owned();
     }
-    ended(markdown, max, note)
+    ended(markdown, (max, Unit::Utf16), note)
 }
 
 /// The first `count` parts of a report, at most `max` units each, the last with the `note` that ends them.
-pub fn limit(mut parts: Vec<String>, count: usize, max: usize, note: &str) -> Vec<String> {
+pub fn limit(parts: Vec<String>, count: usize, max: usize, note: &str) -> Vec<String> {
+    limit_by(parts, count, (max, Unit::Utf16), note)
+}
+
+/// The same, with the unit of the length.
+pub fn limit_by(mut parts: Vec<String>, count: usize, max: (usize, Unit), note: &str) -> Vec<String> {
     parts.truncate(count);
     if let Some(last) = parts.last_mut() {
         *last = ended(last, max, note);
@@ -62,9 +98,9 @@ pub fn limit(mut parts: Vec<String>, count: usize, max: usize, note: &str) -> Ve
 }
 
 /// The beginning of a text with the `note` that ends it.
-fn ended(text: &str, max: usize, note: &str) -> String {
-    let room = max.saturating_sub(length(note) + 2);
-    let first = split(text, room).into_iter().next().unwrap_or_default();
+fn ended(text: &str, (max, unit): (usize, Unit), note: &str) -> String {
+    let room = max.saturating_sub(unit.length(note) + 2);
+    let first = split_by(text, room, unit).into_iter().next().unwrap_or_default();
     format!("{}\n\n{note}", first.trim_end())
 }
 
@@ -129,6 +165,7 @@ fn blocks(markdown: &str) -> Vec<Block> {
 
 /// Fills parts one after the other.
 struct Packer {
+    unit: Unit,
     max: usize,
     /// What still fits into the last part.
     room: usize,
@@ -141,7 +178,7 @@ impl Packer {
     fn add_block(&mut self, markdown: &str, block: Block) {
         let Block { range, cut } = block;
         let text = &markdown[range.clone()];
-        if length(text) <= self.max {
+        if self.unit.length(text) <= self.max {
             return self.add(text);
         }
         match cut {
@@ -160,11 +197,11 @@ impl Packer {
         let head = format!("{}\n\n", markdown[block.start..opening.end].trim_end());
         let body = &markdown[opening.end..block.end];
         let (body, tail) = body.rfind("</details").map_or((body, "</details>\n"), |at| body.split_at(at));
-        let frame = length(&head) + length(tail) + 4;
+        let frame = self.unit.length(&head) + self.unit.length(tail) + 4;
         if self.details == 0 || frame > self.max / 4 {
             return self.add_lines(&markdown[block], 0, "");
         }
-        for part in split_blocks(body, self.max - frame, self.details - 1) {
+        for part in split_blocks(body, self.max - frame, self.details - 1, self.unit) {
             if !part.trim().is_empty() {
                 self.add(&format!("{head}{}\n\n{}\n\n", part.trim_matches('\n'), tail.trim_end()));
             }
@@ -174,7 +211,7 @@ impl Packer {
     /// Adds a text line by line; its first `head` lines and the `tail` are in every part.
     fn add_lines(&mut self, text: &str, head: usize, tail: &str) {
         let repeated: usize = text.split_inclusive('\n').take(head).map(str::len).sum();
-        let frame = length(&text[..repeated]) + length(tail);
+        let frame = self.unit.length(&text[..repeated]) + self.unit.length(tail);
         // A frame that leaves no room is not repeated.
         let (head, tail, frame) = if frame <= self.max / 4 { (&text[..repeated], tail, frame) } else { ("", "", 0) };
         let lines = text[head.len()..].split_inclusive('\n');
@@ -183,7 +220,7 @@ impl Packer {
         // The beginning goes into the part before when there is room for more than a few lines of it.
         let mut room = if self.room > self.max / 4 { self.room } else { self.max };
         for line in lines {
-            let more = length(line);
+            let more = self.unit.length(line);
             if filled && size + more > room {
                 self.add(&format!("{piece}{tail}"));
                 head.clone_into(&mut piece);
@@ -200,13 +237,13 @@ impl Packer {
     /// cut anywhere, at a space where there is one.
     fn add(&mut self, piece: &str) {
         let mut rest = piece;
-        let mut size = length(piece);
+        let mut size = self.unit.length(piece);
         while size > self.max {
             let joins = self.room > self.max / 4;
             let limit = if joins { self.room } else { self.max };
             let mut units = 0;
             let end = rest.char_indices().find_map(|(at, c)| {
-                units += c.len_utf16();
+                units += self.unit.of(c);
                 (units > limit).then_some(at)
             });
             let end = end.filter(|end| *end > 0).unwrap_or_else(|| rest.chars().next().map_or(0, char::len_utf8));
@@ -217,7 +254,7 @@ impl Packer {
                 None => self.parts.push(rest[..end].to_owned()),
             }
             self.room = 0;
-            size -= length(&rest[..end]);
+            size -= self.unit.length(&rest[..end]);
             rest = &rest[end..];
         }
         match self.parts.last_mut() {
@@ -267,7 +304,7 @@ impl Definitions {
     }
 
     /// Repeats at the end of a part the definitions of what it mentions, as long as there is room.
-    fn repeat(&self, part: &mut String, max: usize) {
+    fn repeat(&self, part: &mut String, max: usize, unit: Unit) {
         if self.texts.is_empty() {
             return;
         }
@@ -278,10 +315,10 @@ impl Definitions {
         let own: HashSet<&str> = part.lines().map(str::trim).collect();
         let is_there = |text: &str| text.lines().next().is_some_and(|first| own.contains(first.trim()));
         wanted.retain(|at| !is_there(&self.texts[*at]));
-        let mut room = max.saturating_sub(length(part.trim_end()));
+        let mut room = max.saturating_sub(unit.length(part.trim_end()));
         let mut before = "\n\n";
         for text in wanted.into_iter().map(|at| &self.texts[at]) {
-            let needed = length(text) + before.len();
+            let needed = unit.length(text) + before.len();
             if needed <= room {
                 part.truncate(part.trim_end().len());
                 part.push_str(before);
@@ -384,6 +421,17 @@ mod tests {
         assert_eq!(parts.len(), 3);
         assert!(parts.iter().all(|part| length(part) <= 100), "{parts:?}");
         assert!(parts[2].starts_with("word\n\nword") && parts[2].ends_with("word\n\nand more"), "{parts:?}");
+    }
+
+    #[test]
+    fn wide_characters_are_counted_in_the_unit_asked_for() {
+        let rows: String = (0..2600).map(|n| format!("| train step {n} | \u{2705} |\n")).collect();
+        let table = format!("| test | ok |\n|---|---|\n{rows}");
+        let parts = split_by(&table, 65_535, Unit::Bytes);
+        assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= 65_535));
+        assert_eq!(split_by(&table, table.len(), Unit::Bytes), [table.clone()]);
+        let emoji = "\u{1f389}".repeat(1000);
+        assert!(split_by(&emoji, 100, Unit::Bytes).iter().all(|part| part.len() <= 100));
     }
 
     #[test]

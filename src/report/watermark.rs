@@ -3,10 +3,20 @@
 //! line at the end of the body. Nobody requests that image: it is a mark, not a picture.
 //!
 //! In the title CML escapes `_ * [ <` with a backslash; forges and CML's own serialiser take some of those
-//! backslashes away again, so titles are compared without them.
+//! backslashes away again, so titles are compared without them. CML takes a title's white space as it is, line breaks included;
+//! titles are compared with single blanks.
+//!
+//! A mark counts only as a comment's last block, a paragraph of its own outside of quotes, code and HTML: people quote comments.
+
+use super::{dialect, flatten};
+use crate::error::{Error, Result};
+use pulldown_cmark::{Event, Parser, Tag};
+use std::ops::Range;
 
 const OPENING: &str = "![](https://cml.dev/watermark.png#";
 const LABEL: &str = "CML watermark";
+/// The longest title, in characters: longer than the names of workflows and jobs, and little of what a comment may hold.
+const LONGEST: usize = 1000;
 
 /// What marks the comments of one report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +30,16 @@ impl Watermark {
         let title =
             title.replace("{workflow}", workflow.unwrap_or("undefined")).replace("{run}", run.unwrap_or("undefined"));
         Watermark { title: title.split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+
+    /// Refuses a title that is too long for a comment to hold.
+    pub fn check(&self) -> Result<()> {
+        let length = self.title.chars().count();
+        if length <= LONGEST {
+            return Ok(());
+        }
+        Err(Error::usage(format!("the title of the watermark has {length} characters, at most {LONGEST} are allowed"))
+            .hint("give a shorter --watermark-title (for a check: --title)"))
     }
 
     /// The mark in Markdown, for a comment about a commit. `part` counts from 1; the first part of a long
@@ -42,7 +62,7 @@ impl Watermark {
 
     /// Which part of this report a comment is: 1 for the first, `None` when it carries another mark or none.
     pub fn part_of(&self, body: &str) -> Option<usize> {
-        marks(body).find_map(|found| self.part(&found))
+        self.part(&body[last(body)?.label])
     }
 
     fn part(&self, label: &str) -> Option<usize> {
@@ -57,34 +77,49 @@ impl Watermark {
 
     /// The body without this report's mark and the white space before it.
     pub fn strip<'a>(&self, body: &'a str) -> &'a str {
-        let mut end = body.len();
-        while let Some(at) = body[..end].rfind(OPENING) {
-            if let Some((label, _)) = read(&body[at..])
-                && self.part(label).is_some()
-            {
-                return body[..at].trim_end();
-            }
-            end = at;
+        match last(body) {
+            Some(mark) if self.part(&body[mark.label.clone()]).is_some() => body[..mark.start].trim_end(),
+            _ => body,
         }
-        body
     }
 }
 
-/// The labels of all marks in a body.
-fn marks(body: &str) -> impl Iterator<Item = String> {
-    body.match_indices(OPENING).filter_map(|(at, _)| Some(read(&body[at..])?.0.to_owned()))
+/// A mark in a body.
+struct Mark {
+    start: usize,
+    label: Range<usize>,
 }
 
-/// Reads a mark at the start of a text: its label and its length.
-fn read(text: &str) -> Option<(&str, usize)> {
-    let rest = text.strip_prefix(OPENING)?;
-    let sha = rest.find(|c: char| !c.is_ascii_hexdigit())?;
-    let label = rest[sha..].strip_prefix(" \"")?;
-    let line = label.lines().next()?;
-    // A label may hold quotation marks: it ends at the last `")` of its line before another mark begins.
-    let line = line.find(OPENING).map_or(line, |at| &line[..at]);
-    let end = line.rfind("\")")?;
-    label[..end].starts_with(LABEL).then_some((&label[..end], text.len() - label.len() + end + 2))
+/// The mark with which a body ends, of whatever title.
+fn last(body: &str) -> Option<Mark> {
+    let text = body.trim_end();
+    let inner = text.strip_suffix("\")")?;
+    let start = inner.rmatch_indices(OPENING).map(|(at, _)| at).find(|at| *at == 0 || inner[..*at].ends_with('\n'))?;
+    let rest = &inner[start + OPENING.len()..];
+    let hash = rest.find(|c: char| !c.is_ascii_hexdigit())?;
+    let label = rest[hash..].strip_prefix(" \"")?;
+    // CML only recognises a mark with a hexadecimal fragment. A blank line ends a paragraph.
+    let is_mark = label.starts_with(LABEL) && label.lines().all(|line| !line.trim().is_empty());
+    (is_mark && ends_in_paragraph(text, start)).then(|| Mark { start, label: inner.len() - label.len()..inner.len() })
+}
+
+/// Whether the last block of a text is a paragraph that begins at a place.
+fn ends_in_paragraph(text: &str, start: usize) -> bool {
+    let (mut depth, mut last) = (0usize, false);
+    for (event, range) in Parser::new_ext(&flatten(text), dialect()).into_offset_iter() {
+        match event {
+            Event::Start(tag) => {
+                if depth == 0 {
+                    last = tag == Tag::Paragraph && range.start == start;
+                }
+                depth += 1;
+            }
+            Event::End(_) => depth = depth.saturating_sub(1),
+            _ if depth == 0 => last = false,
+            _ => {}
+        }
+    }
+    last
 }
 
 fn escape(title: &str) -> String {
@@ -97,7 +132,7 @@ fn escape(title: &str) -> String {
     })
 }
 
-/// The label without the backslashes that forges and serialisers add and take away.
+/// The label without the backslashes that forges and serialisers add and take away, and with single blanks.
 fn plain(label: &str) -> String {
     let mut text = String::with_capacity(label.len());
     let mut chars = label.chars().peekable();
@@ -106,7 +141,7 @@ fn plain(label: &str) -> String {
             text.push(c);
         }
     }
-    text
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -145,5 +180,71 @@ mod tests {
             Watermark::new("", None, None).part_of("![](https://cml.dev/watermark.png#HEAD \"CML watermark\")"),
             None
         );
+    }
+
+    #[test]
+    fn a_mark_counts_only_as_the_last_block() {
+        let mark = Watermark::new("", None, None);
+        let image = mark.mark(Some("ff"), 1);
+        for body in [
+            format!("text\n\n{image}"),
+            format!("{image}\n\n"),
+            format!("- item\n\n{image}\r\n"),
+            format!("> quote\n\n{image}"),
+            format!("| a |\n|---|\n| 1 |\n\n{image}"),
+            format!("<details>\n\nx\n\n{image}"),
+            format!("n[^1]\n\n[^1]: note\n\n{image}"),
+            format!("[cml-section]: # \"end a\"\n\n{image}"),
+            format!("quoted `{image}`\n\n{image}"),
+        ] {
+            assert_eq!(mark.part_of(&body), Some(1), "{body}");
+            assert!(!mark.strip(&body).ends_with(&image), "{body}");
+        }
+        for body in [
+            format!("> {image}\n\nI disagree"),
+            format!("> old\n>\n> {image}"),
+            format!("> > {image}"),
+            format!("> text\n{image}"),
+            format!("- {image}"),
+            format!("- a\n\n  {image}"),
+            format!("text {image}"),
+            format!("text\n{image}"),
+            format!("```\n{image}\n```"),
+            format!("```\n\n{image}"),
+            format!("    {image}"),
+            format!("`{image}`"),
+            format!("<!--\n\n{image}"),
+            format!("<pre>\n\n{image}"),
+            format!("<div>\n{image}"),
+            format!("{image}\n\nmore"),
+            format!("{image} more"),
+            format!("{image}\n---\n"),
+            format!("{image}\n===\n"),
+        ] {
+            assert_eq!(mark.part_of(&body), None, "{body}");
+            assert_eq!(mark.strip(&body), body);
+        }
+    }
+
+    #[test]
+    fn white_space_in_a_title_tells_no_titles_apart() {
+        for posted in ["a  b", "  a b", "a\tb", "a\u{a0}b", "a\nb", "a b ", "a\r\nb"] {
+            let body = format!("x\n\n![](https://cml.dev/watermark.png#ff \"CML watermark {posted}\")");
+            for title in ["a b", posted] {
+                let mark = Watermark::new(title, None, None);
+                assert_eq!((mark.part_of(&body), mark.strip(&body)), (Some(1), "x"), "{posted:?}");
+            }
+        }
+        assert_eq!(
+            Watermark::new("ab", None, None).part_of("![](https://cml.dev/watermark.png#ff \"CML watermark a b\")"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_title_that_no_comment_could_hold_is_refused() {
+        assert!(Watermark::new(&"x".repeat(1000), None, None).check().is_ok());
+        let error = Watermark::new(&"x".repeat(120_000), None, None).check().unwrap_err();
+        assert!(error.to_string().contains("120000 characters"), "{error}");
     }
 }

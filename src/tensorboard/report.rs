@@ -103,6 +103,10 @@ fn plain(text: &str) -> String {
             out.push('\\');
         }
         out.push(if c.is_control() { ' ' } else { c });
+        // A backslash does not keep a forge from finding a name.
+        if c == '@' {
+            out.push('\u{200b}');
+        }
         out
     })
 }

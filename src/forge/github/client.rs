@@ -78,6 +78,13 @@ impl Client {
         self.crab.execute(request).await.map(drop).map_err(ours)
     }
 
+    /// Reads a page of a list, with the answer's headers.
+    pub async fn page(&self, path: &str) -> Result<Response<Bytes>> {
+        let mut request = self.request(Method::GET, path, None)?;
+        request.headers_mut().insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+        self.http.send(request).await
+    }
+
     /// Reads from a path, with the answer's headers.
     pub async fn look(&self, path: &str) -> Result<Response<Bytes>> {
         self.http.send(self.request(Method::GET, path, None)?).await
@@ -147,6 +154,9 @@ fn ours(error: octocrab::Error) -> Error {
             Ok(ours) => *ours,
             Err(other) => Error::internal(format!("the GitHub client failed ({other})")),
         },
+        octocrab::Error::Serde { source, .. } => {
+            Error::remote(format!("GitHub answered something unexpected ({source})"))
+        }
         octocrab::Error::Json { source, .. } => {
             Error::remote(format!("GitHub answered something unexpected ({source})"))
         }

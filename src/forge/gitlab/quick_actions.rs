@@ -15,7 +15,7 @@
 //! user's own, and from no comment (<https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue>).
 //! Bitbucket Cloud has none either; Jira's smart commits are read from commit messages only.
 
-use crate::report::dialect;
+use crate::report::{dialect, flatten};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -125,7 +125,7 @@ impl Blocks {
     fn of(text: &str) -> Self {
         let mut blocks = Blocks::default();
         let mut depth = 0usize;
-        for (event, range) in Parser::new_ext(text, dialect()).into_offset_iter() {
+        for (event, range) in Parser::new_ext(&flatten(text), dialect()).into_offset_iter() {
             match event {
                 Event::Start(Tag::CodeBlock(_) | Tag::HtmlBlock) => {
                     depth += 1;

@@ -10,7 +10,8 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A status has so many characters of description, and of name.
+/// A status has so many characters, not bytes, of description and of name: GitLab's model `CommitStatus` validates lengths as Ruby on
+/// Rails counts them.
 const DESCRIPTION: usize = 255;
 const NAME: usize = 255;
 

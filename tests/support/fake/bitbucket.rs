@@ -196,6 +196,7 @@ fn one(call: &mut Call<'_>, target: &Target, id: u64) -> Response {
     let found = call.repo.comments.iter().find(|comment| comment.id == id && comment.target == *target);
     let Some(comment) = found.cloned() else { return error(404, "Resource not found") };
     match call.request.verb() {
+        _ if call.is_refused(&comment) => error(403, "You do not have permission to edit this comment."),
         "GET" => Response::json(200, &comment_json(call, &comment)),
         _ if comment.deleted => error(404, "Resource not found"),
         "PUT" => match content(call.request) {

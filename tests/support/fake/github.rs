@@ -158,8 +158,12 @@ fn paged<T>(call: &Call<'_>, all: &[T], json: impl Fn(&T) -> Value) -> Response 
     let page = Page::of(call.request, ("per_page", 30, 100), all.len());
     let answer = Response::json(200, &page.items(all).iter().map(json).collect());
     let (next, previous) = (page.next(), page.previous());
-    let relations =
-        [("prev", previous), ("next", next), ("last", next.map(|_| page.count())), ("first", previous.map(|_| 1))];
+    let relations = [
+        ("prev", previous),
+        ("next", next),
+        ("last", next.map(|_| page.count()).filter(|_| !call.desk.switches.omit_totals)),
+        ("first", previous.map(|_| 1)),
+    ];
     match page.links(call.url, call.request, &relations) {
         Some(links) => answer.header("Link", links),
         None => answer,
@@ -173,6 +177,7 @@ fn one(call: &mut Call<'_>, id: u64, of_commit: bool) -> Response {
         return not_found();
     }
     match call.request.verb() {
+        _ if call.is_refused(&comment) => error(403, "Must have admin rights to Repository."),
         "GET" => Response::json(200, &comment_json(call, &comment)),
         "PATCH" => match body(call.request, &comment.target) {
             Ok(body) => {

@@ -8,6 +8,7 @@ use super::page::Page;
 use super::route::Call;
 use super::state::CheckRun;
 
+/// Bytes, whatever the message says: <https://github.com/github/docs/issues/35252>.
 const MAX_TEXT: usize = 65_535;
 const MAX_ANNOTATIONS: usize = 50;
 const CONCLUSIONS: [&str; 7] =
@@ -78,7 +79,7 @@ fn change(run: &mut CheckRun, body: &Value, now: &str) -> Result<(), String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let output = &body["output"];
     for field in ["summary", "text"] {
-        let length = output[field].as_str().map_or(0, |text| text.chars().count());
+        let length = output[field].as_str().map_or(0, str::len);
         if length > MAX_TEXT {
             return Err(format!("Only {MAX_TEXT} characters are allowed; {length} were supplied."));
         }

@@ -195,6 +195,7 @@ fn one_note(call: &mut Call<'_>, target: &Target, id: u64) -> Response {
     let Some(note) = found else { return error(404, "404 Not found") };
     match call.request.verb() {
         "GET" => Response::json(200, &note_json(call, &note)),
+        _ if call.is_refused(&note) => error(403, "403 Forbidden"),
         "PUT" | "DELETE" if note.system => error(403, "403 Forbidden"),
         "PUT" => match text(call.request, "body", "400 Bad request - Note") {
             Ok(body) => {

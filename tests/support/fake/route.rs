@@ -2,7 +2,7 @@
 
 use super::auth::Access;
 use super::http::{Request, Response};
-use super::state::{Comment, Desk, File, Repo, State, Vendor};
+use super::state::{BOT, Comment, Desk, File, Repo, State, Vendor};
 use super::{bitbucket, github, gitlab, pulls, runners, store};
 
 /// A request that passed authentication, with the repository it is about.
@@ -16,6 +16,11 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Whether the token's user may not change a comment.
+    pub fn is_refused(&self, comment: &Comment) -> bool {
+        self.desk.switches.only_own && comment.author != BOT && !self.request.is_read()
+    }
+
     /// Gives a comment another body.
     pub fn rewrite(&mut self, comment: Comment, body: String) -> Comment {
         let changed = Comment { body, updated_at: self.desk.tick(), ..comment };

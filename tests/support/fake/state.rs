@@ -315,7 +315,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Ways in which a server may behave, off by default except `job_token_reads`.
 #[derive(Clone, Debug)]
 pub struct Switches {
-    /// GitLab leaves out `x-total`, `x-total-pages` and the link to the last page, as it does above 10,000 items.
+    /// GitHub leaves out the link to the last page. GitLab leaves out `x-total`, `x-total-pages` and the link to the last page, as it does above 10,000 items.
     pub omit_totals: bool,
     /// GitLab lets a job token read merge requests and their notes, as it does since 2025; older ones answer 401.
     pub job_token_reads: bool,
@@ -327,6 +327,8 @@ pub struct Switches {
     pub raw_needs_branch: bool,
     /// The asset store answers 500, with a URL as its body.
     pub store_fails: bool,
+    /// Comments may be changed and deleted by their authors only, as by tokens without a higher role.
+    pub only_own: bool,
     /// GitHub's repositories have auto-merge, and GitLab's merge requests a running pipeline.
     pub auto_merge: bool,
 }
@@ -340,6 +342,7 @@ impl Default for Switches {
             commit_pull_requests: false,
             raw_needs_branch: false,
             store_fails: false,
+            only_own: false,
             auto_merge: false,
         }
     }
