@@ -270,7 +270,7 @@ impl Job<'_> {
         let existing = sticky.find().await?;
         let read = self.app.http.mark();
         let part = forge.limits().comment.saturating_sub(sticky.overhead());
-        let room = Room { part, parts: comment::OVERFLOW_LIMIT as usize };
+        let room = Room { part, unit: split::Unit::Utf16, parts: comment::OVERFLOW_LIMIT as usize };
         let parts = comment::split_report(self.app, &self.connected, &self.publish(), text, &[], room).await?;
         let comment = sticky.update(&existing, read, &parts).await?;
         self.app.log.info(&format!("the report is in {}", comment.url));

@@ -302,7 +302,7 @@ impl<'a> Job<'a> {
         let title = self.connected.driver.title;
         match self.args.overflow {
             Overflow::Split => {
-                let room = Room { part: room, parts: self.args.overflow_limit as usize };
+                let room = Room { part: room, unit: split::Unit::Utf16, parts: self.args.overflow_limit as usize };
                 split_report(self.app, &self.connected, publish, text, before, room).await
             }
             Overflow::Truncate => {

@@ -29,8 +29,9 @@ pub fn closed(markdown: &str) -> Cow<'_, str> {
 /// Returns what ends the block of code or HTML in which a text after this one would stand.
 fn open_block(markdown: &str) -> Option<String> {
     let probed = format!("{markdown}\n\n{PROBE}");
+    let flat = flatten(&probed);
     let (mut depth, mut last) = (0usize, None);
-    for (event, range) in Parser::new_ext(&flatten(&probed), dialect()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&flat, dialect()).into_offset_iter() {
         match event {
             Event::Start(tag) => {
                 if depth == 0 {

@@ -90,7 +90,7 @@ impl Leftovers {
             ["runner".to_owned(), runner.id.clone(), runner.name.clone(), Why::NoMachine.words().to_owned()].to_vec()
         };
         let outdated = |(id, name): &(String, String)| {
-            ["template".to_owned(), id.clone(), machines::plain(name), Why::Outdated.words().to_owned()].to_vec()
+            ["template".to_owned(), id.clone(), name.clone(), Why::Outdated.words().to_owned()].to_vec()
         };
         let titles = ["WHAT", "ID", "NAME", "WHY"].map(str::to_owned).to_vec();
         let rows = self.machines.iter().map(machine).chain(self.runners.iter().map(runner));
