@@ -159,6 +159,7 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
     let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
     request.headers_mut().insert(header::CONTENT_TYPE, form);
     request.extensions_mut().insert(crate::http::Discloses);
+    request.extensions_mut().insert(crate::http::Repeat::Safe);
     let (role_name, passes) = (role.to_owned(), Rc::new(Cell::new(false)));
     let may_pass = Rc::clone(&passes);
     let http = app.http.explained_by(move |refusal| {
@@ -169,7 +170,7 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
     let mut attempt = 0;
     let answer = loop {
         passes.set(false);
-        match http.send(copy(&request)).await {
+        match http.send(request.clone()).await {
             Err(error) if passes.get() && attempt < ATTEMPTS && http.pause(PAUSE, attempt).await.is_ok() => {
                 app.log.info(&format!("{error}; trying again"));
                 attempt += 1;
@@ -201,12 +202,6 @@ fn is_passing(body: &str) -> bool {
         "InvalidIdentityToken" => body.contains("verification key"),
         _ => false,
     }
-}
-
-fn copy(request: &Request<Bytes>) -> Request<Bytes> {
-    let mut copy = request.clone();
-    copy.extensions_mut().insert(crate::http::Repeat::Safe);
-    copy
 }
 
 fn refused(role: &str, body: &str) -> Error {
