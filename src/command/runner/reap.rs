@@ -111,8 +111,11 @@ pub async fn run(app: &App, global: &Global, args: &Reap) -> Result<()> {
         app.log.info(&format!("nothing is left over in {}", cloud.region()));
         return Ok(());
     }
-    app.host.out(&found.table());
-    if args.dry_run { Ok(()) } else { reaping.remove(found).await }
+    let printed = app.print_result(&found.table());
+    if !args.dry_run {
+        reaping.remove(found).await?;
+    }
+    printed
 }
 
 struct Reaping<'a> {
