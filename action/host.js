@@ -110,21 +110,103 @@ exports.readAt = (path, offset, length) => {
     fs.closeSync(file);
   }
 };
-// Not fs.readFileSync(0), which gives up on a pipe whose writer pauses (EAGAIN).
-exports.readStdin = () => {
-  const parts = [];
-  for (;;) {
-    const part = Buffer.alloc(65536);
+exports.readLink = (path) => fs.readlinkSync(path);
+
+// An open file, for files that are posted: what it is, the descriptor says. Opening waits for nobody.
+const LOOKING = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) | (fs.constants.O_NOCTTY ?? 0);
+const SYNTHETIC = [0x9fa0, 0x62656572]; // proc and sysfs, as in src/host/native/open.rs
+const byDescriptor = (file) => `/proc/self/fd/${file}`;
+
+exports.openFile = (path) => {
+  const file = fs.openSync(path, LOOKING);
+  try {
+    return described(file, path);
+  } catch (error) {
+    fs.closeSync(file);
+    throw error;
+  }
+};
+exports.openStdin = () => described(0, undefined);
+exports.closeFile = (file) => {
+  if (file !== 0) fs.closeSync(file);
+};
+
+const described = (file, path) => {
+  const stat = fs.fstatSync(file, { bigint: true });
+  const kind = kindOf(stat, file);
+  let real;
+  try {
+    real = realPath(file, stat, path);
+  } catch (error) {
+    if (kind !== 'pipe') throw error;
+  }
+  const synthetic = process.platform === 'linux' && SYNTHETIC.includes(typeOfSystem(file));
+  return { file, kind, size: stat.size, real, synthetic };
+};
+const kindOf = (stat, file) => {
+  if (stat.isFIFO() || stat.isSocket()) return 'pipe';
+  if (stat.isFile()) return 'regular';
+  if (stat.isDirectory()) return 'directory';
+  return tty.isatty(file) ? 'terminal' : 'device';
+};
+const typeOfSystem = (file) => {
+  try {
+    return fs.statfsSync(byDescriptor(file)).type;
+  } catch {
+    return undefined;
+  }
+};
+// Linux says it of the descriptor. Elsewhere it is the name's path, if the same file lies there.
+const realPath = (file, stat, path) => {
+  if (process.platform === 'linux') {
     try {
-      const read = fs.readSync(0, part);
-      if (read === 0) return Buffer.concat(parts);
-      parts.push(part.subarray(0, read));
+      const link = fs.readlinkSync(byDescriptor(file));
+      const real = stat.nlink === 0n ? link.replace(/ \(deleted\)$/, '') : link;
+      return real.startsWith('/') ? real : undefined;
     } catch (error) {
-      if (error.code === 'EOF') return Buffer.concat(parts); // Windows
+      if (error.code !== 'ENOENT') throw error;
+    }
+  }
+  if (path === undefined) return undefined;
+  const real = fs.realpathSync.native(path);
+  const other = fs.openSync(real, LOOKING);
+  try {
+    const there = fs.fstatSync(other, { bigint: true });
+    if (there.dev === stat.dev && there.ino === stat.ino) return real;
+  } finally {
+    fs.closeSync(other);
+  }
+  throw new Error('it changed while it was being opened');
+};
+
+// Reads up to so many bytes; what has no size is read from where it stands. A pipe is opened once more, so that reading waits
+// for whoever writes to it. Not fs.readFileSync, which gives up on a pipe whose writer pauses (EAGAIN).
+exports.readFile = (file, path, isPipe, offset, length) => {
+  const again = isPipe && path !== undefined;
+  const source = again ? fs.openSync(process.platform === 'linux' ? byDescriptor(file) : path) : file;
+  try {
+    return readUpTo(source, offset, length);
+  } finally {
+    if (again) fs.closeSync(source);
+  }
+};
+const readUpTo = (file, offset, length) => {
+  const parts = [];
+  let done = 0;
+  while (done < length) {
+    const part = Buffer.alloc(Math.min(65536, length - done));
+    try {
+      const read = fs.readSync(file, part, 0, part.length, offset < 0 ? null : offset + done);
+      if (read === 0) break;
+      parts.push(part.subarray(0, read));
+      done += read;
+    } catch (error) {
+      if (error.code === 'EOF') break; // Windows
       if (error.code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
+  return Buffer.concat(parts);
 };
 exports.write = (path, bytes) => fs.writeFileSync(path, bytes, { mode: 0o666 });
 exports.append = (path, bytes) => fs.appendFileSync(path, bytes);
@@ -145,7 +227,7 @@ exports.print = (descriptor, text) => {
     try {
       bytes = bytes.subarray(fs.writeSync(descriptor, bytes));
     } catch (error) {
-      if (error.code !== 'EAGAIN') return; // nobody reads any more
+      if (error.code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }

@@ -2,6 +2,7 @@
 
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::files::Files;
 use crate::git::{self, Checkout};
 use crate::host::{Command, Host, Output};
 use crate::http::Http;
@@ -25,9 +26,32 @@ impl App {
         self.host.env()
     }
 
-    /// Prints a result, such as an address that a forge gave, as one line on standard output.
-    pub fn print_line(&self, text: &str) {
-        self.host.out(&format!("{}\n", self.log.line(text)));
+    /// Writes to standard output.
+    pub fn print(&self, text: &str) -> Result<()> {
+        self.host.out(text).map_err(|error| unwritable_output(&error))
+    }
+
+    /// Writes what a command has made to standard output. Where that fails, the log has it.
+    pub fn print_result(&self, text: &str) -> Result<()> {
+        self.host.out(text).map_err(|error| {
+            let line = text.trim_end();
+            let what = if line.contains('\n') { "the result" } else { line };
+            if what != line {
+                self.log.info(line);
+            }
+            Error::config(format!("cannot write {what} to standard output ({error})"))
+                .hint("check where standard output leads to; everything else is done")
+        })
+    }
+
+    /// Prints a result, such as an address that a forge gave, as one line on standard output. Where that fails, the error has it.
+    pub fn print_line(&self, text: &str) -> Result<()> {
+        self.print_result(&format!("{}\n", self.log.line(text)))
+    }
+
+    /// What opens the files that are posted or published.
+    pub fn files(&self) -> Result<Files> {
+        Ok(Files::new(self.host.clone(), self.working_copy()?))
     }
 
     /// The folder whose files may be published: the working copy around the current directory, else the current
@@ -59,4 +83,9 @@ impl App {
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         (!text.is_empty()).then_some(text)
     }
+}
+
+/// Standard output takes nothing.
+pub fn unwritable_output(error: &std::io::Error) -> Error {
+    Error::config(format!("cannot write to standard output ({error})")).hint("check where standard output leads to")
 }

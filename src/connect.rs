@@ -75,7 +75,7 @@ pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>)
 pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
     let inferred = infer(app, global, Repository::parse_place).await.locate(app).await;
     match &inferred.found {
-        Ok(Some(found)) if inferred.token.is_none() => Err(no_token(found.driver).hint(
+        Ok(Some(found)) if inferred.token.is_none() => Err(no_token(found.driver, inferred.in_ci).hint(
             "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which",
         )),
         _ => connect_inferred(app, global, None, inferred, |_| false),
@@ -124,16 +124,24 @@ fn connect_inferred(
         let asked = inferred.in_ci || global.driver.is_some() || global.repo.is_some();
         if inferred.token.is_some() || asked {
             if inferred.token.is_none() && !no_token_needed(driver) {
-                return Err(no_token(driver));
+                return Err(no_token(driver, inferred.in_ci));
             }
             let source = inferred.token.as_ref().map(|(_, source)| *source);
             let forge = inferred.reach(app, found, publish_branch)?;
             return Ok(connected(forge, driver, found.repository.clone(), source));
         }
         let url = found.repository.url();
-        app.log.info(&format!("no token, so this is a local preview; to comment on {url} set REPO_TOKEN"));
+        app.log.info(&format!(
+            "no token, so this is a local preview; to comment on {url} set REPO_TOKEN ({})",
+            driver.own_token_hint
+        ));
     } else if inferred.in_ci && inferred.named.is_none() {
         return Err(which_forge());
+    } else if let Some((_, source)) = inferred.token.as_ref().filter(|_| inferred.named.is_none()) {
+        app.log.warn_with_hint(
+            &format!("{source} is set but no repository was found; this is a local preview"),
+            "run this in a clone of the repository, or give --repo https://host/owner/name",
+        );
     }
     let repository = found.map_or_else(|| local::repository(app), |found| Ok(found.repository))?;
     let forge = (local::DRIVER.connect)(inferred.connection(app, &repository, None, publish_branch))?;
@@ -145,9 +153,10 @@ pub fn which_forge() -> Error {
     Error::config("cannot tell which forge this is").hint("give --driver github, gitlab or bitbucket, and --repo URL")
 }
 
-/// There is no token for a forge.
-pub fn no_token(driver: &Driver) -> Error {
-    Error::auth(format!("there is no token for {}", driver.title)).hint(driver.token_hint)
+/// There is no token for a forge, in a CI or on a person's own machine.
+pub fn no_token(driver: &Driver, in_ci: bool) -> Error {
+    let hint = if in_ci { driver.token_hint } else { driver.own_token_hint };
+    Error::auth(format!("there is no token for {}", driver.title)).hint(hint)
 }
 
 /// What the user, the CI and the working copy say, before a forge is asked anything.

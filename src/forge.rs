@@ -5,6 +5,7 @@
 
 use crate::env::{Env, Secret, Var};
 use crate::error::{Error, Kind, Result};
+use crate::files::{Files, LARGEST_FILE};
 use crate::host::Host;
 use crate::http::{Http, Repeat};
 use crate::log::Log;
@@ -51,6 +52,8 @@ pub struct Driver {
     pub token_vars: &'static [Var],
     /// Where a user gets one and how it is passed.
     pub token_hint: &'static str,
+    /// The same for a person's own machine.
+    pub own_token_hint: &'static str,
     /// Whether this process runs in the forge's CI, and what that says.
     pub detect: fn(&Env, &dyn Host) -> Option<Context>,
     /// The places where the API of a repository's server may be, when that has to be looked for.
@@ -199,8 +202,8 @@ pub struct Asset {
 pub enum Content {
     /// In memory.
     Here(Bytes),
-    /// In a file.
-    File(Rc<dyn Host>, PathBuf),
+    /// In a file of the working copy, which is opened and checked anew when it is sent.
+    File(Rc<Files>, PathBuf),
 }
 
 impl fmt::Debug for Content {
@@ -223,9 +226,9 @@ impl Asset {
     pub fn read(&self) -> Result<Bytes> {
         match &self.content {
             Content::Here(bytes) => Ok(bytes.clone()),
-            Content::File(host, path) => {
-                let bytes =
-                    host.read(path).map_err(|e| Error::config(format!("cannot read {} ({e})", path.display())))?;
+            Content::File(files, path) => {
+                let bytes = files.found(path).and_then(|file| file.read(LARGEST_FILE));
+                let bytes = bytes.map_err(|refusal| refusal.error(format!("cannot read {}", path.display()), path))?;
                 match hash(&bytes) == self.hash {
                     true => Ok(bytes.into()),
                     false => Err(Error::conflict(format!("{} changed while it was being published", path.display()))
@@ -239,7 +242,7 @@ impl Asset {
     pub fn size(&self) -> u64 {
         match &self.content {
             Content::Here(bytes) => bytes.len() as u64,
-            Content::File(host, path) => host.stat(path).map_or(0, |stat| stat.len),
+            Content::File(files, path) => files.found(path).map_or(0, |file| file.len()),
         }
     }
 
@@ -576,14 +579,15 @@ pub fn not_seen(repository: &Repository) -> Error {
 mod tests {
     use super::*;
 
-    #[cfg(not(target_arch = "wasm32"))]
+    #[cfg(unix)]
     #[test]
     fn a_file_that_changed_since_it_was_named_is_not_sent() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plot.png");
         let host: Rc<dyn Host> = Rc::new(crate::host::native::Native::default());
         host.write(&path, b"one").unwrap();
-        let content = Content::File(host.clone(), path.clone());
+        let root = host.canonicalize(folder.path()).unwrap();
+        let content = Content::File(Rc::new(Files::new(host.clone(), root.clone())), path.clone());
         let asset = Asset {
             hash: hash(b"one"),
             name: "plot.png".into(),
@@ -594,5 +598,11 @@ mod tests {
         assert_eq!(asset.read().unwrap(), "one");
         host.write(&path, b"two").unwrap();
         assert_eq!(asset.read().unwrap_err().kind(), Kind::Conflict);
+        // Nor is one that leads elsewhere since.
+        let outside = tempfile::tempdir().unwrap();
+        host.write(&outside.path().join("one"), b"one").unwrap();
+        host.remove(&path).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("one"), &path).unwrap();
+        assert!(asset.read().unwrap_err().to_string().contains("leads out of the working copy"));
     }
 }

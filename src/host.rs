@@ -15,9 +15,11 @@ use std::time::Duration;
 pub mod native;
 #[cfg(target_arch = "wasm32")]
 pub mod node;
+pub mod open;
 pub mod process;
 pub mod proxy;
 
+pub use open::{FileFacts, FileKind, OpenFile};
 pub use process::{Farewell, Process, Program, Told, Whom};
 
 /// What the program runs on.
@@ -238,8 +240,12 @@ pub trait Host {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// A part of a file: `length` bytes from `offset` on, fewer where it ends.
     fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>>;
-    /// Everything on standard input.
-    fn read_stdin(&self) -> io::Result<Vec<u8>>;
+    /// Opens a file for reading without waiting for whoever is at the other end of a pipe.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>>;
+    /// Standard input as an open file.
+    fn open_stdin(&self) -> io::Result<Box<dyn OpenFile>>;
+    /// Where a symbolic link leads, as it says itself; an error for everything else.
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
     /// The paths of what is in a folder, in no order.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
     /// Writes a whole file that only this user can read, making its folder likewise.
@@ -328,6 +334,6 @@ pub trait Host {
     fn progress(&self, line: &str);
     /// Whether a stream is a terminal.
     fn is_terminal(&self, stream: Stream) -> bool;
-    /// Writes to standard output.
-    fn out(&self, text: &str);
+    /// Writes to standard output. When it returns, everything is written.
+    fn out(&self, text: &str) -> io::Result<()>;
 }

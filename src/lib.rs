@@ -23,12 +23,14 @@ pub mod command;
 pub mod connect;
 pub mod env;
 pub mod error;
+pub mod files;
 pub mod forge;
 pub mod git;
 pub mod host;
 pub mod http;
 pub mod inputs;
 pub mod log;
+pub mod messages;
 pub mod outputs;
 pub mod pipe;
 pub mod publish;
@@ -65,6 +67,13 @@ pub async fn start(argv: Vec<String>) -> u8 {
 /// standard output, everything else to its log.
 pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
     run_as(host, argv, Style::Plain).await
+}
+
+/// Says that the system does not give this program what it needs to start. Returns the exit code.
+pub fn cannot_start(host: Rc<dyn Host>, error: &std::io::Error) -> u8 {
+    let error = Error::config(format!("cannot start ({error})"))
+        .hint("check the limits of this process, such as that of open files: ulimit -n");
+    report(&Log::new(host, log::Level::Info), &error)
 }
 
 /// The same with a log of another kind.
@@ -113,16 +122,17 @@ fn report(log: &Log, error: &Error) -> u8 {
 async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     let global = &cli.global;
     hide_secrets(&*host, &log, global);
+    let http = Http::new(host.clone(), log.clone(), Duration::from_secs(global.timeout));
+    let app = App { host, log, http };
     if let Some(path) = &global.ca_cert {
         let wrong = |why: String| {
             Error::config(format!("cannot use --ca-cert {} ({why})", path.display()))
                 .hint("it is a PEM file: its certificates begin with -----BEGIN CERTIFICATE-----")
         };
-        let pem = host.read(path).map_err(|e| wrong(e.to_string()))?;
-        host.trust(&pem).map_err(wrong)?;
+        let pem = app.files()?.named(path).and_then(|file| file.read(files::LARGEST_REPORT));
+        let pem = pem.map_err(|refusal| wrong(refusal.to_string()))?;
+        app.host.trust(&pem).map_err(wrong)?;
     }
-    let http = Http::new(host.clone(), log.clone(), Duration::from_secs(global.timeout));
-    let app = App { host, log, http };
     match &cli.command {
         cli::Command::Check(command) => command::check::run(&app, global, command).await,
         cli::Command::Asset(command) => command::asset::run(&app, global, command).await,
@@ -163,6 +173,8 @@ fn refuse(host: &Rc<dyn Host>, error: &clap::Error, log: &Log) -> u8 {
         return error::Kind::Usage.exit_code();
     }
     let is_coloured = log::colours::wanted(host.env(), host.is_terminal(host::Stream::Output));
-    host.out(if is_coloured { &coloured } else { &text });
-    0
+    match host.out(if is_coloured { &coloured } else { &text }) {
+        Ok(()) => 0,
+        Err(error) => report(log, &app::unwritable_output(&error)),
+    }
 }

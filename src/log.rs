@@ -126,7 +126,7 @@ impl Log {
     pub fn hide(&self, name: &str, secret: &Secret) {
         for form in self.secrets.borrow_mut().add(name, secret.expose()) {
             if self.style == Style::Annotations {
-                self.host.out(&format!("::add-mask::{}\n", escaped(&form)));
+                let _ = self.host.out(&format!("::add-mask::{}\n", escaped(&form)));
             }
         }
     }
@@ -213,7 +213,7 @@ impl Log {
         });
         let hint = entry.hint.map_or(String::new(), |hint| format!("\nhint: {}", sanitize::one_line(hint)));
         let text = self.redact(&format!("{}{hint}", sanitize::lines(entry.message)));
-        self.host.out(&format!("::{kind}{about}::{}\n", escaped(&text)));
+        let _ = self.host.out(&format!("::{kind}{about}::{}\n", escaped(&text)));
     }
 
     /// Something failed; and what to do about it.
@@ -264,9 +264,9 @@ impl Log {
     }
 
     /// The same about a line of a file.
-    pub fn warn_at(&self, file: &Path, line: usize, text: &str) {
+    pub fn warn_at(&self, file: &Path, line: usize, text: &str, hint: Option<&str>) {
         let file = file.display().to_string();
-        self.tell(Entry { file: Some(&file), line: Some(line), ..Entry::new(Level::Warn, text) });
+        self.tell(Entry { file: Some(&file), line: Some(line), hint, ..Entry::new(Level::Warn, text) });
     }
 
     /// Something was done.

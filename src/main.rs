@@ -9,11 +9,13 @@ fn main() -> std::process::ExitCode {
     if argv.get(1).is_some_and(|word| word == cml::host::native::guard::WORD) {
         return std::process::ExitCode::from(u8::from(!cml::host::native::guard::main()));
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(_) => return std::process::ExitCode::from(cml::error::Kind::Internal.exit_code()),
-    };
     let host = Rc::new(cml::host::native::Native::default());
+    let spare = cml::host::native::check_descriptors();
+    let runtime = spare.and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build());
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return cml::cannot_start(host, &error).into(),
+    };
     match &argv[..] {
         [_, word] if word == cml::pipe::WORD => runtime.block_on(cml::pipe::run(host)),
         _ => runtime.block_on(cml::run(host, argv)),

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::env::vars;
 use crate::error::{Error, Result};
+use crate::files::LARGEST_REPORT;
 use crate::forge::Context;
 use crate::log::sanitize;
 use crate::report::split;
@@ -53,7 +54,10 @@ pub fn set(app: &App, results: &[(&str, &str)]) -> Result<()> {
 /// Adds lines `NAME=value` to a file, in place of those that have the same names: only the last of a name counts, and the file of
 /// a GitLab job may have 5 KB. <https://docs.gitlab.com/administration/instance_limits/#limit-dotenv-file-size>
 fn note(app: &App, path: &Path, lines: &str) -> std::io::Result<()> {
-    let before = match app.host.read(path) {
+    // A job may keep the file as an artifact, and it may be a link that a stranger has committed.
+    let files = app.files().map_err(|error| std::io::Error::other(error.to_string()))?;
+    files.check_target(path).map_err(|refusal| std::io::Error::other(refusal.to_string()))?;
+    let before = match files.named(path).and_then(|file| file.read(LARGEST_REPORT)) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(_) => String::new(), // whatever it is, appending tells
     };

@@ -7,22 +7,21 @@
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
+use crate::files::{self, Files, LARGEST_FILE, Refusal};
 use crate::forge::{Asset, Content, Forge, Repository, hash, not_seen};
 use crate::git::{self, Standing};
-use crate::report::{self, Reference, Use};
+use crate::messages;
+use crate::report::{self, Reference, Use, mistakes};
 use base64::Engine;
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 mod bucket;
 mod media;
 mod server;
-
-/// Larger files are not published: GitHub takes blobs, and GitLab uploads, of up to 100 MB.
-/// <https://docs.github.com/en/rest/git/blobs>, <https://docs.gitlab.com/user/gitlab_com/#account-and-limit-settings>
-const LARGEST: u64 = 100 << 20;
 
 /// So many files, and so many bytes of them, are published for a report at most.
 const MAX_FILES: usize = 1000;
@@ -85,6 +84,37 @@ pub struct Published {
     pub text: String,
     /// How many different files it shows by now.
     pub files: usize,
+    /// Whether all of them are images.
+    only_images: bool,
+}
+
+impl Published {
+    /// A report for which nothing was published.
+    fn unchanged(text: &str) -> Self {
+        Published { text: text.to_owned(), files: 0, only_images: false }
+    }
+
+    /// How many files it shows, for people.
+    pub fn count(&self) -> String {
+        messages::count(self.files, if self.only_images { "image" } else { "file" })
+    }
+}
+
+/// Why a file that a report names is not published.
+enum Trouble {
+    /// It is shown, and readers will miss it.
+    Shown(String),
+    /// It is only linked; and what the user can do.
+    Linked(String, Option<&'static str>),
+}
+
+/// The names in folders, by what they are in lower case.
+type Listed = HashMap<PathBuf, HashMap<String, String>>;
+
+impl From<String> for Trouble {
+    fn from(text: String) -> Self {
+        Trouble::Shown(text)
+    }
 }
 
 /// What a report's files are so far: each is looked up and read once, however many addresses and links lead to it.
@@ -97,6 +127,10 @@ struct Collection {
     addresses: HashMap<(String, Use), Option<usize>>,
     /// By their real paths.
     files: HashMap<PathBuf, FileFacts>,
+    /// The names in folders that were looked at for the right case.
+    listed: Listed,
+    /// Hints that were given.
+    advice: HashSet<&'static str>,
 }
 
 impl Collection {
@@ -150,11 +184,11 @@ impl Publish<'_> {
     /// it: what they show already is not sent again.
     pub async fn report(&self, path: &Path, text: &str, before: &[&str]) -> Result<Published> {
         if self.destination == Destination::Nowhere {
-            return Ok(Published { text: text.to_owned(), files: 0 });
+            return Ok(Published::unchanged(text));
         }
         let (assets, uses) = self.collect(path, text).await?;
         if assets.is_empty() {
-            return Ok(Published { text: text.to_owned(), files: 0 });
+            return Ok(Published::unchanged(text));
         }
         let uploaded = self.upload(&assets, before).await;
         self.app.log.clear_progress();
@@ -164,13 +198,14 @@ impl Publish<'_> {
             Err(error) if error.kind() == Kind::Auth && self.destination == Destination::Forge && !self.strict => {
                 let hint = error.hint_text().unwrap_or("see docs/comments.md for other places");
                 self.app.log.warn_with_hint(&format!("the images are not published: {error}"), hint);
-                return Ok(Published { text: text.to_owned(), files: 0 });
+                return Ok(Published::unchanged(text));
             }
             Err(error) => return Err(error.context("cannot publish the images")),
         };
         let replacements: Vec<_> =
             uses.into_iter().map(|(range, asset, rest)| (range, format!("{}{rest}", addresses[asset]))).collect();
-        Ok(Published { text: report::rewrite(text, &replacements), files: assets.len() })
+        let only_images = assets.iter().all(|asset| asset.mime.starts_with("image/"));
+        Ok(Published { text: report::rewrite(text, &replacements), files: assets.len(), only_images })
     }
 
     /// Publishes the report itself, for a comment that had to be cut. `before` as for [`Publish::report`].
@@ -192,10 +227,10 @@ impl Publish<'_> {
 
     /// The different files that a report uses, and where: range, file, and the fragment to keep.
     async fn collect(&self, path: &Path, text: &str) -> Result<(Vec<Asset>, Vec<(Range<usize>, usize, String)>)> {
-        let root = self.app.working_copy()?;
+        let files = Rc::new(self.app.files()?);
         let mut collection = Collection::default();
         let mut uses = Vec::new();
-        let (mut troubles, mut line, mut counted) = (0, 1, 0);
+        let (mut troubles, mut links, mut line, mut counted) = (0, 0, 1, 0);
         for reference in report::references(text) {
             let key = (reference.address, reference.used);
             let found = match collection.addresses.get(&key) {
@@ -203,14 +238,26 @@ impl Publish<'_> {
                 None => {
                     self.app.http.check_time()?;
                     let reference = Reference { range: reference.range.clone(), address: key.0.clone(), used: key.1 };
-                    let taken = self.take(path, &root, &reference, &mut collection).await;
-                    let found = taken.and_then(|asset| asset.map(|asset| collection.add(asset)).transpose());
+                    let taken = self.take(path, &files, &reference, &mut collection).await;
+                    let found = taken.and_then(|asset| Ok(asset.map(|asset| collection.add(asset)).transpose()?));
                     if let Err(trouble) = &found {
-                        troubles += 1;
                         line += text.as_bytes()[counted..reference.range.start].iter().filter(|b| **b == b'\n').count();
                         counted = reference.range.start;
-                        if troubles <= MAX_WARNINGS {
-                            self.app.log.warn_at(path, line, trouble);
+                        match trouble {
+                            Trouble::Shown(why) => {
+                                troubles += 1;
+                                if troubles <= MAX_WARNINGS {
+                                    self.app.log.warn_at(path, line, why, None);
+                                }
+                            }
+                            Trouble::Linked(why, hint) => {
+                                links += 1;
+                                if links <= MAX_WARNINGS {
+                                    // The same advice once for all.
+                                    let hint = hint.filter(|hint| collection.advice.insert(hint));
+                                    self.app.log.warn_at(path, line, why, hint);
+                                }
+                            }
                         }
                     }
                     let found = found.unwrap_or_default();
@@ -227,56 +274,87 @@ impl Publish<'_> {
             let more = troubles - MAX_WARNINGS;
             self.app.log.warn(&format!("{more} more files that {} shows cannot be published", path.display()));
         }
+        if links > MAX_WARNINGS {
+            self.app.log.warn(&format!("{} more linked files are not published", links - MAX_WARNINGS));
+        }
+        troubles += self.warn_of_blanks(path, &files, text);
         if self.strict && troubles > 0 {
-            let message = format!("{} shows {troubles} file(s) that cannot be published", path.display());
+            let (shown, troubles) = (path.display(), messages::count(troubles, "file"));
+            let message = format!("{shown} shows {troubles} that cannot be published");
             return Err(Error::new(Kind::NotFound, message).hint("see the warnings above, or leave --strict out"));
         }
         Ok((collection.assets, uses))
+    }
+
+    /// Warns of files whose names have blanks in the report, which Markdown shows as text. Returns how many would be shown.
+    fn warn_of_blanks(&self, report: &Path, files: &Files, text: &str) -> usize {
+        let mut told = HashSet::new();
+        let all = mistakes::addresses_with_blanks(text).into_iter();
+        let there = all.filter(|mistake| {
+            told.insert(mistake.address.clone()) && self.find(report, files, &mistake.address).is_some()
+        });
+        let warn = |mistake: mistakes::Mistake| {
+            let line = text[..mistake.range.start].matches('\n').count() + 1;
+            let why = format!("{} has a blank, which ends an address in Markdown", mistake.address);
+            self.app.log.warn_at(report, line, &why, Some(&format!("write {}", mistake.corrected())));
+            usize::from(mistake.is_image)
+        };
+        there.map(warn).sum()
     }
 
     /// The file that an address means, if it is to be published. An error is a trouble for the user's eyes.
     async fn take(
         &self,
         report: &Path,
-        root: &Path,
+        files: &Rc<Files>,
         reference: &Reference,
         collection: &mut Collection,
-    ) -> Result<Option<Asset>, String> {
+    ) -> Result<Option<Asset>, Trouble> {
         let address = &reference.address;
         if address.starts_with("data:image/") {
-            return data_uri(address).map(Some);
+            return Ok(data_uri(address).map(Some)?);
+        }
+        if address.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:")) {
+            let why = format!("{address} is a file of this machine and is not published");
+            return Err(match reference.used {
+                Use::Shown => Trouble::Shown(format!("{why}: write its path instead")),
+                Use::Linked => Trouble::Linked(why, Some("write the path of a file in the working copy instead")),
+            });
         }
         if !report::is_local(address) {
             return Ok(None);
         }
-        // What is shown and not published is a trouble; a link may lead anywhere.
         let refuse = |why: String| match reference.used {
-            Use::Shown => Err(format!("{address} {why}")),
-            Use::Linked => Ok(None),
+            Use::Shown => Err(Trouble::Shown(format!("{address} {why}"))),
+            Use::Linked => Err(Trouble::Linked(format!("{address} {why}"), None)),
         };
-        let Some(path) = self.find(report, address) else {
-            return refuse("is shown but does not exist".to_owned());
+        let Some(path) = self.find(report, files, address) else {
+            return match (self.other_case(report, files, address, &mut collection.listed), reference.used) {
+                (Some(name), _) => refuse(format!("does not exist: did you mean {name}?")),
+                (None, Use::Shown) => refuse("is shown but does not exist".to_owned()),
+                // A link may lead anywhere.
+                (None, Use::Linked) => Ok(None),
+            };
         };
-        let unreadable = |e: std::io::Error| format!("{address} cannot be read ({e})");
-        let real = self.app.host.canonicalize(&path).map_err(unreadable)?;
-        let inside = real
-            .strip_prefix(root)
-            .ok()
-            .filter(|path| !path.iter().any(|part| git::is_git_name(&part.to_string_lossy())));
-        let Some(inside) = inside else {
-            return refuse("lies outside of the working copy and is not published".to_owned());
+        let file = match files.found(&path) {
+            Ok(file) => file,
+            Err(Refusal::Unreadable(error)) => return Err(format!("{address} cannot be read ({error})").into()),
+            Err(_) => return refuse("lies outside of the working copy and is not published".to_owned()),
         };
+        let real = file.real().unwrap_or(&path).to_owned();
         if !collection.files.contains_key(&real) {
-            let size = self.app.host.stat(&real).map_err(unreadable)?.len;
-            if size > LARGEST {
-                let (size, most) = (size >> 20, LARGEST >> 20);
-                return refuse(format!("has {size} MB: files of more than {most} MB are not published"));
-            }
-            let bytes = self.app.host.read(&real).map_err(unreadable)?;
+            let bytes = match file.read(LARGEST_FILE) {
+                Ok(bytes) => bytes,
+                Err(Refusal::TooLarge(most)) => {
+                    let (size, most) = (file.len() >> 20, most >> 20);
+                    return refuse(format!("has {size} MB: files of more than {most} MB are not published"));
+                }
+                Err(refusal) => return Err(format!("{address} cannot be read ({refusal})").into()),
+            };
             collection.files.insert(real.clone(), FileFacts::of(&bytes));
         }
         let Some(facts) = collection.files.get_mut(&real) else { return Ok(None) };
-        let name = inside.file_name().unwrap_or_default().to_string_lossy();
+        let name = real.file_name().unwrap_or_default().to_string_lossy();
         let kind = match (reference.used, facts.kind) {
             (Use::Shown, Some(kind)) if kind.is_shown() => kind,
             (Use::Shown, Some(kind)) => {
@@ -286,8 +364,8 @@ impl Publish<'_> {
             (Use::Linked, known) => {
                 let harmless = known.filter(media::Kind::is_harmless).or_else(|| media::by_name(&name));
                 let Some(kind) = harmless.or(self.links.then_some(known.unwrap_or(media::BYTES))) else {
-                    self.app.log.debug(&format!("the linked file {name} is not published (--publish-links does)"));
-                    return Ok(None);
+                    let hint = "--publish-links publishes linked files of any type";
+                    return Err(Trouble::Linked(format!("the linked file {address} is not published"), Some(hint)));
                 };
                 let privacy = match facts.stays_private {
                     Some(privacy) => privacy,
@@ -295,20 +373,37 @@ impl Publish<'_> {
                 };
                 facts.stays_private = Some(privacy);
                 if let Some(why) = privacy {
-                    self.app.log.debug(&format!("the linked file {name} is not published: {why}"));
-                    return Ok(None);
+                    let why = format!("the linked file {address} is not published: {why}");
+                    return Err(Trouble::Linked(why, None));
                 }
                 kind
             }
         };
-        let content = Content::File(self.app.host.clone(), real.clone());
+        let content = Content::File(files.clone(), real.clone());
         Ok(Some(facts.asset(&name, kind, content)))
     }
 
-    fn find(&self, report: &Path, address: &str) -> Option<PathBuf> {
-        let folder = report.parent().unwrap_or(Path::new(""));
-        let candidates = report::file_names(address).into_iter().map(|name| folder.join(name));
-        candidates.into_iter().find(|path| self.app.host.stat(path).is_ok_and(|stat| stat.is_file))
+    fn find(&self, report: &Path, files: &Files, address: &str) -> Option<PathBuf> {
+        let folder = files::folder_of(report);
+        let names = report::file_names(address).into_iter().filter(|name| files.foreign_name(name).is_none());
+        names.map(|name| folder.join(name)).find(|path| self.app.host.stat(path).is_ok_and(|stat| stat.is_file))
+    }
+
+    /// The name of a file that is the same but for the case of its letters. `listed` keeps what was looked up.
+    fn other_case(&self, report: &Path, files: &Files, address: &str, listed: &mut Listed) -> Option<String> {
+        let names = report::file_names(address).into_iter().filter(|name| files.foreign_name(name).is_none());
+        names.into_iter().find_map(|name| {
+            let (folder, file) = name.rfind('/').map_or(("", &*name), |at| name.split_at(at + 1));
+            let path = files::folder_of(report).join(folder);
+            let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
+            let names = listed.entry(path).or_insert_with_key(|path| {
+                let entries =
+                    if files.may_search(path) { self.app.host.list(path).unwrap_or_default() } else { Vec::new() };
+                let name = |entry: &PathBuf| Some(entry.file_name()?.to_str()?.to_owned());
+                entries.iter().filter_map(name).map(|name| (name.to_lowercase(), name)).collect()
+            });
+            names.get(&file.to_lowercase()).map(|found| format!("{folder}{found}"))
+        })
     }
 
     /// Why a linked file is not for others, if so. An error where git does not say, as where there is no git.
@@ -390,8 +485,8 @@ fn asset(name: &str, kind: media::Kind, bytes: Bytes) -> Asset {
 /// A file that the user names. Its type is that of its content, else that of its name, unless `mime` says otherwise;
 /// its address ends as its name does.
 pub fn named(name: &str, mime: Option<&str>, bytes: Bytes) -> Result<Asset> {
-    if bytes.len() as u64 > LARGEST {
-        let (size, most) = (bytes.len() >> 20, LARGEST >> 20);
+    if bytes.len() as u64 > LARGEST_FILE {
+        let (size, most) = (bytes.len() >> 20, LARGEST_FILE >> 20);
         return Err(Error::too_large(format!("{name} has {size} MB: files of more than {most} MB are not published"))
             .hint("publish a smaller file, or keep it in a bucket and link to it"));
     }
@@ -405,6 +500,25 @@ pub fn named(name: &str, mime: Option<&str>, bytes: Bytes) -> Result<Asset> {
         made.extension = ending.into();
     }
     Ok(made)
+}
+
+/// An error for a file that is given as the report and is something else.
+pub fn not_a_report(path: &Path, bytes: &[u8]) -> Option<Error> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (noun, is_shown) = media::noun(&name, bytes)?;
+    if files::is_stdin(path) {
+        return Some(
+            Error::config(format!("standard input is {noun}, not a Markdown report"))
+                .hint("publish it with cml asset publish - --md"),
+        );
+    }
+    let address = path.display().to_string();
+    let address = if address.contains([' ', '(', ')']) { format!("<{address}>") } else { address };
+    let hint = match is_shown {
+        true => format!("add it to a report with ![]({address})"),
+        false => format!("link to it from a report with [{name}]({address})"),
+    };
+    Some(Error::config(format!("{} is {noun}, not a Markdown report", path.display())).hint(hint))
 }
 
 /// The picture inside of a `data:image/…` address (<https://www.rfc-editor.org/rfc/rfc2397>).

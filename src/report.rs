@@ -10,8 +10,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 pub mod annotations;
+pub mod decode;
 pub mod html;
 pub mod isolate;
+pub mod mistakes;
 mod nesting;
 pub mod plain;
 pub mod section;

@@ -59,6 +59,8 @@ fn case_03_gits_configuration_keeps_no_token_and_does_not_grow() {
         let mut clone = Clone::on(vendor);
         // The checkout belongs to another user than the container's.
         clone.cml.set("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+        let checkout = clone.cml.path().display().to_string();
+        clone.cml.set(vendor.checkout_variable(), &checkout);
         let home = clone.cml.env["HOME"].clone();
         let global = || std::fs::read_to_string(format!("{home}/.gitconfig")).unwrap();
         let (before, own) = (global(), clone.cml.read(".git/config"));

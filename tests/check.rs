@@ -313,7 +313,7 @@ fn a_pipeline_of_bitbucket_needs_no_token() {
 #[test]
 fn refusals_say_what_to_do() {
     let (forge, mut cml) = start(Vendor::GitHub);
-    let pat = "use the job's own token, env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} } with permissions: { checks: write }, or that of a GitHub App";
+    let pat = "use the job's own token, env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" } with permissions: { checks: write }, or that of a GitHub App";
     for says in ["You must authenticate via a GitHub App.", "Resource not accessible by personal access token"] {
         let headers = [("x-accepted-github-permissions", "checks=write")];
         let body = json!({ "message": says }).to_string();
@@ -364,7 +364,8 @@ fn bad_input_costs_no_request() {
         "check the path: it is relative to the current directory",
     );
     cml.file("latin", b"\xe9");
-    fails(&["--annotations=latin"], 3, "the annotations latin are not UTF-8", "write them with UTF-8");
+    let python = "write it with UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")";
+    fails(&["--annotations=latin"], 3, "the annotations file latin is not UTF-8 (line 1)", python);
     fails(&["--title="], 2, "--title is empty", "leave it out for the title CML Report");
     fails(
         &["--commit-sha=a/b"],
@@ -396,7 +397,7 @@ fn sarif_becomes_annotations_of_the_repositorys_files() {
         .map(|uri| json!({ "ruleId": "E1", "level": "error", "message": { "text": "m" }, "locations": place(uri) }));
     cml.file("a.sarif", json!({ "version": "2.1.0", "runs": [{ "results": results }] }).to_string());
     let ran = cml.run(&[CREATE, &["--annotations=a.sarif"]].concat());
-    assert!(ran.stderr.contains("1 annotation(s) of a.sarif belong to no file of the repository"), "{ran:?}");
+    assert!(ran.stderr.contains("1 annotation of a.sarif left out: not about a file of the repository"), "{ran:?}");
     let found = runs(&forge).remove(0).annotations;
     assert_eq!(found.iter().map(|a| a["path"].as_str().unwrap()).collect::<Vec<_>>(), ["src/train me.py", "src/b.py"]);
     assert_eq!(found[0]["annotation_level"], "failure");

@@ -62,7 +62,7 @@ fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) +
 #[test]
 fn without_a_token_a_pipeline_fails_before_any_request() {
     let hints = [
-        "pass it in the step: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }, and give the job permissions: { pull-requests: write, contents: write }",
+        "pass it in the step: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }, and give the job permissions: { pull-requests: write, contents: write }",
         "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
         "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
     ];
@@ -223,10 +223,8 @@ fn a_report_that_cannot_be_read_costs_no_request() {
     let hint = "check the path: it is relative to the current directory";
     for (path, why) in [
         ("missing.md", "No such file or directory (os error 2)"),
-        (".", "Is a directory (os error 21)"),
+        (".", "it is a directory"),
         ("report.md/x", "Not a directory (os error 20)"),
-        // Not even root may read this one.
-        ("/proc/self/mem", "Input/output error (os error 5)"),
     ] {
         let message = format!("cannot read the report {path} ({why})");
         refused(&forge, &cml, &["comment", "create", path], (3, &message, hint, 0));
@@ -301,7 +299,7 @@ fn a_company_that_signs_its_own_certificates_is_trusted_when_told_so() {
         for (name, why) in [
             ("missing.pem", "No such file or directory (os error 2)"),
             ("none.pem", "it has no PEM certificate"),
-            (".", "Is a directory (os error 21)"),
+            (".", "it is a directory"),
         ] {
             let message = format!("cannot use --ca-cert {name} ({why})");
             refused(&forge, &cml, &[CREATE, &["--ca-cert", name]].concat(), (3, &message, form, 0));

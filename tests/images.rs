@@ -156,7 +156,7 @@ fn a_missing_image_is_named_with_file_and_line_and_strict_makes_it_an_error() {
         let text = "# Report\n\n![a](there.png)\n\n<img src=\"gone.png\">\n[not a file](docs/)\n";
         cml.file("out/report.md", text.replace("there", "../there"));
         let strict = cml.run(&["comment", "create", "--strict", "out/report.md"]);
-        let error = "out/report.md shows 1 file(s) that cannot be published";
+        let error = "out/report.md shows 1 file that cannot be published";
         strict.fails(5, error, "see the warnings above, or leave --strict out");
         assert!(strict.stderr.contains("out/report.md:5: gone.png is shown but does not exist"), "{}", strict.stderr);
         assert!(forge.requests().is_empty(), "{}", forge.transcript());
@@ -375,7 +375,7 @@ fn thirty_images_travel_together_but_not_all_at_once_and_without_a_word() {
         });
         cml.file("report.md", lines.collect::<String>());
         let ran = cml.run(&["comment", "create", "report.md"]);
-        assert_eq!(ran.stderr, "published 30 file(s)\n", "no progress in a log");
+        assert_eq!(ran.stderr, "published 30 images\n", "no progress in a log");
         ran.ok();
         assert_eq!(uploads(&forge).len(), 30);
         let most = forge.max_concurrent();

@@ -87,6 +87,16 @@ fn a_damaged_or_unwritable_preview_says_what_to_do() {
     assert!(ran.stderr.contains("the local preview in"), "{}", ran.stderr);
 }
 
+#[test]
+fn a_link_in_place_of_the_previews_folder_is_not_written_through() {
+    let (cml, outside) = (Cml::alone(), tempfile::tempdir().unwrap());
+    std::os::unix::fs::symlink(outside.path(), cml.path().join(".cml")).unwrap();
+    let error = "*/.cml leads out of the working copy";
+    let hint = "the local preview is kept in that folder: remove the link";
+    cml.run(&["comment", "create", "report.md"]).fails(3, error, hint);
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn open_starts_the_browser_with_the_page() {

@@ -340,7 +340,6 @@ fn what_cannot_work_is_refused_before_anything_is_done() {
         "only files of the working copy*",
     );
     assert_eq!(clone.cml.run(&["pr", "create", ".", "--merge", "--squash"]).code, Some(2));
-    assert_eq!(clone.cml.run(&["pr", "create"]).code, Some(2));
     assert!(clone.forge.requests().is_empty() && clone.there(&["branch", "--format=%(refname:short)"]) == "main");
     let mut cml = clone.cml.clone();
     cml.unset("CI_COMMIT_REF_NAME");

@@ -19,15 +19,6 @@ fn nothing_is_published(forge: &Forge, vendor: Vendor, cml: &Cml, options: &[&st
     ran
 }
 
-/// The variable in which a CI names its working copy.
-fn checkout_variable(vendor: Vendor) -> &'static str {
-    match vendor {
-        Vendor::GitHub => "GITHUB_WORKSPACE",
-        Vendor::GitLab => "CI_PROJECT_DIR",
-        Vendor::Bitbucket => "BITBUCKET_CLONE_DIR",
-    }
-}
-
 /// A working copy in the test's folder, whose `.gitignore` has these lines.
 fn working_copy(cml: &Cml, ignored: &str) {
     cml.git(&["init", "-q"]);
@@ -50,8 +41,11 @@ fn secrets_are_neither_linked_nor_shown() {
         let ran = nothing_is_published(&forge, vendor, &cml, &[]);
         let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
         let reason = "is not an image, video or audio file: not published";
-        let expected = ["3: secrets.env", "5: key.pem"].map(|at| format!("warning: report.md:{at} {reason}"));
-        assert_eq!(warnings, expected, "links say nothing, images do");
+        let shown = ["3: secrets.env", "5: key.pem"].map(|at| format!("warning: report.md:{at} {reason}"));
+        let linked = ["./secrets.env", "key.pem", "id_rsa", "config.json#a", "model.pkl?x"]
+            .map(|name| format!("warning: report.md:1: the linked file {name} is not published"));
+        let note = ["warning: report.md:7: the linked file notes.txt is not published".to_owned()];
+        assert_eq!(warnings, [&linked[..], &shown, &note].concat());
     }
 }
 
@@ -76,7 +70,7 @@ fn nothing_outside_of_the_working_copy_is_published_whatever_leads_there() {
         for options in [&[][..], &["--publish-links"]] {
             let ran = nothing_is_published(&forge, vendor, &cml, options);
             let told = ran.stderr.matches("lies outside of the working copy and is not published").count();
-            assert_eq!(told, 6, "{}", ran.stderr);
+            assert_eq!(told, 10, "{}", ran.stderr);
         }
         let strict = cml.run(&["comment", "create", "--strict", "report.md"]);
         assert_eq!(strict.code, Some(5), "{strict:#?}");
@@ -158,10 +152,10 @@ fn git_is_asked_about_the_checkout_of_another_user_too() {
         assert!(ran.stderr.contains("git cannot tell whether it ignores data.csv"), "{ran:#?}");
         // A folder above is not what the CI checked out.
         let above = cml.path().parent().unwrap().display().to_string();
-        cml.set(checkout_variable(vendor), &above);
+        cml.set(vendor.checkout_variable(), &above);
         nothing_is_published(&forge, vendor, &cml, &[]);
         let here = cml.path().display().to_string();
-        cml.set(checkout_variable(vendor), &here);
+        cml.set(vendor.checkout_variable(), &here);
         cml.run(&["comment", "update", "report.md"]).ok();
         assert_ne!(posted(&forge, vendor), text);
         let body = posted(&forge, vendor);

@@ -4,12 +4,15 @@ use crate::support::fake::{Forge, Vendor};
 use crate::support::net::get;
 use crate::support::node::skipped;
 use crate::support::{Cml, VENDORS};
+use cml::files::Files;
+use cml::host::Host;
 use cml::host::native::Native;
-use cml::tensorboard::folder::Folder;
+use cml::tensorboard::folder::{Folder, Seen};
 use cml::tensorboard::series::KEPT;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
 /// Runs the script that writes logs and reads them, where there is a Python with TensorBoard.
 fn python(verb: &str, folder: &Path) -> Option<Vec<u8>> {
@@ -21,6 +24,13 @@ fn python(verb: &str, folder: &Path) -> Option<Vec<u8>> {
     let output = Command::new(python).arg(script).arg(verb).arg(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(output.stdout)
+}
+
+/// Reads what is new in a folder, which is outside of the working copy.
+fn read(folder: &mut Folder) -> std::io::Result<Seen> {
+    let host: Rc<dyn Host> = Rc::new(Native::default());
+    let files = Files::new(host.clone(), Path::new(env!("CARGO_MANIFEST_DIR")).to_owned());
+    folder.read(&*host, &files)
 }
 
 /// Logs of the real writers in the folder `logs`.
@@ -40,7 +50,7 @@ fn every_value_is_what_tensorboard_reads() {
     let Some(logs) = with_logs(&cml) else { return };
     let theirs: Value = serde_json::from_slice(&python("read", &logs).unwrap()).unwrap();
     let mut folder = Folder::new(&logs);
-    let seen = folder.read(&Native::default()).unwrap();
+    let seen = read(&mut folder).unwrap();
     assert!(seen.changed && seen.warnings.is_empty(), "{seen:?}");
     let mut compared = 0;
     for (name, run) in folder.runs() {
@@ -128,7 +138,7 @@ fn a_file_that_is_cut_or_damaged_gives_what_came_before() {
     let read = |bytes: &[u8]| {
         let path = cml.file("one/events.out.tfevents.1", bytes);
         let mut folder = Folder::new(path.parent().unwrap());
-        let seen = folder.read(&Native::default()).unwrap();
+        let seen = read(&mut folder).unwrap();
         let count = folder.runs().next().unwrap().1.scalars.get("train/loss").map_or(0, |series| series.count());
         (count, seen.warnings)
     };
@@ -159,20 +169,20 @@ fn what_is_appended_is_read_on() {
     let torch = std::fs::read_dir(logs.join("torch")).unwrap().next().unwrap().unwrap().path();
     let bytes = std::fs::read(torch).unwrap();
     let path = cml.file("one/events.out.tfevents.1", "");
-    let (mut folder, host) = (Folder::new(path.parent().unwrap()), Native::default());
+    let mut folder = Folder::new(path.parent().unwrap());
     for end in (0..bytes.len()).step_by(997).chain([bytes.len()]) {
         std::fs::write(&path, &bytes[..end]).unwrap();
-        assert!(folder.read(&host).unwrap().warnings.is_empty());
+        assert!(read(&mut folder).unwrap().warnings.is_empty());
     }
-    assert!(!folder.read(&host).unwrap().changed);
+    assert!(!read(&mut folder).unwrap().changed);
     let count = |folder: &Folder| folder.runs().next().unwrap().1.scalars["train/loss"].count();
     assert_eq!(count(&folder), 3000);
     // A second file of the run, and the first written anew.
     cml.file("one/events.out.tfevents.2", &bytes);
-    assert!(folder.read(&host).unwrap().changed);
+    assert!(read(&mut folder).unwrap().changed);
     assert_eq!(count(&folder), 6000);
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    folder.read(&host).unwrap();
+    read(&mut folder).unwrap();
     assert!((4000..5000).contains(&count(&folder)), "{}", count(&folder));
 }
 

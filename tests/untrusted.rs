@@ -11,15 +11,6 @@ use std::path::{Path, PathBuf};
 
 mod children;
 
-/// The variable in which a CI names its working copy.
-pub fn checkout_variable(vendor: Vendor) -> &'static str {
-    match vendor {
-        Vendor::GitHub => "GITHUB_WORKSPACE",
-        Vendor::GitLab => "CI_PROJECT_DIR",
-        Vendor::Bitbucket => "BITBUCKET_CLONE_DIR",
-    }
-}
-
 /// A program of the stranger's, and whether it ran.
 struct Trap {
     folder: tempfile::TempDir,
@@ -106,7 +97,7 @@ fn job(forge: &Forge, vendor: Vendor, trap: &Trap) -> Cml {
     // For `git-remote-trap`, which a stranger can bring only where PATH leads to.
     symlink(trap.program(), trap.folder.path().join("git-remote-trap")).unwrap();
     let path = format!("{}:{}", cml.env["PATH"], trap.folder.path().display());
-    cml.set(checkout_variable(vendor), &here).set("PATH", &path);
+    cml.set(vendor.checkout_variable(), &here).set("PATH", &path);
     cml
 }
 
@@ -217,15 +208,15 @@ fn a_repository_of_another_user_above_is_not_asked() {
         let mut cml = job(&forge, vendor, &trap);
         lay(&cml, cml.path(), "fsmonitor", &trap);
         let inner = cml.path().join("report");
-        cml.unset(checkout_variable(vendor)).unset("GIT_CEILING_DIRECTORIES");
+        cml.unset(vendor.checkout_variable()).unset("GIT_CEILING_DIRECTORIES");
         // git's own tests say so that the repository is another user's.
         cml.set("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
         stays_a_link(&forge, vendor, &cml, &inner, "report.md", &trap, "above");
         // Nor where the CI names a folder below it.
-        cml.set(checkout_variable(vendor), inner.to_str().unwrap());
+        cml.set(vendor.checkout_variable(), inner.to_str().unwrap());
         stays_a_link(&forge, vendor, &cml, &inner, "report.md", &trap, "above what the CI names");
         // Nor are its files inside of the working copy, where it really is another user's: only root can try.
-        cml.unset(checkout_variable(vendor)).unset("GIT_TEST_ASSUME_DIFFERENT_OWNER");
+        cml.unset(vendor.checkout_variable()).unset("GIT_TEST_ASSUME_DIFFERENT_OWNER");
         if chown(cml.path().join(".git"), Some(65_534), None).is_ok() {
             cml.file("other.png", crate::support::png(1));
             cml.file("report/report.md", "![x](../other.png) [data](data.csv)\n");

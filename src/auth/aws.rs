@@ -9,7 +9,7 @@ use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
 use crate::http::{in_brackets, request, secret_header};
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, header};
 use serde::Deserialize;
 use std::cell::Cell;
 use std::path::PathBuf;

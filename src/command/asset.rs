@@ -4,12 +4,13 @@ use super::place::{Place, give};
 use crate::app::App;
 use crate::connect::Global;
 use crate::error::{Error, Result};
+use crate::files::{self, LARGEST_FILE, Refusal};
 use crate::forge::Asset;
 use crate::outputs;
 use crate::publish;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Publish files
 #[derive(Debug, Subcommand)]
@@ -82,21 +83,24 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let addresses = published.map_err(|error| error.context(format!("cannot publish {}", asset.name)))?;
     let address = addresses.into_iter().next().ok_or_else(|| Error::internal("an upload without an address"))?;
     let address = app.log.line(&address);
-    give(app, args.file.as_ref(), &format!("{}\n", args.show(&asset, &address)))?;
-    outputs::set(app, &[("asset-url", &address)])
+    let given = give(app, args.file.as_ref(), &format!("{}\n", args.show(&asset, &address)));
+    let set = outputs::set(app, &[("asset-url", &address)]);
+    given.and(set)
 }
 
 impl Files {
     fn read(&self, app: &App) -> Result<Asset> {
-        let (name, bytes) = match self.asset == Path::new("-") {
-            true => ("standard input".into(), app.host.read_stdin()),
-            false => (self.asset.file_name().unwrap_or_default().to_string_lossy(), app.host.read(&self.asset)),
+        let (name, shown) = if files::is_stdin(&self.asset) {
+            ("standard input".into(), "standard input".to_owned())
+        } else {
+            (self.asset.file_name().unwrap_or_default().to_string_lossy(), self.asset.display().to_string())
         };
-        let bytes = bytes.map_err(|e| {
-            let shown =
-                if self.asset == Path::new("-") { "standard input".into() } else { self.asset.display().to_string() };
-            Error::config(format!("cannot read {shown} ({e})"))
-                .hint("check the path: it is relative to the current directory, and - is standard input")
+        let bytes = app.files()?.named(&self.asset).and_then(|file| file.read(LARGEST_FILE));
+        let bytes = bytes.map_err(|refusal| {
+            let is_path = matches!(refusal, Refusal::Unreadable(_) | Refusal::Directory);
+            let error = refusal.error(format!("cannot read {shown}"), &self.asset);
+            let hint = "check the path: it is relative to the current directory, and - is standard input";
+            if is_path { error.hint(hint) } else { error }
         })?;
         if bytes.is_empty() {
             return Err(Error::config(format!("{name} is empty")).hint("publish it once it has been written"));

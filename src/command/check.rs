@@ -5,11 +5,14 @@ use super::images::Images;
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
+use crate::files::{self, LARGEST_FILE};
 use crate::forge::check::{Check, Conclusion, Made, Room, State, Status};
 use crate::forge::{Target, name_what_is_missing};
+use crate::messages::count;
 use crate::outputs;
 use crate::publish::{Destination, Publish};
 use crate::report::annotations::{self, Annotation};
+use crate::report::decode::{clean, decode};
 use crate::report::plain::without_mentions;
 use crate::report::split;
 use crate::report::target::Wanted;
@@ -37,7 +40,7 @@ pub enum Command {
     # Figures, and remarks on lines of code\n  \
     cml check create --data accuracy=0.97 --annotations lint.sarif report.md")]
 pub struct Checks {
-    /// Markdown file
+    /// Markdown file; - for standard input
     #[arg(value_name = "REPORT")]
     pub report: PathBuf,
 
@@ -86,9 +89,15 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     if args.comment {
         args.mark(None, None).check()?;
     }
+    if files::is_stdin(&args.report) && args.annotations.as_deref().is_some_and(files::is_stdin) {
+        return Err(
+            Error::usage("the report and --annotations are both standard input").hint("give one of them as a file")
+        );
+    }
     // What cannot be read must not cost a request.
     let destination = args.images.destination()?;
     let text = comment::read(app, &args.report)?;
+    comment::warn_if_empty(app, &args.report, &text, args.images.strict)?;
     let annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
     let connected = connect::connect_to_check(app, global, args.images.place.publish_branch.clone()).await?;
     connected.forge.can_check()?;
@@ -99,20 +108,19 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
 
 /// The annotations of a file.
 fn read(app: &App, path: &Path) -> Result<Vec<Annotation>> {
-    let shown = path.display();
-    let bytes = app.host.read(path).map_err(|e| {
-        Error::config(format!("cannot read the annotations {shown} ({e})"))
-            .hint("check the path: it is relative to the current directory")
-    })?;
-    app.log.check(&shown, &bytes)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::config(format!("the annotations {shown} are not UTF-8")).hint("write them with UTF-8"))?;
+    let shown = files::shown(path);
+    let bytes = app.files()?.named(path).and_then(|file| file.read(LARGEST_FILE));
+    let bytes = bytes.map_err(|refusal| refusal.error(format!("cannot read the annotations {shown}"), path))?;
+    let text = decode(&bytes)
+        .map_err(|wrong| Error::config(format!("the annotations file {shown} {wrong}")).hint(wrong.hint()))?;
+    app.log.check(&shown, text.as_bytes())?;
     let found = annotations::parse(&text, &app.working_copy()?).map_err(|problem| {
         Error::config(format!("cannot read the annotations {shown}, {problem}"))
             .hint("give SARIF 2.1.0, or lines such as {\"path\": \"a.py\", \"line\": 3, \"message\": \"…\", \"level\": \"warning\"}")
     })?;
     if found.elsewhere > 0 {
-        app.log.warn(&format!("{} annotation(s) of {shown} belong to no file of the repository", found.elsewhere));
+        let elsewhere = count(found.elsewhere, "annotation");
+        app.log.warn(&format!("{elsewhere} of {shown} left out: not about a file of the repository"));
     }
     let mut annotations = found.found;
     for annotation in &mut annotations {
@@ -165,7 +173,7 @@ impl Checks {
         if self.data.is_empty() {
             return text.to_owned();
         }
-        let cell = |text: &str| without_mentions(&text.replace('|', "\\|").replace('\n', " "));
+        let cell = |text: &str| without_mentions(&clean(text).replace('|', "\\|").replace('\n', " "));
         let rows: String =
             self.data.iter().map(|(name, value)| format!("| {} | {} |\n", cell(name), cell(value))).collect();
         format!("| | |\n| - | - |\n{rows}\n{text}")
@@ -207,11 +215,11 @@ impl Job<'_> {
         };
         let check = Check {
             commit: self.commit.clone(),
-            title: self.args.title.trim().to_owned(),
+            title: clean(self.args.title.trim()).into_owned(),
             state: self.args.state(),
             report,
             annotations,
-            data: self.args.data.clone(),
+            data: self.args.data.iter().map(|(name, value)| (clean(name).into(), clean(value).into())).collect(),
             id: self.args.check_id.clone(),
         };
         let made = match forge.create_check(&check).await {
@@ -221,11 +229,11 @@ impl Job<'_> {
             }
             made => made?,
         };
-        self.announce(&made)?;
+        let announced = self.announce(&made);
         if self.args.comment {
             self.comment(&self.args.with_data(&text)).await?;
         }
-        Ok(())
+        announced
     }
 
     /// The report in the parts that there is room for, cut where that is too little.
@@ -245,10 +253,11 @@ impl Job<'_> {
         for text in &made.left_out {
             self.app.log.warn(text);
         }
-        self.app.print_line(&made.url);
+        let printed = self.app.print_line(&made.url);
         let mut results = vec![("check-url", made.url.as_str())];
         results.extend(made.id.as_deref().map(|id| ("check-id", id)));
-        outputs::set(self.app, &results)
+        let set = outputs::set(self.app, &results);
+        printed.and(set)
     }
 
     /// The report as a comment with a mark of its own.

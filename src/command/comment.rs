@@ -6,11 +6,13 @@ use super::images::Images;
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
+use crate::files::{self, LARGEST_REPORT};
 use crate::forge::check::Room;
-use crate::forge::{Comment, Target, name_what_is_missing};
+use crate::forge::{Comment, Target, local, name_what_is_missing};
 use crate::host;
 use crate::outputs;
-use crate::publish::{Destination, Publish};
+use crate::publish::{self, Destination, Publish};
+use crate::report::decode::decode;
 use crate::report::target::Wanted;
 use crate::report::watermark::Watermark;
 use crate::report::{section, split};
@@ -55,7 +57,7 @@ pub(super) const OVERFLOW_LIMIT: u32 = 10;
     # A new comment on a commit\n  cml comment create --target commit/4b1d0c9 report.md\n\n  \
     # Follow a training\n  cml comment update --watch report.md & python train.py; kill $!; wait")]
 pub struct Comments {
-    /// Markdown file
+    /// Markdown file; - for standard input
     #[arg(value_name = "REPORT")]
     pub report: PathBuf,
 
@@ -122,6 +124,9 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     args.check(app, update)?;
     // A report that cannot be read must not cost a request.
     let first = if args.watch { None } else { Some(read(app, &args.report)?) };
+    if let Some(text) = &first {
+        warn_if_empty(app, &args.report, text, args.images.strict)?;
+    }
     let job = Job::prepare(app, global, args, update).await?;
     match first {
         None => watch::watch(&job).await,
@@ -148,6 +153,9 @@ impl Comments {
         if !self.rm_watermark {
             Watermark::new(&self.watermark_title, None, None).check()?;
         }
+        if self.watch && files::is_stdin(&self.report) {
+            return Err(Error::usage("--watch cannot follow standard input").hint("give the report as a file"));
+        }
         if self.pr {
             app.log.warn("--pr is deprecated, please use --target=pr");
         }
@@ -166,20 +174,33 @@ impl Comments {
     }
 }
 
-/// The report's text.
+/// The report's text, as every forge takes it.
 pub(super) fn read(app: &App, path: &Path) -> Result<String> {
-    let shown = path.display();
-    let bytes = app.host.read(path).map_err(|e| {
-        Error::config(format!("cannot read the report {shown} ({e})"))
-            .hint("check the path: it is relative to the current directory")
-    })?;
-    app.log.check(&shown, &bytes)?;
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        Error::config(format!("the report {shown} is not UTF-8 (line {line})"))
-            .hint("write it with UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")")
-    })
+    let shown = files::shown(path);
+    let bytes = app.files()?.named(path).and_then(|file| file.read(LARGEST_REPORT));
+    let bytes = bytes.map_err(|refusal| refusal.error(format!("cannot read the report {shown}"), path))?;
+    if let Some(what) = publish::not_a_report(path, &bytes) {
+        return Err(what);
+    }
+    let text =
+        decode(&bytes).map_err(|wrong| Error::config(format!("the report {shown} {wrong}")).hint(wrong.hint()))?;
+    // What was taken out may have stood in the middle of a secret.
+    app.log.check(&shown, text.as_bytes())?;
+    Ok(text)
+}
+
+/// An empty report is mostly a mistake of the step that should have written it.
+pub(super) fn warn_if_empty(app: &App, path: &Path, text: &str, strict: bool) -> Result<()> {
+    if !text.trim().is_empty() {
+        return Ok(());
+    }
+    let empty =
+        Error::config(format!("the report {} is empty", files::shown(path))).hint("check the step that writes it");
+    if strict {
+        return Err(empty);
+    }
+    app.log.warn_of(&empty.to_string(), empty.hint_text());
+    Ok(())
 }
 
 /// What one posting does besides.
@@ -271,7 +292,11 @@ impl<'a> Job<'a> {
         let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
         let published = publish.report(&self.args.report, text, &before).await?;
         if published.files > 0 {
-            self.app.log.info(&format!("published {} file(s)", published.files));
+            let is_copied = self.connected.driver.name == local::DRIVER.name && self.destination == Destination::Forge;
+            self.app.log.info(&match is_copied {
+                true => format!("copied {} to .cml/files", published.count()),
+                false => format!("published {}", published.count()),
+            });
         }
         if summary {
             outputs::summary(self.app, &self.connected.context, &published.text)?;
@@ -319,8 +344,9 @@ impl<'a> Job<'a> {
 
     /// Prints the comment's address and hands it on to later steps.
     fn announce(&self, comment: &Comment) -> Result<()> {
-        self.app.print_line(&comment.url);
-        outputs::set(self.app, &[("comment-url", &comment.url)])
+        let printed = self.app.print_line(&comment.url);
+        let set = outputs::set(self.app, &[("comment-url", &comment.url)]);
+        printed.and(set)
     }
 }
 

@@ -37,8 +37,7 @@ pub struct Completions {
 
 /// Prints the script.
 pub fn run(app: &App, args: &Completions) -> Result<()> {
-    app.host.out(&script(args.shell)?);
-    Ok(())
+    app.print(&script(args.shell)?)
 }
 
 #[cfg(target_arch = "wasm32")]

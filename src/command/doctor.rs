@@ -30,7 +30,7 @@ pub async fn run(app: &App, global: &Global) -> Result<()> {
     let forge = found.as_ref().ok().and_then(|found| Some(inferred.reach(app, found.as_ref()?, None)));
     let about = forge.as_ref().and_then(|forge| Some(forge.as_ref().ok()?.about()));
     let lines = inference(app, &inferred, about.unwrap_or_default()).await;
-    show(app, &format!("cml {}\n\nFound\n{}", env!("CARGO_PKG_VERSION"), table(&lines)));
+    show(app, &format!("cml {}\n\nFound\n{}", env!("CARGO_PKG_VERSION"), table(&lines)))?;
     let (Some(found), Some(forge)) = (found?, forge) else {
         // The local preview needs nothing.
         return if inferred.named.is_some() { Ok(()) } else { Err(connect::which_forge()) };
@@ -38,16 +38,16 @@ pub async fn run(app: &App, global: &Global) -> Result<()> {
     let (driver, forge) = (found.driver, forge?);
     let no_token = inferred.token.is_none();
     if no_token && !(driver.checks_without_token)(app.env()) {
-        return Err(connect::no_token(driver));
+        return Err(connect::no_token(driver, inferred.in_ci));
     }
     let diagnosis = forge.permissions().await.map_err(|error| match error.kind() {
         Kind::NotFound => not_seen(&found.repository),
         _ => error,
     })?;
     let place = if no_token { None } else { place(app, &inferred, &found, forge).await };
-    report(app, &diagnosis, place, no_token);
+    report(app, &diagnosis, place, no_token)?;
     match diagnosis.permissions.iter().find(|line| line.work == Work::Comment) {
-        _ if no_token => Err(connect::no_token(driver)),
+        _ if no_token => Err(connect::no_token(driver, inferred.in_ci)),
         Some(line) if line.state == State::Missing => {
             Err(Error::auth("the token may not comment on pull requests").hint(line.needs.clone()))
         }
@@ -111,7 +111,7 @@ async fn place(app: &App, inferred: &Inferred, found: &Found, forge: Rc<dyn Forg
     Connected { forge, driver, repository, context, token_source: None }.target(app, &Wanted::Auto).await.ok()
 }
 
-fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: bool) {
+fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: bool) -> Result<()> {
     let facts = diagnosis.facts.iter().map(|(name, value)| (*name, value.clone(), ""));
     let place = place.map(|place| ("comments go to", place.to_string(), ""));
     let facts: Vec<Line> = facts.chain(place).collect();
@@ -140,7 +140,7 @@ fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: boo
             let _ = writeln!(text, "  {}: {}", line.work, line.needs);
         }
     }
-    show(app, &text);
+    show(app, &text)
 }
 
 /// Aligned lines.
@@ -154,6 +154,6 @@ fn table(lines: &[Line]) -> String {
 }
 
 /// Branches have any name.
-fn show(app: &App, text: &str) {
-    app.host.out(&app.log.harmless(text));
+fn show(app: &App, text: &str) -> Result<()> {
+    app.print(&app.log.harmless(text))
 }

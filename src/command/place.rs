@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Result};
+use crate::files::{Checked, Refusal};
 use crate::publish::{Destination, Publish};
 use clap::ArgAction::Set;
 use clap::Args;
@@ -64,18 +65,28 @@ impl Store {
 /// Prints a command's text, or appends it to the file that `--file` names, on lines of its own.
 pub fn give(app: &App, file: Option<&PathBuf>, text: &str) -> Result<()> {
     let Some(path) = file else {
-        app.host.out(text);
-        return Ok(());
+        return app.print_result(text);
     };
-    let start = if ends_line(app, path) { "" } else { "\n" };
+    let start = if ends_line(app, path)? { "" } else { "\n" };
     app.host.append(path, format!("{start}{text}").as_bytes()).map_err(|e| unwritable(path, &e))
 }
 
 /// Whether what is appended to a file begins a line. A file that is not there is empty.
-fn ends_line(app: &App, path: &Path) -> bool {
-    let len = app.host.stat(path).map_or(0, |stat| stat.len);
-    let last = len.checked_sub(1).and_then(|at| app.host.read_at(path, at, 1).ok());
-    last.is_none_or(|last| last == *b"\n")
+fn ends_line(app: &App, path: &Path) -> Result<bool> {
+    let files = app.files()?;
+    files.check_target(path).map_err(|refusal| refused(path, refusal))?;
+    let end = |file: Checked| file.read_at(file.len().checked_sub(1)?, 1).ok();
+    let has_size = app.host.stat(path).is_ok_and(|stat| stat.is_file && stat.len > 0);
+    let last = if has_size { files.named(path).ok().and_then(end) } else { None };
+    Ok(last.is_none_or(|last| last == *b"\n"))
+}
+
+/// A file that `--file` names and that may not be written.
+pub fn refused(path: &Path, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Unreadable(error) => unwritable(path, &error),
+        refusal => refusal.error(format!("cannot write to {}", path.display()), path),
+    }
 }
 
 /// A file that `--file` names and that cannot be written.

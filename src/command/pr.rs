@@ -10,6 +10,7 @@ use crate::forge::PullRequest;
 use crate::forge::pull::{self, Merge, Merged, NewPullRequest, Pushing};
 use crate::git::{Git, Status, pathspecs};
 use crate::outputs;
+use crate::report::decode::clean;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
 
@@ -100,11 +101,11 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let git = Git::new(app).trusting(global.ca_cert.as_deref())?.pushing(&connected.repository, &pushing);
     let Some(job) = Job::prepare(app, args, &connected, &pushing, &git).await? else { return Ok(()) };
     let Some(pull) = job.open().await? else { return Ok(()) };
-    job.announce(&pull)?;
-    match merge.filter(|_| pull.open) {
-        Some(how) => job.merge(&pull, how).await,
-        None => Ok(()),
+    let announced = job.announce(&pull);
+    if let Some(how) = merge.filter(|_| pull.open) {
+        job.merge(&pull, how).await?;
     }
+    announced
 }
 
 fn option(how: Merge) -> &'static str {
@@ -133,7 +134,7 @@ impl Create {
             ("--user-email", &self.user_email),
         ];
         for (option, text) in texts {
-            app.log.check(option, text.as_deref().unwrap_or_default())?;
+            app.log.check(option, &*clean(text.as_deref().unwrap_or_default()))?;
         }
         let top = app.working_copy()?;
         for name in &status.changed {
@@ -303,10 +304,11 @@ impl<'a> Job<'a> {
     fn pull_request(&self) -> NewPullRequest {
         let Job { args, source, target, trigger, .. } = self;
         let run = self.connected.context.run_url.as_ref().map(|url| format!(" in [this run]({url})"));
+        let text = |given: &Option<String>| given.as_deref().map(|text| clean(text).into_owned());
         let body = || format!("Automated commits for {trigger}, created by CML{}.", run.unwrap_or_default());
         NewPullRequest {
-            title: args.title.clone().unwrap_or_else(|| format!("CML PR for {target} {}", self.short())),
-            body: args.body.clone().unwrap_or_else(body),
+            title: text(&args.title).unwrap_or_else(|| format!("CML PR for {target} {}", self.short())),
+            body: text(&args.body).unwrap_or_else(body),
             source: source.clone(),
             target: target.clone(),
         }
@@ -317,8 +319,9 @@ impl<'a> Job<'a> {
             true => format!("[CML's {}]({})", self.pushing.noun, pull.url),
             false => pull.url.clone(),
         };
-        self.app.print_line(&text);
-        outputs::set(self.app, &[("pr-url", &pull.url)])
+        let printed = self.app.print_line(&text);
+        let set = outputs::set(self.app, &[("pr-url", &pull.url)]);
+        printed.and(set)
     }
 
     async fn merge(&self, pull: &PullRequest, how: Merge) -> Result<()> {

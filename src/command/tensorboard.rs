@@ -105,7 +105,7 @@ impl Logs {
 
     /// Reads what is new in the logs. Returns whether anything is.
     fn read(&self, app: &App, folder: &mut Folder) -> Result<bool> {
-        let seen = folder.read(&*app.host).map_err(|e| {
+        let seen = folder.read(&*app.host, &app.files()?).map_err(|e| {
             Error::config(format!("cannot read the logs in {} ({e})", self.logdir.display()))
                 .hint("check --logdir: it is a folder, relative to the current directory")
         })?;

@@ -46,6 +46,5 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         app.log.warn(note);
     }
     outputs::set(app, &[("run-url", &run.url)])?;
-    app.print_line(&run.url);
-    Ok(())
+    app.print_line(&run.url)
 }

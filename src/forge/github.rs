@@ -40,7 +40,8 @@ pub const DRIVER: Driver = Driver {
     ci: "GitHub Actions",
     hosts: &["github.com", ".ghe.com"],
     token_vars: &[vars::INPUT_TOKEN, vars::GITHUB_TOKEN],
-    token_hint: "pass it in the step: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }, and give the job permissions: { pull-requests: write, contents: write }",
+    token_hint: "pass it in the step: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }, and give the job permissions: { pull-requests: write, contents: write }",
+    own_token_hint: "export REPO_TOKEN=$(gh auth token)",
     detect,
     places: |_, _| Vec::new(),
     connect,
@@ -384,19 +385,19 @@ impl Forge for GitHub {
     }
 
     async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment> {
-        self.client.get::<Wire>(&self.comment(target, id)).await.map(Comment::from)
+        self.client.get::<Wire>(&self.comment(target, id)).await.map(|wire| self.read(wire))
     }
 
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
         let path = self.comments_of(target);
         let made: Wire = self.client.call(Method::POST, &path, Some(&json!({ "body": body })), Repeat::Ask).await?;
-        Ok(made.into())
+        Ok(self.read(made))
     }
 
     async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment> {
         let path = self.comment(target, id);
         let made: Wire = self.client.call(Method::PATCH, &path, Some(&json!({ "body": body })), repeat).await?;
-        Ok(made.into())
+        Ok(self.read(made))
     }
 
     async fn delete_comment(&self, target: &Target, id: &str) -> Result<()> {

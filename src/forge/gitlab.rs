@@ -40,6 +40,7 @@ pub const DRIVER: Driver = Driver {
     hosts: &["gitlab.com"],
     token_vars: &[vars::GITLAB_TOKEN, vars::CI_JOB_TOKEN],
     token_hint: "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
+    own_token_hint: "create a personal access token with the scope api, then: export REPO_TOKEN=<token>",
     detect,
     places,
     connect,

@@ -30,6 +30,7 @@ pub const DRIVER: Driver = Driver {
     hosts: &[],
     token_vars: &[],
     token_hint: "",
+    own_token_hint: "",
     detect: |_: &Env, _: &dyn Host| -> Option<Context> { None },
     places: |_, _| Vec::new(),
     connect,
@@ -75,9 +76,15 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let Connection { host, http, log, repository, .. } = connection;
     let app = App { host: host.clone(), http, log };
     let root = app.working_copy()?;
+    let folder = root.join(".cml");
+    // Whoever committed a link of that name is not to say where files are written.
+    if host.canonicalize(&folder).is_ok_and(|real| real != folder) {
+        return Err(Error::config(format!("{} leads out of the working copy", folder.display()))
+            .hint("the local preview is kept in that folder: remove the link"));
+    }
     let title = repository.path.strip_prefix("local/").unwrap_or(&repository.path);
     let title = percent_encoding::percent_decode_str(title).decode_utf8_lossy().into_owned();
-    Ok(Rc::new(Local { host, folder: root.join(".cml"), title, rendered: RefCell::default() }))
+    Ok(Rc::new(Local { host, folder, title, rendered: RefCell::default() }))
 }
 
 impl Local {

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
 use super::proxy::Proxies;
-use super::{Command, Flaw, Host, MaxAnswer, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
+use super::{Command, Flaw, Host, MaxAnswer, OpenFile, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
 #[cfg(unix)]
 use super::{Process, Program};
 use crate::env::{Env, vars};
@@ -27,6 +27,7 @@ mod files;
 pub mod guard;
 #[cfg(unix)]
 mod lines;
+mod open;
 #[cfg(unix)]
 mod process;
 mod signals;
@@ -48,6 +49,20 @@ pub struct Native {
     /// The file of this program, or of another build of it.
     #[cfg(unix)]
     this: Option<PathBuf>,
+}
+
+/// What the runtime opens before the first file, and what one request needs.
+#[cfg(unix)]
+const DESCRIPTORS: usize = 7;
+
+/// Fails where this process may not open as many files as it needs to start: the runtime would stop with a message of its own.
+pub fn check_descriptors() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let spare = || std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned();
+        std::iter::repeat_with(spare).take(DESCRIPTORS).collect::<io::Result<Vec<_>>>()?;
+    }
+    Ok(())
 }
 
 impl Default for Native {
@@ -304,10 +319,16 @@ impl Host for Native {
         Ok(bytes)
     }
 
-    fn read_stdin(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes)?;
-        Ok(bytes)
+    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
+        Ok(Box::new(open::Open::path(path)?))
+    }
+
+    fn open_stdin(&self) -> io::Result<Box<dyn OpenFile>> {
+        Ok(Box::new(open::Open::stdin()?))
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::read_link(path)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -480,7 +501,7 @@ impl Host for Native {
         }
     }
 
-    fn out(&self, text: &str) {
-        let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    fn out(&self, text: &str) -> io::Result<()> {
+        io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush())
     }
 }

@@ -5,8 +5,8 @@
 
 use super::proxy::Proxies;
 use super::{
-    Command, Flaw, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, Output, Platform, SendError, Signal, Stage, Stat, Stream,
-    Via,
+    Command, Flaw, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, OpenFile, Output, Platform, SendError, Signal, Stage, Stat,
+    Stream, Via,
 };
 use crate::env::{Env, vars};
 use async_trait::async_trait;
@@ -24,6 +24,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 mod crypto;
 mod js;
+mod open;
 
 pub use crypto::Crypto;
 
@@ -43,8 +44,8 @@ impl Default for Node {
     fn default() -> Self {
         // After this, the WebAssembly stops with an exception that says nothing.
         std::panic::set_hook(Box::new(|panic| {
-            js::print(2, &format!("error: a mistake in this program ({panic})\n"));
-            js::print(2, "hint: please report it with the command and the lines above\n");
+            let _ = js::print(2, &format!("error: a mistake in this program ({panic})\n"));
+            let _ = js::print(2, "hint: please report it with the command and the lines above\n");
         }));
         let pairs = js::environment();
         Node {
@@ -216,6 +217,10 @@ fn described(code: &str, number: Option<f64>) -> Option<(io::ErrorKind, String)>
         "ENOTDIR" => (io::ErrorKind::NotADirectory, "Not a directory"),
         "EIO" => (io::ErrorKind::Other, "Input/output error"),
         "ENOSPC" => (io::ErrorKind::StorageFull, "No space left on device"),
+        "EBADF" => (io::ErrorKind::Other, "Bad file descriptor"),
+        "ELOOP" => (io::ErrorKind::Other, "Too many levels of symbolic links"),
+        "EMFILE" => (io::ErrorKind::Other, "Too many open files"),
+        "EPIPE" => (io::ErrorKind::BrokenPipe, "Broken pipe"),
         "EROFS" => (io::ErrorKind::ReadOnlyFilesystem, "Read-only file system"),
         "ENAMETOOLONG" => (io::ErrorKind::InvalidFilename, "File name too long"),
         "ECONNREFUSED" => (io::ErrorKind::ConnectionRefused, "Connection refused"),
@@ -329,8 +334,18 @@ impl Host for Node {
         js::read_at(text(path), offset as f64, length as f64).map_err(io_error)
     }
 
-    fn read_stdin(&self) -> io::Result<Vec<u8>> {
-        js::read_stdin().map_err(io_error)
+    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
+        let opened = js::open_file(text(path)).map_err(io_error)?;
+        Ok(Box::new(open::Open::new(opened, Some(path), |real| self.path(real))))
+    }
+
+    fn open_stdin(&self) -> io::Result<Box<dyn OpenFile>> {
+        let opened = js::open_stdin().map_err(io_error)?;
+        Ok(Box::new(open::Open::new(opened, None, |real| self.path(real))))
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        js::read_link(text(path)).map(|target| self.path(target)).map_err(io_error)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -420,18 +435,18 @@ impl Host for Node {
     }
 
     fn log(&self, line: &str) {
-        js::print(2, &format!("{line}\n"));
+        let _ = js::print(2, &format!("{line}\n"));
     }
 
     fn progress(&self, line: &str) {
-        js::print(2, &format!("\r\x1b[K{line}"));
+        let _ = js::print(2, &format!("\r\x1b[K{line}"));
     }
 
     fn is_terminal(&self, stream: Stream) -> bool {
         js::is_terminal(if stream == Stream::Output { 1 } else { 2 })
     }
 
-    fn out(&self, text: &str) {
-        js::print(1, text);
+    fn out(&self, text: &str) -> io::Result<()> {
+        js::print(1, text).map_err(io_error)
     }
 }

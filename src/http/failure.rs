@@ -81,6 +81,10 @@ pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure
         }
     };
     let kind = if error.stage == Stage::Invalid { Kind::Config } else { Kind::Remote };
+    let hint = match error.text.contains("Too many open files") {
+        true => Some("raise the limit of open files: ulimit -n".to_owned()),
+        false => hint,
+    };
     let cause = error.cause.as_deref().unwrap_or(error);
     let mut explained = Error::new(kind, message).source(cause.clone());
     if let Some(hint) = hint {

@@ -210,10 +210,14 @@ impl HttpService for Connector {
                 // Most machines are not a cloud's: not answering is an answer.
                 parts.extensions.insert(Repeat::Once);
             }
-            let sent = http.send_raw(http::Request::from_parts(parts, body)).await.map_err(|error| match of_machine {
-                true => Error::auth(format!("no credentials are set, and the machine has none of its own ({error})")),
-                false => error,
-            });
+            let none = |why: String| {
+                Error::auth(format!("no credentials are set, and the machine has none of its own ({why})"))
+            };
+            let sent = match http.send_raw(http::Request::from_parts(parts, body)).await {
+                Err(error) if of_machine => Err(none(error.to_string())),
+                Ok(answer) if of_machine && !answer.status().is_success() => Err(none(answer.status().to_string())),
+                sent => sent,
+            };
             sent.map(|answer| answer.map(Into::into)).map_err(|e| HttpError::new(HttpErrorKind::Unknown, e))
         })
         .await

@@ -59,6 +59,25 @@ pub fn of(name: &str, bytes: &[u8]) -> Kind {
     sniff(bytes).or_else(|| by_name(name)).or_else(plain).unwrap_or(BYTES)
 }
 
+/// What people call a file that is no Markdown, such as `a PNG image`, and whether browsers show it in a page.
+pub fn noun(name: &str, bytes: &[u8]) -> Option<(String, bool)> {
+    let is_text = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
+    // Some types are told by two letters, with which a text may begin.
+    let is_sure = |kind: &Kind| matches!(kind.mime, "image/svg+xml" | "application/pdf") || !is_text;
+    let by_content = sniff(bytes).filter(|kind| is_sure(kind) && !kind.mime.starts_with("text/"));
+    let kind = by_content.or_else(|| by_name(name).filter(|kind| !kind.mime.starts_with("text/html")))?;
+    let noun = match kind.mime.split_once('/') {
+        Some((class @ ("image" | "video"), _)) => class,
+        Some(("audio", _)) => "audio file",
+        Some(("text", _)) => "table",
+        _ => "file",
+    };
+    let short = kind.extension.to_ascii_uppercase();
+    let article =
+        if short.starts_with(['A', 'E', 'F', 'H', 'I', 'L', 'M', 'N', 'O', 'R', 'S', 'X']) { "an" } else { "a" };
+    Some((format!("{article} {short} {noun}"), kind.is_shown()))
+}
+
 /// The type of a text that people link to from a report, by its name.
 pub fn by_name(name: &str) -> Option<Kind> {
     let (_, extension) = name.rsplit_once('.')?;
@@ -123,6 +142,21 @@ mod tests {
         assert_eq!(sniff(b"AWS_SECRET_ACCESS_KEY=x"), None);
         assert_eq!(sniff(b"<svgx>"), None);
         assert_eq!(by_name("secrets.env"), None);
+        let called = |name, bytes| noun(name, bytes).map(|(noun, _)| noun);
+        for (name, bytes, expected) in [
+            ("a.md", &b"\x89PNG\r\n\x1a\n"[..], Some("a PNG image")),
+            ("a.md", b"<svg/>", Some("an SVG image")),
+            ("a.md", b"%PDF-1.7\n", Some("a PDF file")),
+            ("a.md", b"PK\x03\x04\0", Some("a ZIP file")),
+            ("a.CSV", b"a,b\n", Some("a CSV table")),
+            ("a.md", b"a,b\n", None),
+            ("a.html", b"<html>", None),
+            ("a.md", b"<!DOCTYPE html><html>", None),
+            ("a.md", b"BMW sold more\n", None),
+            ("a.md", b"", None),
+        ] {
+            assert_eq!(called(name, bytes).as_deref(), expected, "{name} {bytes:?}");
+        }
         for (name, bytes, extension) in [
             ("a.csv", &b"\x89PNG\r\n\x1a\n"[..], "png"),
             ("a.csv", b"1,2", "csv"),

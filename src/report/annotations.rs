@@ -1,6 +1,7 @@
 //! Remarks on lines of files, as a check shows them: read from SARIF 2.1.0
 //! (<https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>) or from lines of JSON. Pure.
 
+use super::decode::clean;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
@@ -174,6 +175,8 @@ fn annotation(
         (Some(start), end) if start_line == end_line => Some((start, end.unwrap_or(start).max(start))),
         _ => None,
     };
+    // JSON can hold characters that no forge takes.
+    let (title, message) = (title.map(|title| clean(&title).into_owned()), clean(&message).into_owned());
     Annotation { path, start_line, end_line, columns, level, title, message }
 }
 

@@ -2,6 +2,7 @@
 
 use super::records::{self, Next};
 use super::{Run, Taken};
+use crate::files::{Files, Refusal};
 use crate::host::Host;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -15,12 +16,12 @@ const DEPTH: usize = 32;
 /// The logs under a folder, as far as they have been read.
 pub struct Folder {
     root: PathBuf,
-    runs: BTreeMap<String, Files>,
+    runs: BTreeMap<String, RunFiles>,
 }
 
 /// A run and the files that it was read from, in order of their names, which begin with the time.
 #[derive(Default)]
-struct Files {
+struct RunFiles {
     run: Run,
     files: BTreeMap<PathBuf, Progress>,
     /// Restarts that take back what was forgotten: file, offset and first step that is void.
@@ -52,15 +53,18 @@ impl Folder {
 
     /// The runs by name.
     pub fn runs(&self) -> impl Iterator<Item = (&str, &Run)> {
-        self.runs.iter().map(|(name, files)| (name.as_str(), &files.run))
+        self.runs.iter().map(|(name, run)| (name.as_str(), &run.run))
     }
 
     /// Reads what is new. An error when the folder itself cannot be listed.
-    pub fn read(&mut self, host: &dyn Host) -> io::Result<Seen> {
+    pub fn read(&mut self, host: &dyn Host, files: &Files) -> io::Result<Seen> {
         let mut seen = Seen::default();
         let mut found = Vec::new();
         let entries = host.list(&self.root)?;
-        collect(host, &self.root, entries, &mut HashSet::new(), DEPTH, &mut found);
+        if !files.may_search(&self.root) {
+            return Err(io::Error::other(Refusal::Outside.to_string()));
+        }
+        collect((host, files), &self.root, entries, &mut HashSet::new(), DEPTH, &mut found);
         found.sort();
         for path in found {
             let inside = path.parent().and_then(|folder| folder.strip_prefix(&self.root).ok()).unwrap_or(Path::new(""));
@@ -68,16 +72,16 @@ impl Folder {
             let name = if parts.is_empty() { ".".to_owned() } else { parts.join("/") };
             self.runs.entry(name).or_default().files.entry(path).or_default();
         }
-        for files in self.runs.values_mut() {
-            files.read(host, &mut seen);
+        for run in self.runs.values_mut() {
+            run.read(host, files, &mut seen);
         }
         Ok(seen)
     }
 }
 
-/// The event files among entries of a folder and below. Links are followed, each folder once.
+/// The event files among entries of a folder and below. Links are followed, each folder once, as far as they may be.
 fn collect(
-    host: &dyn Host,
+    (host, files): (&dyn Host, &Files),
     folder: &Path,
     entries: Vec<PathBuf>,
     known: &mut HashSet<PathBuf>,
@@ -91,9 +95,9 @@ fn collect(
     for path in entries {
         match host.stat(&path) {
             Ok(stat) if stat.is_file && is_event_file(&path) => found.push(path),
-            Ok(stat) if !stat.is_file => {
+            Ok(stat) if !stat.is_file && files.may_search(&path) => {
                 if let Ok(entries) = host.list(&path) {
-                    collect(host, &path, entries, known, depth - 1, found);
+                    collect((host, files), &path, entries, known, depth - 1, found);
                 }
             }
             _ => {}
@@ -107,11 +111,11 @@ fn is_event_file(path: &Path) -> bool {
     name.contains("tfevents") && !name.ends_with(".profile-empty")
 }
 
-impl Files {
-    fn read(&mut self, host: &dyn Host, seen: &mut Seen) {
+impl RunFiles {
+    fn read(&mut self, host: &dyn Host, opener: &Files, seen: &mut Seen) {
         // A restart that takes back what was forgotten makes everything be read again; each does so once.
         let mut warnings = Vec::new();
-        while !self.pass(host, &mut seen.changed, &mut warnings) {
+        while !self.pass(host, opener, &mut seen.changed, &mut warnings) {
             self.run = Run::default();
             self.files.values_mut().for_each(|progress| *progress = Progress::default());
             warnings.clear();
@@ -120,8 +124,8 @@ impl Files {
     }
 
     /// Reads all files on. `false` when they are to be read from the beginning.
-    fn pass(&mut self, host: &dyn Host, changed: &mut bool, warnings: &mut Vec<String>) -> bool {
-        let Files { run, files, restarts } = self;
+    fn pass(&mut self, host: &dyn Host, opener: &Files, changed: &mut bool, warnings: &mut Vec<String>) -> bool {
+        let RunFiles { run, files, restarts } = self;
         for (path, progress) in files.iter_mut().filter(|(_, progress)| !progress.damaged) {
             let size = match host.stat(path) {
                 Ok(stat) => stat.len,
@@ -135,7 +139,7 @@ impl Files {
                 return false;
             }
             let before = progress.offset;
-            let end = if size > before { read_on(host, path, progress, run, restarts) } else { End::Here };
+            let end = if size > before { read_on(opener, path, progress, run, restarts) } else { End::Here };
             *changed |= progress.offset != before;
             let shown = path.display();
             match end {
@@ -162,16 +166,20 @@ enum End {
     /// The run has to be read again, from the beginning.
     Again,
     Damaged(&'static str),
-    Unreadable(io::Error),
+    Unreadable(Refusal),
 }
 
 fn read_on(
-    host: &dyn Host,
+    opener: &Files,
     path: &Path,
     progress: &mut Progress,
     run: &mut Run,
     restarts: &mut Vec<(PathBuf, u64, i64)>,
 ) -> End {
+    let file = match opener.found_in_named(path) {
+        Ok(file) => file,
+        Err(refusal) => return End::Unreadable(refusal),
+    };
     // What has been read from `progress.offset` on; the records before `used` are done.
     let (mut bytes, mut used) = (Vec::new(), 0);
     loop {
@@ -181,17 +189,15 @@ fn read_on(
                 bytes.drain(..used);
                 used = 0;
                 let wanted = PIECE.max(size - bytes.len());
-                match host.read_at(path, progress.offset + bytes.len() as u64, wanted) {
+                match file.read_at(progress.offset + bytes.len() as u64, wanted) {
                     Ok(more) if more.is_empty() => return End::Here,
                     Ok(more) => bytes.extend(more),
-                    Err(error) => return End::Unreadable(error),
+                    Err(error) => return End::Unreadable(error.into()),
                 }
             }
             Next::Large(size) => {
                 // Not before it is all there.
-                let Some(end) =
-                    progress.offset.checked_add(size).filter(|end| host.stat(path).is_ok_and(|s| s.len >= *end))
-                else {
+                let Some(end) = progress.offset.checked_add(size).filter(|end| file.len() >= *end) else {
                     return End::Here;
                 };
                 *progress = Progress { offset: end, damaged: false };

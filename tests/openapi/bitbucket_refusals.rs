@@ -20,7 +20,7 @@ fn refusals_are_as_described_and_understood() {
         ("good", "issue/404", 5, "Bitbucket has ended its issue tracker"),
         ("good", "commit/4040404", 5, "commit"),
     ] {
-        let Some(mut desk) = desk(&format!("refused-{token}-{}", target.replace('/', "-"))) else { return };
+        let Some(mut desk) = desk(&format!("refused-{}-{code}", target.replace('/', "-"))) else { return };
         desk.cml.set("REPO_TOKEN", token);
         for verb in ["create", "update"] {
             let ran = desk.cml.run(&["comment", verb, "--target", target, "report.md"]);

@@ -264,7 +264,8 @@ fn an_old_enterprise_server_takes_the_same() {
         pull.cml.run(&["comment", "update", "report.md"]).ok();
         pull.cml.run(&["comment", "update", "--target", &commit, "report.md"]).ok();
     }
-    assert_eq!((pull.comments(&PULL).len(), pull.count("POST", "/git/blobs")), (1, 2));
+    // Small files go up before it is known whether they are there.
+    assert_eq!((pull.comments(&PULL).len(), pull.count("POST", "/git/blobs")), (1, 4));
     for option in ["--hide-previous", "--delete-previous"] {
         pull.cml.run(&["comment", "create", option, "report.md"]).ok();
         pull.cml.run(&["comment", "create", option, "--target", &commit, "report.md"]).ok();

@@ -252,6 +252,7 @@ static DRIVER: Driver = Driver {
     hosts: &[],
     token_vars: &[],
     token_hint: "",
+    own_token_hint: "",
     places: |_, _| Vec::new(),
     detect: |_, _| None,
     connect: |_| Err(Error::internal("nobody connects here")),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cml::env::Env;
 use cml::host::native::Native;
-use cml::host::{Command, Host, Output, Platform, SendError, Stat};
+use cml::host::{Command, Host, OpenFile, Output, Platform, SendError, Stat};
 use futures_util::future::BoxFuture;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,8 +35,9 @@ impl Host for Elsewhere {
         false
     }
     #[allow(clippy::disallowed_macros)]
-    fn out(&self, text: &str) {
+    fn out(&self, text: &str) -> io::Result<()> {
         println!("{text}");
+        Ok(())
     }
 
     fn platform(&self) -> Platform {
@@ -75,8 +76,14 @@ impl Host for Elsewhere {
     fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         self.native.read_at(path, offset, length)
     }
-    fn read_stdin(&self) -> io::Result<Vec<u8>> {
-        self.native.read_stdin()
+    fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>> {
+        self.native.open(path)
+    }
+    fn open_stdin(&self) -> io::Result<Box<dyn OpenFile>> {
+        self.native.open_stdin()
+    }
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        self.native.read_link(path)
     }
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         self.native.list(folder)

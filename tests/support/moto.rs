@@ -102,7 +102,9 @@ impl Moto {
 
     /// The requests about a bucket, as `METHOD status` in their order.
     pub fn requests(&self, bucket: &str) -> Vec<String> {
-        let log = self.log();
+        // Refusals are in colours.
+        let log =
+            self.log().replace("\x1b[33m", "").replace("\x1b[31m", "").replace("\x1b[1m", "").replace("\x1b[0m", "");
         let found = log.lines().filter_map(|line| {
             let (method, rest) = line.split_once("] \"")?.1.split_once(' ')?;
             let (path, rest) = rest.split_once(" HTTP/1.1\" ")?;

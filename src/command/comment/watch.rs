@@ -6,6 +6,7 @@
 
 use super::{How, Job};
 use crate::error::{Kind, Result};
+use crate::files;
 use crate::host::Stat;
 use crate::report;
 use futures_util::future::{Either, select};
@@ -92,10 +93,12 @@ impl Watcher<'_, '_> {
     fn content(&self) -> Picture {
         let report = &self.job.args.report;
         let mut files = vec![report.clone()];
-        if let Ok(text) = super::read(self.job.app, report) {
-            let folder = report.parent().unwrap_or(Path::new(""));
+        let opener = self.job.app.files();
+        if let (Ok(text), Ok(opener)) = (super::read(self.job.app, report), opener) {
+            let folder = files::folder_of(report);
             for reference in report::references(&text).iter().filter(|r| report::is_local(&r.address)) {
-                files.extend(report::file_names(&reference.address).into_iter().map(|name| folder.join(name)));
+                let names = report::file_names(&reference.address).into_iter();
+                files.extend(names.filter(|name| opener.foreign_name(name).is_none()).map(|name| folder.join(name)));
             }
         }
         Picture(files.into_iter().map(|path| (path.clone(), self.stat(&path))).collect())

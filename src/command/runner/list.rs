@@ -27,13 +27,13 @@ pub async fn run(app: &App, global: &Global, args: &List) -> Result<()> {
     if runners.is_empty() {
         app.log.info(&format!("{} has no runners", connected.repository.url()));
     } else {
-        app.host.out(&table(&runners));
+        app.print(&table(&runners))?;
     }
     if let Some((_, cloud)) = cloud {
         let found = machines::of(&*cloud, &connected.repository.url()).await?;
         match found.is_empty() {
             true => app.log.info(&format!("it has no machines in {}", cloud.region())),
-            false => app.host.out(&format!("\n{}", machines::table(&found, app.host.now().as_secs() as i64))),
+            false => app.print(&format!("\n{}", machines::table(&found, app.host.now().as_secs() as i64)))?,
         }
     }
     Ok(())

@@ -172,7 +172,7 @@ impl Reaping<'_> {
         if found.is_empty() {
             return false;
         }
-        self.app.host.out(&found.table());
+        self.show(&found);
         for (id, name) in found.outdated.iter().filter(|_| !self.args.dry_run) {
             match self.cloud.delete_outdated(id).await {
                 Ok(()) => self.app.log.info(&format!("deleted template {name}")),
@@ -246,7 +246,7 @@ impl Reaping<'_> {
         if found.is_empty() {
             return terminated;
         }
-        self.app.host.out(&found.table());
+        self.show(&found);
         if self.args.dry_run {
             return found.machines.iter().map(|(machine, _)| machine.clone()).collect();
         }
@@ -262,6 +262,13 @@ impl Reaping<'_> {
         }
         self.app.http.restart_budget();
         terminated
+    }
+
+    /// Prints what was found. What cannot be printed ends all the same.
+    fn show(&mut self, found: &Leftovers) {
+        if let Err(error) = self.app.print_result(&found.table()) {
+            self.fail(error);
+        }
     }
 
     /// Keeps the first of several failures, and shows the others now.

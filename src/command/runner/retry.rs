@@ -5,6 +5,7 @@ use super::name::PREFIX;
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::error::Result;
+use crate::messages::count;
 use crate::outputs;
 use clap::Args;
 
@@ -48,13 +49,12 @@ pub async fn run(app: &App, global: &Global, args: &Retry) -> Result<()> {
     }
     let others = failed.jobs.len() - lost.len() + failed.others;
     if others > 0 {
-        app.log.info(&format!("{others} job(s) failed for other reasons, and run again too"));
+        app.log.info(&format!("{} failed for other reasons, and will run again too", count(others, "job")));
     }
     let run = connected.forge.rerun(Some(id), &connected.context, &app.http).await?;
     if let Some(note) = &run.note {
         app.log.warn(note);
     }
     outputs::set(app, &[("run-url", &run.url)])?;
-    app.print_line(&run.url);
-    Ok(())
+    app.print_line(&run.url)
 }

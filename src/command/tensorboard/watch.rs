@@ -5,9 +5,10 @@
 
 use super::{Logs, Publisher};
 use crate::app::App;
-use crate::command::place::unwritable;
+use crate::command::place::{refused, unwritable};
 use crate::connect::Global;
 use crate::error::{Error, Result};
+use crate::files::{LARGEST_REPORT, Refusal};
 use crate::tensorboard::folder::Folder;
 use futures_util::future::{Either, select};
 use std::io;
@@ -97,10 +98,12 @@ impl Watcher<'_> {
     /// Replaces the section in the file, or adds it at the end.
     fn write(&self, text: &str) -> Result<()> {
         let Some(path) = &self.args.file else { return Err(Error::internal("--watch without --file")) };
-        let before = match self.app.host.read(path) {
+        let files = self.app.files()?;
+        files.check_target(path).map_err(|refusal| refused(path, refusal))?;
+        let before = match files.named(path).and_then(|file| file.read(LARGEST_REPORT)) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(unwritable(path, &error)),
+            Err(Refusal::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(refusal) => return Err(refused(path, refusal)),
         };
         let before = String::from_utf8(before).map_err(|_| {
             Error::config(format!("{} is not UTF-8", path.display())).hint("the section is kept in a Markdown file")

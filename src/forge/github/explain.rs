@@ -21,7 +21,7 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
     match refusal.status.as_u16() {
         401 => Error::auth(format!("GitHub does not accept the token{}", in_brackets(&says))).hint(match source {
             Some(source) => format!("check the token in {source}: it may be expired, revoked or cut off"),
-            None => "give a token: env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} }".to_owned(),
+            None => "give a token: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }".to_owned(),
         }),
         403 if fork && lower.contains("not accessible by integration") => {
             Error::auth("the token may only read: this run is for a pull request from a fork")
@@ -38,7 +38,7 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
             || (lower.contains("personal access token") && needed.contains("checks=write")) =>
         {
             Error::auth(format!("a personal access token may not make checks (GitHub says: {says})")).hint(
-                "use the job's own token, env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} } with permissions: { checks: write }, or that of a GitHub App",
+                "use the job's own token, env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" } with permissions: { checks: write }, or that of a GitHub App",
             )
         }
         403 if lower.contains("not accessible by") => {

@@ -88,7 +88,7 @@ pub fn needs_of(method: &Method, path: &str) -> String {
     if method == Method::GET { needs.replace("write", "read") } else { needs.to_owned() }
 }
 
-const NO_CHECKS: &str = "no personal access token may make checks: use the job's own token, env: { REPO_TOKEN: ${{ secrets.GITHUB_TOKEN }} } with permissions: { checks: write }, or that of a GitHub App";
+const NO_CHECKS: &str = "no personal access token may make checks: use the job's own token, env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" } with permissions: { checks: write }, or that of a GitHub App";
 const NO_RUNNERS: &str = "no job's own token may: give a fine-grained personal access token with administration: write, or a classic one with the scope repo";
 const MAY_OPEN: &str =
     "see Settings → Actions → General → \"Allow GitHub Actions to create and approve pull requests\"";

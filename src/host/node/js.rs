@@ -18,7 +18,8 @@ extern "C" {
     pub fn next_signal() -> Option<String>;
     #[wasm_bindgen(js_name = isTerminal)]
     pub fn is_terminal(descriptor: u32) -> bool;
-    pub fn print(descriptor: u32, text: &str);
+    #[wasm_bindgen(catch)]
+    pub fn print(descriptor: u32, text: &str) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, js_name = currentDir)]
     pub fn current_dir() -> Result<String, JsValue>;
@@ -26,8 +27,22 @@ extern "C" {
     pub fn read(path: &str) -> Result<Vec<u8>, JsValue>;
     #[wasm_bindgen(catch, js_name = readAt)]
     pub fn read_at(path: &str, offset: f64, length: f64) -> Result<Vec<u8>, JsValue>;
-    #[wasm_bindgen(catch, js_name = readStdin)]
-    pub fn read_stdin() -> Result<Vec<u8>, JsValue>;
+    #[wasm_bindgen(catch, js_name = readLink)]
+    pub fn read_link(path: &str) -> Result<String, JsValue>;
+    #[wasm_bindgen(catch, js_name = openFile)]
+    pub fn open_file(path: &str) -> Result<Opened, JsValue>;
+    #[wasm_bindgen(catch, js_name = openStdin)]
+    pub fn open_stdin() -> Result<Opened, JsValue>;
+    #[wasm_bindgen(catch, js_name = readFile)]
+    pub fn read_file(
+        file: u32,
+        path: Option<&str>,
+        is_pipe: bool,
+        offset: f64,
+        length: f64,
+    ) -> Result<Vec<u8>, JsValue>;
+    #[wasm_bindgen(js_name = closeFile)]
+    pub fn close_file(file: u32);
     #[wasm_bindgen(catch)]
     pub fn write(path: &str, bytes: &[u8]) -> Result<(), JsValue>;
     #[wasm_bindgen(catch)]
@@ -93,6 +108,19 @@ extern "C" {
     /// Kills it and all that it started.
     #[wasm_bindgen(method)]
     fn end(this: &Running);
+
+    /// An open file, and what its descriptor says of it.
+    pub type Opened;
+    #[wasm_bindgen(method, getter)]
+    pub fn file(this: &Opened) -> u32;
+    #[wasm_bindgen(method, getter)]
+    pub fn kind(this: &Opened) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn size(this: &Opened) -> u64;
+    #[wasm_bindgen(method, getter)]
+    pub fn real(this: &Opened) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    pub fn synthetic(this: &Opened) -> bool;
 
     /// How a command ended.
     pub type Output;

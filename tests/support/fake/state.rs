@@ -40,6 +40,15 @@ impl Vendor {
         }
     }
 
+    /// The variable in which its CI names the working copy.
+    pub fn checkout_variable(self) -> &'static str {
+        match self {
+            Vendor::GitHub => "GITHUB_WORKSPACE",
+            Vendor::GitLab => "CI_PROJECT_DIR",
+            Vendor::Bitbucket => "BITBUCKET_CLONE_DIR",
+        }
+    }
+
     /// The path of the API's base.
     pub fn api(self) -> &'static str {
         match self {

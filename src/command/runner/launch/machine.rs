@@ -76,8 +76,7 @@ impl Launching<'_> {
         let Some(plan) = unless(end, cloud.plan(&spec)).await else { return Ok(()) };
         let plan = plan?;
         let Some(look) = look else {
-            self.app.host.out(&told::plan(&plan));
-            return Ok(());
+            return self.app.print(&told::plan(&plan));
         };
         phases.say("checked and planned");
         self.platform = Platform { os: "linux".into(), arch: plan.arch.name().into() };

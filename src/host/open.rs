@@ -1,0 +1,40 @@
+//! An open file. What it is, is known from the descriptor: a name may lead elsewhere a moment later.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What a descriptor is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A pipe or a socket.
+    Pipe,
+    /// A terminal.
+    Terminal,
+    /// Any other device.
+    Device,
+}
+
+/// What a descriptor says of its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFacts {
+    /// What it is.
+    pub kind: FileKind,
+    /// Its size in bytes; 0 where it has none.
+    pub len: u64,
+    /// Its path with every symbolic link resolved; `None` where it has none, as a pipe of a shell.
+    pub real: Option<PathBuf>,
+    /// Whether the kernel makes its content up, as below `/proc`.
+    pub is_synthetic: bool,
+}
+
+/// An open file.
+pub trait OpenFile {
+    /// What the descriptor says of it.
+    fn facts(&self) -> &FileFacts;
+    /// Up to `length` bytes from `offset` on, fewer where it ends. What has no size is read from where it stands.
+    fn read(&self, offset: u64, length: u64) -> io::Result<Vec<u8>>;
+}
