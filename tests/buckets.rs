@@ -68,6 +68,7 @@ fn what_runs_scripts_is_never_opened_in_place() {
     moto.make_public_bucket("active");
     let forge = Forge::start();
     let cml = with_bucket(&forge, Vendor::GitHub, &moto.url);
+    cml.git(&["init", "-q"]);
     cml.file("plot.svg", "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>");
     cml.file("page.html", "<script>alert(1)</script>");
     cml.file("report.md", "![p](plot.svg) [h](page.html)\n");

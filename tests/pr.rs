@@ -495,7 +495,8 @@ fn the_pipeline_of_a_tag_is_of_no_branch() {
 fn git_trusts_the_authority_that_the_program_was_told_to() {
     for vendor in VENDORS {
         let clone = Clone::of(Forge::start_tls(), vendor);
-        let ca = clone.cml.path().join(".git/info/ca.pem");
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
         std::fs::write(&ca, clone.forge.ca_pem()).unwrap();
         clone.cml.file("model.json", "1\n");
         let before = clone.state();

@@ -220,7 +220,7 @@ pub async fn unregister(gitlab: &GitLab, registration: &Registration) -> Result<
 pub async fn verify(gitlab: &GitLab, registration: &Registration) -> Result<Option<bool>> {
     let Some(token) = registration.credential.get(TOKEN) else { return Ok(Some(true)) };
     let body = json!({ "token": token.expose() });
-    match gitlab.rest.post("/runners/verify", &body).await {
+    match gitlab.rest.disclosing().post("/runners/verify", &body).await {
         Err(error) if error.kind() == Kind::Auth => Ok(None),
         // Something in between does not let it through: there is nobody to ask.
         Err(error) if error.kind() == Kind::NotFound => Ok(Some(true)),
