@@ -103,7 +103,10 @@ impl std::fmt::Display for Row {
     }
 }
 
-const FUNCTIONS: &[(&str, fn(&str))] = &[
+/// A function of the program, by its name.
+type Named = (&'static str, fn(&str));
+
+const FUNCTIONS: &[Named] = &[
     ("references", |text| drop(black_box(references(text)))),
     ("rewrite", |text| {
         let found = references(text);

@@ -246,7 +246,7 @@ impl Reaping<'_> {
         if found.is_empty() {
             return terminated;
         }
-        self.show(&found);
+        self.show(found);
         if self.args.dry_run {
             return found.machines.iter().map(|(machine, _)| machine.clone()).collect();
         }
