@@ -179,15 +179,16 @@ const realPath = (file, stat, path) => {
   throw new Error('it changed while it was being opened');
 };
 
-// Reads up to so many bytes; what has no size is read from where it stands. A pipe is opened once more, so that reading waits
-// for whoever writes to it. Not fs.readFileSync, which gives up on a pipe whose writer pauses (EAGAIN).
+// Reads up to so many bytes; what has no size is read from where it stands. A pipe that has nothing is opened once more, which
+// waits for whoever writes to it. Not fs.readFileSync, which gives up on a pipe whose writer pauses (EAGAIN).
 exports.readFile = (file, path, isPipe, offset, length) => {
-  const again = isPipe && path !== undefined;
-  const source = again ? fs.openSync(process.platform === 'linux' ? byDescriptor(file) : path) : file;
+  const bytes = readUpTo(file, offset, length);
+  if (!isPipe || path === undefined || bytes.length > 0) return bytes;
+  const again = fs.openSync(process.platform === 'linux' ? byDescriptor(file) : path);
   try {
-    return readUpTo(source, offset, length);
+    return readUpTo(again, offset, length);
   } finally {
-    if (again) fs.closeSync(source);
+    fs.closeSync(again);
   }
 };
 const readUpTo = (file, offset, length) => {

@@ -79,10 +79,12 @@ impl OpenFile for Open {
                 }
                 read_up_to(&self.file, length)
             }
-            FileKind::Pipe => match self.waiting()? {
-                Some(file) => read_up_to(&file, length),
-                None => read_up_to(&self.file, length),
-            },
+            FileKind::Pipe => {
+                // Without a writer there is nothing, be it that none has come yet.
+                let bytes = read_up_to(&self.file, length)?;
+                let again = if bytes.is_empty() { self.waiting()? } else { None };
+                again.map_or(Ok(bytes), |file| read_up_to(&file, length))
+            }
             _ => read_up_to(&self.file, length),
         }
     }
@@ -260,11 +262,16 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let open = Open::path(&path).unwrap();
         assert_eq!(open.facts().kind, FileKind::Pipe);
+        let later = path.clone();
         let writer = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(50));
-            fs::write(path, "late").unwrap();
+            fs::write(later, "late").unwrap();
         });
         assert_eq!(open.read(0, 100).unwrap(), b"late");
         writer.join().unwrap();
+        // A writer that has come and gone is not waited for.
+        let open = Open::path(&path).unwrap();
+        fs::write(&path, "before").unwrap();
+        assert_eq!(open.read(0, 100).unwrap(), b"before");
     }
 }
