@@ -155,6 +155,8 @@ impl Docker {
             ".",
         ]))?;
         run(&mut self.command(&["import", &tar, STAND_IN]))?;
+        // The documentation's recipe is tried on it, too.
+        run(&mut self.command(&["tag", STAND_IN, "debian:trixie-slim"]))?;
         let _ = std::fs::remove_file(tar);
         std::fs::remove_dir_all(&root).map_err(|e| format!("{root}: {e}"))?;
         Ok(stand_in)
