@@ -1,4 +1,4 @@
-const { append, arch, canonicalize, certificates, checkCertificate, currentDir, defaultRoots, digest, environment, handOver, hmac, isTerminal, list, makeExecutable, makeFolder, nextSignal, platform, print, program, readAt, readStdin, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
+const { append, arch, canonicalize, certificates, checkCertificate, closeFile, currentDir, defaultRoots, digest, environment, handOver, hmac, isForeign, isRunning, isTerminal, list, makeExecutable, makeFolder, nextSignal, openFile, openStdin, platform, print, program, readAt, readFile, readLink, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
 
 /**
  * The entry of the WebAssembly: a command line (with the program's name first), or nothing for the step of a
@@ -18,6 +18,8 @@ const import2 = require("./host.js");
 const import3 = require("./host.js");
 const import4 = require("./host.js");
 const import5 = require("./host.js");
+const import6 = require("./host.js");
+const import7 = require("./host.js");
 
 function __wbg_get_imports() {
     const import0 = {
@@ -92,6 +94,9 @@ function __wbg_get_imports() {
         __wbg_checkCertificate_a7f94c7c10f751dc: function() { return handleError(function (arg0, arg1) {
             checkCertificate(getStringFromWasm0(arg0, arg1));
         }, arguments); },
+        __wbg_closeFile_182565efc0351ccb: function(arg0) {
+            closeFile(arg0 >>> 0);
+        },
         __wbg_code_4a9916a11e8b6b74: function(arg0, arg1) {
             const ret = arg1.code;
             var ptr1 = isLikeNone(ret) ? 0 : passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
@@ -128,6 +133,13 @@ function __wbg_get_imports() {
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
+        __wbg_done_85864613d77f7c67: function(arg0) {
+            const ret = arg0.done;
+            return ret;
+        },
+        __wbg_end_71c604909534cd4d: function(arg0) {
+            arg0.end();
+        },
         __wbg_environment_2afa09178d073980: function(arg0) {
             const ret = environment();
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
@@ -139,6 +151,10 @@ function __wbg_get_imports() {
             const ret = arg1.errno;
             getDataViewMemory0().setFloat64((arg0 >>> 0) + 8 * 1, isLikeNone(ret) ? 0 : ret, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, !isLikeNone(ret), true);
+        },
+        __wbg_file_13a1d36b7f4f0285: function(arg0) {
+            const ret = arg0.file;
+            return ret;
         },
         __wbg_getRandomValues_8b6f1f663e6f188d: function() { return handleError(function (arg0, arg1) {
             globalThis.crypto.getRandomValues(getArrayU8FromWasm0(arg0, arg1));
@@ -171,8 +187,27 @@ function __wbg_get_imports() {
             const ret = arg0.isFile;
             return ret;
         },
+        __wbg_isForeign_df67bb365a63fbf2: function(arg0, arg1) {
+            const ret = isForeign(getStringFromWasm0(arg0, arg1));
+            return ret;
+        },
+        __wbg_isRunning_8ae0e9609d870bc2: function(arg0) {
+            const ret = isRunning(arg0 >>> 0);
+            return ret;
+        },
         __wbg_isTerminal_0d6cc6397c185084: function(arg0) {
             const ret = isTerminal(arg0 >>> 0);
+            return ret;
+        },
+        __wbg_kind_dda6902b3f0f3cfd: function(arg0, arg1) {
+            const ret = arg1.kind;
+            const ptr1 = passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            const len1 = WASM_VECTOR_LEN;
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
+        },
+        __wbg_late_c68d8bd5f9f8ae06: function(arg0) {
+            const ret = arg0.late;
             return ret;
         },
         __wbg_list_ab9e8376f47cae6e: function() { return handleError(function (arg0, arg1, arg2) {
@@ -248,6 +283,14 @@ function __wbg_get_imports() {
             const ret = Array.of(arg0, arg1);
             return ret;
         },
+        __wbg_openFile_a208f14025019c59: function() { return handleError(function (arg0, arg1) {
+            const ret = openFile(getStringFromWasm0(arg0, arg1));
+            return ret;
+        }, arguments); },
+        __wbg_openStdin_e3132727f0bd9cca: function() { return handleError(function () {
+            const ret = openStdin();
+            return ret;
+        }, arguments); },
         __wbg_performance_7e4e4494fdc9d07a: function(arg0) {
             const ret = arg0.performance;
             return ret;
@@ -259,9 +302,9 @@ function __wbg_get_imports() {
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_print_e44c0e4c9f5a9026: function(arg0, arg1, arg2) {
+        __wbg_print_5724be1218101a0d: function() { return handleError(function (arg0, arg1, arg2) {
             print(arg0 >>> 0, getStringFromWasm0(arg1, arg2));
-        },
+        }, arguments); },
         __wbg_program_17a05324ec47354f: function(arg0) {
             const ret = program();
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
@@ -287,9 +330,16 @@ function __wbg_get_imports() {
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         }, arguments); },
-        __wbg_readStdin_dca16eb277ca74dd: function() { return handleError(function (arg0) {
-            const ret = readStdin();
+        __wbg_readFile_10bfd7d22e0b4e00: function() { return handleError(function (arg0, arg1, arg2, arg3, arg4, arg5, arg6) {
+            const ret = readFile(arg1 >>> 0, arg2 === 0 ? undefined : getStringFromWasm0(arg2, arg3), arg4 !== 0, arg5, arg6);
             const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
+            const len1 = WASM_VECTOR_LEN;
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
+        }, arguments); },
+        __wbg_readLink_8453c7d273a7c63b: function() { return handleError(function (arg0, arg1, arg2) {
+            const ret = readLink(getStringFromWasm0(arg1, arg2));
+            const ptr1 = passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             const len1 = WASM_VECTOR_LEN;
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
@@ -301,6 +351,13 @@ function __wbg_get_imports() {
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         }, arguments); },
+        __wbg_real_a9d69fdac7549991: function(arg0, arg1) {
+            const ret = arg1.real;
+            var ptr1 = isLikeNone(ret) ? 0 : passStringToWasm0(ret, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            var len1 = WASM_VECTOR_LEN;
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
+        },
         __wbg_remove_d00a85756ebfe282: function() { return handleError(function (arg0, arg1) {
             remove(getStringFromWasm0(arg0, arg1));
         }, arguments); },
@@ -311,12 +368,14 @@ function __wbg_get_imports() {
             const ret = Promise.resolve(arg0);
             return ret;
         },
-        __wbg_run_1bd3c567481f7664: function(arg0, arg1, arg2, arg3, arg4, arg5) {
-            var v0 = getArrayJsValueFromWasm0(arg2, arg3);
+        __wbg_run_cfc6f527d888a492: function(arg0, arg1, arg2, arg3, arg4, arg5, arg6) {
+            var v0 = getArrayJsValueFromWasm0(arg0, arg1);
+            wasm.__wbindgen_free(arg0, arg1 * 4, 4);
+            var v1 = getArrayJsValueFromWasm0(arg2, arg3);
             wasm.__wbindgen_free(arg2, arg3 * 4, 4);
-            var v1 = getArrayJsValueFromWasm0(arg4, arg5);
+            var v2 = getArrayJsValueFromWasm0(arg4, arg5);
             wasm.__wbindgen_free(arg4, arg5 * 4, 4);
-            const ret = run(getStringFromWasm0(arg0, arg1), v0, v1);
+            const ret = run(v0, v1, v2, arg6);
             return ret;
         },
         __wbg_set_2793479888329cb6: function() { return handleError(function (arg0, arg1, arg2) {
@@ -324,6 +383,10 @@ function __wbg_get_imports() {
             return ret;
         }, arguments); },
         __wbg_size_8eaf3edf338c1a5f: function(arg0) {
+            const ret = arg0.size;
+            return ret;
+        },
+        __wbg_size_fa83ef2079ad108a: function(arg0) {
             const ret = arg0.size;
             return ret;
         },
@@ -365,6 +428,10 @@ function __wbg_get_imports() {
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
+        __wbg_synthetic_208e3da29363965c: function(arg0) {
+            const ret = arg0.synthetic;
+            return ret;
+        },
         __wbg_systemRoots_61f4f3dc708eeb02: function(arg0) {
             const ret = systemRoots();
             const ptr1 = passArrayJsValueToWasm0(ret, wasm.__wbindgen_malloc);
@@ -384,7 +451,7 @@ function __wbg_get_imports() {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 597, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 635, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen_3935056dd5af6e2e___convert__closures_____invoke___wasm_bindgen_3935056dd5af6e2e___JsValue__core_a786829f945b1301___result__Result_____wasm_bindgen_3935056dd5af6e2e___JsError___true_);
             return ret;
         },
@@ -415,6 +482,8 @@ function __wbg_get_imports() {
         "./host.js": import3,
         "./host.js": import4,
         "./host.js": import5,
+        "./host.js": import6,
+        "./host.js": import7,
     };
 }
 

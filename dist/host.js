@@ -16,11 +16,12 @@ exports.elapsed = () => performance.now();
 exports.sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 // Signals that came and were not taken yet. From the first interrupted() on, none of them ends this process by itself.
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 };
 const signals = [];
 let told = null;
 exports.interrupted = () => {
   if (told === null) {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP']) {
+    for (const signal of Object.keys(SIGNALS)) {
       process.on(signal, () => {
         signals.push(signal);
         told();
@@ -33,6 +34,64 @@ exports.interrupted = () => {
   });
 };
 exports.nextSignal = () => signals.shift();
+
+// The commands that run. A signal that nobody waits for ends them before this process: they are groups of their own.
+const children = new Set();
+let ending = false;
+let ended = null;
+const terminated = new Promise((done) => {
+  ended = done;
+});
+exports.terminated = () => terminated;
+const endAll = () => children.forEach((child) => endGroup(child, 'SIGKILL'));
+const terminate = (signal) => {
+  if (told !== null) return;
+  ending = true;
+  endAll();
+  ended(signal);
+  setTimeout(() => process.exit(128 + SIGNALS[signal]), 1000).unref();
+};
+const watch = (child) => {
+  if (children.size === 0) {
+    for (const signal of Object.keys(SIGNALS)) process.on(signal, terminate);
+    process.on('exit', endAll);
+  }
+  children.add(child);
+};
+// Without commands signals do what they do by default, also while standard input is read.
+const unwatch = (child) => {
+  if (!children.delete(child) || children.size > 0) return;
+  for (const signal of Object.keys(SIGNALS)) process.off(signal, terminate);
+  process.off('exit', endAll);
+};
+const endGroup = (child, signal) => {
+  if (child.pid === undefined) return;
+  try {
+    if (process.platform !== 'win32') process.kill(-child.pid, signal);
+    else if (signal === 'SIGKILL' && child.exitCode === null) {
+      require('node:child_process').spawnSync('taskkill', ['/T', '/F', '/PID', `${child.pid}`], { windowsHide: true });
+    }
+  } catch {
+    // Nothing of it is left.
+  }
+};
+
+exports.processId = () => process.pid;
+exports.isRunning = (pid) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code !== 'ESRCH';
+  }
+};
+exports.isForeign = (path) => {
+  if (process.geteuid === undefined) return false;
+  const own = process.geteuid();
+  const owner = fs.lstatSync(path, { throwIfNoEntry: false })?.uid ?? own;
+  // As git does: what belongs to the user behind sudo is the user's own.
+  return owner !== own && !(own === 0 && `${owner}` === process.env.SUDO_UID);
+};
 
 exports.isTerminal = (descriptor) => tty.isatty(descriptor);
 
@@ -51,21 +110,104 @@ exports.readAt = (path, offset, length) => {
     fs.closeSync(file);
   }
 };
-// Not fs.readFileSync(0), which gives up on a pipe whose writer pauses (EAGAIN).
-exports.readStdin = () => {
-  const parts = [];
-  for (;;) {
-    const part = Buffer.alloc(65536);
+exports.readLink = (path) => fs.readlinkSync(path);
+
+// An open file, for files that are posted: what it is, the descriptor says. Opening waits for nobody.
+const LOOKING = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) | (fs.constants.O_NOCTTY ?? 0);
+const SYNTHETIC = [0x9fa0, 0x62656572]; // proc and sysfs, as in src/host/native/open.rs
+const byDescriptor = (file) => `/proc/self/fd/${file}`;
+
+exports.openFile = (path) => {
+  const file = fs.openSync(path, LOOKING);
+  try {
+    return described(file, path);
+  } catch (error) {
+    fs.closeSync(file);
+    throw error;
+  }
+};
+exports.openStdin = () => described(0, undefined);
+exports.closeFile = (file) => {
+  if (file !== 0) fs.closeSync(file);
+};
+
+const described = (file, path) => {
+  const stat = fs.fstatSync(file, { bigint: true });
+  const kind = kindOf(stat, file);
+  let real;
+  try {
+    real = realPath(file, stat, path);
+  } catch (error) {
+    if (kind !== 'pipe') throw error;
+  }
+  const synthetic = process.platform === 'linux' && SYNTHETIC.includes(typeOfSystem(file));
+  return { file, kind, size: stat.size, real, synthetic };
+};
+const kindOf = (stat, file) => {
+  if (stat.isFIFO() || stat.isSocket()) return 'pipe';
+  if (stat.isFile()) return 'regular';
+  if (stat.isDirectory()) return 'directory';
+  return tty.isatty(file) ? 'terminal' : 'device';
+};
+const typeOfSystem = (file) => {
+  try {
+    return fs.statfsSync(byDescriptor(file)).type;
+  } catch {
+    return undefined;
+  }
+};
+// Linux says it of the descriptor. Elsewhere it is the name's path, if the same file lies there.
+const realPath = (file, stat, path) => {
+  if (process.platform === 'linux') {
     try {
-      const read = fs.readSync(0, part);
-      if (read === 0) return Buffer.concat(parts);
-      parts.push(part.subarray(0, read));
+      const link = fs.readlinkSync(byDescriptor(file));
+      const real = stat.nlink === 0n ? link.replace(/ \(deleted\)$/, '') : link;
+      return real.startsWith('/') ? real : undefined;
     } catch (error) {
-      if (error.code === 'EOF') return Buffer.concat(parts); // Windows
+      if (error.code !== 'ENOENT') throw error;
+    }
+  }
+  if (path === undefined) return undefined;
+  const real = fs.realpathSync.native(path);
+  const other = fs.openSync(real, LOOKING);
+  try {
+    const there = fs.fstatSync(other, { bigint: true });
+    if (there.dev === stat.dev && there.ino === stat.ino) return real;
+  } finally {
+    fs.closeSync(other);
+  }
+  throw new Error('it changed while it was being opened');
+};
+
+// Reads up to so many bytes; what has no size is read from where it stands. A pipe that has nothing is opened once more, which
+// waits for whoever writes to it. Not fs.readFileSync, which gives up on a pipe whose writer pauses (EAGAIN).
+exports.readFile = (file, path, isPipe, offset, length) => {
+  const bytes = readUpTo(file, offset, length);
+  if (!isPipe || path === undefined || bytes.length > 0) return bytes;
+  const again = fs.openSync(process.platform === 'linux' ? byDescriptor(file) : path);
+  try {
+    return readUpTo(again, offset, length);
+  } finally {
+    fs.closeSync(again);
+  }
+};
+const readUpTo = (file, offset, length) => {
+  const parts = [];
+  let done = 0;
+  while (done < length) {
+    const part = Buffer.alloc(Math.min(65536, length - done));
+    try {
+      const read = fs.readSync(file, part, 0, part.length, offset < 0 ? null : offset + done);
+      if (read === 0) break;
+      parts.push(part.subarray(0, read));
+      done += read;
+    } catch (error) {
+      if (error.code === 'EOF') break; // Windows
       if (error.code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
+  return Buffer.concat(parts);
 };
 exports.write = (path, bytes) => fs.writeFileSync(path, bytes, { mode: 0o666 });
 exports.append = (path, bytes) => fs.appendFileSync(path, bytes);
@@ -86,25 +228,67 @@ exports.print = (descriptor, text) => {
     try {
       bytes = bytes.subarray(fs.writeSync(descriptor, bytes));
     } catch (error) {
-      if (error.code !== 'EAGAIN') return; // nobody reads any more
+      if (error.code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
 };
 
-// `added` has the names and values of variables in turn, as environment() gives them.
-exports.run = (program, args, added) =>
-  new Promise((done, failed) => {
-    const env = { ...process.env };
-    for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
-    const options = { env, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true };
-    const child = require('node:child_process').spawn(program, args, options);
-    const [out, err] = [[], []];
-    child.stdout.on('data', (bytes) => out.push(bytes));
-    child.stderr.on('data', (bytes) => err.push(bytes));
-    child.once('error', failed);
-    child.once('close', (code) => done({ code, stdout: Buffer.concat(out), stderr: Buffer.concat(err) }));
+// `added` has the names and values of variables in turn, as environment() gives them; `removed` has names.
+exports.run = ([program, ...args], added, removed, { limit, lingers, output, errors }) => {
+  const env = { ...process.env };
+  for (const name of removed) delete env[name];
+  for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
+  const stdio = lingers ? 'ignore' : ['ignore', 'pipe', 'pipe'];
+  const detached = process.platform !== 'win32';
+  const child = require('node:child_process').spawn(program, args, { env, stdio, detached, windowsHide: true });
+  if (!lingers) watch(child);
+  const timers = [];
+  const later = (action, milliseconds) => timers.push(setTimeout(action, milliseconds));
+  const end = () => {
+    timers.forEach(clearTimeout);
+    if (!lingers && children.has(child)) endGroup(child, 'SIGKILL');
+    unwatch(child);
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    child.unref();
+  };
+  const keep = (pipe, most) => {
+    const kept = { parts: [], length: 0 };
+    pipe?.on('data', (bytes) => {
+      const part = bytes.subarray(0, most - kept.length);
+      kept.length += part.length;
+      if (part.length > 0) kept.parts.push(part);
+    });
+    return kept;
+  };
+  const [out, err] = [keep(child.stdout, output), keep(child.stderr, errors)];
+  const done = new Promise((done, failed) => {
+    const finish = (code, late) => {
+      end();
+      // Otherwise how it ended is not its own doing: this process ends, too.
+      if (!ending) done({ code, late, stdout: Buffer.concat(out.parts), stderr: Buffer.concat(err.parts) });
+    };
+    child.once('error', (error) => {
+      end();
+      failed(error);
+    });
+    // What it left behind may keep its pipes open.
+    child.once('exit', (code) => later(() => finish(code, false), 500));
+    child.once('close', (code) => finish(code, false));
+    if (limit === undefined) return;
+    later(() => {
+      // It may tidy up.
+      if (!lingers) endGroup(child, 'SIGTERM');
+      child.removeAllListeners('exit').removeAllListeners('close');
+      if (lingers) return finish(null, true);
+      child.once('exit', () => finish(null, true));
+      later(() => finish(null, true), 1000);
+      return undefined;
+    }, limit);
   });
+  return { done, end };
+};
 
 exports.handOver = (program, args) =>
   new Promise((done, failed) => {

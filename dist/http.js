@@ -49,7 +49,7 @@ function agentFor(url, proxy, authorization, roots) {
   return agents.get(key);
 }
 
-exports.send = ({ method, address, headers, body, timeout, proxy, authorization, roots }) =>
+exports.send = ({ method, address, headers, body, timeout, limit, proxy, authorization, roots }) =>
   new Promise((done, failed) => {
     const url = new URL(address);
     const options = { method, headers: Object.fromEntries(headers), agent: agentFor(url, proxy, authorization, roots) };
@@ -74,7 +74,13 @@ exports.send = ({ method, address, headers, body, timeout, proxy, authorization,
     request.once('error', lost);
     request.once('response', (answer) => {
       const chunks = [];
-      answer.on('data', (bytes) => chunks.push(bytes));
+      let left = limit;
+      const take = (bytes) => {
+        left -= bytes.length;
+        if (left >= 0) chunks.push(bytes);
+        else answer.destroy(problem('TOO_LARGE', 'the answer is too large'));
+      };
+      answer.on('data', take);
       answer.once('error', lost);
       answer.once('end', () =>
         end(done, { status: answer.statusCode, headers: answer.rawHeaders, body: Buffer.concat(chunks) }));
