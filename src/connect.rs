@@ -6,7 +6,9 @@
 use crate::app::App;
 use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
-use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository, Target, local, not_seen, pull};
+use crate::forge::{
+    Connection, Context, Driver, FORGES, Forge, Repository, Target, local, name_what_is_missing, not_seen, pull,
+};
 use crate::http::request;
 use crate::log::Verbosity;
 use crate::report::target::Wanted;
@@ -310,11 +312,35 @@ fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Se
 }
 
 impl Connected {
-    /// The commit of the run, in full.
-    pub async fn commit(&self, app: &App) -> Option<String> {
-        match &self.context.commit {
-            Some(commit) => Some(commit.clone()),
-            None => app.look(&["rev-parse", "HEAD"]).await,
+    /// Returns the head of the run's pull request where the CI names the pull request but not its commit.
+    async fn head(&self) -> Result<Option<pull::Head>> {
+        let (None, Some(number)) = (&self.context.commit, self.context.pull_request) else { return Ok(None) };
+        match self.forge.pull_request_head(number).await {
+            Ok(head) => Ok(head),
+            Err(error) => {
+                let target = Target::PullRequest(number);
+                Err(name_what_is_missing(&*self.forge, &self.repository, &target, error).await)
+            }
+        }
+    }
+
+    /// Asks for what the CI does not say of the pull request that the run is about: its commit, branch and fork.
+    pub async fn with_head(mut self) -> Result<Self> {
+        if let Some(head) = self.head().await? {
+            let context = &mut self.context;
+            (context.commit, context.branch, context.fork) = (Some(head.commit), head.branch, head.fork);
+        }
+        Ok(self)
+    }
+
+    /// Returns the commit of the run, in full.
+    pub async fn commit(&self, app: &App) -> Result<Option<String>> {
+        if let Some(commit) = &self.context.commit {
+            return Ok(Some(commit.clone()));
+        }
+        match self.head().await? {
+            Some(head) => Ok(Some(head.commit)),
+            None => Ok(app.look(&["rev-parse", "HEAD"]).await),
         }
     }
 
@@ -334,7 +360,7 @@ impl Connected {
                     .ok_or_else(|| Error::not_found(format!("git does not know the commit {name}")))
             }
             Wanted::This(target) => Ok(target.clone()),
-            Wanted::Commit => self.commit(app).await.map(Target::Commit).ok_or_else(no_commit),
+            Wanted::Commit => self.commit(app).await?.map(Target::Commit).ok_or_else(no_commit),
             Wanted::Issue => self.context.issue.map(Target::Issue).ok_or_else(|| {
                 Error::not_found("the event is not about an issue").hint("give its number: --target issue/1337")
             }),

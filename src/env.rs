@@ -208,6 +208,7 @@ vars! {
     CI_OPEN_MERGE_REQUESTS = "CI_OPEN_MERGE_REQUESTS": "Open merge requests of the branch";
     CI_PIPELINE_ID = "CI_PIPELINE_ID": "Number of the pipeline";
     CI_PROJECT_ID = "CI_PROJECT_ID": "Number of the project";
+    CI_PROJECT_PATH = "CI_PROJECT_PATH": "Path of the project, with its groups";
     CI_PROJECT_URL = "CI_PROJECT_URL": "Address of the project's page";
     CML_DOTENV = "CML_DOTENV": "File that takes the results as NAME=value lines (a GitLab dotenv report)";
 

@@ -322,6 +322,12 @@ pub trait Forge {
     /// Pull requests that may be about a commit or come from a branch; callers compare the head.
     async fn list_pull_requests(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>>;
 
+    /// Returns the head of a pull request, for runs whose CI names the pull request but not its commit; `None` where the CI
+    /// always names both.
+    async fn pull_request_head(&self, _number: u64) -> Result<Option<pull::Head>> {
+        Ok(None)
+    }
+
     /// Whether [`Forge::create_check`] works; asked before anything is done.
     fn can_check(&self) -> Result<()> {
         Err(Error::unsupported("this forge has no checks").hint("use cml comment create instead"))

@@ -17,6 +17,7 @@ mod docs;
 mod doctor;
 mod engines;
 mod errors;
+mod events;
 mod external;
 mod faults;
 mod files;

@@ -138,7 +138,7 @@ impl Checks {
                 .hint("give --commit-sha <sha>, or run inside a git repository")
         };
         let Some(name) = &self.commit_sha else {
-            return connected.commit(app).await.ok_or_else(none);
+            return connected.commit(app).await?.ok_or_else(none);
         };
         let wrong = || {
             Error::usage(format!("'{name}' is not a commit"))

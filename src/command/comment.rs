@@ -242,7 +242,8 @@ impl<'a> Job<'a> {
         app.log.debug(&format!("{} {}, {target}, update: {update}", connected.driver.title, connected.repository));
         let commit = match &target {
             Target::Commit(sha) => Some(sha.clone()),
-            _ => connected.commit(app).await,
+            // The mark says it; a comment is right without.
+            _ => connected.commit(app).await.unwrap_or_default(),
         };
         Ok(Job { app, args, update, connected, target, watermark, commit, destination })
     }

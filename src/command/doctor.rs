@@ -79,8 +79,16 @@ async fn inference(app: &App, inferred: &Inferred, about: About) -> Vec<Line> {
     if let Some(fork) = fork {
         lines.push(("from a fork", format!("yes, of {fork}"), sources.pull_request));
     }
-    lines.push(or_git(app, "commit", (commit, sources.commit), &["rev-parse", "HEAD"]).await);
-    lines.push(or_git(app, "branch", (branch, sources.branch), &["symbolic-ref", "--short", "HEAD"]).await);
+    match (commit, pull_request) {
+        // It is asked for when it is needed.
+        (None, Some(number)) => {
+            lines.push(("commit", format!("the head of pull request {number}"), sources.pull_request));
+        }
+        _ => {
+            lines.push(or_git(app, "commit", (commit, sources.commit), &["rev-parse", "HEAD"]).await);
+            lines.push(or_git(app, "branch", (branch, sources.branch), &["symbolic-ref", "--short", "HEAD"]).await);
+        }
+    }
     match &inferred.token {
         Some((_, source)) => lines.push(("token", about.token.unwrap_or("given").to_owned(), source)),
         None => lines.push(("token", "none".to_owned(), "")),

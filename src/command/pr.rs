@@ -88,6 +88,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
     let connected = connect::connect(app, global, None).await?;
     let pushing = connected.forge.pushing()?;
+    let connected = connected.with_head().await?;
     let merge = args.merging();
     if let Some(how) = merge.filter(|how| !pushing.merges.contains(how)) {
         return Err(Error::unsupported(format!(

@@ -3,7 +3,7 @@
 use super::check::{Check, Made, Room};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
-use super::pull::{Merge, Merged, NewPullRequest, Pushing};
+use super::pull::{Head, Merge, Merged, NewPullRequest, Pushing};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
     Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
@@ -117,6 +117,21 @@ fn addresses(repository: &Repository, env: &Env) -> (String, String) {
 
 /// Where what the event says comes from.
 const EVENT: &str = "the event in GITHUB_EVENT_PATH";
+/// Where events name their commit. The variables are about the default branch in all of these but the first.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows>
+const COMMITS: [&str; 5] = [
+    "/pull_request/head/sha",
+    "/workflow_run/head_sha",
+    "/check_run/head_sha",
+    "/check_suite/head_sha",
+    // Of the event `status`.
+    "/sha",
+];
+/// Where they name its branch.
+const BRANCHES: [&str; 4] =
+    ["/workflow_run/head_branch", "/check_run/check_suite/head_branch", "/check_suite/head_branch", "/branches/0/name"];
+/// Where they list the pull requests with that commit.
+const PULLS: [&str; 3] = ["/workflow_run/pull_requests", "/check_run/pull_requests", "/check_suite/pull_requests"];
 
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>
 fn detect(env: &Env, host: &dyn Host) -> Option<Context> {
@@ -133,18 +148,21 @@ pub fn context_of(env: &Env, event: &Value) -> Option<Context> {
     let slug = env.get(vars::GITHUB_REPOSITORY)?;
     let server = env.get(vars::GITHUB_SERVER_URL).unwrap_or("https://github.com");
     let var = |var| env.get(var).map(str::to_owned);
+    // The variables are about the default branch where the event is about a comment on a pull request.
+    let about_pull = is_on_pull(event);
     let (commit, commit_source) = first([
-        (text(event, "/pull_request/head/sha").or_else(|| text(event, "/workflow_run/head_sha")), EVENT),
-        (var(vars::GITHUB_SHA), vars::GITHUB_SHA.name),
+        (COMMITS.iter().find_map(|pointer| text(event, pointer)), EVENT),
+        (var(vars::GITHUB_SHA).filter(|_| !about_pull), vars::GITHUB_SHA.name),
     ]);
-    let (issue, named) = of_event(event);
+    let (issue, named) = of_event(event, slug);
     let of_ref = env.get(vars::GITHUB_REF).and_then(pull_of_ref);
     let (pull_request, pull_source) = first([(named, EVENT), (of_ref, vars::GITHUB_REF.name)]);
-    let pushed = || Some(env.get(vars::GITHUB_REF)?.strip_prefix("refs/heads/")?.to_owned());
+    let pushed = || Some(branch_of_ref(env.get(vars::GITHUB_REF)?)?.to_owned());
+    let queued = text(event, "/merge_group/base_ref").and_then(|name| Some(branch_of_ref(&name)?.to_owned()));
     let (branch, branch_source) = first([
-        (text(event, "/workflow_run/head_branch"), EVENT),
+        (BRANCHES.iter().find_map(|pointer| text(event, pointer)).or(queued), EVENT),
         (var(vars::GITHUB_HEAD_REF), vars::GITHUB_HEAD_REF.name),
-        (pushed(), vars::GITHUB_REF.name),
+        (pushed().filter(|_| !about_pull), vars::GITHUB_REF.name),
     ]);
     let run_id = env.get(vars::GITHUB_RUN_ID);
     Some(Context {
@@ -173,14 +191,30 @@ fn text(event: &Value, pointer: &str) -> Option<String> {
     event.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The issue, or the pull request, that an event is about. A comment on a pull request arrives as one on an issue that
-/// has a `pull_request`.
-fn of_event(event: &Value) -> (Option<u64>, Option<u64>) {
+/// Whether an event is a comment on a pull request, which arrives as one on an issue that has a `pull_request`.
+fn is_on_pull(event: &Value) -> bool {
+    event.pointer("/issue/pull_request").is_some_and(|pull| !pull.is_null())
+}
+
+/// Returns the issue, or the pull request, that an event is about.
+fn of_event(event: &Value, slug: &str) -> (Option<u64>, Option<u64>) {
     let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
     let on_issue = number("/issue/number");
-    let of_pull = event.pointer("/issue/pull_request").is_some_and(|p| !p.is_null());
-    let of_run = number("/pull_request/number").or_else(|| number("/workflow_run/pull_requests/0/number"));
+    let of_pull = is_on_pull(event);
+    let listed = || PULLS.iter().find_map(|list| pull_into(slug, event.pointer(list)?.as_array()?));
+    let of_run = number("/pull_request/number").or_else(listed);
     (on_issue.filter(|_| !of_pull), of_run.or(on_issue.filter(|_| of_pull)))
+}
+
+/// Returns the number of the first listed pull request that is into this repository. Those of its branches into another
+/// repository, such as the one that this is a fork of, are listed too.
+fn pull_into(slug: &str, pulls: &[Value]) -> Option<u64> {
+    let end = format!("/repos/{slug}").to_lowercase();
+    let is_ours = |pull: &&Value| {
+        let base = pull.pointer("/base/repo/url").and_then(Value::as_str);
+        base.is_none_or(|url| url.to_lowercase().ends_with(&end))
+    };
+    pulls.iter().find(is_ours)?.get("number")?.as_u64()
 }
 
 /// The run, its attempt, the job, and what tells the jobs of a matrix apart: the runner gives each job another
@@ -189,6 +223,11 @@ fn job(env: &Env) -> Option<String> {
     let names = [vars::GITHUB_RUN_ID, vars::GITHUB_RUN_ATTEMPT, vars::GITHUB_JOB, vars::RUNNER_TRACKING_ID];
     env.get(vars::GITHUB_RUN_ID)?;
     Some(names.map(|name| env.get(name).unwrap_or_default()).join("/"))
+}
+
+/// Returns the branch in `refs/heads/main`.
+fn branch_of_ref(name: &str) -> Option<&str> {
+    name.strip_prefix("refs/heads/")
 }
 
 /// The number in `refs/pull/7/merge`, or in a merge queue's `refs/heads/gh-readonly-queue/main/pr-7-<sha>`.
@@ -269,6 +308,15 @@ impl From<WirePull> for PullRequest {
 #[derive(Deserialize)]
 struct WireHead {
     sha: String,
+    #[serde(rename = "ref")]
+    branch: Option<String>,
+    /// None where the fork was deleted.
+    repo: Option<WireRepository>,
+}
+
+#[derive(Deserialize)]
+struct WireRepository {
+    full_name: String,
 }
 
 /// The pages that an answer's `Link` header names.
@@ -439,6 +487,10 @@ impl Forge for GitHub {
             found.extend(self.pulls(&format!("{}/pulls?state=open&per_page=100&head={head}", self.root)).await?);
         }
         Ok(found)
+    }
+
+    async fn pull_request_head(&self, number: u64) -> Result<Option<Head>> {
+        pulls::head(self, number).await.map(Some)
     }
 
     fn can_check(&self) -> Result<()> {

@@ -163,7 +163,12 @@ fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
     let open = env.get(vars::CI_OPEN_MERGE_REQUESTS).and_then(|list| {
         list.split(',').find_map(|reference| {
             let (path, iid) = reference.trim().rsplit_once('!')?;
-            project.ends_with(&format!("/{path}")).then(|| iid.parse().ok())?
+            // Of a fork's branch they may be in other projects.
+            let is_ours = match env.get(vars::CI_PROJECT_PATH) {
+                Some(own) => own == path,
+                None => project.ends_with(&format!("/{path}")),
+            };
+            is_ours.then(|| iid.parse().ok())?
         })
     });
     let text = |var| env.get(var).map(str::to_owned);

@@ -38,6 +38,17 @@ pub struct NewPullRequest {
     pub target: String,
 }
 
+/// The head of a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its commit.
+    pub commit: String,
+    /// Its branch.
+    pub branch: Option<String>,
+    /// The owner of the branch's repository, when it is a fork.
+    pub fork: Option<String>,
+}
+
 /// The branch of `cml pr create` for a run, unless it is told another one.
 pub fn branch(target: &str, trigger: &str) -> String {
     let short: String = trigger.chars().take(8).collect();

@@ -6,7 +6,7 @@ use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
 use crate::forge::permission::Work;
-use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
+use crate::forge::pull::{Head, Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
 use crate::http::Repeat;
 use http::Method;
 use serde_json::{Value, json};
@@ -41,6 +41,19 @@ pub async fn find(github: &GitHub, source: &str, target: &str) -> Result<Option<
     let found: Vec<WirePull> = github.client.get(&format!("{}/pulls?{query}", github.root)).await?;
     // The newest are first.
     Ok(open_or_merged(found, |pull| pull.state == "open", |pull| pull.merged_at.is_some()).map(PullRequest::from))
+}
+
+/// Returns the head of a pull request.
+pub async fn head(github: &GitHub, number: u64) -> Result<Head> {
+    let pull: WirePull = github.client.get(&format!("{}/pulls/{number}", github.root)).await?;
+    let ours = &github.repository.path;
+    let name = pull.head.repo.map(|repository| repository.full_name);
+    let owner = |name: String| name.split('/').next().unwrap_or_default().to_owned();
+    let fork = match name {
+        Some(name) if name.eq_ignore_ascii_case(ours) => None,
+        name => Some(name.map_or_else(|| "a deleted fork".to_owned(), owner)),
+    };
+    Ok(Head { commit: pull.head.sha, branch: pull.head.branch, fork })
 }
 
 pub async fn create(github: &GitHub, new: &NewPullRequest) -> Result<PullRequest> {
