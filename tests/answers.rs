@@ -126,3 +126,40 @@ fn names_of_runners_are_cells_of_a_table() {
     let printed = cml.run(&["runner", "list"]).ok();
     assert!(printed.lines().count() == 2 && !controls(&printed), "{printed:?}");
 }
+
+#[test]
+fn what_a_forge_tells_the_doctor_is_one_line_each() {
+    for (vendor, paths) in [
+        (
+            Vendor::GitHub,
+            &["GET /github/user", "POST /github/repos/octo/model/pulls", "GET /github/repos/octo/model"][..],
+        ),
+        (
+            Vendor::GitLab,
+            &["GET /gitlab/api/v4/personal_access_tokens", "GET /gitlab/api/v4/user", "GET /gitlab/api/v4/projects"],
+        ),
+        (
+            Vendor::Bitbucket,
+            &["GET /bitbucket/2.0/user", "GET /bitbucket/2.0/repositories", "POST /bitbucket/2.0/repositories"],
+        ),
+    ] {
+        for path in paths {
+            for status in [200, 403, 418] {
+                let forge = Forge::start();
+                let mut cml = Cml::on(&forge, vendor);
+                cml.set("GITHUB_HEAD_REF", EVIL).set("CI_COMMIT_REF_NAME", EVIL).set("BITBUCKET_BRANCH", EVIL);
+                let body = serde_json::json!({
+                    "message": EVIL, "error": { "message": EVIL, "detail": EVIL }, "login": EVIL, "username": EVIL, "name": EVIL,
+                    "nickname": EVIL, "display_name": EVIL, "full_name": EVIL, "id": 1, "scopes": [EVIL], "type": EVIL,
+                });
+                forge.fault(path, 1, Kind::answer(status, &[], &body.to_string()));
+                let ran = cml.run(&["doctor"]);
+                let all = format!("{}{}", ran.stdout, ran.stderr);
+                assert!(!controls(&all), "{path} {status} {all:?}");
+                let is_forged =
+                    |line: &str| line.starts_with("::") || line.starts_with(": :") || line.starts_with("forged");
+                assert!(!all.lines().any(is_forged), "{path} {status} {all}");
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ use crate::env::vars;
 use crate::error::{Error, Kind, Result};
 use crate::forge::permission::{About, Diagnosis, State, Work};
 use crate::forge::{Context, Forge, Repository, Target, local, not_seen};
+use crate::log::sanitize;
 use crate::report::target::Wanted;
 use clap::Args;
 use std::fmt::Write;
@@ -145,23 +146,26 @@ fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: boo
             let _ = write!(text, "\n{heading}\n");
         }
         for line in lines {
-            let _ = writeln!(text, "  {}: {}", line.work, line.needs);
+            let _ = writeln!(text, "  {}: {}", line.work, sanitize::one_line(&line.needs));
         }
     }
     show(app, &text)
 }
 
-/// Aligned lines.
+/// Aligned lines. Branches have any name, and a forge says what it wants.
 fn table(lines: &[Line]) -> String {
     let names = lines.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
-    let line = |(name, value, source): &Line| match source.is_empty() {
-        true => format!("  {name:names$}  {value}\n"),
-        false => format!("  {name:names$}  {value}  (from {source})\n"),
+    let line = |(name, value, source): &Line| {
+        let value = sanitize::one_line(value);
+        match source.is_empty() {
+            true => format!("  {name:names$}  {value}\n"),
+            false => format!("  {name:names$}  {value}  (from {source})\n"),
+        }
     };
     lines.iter().map(line).collect()
 }
 
-/// Branches have any name.
+/// Prints a text in which secrets are hidden.
 fn show(app: &App, text: &str) -> Result<()> {
     app.print(&app.log.harmless(text))
 }

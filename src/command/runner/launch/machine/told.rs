@@ -1,12 +1,13 @@
 //! What people and scripts are told of a machine.
 
 use super::{Instance, InstanceSpec, Launching, Plan, Registration};
+use crate::log::sanitize;
 use serde_json::{Value, json};
 
 /// A plan, a line each.
 pub fn plan(plan: &Plan) -> String {
     let width = plan.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    plan.lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    plan.lines.iter().map(|(name, value)| format!("{name:width$}  {}\n", sanitize::one_line(value))).collect()
 }
 
 /// `i-0123 (m7i.2xlarge, eu-west-1b, spot)`.
