@@ -396,6 +396,12 @@ pub trait Forge {
             .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
     }
 
+    /// Starts a job again, and no other, that its runner took down with it: what [`runner::Job::rerun`] says. `most` is how often
+    /// it may have been started. `None` where it ended well after all.
+    async fn rerun_lost(&self, id: &str, _most: u32, http: &Http) -> Result<Option<Rerun>> {
+        self.rerun(Some(id), &Context::default(), http).await.map(Some)
+    }
+
     /// Whether a runner's registration is good for one job only, so that ending after one is the default.
     fn runners_take_one_job(&self) -> bool {
         false
@@ -421,9 +427,10 @@ pub trait Forge {
         runner::none()
     }
 
-    /// Returns whether a registered runner is connected; `None` when the forge does not know it, or not its credential.
-    async fn check_runner(&self, registration: &runner::Registration) -> Result<Option<bool>> {
-        Ok(self.get_runner(&registration.id).await?.map(|runner| runner.online))
+    /// Returns how the forge sees a registered runner; `None` when it does not know it, or not its credential.
+    async fn check_runner(&self, registration: &runner::Registration) -> Result<Option<runner::RunnerState>> {
+        let runner = self.get_runner(&registration.id).await?;
+        Ok(runner.map(|runner| runner::RunnerState { online: runner.online, busy: runner.busy }))
     }
 
     /// Returns whether a run was cancelled, and no job of it failed.
@@ -456,6 +463,11 @@ pub trait Forge {
     /// The runner program for a machine; `None` where it comes as an image.
     async fn runner_package(&self, _platform: &crate::host::Platform) -> Result<Option<runner::Package>> {
         runner::none()
+    }
+
+    /// The image that the runner program comes as, where it does.
+    fn runner_image(&self) -> Option<&str> {
+        None
     }
 
     /// What is known of the connection before anything is sent.

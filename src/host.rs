@@ -20,7 +20,7 @@ pub mod process;
 pub mod proxy;
 
 pub use open::{FileFacts, FileKind, OpenFile};
-pub use process::{Farewell, Process, Program, Told, Whom};
+pub use process::{CONTAINERS, Farewell, Process, Program, Told, Whom};
 
 /// What the program runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 mod closing;
 pub mod document;
 mod journal;
+mod logs;
 pub mod machine;
 pub mod package;
 pub mod script;

@@ -457,6 +457,10 @@ impl Forge for Bitbucket {
         runners::delete(self, id).await
     }
 
+    fn runner_image(&self) -> Option<&str> {
+        Some(&self.runner_image)
+    }
+
     /// Bitbucket's runner comes as an image.
     async fn runner_package(&self, _: &Platform) -> Result<Option<Package>> {
         Ok(None)

@@ -5,7 +5,7 @@ use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, Pushing};
 use super::rest::{Rest, escape};
-use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
+use super::runner::{FailedRun, NewRunner, Package, Registration, Runner, RunnerState};
 use super::{
     Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
     Repository, Rerun, Target, Viewer, all_pages, is_hash, is_named_bot, seconds, send_each,
@@ -25,6 +25,7 @@ use std::rc::Rc;
 
 mod agent;
 mod jobs;
+mod lost;
 mod permissions;
 mod pulls;
 mod quick_actions;
@@ -515,6 +516,10 @@ impl Forge for GitLab {
         rerun::rerun(self, id, own, http).await
     }
 
+    async fn rerun_lost(&self, id: &str, most: u32, http: &Http) -> Result<Option<Rerun>> {
+        lost::rerun(self, id, most, http).await
+    }
+
     fn about(&self) -> About {
         self.about.clone()
     }
@@ -539,7 +544,7 @@ impl Forge for GitLab {
         runners::delete(self, id).await
     }
 
-    async fn check_runner(&self, registration: &Registration) -> Result<Option<bool>> {
+    async fn check_runner(&self, registration: &Registration) -> Result<Option<RunnerState>> {
         runners::verify(self, registration).await
     }
 

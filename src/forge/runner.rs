@@ -34,6 +34,15 @@ impl Runner {
     }
 }
 
+/// How the forge sees a registered runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunnerState {
+    /// Whether it is connected.
+    pub online: bool,
+    /// Whether it runs a job; `None` where the forge does not say.
+    pub busy: Option<bool>,
+}
+
 /// What a new runner is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRunner {
@@ -73,6 +82,8 @@ pub struct Package {
     pub url: String,
     /// SHA-256 of the file, in lower-case hexadecimal.
     pub sha256: String,
+    /// What the download needs besides, as a bearer's token.
+    pub token: Option<Secret>,
     /// Whether it is a `tar.gz` to unpack, or the program itself under this name.
     pub content: PackageContent,
 }
@@ -116,12 +127,12 @@ impl Place {
 
 /// A hook for a POSIX shell, to be one of [`Agent::files`] in [`Place::hooks`]: it appends one line to the journal,
 /// `word` and the values of the variables with tabs between them, and never fails, as that would fail the job.
-/// `PATH` may be anybody's: it uses what the shell itself can do.
+/// `PATH` may be anybody's: it uses what the shell itself can do. What is appended to the script is run after that.
 pub fn hook_script(journal: &Path, word: &str, variables: &[&str]) -> String {
     let journal = journal.display().to_string().replace('\'', r"'\''");
     let format = r"\t%s".repeat(variables.len());
     let values: String = variables.iter().map(|name| format!(" \"${{{name}-}}\"")).collect();
-    format!("{{ printf '{word}{format}\\n'{values} >>'{journal}'; }} 2>/dev/null || :\nexit 0\n")
+    format!("{{ printf '{word}{format}\\n'{values} >>'{journal}'; }} 2>/dev/null || :\n")
 }
 
 /// How a runner program is run: pure data and functions, made by the forge's file.
@@ -132,6 +143,12 @@ pub struct Agent {
     pub env: Vec<(String, Secret)>,
     /// Written before it starts, for its user alone to read, and removed after its end.
     pub files: Vec<(PathBuf, Secret)>,
+    /// What it writes beside itself: removed before it starts and after its end, as its folder may be the user's.
+    pub own_files: Vec<PathBuf>,
+    /// Files that may be in its folder already, and what is wrong with them if anything.
+    pub checked_files: Vec<CheckedFile>,
+    /// The folder of its own logs, where it has one.
+    pub logs: Option<PathBuf>,
     /// What a complete line of its output means, if anything.
     pub reads: fn(&str) -> Option<Event>,
     /// What a line means that a hook appended to the file [`Place::journal`]: see [`hook_script`].
@@ -155,8 +172,13 @@ pub struct Agent {
     pub confirm_after: Option<Duration>,
     /// Whether it never runs two jobs at once, so that another one means that the one before is over.
     pub one_at_a_time: bool,
-    /// The label of Docker's containers and networks that an interrupted job leaves behind.
-    pub container_label: Option<String>,
+    /// How often the forge is asked whether the runner is connected and has a job, where the program's lines are not known
+    /// from a source.
+    pub poll: Option<Duration>,
+    /// Docker's filter for the containers and networks that an interrupted job leaves behind, such as `label=…`.
+    pub containers: Option<String>,
+    /// The variables that a program in a container gets by a file.
+    pub env_file: Option<EnvFile>,
     /// A command to run besides the signals, such as `docker stop`.
     pub stop: Option<Vec<String>>,
     /// Whether each registration is good for one job only, so that another job needs another one.
@@ -164,6 +186,23 @@ pub struct Agent {
     /// Whether the forge refuses to remove a runner that runs a job, so that removing an idle one before it is asked
     /// to end loses no job; otherwise it is removed when it has ended.
     pub delete_first: bool,
+}
+
+/// A file that may be there before the program is.
+pub struct CheckedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Returns the error that it means with its content, if any.
+    pub check: fn(&Path, &str) -> Result<()>,
+}
+
+/// A file by which Docker gives a container variables, one of [`Agent::files`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Variables that are passed on in it, besides those that the user names.
+    pub names: &'static [&'static str],
 }
 
 /// What a runner program tells.
@@ -186,6 +225,13 @@ pub enum Event {
     Refused(String),
     /// Something that the user should read: a refused connection, a version that is too old.
     Trouble(String),
+    /// It cannot run on this machine: what is wrong, and what to do, for when it has failed.
+    Unusable {
+        /// What is wrong.
+        what: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
 }
 
 /// How a job ended.

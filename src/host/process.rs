@@ -19,6 +19,12 @@ pub struct Program {
     pub farewell: Farewell,
 }
 
+/// The commands of Docker that list what a filter finds, and remove it: containers first, as they use the networks.
+pub const CONTAINERS: [(&[&str], &[&str]); 2] = [
+    (&["ps", "--all", "--quiet"], &["rm", "--force", "--volumes"]),
+    (&["network", "ls", "--quiet"], &["network", "rm"]),
+];
+
 /// How a program is ended when the one that started it is gone, whatever killed that.
 #[derive(Debug, Clone)]
 pub struct Farewell {
@@ -30,11 +36,19 @@ pub struct Farewell {
     pub grace: Duration,
     /// Files and folders to remove then.
     pub remove: Vec<PathBuf>,
+    /// Docker's filter for the containers and networks to remove then.
+    pub containers: Option<String>,
 }
 
 impl Default for Farewell {
     fn default() -> Self {
-        Farewell { signal: Signal::Terminate, command: None, grace: Duration::from_secs(10), remove: Vec::new() }
+        Farewell {
+            signal: Signal::Terminate,
+            command: None,
+            grace: Duration::from_secs(10),
+            remove: Vec::new(),
+            containers: None,
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use super::machine::{Deletion, Standing};
 use super::supervise::Supervised;
 use crate::app::App;
 use crate::error::Kind;
+use crate::forge::Forge;
 use crate::forge::runner::{Job, Registration};
-use crate::forge::{Context, Forge};
+use crate::host::CONTAINERS;
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::time::Duration;
@@ -35,8 +36,9 @@ pub async fn rerun(it: &Supervised<'_>, jobs: Vec<Job>) {
                 continue;
             }
             let rerun = async {
-                match forge.rerun(Some(&run), &Context::default(), &app.http).await {
-                    Ok(rerun) => app.log.info(&format!("started again: {}", rerun.url)),
+                match forge.rerun_lost(&run, most, &app.http).await {
+                    Ok(Some(rerun)) => app.log.info(&format!("started again: {}", rerun.url)),
+                    Ok(None) => app.log.info(&format!("{called} ended well after all: it is not started again")),
                     Err(error) => {
                         app.log.warn_of(&format!("cannot start {called} again: {error}"), error.hint_text());
                     }
@@ -57,7 +59,7 @@ async fn is_canceled(it: &Supervised<'_>, forge: &dyn Forge, run: &str) -> bool 
 /// Asks the forge about a runner.
 pub async fn check(forge: &dyn Forge, registration: &Registration) -> Standing {
     match forge.check_runner(registration).await {
-        Ok(Some(online)) => Standing::Known { online },
+        Ok(Some(state)) => Standing::Known(state),
         Ok(None) => Standing::Unknown,
         Err(error) => Standing::Unclear(error.to_string()),
     }
@@ -66,10 +68,9 @@ pub async fn check(forge: &dyn Forge, registration: &Registration) -> Standing {
 /// Docker answers by then.
 const DOCKER: Duration = Duration::from_secs(60);
 
-/// Removes containers and networks that an interrupted job left: its runner skips the step that does so, and the next one
-/// knows only its own.
-pub async fn remove_containers(app: &App, label: &str) {
-    let filter = format!("label={label}");
+/// Removes the containers and networks that Docker's filter finds, which an interrupted job left: its runner skips the step
+/// that does so, and the next one knows only its own.
+pub async fn remove_containers(app: &App, filter: &str) {
     let docker = async |args: &[&str]| {
         let words = [&["docker"], args].concat();
         match select(app.host.run(&words, &[]), pin!(app.host.sleep(DOCKER))).await {
@@ -79,13 +80,14 @@ pub async fn remove_containers(app: &App, label: &str) {
             _ => None,
         }
     };
-    let Some(found) = docker(&["ps", "--all", "--quiet", "--filter", &filter]).await else { return };
-    let ids: Vec<&str> = found.split_whitespace().collect();
-    if !ids.is_empty() {
-        app.log.info("removing the containers of the job that was interrupted");
-        docker(&[&["rm", "--force", "--volumes"], &ids[..]].concat()).await;
+    for (list, remove) in CONTAINERS {
+        let Some(found) = docker(&[list, &["--filter", filter]].concat()).await else { return };
+        let ids: Vec<&str> = found.split_whitespace().collect();
+        if !ids.is_empty() {
+            app.log.info("removing what the interrupted job left in Docker");
+            docker(&[remove, &ids[..]].concat()).await;
+        }
     }
-    docker(&["network", "prune", "--force", "--filter", &filter]).await;
 }
 
 /// Unregisters a runner that has ended.

@@ -60,7 +60,11 @@ impl Document {
                 PackageContent::TarGz => None,
                 PackageContent::Program(name) => Some(name),
             };
-            json!({ "url": package.url, "sha256": package.sha256, "program": program })
+            let mut json = json!({ "url": package.url, "sha256": package.sha256, "program": program });
+            if let Some(token) = &package.token {
+                json["token"] = json!(token.expose());
+            }
+            json
         });
         let registration = json!({ "driver": self.registration.driver, "id": self.registration.id,
             "name": self.registration.name, "credential": credential, "settings": self.registration.settings });
@@ -133,6 +137,7 @@ struct RawRegistration {
 struct RawPackage {
     url: String,
     sha256: String,
+    token: Option<String>,
     program: Option<String>,
 }
 
@@ -140,9 +145,9 @@ impl Raw {
     fn into_document(self, startup_script: Option<String>) -> Document {
         let RawRegistration { driver, id, name, credential, settings } = self.registration;
         let credential = credential.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-        let package = self.package.map(|RawPackage { url, sha256, program }| {
+        let package = self.package.map(|RawPackage { url, sha256, token, program }| {
             let content = program.map_or(PackageContent::TarGz, PackageContent::Program);
-            Package { url, sha256, content }
+            Package { url, sha256, token: token.map(Secret::new), content }
         });
         Document {
             name: self.name,
@@ -189,6 +194,7 @@ pub(super) mod tests {
             package: Some(Package {
                 url: "https://gitlab.example/runner".to_owned(),
                 sha256: "a".repeat(64),
+                token: Some(Secret::new("short-lived")),
                 content: PackageContent::Program("gitlab-runner".to_owned()),
             }),
             docker_image: None,

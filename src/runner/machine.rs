@@ -14,7 +14,7 @@
 //! The end of the process counts more than its last line; jobs start again only when the process has ended.
 
 use crate::error::Error;
-use crate::forge::runner::{Ending, Event, Job, JobResult};
+use crate::forge::runner::{Ending, Event, Job, JobResult, RunnerState};
 use crate::host::{Signal, Whom};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,8 +33,10 @@ pub const OUTAGE: Duration = Duration::from_secs(60 * 60);
 const CHECK: Duration = Duration::from_secs(5 * 60);
 /// How often the forge is asked again that did not answer while a runner starts.
 const CHECK_AGAIN: Duration = Duration::from_secs(15);
-/// So often in a row the forge sees an idle runner offline before that counts.
+/// So often in a row the forge sees an idle runner offline, or contradicts the program's lines, before that counts.
 const OFFLINE: u32 = 2;
+/// So long after a job's first line the forge is asked whether it sees the job.
+const SOON: Duration = Duration::from_secs(5);
 /// So often in a row another registration is got for one that was used up without a job.
 const UNUSED: u32 = 5;
 /// The same trouble is told again only after this time.
@@ -95,6 +97,12 @@ pub struct Machine {
     refused: Option<String>,
     /// How often in a row the forge saw it offline while it was idle.
     offline: u32,
+    /// How often in a row the forge did not know it, and said something else of its job than its lines.
+    missing: u32,
+    contradictions: u32,
+    /// Whether the forge ever saw the job that runs, and whether only the forge said that there is one.
+    is_job_seen: bool,
+    is_job_unsaid: bool,
     /// Whether the present registration is used up without a job, and how many before it were.
     used_up: bool,
     unused: u32,
@@ -111,6 +119,8 @@ pub struct Machine {
     signal: Option<Signal>,
     reason: Option<String>,
     failure: Option<Error>,
+    /// Why the program cannot run on this machine, if it said so.
+    unusable: Option<Error>,
     deregistered: bool,
     acts: Vec<Act>,
 }
@@ -118,6 +128,7 @@ pub struct Machine {
 impl Machine {
     /// The machine of a program that is being started.
     pub fn new(rules: Rules, now: Duration) -> Self {
+        let check_at = rules.poll.filter(|_| rules.can_check).map(|pause| now + pause);
         Machine {
             rules,
             phase: Phase::Booting,
@@ -125,11 +136,15 @@ impl Machine {
             restarts: 0,
             ready: false,
             was_ready: false,
-            check_at: None,
+            check_at,
             checking: false,
             troubled_until: Duration::ZERO,
             refused: None,
             offline: 0,
+            missing: 0,
+            contradictions: 0,
+            is_job_seen: false,
+            is_job_unsaid: false,
             used_up: false,
             unused: 0,
             troubles: BTreeMap::new(),
@@ -141,6 +156,7 @@ impl Machine {
             signal: None,
             reason: None,
             failure: None,
+            unusable: None,
             deregistered: false,
             acts: Vec::new(),
         }
@@ -172,7 +188,8 @@ impl Machine {
             Phase::Lingering { until } | Phase::Waiting { until } => Some(until),
             Phase::Stopping { gentle: true, killed: false, .. } if !self.jobs.is_empty() => None,
             Phase::Stopping { kill_at, again_at, .. } => Some(earlier(kill_at, again_at)),
-            Phase::Busy | Phase::Leaving | Phase::Renewing | Phase::Done => None,
+            Phase::Busy => self.rules.poll.and(self.check_at),
+            Phase::Leaving | Phase::Renewing | Phase::Done => None,
         }
     }
 
@@ -205,7 +222,7 @@ impl Machine {
                 Some(_) => {}
                 None => self.is_ready(now),
             },
-            Event::Started(job) => self.started(job),
+            Event::Started(job) => self.started(job, now),
             Event::Ended { job, result } => self.job_ended(job.as_deref(), result, now),
             // The listener may fall back to another configuration of its own, and ends by itself otherwise.
             Event::Deregistered if self.phase == Phase::Booting => {
@@ -213,6 +230,7 @@ impl Machine {
             }
             Event::Deregistered => self.removed(now),
             Event::Refused(text) => self.refused(text, now),
+            Event::Unusable { what, hint } => self.unusable = Some(Error::config(what).hint(hint)),
             Event::Trouble(text) => {
                 self.troubled_until = now + self.rules.confirm_after.unwrap_or_default();
                 // A program that is asked to end twice says so.
@@ -242,7 +260,59 @@ impl Machine {
 
     fn idle(&mut self, now: Duration) {
         self.phase = Phase::Idle { since: now };
-        (self.check_at, self.offline) = (self.rules.can_check.then_some(now + CHECK), 0);
+        (self.check_at, self.offline) = (self.check_after(self.rules.poll.unwrap_or(CHECK), now), 0);
+    }
+
+    fn check_after(&self, pause: Duration, now: Duration) -> Option<Duration> {
+        self.rules.can_check.then_some(now + pause)
+    }
+
+    /// Takes what the forge sees, where the program's lines are not known from a source. Returns whether that is all.
+    fn polled(&mut self, standing: &Standing, pause: Duration, now: Duration) -> bool {
+        self.check_at = self.check_after(pause, now);
+        self.missing = if *standing == Standing::Unknown { self.missing + 1 } else { 0 };
+        match (self.phase, standing) {
+            // One answer may be the forge's mistake.
+            (_, Standing::Unknown) => self.missing < OFFLINE,
+            (Phase::Booting, Standing::Known(state)) => {
+                if state.online {
+                    self.is_ready(now);
+                }
+                true
+            }
+            (Phase::Idle { .. } | Phase::Busy, Standing::Known(RunnerState { busy: Some(busy), .. })) => {
+                self.compare(*busy, now);
+                true
+            }
+            (Phase::Booting, Standing::Unclear(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// Compares what the forge says of a job with the program's lines, which may have other words by now. The forge may be a
+    /// moment late, and may tell of no job at all.
+    fn compare(&mut self, busy: bool, now: Duration) {
+        let runs = self.is_busy();
+        self.is_job_seen |= busy && runs;
+        if busy == runs || (runs && !self.is_job_seen) {
+            self.contradictions = 0;
+            return;
+        }
+        self.contradictions += 1;
+        if self.contradictions < OFFLINE {
+            return;
+        }
+        self.contradictions = 0;
+        if busy {
+            self.started(Job::default(), now);
+            (self.is_job_unsaid, self.is_job_seen) = (true, true);
+            return;
+        }
+        for job in std::mem::take(&mut self.jobs) {
+            self.ended += 1;
+            self.acts.push(Act::Say(Status::Ended(job, None)));
+        }
+        self.none_runs(now);
     }
 
     /// Tells of a trouble: the same one once, and then now and again with its number.
@@ -295,6 +365,9 @@ impl Machine {
         if !std::mem::take(&mut self.checking) {
             return;
         }
+        if self.rules.poll.is_some_and(|pause| self.polled(&standing, pause, now)) {
+            return;
+        }
         let refused = self.refused.take();
         let quiet = now >= self.troubled_until;
         match (self.phase, standing) {
@@ -303,7 +376,7 @@ impl Machine {
                 let text = refused.unwrap_or_else(usual);
                 self.fail_refused(text, now);
             }
-            (Phase::Booting, Standing::Known { .. }) if refused.is_none() && quiet => self.is_ready(now),
+            (Phase::Booting, Standing::Known(_)) if refused.is_none() && quiet => self.is_ready(now),
             (Phase::Booting, standing) => {
                 if let Some(text) = refused {
                     self.trouble(text, now);
@@ -320,7 +393,8 @@ impl Machine {
                 if let Some(text) = refused {
                     self.trouble(text, now);
                 }
-                self.offline = if standing == (Standing::Known { online: false }) { self.offline + 1 } else { 0 };
+                let is_offline = matches!(standing, Standing::Known(RunnerState { online: false, .. }));
+                self.offline = if is_offline { self.offline + 1 } else { 0 };
                 self.check_at = Some(now + CHECK);
                 if self.rules.one_job_each && self.offline >= OFFLINE {
                     self.vanished(now);
@@ -387,10 +461,16 @@ impl Machine {
         }
     }
 
-    fn started(&mut self, job: Job) {
+    fn started(&mut self, job: Job, now: Duration) {
         if job.id.is_some() && self.jobs.iter().any(|known| known.id == job.id) {
             return;
         }
+        if std::mem::take(&mut self.is_job_unsaid) && self.is_busy() {
+            // The forge was faster than the line.
+            self.jobs = vec![job];
+            return;
+        }
+        (self.contradictions, self.is_job_seen) = (0, false);
         if self.rules.one_at_a_time {
             // Nothing said how the one before ended: it never ran.
             for over in std::mem::take(&mut self.jobs) {
@@ -411,7 +491,7 @@ impl Machine {
         }
         if matches!(self.phase, Phase::Booting | Phase::Idle { .. } | Phase::Lingering { .. }) {
             self.phase = Phase::Busy;
-            self.check_at = None;
+            self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause.min(SOON), now));
         }
     }
 
@@ -436,6 +516,7 @@ impl Machine {
         };
         let job = self.jobs.remove(place);
         let success = result == JobResult::Succeeded;
+        (self.is_job_unsaid, self.contradictions) = (false, 0);
         self.ended += 1;
         self.acts.push(Act::Say(Status::Ended(job.clone(), Some(success))));
         self.last = Some((job.clone(), result));
@@ -546,7 +627,7 @@ impl Machine {
         let is_unused = self.rules.one_job_each && self.ended == 0 && self.was_ready && self.reason.is_none();
         match ending {
             Ending::Failed(error) => {
-                self.failure = Some(error);
+                self.failure = Some(self.unusable.take().unwrap_or(error));
                 self.finish();
             }
             Ending::Done | Ending::JobCut | Ending::Again(_) if another && self.ended > 0 => self.renew(now),
@@ -575,6 +656,7 @@ impl Machine {
         (self.ended, self.early, self.last) = (0, None, None);
         (self.used_up, self.was_ready, self.ready, self.deregistered) = (false, false, false, false);
         (self.checking, self.check_at) = (false, None);
+        (self.is_job_unsaid, self.contradictions, self.missing) = (false, 0, 0);
         (self.boot, self.phase) = (now, Phase::Renewing);
         self.acts.push(Act::Renew);
     }
@@ -600,6 +682,7 @@ impl Machine {
     pub fn renewed(&mut self, now: Duration) {
         if self.phase == Phase::Renewing {
             (self.boot, self.phase) = (now, Phase::Booting);
+            self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause, now));
         }
     }
 
@@ -694,9 +777,11 @@ impl Machine {
             }
             Phase::Waiting { .. } => {
                 self.phase = Phase::Booting;
+                self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause, now));
                 self.acts.push(Act::Start);
             }
-            Phase::Busy | Phase::Leaving | Phase::Renewing | Phase::Done => {}
+            Phase::Busy => self.check(),
+            Phase::Leaving | Phase::Renewing | Phase::Done => {}
         }
     }
 }

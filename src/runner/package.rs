@@ -5,6 +5,8 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::forge::runner::{Package, PackageContent};
 use crate::http;
+use ::http::HeaderValue;
+use ::http::header::AUTHORIZATION;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::io;
@@ -46,6 +48,16 @@ pub async fn install(app: &App, package: &Package, folder: &Path) -> Result<()> 
             app.host.copy_program(&cached, &program).await.map_err(|error| unwritten(&program, &error))
         }
     }
+}
+
+/// Gets the newest form of an image that may be here already: Docker itself would keep an old one for years. Where that does
+/// not work, as without its registry, Docker runs what is here, or says what is wrong.
+pub async fn pull(app: &App, image: &str) {
+    let output = app.run(&["docker", "pull", "--quiet", image]).await;
+    let Some(output) = output.ok().filter(|output| output.code != Some(0)) else { return };
+    let why = String::from_utf8_lossy(&output.stderr);
+    let why = why.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no reason given");
+    app.log.info(&format!("cannot pull {image} ({why}): using the one that is here"));
 }
 
 fn unwritten(path: &Path, error: &io::Error) -> Error {
@@ -94,7 +106,14 @@ async fn download(app: &App, package: &Package, cached: &Path) -> Result<()> {
             .hint("give the program's folder with --runner-path")
     })?;
     app.log.info(&format!("downloading {url}"));
-    let request = http::request(::http::Method::GET, &url, Bytes::new())?;
+    let mut request = http::request(::http::Method::GET, &url, Bytes::new())?;
+    if let Some(token) = &package.token {
+        let value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
+            Error::remote("the token of the download cannot be sent")
+                .hint("give the program's folder with --runner-path")
+        })?;
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
     app.http.download(&request, &scratch).await.map_err(|error| {
         error.context("cannot download the runner program").or_hint("give the program's folder with --runner-path")
     })?;

@@ -3,7 +3,7 @@
 use super::supervise::Supervised;
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::forge::runner::Agent;
+use crate::forge::runner::{Agent, CheckedFile, EnvFile};
 use crate::host::{Farewell, Process, Program};
 use std::collections::BTreeMap;
 use std::io;
@@ -46,33 +46,75 @@ fn environment(env: &Env, named: &[String], agent: &Agent) -> Vec<(String, Strin
         let fits = |pattern: &&str| pattern.strip_suffix('*').map_or(name == *pattern, |start| name.starts_with(start));
         PASSED_ON.iter().any(fits) || named.iter().any(|other| other == name)
     };
-    let ours = env.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let is_taken = |name: &str| agent.env.iter().any(|(taken, _)| taken == name);
+    // What we set ourselves, such as a hook, calls the user's.
+    let called = |name: &str| if is_taken(name) { format!("CML_{name}") } else { name.to_owned() };
+    let ours = env.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (called(name), value.to_owned()));
     let theirs = agent.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
     ours.chain(theirs).collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
-/// Everything that is removed when the runner is gone.
-pub fn leftovers(it: &Supervised<'_>, agent: Option<&Agent>) -> Vec<PathBuf> {
-    let files = agent.into_iter().flat_map(|agent| agent.files.iter().map(|(path, _)| path.clone()));
-    files.chain([it.place.hooks.clone()]).chain(it.remove.iter().cloned()).collect()
+/// The lines of a file by which a container gets variables. A proxy on this machine's own address is not the container's.
+fn variables(it: &Supervised<'_>, file: &EnvFile) -> String {
+    let env = it.app.host.env();
+    let value = |name: &str| {
+        let set = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+        let is_proxy = name.ends_with("_PROXY");
+        let value = set(name).or_else(|| if is_proxy { set(&name.to_lowercase()) } else { None })?;
+        let is_local = is_proxy && ["localhost", "//127.", "//[::1]"].iter().any(|local| value.contains(local));
+        (!value.is_empty() && (name == "NO_PROXY" || !is_local)).then_some(value)
+    };
+    let names = file.names.iter().copied().chain(it.pass_env.iter().map(String::as_str));
+    let mut lines = String::new();
+    for (name, value) in names.filter_map(|name| Some((name, value(name)?))).collect::<BTreeMap<_, _>>() {
+        match value.contains(['\n', '\r']) {
+            true => it.app.log.warn(&format!("{name} has several lines, which Docker cannot pass on to the runner")),
+            false => lines.push_str(&format!("{name}={value}\n")),
+        }
+    }
+    lines
 }
 
-/// Writes the agent's files and starts its program.
-pub async fn start(it: &Supervised<'_>, agent: &Agent) -> Result<Box<dyn Process>> {
+/// Everything that is removed when the runner is gone.
+pub fn leftovers(it: &Supervised<'_>, agent: Option<&Agent>) -> Vec<PathBuf> {
+    let files = agent.into_iter().flat_map(|agent| agent.files.iter().map(|(path, _)| path).chain(&agent.own_files));
+    files.cloned().chain([it.place.hooks.clone()]).chain(it.remove.iter().cloned()).collect()
+}
+
+/// Refuses a folder with what the program would stumble over, before anything in it is touched.
+pub fn check(it: &Supervised<'_>, agent: &Agent) -> Result<()> {
+    for CheckedFile { path, check } in &agent.checked_files {
+        if let Ok(content) = it.app.host.read(path) {
+            check(path, &String::from_utf8_lossy(&content))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the agent's files and starts its program. `own_logs` says whether the folder of its logs is its alone.
+pub async fn start(it: &Supervised<'_>, agent: &Agent, own_logs: bool) -> Result<Box<dyn Process>> {
     let host = &it.app.host;
     let name = agent.argv.first().map_or("", String::as_str);
     let unwritten = |path: &PathBuf, error: &io::Error| {
         Error::config(format!("cannot write {} ({error})", path.display())).hint("choose another folder with --workdir")
     };
+    for path in &agent.own_files {
+        let _ = host.remove(path);
+    }
     for folder in [&it.place.hooks, &it.place.work, &it.place.program] {
         host.make_private_folder(folder)
             .map_err(|error| unusable(&error).unwrap_or_else(|| unwritten(folder, &error)))?;
     }
+    let mut env = environment(host.env(), &it.pass_env, agent);
     for (path, content) in &agent.files {
-        host.write_private(path, content.expose().as_bytes()).map_err(|error| unwritten(path, &error))?;
+        let mut content = content.expose().to_owned();
+        if let Some(file) = agent.env_file.as_ref().filter(|file| file.path == *path) {
+            content.push('\n');
+            content.push_str(&variables(it, file));
+        }
+        host.write_private(path, content.as_bytes()).map_err(|error| unwritten(path, &error))?;
     }
     let mut argv = agent.argv.clone();
-    let mut env = environment(host.env(), &it.pass_env, agent);
     if let Some(user) = &it.user {
         give(it, user).await?;
         argv.splice(0..0, becoming(user));
@@ -88,7 +130,8 @@ pub async fn start(it: &Supervised<'_>, agent: &Agent) -> Result<Box<dyn Process
             signal: agent.interrupt,
             command: agent.stop.clone(),
             grace: agent.grace,
-            remove: leftovers(it, Some(agent)),
+            remove: leftovers(it, Some(agent)).into_iter().chain(agent.logs.clone().filter(|_| own_logs)).collect(),
+            containers: agent.containers.clone(),
         },
     };
     host.start(&program).await.map_err(|error| {

@@ -3,7 +3,7 @@
 
 use super::journal::Journal;
 use super::machine::{Act, Deletion, Input, Machine, Outcome, Rules, Status};
-use super::{closing, start, status};
+use super::{closing, logs, start, status};
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::forge::runner::{Agent, Ending, Event, Place, Registration};
@@ -44,6 +44,8 @@ pub struct Supervised<'a> {
     pub pass_env: Vec<String>,
     /// How often at most a job may have been started in all for it to be started again; `None` for never.
     pub retry: Option<u32>,
+    /// The folder that gets the program's own logs when it has ended; they are removed without.
+    pub keep_logs: Option<PathBuf>,
     /// Folders of this runner alone, which are removed with it.
     pub remove: Vec<PathBuf>,
     /// The user that the program runs as, where that is another one.
@@ -71,6 +73,7 @@ pub async fn supervise(it: Supervised<'_>) -> Result<()> {
         process: None,
         tasks: FuturesUnordered::new(),
         tail: VecDeque::new(),
+        old_logs: None,
         unregistered: false,
         is_unclean: false,
     };
@@ -95,6 +98,8 @@ struct Supervisor<'a> {
     /// What goes on beside.
     tasks: FuturesUnordered<LocalBoxFuture<'a, Option<Input>>>,
     tail: VecDeque<String>,
+    /// The program's logs that were there before it; `None` where there was no folder of them.
+    old_logs: Option<Vec<PathBuf>>,
     unregistered: bool,
     /// Whether a job began that has not ended well: it may have left containers.
     is_unclean: bool,
@@ -151,6 +156,7 @@ impl<'a> Supervisor<'a> {
             second_interrupt: agent.second_interrupt,
             confirm_after: agent.confirm_after,
             one_at_a_time: agent.one_at_a_time,
+            poll: agent.poll,
             can_check: self.it.forge.is_some(),
             delete_first: agent.delete_first && self.it.forge.is_some(),
         })
@@ -168,7 +174,11 @@ impl<'a> Supervisor<'a> {
         for (_, secret) in agent.env.iter().filter(|(_, value)| !Path::new(value.expose()).is_absolute()) {
             self.it.app.log.hide("the credential of the runner", secret);
         }
-        let process = start::start(&self.it, self.agent.insert(agent)).await?;
+        if self.agent.is_none() {
+            self.old_logs = agent.logs.as_deref().and_then(|folder| self.it.app.host.list(folder).ok());
+        }
+        start::check(&self.it, &agent)?;
+        let process = start::start(&self.it, self.agent.insert(agent), self.old_logs.is_none()).await?;
         self.it.app.log.debug(&format!("the runner program is process {}", process.id()));
         self.process = Some(process);
         Ok(())
@@ -293,6 +303,11 @@ impl<'a> Supervisor<'a> {
             "the runner program ended ({})",
             code.map_or("signal".to_owned(), |code| code.to_string())
         ));
+        // A client of Docker that was killed leaves its container running.
+        if let (None, Some(stop)) = (code, &agent.stop) {
+            let words: Vec<&str> = stop.iter().map(String::as_str).collect();
+            let _ = self.it.app.host.run(&words, &[]).await;
+        }
         // An update may still be under way, in a process that the program started.
         if !matches!(ending, Ending::Again(_)) || machine.is_busy() {
             self.end_process().await;
@@ -306,11 +321,11 @@ impl<'a> Supervisor<'a> {
         {
             self.it.app.log.warn(&format!("a process of the runner is left ({error})"));
         }
-        let label = self.agent.as_ref().and_then(|agent| agent.container_label.as_deref());
+        let filter = self.agent.as_ref().and_then(|agent| agent.containers.as_deref());
         if std::mem::take(&mut self.is_unclean)
-            && let Some(label) = label
+            && let Some(filter) = filter
         {
-            closing::remove_containers(self.it.app, label).await;
+            closing::remove_containers(self.it.app, filter).await;
         }
     }
 
@@ -367,9 +382,17 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
+    /// Where the logs of this runner go.
+    fn kept_logs(&self) -> Option<PathBuf> {
+        self.it.keep_logs.as_ref().map(|folder| folder.join(&self.it.registration.name))
+    }
+
     /// Nothing is left: no process, no private file, no registration.
     async fn leave(&mut self) {
         self.end_process().await;
+        if let Some(folder) = self.agent.as_ref().and_then(|agent| agent.logs.as_deref()) {
+            logs::collect(self.it.app, folder, self.old_logs.as_deref(), self.kept_logs().as_deref());
+        }
         for path in start::leftovers(&self.it, self.agent.as_ref()) {
             let host = &self.it.app.host;
             // What is a folder says the attempt.

@@ -39,6 +39,7 @@ printf '{"duration_s":9.7,"job":7,"job-status":"success","level":"info","msg":"J
 const BITBUCKET: &str = r#"
 case "$1 $2" in
   'container run') ;;
+  'pull --quiet') echo "$3" >>"$ROOT/pulled"; echo 'Error: no route to the registry' >&2; exit 1 ;;
   'container stop') kill -TERM "$(cat "$ROOT/docker.pid")"; exit 0 ;;
   *) exit 1 ;;
 esac

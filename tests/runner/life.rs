@@ -310,7 +310,8 @@ fn containers_of_an_interrupted_job_are_removed_by_their_label() {
     for (end, removed) in [("INT", true), ("", false)] {
         let script = if removed { "begin a 41 1; rest 60" } else { "begin a 41 1; finish a Succeeded" };
         let mut stage = Stage::github(&format!("trap 'finish a Canceled; exit 0' INT; ready; {script}"));
-        let docker = "#!/bin/sh\necho \"$*\" >>\"$ROOT/docker\"\n[ \"$1\" = ps ] && echo 0a1b2c\nexit 0\n";
+        let docker =
+            "#!/bin/sh\necho \"$*\" >>\"$ROOT/docker\"\ncase \"$*\" in ps*) echo 0a1b2c ;; *ls*) echo 3d4e5f ;; esac\n";
         stage.program("path/docker", docker);
         let path = format!("{}:{}", stage.path("path").display(), std::env::var("PATH").unwrap());
         stage.env.push(("PATH".into(), path));
@@ -329,9 +330,84 @@ fn containers_of_an_interrupted_job_are_removed_by_their_label() {
         let label = asked.split("label=").nth(1).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
         assert!(label.len() == 6 && label.bytes().all(|byte| byte.is_ascii_hexdigit()), "{asked}");
         let expected = format!(
-            "ps --all --quiet --filter label={label}\nrm --force --volumes 0a1b2c\nnetwork prune --force --filter label={label}\n"
+            "ps --all --quiet --filter label={label}\nrm --force --volumes 0a1b2c\n\
+             network ls --quiet --filter label={label}\nnetwork rm 3d4e5f\n"
         );
         assert_eq!(asked, expected, "{ran:#?}");
+    }
+}
+
+/// Bitbucket's runner in its container, whose lines have words that nobody knows: only the forge says how it is.
+#[test]
+fn a_runner_of_bitbucket_with_other_words_is_ready_busy_and_idle_as_the_forge_sees_it() {
+    let (stage, ran) = Stage::bitbucket(
+        r#"[ "$2" = run ] || exit 0
+        trap 'echo "$(cat "$ROOT/state")" >"$ROOT/stopped"; exit 143' TERM
+        log() { printf '{"time":"2027-01-31","message":"%s"}\n' "$1"; }
+        rest() { n=$1; while [ "$n" -gt 0 ]; do sleep 0.1; n=$((n - 1)); done; }
+        echo offline >"$ROOT/state"; log 'The runner begins'; rest 5
+        echo idle >"$ROOT/state"; log 'The runner is connected'; rest 12
+        echo busy >"$ROOT/state"; log 'A step was assigned'; rest 15
+        echo idle >"$ROOT/state"; log 'The step is done'
+        while :; do sleep 0.1; done"#,
+    )
+    .run();
+    let expected = ["ready", "job_started", "job_ended", "terminated reason=single job"];
+    assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
+    assert_eq!(stage.read("stopped"), "idle\n", "it was asked to end in the middle of its step");
+}
+
+/// What Bitbucket's documents name for proxies and mirrors, and what the user names.
+#[test]
+fn variables_of_proxies_and_mirrors_reach_bitbuckets_container() {
+    let mut stage = Stage::bitbucket(
+        r#"[ "$2" = run ] || exit 0
+        shift 6; cp "$1" "$ROOT/variables"
+        printf '[2026-01-31 12:00:00,001] Updating runner status to "ONLINE"\n'; exit 0"#,
+    );
+    for (name, value) in [
+        ("https_proxy", "http://user:secret@proxy.example:3128"),
+        ("HTTP_PROXY", "http://127.0.0.1:3128"),
+        ("NO_PROXY", "localhost,.example"),
+        ("PAUSE_IMAGE", "mirror.example/pause:latest"),
+        ("OTHER", "not asked for"),
+    ] {
+        stage.env.push((name.into(), value.into()));
+    }
+    let (stage, ran) = stage.run();
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let variables = stage.read("variables");
+    let ours = variables.split_once("RUNTIME_PREREQUISITES_ENABLED=true\n").unwrap().1;
+    let root = stage.folder.path().display();
+    let expected = format!(
+        "HTTPS_PROXY=http://user:secret@proxy.example:3128\nNO_PROXY=localhost,.example\n\
+         PAUSE_IMAGE=mirror.example/pause:latest\nPIDS={root}/pids\nROOT={root}\n"
+    );
+    assert_eq!(ours, expected, "a proxy of this machine's own address is not the container's");
+}
+
+/// Real: supervisor and guard. Standing in: Docker, whose client ends without its container when it is killed.
+#[test]
+fn containers_of_a_killed_step_of_bitbucket_are_removed() {
+    for signal in ["TERM", "KILL"] {
+        let play = Stage::bitbucket(
+            r#"[ "$2" = run ] || { echo "$*" >>"$ROOT/docker"; case "$*" in ps*) echo 0a1b2c ;; esac; exit 0; }
+            trap 'exit 143' TERM
+            log() { printf '[2026-01-31 12:00:00,001] %s\n' "$1"; }
+            log 'Updating runner status to "ONLINE" and checking for new steps'
+            log 'Getting step StepId{accountUuid={1}, repositoryUuid={2}, pipelineUuid={p}, stepUuid={s}}.'
+            while :; do sleep 0.1; done"#,
+        )
+        .start();
+        play.until_said("job_started");
+        play.signal(signal);
+        let stop = "container stop --time 30 cml-runner-r1\n";
+        let removed = ["ps --all --quiet --filter name=1\n", "rm --force --volumes 0a1b2c\n"];
+        play.until("containers", |stage| {
+            let asked = stage.read("docker");
+            asked.contains(stop) && removed.iter().all(|command| asked.contains(command))
+        });
+        play.until("files", |stage| !stage.path("private").exists());
     }
 }
 
@@ -375,6 +451,118 @@ fn one_job_in_bitbuckets_container() {
     ];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
     assert_eq!(stage.read("docker").lines().count(), 1, "it ended by itself when asked to");
+}
+
+/// The listener of a folder that stays, with what the real one keeps of a registration, and its log.
+const WITH_FILES: &str = "ls -A >$ROOT/found
+    echo '{\"Ephemeral\":true}' >.runner; echo x >.credentials; echo x >.credentials_rsaparams; echo x >.runner_migrated
+    mkdir -p _diag; echo 'the reason' >_diag/Worker_2.log
+    ready; begin a 41 1";
+
+fn folder_of_the_user(stage: &Stage) {
+    std::fs::create_dir(stage.path("program/_diag")).unwrap();
+    std::fs::write(stage.path("program/_diag/Worker_1.log"), "old").unwrap();
+}
+
+fn left(stage: &Stage) -> Vec<String> {
+    let files = |name: &str| std::fs::read_dir(stage.path(name)).unwrap().map(|entry| entry.unwrap().path());
+    let all = files("program").chain(files("program/_diag"));
+    let mut names: Vec<_> = all.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_users_own_folder_is_left_as_it_was() {
+    for signal in ["", "KILL"] {
+        let script = if signal.is_empty() { "finish a Succeeded" } else { "trap 'exit 0' INT; rest 60" };
+        let stage = Stage::github(&format!("{WITH_FILES}\n{script}")).set("runner_path", true);
+        folder_of_the_user(&stage);
+        // Of a runner of cml that could not remove it.
+        std::fs::write(stage.path("program/.runner_migrated"), "x").unwrap();
+        std::fs::write(stage.path("program/.runner"), "{\"ephemeral\":true}").unwrap();
+        let play = stage.start();
+        if signal.is_empty() {
+            let (stage, ran) = play.end();
+            assert_eq!((ran.code, stage.read("found").as_str()), (Some(0), "_diag\nbin\n"), "{ran:#?}");
+            assert_eq!(left(&stage), ["Worker_1.log", "_diag", "bin"]);
+        } else {
+            play.until_busy();
+            play.signal(signal);
+            play.until("files", |stage| !stage.path("program/.credentials").exists());
+            play.until("files", |stage| !stage.path("program/.runner").exists());
+        }
+    }
+}
+
+#[test]
+fn folders_with_another_registration_or_hook_are_refused_and_not_touched() {
+    for (name, text, error, hint) in [
+        (
+            ".runner",
+            "{\"AgentId\":7}",
+            "the runner of --runner-path is registered already (*/program/.runner)",
+            "give a folder with *",
+        ),
+        (
+            ".env",
+            "ACTIONS_RUNNER_HOOK_JOB_STARTED=/mine.sh\n",
+            "*/program/.env sets ACTIONS_RUNNER_HOOK_JOB_STARTED, which cml needs itself",
+            "take the line out, *--pass-env ACTIONS_RUNNER_HOOK_JOB_STARTED*",
+        ),
+    ] {
+        let stage = Stage::github("echo x >$ROOT/started; ready").set("runner_path", true);
+        std::fs::write(stage.path("program").join(name), text).unwrap();
+        std::fs::write(stage.path("program/.credentials"), "theirs").unwrap();
+        let (stage, ran) = stage.run();
+        ran.fails(3, error, hint);
+        assert_eq!(
+            (stage.read("program/.credentials").as_str(), stage.read(&format!("program/{name}")).as_str()),
+            ("theirs", text)
+        );
+        assert!(!stage.path("started").exists());
+        assert_eq!(stage.read("forge"), "delete 1 when it has ended\n");
+    }
+}
+
+#[test]
+fn the_users_own_hook_is_called_after_ours() {
+    let mut stage = Stage::github("ready; begin a 41 1; rest 60");
+    stage.program("mine.sh", "echo \"$GITHUB_RUN_ID\" >$ROOT/mine\n");
+    stage.env.push(("ACTIONS_RUNNER_HOOK_JOB_STARTED".into(), stage.path("mine.sh").display().to_string()));
+    let play = stage.start();
+    play.until_busy();
+    play.until("hook", |stage| stage.read("mine") == "41\n");
+    play.signal("INT");
+    let (stage, ran) = play.end();
+    assert_eq!(
+        (ran.code, stage.read("forge").as_str()),
+        (Some(75), "rerun 41 when it has ended\ndelete 1 when it has ended\n")
+    );
+}
+
+#[test]
+fn logs_of_the_program_are_kept_where_that_is_asked_for() {
+    for keeps in [true, false] {
+        let stage =
+            Stage::github(&format!("{WITH_FILES}\nln -s /etc/passwd _diag/other.log; finish a Succeeded; exit 1"));
+        folder_of_the_user(&stage);
+        let folder = stage.path("logs").display().to_string();
+        let (stage, ran) = if keeps { stage.set("keep_logs", folder).run() } else { stage.run() };
+        assert_eq!(stage.read("logs/r1/Worker_2.log"), if keeps { "the reason\n" } else { "" }, "{ran:#?}");
+        assert_eq!(ran.stderr.contains("the runner program's logs are in "), keeps);
+        assert!(!stage.path("logs/r1/other.log").exists() && !stage.path("logs/r1/Worker_1.log").exists());
+        is_clean(&stage);
+    }
+}
+
+#[test]
+fn a_machine_without_libicu_is_told_what_is_missing() {
+    let script =
+        "echo \"Process terminated. Couldn't find a valid ICU package installed on the system.\" >&2; kill -ABRT $$";
+    let (_, ran) = Stage::github(script).run();
+    let hint = "install it (*libicu*), or do without: set DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 *";
+    ran.fails(3, "the runner program does not find libicu on this machine", hint);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn archive(folder: &Path) -> Vec<u8> {
 }
 
 fn package(url: &str, bytes: &[u8]) -> Package {
-    Package { url: url.into(), sha256: cml::forge::hash(bytes), content: PackageContent::TarGz }
+    Package { url: url.into(), sha256: cml::forge::hash(bytes), token: None, content: PackageContent::TarGz }
 }
 
 fn install(home: &Path, package: &Package, to: &str) -> (PathBuf, cml::error::Result<()>) {

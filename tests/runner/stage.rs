@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cml::app::App;
 use cml::env::Secret;
 use cml::error::{Error, Result};
-use cml::forge::runner::{Agent, Ending, JobResult, Place, Registration};
+use cml::forge::runner::{Agent, Ending, JobResult, Place, Registration, RunnerState};
 use cml::forge::{Asset, Comment, Context, Driver, FORGES, Forge, Keep, Limits, Progress, PullRequest, Rerun, Target};
 use cml::host::native::Native;
 use cml::http::{Http, Repeat};
@@ -226,6 +226,7 @@ fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
     let mut agent = (driver.agent.unwrap())(registration, place)?;
     agent.grace = Duration::from_millis(settings()["grace"].as_u64().unwrap());
     agent.drain_grace = agent.grace;
+    agent.poll = agent.poll.map(|_| Duration::from_millis(200));
     agent.confirm_after = agent.confirm_after.map(|_| Duration::from_millis(300));
     let linger = if driver.name == "bitbucket" { Some(1500) } else { None };
     if let Some(linger) = settings()["linger"].as_u64().or(linger) {
@@ -346,8 +347,16 @@ impl Forge for Paper {
         Ok(Rerun { url: "https://forge.example/run".into(), note: None })
     }
 
-    async fn check_runner(&self, _: &Registration) -> Result<Option<bool>> {
-        Ok((!self.folder.join("gone").exists()).then_some(true))
+    async fn check_runner(&self, _: &Registration) -> Result<Option<RunnerState>> {
+        // What a test says that the forge sees: nothing of jobs, unless it says so.
+        let state = std::fs::read_to_string(self.folder.join("state")).unwrap_or_default();
+        let busy = match state.trim() {
+            "busy" => Some(true),
+            "idle" => Some(false),
+            _ => None,
+        };
+        let online = state.trim() != "offline";
+        Ok((!self.folder.join("gone").exists()).then_some(RunnerState { online, busy }))
     }
 
     async fn is_run_canceled(&self, run: &str) -> Result<bool> {
@@ -400,9 +409,14 @@ fn the_supervisor() {
         registration: registration(&driver, 1),
         next: settings["several"].as_bool().unwrap_or(false).then_some(&next),
         place: place(&settings),
-        pass_env: vec!["PIDS".into(), "ROOT".into()],
+        pass_env: vec!["PIDS".into(), "ROOT".into(), "ACTIONS_RUNNER_HOOK_JOB_STARTED".into()],
         retry: settings["retry"].as_u64().map(|most| most as u32),
-        remove: vec![folder.join("program")],
+        keep_logs: settings["keep_logs"].as_str().map(PathBuf::from),
+        remove: if settings["runner_path"].as_bool().unwrap_or(false) {
+            Vec::new()
+        } else {
+            vec![folder.join("program")]
+        },
         user: None,
         beside: Vec::new(),
         told: None,

@@ -1,9 +1,9 @@
 //! What each forge does in its own way.
 
 use super::{Desk, failed, linux, new};
-use crate::support::fake::{Doing, Vendor};
+use crate::support::fake::{Doing, Kind as Fault, Phase, Run, Vendor};
 use cml::error::Kind;
-use cml::forge::runner::{NewRunner, PackageContent};
+use cml::forge::runner::{NewRunner, Package, PackageContent};
 use cml::host::Platform;
 use std::time::Duration;
 
@@ -160,4 +160,59 @@ fn packages_come_with_their_checksums() {
 
     let desk = Desk::new(Vendor::Bitbucket);
     assert_eq!(desk.run(desk.connected("good").forge.runner_package(&linux())).unwrap(), None);
+}
+
+/// What a server with private downloads offers: <https://docs.github.com/en/rest/actions/self-hosted-runners>.
+#[test]
+fn a_download_that_needs_a_token_gets_it() {
+    let desk = Desk::new(Vendor::GitHub);
+    desk.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"no archive");
+    desk.fake.configure_runners(|runners| runners.download_token = Some("short-lived".into()));
+    let package = desk.run(desk.connected("good").forge.runner_package(&linux())).unwrap().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (_, message, _) = failed(desk.run(cml::runner::package::install(desk.app(), &package, folder.path())));
+    assert!(message.starts_with("cannot unpack the runner program"), "it was downloaded: {message}");
+    let without = Package { token: None, ..package };
+    let folder = tempfile::tempdir().unwrap();
+    let (kind, message, _) = failed(desk.run(cml::runner::package::install(desk.app(), &without, folder.path())));
+    assert_eq!(kind, Kind::NotFound, "{message}");
+}
+
+/// A job whose runner has ended, and the forge in every state that it may have of it. The pipeline's other jobs go on.
+#[test]
+fn a_lost_job_of_gitlab_starts_again_and_nothing_else_does() {
+    let cancels = ["POST jobs/51/cancel", "POST jobs/51/cancel"];
+    let retry = ["POST jobs/51/retry"];
+    for (phase, attempt, expected, asked) in [
+        // It waits for the word of its runner, which will not come.
+        (Phase::Running, 1, Ok(Some("52")), [&cancels[..], &retry].concat()),
+        (Phase::Failed, 1, Ok(Some("52")), retry.to_vec()),
+        (Phase::Cancelled, 1, Ok(Some("52")), retry.to_vec()),
+        (Phase::Passed, 1, Ok(None), Vec::new()),
+        // GitLab itself, by the job's own `retry:`.
+        (Phase::Running, 2, Ok(Some("52")), Vec::new()),
+        (Phase::Failed, 3, Err("it was started 3 times already"), Vec::new()),
+    ] {
+        let desk = Desk::new(Vendor::GitLab);
+        let run = Run { attempt, lingers: u32::MAX, ..Run::new(5, phase) };
+        desk.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs.insert(5, run));
+        let forge = desk.connected("good").forge;
+        let job = if attempt == 3 { "53" } else { "51" };
+        let outcome = desk.run(forge.rerun_lost(job, 3, &desk.app().http));
+        let outcome = outcome.map(|rerun| rerun.map(|rerun| rerun.url)).map_err(|error| error.to_string());
+        let page = |id: &str| format!("{}/group/model/-/jobs/{id}", desk.fake.url());
+        assert_eq!(outcome, expected.map(|id| id.map(page)).map_err(str::to_owned), "{phase:?}");
+        let writes = desk.fake.requests().into_iter().filter(|request| request.method != "GET");
+        let writes: Vec<_> = writes
+            .map(|r| format!("{} {}", r.method, r.path.split("/projects/").nth(1).unwrap().split_once('/').unwrap().1))
+            .collect();
+        assert_eq!(writes, asked, "{phase:?} {attempt}");
+    }
+    // The answer is lost: it is not started twice.
+    let desk = Desk::new(Vendor::GitLab);
+    desk.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs.insert(5, Run::new(5, Phase::Failed)));
+    desk.fake.fault("POST *jobs/51/retry", 1, Fault::DropAfter);
+    let forge = desk.connected("good").forge;
+    desk.run(forge.rerun_lost("51", 3, &desk.app().http)).unwrap().unwrap();
+    assert_eq!(desk.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs[&5].starts.clone()), ["job"]);
 }

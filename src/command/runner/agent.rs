@@ -48,6 +48,9 @@ pub async fn run(app: &App, args: &Agent) -> Result<()> {
     };
     let document = Document::parse(&app.host.read(&args.launch_file).map_err(unreadable)?)?;
     document.registration.credential.values().for_each(|secret| app.log.hide("the credential of the runner", secret));
+    if let Some(token) = document.package.as_ref().and_then(|package| package.token.as_ref()) {
+        app.log.hide("the token of the download", token);
+    }
     prepare::forget(app, &args.launch_file)?;
     let outcome = work(app, document).await;
     app.host.notify("STOPPING=1");
@@ -97,6 +100,7 @@ async fn work(app: &App, document: Document) -> Result<()> {
         place: prepared,
         pass_env: Vec::new(),
         retry: None,
+        keep_logs: None,
         remove: vec![Path::new(HOME).join("runner")],
         user: Some(USER.to_owned()),
         beside,

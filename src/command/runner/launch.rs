@@ -58,6 +58,9 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
         app.log.warn("--docker-image is only supported in gitlab");
     }
     let job = connected.context.job.as_deref();
+    if args.keep_logs.is_some() && connected.driver.name != "github" {
+        app.log.warn("--keep-logs is only supported on GitHub: use --log debug");
+    }
     let names = Names::new(args.name.as_deref(), mode, connected.repository.url().as_str(), &labels, job, &*app.host);
     let patience = match machine {
         Some(_) => args.cloud.cloud_boot_timeout,

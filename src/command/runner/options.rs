@@ -43,6 +43,9 @@ pub struct Launch {
     /// Folder with the forge's runner program, instead of downloading it
     #[arg(long, value_name = "FOLDER", help_heading = "Runner")]
     pub runner_path: Option<PathBuf>,
+    /// Folder that gets the runner program's own logs when it has ended (GitHub)
+    #[arg(long, value_name = "FOLDER", help_heading = "Runner")]
+    pub keep_logs: Option<PathBuf>,
     /// Folder in which the runner works; ~/.cml/<name> otherwise
     #[arg(long, alias = "path", hide = true, value_name = "FOLDER")]
     pub workdir: Option<PathBuf>,
@@ -166,6 +169,7 @@ impl Launch {
         let here = [
             ("--pass-env", !self.pass_env.is_empty()),
             ("--runner-path", self.runner_path.is_some()),
+            ("--keep-logs", self.keep_logs.is_some()),
             ("--workdir", self.workdir.is_some()),
         ];
         let here: Vec<_> = here.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();

@@ -4,7 +4,7 @@
 use super::runners::SECRET;
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::{Agent, Ending, Event, Job, JobResult, Place, Registration};
+use crate::forge::runner::{Agent, Ending, EnvFile, Event, Job, JobResult, Place, Registration};
 use crate::host::Signal;
 use std::time::Duration;
 
@@ -16,6 +16,13 @@ const GRACE: Duration = Duration::from_secs(STOP + 15);
 /// "Completing step" announces the report of a step, which takes a moment; a runner that is stopped before leaves the step to
 /// hang and fail.
 const LINGER: Duration = Duration::from_secs(15);
+
+/// How often Bitbucket is asked about the runner, whose lines no source tells: a fraction of what it answers in an hour.
+const POLL: Duration = Duration::from_secs(30);
+
+/// Variables for the container: <https://support.atlassian.com/bitbucket-cloud/docs/configure-a-runner-to-use-a-proxy/> and
+/// <https://support.atlassian.com/bitbucket-cloud/docs/use-your-docker-images-in-self-hosted-runners/>.
+const PASSED_ON: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PAUSE_IMAGE", "AUTH_PROXY_IMAGE", "CLONE_IMAGE"];
 
 /// How the runner of a registration is run.
 pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
@@ -48,7 +55,10 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
     Ok(Agent {
         argv: argv(&name, &file.display().to_string(), &work, place.gpu, of("image")?),
         env: Vec::new(),
-        files: vec![(file, Secret::new(lines))],
+        files: vec![(file.clone(), Secret::new(lines))],
+        own_files: Vec::new(),
+        checked_files: Vec::new(),
+        logs: None,
         reads,
         hook: None,
         ends,
@@ -60,7 +70,9 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
         second_interrupt: None,
         confirm_after: None,
         one_at_a_time: true,
-        container_label: None,
+        poll: Some(POLL),
+        containers: Some(format!("name={}", registration.id.trim_matches(['{', '}']))),
+        env_file: Some(EnvFile { path: file, names: PASSED_ON }),
         stop: Some(["docker", "container", "stop", "--time", &STOP.to_string(), &name].map(str::to_owned).into()),
         one_job_each: false,
         delete_first: false,

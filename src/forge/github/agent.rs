@@ -7,11 +7,12 @@ use super::runners::{JIT, ORGANISATION};
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::forge::hash;
-use crate::forge::runner::{Agent, Ending, Event, Job, JobResult, Place, Registration, hook_script};
+use crate::forge::runner::{Agent, CheckedFile, Ending, Event, Job, JobResult, Place, Registration, hook_script};
 use crate::host::Signal;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// What the listener takes to cancel a job, to send its log and to report it. SIGINT has no limit of its own there; a step has
@@ -29,6 +30,48 @@ const JIT_VARIABLE: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 /// Without it a version that is too old ends as any other failure: `Constants.cs`.
 const TELL_OLD_VERSION: &str = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE";
 
+/// The script that the runner calls before each job.
+const HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
+/// The user's own one comes after ours, as the runner itself would call it (`JobHookProvider.cs`).
+const USERS_HOOK: &str = r#"case ${CML_ACTIONS_RUNNER_HOOK_JOB_STARTED-} in
+  '') ;;
+  *.ps1) exec pwsh -command ". '$CML_ACTIONS_RUNNER_HOOK_JOB_STARTED'" ;;
+  *) exec bash --noprofile --norc -e -o pipefail "$CML_ACTIONS_RUNNER_HOOK_JOB_STARTED" ;;
+esac
+"#;
+/// What the listener keeps beside itself of a registration (`HostContext.cs`), and prefers to another one where it is left.
+const OWN_FILES: &[&str] = &[
+    ".runner",
+    ".runner_migrated",
+    ".credentials",
+    ".credentials_migrated",
+    ".credentials_rsaparams",
+    ".credentials_rsaparams_migrated",
+];
+
+/// Refuses the folder of a runner that somebody configured by hand: its registration would be lost.
+fn unconfigured(path: &Path, text: &str) -> Result<()> {
+    let settings: Option<Map<String, Value>> = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok();
+    let is_true =
+        |value: &Value| value == &json!(true) || value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true"));
+    let is_used_up = settings.is_none_or(|settings| {
+        settings.iter().any(|(name, value)| name.eq_ignore_ascii_case("ephemeral") && is_true(value))
+    });
+    is_used_up.then_some(()).ok_or_else(|| {
+        Error::config(format!("the runner of --runner-path is registered already ({})", path.display()))
+            .hint("give a folder with an unpacked runner that was not configured, or remove that one with: ./config.sh remove")
+    })
+}
+
+/// Refuses a folder whose environment file takes the place of our hook: it counts more than the environment.
+fn without_hook(path: &Path, text: &str) -> Result<()> {
+    let is_set = text.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name.trim() == HOOK));
+    (!is_set).then_some(()).ok_or_else(|| {
+        Error::config(format!("{} sets {HOOK}, which cml needs itself", path.display()))
+            .hint(format!("take the line out, set the variable in the environment, and give --pass-env {HOOK}: cml then calls that script, too"))
+    })
+}
+
 /// How the runner of a registration is run.
 pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
     let credential = &registration.credential;
@@ -36,27 +79,28 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
         Error::config(format!("the registration of runner {} has no just-in-time configuration", registration.name))
             .hint("register it again")
     })?;
-    let (started, completed) = (place.hooks.join("started.sh"), place.hooks.join("completed.sh"));
-    let text = |path: &std::path::Path| Secret::new(path.display().to_string());
+    let started = place.hooks.join("started.sh");
     let variables = ["GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "GITHUB_REPOSITORY"];
     let (configuration, label) = configured(jit, place);
     let env = vec![
         (JIT_VARIABLE.to_owned(), configuration),
         (TELL_OLD_VERSION.to_owned(), Secret::new("1")),
         // <https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/run-scripts>
-        ("ACTIONS_RUNNER_HOOK_JOB_STARTED".to_owned(), text(&started)),
-        ("ACTIONS_RUNNER_HOOK_JOB_COMPLETED".to_owned(), text(&completed)),
+        (HOOK.to_owned(), Secret::new(started.display().to_string())),
     ];
-    let journal = place.journal();
-    let files = vec![
-        (started, Secret::new(hook_script(&journal, "started", &variables))),
-        (completed, Secret::new(hook_script(&journal, "completed", &variables[..1]))),
-    ];
+    let hook = hook_script(&place.journal(), "started", &variables) + USERS_HOOK;
+    let files = vec![(started, Secret::new(hook))];
     let hook = if registration.settings.contains_key(ORGANISATION) { began_elsewhere } else { began };
     Ok(Agent {
         argv: vec![place.program.join("bin/Runner.Listener").display().to_string(), "run".to_owned()],
         env,
         files,
+        own_files: OWN_FILES.iter().map(|name| place.program.join(name)).collect(),
+        checked_files: vec![
+            CheckedFile { path: place.program.join(".runner"), check: unconfigured },
+            CheckedFile { path: place.program.join(".env"), check: without_hook },
+        ],
+        logs: Some(place.program.join("_diag")),
         reads,
         hook: Some(hook),
         ends,
@@ -68,7 +112,9 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
         second_interrupt: None,
         confirm_after: None,
         one_at_a_time: true,
-        container_label: label,
+        poll: None,
+        containers: label.map(|label| format!("label={label}")),
+        env_file: None,
         stop: None,
         one_job_each: true,
         delete_first: true,
@@ -135,9 +181,15 @@ fn reads(line: &str) -> Option<Event> {
         "A session for this runner already exists.",
         "The local machine's clock may be out of sync",
         "Fail to create and validate runner's work directory",
-        // .NET's own, where libicu is missing.
-        "Process terminated. Couldn't find a valid ICU package",
     ];
+    // .NET's own.
+    if line.starts_with("Process terminated. Couldn't find a valid ICU package") {
+        return Some(Event::Unusable {
+            what: "the runner program does not find libicu on this machine",
+            hint: "install it (Debian, Ubuntu: apt-get install libicu-dev; Fedora, Amazon Linux: dnf install libicu), or do without: \
+                set DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 and give --pass-env DOTNET_SYSTEM_GLOBALIZATION_INVARIANT",
+        });
+    }
     troubles.iter().any(|known| line.starts_with(known)).then(|| Event::Trouble(line.to_owned()))
 }
 
@@ -304,13 +356,36 @@ mod tests {
         assert_eq!(settings, json!({ "AgentId": 7, "workFolder": "/w", "disableUpdate": true, "ephemeral": true }));
         let text = BASE64_STANDARD.decode(files[".runner"].as_str().unwrap()).unwrap();
         let lower = String::from_utf8(text).unwrap().to_lowercase();
-        assert_eq!(agent.container_label.unwrap(), hash(lower.as_bytes())[..6], "as DockerCommandManager.cs makes it");
+        let label = format!("label={}", &hash(lower.as_bytes())[..6]);
+        assert_eq!(agent.containers.unwrap(), label, "as DockerCommandManager.cs makes it");
         assert_eq!(env["ACTIONS_RUNNER_HOOK_JOB_STARTED"], "/h/started.sh");
-        assert_eq!(agent.files.len(), 2);
+        assert_eq!(agent.files.len(), 1);
         // What is not understood is GitHub's matter.
         let agent = super::agent(&registration(&[("jit", "opaque")]), &place()).unwrap();
         assert_eq!(agent.env[0].1.expose(), "opaque");
         assert!(super::agent(&registration(&[]), &place()).is_err());
+    }
+
+    #[test]
+    fn folders_of_other_runners_are_not_used() {
+        let path = Path::new("/r/.runner");
+        for used_up in ["{\"AgentId\":7,\"Ephemeral\":true}", "\u{feff}{\"ephemeral\":\"True\"}", "", "broken"] {
+            assert!(unconfigured(path, used_up).is_ok(), "{used_up}");
+        }
+        for configured in ["{\"AgentId\":7}", "\u{feff}{\"agentId\":7,\"ephemeral\":false}"] {
+            let error = unconfigured(path, configured).unwrap_err();
+            assert_eq!(error.to_string(), "the runner of --runner-path is registered already (/r/.runner)");
+        }
+        let path = Path::new("/r/.env");
+        assert!(
+            without_hook(
+                path,
+                "LANG=C.UTF-8\n# ACTIONS_RUNNER_HOOK_JOB_STARTED\nACTIONS_RUNNER_HOOK_JOB_COMPLETED=/x.sh"
+            )
+            .is_ok()
+        );
+        let error = without_hook(path, "LANG=C\r\nACTIONS_RUNNER_HOOK_JOB_STARTED=/x.sh\r\n").unwrap_err();
+        assert_eq!(error.to_string(), "/r/.env sets ACTIONS_RUNNER_HOOK_JOB_STARTED, which cml needs itself");
     }
 
     #[test]

@@ -86,6 +86,8 @@ struct Download {
     download_url: String,
     filename: String,
     sha256_checksum: Option<String>,
+    /// Of servers whose downloads are not public.
+    temp_download_token: Option<String>,
 }
 
 /// Where the runners are in the API, and what they belong to.
@@ -209,11 +211,17 @@ pub async fn package(github: &GitHub, platform: &Platform) -> Result<Package> {
     let downloads: Vec<Download> = github.client.get(&format!("{}/downloads", base(github))).await?;
     let found = downloads.into_iter().find(|download| download.os == os && download.architecture == arch);
     let own = "give a folder with an unpacked runner program as --runner-path";
-    let Some(Download { download_url, filename, sha256_checksum, .. }) = found else {
+    let Some(Download { download_url, filename, sha256_checksum, temp_download_token, .. }) = found else {
         return Err(Error::unsupported(format!("GitHub offers no runner program for {os} on {arch}")).hint(own));
     };
     match sha256_checksum.filter(|sum| !sum.is_empty()) {
-        Some(sum) => Ok(Package { url: download_url, sha256: sum.to_lowercase(), content: PackageContent::TarGz }),
+        Some(sum) => {
+            let token = temp_download_token.filter(|token| !token.trim().is_empty()).map(Secret::new);
+            if let Some(token) = &token {
+                github.log.hide("the token of the download", token);
+            }
+            Ok(Package { url: download_url, sha256: sum.to_lowercase(), token, content: PackageContent::TarGz })
+        }
         None => Err(Error::unsupported(format!("GitHub tells no checksum of {filename}")).hint(own)),
     }
 }

@@ -4,7 +4,7 @@ use super::{GitLab, number};
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
-use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner};
+use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner, RunnerState};
 use crate::host::Platform;
 use crate::http::{Refusal, Repeat};
 use bytes::Bytes;
@@ -217,14 +217,15 @@ pub async fn unregister(gitlab: &GitLab, registration: &Registration) -> Result<
 }
 
 /// Returns whether GitLab takes the runner's token: <https://docs.gitlab.com/api/runners/#verify-authentication-for-a-registered-runner>.
-pub async fn verify(gitlab: &GitLab, registration: &Registration) -> Result<Option<bool>> {
-    let Some(token) = registration.credential.get(TOKEN) else { return Ok(Some(true)) };
+pub async fn verify(gitlab: &GitLab, registration: &Registration) -> Result<Option<RunnerState>> {
+    let known = Some(RunnerState { online: true, busy: None });
+    let Some(token) = registration.credential.get(TOKEN) else { return Ok(known) };
     let body = json!({ "token": token.expose() });
     match gitlab.rest.disclosing().post("/runners/verify", &body).await {
         Err(error) if error.kind() == Kind::Auth => Ok(None),
         // Something in between does not let it through: there is nobody to ask.
-        Err(error) if error.kind() == Kind::NotFound => Ok(Some(true)),
-        outcome => outcome.map(|()| Some(true)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(known),
+        outcome => outcome.map(|()| known),
     }
 }
 
@@ -250,7 +251,7 @@ pub async fn package(gitlab: &GitLab, platform: &Platform) -> Result<Package> {
     let text = String::from_utf8_lossy(answer.body());
     let sha256 = checksum(&text, &file).ok_or_else(|| wrong(format!("{list} tells no checksum of {file}")))?;
     let content = PackageContent::Program("gitlab-runner".to_owned());
-    Ok(Package { url: format!("{base}/{version}/{file}"), sha256, content })
+    Ok(Package { url: format!("{base}/{version}/{file}"), sha256, token: None, content })
 }
 
 /// The digest of a file in the output of `sha256sum`: `<digest> *binaries/gitlab-runner-linux-amd64`.

@@ -7,9 +7,9 @@
 //! What is left is found by its group, and on Linux by descent, too: the guard is the parent of every orphan below it
 //! (`PR_SET_CHILD_SUBREAPER`, <https://man7.org/linux/man-pages/man2/pr_set_child_subreaper.2const.html>), so that a
 //! daemon that left the group is found. On macOS such a daemon survives, and everywhere what another service runs on
-//! the program's behalf, such as a container, unless the farewell's command ends it.
+//! the program's behalf, such as a container, unless the farewell's command ends it or its filter finds it.
 
-use super::super::{Farewell, Program, Signal};
+use super::super::{CONTAINERS, Farewell, Program, Signal};
 use rustix::process::{self, Pid, WaitOptions};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -28,6 +28,8 @@ use tokio::time::{Instant, timeout_at};
 pub const WORD: &str = "runner-guard";
 /// How long killing may take.
 const KILLING: Duration = Duration::from_secs(10);
+/// Docker answers by then.
+const DOCKER: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What a guard is told: a line of JSON each.
@@ -51,13 +53,14 @@ pub struct Spec {
     command: Option<Vec<String>>,
     grace: Duration,
     remove: Vec<PathBuf>,
+    containers: Option<String>,
 }
 
 impl From<&Program> for Spec {
     fn from(program: &Program) -> Self {
-        let Farewell { signal, command, grace, remove } = program.farewell.clone();
+        let Farewell { signal, command, grace, remove, containers } = program.farewell.clone();
         let Program { argv, env, folder, .. } = program.clone();
-        Spec { argv, env, folder, signal: number(signal).as_raw(), command, grace, remove }
+        Spec { argv, env, folder, signal: number(signal).as_raw(), command, grace, remove, containers }
     }
 }
 
@@ -118,6 +121,7 @@ async fn guard() -> io::Result<()> {
                     farewell(&spec, &mut charge).await;
                     charge.kill_all().await;
                     remove(&spec.remove);
+                    remove_containers(&spec).await;
                     return Ok(());
                 }
             },
@@ -237,6 +241,27 @@ fn remove(paths: &[PathBuf]) {
     for path in paths {
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
+}
+
+/// Removes the containers and networks that the program's jobs left.
+async fn remove_containers(spec: &Spec) {
+    let Some(filter) = spec.containers.as_deref() else { return };
+    for (list, remove) in CONTAINERS {
+        let Some(found) = docker(spec, &[list, &["--filter", filter]].concat()).await else { return };
+        let ids: Vec<&str> = found.split_whitespace().collect();
+        if !ids.is_empty() {
+            docker(spec, &[remove, &ids[..]].concat()).await;
+        }
+    }
+}
+
+/// Runs a command of Docker; returns its output when it succeeds in time.
+async fn docker(spec: &Spec, args: &[&str]) -> Option<String> {
+    let mut command = tokio::process::Command::new("docker");
+    command.args(args).env_clear().envs(spec.env.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(DOCKER, command.output()).await.ok()?.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// All processes below this one that have not ended.

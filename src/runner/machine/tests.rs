@@ -16,6 +16,7 @@ fn rules() -> Rules {
         second_interrupt: None,
         confirm_after: None,
         one_at_a_time: false,
+        poll: None,
         can_check: false,
         one_job_each: false,
         delete_first: false,
@@ -309,8 +310,12 @@ fn gitlab() -> Rules {
     }
 }
 
+fn seen(online: bool, busy: Option<bool>) -> Input {
+    Input::Checked(Standing::Known(RunnerState { online, busy }))
+}
+
 fn known() -> Input {
-    Input::Checked(Standing::Known { online: true })
+    seen(true, None)
 }
 
 fn refused() -> Input {
@@ -413,6 +418,70 @@ fn another_job_means_that_the_one_before_never_ran() {
     assert!(!story.0.is_busy());
 }
 
+/// Bitbucket's way.
+fn bitbucket() -> Rules {
+    Rules {
+        poll: Some(Duration::from_secs(30)),
+        can_check: true,
+        one_at_a_time: true,
+        linger: Duration::from_secs(15),
+        interrupt: Signal::Terminate,
+        drain: Signal::Terminate,
+        ..rules()
+    }
+}
+
+#[test]
+fn the_forge_says_what_lines_of_other_words_do_not() {
+    let mut story = Story::new(Rules { single: true, ..bitbucket() });
+    assert_eq!(story.at(30, Input::Tick), "check");
+    assert_eq!(story.at(30, seen(false, Some(false))), "");
+    assert_eq!(story.at(60, Input::Tick), "check");
+    assert_eq!(story.at(60, seen(true, Some(false))), "ready");
+    assert_eq!(story.at(90, Input::Tick), "check");
+    // The forge may be late: one answer that contradicts says nothing.
+    assert_eq!(story.at(90, seen(true, Some(true))), "");
+    assert_eq!(story.at(120, Input::Tick), "check");
+    assert_eq!(story.at(120, seen(true, Some(true))), "+");
+    for round in 0..20 {
+        let now = 125 + round * 60;
+        assert_eq!(story.at(now, Input::Tick), "check");
+        let answer =
+            if round % 2 == 0 { seen(true, Some(true)) } else { Input::Checked(Standing::Unclear("no".into())) };
+        assert_eq!(story.at(now + 30, answer), "", "a job that runs is never idle");
+    }
+    assert_eq!(story.at(1335, Input::Tick), "check");
+    assert_eq!(story.at(1335, seen(true, Some(false))), "");
+    assert_eq!(story.at(1365, Input::Tick), "check");
+    assert_eq!(story.at(1365, seen(true, Some(false))), "-:?");
+    assert_eq!(story.at(1380, Input::Tick), "SIGTERM");
+    assert_eq!(story.at(1381, Input::Exited(Ending::Done)), "finish(single job)");
+}
+
+#[test]
+fn a_forge_that_tells_of_no_job_ends_none_that_the_lines_tell_of() {
+    let mut story = Story::new(bitbucket());
+    assert_eq!(story.at(0, ready()), "ready");
+    assert_eq!(story.at(1, started("a")), "+a");
+    for now in [6, 36, 66, 96] {
+        assert_eq!(story.at(now, Input::Tick), "check");
+        assert_eq!(story.at(now, seen(true, Some(false))), "");
+    }
+    assert_eq!(story.at(100, ended("a", true)), "-a:true");
+    // The forge is late with the end, and was faster than the next line.
+    assert_eq!(story.at(130, Input::Tick), "check");
+    assert_eq!(story.at(130, seen(true, Some(true))), "");
+    assert_eq!(story.at(160, Input::Tick), "check");
+    assert_eq!(story.at(160, seen(true, Some(true))), "+");
+    assert_eq!(story.at(161, started("b")), "", "it is the same job");
+    assert_eq!(story.at(170, ended("b", true)), "-b:true");
+    // It is removed when two answers say so.
+    assert_eq!(story.at(200, Input::Tick), "check");
+    assert_eq!(story.at(200, Input::Checked(Standing::Unknown)), "");
+    assert_eq!(story.at(230, Input::Tick), "check");
+    assert_eq!(story.at(230, Input::Checked(Standing::Unknown)), "SIGTERM");
+}
+
 const USED_UP: &str = "warn(the registration of the runner r was used up without a job)";
 
 #[test]
@@ -430,7 +499,7 @@ fn a_ghost_is_found_and_replaced() {
     assert_eq!(story.at(602, Input::Checked(Standing::Unknown)), format!("{USED_UP} SIGINT"));
     assert_eq!(story.at(603, Input::Exited(Ending::Done)), "unregister renew");
     // Offline once may be a moment.
-    let offline = || Input::Checked(Standing::Known { online: false });
+    let offline = || seen(false, None);
     let mut story = ghost();
     assert_eq!(story.at(602, offline()), "");
     assert_eq!(story.at(902, Input::Tick), "check");
@@ -519,7 +588,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(trouble("x")),
         3 => prop_oneof![
             Just(Standing::Unknown),
-            any::<bool>().prop_map(|online| Standing::Known { online }),
+            any::<(bool, Option<bool>)>().prop_map(|(online, busy)| Standing::Known(RunnerState { online, busy })),
             Just(Standing::Unclear("x".into()))
         ].prop_map(Input::Checked),
         2 => prop_oneof![Just(Deletion::Gone), Just(Deletion::Busy), Just(Deletion::Failed)].prop_map(Input::Deleted),
@@ -596,7 +665,7 @@ proptest! {
     fn whatever_happens_it_ends_in_order(
         steps in proptest::collection::vec((any_input(), 0u64..400), 0..60),
         (one, single, first, checks) in any::<(bool, bool, bool, bool)>(),
-        (confirms, twice, serial) in any::<(bool, bool, bool)>(),
+        (confirms, twice, serial, polls) in any::<(bool, bool, bool, bool)>(),
     ) {
         let rules = Rules {
             one_job_each: one,
@@ -606,6 +675,7 @@ proptest! {
             confirm_after: confirms.then_some(Duration::from_secs(3)),
             second_interrupt: twice.then_some(Duration::from_secs(1)),
             one_at_a_time: serial,
+            poll: polls.then_some(Duration::from_secs(30)),
             ..rules()
         };
         let mut machine = Machine::new(rules, Duration::ZERO);

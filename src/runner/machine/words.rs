@@ -1,7 +1,7 @@
 //! What the machine is told, and what it says.
 
 use crate::error::Error;
-use crate::forge::runner::{Ending, Event, Job};
+use crate::forge::runner::{Ending, Event, Job, RunnerState};
 use crate::host::{Signal, Whom};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Rules {
     pub confirm_after: Option<Duration>,
     /// See [`crate::forge::runner::Agent::one_at_a_time`].
     pub one_at_a_time: bool,
+    /// See [`crate::forge::runner::Agent::poll`].
+    pub poll: Option<Duration>,
     /// Whether the forge can be asked about the runner.
     pub can_check: bool,
     /// See [`crate::forge::runner::Agent::one_job_each`].
@@ -71,11 +73,8 @@ pub enum Deletion {
 /// What the forge knows of the runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It takes its credential, and sees it connected or not.
-    Known {
-        /// Whether it is connected.
-        online: bool,
-    },
+    /// It takes its credential, and sees it like this.
+    Known(RunnerState),
     /// It does not know it.
     Unknown,
     /// There is no answer, for this reason.

@@ -111,6 +111,9 @@ fn downloads(state: &State, url: &str) -> Response {
             let body = state.runners.files.get(&name).map_or(&b""[..], Vec::as_slice);
             json["sha256_checksum"] = json!(cml::forge::hash(body));
         }
+        if let Some(token) = &state.runners.download_token {
+            json["temp_download_token"] = json!(token);
+        }
         json
     };
     let all =

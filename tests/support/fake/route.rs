@@ -43,7 +43,7 @@ pub fn route(state: &mut State, request: &Request, url: &str) -> Response {
         ["bitbucket", "2.0", ref rest @ ..] => bitbucket::route(state, request, url, rest),
         _ if pulls::is_git(request.path()) => pulls::git(state, request, url, &path),
         ["runners", "tell", what] if request.verb() == "POST" => runners::tell(state, request, what),
-        ["downloads", ref rest @ ..] if request.is_read() => runners::download(state, rest),
+        ["downloads", ref rest @ ..] if request.is_read() => runners::download(state, request, rest),
         ["store", ref rest @ ..] => store::route(state, request, url, rest),
         _ if request.is_read() => page(state, request, &path).unwrap_or_else(not_found),
         _ => not_found(),

@@ -57,6 +57,8 @@ pub struct Runners {
     pub files: BTreeMap<String, Vec<u8>>,
     /// GitHub tells no checksums, as old servers do.
     pub no_checksums: bool,
+    /// What GitHub's downloads need, as a bearer's token.
+    pub download_token: Option<String>,
     /// GitHub gives no labels but its own.
     pub loses_labels: bool,
     /// A GitLab before 16: no `POST /user/runners`; registration tokens instead.
@@ -139,7 +141,11 @@ fn jit_credential(jit: &str) -> Option<String> {
 }
 
 /// `/downloads/…`: runner programs, and GitLab's list of their checksums.
-pub fn download(state: &State, path: &[&str]) -> Response {
+pub fn download(state: &State, request: &Request, path: &[&str]) -> Response {
+    let wanted = state.runners.download_token.as_ref().map(|token| format!("Bearer {token}"));
+    if wanted.is_some() && request.header("authorization") != wanted.as_deref() {
+        return Response::bytes(404, "text/plain", "Not Found");
+    }
     let path = path.join("/");
     if let Some(version) = path.strip_suffix("/release.sha256") {
         let files = state

@@ -24,6 +24,9 @@ impl Launching<'_> {
             Some(default) => self.docker_image(default).await,
             None => None,
         };
+        if let Some(image) = forge.runner_image() {
+            package::pull(app, image).await;
+        }
         if args.runner_path.is_none()
             && let Some(package) = forge.runner_package(&app.host.platform()).await?
         {
@@ -77,6 +80,7 @@ impl Launching<'_> {
             place,
             pass_env: self.args.pass_env.clone(),
             retry: (!self.args.no_retry).then_some(ATTEMPTS),
+            keep_logs: self.args.keep_logs.clone(),
             remove: vec![own],
             user: None,
             beside: Vec::new(),
