@@ -64,6 +64,11 @@ pub struct Connected {
     pub token_source: Option<&'static str>,
 }
 
+/// The names that the path of a repository has at least.
+pub const REPOSITORY: usize = 2;
+/// The names that the path of what owns repositories has at least.
+const OWNER: usize = 1;
+
 /// Reads what `--repo` says.
 type Parse = fn(&str, Option<&str>) -> Result<Repository>;
 
@@ -75,7 +80,7 @@ pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>)
 /// Connects to manage runners, which an organisation, group or workspace has too: `--repo https://host/owner`.
 /// There is no preview of that, so that a repository without a token is an error wherever this runs.
 pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
-    let inferred = infer(app, global, Repository::parse_place).await.locate(app).await;
+    let inferred = infer(app, global, Repository::parse_place).await.locate(app, OWNER).await;
     match &inferred.found {
         Ok(Some(found)) if inferred.token.is_none() => Err(no_token(found.driver, inferred.in_ci).hint(
             "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which",
@@ -105,7 +110,7 @@ async fn connect_where(
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
     let inferred = infer(app, global, Repository::parse).await;
-    let inferred = inferred.locate(app).await;
+    let inferred = inferred.locate(app, REPOSITORY).await;
     connect_inferred(app, global, publish_branch, inferred, no_token_needed)
 }
 
@@ -209,11 +214,11 @@ pub async fn infer(app: &App, global: &Global, parse: Parse) -> Inferred {
 
 impl Inferred {
     /// Looks where the forge is, when its API may be below a path of the server: the first of the places that has one.
-    /// The token is not sent there.
-    pub async fn locate(mut self, app: &App) -> Self {
+    /// The token is not sent there. `least` is the number of names that what is looked for has: [`REPOSITORY`] or [`OWNER`].
+    pub async fn locate(mut self, app: &App, least: usize) -> Self {
         // Without a token there is no request.
         if let (Ok(Some(found)), Some(_)) = (&mut self.found, &self.token) {
-            for api in (found.driver.places)(&found.repository, app.env()) {
+            for api in (found.driver.places)(&found.repository, app.env(), least) {
                 if has_api(app, &api).await {
                     app.log.debug(&format!("the API is at {api}"));
                     found.api = Some(api);

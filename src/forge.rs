@@ -56,8 +56,9 @@ pub struct Driver {
     pub own_token_hint: &'static str,
     /// Whether this process runs in the forge's CI, and what that says.
     pub detect: fn(&Env, &dyn Host) -> Option<Context>,
-    /// The places where the API of a repository's server may be, when that has to be looked for.
-    pub places: fn(&Repository, &Env) -> Vec<String>,
+    /// The places where the API of a repository's server may be, when that has to be looked for. What is looked for has at
+    /// least so many names below them.
+    pub places: fn(&Repository, &Env, usize) -> Vec<String>,
     /// Connects to a repository.
     pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
     /// Whether checks can be made from here without a token.

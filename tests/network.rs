@@ -130,6 +130,19 @@ fn gitlab_below_a_path_is_found_once_and_only_where_it_is_not_at_the_top() {
     let sub = "/api/v4/projects/group%2Fsub%2Fmodel/merge_requests/7/notes".to_owned();
     assert_eq!(run("group/sub/model"), [(version, false), (sub, true)]);
     assert_eq!(run("group/model"), [(note, true)]);
+    // A group below the path has two names then.
+    for (path, found) in [("gitlab/group", "/gitlab/api/v4/version"), ("group/sub", "/api/v4/version")] {
+        if path == "gitlab/group" {
+            forge.fault("GET /api/v4/version", 1, Kind::answer(404, &[], "<html>"));
+        }
+        forge.clear_requests();
+        cml.run(&["runner", "list", "--driver", "gitlab", "--repo", &format!("{}/{path}", forge.url())]);
+        let asked: Vec<String> = forge.requests().into_iter().map(|request| request.path).collect();
+        let base = found.trim_end_matches("version");
+        let after = asked.iter().position(|path| path == found).unwrap();
+        assert!(after == path.matches("gitlab").count(), "{asked:?}");
+        assert!(asked.len() > after + 1 && asked[after + 1..].iter().all(|path| path.starts_with(base)), "{asked:?}");
+    }
 }
 
 /// Nothing that the user gives ends the program by itself, and white space around it does not matter.

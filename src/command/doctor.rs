@@ -26,7 +26,7 @@ type Line = (&'static str, String, &'static str);
 
 /// Runs it.
 pub async fn run(app: &App, global: &Global) -> Result<()> {
-    let inferred = connect::infer(app, global, Repository::parse).await.locate(app).await;
+    let inferred = connect::infer(app, global, Repository::parse).await.locate(app, connect::REPOSITORY).await;
     let found = inferred.found.clone();
     let forge = found.as_ref().ok().and_then(|found| Some(inferred.reach(app, found.as_ref()?, None)));
     let about = forge.as_ref().and_then(|forge| Some(forge.as_ref().ok()?.about()));

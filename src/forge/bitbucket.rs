@@ -42,7 +42,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
     own_token_hint: "create an API token that may write pull requests and repositories, then: export REPO_TOKEN=<email>:<token>",
     detect,
-    places: |_, _| Vec::new(),
+    places: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |env| insights::proxy(env).is_some(),
     agent: Some(agent::agent),

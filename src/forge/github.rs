@@ -43,7 +43,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "pass it in the step: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }, and give the job permissions: { pull-requests: write, contents: write }",
     own_token_hint: "export REPO_TOKEN=$(gh auth token)",
     detect,
-    places: |_, _| Vec::new(),
+    places: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |_| false,
     agent: Some(agent::agent),

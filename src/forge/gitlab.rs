@@ -140,17 +140,17 @@ fn named_api(repository: &Repository, env: &Env) -> Option<String> {
 }
 
 /// GitLab may live below a path of its server, which nothing but its CI says:
-/// <https://docs.gitlab.com/install/relative_url/>. A project is at least two names below it.
-fn places(repository: &Repository, env: &Env) -> Vec<String> {
+/// <https://docs.gitlab.com/install/relative_url/>.
+fn places(repository: &Repository, env: &Env, least: usize) -> Vec<String> {
     let names: Vec<&str> = repository.path.split('/').collect();
     if DRIVER.has_host(repository.server.host_str().unwrap_or_default())
         || named_api(repository, env).is_some()
-        || names.len() < 3
+        || names.len() <= least
     {
         return Vec::new();
     }
     let server = repository.server.as_str().trim_end_matches('/');
-    (0..names.len() - 1)
+    (0..=names.len() - least)
         .map(|depth| names[..depth].iter().fold(server.to_owned(), |place, name| place + "/" + name) + "/api/v4")
         .collect()
 }

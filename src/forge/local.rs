@@ -32,7 +32,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "",
     own_token_hint: "",
     detect: |_: &Env, _: &dyn Host| -> Option<Context> { None },
-    places: |_, _| Vec::new(),
+    places: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |_| false,
     agent: None,

@@ -108,7 +108,7 @@ impl Client {
             builder = builder.header(header::CONTENT_TYPE, "application/json");
         }
         let bytes = body.map(|body| body.to_string().into()).unwrap_or_default();
-        builder.body(bytes).map_err(|e| Error::config(format!("{}{path} is not an address ({e})", self.api)))
+        builder.body(bytes).map_err(|error| no_address(&error))
     }
 
     /// Sends a request whose answer has no body.
@@ -147,6 +147,12 @@ impl Service {
     }
 }
 
+/// What the user or the CI names does not make an address.
+fn no_address(error: &http::Error) -> Error {
+    Error::config(format!("cannot make an address of GitHub's API ({error})"))
+        .hint("check GITHUB_API_URL, GITHUB_SHA, --repo and --publish-branch")
+}
+
 /// Our own error out of octocrab's, or a description of octocrab's.
 fn ours(error: octocrab::Error) -> Error {
     match error {
@@ -154,6 +160,7 @@ fn ours(error: octocrab::Error) -> Error {
             Ok(ours) => *ours,
             Err(other) => Error::internal(format!("the GitHub client failed ({other})")),
         },
+        octocrab::Error::Http { source, .. } => no_address(&source),
         octocrab::Error::Serde { source, .. } => {
             Error::remote(format!("GitHub answered something unexpected ({source})"))
         }
