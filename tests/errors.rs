@@ -440,3 +440,40 @@ fn what_cml_got_wrong_at_the_edges_is_right() {
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:#?}");
     }
 }
+
+#[test]
+fn what_makes_no_address_is_an_error_that_says_what_to_check() {
+    for (name, value) in [
+        ("GITHUB_API_URL", "a b"),
+        ("GITHUB_API_URL", "http://["),
+        ("GITHUB_API_URL", "1844674407370955161600"),
+        ("GITHUB_SHA", "a\nb"),
+        ("CML_ASSET_PUBLISH_BRANCH", "a b"),
+    ] {
+        let forge = Forge::start();
+        let mut cml = Cml::on(&forge, Vendor::GitHub);
+        cml.unset("GITHUB_EVENT_PATH").set(name, value).file("a.csv", "1,2\n");
+        let verb: &[&str] = match name {
+            "CML_ASSET_PUBLISH_BRANCH" => &["asset", "publish", "a.csv", "--publish-branch", value],
+            _ => &["check", "create", "report.md"],
+        };
+        let hint = "check GITHUB_API_URL, GITHUB_SHA, --repo and --publish-branch";
+        cml.run(&[verb, &["--timeout", "5"]].concat()).fails(3, "*cannot make an address of GitHub's API (*)", hint);
+    }
+}
+
+#[test]
+fn a_pause_of_the_servers_that_no_clock_has_is_only_a_long_one() {
+    for (name, value) in [("Retry-After", "18446744073709551615"), ("X-RateLimit-Reset", "-9223372036854775808")] {
+        for status in [429, 503] {
+            let forge = Forge::start();
+            let cml = Cml::on(&forge, Vendor::GitHub);
+            let section = ["comment", "update", "--section", "a", "--timeout", "5", "report.md"];
+            cml.run(&section).ok();
+            cml.file("report.md", "other\n");
+            forge.fault("PATCH ", 1, Kind::answer(status, &[(name, value)], "{}"));
+            let ran = cml.run(&section);
+            assert!(!ran.stderr.contains("panicked") && matches!(ran.code, Some(0 | 8 | 9)), "{ran:#?}");
+        }
+    }
+}

@@ -191,7 +191,7 @@ pub fn limit_pause(refusal: &Refusal, now: i64) -> Option<Duration> {
         .find_map(|h| refusal.header(h)?.parse::<i64>().ok())
         .filter(|_| exhausted || status == 429);
     if let Some(reset) = reset {
-        return Some(Duration::from_secs((reset - now).clamp(1, i64::from(u32::MAX)) as u64));
+        return Some(Duration::from_secs(reset.saturating_sub(now).clamp(1, i64::from(u32::MAX)) as u64));
     }
     let text = String::from_utf8_lossy(refusal.body).to_lowercase();
     match status == 429 || text.contains("rate limit") {
@@ -200,11 +200,11 @@ pub fn limit_pause(refusal: &Refusal, now: i64) -> Option<Duration> {
     }
 }
 
-/// What `Retry-After` says: seconds or a date.
+/// What `Retry-After` says: seconds or a date. More than a lifetime is a lifetime, with which one can reckon.
 pub fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse::<u64>() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Ok(seconds) => Some(Duration::from_secs(seconds.min(u32::MAX.into()))),
         Err(_) => parse_date(value).map(|at| Duration::from_secs((at - now).max(0) as u64)),
     }
 }
