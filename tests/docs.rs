@@ -1,7 +1,6 @@
 //! What the documentation says is true: its lines run, and the tests that it names are there.
 
 use crate::support::clone::Clone;
-use crate::support::docker::Docker;
 use crate::support::fake::{Forge, Target};
 use crate::support::{Cml, Ran, VENDORS, is_wasm, png, program};
 use std::path::Path;
@@ -67,23 +66,6 @@ fn the_lines_that_stay_work_on_every_forge() {
             assert_eq!(report.contains("](http"), line.ends_with(">> report.md"), "{line} on {vendor:?}: {report}");
         }
     }
-}
-
-/// The report of the page on images, and the line that takes the program from one.
-#[test]
-fn the_lines_about_images_work() {
-    let Some(docker) = Docker::find() else { return };
-    let page = page("docs/images.md");
-    let line = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    let (before, after) = line.trim().split_once("org/cml:1").unwrap();
-    let line = format!("{before}--network host {}{after}", docker.image("cml"));
-    let cml = Cml::alone();
-    Ran::of(docker.shell(&line).current_dir(cml.path())).ok();
-    assert!(cml.read(".cml/index.html").contains("Accuracy"), "{line}");
-    let recipe = page.split("```dockerfile\n").nth(1).unwrap().split("```").next().unwrap();
-    let recipe = recipe.replace("python:3.13", "debian:trixie-slim").replace("org/cml:1", &docker.image("cml"));
-    cml.file("Dockerfile", recipe + "RUN cml-send-comment --version\n");
-    docker.says(&["build", "--quiet", "--no-cache", "--network", "host", cml.path().to_str().unwrap()]);
 }
 
 /// With the program on PATH under all names.

@@ -96,6 +96,9 @@ fn the_pipes_image_has_what_pull_requests_take() {
     let Some(docker) = Docker::find() else { return };
     let mut clone = Clone::on(Vendor::Bitbucket);
     clone.cml.unset("GIT_CONFIG_NOSYSTEM"); // the image's is meant
+    // Whoever it belongs to, git may look at the folder that the CI names.
+    let folder = clone.cml.path().display().to_string();
+    clone.cml.set("BITBUCKET_CLONE_DIR", &folder);
     clone.cml.file("model.json", "{\"a\": 1}\n");
     clone.cml.file(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
     clone.cml.file("weights.bin", vec![7; 1000]);
@@ -164,4 +167,21 @@ fn who_trains_in_it_has_python_dvc_and_vegas_tools() {
     let image = std::fs::read(cml.path().join("plot.png")).unwrap();
     assert!(image.starts_with(b"\x89PNG") && image.len() > 500, "{}", image.len());
     assert!(cml.read("plot.svg").contains("<svg"));
+}
+
+/// The report of the page on images, and the line that takes the program from one.
+#[test]
+fn the_lines_of_the_documentation_work() {
+    let Some(docker) = Docker::find() else { return };
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images.md")).unwrap();
+    let line = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let (before, after) = line.trim().split_once("org/cml:1").unwrap();
+    let line = format!("{before}--network host {}{after}", docker.image("cml"));
+    let cml = Cml::alone();
+    Ran::of(docker.shell(&line).current_dir(cml.path())).ok();
+    assert!(cml.read(".cml/index.html").contains("Accuracy"), "{line}");
+    let recipe = page.split("```dockerfile\n").nth(1).unwrap().split("```").next().unwrap();
+    let recipe = recipe.replace("python:3.13", "debian:trixie-slim").replace("org/cml:1", &docker.image("cml"));
+    cml.file("Dockerfile", recipe + "RUN cml-send-comment --version\n");
+    docker.says(&["build", "--quiet", "--no-cache", "--network", "host", cml.path().to_str().unwrap()]);
 }

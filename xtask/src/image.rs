@@ -1,6 +1,7 @@
 //! The images of a release, built by the Docker daemon that is at hand, or by one that is started for it.
 
 use crate::shell::{Result, output, run};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Docker {
 
 struct Daemon {
     child: Child,
+    /// Two daemons cannot share what one keeps: the second waits until the first has ended.
+    _alone: File,
     /// What it has while it runs. Not below the working copy: addresses of sockets are limited in length.
     folder: PathBuf,
 }
@@ -46,11 +49,13 @@ impl Docker {
     fn start(&mut self) -> Result {
         let data = std::path::absolute(Path::new(FOLDER).join("data")).map_err(|e| e.to_string())?;
         std::fs::create_dir_all(&data).map_err(|e| format!("{}: {e}", data.display()))?;
+        let alone = File::create(format!("{FOLDER}/lock")).map_err(|e| format!("{FOLDER}/lock: {e}"))?;
+        alone.lock().map_err(|e| format!("{FOLDER}/lock: {e}"))?;
         let folder = std::env::temp_dir().join(format!("cml-docker-{}", std::process::id()));
         let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
         std::fs::create_dir(&folder).map_err(failed)?;
         let host = format!("unix://{}/socket", folder.display());
-        let log = std::fs::File::create(format!("{FOLDER}/log")).map_err(failed)?;
+        let log = File::create(format!("{FOLDER}/log")).map_err(failed)?;
         let mut command = Command::new("dockerd");
         command.arg("--data-root").arg(data);
         command.arg("--exec-root").arg(folder.join("exec")).arg("-p").arg(folder.join("pid"));
@@ -64,7 +69,7 @@ impl Docker {
         ]);
         command.args(["-H", &host]).stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
         let child = command.spawn().map_err(|e| format!("dockerd: {e}"))?;
-        self.daemon = Some(Daemon { child, folder });
+        self.daemon = Some(Daemon { child, _alone: alone, folder });
         self.host = Some(host);
         for _ in 0..300 {
             if self.says(&["info"]).is_some() {
@@ -165,7 +170,7 @@ impl Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        let Some(Daemon { child, folder }) = &mut self.daemon else { return };
+        let Some(Daemon { child, folder, .. }) = &mut self.daemon else { return };
         // It ends its containers' monitor too, which a kill would leave behind.
         output("kill", &[&child.id().to_string()]);
         let _ = child.wait();

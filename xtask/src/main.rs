@@ -15,6 +15,7 @@ use std::process::Command;
 
 const HELP: &str = "\
 cargo xtask test [ARGS]         all tests, of both builds; ARGS go to cargo test
+cargo xtask tools               what the tests take that is not Rust's, into target/tools
 cargo xtask lint                formatting, clippy for both builds, workflows, licenses and sources of dependencies
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
@@ -31,6 +32,7 @@ fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = shell::enter_root().and_then(|()| match args[..] {
         ["test", ref args @ ..] => test(args),
+        ["tools"] => helpers().map(drop),
         ["lint"] => lint(),
         ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
         ["docs"] => docs(&["pages"]),
@@ -88,12 +90,8 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(found)
 }
 
-/// The images, for the tests that run them. They are built of the program as it is released, which takes minutes: only when
-/// all tests are asked for, else the one that is there is taken.
-fn images(all: bool) -> Result<Option<image::Docker>> {
-    if !all && !release::path()?.exists() {
-        return Ok(None);
-    }
+/// The images, for the tests that run them, of the program as it is released.
+fn images(program: &Path) -> Result<Option<image::Docker>> {
     let docker = match image::Docker::find() {
         Ok(docker) => docker,
         Err(why) => {
@@ -101,36 +99,52 @@ fn images(all: bool) -> Result<Option<image::Docker>> {
             return Ok(None);
         }
     };
-    let program = if all { release::build()? } else { release::path()? };
-    docker.build(&program)?;
+    docker.build(program)?;
     Ok(Some(docker))
 }
 
+/// The one that was built before, if any: to build it takes minutes.
+fn released() -> Result<Option<PathBuf>> {
+    Ok(Some(release::path()?).filter(|path| path.exists()))
+}
+
+/// Tests of the program inside of the forges' own engines and of containers.
+const ENGINES: &str = "engines::";
+/// Tests that do not run the WebAssembly, or do so whichever build is asked for.
+const NATIVE: [&str; 6] = [ENGINES, "action::", "pipe::", "wrappers::", "release::", "docs::"];
+
 fn test(args: &[&str]) -> Result {
     let mut helpers = helpers()?;
-    let docker = images(args.is_empty())?;
-    helpers.extend(docker.as_ref().map_or(vec![("CML_TEST_DOCKER", PathBuf::new())], image::Docker::environment));
     // Most of a test's time is waiting: for a server, a container, a deadline.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
         helpers.push(("RUST_TEST_THREADS", threads.to_string().into()));
     }
-    let cargo_test = |args: &[&str]| run(cargo(&["test"]).args(args).envs(helpers.iter().cloned()));
+    let cargo_test = |args: &[&str], docker: Option<&image::Docker>| {
+        let docker = docker.map_or(vec![("CML_TEST_DOCKER", PathBuf::new())], image::Docker::environment);
+        run(cargo(&["test"]).args(args).envs(helpers.iter().cloned()).envs(docker))
+    };
     if !args.is_empty() {
-        return cargo_test(args);
+        let docker = released()?.map(|program| images(&program)).transpose()?.flatten();
+        return cargo_test(args, docker.as_ref());
     }
-    // Examples in the documentation first: what the program's tests say is to be the last thing on the screen.
-    cargo_test(&["--doc"])?;
-    cargo_test(&["--workspace", "--lib", "--bins", "--tests"])?;
-    if !dist::is_fresh() {
-        eprintln!("dist/ is older than the sources: the WebAssembly is not tested until `cargo xtask dist`");
-        return Ok(());
+    // With the whole workspace each time: by itself, the program's package has some dependencies with fewer features, and
+    // much is compiled anew.
+    let of_all = ["--workspace", "--lib", "--bins", "--tests", "--"];
+    cargo_test(&[&of_all[..], &["--skip", ENGINES]].concat(), None)?;
+    let of_program = ["--workspace", "--test", "main", "--"];
+    match dist::is_fresh() {
+        true => {
+            let skipped: Vec<&str> = NATIVE.iter().flat_map(|module| ["--skip", module]).collect();
+            let mut wasm = cargo(&["test"]);
+            wasm.args(of_program).args(skipped).env("CML_TEST_BUILD", "wasm").envs(helpers.iter().cloned());
+            run(&mut wasm)?;
+        }
+        false => eprintln!("dist/ is older than the sources: the WebAssembly is not tested until `cargo xtask dist`"),
     }
-    // The same behaviour is asked of the WebAssembly; what does not run it has been tested above.
-    let once = ["engines::", "action::", "pipe::", "wrappers::", "release::", "docs::"];
-    let skipped = once.iter().flat_map(|module| ["--skip", module]);
-    let wasm = ["test", "--test", "main", "--"].into_iter().chain(skipped).collect::<Vec<_>>();
-    run(cargo(&wasm).env("CML_TEST_BUILD", "wasm").envs(helpers.iter().cloned()))
+    // Last, as the images are made of the program as it is released, which takes long to build.
+    let docker = images(&release::build()?)?;
+    cargo_test(&[&of_program[..], &[ENGINES]].concat(), docker.as_ref())
 }
 
 /// Workflows, and the action itself.
@@ -209,9 +223,9 @@ fn docs(args: &[&str]) -> Result {
 fn bench() -> Result {
     let (program, node) = (release::build()?, tools::node()?);
     let moto = tools::find("moto_server")?;
-    let docker = images(false)?;
+    let docker = images(&program)?;
     let names = ["action", "comment", "image", "launch"].iter().flat_map(|name| ["--bench", name]);
     let mut benches = cargo(&["bench", "--profile", "dev"]);
-    benches.args(names).env("CML_BENCH_BIN", program).env("CML_TEST_NODE", node).env("CML_TEST_MOTO", moto);
+    benches.args(names).env("CML_BENCH_BIN", &program).env("CML_TEST_NODE", node).env("CML_TEST_MOTO", moto);
     run(benches.envs(docker.iter().flat_map(image::Docker::environment)))
 }
