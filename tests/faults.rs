@@ -233,7 +233,7 @@ fn when_it_cannot_be_seen_whether_the_comment_was_made_the_user_is_told() {
         let forge = Forge::start();
         forge.fault("POST ", 1, Kind::DropAfter);
         forge.fault("GET ", 99, kind.clone());
-        let ran = Cml::on(&forge, vendor).run(&[CREATE, &["--timeout", "3"]].concat());
+        let ran = Cml::on(&forge, vendor).run(&[CREATE, &["--timeout", "8"]].concat());
         let failed = format!("looking for it failed ({vendor:?} {why})");
         let lost = "the connection to 127.0.0.1 broke off (*)";
         ran.fails(9, &format!("it is not known whether the comment was made, and {failed}: {lost}"), hint);
