@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, LARGEST_FILE};
-use crate::forge::check::{Check, Conclusion, Made, Room, State, Status};
+use crate::forge::check::{Check, Conclusion, Made, State, Status};
 use crate::forge::{Target, name_what_is_missing};
 use crate::messages::count;
 use crate::outputs;
@@ -14,7 +14,7 @@ use crate::publish::{Destination, Nothing, Publish};
 use crate::report::annotations::{self, Annotation};
 use crate::report::decode::{clean, decode};
 use crate::report::plain::without_mentions;
-use crate::report::split;
+use crate::report::split::{self, Room, Unit};
 use crate::report::target::Wanted;
 use crate::report::watermark::Watermark;
 use crate::sticky::Sticky;
@@ -238,14 +238,14 @@ impl Job<'_> {
 
     /// The report in the parts that there is room for, cut where that is too little.
     async fn fit(&self, publish: &Publish<'_>, text: &str, room: Room) -> Result<Vec<String>> {
-        let parts = split::split_by(text, room.part, room.unit);
+        let parts = split::split(text, room);
         if parts.len() <= room.parts {
             return Ok(parts);
         }
         let title = self.connected.driver.title;
         self.app.log.warn(&format!("the report is longer than a check on {title} shows: it is cut"));
         let note = comment::cut_note(self.app, &self.connected, publish, text, &[]).await?;
-        Ok(split::limit_by(parts, room.parts, (room.part, room.unit), &note))
+        Ok(split::limit(parts, room, &note))
     }
 
     /// Prints the check's address and hands it on to later steps.
@@ -279,7 +279,7 @@ impl Job<'_> {
         let existing = sticky.find().await?;
         let read = self.app.http.mark();
         let part = forge.limits().comment.saturating_sub(sticky.overhead());
-        let room = Room { part, unit: split::Unit::Utf16, parts: comment::OVERFLOW_LIMIT as usize };
+        let room = Room { part, unit: Unit::Utf16, parts: comment::OVERFLOW_LIMIT as usize };
         let parts = comment::split_report(self.app, &self.connected, &self.publish(), text, &[], room).await?;
         let comment = sticky.update(&existing, read, &parts).await?;
         self.app.log.info(&format!("the report is in {}", comment.url));

@@ -7,15 +7,15 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, LARGEST_REPORT};
-use crate::forge::check::Room;
 use crate::forge::{Comment, Target, local, name_what_is_missing};
 use crate::host;
 use crate::outputs;
 use crate::publish::{self, Destination, Earlier, Publish};
 use crate::report::decode::decode;
+use crate::report::section;
+use crate::report::split::{self, Room, Unit};
 use crate::report::target::Wanted;
 use crate::report::watermark::Watermark;
-use crate::report::{section, split};
 use crate::sticky::{Retire, Sticky};
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
@@ -325,7 +325,7 @@ impl<'a> Job<'a> {
         let title = self.connected.driver.title;
         match self.args.overflow {
             Overflow::Split => {
-                let room = Room { part: room, unit: split::Unit::Utf16, parts: self.args.overflow_limit as usize };
+                let room = Room { part: room, unit: Unit::Utf16, parts: self.args.overflow_limit as usize };
                 split_report(self.app, &self.connected, publish, text, before, room).await
             }
             Overflow::Truncate => {
@@ -407,7 +407,7 @@ pub(super) async fn split_report(
     before: &[&str],
     room: Room,
 ) -> Result<Vec<String>> {
-    let (length, parts) = (split::length(text), split::split(text, room.part));
+    let (length, parts) = (room.unit.length(text), split::split(text, room));
     let (count, most, title) = (parts.len(), room.parts, connected.driver.title);
     if count <= most {
         if count > 1 {
@@ -419,7 +419,7 @@ pub(super) async fn split_report(
     let hint = "--overflow-limit allows more comments, --overflow truncate makes one";
     app.log.warn_with_hint(&format!("the report would need {count} comments: it is cut after {most}"), hint);
     let note = cut_note(app, connected, publish, text, before).await?;
-    Ok(split::limit(parts, most, room.part, &note))
+    Ok(split::limit(parts, room, &note))
 }
 
 /// What ends a report that was cut.

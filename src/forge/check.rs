@@ -1,7 +1,6 @@
 //! Checks: the result of a piece of work on a commit, shown with the commit and its pull requests.
 
 use crate::report::annotations::Annotation;
-use crate::report::split::Unit;
 use clap::ValueEnum;
 
 /// How far the work is.
@@ -48,17 +47,6 @@ pub enum State {
 /// The name of a value on the command line, which is GitHub's.
 pub fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-}
-
-/// How much of a report a check shows as Markdown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// In how many parts.
-    pub parts: usize,
-    /// Longest part, in `unit`.
-    pub part: usize,
-    /// What the forge counts.
-    pub unit: Unit,
 }
 
 /// A check to make, or to bring up to date.

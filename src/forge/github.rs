@@ -1,6 +1,6 @@
 //! GitHub, github.com and Enterprise: <https://docs.github.com/en/rest>.
 
-use super::check::{Check, Made, Room};
+use super::check::{Check, Made};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Head, Merge, Merged, NewPullRequest, Pushing};
@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Platform};
 use crate::http::{Http, Repeat};
 use crate::log::Log;
+use crate::report::split::Room;
 use async_trait::async_trait;
 use client::Client;
 use http::{HeaderMap, Method, header};

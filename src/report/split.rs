@@ -45,13 +45,19 @@ pub fn length(text: &str) -> usize {
     Unit::Utf16.length(text)
 }
 
-/// The report in parts of at most `max` units each; a short one in one part, unchanged.
-pub fn split(markdown: &str, max: usize) -> Vec<String> {
-    split_by(markdown, max, Unit::Utf16)
+/// How much of a report there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// In how many parts.
+    pub parts: usize,
+    /// Longest part, in `unit`.
+    pub part: usize,
+    /// What the forge counts.
+    pub unit: Unit,
 }
 
-/// The same, with the unit in which `max` is given.
-pub fn split_by(markdown: &str, max: usize, unit: Unit) -> Vec<String> {
+/// Returns the report in parts of the length that there is room for, however many; a short one in one part, unchanged.
+pub fn split(markdown: &str, Room { part: max, unit, .. }: Room) -> Vec<String> {
     if unit.length(markdown) <= max {
         return vec![markdown.to_owned()];
     }
@@ -80,27 +86,22 @@ pub fn truncate(markdown: &str, max: usize, note: &str) -> String {
     if length(markdown) <= max {
         return markdown.to_owned();
     }
-    ended(markdown, (max, Unit::Utf16), note)
+    ended(markdown, Room { parts: 1, part: max, unit: Unit::Utf16 }, note)
 }
 
-/// The first `count` parts of a report, at most `max` units each, the last with the `note` that ends them.
-pub fn limit(parts: Vec<String>, count: usize, max: usize, note: &str) -> Vec<String> {
-    limit_by(parts, count, (max, Unit::Utf16), note)
-}
-
-/// The same, with the unit of the length.
-pub fn limit_by(mut parts: Vec<String>, count: usize, max: (usize, Unit), note: &str) -> Vec<String> {
-    parts.truncate(count);
+/// Returns as many of a report's parts as there is room for, the last with the `note` that ends them.
+pub fn limit(mut parts: Vec<String>, room: Room, note: &str) -> Vec<String> {
+    parts.truncate(room.parts);
     if let Some(last) = parts.last_mut() {
-        *last = ended(last, max, note);
+        *last = ended(last, room, note);
     }
     parts
 }
 
 /// The beginning of a text with the `note` that ends it.
-fn ended(text: &str, (max, unit): (usize, Unit), note: &str) -> String {
-    let room = max.saturating_sub(unit.length(note) + 2);
-    let first = split_by(text, room, unit).into_iter().next().unwrap_or_default();
+fn ended(text: &str, room: Room, note: &str) -> String {
+    let part = room.part.saturating_sub(room.unit.length(note) + 2);
+    let first = split(text, Room { part, ..room }).into_iter().next().unwrap_or_default();
     format!("{}\n\n{note}", first.trim_end())
 }
 
@@ -357,6 +358,14 @@ fn mentions(text: &str) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn units(part: usize) -> Room {
+        Room { parts: usize::MAX, part, unit: Unit::Utf16 }
+    }
+
+    fn bytes(part: usize) -> Room {
+        Room { unit: Unit::Bytes, ..units(part) }
+    }
     use proptest::prelude::*;
 
     #[test]
@@ -365,7 +374,7 @@ mod tests {
         let text = format!(
             "# Results\n\n| n | square |\n|--:|---:|\n{rows}\nThe end. See [docs].\n\n[docs]: https://example.org\n"
         );
-        let parts = split(&text, 800);
+        let parts = split(&text, units(800));
         assert!(parts.len() > 2);
         for part in &parts {
             assert!(length(part) <= 800);
@@ -382,7 +391,7 @@ mod tests {
         let text = format!(
             "```diff\n{lines}```\n\n<details><summary>More</summary>\n\n{lines}\n</details>\n\nbye[^1]\n\n[^1]: note\n"
         );
-        for part in split(&text, 400) {
+        for part in split(&text, units(400)) {
             assert_eq!(part.matches("```").count() % 2, 0, "{part}");
             assert_eq!(part.matches("<details>").count(), part.matches("</details>").count(), "{part}");
             assert!(length(&part) <= 400);
@@ -393,7 +402,7 @@ mod tests {
     fn definitions_follow_their_uses() {
         let filler = "word ".repeat(60);
         let text = format!("[a][x] and[^n]\n\n{filler}\n\n{filler}\n\n[x]: https://example.org\n\n[^n]: a note\n");
-        let parts = split(&text, 400);
+        let parts = split(&text, units(400));
         assert!(parts[0].contains("[x]: https://example.org") && parts[0].contains("[^n]: a note"), "{parts:?}");
     }
 
@@ -409,7 +418,7 @@ mod tests {
             format!("{lines}\n[^a]\n\n[^a]: {long}\n"),
             (0..2_000).map(|n| format!("[a{n}][b{n}] [^c{n}]\n\n[b{n}]: d{n}\n\n[^c{n}]: e\n\n")).collect(),
         ] {
-            let total: usize = split(&text, 1000).iter().map(|part| length(part)).sum();
+            let total: usize = split(&text, units(1000)).iter().map(|part| length(part)).sum();
             assert!(total < text.len() * 2, "{} became {total}: {}", text.len(), &text[..40]);
         }
     }
@@ -417,7 +426,7 @@ mod tests {
     #[test]
     fn too_many_parts_end_with_a_note() {
         let text = "word\n\n".repeat(1_000);
-        let parts = limit(split(&text, 100), 3, 100, "and more");
+        let parts = limit(split(&text, units(100)), Room { parts: 3, ..units(100) }, "and more");
         assert_eq!(parts.len(), 3);
         assert!(parts.iter().all(|part| length(part) <= 100), "{parts:?}");
         assert!(parts[2].starts_with("word\n\nword") && parts[2].ends_with("word\n\nand more"), "{parts:?}");
@@ -427,11 +436,11 @@ mod tests {
     fn wide_characters_are_counted_in_the_unit_asked_for() {
         let rows: String = (0..2600).map(|n| format!("| train step {n} | \u{2705} |\n")).collect();
         let table = format!("| test | ok |\n|---|---|\n{rows}");
-        let parts = split_by(&table, 65_535, Unit::Bytes);
+        let parts = split(&table, bytes(65_535));
         assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= 65_535));
-        assert_eq!(split_by(&table, table.len(), Unit::Bytes), std::slice::from_ref(&table));
+        assert_eq!(split(&table, bytes(table.len())), std::slice::from_ref(&table));
         let emoji = "\u{1f389}".repeat(1000);
-        assert!(split_by(&emoji, 100, Unit::Bytes).iter().all(|part| part.len() <= 100));
+        assert!(split(&emoji, bytes(100)).iter().all(|part| part.len() <= 100));
     }
 
     #[test]
@@ -439,13 +448,13 @@ mod tests {
         // Quadratic work would take minutes here.
         let rows: String = (0..60_000).map(|n| format!("| {n} | x |\n")).collect();
         let text = format!("| a | b |\n|---|---|\n{rows}\n{}", "para\n\n".repeat(100_000));
-        assert_eq!(split(&text, 1_000_000).len(), 2);
+        assert_eq!(split(&text, units(1_000_000)).len(), 2);
     }
 
     proptest! {
         #[test]
         fn plain_text_is_cut_without_loss(text in "([a-zé🎉]{1,30}[ \n]{1,2}){0,80}", max in 20usize..400) {
-            let parts = split(&text, max);
+            let parts = split(&text, units(max));
             prop_assert!(parts.iter().all(|p| length(p) <= max));
             let words = |t: &str| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>().concat();
             prop_assert_eq!(words(&parts.concat()), words(&text));
@@ -453,7 +462,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_fail(text in "\\PC{0,300}|(([|`~<>#*\\-\\[\\]: a\n]|details|```\n|\\| a \\|\n){0,200})", max in 16usize..300) {
-            let parts = split(&text, max);
+            let parts = split(&text, units(max));
             prop_assert!(parts.iter().all(|p| length(p) <= max), "{:?}", parts);
             prop_assert!(length(&truncate(&text, max.max(30), "cut")) <= max.max(30));
         }

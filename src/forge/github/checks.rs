@@ -2,12 +2,12 @@
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
-use crate::forge::check::{Check, Made, Room, State, name};
+use crate::forge::check::{Check, Made, State, name};
 use crate::forge::once::{Words, exactly_once};
 use crate::http::Repeat;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::shorten;
-use crate::report::split::Unit;
+use crate::report::split::{Room, Unit};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
