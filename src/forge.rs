@@ -9,7 +9,7 @@ use crate::files::{Files, LARGEST_FILE};
 use crate::host::Host;
 use crate::http::{Http, Repeat};
 use crate::log::Log;
-use crate::report::split::Room;
+use crate::report::split::ReportLimits;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -342,7 +342,7 @@ pub trait Forge {
     }
 
     /// How much of a report a check shows as Markdown; `None` where it is plain text, which the forge cuts.
-    fn check_room(&self) -> Option<Room> {
+    fn report_limits(&self) -> Option<ReportLimits> {
         None
     }
 

@@ -14,7 +14,7 @@ use crate::publish::{Destination, Nothing, Publish};
 use crate::report::annotations::{self, Annotation};
 use crate::report::decode::{clean, decode};
 use crate::report::plain::without_mentions;
-use crate::report::split::{self, Room, Unit};
+use crate::report::split::{self, ReportLimits, Unit};
 use crate::report::target::Wanted;
 use crate::report::watermark::Watermark;
 use crate::sticky::Sticky;
@@ -203,7 +203,7 @@ impl Job<'_> {
     async fn create(&self, text: &str, annotations: Vec<Annotation>) -> Result<()> {
         let Connected { forge, repository, .. } = &self.connected;
         let publish = self.publish();
-        let room = forge.check_room();
+        let room = forge.report_limits();
         // Where neither the check nor a comment shows them, images need no place.
         let text = match room.is_some() || self.args.comment {
             true => publish.report(&self.args.report, text, Nothing).await?.1.text,
@@ -237,7 +237,7 @@ impl Job<'_> {
     }
 
     /// The report in the parts that there is room for, cut where that is too little.
-    async fn fit(&self, publish: &Publish<'_>, text: &str, room: Room) -> Result<Vec<String>> {
+    async fn fit(&self, publish: &Publish<'_>, text: &str, room: ReportLimits) -> Result<Vec<String>> {
         let parts = split::split(text, room);
         if parts.len() <= room.parts {
             return Ok(parts);
@@ -279,7 +279,7 @@ impl Job<'_> {
         let existing = sticky.find().await?;
         let read = self.app.http.mark();
         let part = forge.limits().comment.saturating_sub(sticky.overhead());
-        let room = Room { part, unit: Unit::Utf16, parts: comment::OVERFLOW_LIMIT as usize };
+        let room = ReportLimits { part, unit: Unit::Utf16, parts: comment::OVERFLOW_LIMIT as usize };
         let parts = comment::split_report(self.app, &self.connected, &self.publish(), text, &[], room).await?;
         let comment = sticky.update(&existing, read, &parts).await?;
         self.app.log.info(&format!("the report is in {}", comment.url));

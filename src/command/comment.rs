@@ -13,7 +13,7 @@ use crate::outputs;
 use crate::publish::{self, Destination, Earlier, Publish};
 use crate::report::decode::decode;
 use crate::report::section;
-use crate::report::split::{self, Room, Unit};
+use crate::report::split::{self, ReportLimits, Unit};
 use crate::report::target::Wanted;
 use crate::report::watermark::Watermark;
 use crate::sticky::{Retire, Sticky};
@@ -325,7 +325,7 @@ impl<'a> Job<'a> {
         let title = self.connected.driver.title;
         match self.args.overflow {
             Overflow::Split => {
-                let room = Room { part: room, unit: Unit::Utf16, parts: self.args.overflow_limit as usize };
+                let room = ReportLimits { part: room, unit: Unit::Utf16, parts: self.args.overflow_limit as usize };
                 split_report(self.app, &self.connected, publish, text, before, room).await
             }
             Overflow::Truncate => {
@@ -405,7 +405,7 @@ pub(super) async fn split_report(
     publish: &Publish<'_>,
     text: &str,
     before: &[&str],
-    room: Room,
+    room: ReportLimits,
 ) -> Result<Vec<String>> {
     let (length, parts) = (room.unit.length(text), split::split(text, room));
     let (count, most, title) = (parts.len(), room.parts, connected.driver.title);

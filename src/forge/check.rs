@@ -58,7 +58,7 @@ pub struct Check {
     pub title: String,
     /// Where it is.
     pub state: State,
-    /// The report, in as many parts as [`super::Forge::check_room`] asks for.
+    /// The report, in as many parts as [`super::Forge::report_limits`] asks for.
     pub report: Vec<String>,
     /// Remarks on lines.
     pub annotations: Vec<Annotation>,

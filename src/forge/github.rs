@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Platform};
 use crate::http::{Http, Repeat};
 use crate::log::Log;
-use crate::report::split::Room;
+use crate::report::split::ReportLimits;
 use async_trait::async_trait;
 use client::Client;
 use http::{HeaderMap, Method, header};
@@ -498,7 +498,7 @@ impl Forge for GitHub {
         Ok(())
     }
 
-    fn check_room(&self) -> Option<Room> {
+    fn report_limits(&self) -> Option<ReportLimits> {
         Some(checks::ROOM)
     }
 

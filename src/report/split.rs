@@ -47,7 +47,7 @@ pub fn length(text: &str) -> usize {
 
 /// How much of a report there is room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct ReportLimits {
     /// In how many parts.
     pub parts: usize,
     /// Longest part, in `unit`.
@@ -57,7 +57,7 @@ pub struct Room {
 }
 
 /// Returns the report in parts of the length that there is room for, however many; a short one in one part, unchanged.
-pub fn split(markdown: &str, Room { part: max, unit, .. }: Room) -> Vec<String> {
+pub fn split(markdown: &str, ReportLimits { part: max, unit, .. }: ReportLimits) -> Vec<String> {
     if unit.length(markdown) <= max {
         return vec![markdown.to_owned()];
     }
@@ -86,11 +86,11 @@ pub fn truncate(markdown: &str, max: usize, note: &str) -> String {
     if length(markdown) <= max {
         return markdown.to_owned();
     }
-    ended(markdown, Room { parts: 1, part: max, unit: Unit::Utf16 }, note)
+    ended(markdown, ReportLimits { parts: 1, part: max, unit: Unit::Utf16 }, note)
 }
 
 /// Returns as many of a report's parts as there is room for, the last with the `note` that ends them.
-pub fn limit(mut parts: Vec<String>, room: Room, note: &str) -> Vec<String> {
+pub fn limit(mut parts: Vec<String>, room: ReportLimits, note: &str) -> Vec<String> {
     parts.truncate(room.parts);
     if let Some(last) = parts.last_mut() {
         *last = ended(last, room, note);
@@ -99,9 +99,9 @@ pub fn limit(mut parts: Vec<String>, room: Room, note: &str) -> Vec<String> {
 }
 
 /// The beginning of a text with the `note` that ends it.
-fn ended(text: &str, room: Room, note: &str) -> String {
+fn ended(text: &str, room: ReportLimits, note: &str) -> String {
     let part = room.part.saturating_sub(room.unit.length(note) + 2);
-    let first = split(text, Room { part, ..room }).into_iter().next().unwrap_or_default();
+    let first = split(text, ReportLimits { part, ..room }).into_iter().next().unwrap_or_default();
     format!("{}\n\n{note}", first.trim_end())
 }
 
@@ -359,12 +359,12 @@ fn mentions(text: &str) -> impl Iterator<Item = String> {
 mod tests {
     use super::*;
 
-    fn units(part: usize) -> Room {
-        Room { parts: usize::MAX, part, unit: Unit::Utf16 }
+    fn units(part: usize) -> ReportLimits {
+        ReportLimits { parts: usize::MAX, part, unit: Unit::Utf16 }
     }
 
-    fn bytes(part: usize) -> Room {
-        Room { unit: Unit::Bytes, ..units(part) }
+    fn bytes(part: usize) -> ReportLimits {
+        ReportLimits { unit: Unit::Bytes, ..units(part) }
     }
     use proptest::prelude::*;
 
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn too_many_parts_end_with_a_note() {
         let text = "word\n\n".repeat(1_000);
-        let parts = limit(split(&text, units(100)), Room { parts: 3, ..units(100) }, "and more");
+        let parts = limit(split(&text, units(100)), ReportLimits { parts: 3, ..units(100) }, "and more");
         assert_eq!(parts.len(), 3);
         assert!(parts.iter().all(|part| length(part) <= 100), "{parts:?}");
         assert!(parts[2].starts_with("word\n\nword") && parts[2].ends_with("word\n\nand more"), "{parts:?}");

@@ -7,14 +7,14 @@ use crate::forge::once::{Words, exactly_once};
 use crate::http::Repeat;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::shorten;
-use crate::report::split::{Room, Unit};
+use crate::report::split::{ReportLimits, Unit};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// The summary and the text may have 65,535 bytes each, though GitHub calls them characters:
 /// <https://github.com/github/docs/issues/35252>, <https://github.com/dorny/test-reporter/issues/57>.
-pub const ROOM: Room = Room { parts: 2, part: 65_535, unit: Unit::Bytes };
+pub const ROOM: ReportLimits = ReportLimits { parts: 2, part: 65_535, unit: Unit::Bytes };
 /// A request may bring so many annotations; they are added to those that are there.
 const ANNOTATIONS: usize = 50;
 /// An annotation's title, in characters, and its message, in bytes: <https://docs.github.com/en/rest/checks/runs#create-a-check-run>.
