@@ -1,7 +1,7 @@
 //! `cml completions` in the real shells.
 
 use crate::support::node::skipped;
-use crate::support::{Cml, Ran, is_wasm};
+use crate::support::{Cml, Ran, is_wasm, native};
 use std::process::Command;
 
 const TYPE_TAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/type_tab.py");
@@ -20,7 +20,7 @@ fn with(shell: &str) -> Option<Cml> {
         return None;
     }
     let mut cml = Cml::alone();
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_cml")).parent().unwrap().display();
+    let program = native().parent().unwrap().display().to_string();
     let path = format!("{program}:{}", cml.env["PATH"]);
     cml.set("PATH", &path).set("TERM", "dumb");
     cml.file("script", cml.run(&["completions", shell]).ok());

@@ -249,7 +249,7 @@ fn a_check_is_made_once_and_completed() {
             explains(row, &forge.create_check(&check).await.unwrap_err(), Kind::Unsupported);
             return;
         }
-        assert!(forge.check_room().is_none_or(|room| room.parts > 0 && room.part > 1000));
+        assert!(forge.report_limits().is_none_or(|limits| limits.parts > 0 && limits.part > 1000));
         let made = forge.create_check(&check).await.unwrap();
         check.state = State::Completed(Conclusion::Failure);
         let completed = forge.create_check(&check).await.unwrap();

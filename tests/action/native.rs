@@ -2,10 +2,10 @@
 //! What is wrong is neither run nor kept.
 
 use super::{VERSION, refused};
-use crate::support::Ran;
 use crate::support::fake::{Forge, Kind};
 use crate::support::net::send;
 use crate::support::node::Runner;
+use crate::support::{Ran, native};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::PermissionsExt;
@@ -77,7 +77,7 @@ fn the_native_program_is_what_the_later_steps_run() {
     // As a release's, without symbols: with them, that of the tests is larger than the action downloads.
     let folder = tempfile::tempdir().unwrap();
     let stripped = folder.path().join("cml");
-    Ran::of(Command::new("strip").arg("-o").arg(&stripped).arg(env!("CARGO_BIN_EXE_cml"))).ok();
+    Ran::of(Command::new("strip").arg("-o").arg(&stripped).arg(native())).ok();
     let program = std::fs::read(stripped).unwrap();
     let Some(mirror) = Mirror::with(&program) else { return };
     mirror.uses("true").ok();

@@ -11,6 +11,7 @@ use crate::launch::yard;
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Doing, Vendor};
 use crate::support::moto::Moto;
+use crate::support::native;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -18,7 +19,7 @@ use std::process::Command;
 
 /// The program and the runner's package are to be had.
 fn offer(scene: &Scene, vm: &Vm) -> (String, String) {
-    let cml = std::fs::read(env!("CARGO_BIN_EXE_cml")).unwrap();
+    let cml = std::fs::read(native()).unwrap();
     let digest: String = Sha256::digest(&cml).iter().map(|byte| format!("{byte:02x}")).collect();
     scene.forge.offer_download("cml", &cml);
     // A machine's jobs get nothing of the launcher's environment: what the fake program needs is written into it.

@@ -382,7 +382,7 @@ fn the_supervisor() {
     if settings.is_null() {
         return;
     }
-    let host = Rc::new(Native::default().guarded_by(env!("CARGO_BIN_EXE_cml").into()));
+    let host = Rc::new(Native::default().guarded_by(crate::support::native()));
     let level = if settings["debug"].as_bool().unwrap_or(false) { Level::Debug } else { Level::Info };
     let log = Log::new(host.clone(), level);
     let http = Http::new(host.clone(), log.clone(), Duration::from_secs(30));

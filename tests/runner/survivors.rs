@@ -59,10 +59,7 @@ fn a_killed_guard_takes_its_charge_along() {
 
 #[test]
 fn a_guard_without_a_charge_ends() {
-    let output = Command::new(env!("CARGO_BIN_EXE_cml"))
-        .arg("runner-guard")
-        .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap();
+    let output =
+        Command::new(crate::support::native()).arg("runner-guard").stdin(std::process::Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
 }

@@ -214,7 +214,8 @@ impl Project {
 
 /// The native program of the release: it calls the program under test.
 fn program() -> String {
-    let under_test = env!("CARGO_BIN_EXE_cml");
+    let under_test = super::native();
+    let under_test = under_test.display();
     let by_name = "name=${0##*/}\n[ \"$name\" = cml ] || set -- \"${name#cml-}\" \"$@\"";
     format!("#!/bin/sh\n{by_name}\nexec '{under_test}' \"$@\"\n")
 }

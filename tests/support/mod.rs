@@ -27,10 +27,16 @@ pub fn is_wasm() -> bool {
     std::env::var_os("CML_TEST_BUILD").is_some_and(|build| build == "wasm")
 }
 
+/// The native program: the one that `CML_TEST_PROGRAM` names, which `cargo xtask test` does with the one as it is released,
+/// else the one that Cargo built with the tests.
+pub fn native() -> PathBuf {
+    std::env::var_os("CML_TEST_PROGRAM").map_or(env!("CARGO_BIN_EXE_cml").into(), PathBuf::from)
+}
+
 /// That build, without arguments.
 pub fn program() -> Command {
     if !is_wasm() {
-        return Command::new(env!("CARGO_BIN_EXE_cml"));
+        return Command::new(native());
     }
     let mut command = Command::new(std::env::var_os("CML_TEST_NODE").unwrap_or("node".into()));
     command.args([concat!(env!("CARGO_MANIFEST_DIR"), "/dist/index.js"), "cml"]);

@@ -103,16 +103,13 @@ fn images(program: &Path) -> Result<Option<image::Docker>> {
     Ok(Some(docker))
 }
 
-/// The one that was built before, if any: to build it takes minutes.
-fn released() -> Result<Option<PathBuf>> {
-    Ok(Some(release::path()?).filter(|path| path.exists()))
-}
-
 /// Tests of the program inside of the forges' own engines and of containers.
 const ENGINES: &str = "engines::";
 /// Tests that do not run the WebAssembly, or do so whichever build is asked for.
 const NATIVE: [&str; 6] = [ENGINES, "action::", "pipe::", "wrappers::", "release::", "docs::"];
 
+/// All tests: of the units, then of the program, in both builds and as they are released. With arguments, those that they
+/// name, of the program that Cargo builds with the tests.
 fn test(args: &[&str]) -> Result {
     let mut helpers = helpers()?;
     // Most of a test's time is waiting: for a server, a container, a deadline.
@@ -120,31 +117,35 @@ fn test(args: &[&str]) -> Result {
         let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
         helpers.push(("RUST_TEST_THREADS", threads.to_string().into()));
     }
-    let cargo_test = |args: &[&str], docker: Option<&image::Docker>| {
-        let docker = docker.map_or(vec![("CML_TEST_DOCKER", PathBuf::new())], image::Docker::environment);
-        run(cargo(&["test"]).args(args).envs(helpers.iter().cloned()).envs(docker))
+    let tests = |args: &[&str], env: Vec<(&'static str, PathBuf)>| {
+        // With the whole workspace: by itself, the program's package has some dependencies with fewer features, and much is
+        // compiled anew.
+        run(cargo(&["test", "--workspace"]).args(args).envs(helpers.iter().cloned()).envs(env))
     };
+    let docker = |docker: Option<&image::Docker>| {
+        docker.map_or(vec![("CML_TEST_DOCKER", PathBuf::new())], image::Docker::environment)
+    };
+    let program = release::path()?;
     if !args.is_empty() {
-        let docker = released()?.map(|program| images(&program)).transpose()?.flatten();
-        return cargo_test(args, docker.as_ref());
+        let images = if program.exists() { images(&program)? } else { None };
+        return tests(args, docker(images.as_ref()));
     }
-    // With the whole workspace each time: by itself, the program's package has some dependencies with fewer features, and
-    // much is compiled anew.
-    let of_all = ["--workspace", "--lib", "--bins", "--tests", "--"];
-    cargo_test(&[&of_all[..], &["--skip", ENGINES]].concat(), None)?;
-    let of_program = ["--workspace", "--test", "main", "--"];
+    tests(&["--lib", "--bins"], Vec::new())?;
+    // The program as it is released takes long to build: meanwhile, that is what .ci/run does, the WebAssembly is tested.
     match dist::is_fresh() {
         true => {
-            let skipped: Vec<&str> = NATIVE.iter().flat_map(|module| ["--skip", module]).collect();
-            let mut wasm = cargo(&["test"]);
-            wasm.args(of_program).args(skipped).env("CML_TEST_BUILD", "wasm").envs(helpers.iter().cloned());
-            run(&mut wasm)?;
+            let native = NATIVE.iter().flat_map(|module| ["--skip", module]);
+            let args: Vec<&str> = ["--test", "main", "--"].into_iter().chain(native).collect();
+            tests(&args, vec![("CML_TEST_BUILD", "wasm".into())])?;
         }
         false => eprintln!("dist/ is older than the sources: the WebAssembly is not tested until `cargo xtask dist`"),
     }
-    // Last, as the images are made of the program as it is released, which takes long to build.
-    let docker = images(&release::build()?)?;
-    cargo_test(&[&of_program[..], &[ENGINES]].concat(), docker.as_ref())
+    release::build()?;
+    tests(&["--test", "main", "--", "--skip", ENGINES], vec![("CML_TEST_PROGRAM", program.clone())])?;
+    let images = images(&program)?;
+    let mut env = docker(images.as_ref());
+    env.push(("CML_TEST_PROGRAM", program));
+    tests(&["--test", "main", "--", ENGINES], env)
 }
 
 /// Workflows, and the action itself.

@@ -3,7 +3,7 @@
 use super::GITHUB;
 use crate::support::act::Consumer;
 use crate::support::fake::{Forge, Target};
-use crate::support::png;
+use crate::support::{native, png};
 
 /// A step that fails: its inputs, and the annotation.
 const REFUSED: &[(&str, &str)] = &[
@@ -148,7 +148,7 @@ fn a_run_repeated_with_debug_logging_tells_each_request() {
 fn a_report_gives_the_runner_no_commands() {
     let forge = Forge::start();
     let Some(consumer) = Consumer::on(&forge) else { return };
-    consumer.program("cml", &format!("exec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_cml")));
+    consumer.program("cml", &format!("exec '{}' \"$@\"\n", native().display()));
     let names = ["::set-output name=owned::yes", "::add-mask::e", "##[add-mask]o", "::stop-commands::x"];
     let images: String = names.iter().map(|name| format!("\n![](<a&#10;{name}>)\n")).collect();
     consumer.file("report.md", format!("# Of a stranger\n{images}"));
