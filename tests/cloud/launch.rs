@@ -210,3 +210,98 @@ fn a_runner_that_is_there_is_reused_and_the_cloud_not_asked() {
     assert!(ran.code == Some(0) && ran.stderr.contains("Reusing existing"), "{ran:#?}");
     assert!(scene.ec2.calls().is_empty());
 }
+
+/// Real: the program. Standing in: EC2 (moto). Guard rails of an organisation judge the trial by every one of these.
+#[test]
+fn the_trial_is_the_very_machine_of_the_template() {
+    let Some(moto) = Moto::with_machines(1) else { return };
+    moto.instance_profile("trial");
+    let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "ap-northeast-1").unwrap());
+    let args =
+        ["--cloud-spot", "--cloud-spot-price", "0.5", "--cloud-permission-set", "trial", "--cloud-metadata", "team=ml"];
+    // The second launch finds the group that the first one made.
+    for name in ["one", "two"] {
+        scene.ec2.forget();
+        let ran = scene.launch(&[&args[..], &["--name", name]].concat());
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", scene.ec2.calls());
+    }
+    let (trial, fleet) = (&scene.ec2.of("RunInstances")[0].fields, &scene.ec2.of("CreateFleet")[0].fields);
+    let template = &scene.ec2.of("CreateLaunchTemplate")[0].fields;
+    let data = template.iter().filter_map(|(name, value)| Some((name.strip_prefix("LaunchTemplateData.")?, value)));
+    let data: Vec<_> = data.collect();
+    assert!(data.len() > 12 && data.iter().any(|(name, _)| name.contains("SecurityGroupId")), "{data:#?}");
+    for (name, value) in data {
+        assert_eq!(trial.get(name), Some(value), "{name}: {trial:#?}");
+    }
+    let override_of = |name: &str| &fleet[&format!("LaunchTemplateConfigs.1.Overrides.1.{name}")];
+    for (name, value) in [
+        ("InstanceType", override_of("InstanceType")),
+        ("NetworkInterface.1.SubnetId", override_of("SubnetId")),
+        ("InstanceMarketOptions.SpotOptions.MaxPrice", &fleet["SpotOptions.MaxTotalPrice"]),
+        ("InstanceMarketOptions.MarketType", &"spot".to_owned()),
+        ("DryRun", &"true".to_owned()),
+    ] {
+        assert_eq!(trial.get(name), Some(value), "{name}: {trial:#?}");
+    }
+    let tags = |fields: &std::collections::BTreeMap<String, String>| -> std::collections::BTreeSet<String> {
+        let keys = fields.iter().filter(|(name, _)| name.starts_with("TagSpecification.") && name.ends_with(".Key"));
+        keys.map(|(_, key)| key.clone()).collect()
+    };
+    // At that time there is no runner yet.
+    let mut made = tags(fleet);
+    assert!(made.remove("cml-runner-id"));
+    assert_eq!(tags(trial), made);
+    assert!(tags(trial).contains("team") && tags(trial).contains("cml-managed"), "{trial:#?}");
+}
+
+/// What EC2 takes as a tag: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>. It takes fewer
+/// where the metadata service tells them, which it is therefore not asked to.
+#[test]
+fn tags_have_every_key_that_ec2_takes() {
+    let Some(moto) = Moto::with_machines(1) else { return };
+    let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "eu-west-3").unwrap());
+    let keys = ["cost center", "acme.io/team", "a:b@c", "größe"];
+    let pairs: Vec<String> = keys.iter().map(|key| format!("{key}=ml and more")).collect();
+    let args: Vec<&str> = pairs.iter().flat_map(|pair| ["--cloud-metadata", pair.as_str()]).collect();
+    let ran = scene.launch(&args);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    let tags = scene.machine().tags;
+    for key in keys {
+        assert_eq!(tags.get(key).map(String::as_str), Some("ml and more"), "{key}: {tags:?}");
+    }
+    let calls = scene.ec2.calls();
+    assert!(calls.iter().all(|call| call.fields.keys().all(|name| !name.contains("InstanceMetadataTags"))));
+}
+
+/// Real: the program. Standing in: EC2 (moto), with one of its subnets changed.
+#[test]
+fn each_subnet_keeps_its_own_setting_of_public_addresses() {
+    let Some(moto) = Moto::with_machines(1) else { return };
+    let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "sa-east-1").unwrap());
+    let field = "LaunchTemplateData.NetworkInterface.1.AssociatePublicIpAddress";
+    let ran = scene.launch(&["--name", "one"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert_eq!(scene.ec2.of("CreateLaunchTemplate")[0].fields[field], "true", "all of them are public");
+    let subnets = scene.ec2.ask("Action=DescribeSubnets");
+    let subnet = subnets.split("<subnetId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    scene.ec2.ask(&format!("Action=ModifySubnetAttribute&SubnetId={subnet}&MapPublicIpOnLaunch.Value=false"));
+    scene.ec2.forget();
+    let ran = scene.launch(&["--name", "two"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert_eq!(scene.ec2.of("CreateLaunchTemplate")[0].fields.get(field), None, "one is private, the others are not");
+    let plan = scene.run(&["launch", "--dry-run"]).ok();
+    assert!(plan.contains(&format!("through a public address, but for {subnet}: only if they route")), "{plan}");
+    let plan = scene.run(&["launch", "--dry-run", "--cloud-aws-subnet", &subnet]).ok();
+    assert!(plan.contains("no public address: only if the subnets route to a NAT gateway"), "{plan}");
+}
+
+/// Canonical's account is another one in GovCloud and in China. moto has no machines there: only the question counts.
+#[test]
+fn the_usual_image_has_the_owner_of_its_part_of_the_world() {
+    for (region, owner) in [("us-gov-east-1", "513442679011"), ("cn-northwest-1", "837727238323")] {
+        let Some(scene) = Scene::new(Vendor::GitHub, region) else { return };
+        scene.ec2.fails("DescribeSubnets", 1, Wrong::Slow(std::time::Duration::from_millis(500)));
+        scene.run(&["launch", "--dry-run"]);
+        assert_eq!(scene.ec2.of("DescribeImages")[0].fields["Owner.1"], owner, "{region}");
+    }
+}

@@ -700,3 +700,102 @@ proptest! {
         prop_assert_eq!(machine.deadline(), None);
     }
 }
+
+/// How a program of these forges behaves where it is asked nothing, as its sources say.
+#[derive(Debug, Clone, Copy)]
+enum Habit {
+    /// It listens, with a registration that is gone: no job ever comes.
+    Ghost,
+    /// It asks for jobs with requests that are held for so many seconds, and looks at a gentle signal between them only. A job
+    /// may come with the one that is open.
+    Held { seconds: u64, with_job: bool },
+    /// It ends after so many seconds without a word.
+    Silent { after: u64 },
+}
+
+fn any_habit() -> impl Strategy<Value = Habit> {
+    prop_oneof![
+        Just(Habit::Ghost),
+        (1u64..=50, any::<bool>()).prop_map(|(seconds, with_job)| Habit::Held { seconds, with_job }),
+        (1u64..250).prop_map(|after| Habit::Silent { after }),
+    ]
+}
+
+proptest! {
+    /// The program is there, says that it is ready, and then behaves as one of the habits. Time goes from one deadline to the next.
+    #[test]
+    fn whatever_the_program_keeps_silent_about_the_runner_ends_and_loses_no_job(
+        habit in any_habit(),
+        (single, forever) in any::<(bool, bool)>(),
+    ) {
+        let one_job_each = !matches!(habit, Habit::Held { .. });
+        let usual = if one_job_each { github() } else { gitlab() };
+        let idle = if forever && matches!(habit, Habit::Ghost) { None } else { Some(Duration::from_secs(IDLE)) };
+        let mut machine = Machine::new(Rules { single, idle, can_check: true, confirm_after: None, ..usual }, Duration::ZERO);
+        let mut now = Duration::ZERO;
+        let mut inputs = std::collections::VecDeque::from([(now, ready())]);
+        if let Habit::Silent { after } = habit {
+            inputs.push_back((Duration::from_secs(after), Input::Exited(Ending::Done)));
+        }
+        let (mut renewals, mut unregistered, mut job_runs, mut finished) = (0, 0, false, false);
+        for _ in 0..200 {
+            if finished || renewals >= 3 {
+                break;
+            }
+            // What comes first: something that the program or the forge says, or a deadline.
+            let deadline = machine.deadline();
+            let (at, input) = match (inputs.front().map(|(at, _)| *at), deadline) {
+                (Some(at), deadline) if deadline.is_none_or(|deadline| at <= deadline) => inputs.pop_front().unwrap(),
+                (_, Some(deadline)) => (deadline, Input::Tick),
+                (_, None) => return Err(TestCaseError::fail(format!("it waits for ever: {machine:?}"))),
+            };
+            now = now.max(at);
+            match &input {
+                Input::Told(Event::Started(_)) => job_runs = true,
+                Input::Told(Event::Ended { .. }) => job_runs = false,
+                _ => {}
+            }
+            for act in machine.feed(input, now) {
+                match (act, habit) {
+                    (Act::Check, Habit::Ghost) => inputs.push_back((now, Input::Checked(Standing::Unknown))),
+                    (Act::Check, _) => inputs.push_back((now, known())),
+                    (Act::Delete, _) => inputs.push_back((now, Input::Deleted(Deletion::Gone))),
+                    (Act::Send(Signal::Kill, _), _) => prop_assert!(false, "killed at {now:?}, with a job: {job_runs}"),
+                    (Act::Send(Signal::Quit, _), Habit::Held { seconds, with_job }) => {
+                        let mut end = now + Duration::from_secs(seconds);
+                        if with_job {
+                            inputs.push_back((end, started("a")));
+                            end += Duration::from_secs(3600);
+                            inputs.push_back((end, ended("a", true)));
+                            end += Duration::from_secs(60);
+                        }
+                        inputs.push_back((end, Input::Exited(Ending::Done)));
+                    }
+                    (Act::Send(..), _) => inputs.push_back((now + Duration::from_secs(1), Input::Exited(Ending::Done))),
+                    (Act::Unregister, _) => unregistered += 1,
+                    (Act::Renew, _) => {
+                        renewals += 1;
+                        machine.renewed(now);
+                        inputs.clear();
+                        inputs.push_back((now, ready()));
+                        if let Habit::Silent { after } = habit {
+                            inputs.push_back((now + Duration::from_secs(after), Input::Exited(Ending::Done)));
+                        }
+                    }
+                    (Act::Rerun(jobs), _) => prop_assert!(false, "lost: {jobs:?}"),
+                    (Act::Finish(outcome), _) => {
+                        prop_assert!(outcome.error.is_none(), "{outcome:?}");
+                        finished = true;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        match habit {
+            Habit::Held { .. } => prop_assert!(finished && renewals == 0),
+            // A registration that was used up is removed before there is another one of its name.
+            _ if !single && renewals > 0 => prop_assert_eq!(renewals, unregistered),
+            _ => prop_assert!(finished, "{machine:?}"),
+        }
+    }
+}
