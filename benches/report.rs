@@ -10,8 +10,9 @@
 
 use cml::forge::local::page;
 use cml::report::section::Sections;
+use cml::report::split::{self, ReportLimits, Unit};
 use cml::report::watermark::Watermark;
-use cml::report::{plain, references, rewrite, split};
+use cml::report::{plain, references, rewrite};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -106,6 +107,9 @@ impl std::fmt::Display for Row {
 /// A function of the program, by its name.
 type Named = (&'static str, fn(&str));
 
+/// Those of a forge with short comments, so that there are many.
+const LIMITS: ReportLimits = ReportLimits { parts: 10, part: 800, unit: Unit::Utf16 };
+
 const FUNCTIONS: &[Named] = &[
     ("references", |text| drop(black_box(references(text)))),
     ("rewrite", |text| {
@@ -114,7 +118,7 @@ const FUNCTIONS: &[Named] = &[
             found.into_iter().map(|r| (r.range, "https://example.org/a.png".to_owned())).collect();
         black_box(rewrite(text, &replacements));
     }),
-    ("split", |text| drop(black_box(split::split(text, 800)))),
+    ("split", |text| drop(black_box(split::split(text, LIMITS)))),
     ("truncate", |text| drop(black_box(split::truncate(text, 800, "cut")))),
     ("sections", |text| drop(black_box(Sections::parse(text).compose()))),
     ("watermark", |text| {
