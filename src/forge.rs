@@ -270,14 +270,8 @@ pub struct Rerun {
     pub note: Option<String>,
 }
 
-/// What an upload tells while it goes on.
-#[derive(Clone, Copy)]
-pub struct Progress<'a> {
-    /// Called with the number of assets done so far.
-    pub sent: &'a dyn Fn(usize),
-    /// Called before the last request, where several requests follow on the files.
-    pub is_ending: &'a dyn Fn(),
-}
+/// Called with the number of assets done so far.
+pub type Progress<'a> = &'a dyn Fn(usize);
 
 /// Says by its name whether a runner is one that the caller asks about.
 pub type Ours<'a> = &'a dyn Fn(&str) -> bool;
@@ -374,11 +368,6 @@ pub trait Forge {
 
     /// Puts files where the repository's readers, and nobody else, can see them. Returns their URLs, in order.
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>>;
-
-    /// Whether [`Forge::upload_assets`] may begin before it is known which of the files an earlier comment shows already.
-    fn sends_early(&self, _assets: &[Asset]) -> bool {
-        false
-    }
 
     /// Whether an address has, from its first character to its last, the form in which [`Forge::upload_assets`] gives one to a
     /// file of that [`Asset::unique_name`], and lasts. The name proves nothing: anybody can compute the hash of a file.
@@ -507,7 +496,7 @@ pub async fn send_each(
     let send = async |asset| {
         let address = send(asset).await?;
         done.set(done.get() + 1);
-        (progress.sent)(done.get());
+        progress(done.get());
         Ok(address)
     };
     futures_util::stream::iter(assets).map(send).buffered(UPLOADS_AT_ONCE).try_collect().await

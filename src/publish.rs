@@ -8,20 +8,16 @@
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, Files, LARGEST_FILE, Refusal};
-use crate::forge::{Asset, Content, Forge, Progress, Repository, hash, not_seen};
+use crate::forge::{Asset, Content, Forge, Repository, hash, not_seen};
 use crate::git::{self, Standing};
 use crate::messages;
 use crate::report::{self, Reference, Use, mistakes};
 use base64::Engine;
 use bytes::Bytes;
-use futures_util::future::{Either, join, poll_fn, select};
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 
 mod bucket;
 mod media;
@@ -101,46 +97,6 @@ impl Published {
     /// How many files it shows, for people.
     pub fn count(&self) -> String {
         messages::count(self.files, if self.only_images { "image" } else { "file" })
-    }
-}
-
-/// The comments with an earlier version of a report, which are looked for while its files are published.
-#[allow(async_fn_in_trait)] // one thread
-pub trait Earlier {
-    /// What is found.
-    type Found;
-
-    /// Whether looking and sending may go together, at the price of sending what is there already.
-    fn is_urgent(&self) -> bool;
-
-    /// Looks for them.
-    async fn find(&self) -> Result<Self::Found>;
-
-    /// Looks again at what is going to be changed.
-    async fn find_again(&self, found: Self::Found) -> Self::Found;
-
-    /// The bodies in which addresses may be used again, the newest first.
-    fn bodies<'a>(&self, found: &'a Self::Found) -> Vec<&'a str>;
-}
-
-/// No earlier version.
-pub struct Nothing;
-
-impl Earlier for Nothing {
-    type Found = ();
-
-    fn is_urgent(&self) -> bool {
-        false
-    }
-
-    async fn find(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn find_again(&self, (): ()) {}
-
-    fn bodies<'a>(&self, (): &'a ()) -> Vec<&'a str> {
-        Vec::new()
     }
 }
 
@@ -224,74 +180,17 @@ impl FileFacts {
 }
 
 impl Publish<'_> {
-    /// Publishes the files of a report that lies at `path`. `earlier` finds the comments with an earlier version of it: what
-    /// they show already is not sent again, but for a few small files that are sent at the same time. Returns the
-    /// comments too.
-    pub async fn report<T: Earlier>(&self, path: &Path, text: &str, earlier: T) -> Result<(T::Found, Published)> {
-        let (assets, uses) = match self.destination {
-            Destination::Nowhere => Default::default(),
-            _ => self.collect(path, text).await?,
-        };
+    /// Publishes the files of a report that lies at `path`. `before` are comments with an earlier version of
+    /// it: what they show already is not sent again.
+    pub async fn report(&self, path: &Path, text: &str, before: &[&str]) -> Result<Published> {
+        if self.destination == Destination::Nowhere {
+            return Ok(Published::unchanged(text));
+        }
+        let (assets, uses) = self.collect(path, text).await?;
         if assets.is_empty() {
-            return Ok((earlier.find().await?, Published::unchanged(text)));
+            return Ok(Published::unchanged(text));
         }
-        let is_early = earlier.is_urgent() && self.destination == Destination::Forge && self.forge.sends_early(&assets);
-        let (found, uploaded) = match is_early {
-            true => self.upload_beside(&assets, &earlier).await?,
-            false => {
-                let found = earlier.find().await?;
-                let uploaded = self.upload(&assets, &earlier.bodies(&found)).await;
-                (found, uploaded)
-            }
-        };
-        Ok((found, self.shown(text, &assets, uses, uploaded)?))
-    }
-
-    /// Sends files while the earlier comments are looked for, and looks again at them beside the last request.
-    async fn upload_beside<T: Earlier>(
-        &self,
-        assets: &[Asset],
-        earlier: &T,
-    ) -> Result<(T::Found, Result<Vec<String>>)> {
-        // Whether there was time to look again, once that is known.
-        let is_near = Cell::new(None);
-        let is_ending = || is_near.set(is_near.get().or(Some(true)));
-        let sending = async {
-            let sent = self.send(assets, &is_ending).await;
-            is_near.set(is_near.get().or(Some(false)));
-            sent
-        };
-        match select(pin!(earlier.find()), pin!(sending)).await {
-            Either::Left((found, sending)) => {
-                let found = found?;
-                let known = self.known(assets, &earlier.bodies(&found));
-                if known.iter().all(Option::is_some) {
-                    return Ok((found, Ok(known.into_iter().flatten().collect())));
-                }
-                // Nothing wakes this but what it waits for, which is polled before it.
-                let told = poll_fn(|_| is_near.get().map_or(Poll::Pending, Poll::Ready));
-                let again = async {
-                    match told.await {
-                        true => earlier.find_again(found).await,
-                        false => found,
-                    }
-                };
-                let (sent, found) = join(sending, again).await;
-                let merge = |sent: Vec<String>| known.into_iter().zip(sent).map(|(known, sent)| known.unwrap_or(sent));
-                Ok((found, sent.map(|sent| merge(sent).collect())))
-            }
-            Either::Right((sent, found)) => Ok((found.await?, sent)),
-        }
-    }
-
-    /// The report with the addresses of its files, or without where the forge does not take them.
-    fn shown(
-        &self,
-        text: &str,
-        assets: &[Asset],
-        uses: Vec<(Range<usize>, usize, String)>,
-        uploaded: Result<Vec<String>>,
-    ) -> Result<Published> {
+        let uploaded = self.upload(&assets, before).await;
         self.app.log.clear_progress();
         let addresses = match uploaded {
             Ok(addresses) => addresses,
@@ -518,56 +417,46 @@ impl Publish<'_> {
     }
 
     async fn upload(&self, assets: &[Asset], before: &[&str]) -> Result<Vec<String>> {
+        let total = assets.len();
+        let log = &self.app.log;
+        for asset in assets.iter().filter(|asset| !media::is_media(&asset.mime)) {
+            log.check(&asset.name, asset.read()?)?;
+        }
+        let progress = |done: usize| log.progress(&format!("publishing {done} of {total} files"));
         match &self.destination {
+            Destination::Nowhere => Ok(Vec::new()),
             Destination::Forge => {
-                let mut addresses = self.known(assets, before);
+                let shown = shown_before(before);
+                // Not one with a bucket's signature, which ends.
+                let known = |asset: &Asset| {
+                    let name = asset.unique_name();
+                    shown.get(&name)?.iter().find(|address| self.forge.is_asset(address, &name)).cloned()
+                };
+                let mut addresses: Vec<Option<String>> = assets.iter().map(known).collect();
                 let new: Vec<Asset> = assets
                     .iter()
                     .zip(&addresses)
                     .filter(|(_, a)| a.is_none())
                     .map(|(asset, _)| asset.clone())
                     .collect();
-                let mut sent = self.send(&new, &|| {}).await?.into_iter();
+                let sent = match new.is_empty() {
+                    true => Vec::new(),
+                    false => match self.forge.upload_assets(&new, &progress).await {
+                        Err(error) if error.kind() == Kind::NotFound => {
+                            let unseen = self.forge.can_see_repository().await.is_ok_and(|seen| !seen);
+                            return Err(if unseen { not_seen(self.repository) } else { error });
+                        }
+                        sent => sent?,
+                    },
+                };
+                let mut sent = sent.into_iter();
                 for address in addresses.iter_mut().filter(|address| address.is_none()) {
                     *address = sent.next();
                 }
                 Ok(addresses.into_iter().flatten().collect())
             }
-            _ => self.send(assets, &|| {}).await,
-        }
-    }
-
-    /// The addresses in earlier comments of those files that they show.
-    fn known(&self, assets: &[Asset], before: &[&str]) -> Vec<Option<String>> {
-        let shown = shown_before(before);
-        // Not one with a bucket's signature, which ends.
-        let known = |asset: &Asset| {
-            let name = asset.unique_name();
-            shown.get(&name)?.iter().find(|address| self.forge.is_asset(address, &name)).cloned()
-        };
-        assets.iter().map(known).collect()
-    }
-
-    /// Sends all of the files. Returns their addresses in order.
-    async fn send(&self, assets: &[Asset], is_ending: &dyn Fn()) -> Result<Vec<String>> {
-        let (total, log) = (assets.len(), &self.app.log);
-        for asset in assets.iter().filter(|asset| !media::is_media(&asset.mime)) {
-            log.check(&asset.name, asset.read()?)?;
-        }
-        let sent = |done: usize| log.progress(&format!("publishing {done} of {total} files"));
-        let progress = Progress { sent: &sent, is_ending };
-        match &self.destination {
-            _ if assets.is_empty() => Ok(Vec::new()),
-            Destination::Nowhere => Ok(Vec::new()),
-            Destination::Forge => match self.forge.upload_assets(assets, progress).await {
-                Err(error) if error.kind() == Kind::NotFound => {
-                    let unseen = self.forge.can_see_repository().await.is_ok_and(|seen| !seen);
-                    Err(if unseen { not_seen(self.repository) } else { error })
-                }
-                sent => sent,
-            },
-            Destination::Server(url) => server::upload(self.app, url, assets, progress).await,
-            Destination::Bucket(url, hours) => bucket::upload(self.app, url, *hours, assets, progress).await,
+            Destination::Server(url) => server::upload(self.app, url, assets, &progress).await,
+            Destination::Bucket(url, hours) => bucket::upload(self.app, url, *hours, assets, &progress).await,
         }
     }
 }

@@ -161,16 +161,6 @@ impl Sticky<'_> {
         posted.into_iter().next().ok_or_else(nothing)
     }
 
-    /// Reads the comment again that [`Sticky::update`] is going to change, if there is one.
-    pub async fn refresh(&self, existing: &mut [Comment]) -> Result<()> {
-        let is_first =
-            |comment: &&mut Comment| self.watermark.is_some_and(|mark| mark.part_of(&comment.body) == Some(1));
-        if let Some(newest) = existing.iter_mut().rev().find(is_first) {
-            *newest = self.forge.get_comment(self.target, &newest.id).await?;
-        }
-        Ok(())
-    }
-
     async fn replace(&self, old: &Comment, body: &str) -> Result<Comment> {
         if old.body == self.forge.stored(body) {
             return Ok(old.clone());

@@ -10,7 +10,7 @@ use cml::env::Secret;
 use cml::error::{Error, Kind};
 use cml::forge::check::{Check, Conclusion, State};
 use cml::forge::pull::{Merge, Merged, NewPullRequest};
-use cml::forge::{Asset, Connection, Content, Context, Driver, FORGES, Forge, Progress, Repository, Target, hash};
+use cml::forge::{Asset, Connection, Content, Context, Driver, FORGES, Forge, Repository, Target, hash};
 use cml::host::Host;
 use cml::host::native::Native;
 use cml::http::{Http, Repeat};
@@ -206,10 +206,7 @@ fn files_have_addresses_in_their_order_that_serve_them() {
         let (forge, assets) = (&row.forge, [asset(1), asset(2)]);
         for _ in 0..2 {
             let progress = RefCell::new(Vec::new());
-            let addresses = forge
-                .upload_assets(&assets, Progress { sent: &|done| progress.borrow_mut().push(done), is_ending: &|| {} })
-                .await
-                .unwrap();
+            let addresses = forge.upload_assets(&assets, &|done| progress.borrow_mut().push(done)).await.unwrap();
             assert_eq!((addresses.len(), progress.borrow().last()), (2, Some(&2)));
             for (asset, address) in assets.iter().zip(&addresses) {
                 assert!(forge.is_asset(address, &asset.unique_name()), "{address}");
@@ -225,10 +222,7 @@ fn files_have_addresses_in_their_order_that_serve_them() {
                 assert!(forge.asset_address(address).ends_with(address.as_str()));
             }
         }
-        assert_eq!(
-            forge.upload_assets(&[], Progress { sent: &|_| {}, is_ending: &|| {} }).await.unwrap(),
-            Vec::<String>::new()
-        );
+        assert_eq!(forge.upload_assets(&[], &|_| {}).await.unwrap(), Vec::<String>::new());
     });
 }
 

@@ -10,7 +10,7 @@ use crate::forge::check::{Check, Conclusion, Made, State, Status};
 use crate::forge::{Target, name_what_is_missing};
 use crate::messages::count;
 use crate::outputs;
-use crate::publish::{Destination, Nothing, Publish};
+use crate::publish::{Destination, Publish};
 use crate::report::annotations::{self, Annotation};
 use crate::report::decode::{clean, decode};
 use crate::report::plain::without_mentions;
@@ -206,7 +206,7 @@ impl Job<'_> {
         let room = forge.report_limits();
         // Where neither the check nor a comment shows them, images need no place.
         let text = match room.is_some() || self.args.comment {
-            true => publish.report(&self.args.report, text, Nothing).await?.1.text,
+            true => publish.report(&self.args.report, text, &[]).await?.text,
             false => text.to_owned(),
         };
         let report = match room {

@@ -10,7 +10,7 @@ use crate::files::{self, LARGEST_REPORT};
 use crate::forge::{Comment, Target, local, name_what_is_missing};
 use crate::host;
 use crate::outputs;
-use crate::publish::{self, Destination, Earlier, Publish};
+use crate::publish::{self, Destination, Publish};
 use crate::report::decode::decode;
 use crate::report::section;
 use crate::report::split::{self, ReportLimits, Unit};
@@ -278,7 +278,8 @@ impl<'a> Job<'a> {
             Some(_) => !crate::report::references(text).is_empty(),
             None => update || retire.is_some(),
         };
-        let earlier = Look { job: self, sticky: &sticky, is_on: look };
+        let existing = if look { self.named(sticky.find().await).await? } else { Vec::new() };
+        let read = self.app.http.mark();
         let publish = Publish {
             app: self.app,
             forge,
@@ -287,8 +288,10 @@ impl<'a> Job<'a> {
             links: self.args.images.publish_links,
             strict: self.args.images.strict,
         };
-        let ((existing, read), published) = publish.report(&self.args.report, text, earlier).await?;
-        let before = self.reusable(&existing);
+        // Addresses do not tell whether they lead to the branch: earlier ones may be of the hidden ref.
+        let known = existing.iter().rev().filter(|_| self.args.images.place.publish_branch.is_none());
+        let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
+        let published = publish.report(&self.args.report, text, &before).await?;
         if published.files > 0 {
             let is_copied = self.connected.driver.name == local::DRIVER.name && self.destination == Destination::Forge;
             self.app.log.info(&match is_copied {
@@ -340,51 +343,11 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The bodies of comments whose addresses of files may be used again. They do not tell whether they lead to the branch:
-    /// earlier ones may be of the hidden ref.
-    fn reusable<'b>(&self, existing: &'b [Comment]) -> Vec<&'b str> {
-        let known = existing.iter().rev().filter(|_| self.args.images.place.publish_branch.is_none());
-        known.map(|comment| comment.body.as_str()).collect()
-    }
-
     /// Prints the comment's address and hands it on to later steps.
     fn announce(&self, comment: &Comment) -> Result<()> {
         let printed = self.app.print_line(&comment.url);
         let set = outputs::set(self.app, &[("comment-url", &comment.url)]);
         printed.and(set)
-    }
-}
-
-/// Looks for the report's comments, and says when that was.
-struct Look<'a> {
-    job: &'a Job<'a>,
-    sticky: &'a Sticky<'a>,
-    is_on: bool,
-}
-
-impl Earlier for Look<'_> {
-    type Found = (Vec<Comment>, Duration);
-
-    /// A watch sends nothing twice.
-    fn is_urgent(&self) -> bool {
-        !self.job.args.watch
-    }
-
-    async fn find(&self) -> Result<Self::Found> {
-        let found = if self.is_on { self.job.named(self.sticky.find().await).await? } else { Vec::new() };
-        Ok((found, self.job.app.http.mark()))
-    }
-
-    async fn find_again(&self, (mut found, read): Self::Found) -> Self::Found {
-        match self.sticky.refresh(&mut found).await {
-            Ok(()) => (found, self.job.app.http.mark()),
-            // It is read once more before it is changed.
-            Err(_) => (found, read),
-        }
-    }
-
-    fn bodies<'b>(&self, (found, _): &'b Self::Found) -> Vec<&'b str> {
-        self.job.reusable(found)
     }
 }
 

@@ -526,10 +526,6 @@ impl Forge for GitHub {
         assets::upload(self, assets, progress).await
     }
 
-    fn sends_early(&self, files: &[Asset]) -> bool {
-        assets::are_sent_early(self, files)
-    }
-
     fn is_asset(&self, address: &str, name: &str) -> bool {
         assets::is_asset(self, address, name)
     }

@@ -248,7 +248,7 @@ impl Forge for Local {
                 }
             }
             addresses.push(copies::address(&name));
-            (progress.sent)(addresses.len());
+            progress(addresses.len());
         }
         // What is published alone makes the folder too.
         self.host.write(&self.folder.join(".gitignore"), b"*\n").map_err(|error| self.failed("write", &error))?;

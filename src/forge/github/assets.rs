@@ -46,19 +46,11 @@ struct Head {
 
 /// Uploads files; returns the addresses in order.
 pub async fn upload(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
-    match forge.assets_ref == HIDDEN && are_small(assets) {
+    let is_small = assets.iter().map(Asset::size).sum::<u64>() <= SMALL;
+    match forge.assets_ref == HIDDEN && is_small {
         true => upload_small(forge, assets, progress).await,
         false => upload_missing(forge, assets, progress).await,
     }
-}
-
-fn are_small(assets: &[Asset]) -> bool {
-    assets.iter().map(Asset::size).sum::<u64>() <= SMALL
-}
-
-/// Whether sending files takes less time than waiting for the earlier comment, which may show them already.
-pub fn are_sent_early(forge: &GitHub, assets: &[Asset]) -> bool {
-    forge.assets_ref == HIDDEN && assets.len() <= UPLOADS_AT_ONCE && are_small(assets)
 }
 
 /// Uploads small files to the hidden ref in four round trips.
@@ -79,7 +71,6 @@ async fn upload_small(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) 
     }
     for _ in 0..RACES {
         let commit = create_commit(forge, &tree, head.as_deref()).await?;
-        (progress.is_ending)();
         if move_ref(forge, &commit, head.is_some()).await? {
             return Ok(addresses(forge, assets, &commit));
         }
@@ -99,7 +90,7 @@ async fn upload_missing(forge: &GitHub, assets: &[Asset], progress: Progress<'_>
     for _ in 0..RACES {
         let there = |asset: &Asset| head.as_ref().is_some_and(|head| head.files.contains_key(&asset.unique_name()));
         let missing: Vec<usize> = (0..assets.len()).filter(|n| !there(&assets[*n])).collect();
-        (progress.sent)(assets.len() - missing.len());
+        progress(assets.len() - missing.len());
         if let (Some(head), true) = (&head, missing.is_empty()) {
             return Ok(addresses(forge, assets, &head.commit));
         }
@@ -136,7 +127,7 @@ async fn create_blobs(
     let create = async |n: usize| {
         let sha = create_blob(forge, &assets[n]).await?;
         done.set(done.get() + 1);
-        (progress.sent)(done.get());
+        progress(done.get());
         Ok::<_, Error>((n, sha))
     };
     futures_util::stream::iter(numbers).map(create).buffer_unordered(UPLOADS_AT_ONCE).try_collect().await
