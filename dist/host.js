@@ -51,18 +51,28 @@ const terminate = (signal) => {
   ended(signal);
   setTimeout(() => process.exit(128 + SIGNALS[signal]), 1000).unref();
 };
-const watch = (child) => {
-  if (children.size === 0) {
-    for (const signal of Object.keys(SIGNALS)) process.on(signal, terminate);
-    process.on('exit', endAll);
-  }
-  children.add(child);
+const catchSignals = () => {
+  for (const signal of Object.keys(SIGNALS)) process.on(signal, terminate);
+  process.on('exit', endAll);
 };
 // Without commands signals do what they do by default, also while standard input is read.
-const unwatch = (child) => {
-  if (!children.delete(child) || children.size > 0) return;
+const leaveSignals = () => {
   for (const signal of Object.keys(SIGNALS)) process.off(signal, terminate);
   process.off('exit', endAll);
+};
+// Signals are caught before the first command starts: who sees it run may send one.
+const watch = (start) => {
+  if (children.size === 0) catchSignals();
+  try {
+    const child = start();
+    children.add(child);
+    return child;
+  } finally {
+    if (children.size === 0) leaveSignals();
+  }
+};
+const unwatch = (child) => {
+  if (children.delete(child) && children.size === 0) leaveSignals();
 };
 const endGroup = (child, signal) => {
   if (child.pid === undefined) return;
@@ -241,8 +251,9 @@ exports.run = ([program, ...args], added, removed, { limit, lingers, output, err
   for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
   const stdio = lingers ? 'ignore' : ['ignore', 'pipe', 'pipe'];
   const detached = process.platform !== 'win32';
-  const child = require('node:child_process').spawn(program, args, { env, stdio, detached, windowsHide: true });
-  if (!lingers) watch(child);
+  const options = { env, stdio, detached, windowsHide: true };
+  const start = () => require('node:child_process').spawn(program, args, options);
+  const child = lingers ? start() : watch(start);
   const timers = [];
   const later = (action, milliseconds) => timers.push(setTimeout(action, milliseconds));
   const end = () => {
