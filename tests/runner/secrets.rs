@@ -32,6 +32,8 @@ fn only_the_program_sees_its_credential_and_nobody_the_launchers() {
     play.until_busy();
     play.until("environment", |stage| stage.read("env").contains("PATH="));
     let listener = play.pid("listener");
+    // Before it is itself, a new process has the arguments and the environment of the one that made it.
+    play.until("its sleep", |_| tree(play.id()).iter().any(|pid| read(*pid, "cmdline").starts_with("sleep\0")));
     let all = tree(play.id());
     assert!(all.len() >= 4 && all.contains(&listener), "supervisor, guard, program, its sleep: {all:?}");
     for pid in &all {
