@@ -14,16 +14,16 @@ const ROUNDS: usize = 8;
 /// So many elements are closed; more are no report.
 const ELEMENTS: usize = 100;
 
-/// Returns the text with everything closed that would reach into what follows it: code fences, HTML blocks, comments and elements.
-/// A text that leaves nothing open stays as it is.
+/// Returns the text with everything closed that would reach into what follows it: code fences, HTML blocks, comments and elements,
+/// and GitLab's quotations of several lines. A text that leaves nothing open stays as it is.
 pub fn closed(markdown: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(markdown);
     for _ in 0..ROUNDS {
         let Some(end) = open_block(&text) else { break };
         text = Cow::Owned(format!("{}\n{end}", text.strip_suffix('\n').unwrap_or(&text)));
     }
-    let ends = open_elements(&text);
-    if ends.is_empty() { text } else { Cow::Owned(format!("{}\n\n{ends}", text.trim_end())) }
+    let ends = [open_quotations(&text), open_elements(&text)].concat();
+    if ends.is_empty() { text } else { Cow::Owned(format!("{}\n\n{}", text.trim_end(), ends.join("\n"))) }
 }
 
 /// Returns what ends the block of code or HTML in which a text after this one would stand.
@@ -67,10 +67,39 @@ fn end_of_html(block: &str) -> String {
     }
 }
 
+/// Returns the lines that end the quotations between two lines of `>>>` which a text leaves open, the innermost first:
+/// <https://docs.gitlab.com/user/markdown/#multiline-blockquote>. On other forges such a line is an empty quotation.
+fn open_quotations(markdown: &str) -> Vec<String> {
+    if !markdown.contains(">>>") {
+        return Vec::new();
+    }
+    let code: Vec<Range<usize>> = Parser::new_ext(&flatten(markdown), dialect())
+        .into_offset_iter()
+        .filter(|(event, _)| matches!(event, Event::Start(Tag::CodeBlock(_) | Tag::HtmlBlock)))
+        .map(|(_, range)| range)
+        .collect();
+    let (mut open, mut at): (Vec<usize>, _) = (Vec::new(), 0);
+    for line in markdown.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let mark = line.trim();
+        let is_mark = mark.len() >= 3 && mark.bytes().all(|byte| byte == b'>') && !line.starts_with("    ");
+        let next = code.partition_point(|range| range.end <= start);
+        if !is_mark || code.get(next).is_some_and(|range| range.start <= start) {
+            continue;
+        }
+        match open.iter().position(|length| *length <= mark.len()) {
+            Some(outermost) => open.truncate(outermost),
+            None => open.push(mark.len()),
+        }
+    }
+    open.iter().rev().take(ELEMENTS).map(|length| ">".repeat(*length)).collect()
+}
+
 /// Returns the end tags, one per line, of the elements that a text leaves open, and before them what ends an open comment or tag.
-fn open_elements(markdown: &str) -> String {
+fn open_elements(markdown: &str) -> Vec<String> {
     if !markdown.contains('<') {
-        return String::new();
+        return Vec::new();
     }
     let mut html = Html::default();
     for (event, range) in Parser::new_ext(&flatten(markdown), dialect()).into_offset_iter() {
@@ -86,7 +115,7 @@ fn open_elements(markdown: &str) -> String {
     };
     let named = html.open.iter().rev().filter(|name| !ENDS_BY_ITSELF.contains(&name.as_str()));
     ends.extend(named.take(ELEMENTS).map(|name| format!("</{name}>")));
-    ends.join("\n")
+    ends
 }
 
 /// Elements without an end tag: <https://html.spec.whatwg.org/multipage/syntax.html#void-elements>.
@@ -295,6 +324,9 @@ mod tests {
             ("<div><!-- x\n\ny", "<div><!-- x\n\ny\n\n<!-- -->\n</div>"),
             ("<div title=\"\n\ny", "<div title=\"\n\ny\n\n<!-- \"'> -->"),
             ("<details>\n\n```\nx", "<details>\n\n```\nx\n```\n\n</details>"),
+            (">>>\nq\n\n", ">>>\nq\n\n>>>"),
+            (">>>>\n>>>\n>>>\nq", ">>>>\n>>>\n>>>\nq\n\n>>>>"),
+            ("<details>\n\n>>>\nq\n", "<details>\n\n>>>\nq\n\n>>>\n</details>"),
         ] {
             assert_eq!(closed(text), expected);
             assert_eq!(closed(expected), expected, "twice is once");
@@ -315,6 +347,9 @@ mod tests {
             "</details>\n",
             "<https://x.example>",
             "| a |\n|---|\n| 1 |",
+            ">>>\nq\n>>>\n",
+            "```\n>>>\n```\n",
+            ">>> print(1)\n",
         ] {
             assert_eq!(closed(text), text);
         }
