@@ -2,7 +2,8 @@
 #![no_main]
 
 use cml::forge::local::page;
-use cml::report::{flatten, plain, references, rewrite, split};
+use cml::report::split::{self, ReportLimits, Unit};
+use cml::report::{flatten, plain, references, rewrite};
 use libfuzzer_sys::fuzz_target;
 
 const NEW: &str = "https://example.org/new.png";
@@ -29,11 +30,12 @@ fn rewritten(text: &str) {
 
 /// Parts are short enough, and in all not much longer than the report.
 fn parts(text: &str, max: usize) {
-    let parts = split::split(text, max);
+    let limits = ReportLimits { parts: 2, part: max, unit: Unit::Utf16 };
+    let parts = split::split(text, limits);
     assert!(parts.iter().all(|part| split::length(part) <= max), "{parts:?}");
     let total: usize = parts.iter().map(|part| split::length(part)).sum();
     assert!(total <= split::length(text) * 6 + max, "{total}");
-    let cut = split::limit(parts, 2, max, "cut");
+    let cut = split::limit(parts, limits, "cut");
     assert!(cut.len() <= 2 && cut.iter().all(|part| split::length(part) <= max), "{cut:?}");
 }
 

@@ -12,7 +12,7 @@ fuzz_target!(|data: (&str, &str, &str)| {
     assert_eq!(sections.compose(), composed, "once is enough");
     // A new section does not touch the others.
     if !name.is_empty() && section::check(text).is_ok() {
-        sections.named.insert(name.to_owned(), section::normal(text));
+        sections.named.insert(name.to_owned(), section::alone(name, text));
         assert_eq!(Sections::parse(&sections.compose()), sections);
     }
 });

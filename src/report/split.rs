@@ -1,11 +1,13 @@
 //! A long report in several comments, or cut to one.
 //!
 //! Cuts fall between blocks. A block that alone is too long is cut inside: tables repeat their header, code
-//! its fences, `<details>` its summary. Link and footnote definitions are repeated where they are used.
+//! its fences, `<details>` its summary. Link and footnote definitions are repeated where they are used. A part leaves nothing open:
+//! what follows it, its number or a note, is never inside its code or HTML.
 //!
 //! The work and the length of the result are in proportion to the report's length: what is repeated takes a quarter of
 //! a part at most, and `<details>` are taken apart to a small depth.
 
+use super::isolate::closed;
 use super::{dialect, flatten};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 use std::collections::{HashMap, HashSet};
@@ -58,18 +60,35 @@ pub struct ReportLimits {
 
 /// Returns the report in parts of the length that there is room for, however many; a short one in one part, unchanged.
 pub fn split(markdown: &str, ReportLimits { part: max, unit, .. }: ReportLimits) -> Vec<String> {
-    if unit.length(markdown) <= max {
+    if unit.length(markdown) <= max && unit.length(&closed(markdown)) <= max {
         return vec![markdown.to_owned()];
     }
     let definitions = Definitions::of(markdown);
     let reserve: usize = definitions.texts.iter().map(|text| unit.length(text) + 2).sum();
     let reserve = if reserve <= max / 4 { reserve } else { 0 };
-    let mut parts = split_blocks(markdown, max - reserve, MAX_DETAILS, unit);
-    parts.retain(|part| !part.trim().is_empty());
+    let room = max - reserve;
+    let mut parts: Vec<String> = split_blocks(markdown, room, MAX_DETAILS, unit)
+        .into_iter()
+        .filter(|part| !part.trim().is_empty())
+        .flat_map(|part| closed_within(part, room, unit))
+        .collect();
     for part in &mut parts {
         definitions.repeat(part, max, unit);
     }
     parts
+}
+
+/// Returns a part with everything closed that it leaves open: in smaller parts where that takes more room than there is, and as it is
+/// where not even an eighth is enough.
+fn closed_within(part: String, max: usize, unit: Unit) -> Vec<String> {
+    let fits = |text: &str| unit.length(text) <= max;
+    let whole = closed(&part);
+    if fits(&whole) {
+        return vec![whole.into_owned()];
+    }
+    let pieces = split_blocks(&part, max - max / 8, MAX_DETAILS, unit);
+    let kept = pieces.into_iter().filter(|piece| !piece.trim().is_empty());
+    kept.map(|piece| Some(closed(&piece).into_owned()).filter(|text| fits(text)).unwrap_or(piece)).collect()
 }
 
 /// The text in parts without anything added to them but what their blocks repeat.
@@ -102,7 +121,7 @@ pub fn limit(mut parts: Vec<String>, room: ReportLimits, note: &str) -> Vec<Stri
 fn ended(text: &str, room: ReportLimits, note: &str) -> String {
     let part = room.part.saturating_sub(room.unit.length(note) + 2);
     let first = split(text, ReportLimits { part, ..room }).into_iter().next().unwrap_or_default();
-    format!("{}\n\n{note}", first.trim_end())
+    format!("{}\n\n{note}", closed(&first).trim_end())
 }
 
 /// A block of the report: its text, and how it may be cut.
@@ -396,6 +415,23 @@ mod tests {
             assert_eq!(part.matches("<details>").count(), part.matches("</details>").count(), "{part}");
             assert!(length(&part) <= 400);
         }
+    }
+
+    #[test]
+    fn what_follows_a_part_is_outside_of_its_elements() {
+        let lines = "line\n\n".repeat(100);
+        for text in
+            [format!("<div><b>\n\n{lines}</b></div>\n"), format!(">>>\n{lines}>>>\n"), format!("<!--\n{lines}-->\n")]
+        {
+            for part in split(&text, units(200)) {
+                assert!(length(&part) <= 200 && closed(&part) == part, "{part}");
+            }
+            let cut = truncate(&text, 200, "cut");
+            assert!(length(&cut) <= 200 && closed(&cut) == cut && cut.ends_with("\n\ncut"), "{cut}");
+        }
+        let full = format!("<div>\n\n{}", "a".repeat(191));
+        assert_eq!(split(&full, units(198)).len(), 2, "with its end tag it is too long");
+        assert_eq!(split(&full, units(206)), [full]);
     }
 
     #[test]
