@@ -135,6 +135,15 @@ impl Error {
         self
     }
 
+    /// Says what failed before this did, which was tried in its stead.
+    #[must_use]
+    pub fn after(mut self, earlier: Option<Error>) -> Self {
+        if let Some(earlier) = earlier {
+            self.message = format!("{}; {}", earlier.message, self.message);
+        }
+        self
+    }
+
     /// Marks that the request may have been carried out all the same: look before sending it again.
     #[must_use]
     pub fn ambiguous(mut self) -> Self {

@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+/// Where actions come from that a server does not have itself (GitHub Connect).
+const GITHUB: &str = "https://github.com";
+
 /// `native.json`: what the release has, by `os-arch`.
 #[derive(Debug, Deserialize)]
 struct Record {
@@ -47,19 +50,8 @@ pub async fn install(app: &App) -> Result<PathBuf> {
         app.log.info(&format!("the native program is in the tool cache: {}", path.display()));
         return Ok(path);
     }
-    let url = address(&release(app)?, &file.name)?;
-    let hint = "check that this machine can reach it, give a mirror with native-url, or leave native out: the WebAssembly does the same";
-    let answer = app
-        .http
-        .send(request(Method::GET, &url, Bytes::new())?)
-        .await
-        .map_err(|error| error.context(format!("cannot download {url}")).or_hint(hint))?;
-    file.check(answer.body()).map_err(|found| {
-        let message = format!("{url} is not the program of this version: its SHA-256 is {found}, recorded is {}", file.sha256);
-        Error::new(Kind::Conflict, message)
-            .hint("it was not run or kept; a download cut short or a mirror of another version looks like this, so does an attack")
-    })?;
-    let kept = app.host.write(&path, answer.body()).and_then(|()| app.host.make_executable(&path));
+    let (url, bytes) = download(app, &file).await?;
+    let kept = app.host.write(&path, &bytes).and_then(|()| app.host.make_executable(&path));
     kept.map_err(|e| Error::config(format!("cannot keep the native program in {} ({e})", path.display())))?;
     // What GitHub's own setup actions leave beside a finished tool.
     let mark = path.parent().map(|folder| folder.with_extension("complete"));
@@ -68,19 +60,48 @@ pub async fn install(app: &App) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The program of this version's release for a platform: its address and digest. In a later step, the release is the one
-/// of the step that set cml up, unless this one names a mirror itself.
+/// The program, from the first place that has it, and the address of that place.
+async fn download(app: &App, file: &File) -> Result<(Url, Bytes)> {
+    let mut failed = None;
+    for release in releases(app)? {
+        let url = address(&release, &file.name)?;
+        match download_from(app, &url, file).await {
+            Ok(bytes) => return Ok((url, bytes)),
+            Err(error) => failed = Some(error.after(failed)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| Error::internal("no release is known")))
+}
+
+async fn download_from(app: &App, url: &Url, file: &File) -> Result<Bytes> {
+    let hint = "check that this machine can reach it, give a mirror with native-url, or leave native out: the WebAssembly does the same";
+    let answer = app
+        .http
+        .send(request(Method::GET, url, Bytes::new())?)
+        .await
+        .map_err(|error| error.context(format!("cannot download {url}")).or_hint(hint))?;
+    file.check(answer.body()).map_err(|found| {
+        let message = format!("{url} is not the program of this version: its SHA-256 is {found}, recorded is {}", file.sha256);
+        Error::new(Kind::Conflict, message)
+            .hint("it was not run or kept; a download cut short or a mirror of another version looks like this, so does an attack")
+    })?;
+    Ok(answer.into_body())
+}
+
+/// The program of this version's release for a platform: the addresses at which it may be, the likeliest first, and its
+/// digest. In a later step, the release is the one of the step that set cml up, unless this one names a mirror itself.
 ///
 /// # Errors
 /// The release has none, or it is not known whose release it is.
-pub fn released(app: &App, platform: &Platform) -> Result<(Url, String)> {
+pub fn released(app: &App, platform: &Platform) -> Result<(Vec<Url>, String)> {
     let file = recorded(app, platform)?;
     let noted = note(app).ok().and_then(|path| app.host.read(&path).ok());
-    let release = match noted.filter(|_| input(app, "native-url").is_none()) {
-        Some(text) => String::from_utf8_lossy(&text).into_owned(),
-        None => release(app)?,
+    let releases = match noted.filter(|_| input(app, "native-url").is_none()) {
+        Some(text) => String::from_utf8_lossy(&text).lines().map(str::to_owned).collect(),
+        None => releases(app)?,
     };
-    Ok((address(&release, &file.name)?, file.sha256))
+    let addresses = releases.iter().map(|release| address(release, &file.name)).collect::<Result<_>>()?;
+    Ok((addresses, file.sha256))
 }
 
 /// Notes for the later steps where the release is: what the runner tells this step of the action, it does not tell them.
@@ -88,9 +109,9 @@ pub fn released(app: &App, platform: &Platform) -> Result<(Url, String)> {
 /// # Errors
 /// The note cannot be written.
 pub fn remember(app: &App) -> Result<()> {
-    let (Ok(release), path) = (release(app), note(app)?) else { return Ok(()) };
+    let (Ok(releases), path) = (releases(app), note(app)?) else { return Ok(()) };
     app.host
-        .write(&path, release.as_bytes())
+        .write(&path, releases.join("\n").as_bytes())
         .map_err(|error| Error::config(format!("cannot write {} ({error})", path.display())))
 }
 
@@ -127,17 +148,21 @@ fn place(app: &App, platform: &Platform) -> Result<PathBuf> {
     Ok(cache.join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")).join(arch).join(name))
 }
 
-/// The folder with the files of the release, of the repository that the action comes from, or a mirror of it.
-fn release(app: &App) -> Result<String> {
+/// The folders that may have the files of the release of the repository that the action comes from, or the mirror of it.
+/// Nothing tells whether a server other than github.com has the action itself or takes it from there: its own release
+/// goes first, which needs no way out of its network. The digest is the same.
+fn releases(app: &App) -> Result<Vec<String>> {
     if let Some(url) = input(app, "native-url") {
-        return Ok(url.to_owned());
+        return Ok(vec![url.to_owned()]);
     }
-    let server = app.env().get(vars::GITHUB_SERVER_URL).unwrap_or("https://github.com");
+    let server = app.env().get(vars::GITHUB_SERVER_URL).unwrap_or(GITHUB).trim_end_matches('/');
     let repository = app.env().get(vars::GITHUB_ACTION_REPOSITORY).ok_or_else(|| {
         Error::config("GITHUB_ACTION_REPOSITORY is not set: it is not known whose release to download")
             .hint("give the folder of the files with native-url")
     })?;
-    Ok(format!("{server}/{repository}/releases/download/v{}", env!("CARGO_PKG_VERSION")))
+    let servers = [server, GITHUB].into_iter().take(if server == GITHUB { 1 } else { 2 });
+    let release = |server| format!("{server}/{repository}/releases/download/v{}", env!("CARGO_PKG_VERSION"));
+    Ok(servers.map(release).collect())
 }
 
 /// A file there.

@@ -2,15 +2,23 @@
 //! What is wrong is neither run nor kept.
 
 use super::{VERSION, refused};
-use crate::support::fake::{Forge, Kind};
+use crate::support::fake::{Forge, Kind, Proxy};
+use crate::support::host::Elsewhere;
 use crate::support::net::send;
 use crate::support::node::Runner;
-use crate::support::{Ran, native};
+use crate::support::{Ran, fits, native};
+use cml::app::App;
+use cml::env::Env;
+use cml::host::native::Native;
+use cml::http::Http;
+use cml::log::{Level, Log};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
 
 /// What stands in for the program where its size would only cost time.
 const PROGRAM: &[u8] = b"#!/bin/sh\necho \"native $*\"\n";
@@ -225,4 +233,127 @@ fn without_a_mirror_it_comes_from_the_release_of_the_actions_repository() {
         refused(&mirror.runner.uses(&[("native", "true"), ("native-url", wrong)]), 2, &text);
         mirror.uses("true").ok();
     }
+}
+
+/// A server with its own name, github.com as seen through a proxy, and the path of the release there.
+struct Enterprise {
+    server: Forge,
+    github: Forge,
+    proxy: Proxy,
+    path: String,
+}
+
+impl Enterprise {
+    fn around(runner: &mut Runner, name: &str) -> Enterprise {
+        let it = Enterprise {
+            server: Forge::start(),
+            github: Forge::start_tls_for(&["github.com"], 1975, 4096),
+            proxy: Proxy::start(),
+            path: format!("/org/setup-cml-rs/releases/download/v{VERSION}/{name}"),
+        };
+        it.proxy.route("github.com:443", &it.github.address());
+        let ca = runner.path("ca.pem");
+        std::fs::write(&ca, it.github.ca_pem()).unwrap();
+        runner.set("SSL_CERT_FILE", &ca.display().to_string()).set("https_proxy", &it.proxy.url());
+        runner.set("GITHUB_SERVER_URL", it.server.url()).set("GITHUB_ACTION_REPOSITORY", "org/setup-cml-rs");
+        it
+    }
+
+    fn has(forge: &Forge, path: &str) {
+        forge.fault(&format!("GET {path}$"), 1, Kind::answer(200, &[], std::str::from_utf8(PROGRAM).unwrap()));
+    }
+
+    /// How often each was asked for the program.
+    fn asked(&self) -> [usize; 2] {
+        [&self.server, &self.github]
+            .map(|forge| forge.requests().iter().filter(|request| request.path == self.path).count())
+    }
+}
+
+/// Real: the action's own code, in this process. Scripted: the servers. An action of a server of one's own may be a copy there,
+/// or come from github.com through GitHub Connect; a server that wants a login answers with a page.
+#[test]
+fn on_a_server_of_ones_own_the_release_is_there_or_on_github() {
+    type Answer = Option<(u16, &'static [(&'static str, &'static str)])>;
+    let page: Answer = Some((302, &[("Location", "/login")]));
+    for (own, there, connect, asked) in [
+        (true, None, false, [1, 0]),
+        (false, None, true, [1, 1]),
+        (false, page, true, [1, 1]),
+        (false, None, false, [1, 1]),
+    ] {
+        let Some(mut mirror) = Mirror::with(PROGRAM) else { return };
+        let it = Enterprise::around(&mut mirror.runner, &mirror.name);
+        if own {
+            Enterprise::has(&it.server, &it.path);
+        }
+        if let Some((status, headers)) = there {
+            it.server.fault(&format!("GET {}$", it.path), 1, Kind::answer(status, headers, ""));
+            it.server.fault("GET /login", 1, Kind::answer(200, &[("Content-Type", "text/html")], "<h1>Sign in</h1>"));
+        }
+        if connect {
+            Enterprise::has(&it.github, &it.path);
+        }
+        let installed = install(&mirror.runner);
+        assert_eq!(
+            (installed.is_ok(), it.asked()),
+            (own || connect, asked),
+            "{own} {there:?} {connect}: {installed:?}"
+        );
+        assert_eq!(mirror.cached().exists(), own || connect);
+        assert!(it.proxy.targets().iter().all(|target| target == "CONNECT github.com:443"));
+        if let Err(error) = installed {
+            let text = format!(
+                "cannot download {}{path}: *404*; cannot download https://github.com{path}: *404*",
+                it.server.url(),
+                path = it.path
+            );
+            assert!(fits(&text, &error.to_string()), "{error}");
+            assert_eq!((error.kind(), error.hint_text().is_some()), (cml::error::Kind::NotFound, true));
+        }
+    }
+}
+
+/// As above: a machine of a later step gets the program from where it is, and a page is no program.
+#[test]
+fn a_machine_gets_the_program_from_the_server_that_has_it() {
+    let Some(mut mirror) = Mirror::with(PROGRAM) else { return };
+    let it = Enterprise::around(&mut mirror.runner, &mirror.name);
+    let head = format!("HEAD {}$", it.path);
+    it.server.fault(&head, 9, Kind::answer(200, &[("Content-Type", "text/html; charset=utf-8")], ""));
+    it.github.fault(&head, 1, Kind::answer(200, &[], ""));
+    let app = app(&mirror.runner);
+    cml::action::native::remember(&app).unwrap();
+    mirror.runner.env.remove("GITHUB_ACTION_REPOSITORY");
+    let app = self::app(&mirror.runner);
+    let (urls, digest) = cml::action::native::released(&app, &app.host.platform()).unwrap();
+    assert_eq!(digest, mirror.sha256);
+    let url = block_on(cml::command::runner::program::first(&app, urls.clone())).unwrap();
+    assert_eq!(url.as_str(), format!("https://github.com{}", it.path));
+    let error = block_on(cml::command::runner::program::first(&app, urls)).unwrap_err();
+    let text = format!(
+        "cannot get the machine's program {}{path}: the server answers with a page, as it does when it wants a login; \
+         cannot get the machine's program https://github.com{path}: *404*",
+        it.server.url(),
+        path = it.path
+    );
+    assert!(fits(&text, &error.to_string()), "{error}");
+}
+
+/// What the step with `native: true` does with the environment of a job.
+fn install(runner: &Runner) -> cml::error::Result<PathBuf> {
+    block_on(cml::action::native::install(&app(runner)))
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn app(runner: &Runner) -> App {
+    let env: Env = runner.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let native = Native::default().in_env(env.clone());
+    let host = Rc::new(Elsewhere { native, env, folder: runner.action.clone() });
+    let log = Log::new(host.clone(), Level::Error);
+    let http = Http::new(host.clone(), log.clone(), Duration::from_secs(60));
+    App { host, log, http }
 }

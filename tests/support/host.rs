@@ -43,8 +43,9 @@ impl Host for Elsewhere {
     fn platform(&self) -> Platform {
         self.native.platform()
     }
+    /// The action's, in that folder, with what it has beside it.
     fn program(&self) -> Vec<String> {
-        self.native.program()
+        vec![self.folder.join("dist/index.js").display().to_string()]
     }
     fn now(&self) -> Duration {
         self.native.now()

@@ -9,7 +9,7 @@ use crate::host::Platform;
 use crate::http::{Repeat, request};
 use crate::runner::script::Program;
 use bytes::Bytes;
-use http::Method;
+use http::{Method, header};
 use std::path::Path;
 use url::Url;
 
@@ -28,18 +28,42 @@ pub async fn find(app: &App, args: &Cloud, platform: &Platform) -> Result<Progra
         })?;
         return Ok(Program { url: url.to_string(), sha256: sha256.clone() });
     }
-    let (url, sha256) = match cfg!(target_arch = "wasm32") {
+    let (urls, sha256) = match cfg!(target_arch = "wasm32") {
         true => released(app, platform).map_err(|error| unknown(&error.to_string()))?,
-        false => own(app, platform)?,
+        false => own(app, platform).map(|(url, sha256)| (vec![url], sha256))?,
     };
-    let mut head = request(Method::HEAD, &url, Bytes::new())?;
-    head.extensions_mut().insert(Repeat::Safe);
-    app.http.send(head).await.map_err(|error| {
-        error.context(format!("the machine's program {url} cannot be had")).hint(
-            "give another place of the static program with --agent-url and --agent-sha256: a mirror, or a build of yours",
-        )
-    })?;
+    let url = first(app, urls).await?;
     Ok(Program { url: url.to_string(), sha256 })
+}
+
+/// The first of some addresses at which a machine gets the program.
+///
+/// # Errors
+/// No address has it.
+pub async fn first(app: &App, urls: Vec<Url>) -> Result<Url> {
+    let mut failed = None;
+    for url in urls {
+        match check(app, &url).await {
+            Ok(()) => return Ok(url),
+            Err(error) => failed = Some(error.after(failed)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| unknown("no release is known")))
+}
+
+/// Asks whether a file is there for everybody, as a machine gets it.
+async fn check(app: &App, url: &Url) -> Result<()> {
+    let hint =
+        "give another place of the static program with --agent-url and --agent-sha256: a mirror, or a build of yours";
+    let missing = |error: Error| error.context(format!("cannot get the machine's program {url}")).hint(hint);
+    let mut head = request(Method::HEAD, url, Bytes::new())?;
+    head.extensions_mut().insert(Repeat::Safe);
+    let answer = app.http.send(head).await.map_err(missing)?;
+    let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    match kind.starts_with("text/html") {
+        true => Err(missing(Error::auth("the server answers with a page, as it does when it wants a login"))),
+        false => Ok(()),
+    }
 }
 
 /// This program itself, where it runs on what the machine runs on.
