@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::Cml;
 use support::ec2::Ec2;
@@ -22,16 +23,17 @@ use support::moto::Moto;
 
 const LATENCY: Duration = Duration::from_millis(50);
 const RUNS: usize = 5;
+const REGION: &str = "eu-west-3";
 
 fn main() {
     // All launches meet in one account: what the first one makes (its template, its group) is there for the others.
-    let Some(_moto) = Moto::with_machines(0) else { return };
+    let Some(moto) = Moto::with_machines(REGION) else { return };
     let mut rows = Vec::new();
     for (case, args) in
         [("on demand", &[][..]), ("spot, or on demand", &["--cloud-spot"]), ("of one type", &["--cloud-type=t3.micro"])]
     {
-        let at_once = median(args, Duration::ZERO);
-        let slow = median(args, LATENCY);
+        let at_once = median(&moto, args, Duration::ZERO);
+        let slow = median(&moto, args, LATENCY);
         // What latency adds is the number of requests that waited for each other.
         let round_trips = (slow.wall - at_once.wall).as_secs_f64() / LATENCY.as_secs_f64();
         rows.push((case, at_once, slow, round_trips));
@@ -60,15 +62,15 @@ struct Run {
     forge: usize,
 }
 
-fn median(args: &[&str], latency: Duration) -> Run {
-    let mut runs: Vec<Run> = (0..RUNS).map(|_| launch(args, latency)).collect();
+fn median(moto: &Arc<Moto>, args: &[&str], latency: Duration) -> Run {
+    let mut runs: Vec<Run> = (0..RUNS).map(|_| launch(moto, args, latency)).collect();
     runs.sort_by_key(|run| run.wall);
     runs.swap_remove(RUNS / 2)
 }
 
 /// The program is killed once its launch was accepted; moto ends with this process.
-fn launch(args: &[&str], latency: Duration) -> Run {
-    let ec2 = Ec2::start("eu-west-3").expect("moto");
+fn launch(moto: &Arc<Moto>, args: &[&str], latency: Duration) -> Run {
+    let ec2 = Ec2::over(Arc::clone(moto), REGION).expect("moto");
     let forge = Forge::start();
     forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
     let mut cml = Cml::on(&forge, Vendor::GitHub);

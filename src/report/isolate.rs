@@ -177,7 +177,9 @@ impl Html {
     }
 
     fn tag(&mut self, name: &str, is_end: bool) {
-        if VOID.contains(&name) {
+        // No end tag of another name means anything in Markdown, nor any such element to a forge.
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_name || VOID.contains(&name) {
             return;
         }
         if !is_end {
@@ -350,6 +352,7 @@ mod tests {
             ">>>\nq\n>>>\n",
             "```\n>>>\n```\n",
             ">>> print(1)\n",
+            "<div>\n<x\u{1}n>\n</div>\n",
         ] {
             assert_eq!(closed(text), text);
         }

@@ -81,14 +81,16 @@ pub fn split(markdown: &str, ReportLimits { part: max, unit, .. }: ReportLimits)
 /// Returns a part with everything closed that it leaves open: in smaller parts where that takes more room than there is, and as it is
 /// where not even an eighth is enough.
 fn closed_within(part: String, max: usize, unit: Unit) -> Vec<String> {
-    let fits = |text: &str| unit.length(text) <= max;
-    let whole = closed(&part);
-    if fits(&whole) {
-        return vec![whole.into_owned()];
+    if let Some(whole) = closed_if_fits(&part, max, unit) {
+        return vec![whole];
     }
     let pieces = split_blocks(&part, max - max / 8, MAX_DETAILS, unit);
     let kept = pieces.into_iter().filter(|piece| !piece.trim().is_empty());
-    kept.map(|piece| Some(closed(&piece).into_owned()).filter(|text| fits(text)).unwrap_or(piece)).collect()
+    kept.map(|piece| closed_if_fits(&piece, max, unit).unwrap_or(piece)).collect()
+}
+
+fn closed_if_fits(text: &str, max: usize, unit: Unit) -> Option<String> {
+    Some(closed(text).into_owned()).filter(|text| unit.length(text) <= max)
 }
 
 /// The text in parts without anything added to them but what their blocks repeat.
@@ -121,7 +123,8 @@ pub fn limit(mut parts: Vec<String>, room: ReportLimits, note: &str) -> Vec<Stri
 fn ended(text: &str, room: ReportLimits, note: &str) -> String {
     let part = room.part.saturating_sub(room.unit.length(note) + 2);
     let first = split(text, ReportLimits { part, ..room }).into_iter().next().unwrap_or_default();
-    format!("{}\n\n{note}", closed(&first).trim_end())
+    let first = closed_if_fits(&first, part, room.unit).unwrap_or(first);
+    format!("{}\n\n{note}", first.trim_end())
 }
 
 /// A block of the report: its text, and how it may be cut.

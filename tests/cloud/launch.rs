@@ -95,7 +95,7 @@ fn the_machine_gets_one_runners_credential_and_no_other_secret() {
 
 #[test]
 fn jobs_may_act_as_a_machine_that_has_an_identity() {
-    let Some(moto) = Moto::with_machines(1) else { return };
+    let Some(moto) = Moto::with_machines("ca-central-1") else { return };
     moto.instance_profile("trainer");
     let scene = Scene::of(Vendor::GitLab, Ec2::over(moto, "ca-central-1").unwrap());
     for (set, field) in [("trainer", "Name"), ("arn:aws:iam::123456789012:instance-profile/trainer", "Arn")] {
@@ -214,7 +214,7 @@ fn a_runner_that_is_there_is_reused_and_the_cloud_not_asked() {
 /// Real: the program. Standing in: EC2 (moto). Guard rails of an organisation judge the trial by every one of these.
 #[test]
 fn the_trial_is_the_very_machine_of_the_template() {
-    let Some(moto) = Moto::with_machines(1) else { return };
+    let Some(moto) = Moto::with_machines("ap-northeast-1") else { return };
     moto.instance_profile("trial");
     let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "ap-northeast-1").unwrap());
     let args =
@@ -258,7 +258,7 @@ fn the_trial_is_the_very_machine_of_the_template() {
 /// where the metadata service tells them, which it is therefore not asked to.
 #[test]
 fn tags_have_every_key_that_ec2_takes() {
-    let Some(moto) = Moto::with_machines(1) else { return };
+    let Some(moto) = Moto::with_machines("eu-west-3") else { return };
     let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "eu-west-3").unwrap());
     let keys = ["cost center", "acme.io/team", "a:b@c", "größe"];
     let pairs: Vec<String> = keys.iter().map(|key| format!("{key}=ml and more")).collect();
@@ -276,7 +276,7 @@ fn tags_have_every_key_that_ec2_takes() {
 /// Real: the program. Standing in: EC2 (moto), with one of its subnets changed.
 #[test]
 fn each_subnet_keeps_its_own_setting_of_public_addresses() {
-    let Some(moto) = Moto::with_machines(1) else { return };
+    let Some(moto) = Moto::with_machines("sa-east-1") else { return };
     let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "sa-east-1").unwrap());
     let field = "LaunchTemplateData.NetworkInterface.1.AssociatePublicIpAddress";
     let ran = scene.launch(&["--name", "one"]);

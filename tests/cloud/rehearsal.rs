@@ -63,7 +63,7 @@ pub fn boot_on(
     args: &[&str],
     change: impl Fn(String) -> String,
 ) -> Option<(Scene, Vm, Launch)> {
-    let moto = Moto::with_machines(1)?;
+    let moto = Moto::with_machines(region)?;
     let scene = Scene::of(vendor, Ec2::over(moto, region)?);
     let (url, digest) = offer(&scene, &vm);
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };

@@ -71,9 +71,9 @@ pub struct Machine {
 }
 
 impl Ec2 {
-    /// In a region that no other test uses. `None` where there is no moto.
+    /// In a region of its own. `None` where there is no moto.
     pub fn start(region: &'static str) -> Option<Ec2> {
-        Ec2::over(Moto::with_machines(0)?, region)
+        Ec2::over(Moto::with_machines(region)?, region)
     }
 
     /// Over a certain moto.

@@ -32,16 +32,20 @@ impl Moto {
         Some(moto)
     }
 
-    /// The ones with machines: only images of `amis.json`, and types that there are. Tests are apart by their regions, of
-    /// which one emulator has not enough.
-    pub fn with_machines(number: usize) -> Option<Arc<Moto>> {
-        static SHARED: [Mutex<Weak<Moto>>; 2] = [Mutex::new(Weak::new()), Mutex::new(Weak::new())];
-        let mut shared = SHARED[number].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(moto) = shared.upgrade() {
-            return Some(moto);
+    /// One with machines: only images of `amis.json`, and types that there are. Tests share emulators, and each has its
+    /// region for itself: where somebody has had that of a running emulator, another one is started.
+    pub fn with_machines(region: &'static str) -> Option<Arc<Moto>> {
+        static SHARED: Mutex<Vec<(Weak<Moto>, Vec<&str>)>> = Mutex::new(Vec::new());
+        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        shared.retain(|(moto, _)| moto.strong_count() > 0);
+        for (moto, taken) in shared.iter_mut().filter(|(_, taken)| !taken.contains(&region)) {
+            if let Some(moto) = moto.upgrade() {
+                taken.push(region);
+                return Some(moto);
+            }
         }
         let moto = Arc::new(Moto::start_with_machines()?);
-        *shared = Arc::downgrade(&moto);
+        shared.push((Arc::downgrade(&moto), vec![region]));
         Some(moto)
     }
 
