@@ -278,13 +278,20 @@ fn the_address_of_the_comment_is_handed_on_in_each_cis_own_way() {
         cml.file("cml.dotenv", "A=1\nCOMMENT_URL=old\nMY_COMMENT_URL=2");
         cml.run(&["comment", "update", "report.md"]).ok();
         assert_eq!(cml.read("cml.dotenv"), format!("A=1\nMY_COMMENT_URL=2\nCOMMENT_URL={address}\n"));
-        cml.set("CML_DOTENV", "/nonexistent/folder/file");
-        let ran = cml.run(&["comment", "update", "report.md"]);
-        assert_eq!((ran.code, ran.stdout.trim()), (Some(0), address), "{}", ran.stderr);
-        assert!(
-            ran.stderr.contains("warning: cannot write the step's results to /nonexistent/folder/file"),
-            "{}",
-            ran.stderr
-        );
+        // As in a container of the user's own, in which the files of the CI are not mounted.
+        let mut lost = vec!["the step's results to /nonexistent/dotenv", "the step's results to /nonexistent/outputs"];
+        cml.set("CML_DOTENV", "/nonexistent/dotenv").set("GITHUB_OUTPUT", "/nonexistent/outputs");
+        cml.set("GITHUB_STEP_SUMMARY", "/nonexistent/summary");
+        if vendor == Vendor::GitHub {
+            lost.push("the job summary to /nonexistent/summary");
+        }
+        for args in [&["comment", "update", "report.md"][..], &["comment", "create", "--target=commit", "report.md"]] {
+            let ran = cml.run(args);
+            assert_eq!(ran.code, Some(0), "{args:?}: {ran:#?}");
+            assert!(ran.stdout.starts_with("http") && (args.len() > 3 || ran.stdout.trim() == address), "{ran:#?}");
+            for what in &lost {
+                assert!(ran.stderr.contains(&format!("warning: cannot write {what} (")), "{what}: {ran:#?}");
+            }
+        }
     }
 }

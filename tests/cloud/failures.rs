@@ -90,7 +90,11 @@ fn expired_credentials_are_told_from_wrong_ones() {
     );
     scene.run(&["launch"]).fails(4, "the AWS credentials have expired", "get new ones in the same job*");
     scene.ec2.fails("DescribeImages", 1, Wrong::Refused(401, "AuthFailure", "AWS was not able to validate"));
-    scene.run(&["launch"]).fails(4, "AWS does not accept the credentials (AuthFailure)", "check the keys*");
+    scene.run(&["launch"]).fails(
+        4,
+        "AWS does not accept the credentials (AuthFailure)",
+        "check the keys, that the account has enabled the region, *",
+    );
     scene.is_clean();
 }
 

@@ -9,11 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 
 #[test]
 fn a_start_up_script_that_fails_ends_the_machine_and_the_launch() {
-    let script = STANDARD.encode("#!/bin/sh\necho no such driver\nexit 3\n");
+    let script = STANDARD.encode("#!/bin/sh\necho \"$HOME $USER\"; echo no such driver\nexit 3\n");
     let args = ["--cloud-startup-script", script.as_str()];
     let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-west-1", &args, |data| data) else { return };
     assert_eq!(vm.until_off(), Some(3));
-    let says = "no such driver\nerror: the start-up script failed (exit code 3)\nhint: see --cloud-startup-script\n";
+    // A service has no home, and git and pip want one.
+    let says = "/root root\nno such driver\nerror: the start-up script failed (exit code 3)\nhint: see --cloud-startup-script\n";
     assert!(vm.read("console").ends_with(says), "{}", vm.read("console"));
     power_off(&scene);
     let ran = launch.end();

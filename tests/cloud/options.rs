@@ -40,6 +40,12 @@ fn wrong_options_have_no_effect() {
             "give --cloud-image one with NVIDIA's proprietary driver*",
         ),
         (
+            &["--cloud-type", "p3dn.24xlarge"],
+            2,
+            "the image that p3dn.24xlarge would get has no driver for its GPU",
+            "give --cloud-image one with NVIDIA's proprietary driver*",
+        ),
+        (
             &["--cloud-type", "m", "--cloud-gpu", "rtx"],
             2,
             "there is no machine of size m with a GPU of the kind rtx",

@@ -165,4 +165,11 @@ mod tests {
         let error = refusal("ec2:RunInstances", "AuthFailure.ServiceLinkedRoleCreationNotPermitted", "No permission");
         assert!(error.hint_text().unwrap_or_default().contains("--aws-service-name spot.amazonaws.com"));
     }
+
+    #[test]
+    fn a_key_that_nobody_may_use_looks_like_an_error_of_amazons() {
+        let says = || "Client error on launch".to_owned();
+        assert!(ended(Some("Client.InternalError"), says()).contains("the key that encrypts its disk"));
+        assert_eq!(ended(Some("Server.SpotInstanceTermination"), says()), says());
+    }
 }

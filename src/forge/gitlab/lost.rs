@@ -75,7 +75,8 @@ async fn get(gitlab: &GitLab, id: u64) -> Result<Job> {
     Ok(job)
 }
 
-/// Cancels a job and waits for its end. A server that waits for the runner's word on that is told not to.
+/// Cancels a job and waits for its end. Where GitLab would wait until the job's runner confirms it, the request is repeated with
+/// `force`.
 async fn cancelled(gitlab: &GitLab, mut job: Job, http: &Http) -> Result<Job> {
     let (id, path) = (job.id, format!("{}/jobs/{}/cancel", gitlab.root, job.id));
     (_, job) = gitlab.rest.call(Method::POST, &path, None, Repeat::Safe).await?;
