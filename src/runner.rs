@@ -6,7 +6,6 @@
 mod closing;
 pub mod document;
 mod journal;
-mod logs;
 pub mod machine;
 pub mod package;
 pub mod script;

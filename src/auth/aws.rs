@@ -117,7 +117,7 @@ fn from_environment(env: &Env) -> Result<Option<Keys>> {
 /// Exchanges the job's identity for a role's keys.
 async fn from_identity(app: &App, region: &str) -> Result<Option<Keys>> {
     let env = app.env();
-    let Some(role) = env.get(vars::AWS_ROLE_ARN).map(str::trim).filter(|_| env.get(vars::AWS_PROFILE).is_none()) else {
+    let Some(role) = env.get(vars::AWS_ROLE_ARN).filter(|_| env.get(vars::AWS_PROFILE).is_none()) else {
         return Ok(None);
     };
     let token = match env.get(vars::AWS_WEB_IDENTITY_TOKEN_FILE) {

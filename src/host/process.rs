@@ -1,6 +1,7 @@
 //! Programs that run beside this one.
 
 use super::Signal;
+use super::logs::Logs;
 use async_trait::async_trait;
 use std::io;
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub struct Farewell {
     pub command: Option<Vec<String>>,
     /// How long it may take to end, before everything that it started is killed.
     pub grace: Duration,
+    /// Its own logs, which are collected before anything is removed.
+    pub logs: Option<Logs>,
     /// Files and folders to remove then.
     pub remove: Vec<PathBuf>,
     /// Docker's filter for the containers and networks to remove then.
@@ -46,6 +49,7 @@ impl Default for Farewell {
             signal: Signal::Terminate,
             command: None,
             grace: Duration::from_secs(10),
+            logs: None,
             remove: Vec::new(),
             containers: None,
         }

@@ -4,6 +4,7 @@ use super::supervise::Supervised;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::forge::runner::{Agent, CheckedFile, EnvFile};
+use crate::host::logs::Logs;
 use crate::host::{Farewell, Process, Program};
 use std::collections::BTreeMap;
 use std::io;
@@ -91,8 +92,8 @@ pub fn check(it: &Supervised<'_>, agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-/// Writes the agent's files and starts its program. `own_logs` says whether the folder of its logs is its alone.
-pub async fn start(it: &Supervised<'_>, agent: &Agent, own_logs: bool) -> Result<Box<dyn Process>> {
+/// Writes the agent's files and starts its program.
+pub async fn start(it: &Supervised<'_>, agent: &Agent, logs: Option<Logs>) -> Result<Box<dyn Process>> {
     let host = &it.app.host;
     let name = agent.argv.first().map_or("", String::as_str);
     let unwritten = |path: &PathBuf, error: &io::Error| {
@@ -130,7 +131,8 @@ pub async fn start(it: &Supervised<'_>, agent: &Agent, own_logs: bool) -> Result
             signal: agent.interrupt,
             command: agent.stop.clone(),
             grace: agent.grace,
-            remove: leftovers(it, Some(agent)).into_iter().chain(agent.logs.clone().filter(|_| own_logs)).collect(),
+            logs,
+            remove: leftovers(it, Some(agent)),
             containers: agent.containers.clone(),
         },
     };

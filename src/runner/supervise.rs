@@ -3,11 +3,12 @@
 
 use super::journal::Journal;
 use super::machine::{Act, Deletion, Input, Machine, Outcome, Rules, Status};
-use super::{closing, logs, start, status};
+use super::{closing, start, status};
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::forge::runner::{Agent, Ending, Event, Place, Registration};
 use crate::forge::{Driver, Forge};
+use crate::host::logs::Logs;
 use crate::host::{Process, Signal, Told};
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -178,7 +179,8 @@ impl<'a> Supervisor<'a> {
             self.old_logs = agent.logs.as_deref().and_then(|folder| self.it.app.host.list(folder).ok());
         }
         start::check(&self.it, &agent)?;
-        let process = start::start(&self.it, self.agent.insert(agent), self.old_logs.is_none()).await?;
+        let logs = self.logs(&agent);
+        let process = start::start(&self.it, self.agent.insert(agent), logs).await?;
         self.it.app.log.debug(&format!("the runner program is process {}", process.id()));
         self.process = Some(process);
         Ok(())
@@ -382,17 +384,30 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Where the logs of this runner go.
-    fn kept_logs(&self) -> Option<PathBuf> {
-        self.it.keep_logs.as_ref().map(|folder| folder.join(&self.it.registration.name))
+    /// The logs that a program keeps of itself.
+    fn logs(&self, agent: &Agent) -> Option<Logs> {
+        let to = self.it.keep_logs.as_ref().map(|folder| folder.join(&self.it.registration.name));
+        Some(Logs { folder: agent.logs.clone()?, old: self.old_logs.clone(), to })
+    }
+
+    /// Takes them out of their folder, and says where they are if they are kept.
+    fn collect_logs(&self) {
+        let app = self.it.app;
+        let Some(logs) = self.agent.as_ref().and_then(|agent| self.logs(agent)) else { return };
+        match (logs.collect(&*app.host), &logs.to) {
+            (_, None) => {}
+            (Ok(true), Some(to)) => app.log.info(&format!("the runner program's logs are in {}", to.display())),
+            (Ok(false), Some(_)) => app.log.warn("the runner program left no logs to keep"),
+            (Err(error), Some(to)) => {
+                app.log.warn(&format!("cannot keep the runner program's logs in {} ({error})", to.display()));
+            }
+        }
     }
 
     /// Nothing is left: no process, no private file, no registration.
     async fn leave(&mut self) {
         self.end_process().await;
-        if let Some(folder) = self.agent.as_ref().and_then(|agent| agent.logs.as_deref()) {
-            logs::collect(self.it.app, folder, self.old_logs.as_deref(), self.kept_logs().as_deref());
-        }
+        self.collect_logs();
         for path in start::leftovers(&self.it, self.agent.as_ref()) {
             let host = &self.it.app.host;
             // What is a folder says the attempt.

@@ -491,6 +491,7 @@ fn the_users_own_folder_is_left_as_it_was() {
             play.signal(signal);
             play.until("files", |stage| !stage.path("program/.credentials").exists());
             play.until("files", |stage| !stage.path("program/.runner").exists());
+            play.until("logs", |stage| left(stage) == ["Worker_1.log", "_diag", "bin"]);
         }
     }
 }

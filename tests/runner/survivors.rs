@@ -14,6 +14,19 @@ fn an_asked_runner_ends_when_its_supervisor_is_killed() {
     assert_eq!(play.stage.read("asked"), "asked\n");
 }
 
+/// What is wanted most after such an end. The folder of the logs is gone with the program.
+#[test]
+fn logs_are_kept_when_the_supervisor_is_killed() {
+    let script = "mkdir _diag; echo 'the reason' >_diag/Worker_2.log; ready; begin a 41 1; rest 60";
+    let stage = Stage::github(&format!("trap 'exit 0' INT; {script}"));
+    let folder = stage.path("logs").display().to_string();
+    let play = stage.set("keep_logs", folder).start();
+    play.until_busy();
+    play.signal("KILL");
+    play.until("files", |stage| !stage.path("private").exists() && !stage.path("program").exists());
+    assert_eq!(play.stage.read("logs/r1/Worker_2.log"), "the reason\n");
+}
+
 #[test]
 fn one_that_does_not_listen_is_killed_with_all_that_left_its_group() {
     let script = "trap '' INT TERM; ready

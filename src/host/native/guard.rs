@@ -9,7 +9,9 @@
 //! daemon that left the group is found. On macOS such a daemon survives, and everywhere what another service runs on
 //! the program's behalf, such as a container, unless the farewell's command ends it or its filter finds it.
 
+use super::super::logs::Logs;
 use super::super::{CONTAINERS, Farewell, Program, Signal};
+use super::Native;
 use rustix::process::{self, Pid, WaitOptions};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -52,15 +54,16 @@ pub struct Spec {
     signal: i32,
     command: Option<Vec<String>>,
     grace: Duration,
+    logs: Option<Logs>,
     remove: Vec<PathBuf>,
     containers: Option<String>,
 }
 
 impl From<&Program> for Spec {
     fn from(program: &Program) -> Self {
-        let Farewell { signal, command, grace, remove, containers } = program.farewell.clone();
+        let Farewell { signal, command, grace, logs, remove, containers } = program.farewell.clone();
         let Program { argv, env, folder, .. } = program.clone();
-        Spec { argv, env, folder, signal: number(signal).as_raw(), command, grace, remove, containers }
+        Spec { argv, env, folder, signal: number(signal).as_raw(), command, grace, logs, remove, containers }
     }
 }
 
@@ -120,6 +123,8 @@ async fn guard() -> io::Result<()> {
                 Some(Order::Start(_)) | None => {
                     farewell(&spec, &mut charge).await;
                     charge.kill_all().await;
+                    // Nobody is left to be told whether there were any.
+                    let _ = spec.logs.as_ref().map(|logs| logs.collect(&Native::default()));
                     remove(&spec.remove);
                     remove_containers(&spec).await;
                     return Ok(());
