@@ -1,7 +1,7 @@
 //! `dist/`: what GitHub's runner gets of this repository, made from source.
 //!
 //! Rust → WebAssembly (`[profile.wasm]`) → bindgen → wasm-opt, beside the files of `action/` as they are. The
-//! result depends on nothing but the sources and the compiler: `build.json` records both.
+//! result depends on nothing but the sources and the compiler: `build.json` records both, and what came out.
 
 use crate::shell::{Result, cargo, output, run};
 use crate::{tools, wasm};
@@ -34,15 +34,24 @@ pub fn make() -> Result {
     (size <= LARGEST).then_some(()).ok_or(format!("{DIST}/ should not be larger than {LARGEST} bytes"))
 }
 
-/// Fails when the sources have moved on since `dist/` was made; and, where the compiler is the one that made it,
-/// when making it again gives anything else.
+/// Fails when the sources have moved on since `dist/` was made, or a file of it was changed by other means. Takes a second.
 pub fn check() -> Result {
     let recorded = text(&Path::new(DIST).join("build.json"))?;
-    let (sources, compiler) = (record("sources", &sources()?), record("compiler", &wasm::compiler()?));
-    if !recorded.contains(&sources) {
-        return Err(format!("{DIST}/ is not what the sources make: run `cargo xtask dist` and commit what it makes"));
+    if !recorded.contains(&record("sources", &sources()?)) {
+        return Err(format!("{DIST}/ is older than its sources: run `cargo xtask dist` and commit what it makes"));
     }
-    if !recorded.contains(&compiler) {
+    if !recorded.contains(&record("files", &made(Path::new(DIST))?)) {
+        return Err(format!("a file of {DIST}/ is not what was made: run `cargo xtask dist` and commit what it makes"));
+    }
+    println!("{DIST}/ is made of these sources");
+    Ok(())
+}
+
+/// The same, and fails when making it again gives anything else, where the compiler is the one that made it. Takes half an hour
+/// from nothing.
+pub fn compare() -> Result {
+    check()?;
+    if !text(&Path::new(DIST).join("build.json"))?.contains(&record("compiler", &wasm::compiler()?)) {
         println!("{DIST}/ was made by another compiler than this machine's: it is not made again and compared");
         return Ok(());
     }
@@ -77,7 +86,8 @@ fn make_in(folder: &Path) -> Result {
         let to = folder.join(path.file_name().unwrap_or_default());
         fs::copy(&path, &to).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    let made_of = [record("sources", &sources()?), record("compiler", &wasm::compiler()?)];
+    let made_of =
+        [record("sources", &sources()?), record("compiler", &wasm::compiler()?), record("files", &made(folder)?)];
     let text = format!("{{\n  {}\n}}\n", made_of.join(",\n  "));
     fs::write(folder.join("build.json"), text).map_err(|e| e.to_string())
 }
@@ -86,16 +96,30 @@ fn record(name: &str, value: &str) -> String {
     format!("\"{name}\": \"{value}\"")
 }
 
-/// One hash of the names and contents of all sources, as git makes them.
+/// One hash of all sources.
 fn sources() -> Result<String> {
     let mut paths = Vec::new();
     for source in SOURCES {
         paths.extend(files(Path::new(source))?);
     }
+    hash(&paths, Path::new(""))
+}
+
+/// One hash of what was made in a folder, without the record of it.
+fn made(folder: &Path) -> Result<String> {
+    let mut paths = files(folder)?;
+    paths.retain(|path| !path.ends_with("build.json"));
+    hash(&paths, folder)
+}
+
+/// One hash of the names below a folder and the contents of files, as git makes them.
+fn hash(paths: &[PathBuf], folder: &Path) -> Result<String> {
     let names: Vec<String> = paths.iter().map(|path| path.display().to_string().replace('\\', "/")).collect();
     let list: Vec<&str> = ["hash-object", "--no-filters"].into_iter().chain(names.iter().map(String::as_str)).collect();
     let hashes = output("git", &list).ok_or("git hash-object failed")?;
-    let lines: String = names.iter().zip(hashes.lines()).map(|(name, hash)| format!("{hash} {name}\n")).collect();
+    let below = |path: &PathBuf| path.strip_prefix(folder).unwrap_or(path).display().to_string().replace('\\', "/");
+    let lines: String =
+        paths.iter().zip(hashes.lines()).map(|(path, hash)| format!("{hash} {}\n", below(path))).collect();
     let scratch = Path::new("target").join("sources");
     fs::create_dir_all("target").and_then(|()| fs::write(&scratch, lines)).map_err(|e| e.to_string())?;
     output("git", &["hash-object", "--no-filters", &scratch.display().to_string()]).ok_or("git failed".to_owned())

@@ -19,7 +19,8 @@ cargo xtask tools               what the tests take that is not Rust's, into tar
 cargo xtask lint                formatting, clippy for both builds, workflows, licenses and sources of dependencies
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
-cargo xtask dist check          whether dist/ is what the sources make
+cargo xtask dist check          whether dist/ was made of these sources and is as it was made
+cargo xtask dist compare        the same, and makes it again: whether that gives the same bytes
 cargo xtask docs                docs/, and the inputs of GitLab's and Bitbucket's wrappers, from the declaration of the command line
 cargo xtask man FOLDER          manual pages, from the same
 cargo xtask digests FOLDER      records a release's native programs for the action
@@ -40,6 +41,7 @@ fn main() {
         ["digests", folder] => digests::record(folder),
         ["dist"] => dist::make(),
         ["dist", "check"] => dist::check(),
+        ["dist", "compare"] => dist::compare(),
         ["release"] => release::build().map(drop),
         ["image"] => image::Docker::find().and_then(|docker| docker.build(&release::build()?)),
         ["bench"] => bench(),
