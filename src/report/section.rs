@@ -81,7 +81,8 @@ pub fn check(text: &str) -> Result<()> {
 
 /// A section's text in a form that leaves nothing open and whose labels are its own.
 pub fn alone(name: &str, text: &str) -> String {
-    normal(&closed(&scoped(text, name)))
+    // White space at the end may decide what the text leaves open: it goes first.
+    normal(&closed(&scoped(&normal(text), name)))
 }
 
 /// The text as it comes back when a body with it is taken apart.
@@ -150,6 +151,14 @@ mod tests {
         assert_eq!(normal(&text), text);
         let sections = Sections { named: [("x".to_owned(), text)].into(), ..Sections::default() };
         assert_eq!(Sections::parse(&sections.compose()), sections);
+    }
+
+    #[test]
+    fn a_section_is_closed_once() {
+        for text in ["<tr\u{b}", "```\nx\u{b}", "<div>\u{a0}"] {
+            let sections = Sections { named: [("x".to_owned(), alone("x", text))].into(), ..Sections::default() };
+            assert_eq!(Sections::parse(&sections.compose()), sections);
+        }
     }
 
     proptest! {
