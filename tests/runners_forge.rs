@@ -4,6 +4,7 @@
 use crate::support::VENDORS;
 use crate::support::fake::{Doing, Forge as Fake, Kind as Fault, Vendor};
 use crate::support::library::Library;
+use crate::support::net::send;
 use cml::app::App;
 use cml::connect::{Connected, Global, connect, connect_runners};
 use cml::env::Secret;
@@ -309,9 +310,7 @@ fn tokens_that_may_not_manage_runners_are_told_what_is_missing() {
 /// A fake runner program needs no more than the credential that it got.
 #[test]
 fn a_runner_program_tells_by_its_credential_what_it_does() {
-    for (vendor, name) in
-        [(Vendor::GitHub, "jit"), (Vendor::GitLab, "token"), (Vendor::Bitbucket, "oauth_client_secret")]
-    {
+    for (vendor, name) in [(Vendor::GitHub, "jit"), (Vendor::Bitbucket, "oauth_client_secret")] {
         let desk = Desk::new(vendor);
         let made = desk.register(&new("cml-1")).unwrap();
         let tell = |what: &str| {
@@ -328,4 +327,65 @@ fn a_runner_program_tells_by_its_credential_what_it_does() {
         // A job on GitHub ends its runner.
         assert_eq!(desk.get(&made.id).is_none(), vendor == Vendor::GitHub);
     }
+}
+
+/// The fake's side of GitLab's protocol, as `network/gitlab.go` reads it: a runner of GitLab's own could be pointed at it.
+#[test]
+fn a_runner_program_of_gitlab_asks_for_jobs_as_the_real_one_does() {
+    let desk = Desk::new(Vendor::GitLab);
+    let made = desk.register(&new("cml-1")).unwrap();
+    let hold = std::time::Duration::from_millis(400);
+    desk.fake.configure_runners(|runners| runners.queue.hold = hold);
+    let api = desk.fake.api(Vendor::GitLab);
+    let ask = |method: &str, path: &str, token: &str, range: Option<&str>, body: &str| {
+        let kind = if range.is_some() { "text/plain" } else { "application/json" };
+        let mut headers = vec![("Content-Type", kind), ("JOB-TOKEN", token)];
+        headers.extend(range.map(|range| ("Content-Range", range)));
+        send(method, &format!("{api}/{path}"), &headers, body.as_bytes()).unwrap()
+    };
+    let request = |token: &str, last_update: &str| {
+        let body = serde_json::json!({ "token": token, "last_update": last_update, "info": { "features": {} } });
+        ask("POST", "jobs/request", "", None, &body.to_string())
+    };
+    let token = made.credential["token"].expose();
+    assert_eq!(request("glrt-unknown", "").status, 403);
+    // The first request is answered at once, the next ones when there is something new.
+    let none = request(token, "");
+    assert_eq!((none.status, none.body.len()), (204, 0));
+    let begun = std::time::Instant::now();
+    let update = none.header("x-gitlab-last-update");
+    assert_eq!(request(token, update).status, 204);
+    assert!(begun.elapsed() >= hold && desk.get(&made.id).unwrap().online);
+    let id = std::thread::scope(|scope| {
+        let held = scope.spawn(|| request(token, update));
+        let id = desk.fake.queue_job("true");
+        let job: serde_json::Value = serde_json::from_slice(&held.join().unwrap().body).unwrap();
+        assert_eq!((&job["id"], &job["steps"][0]["script"][0]), (&id.into(), &"true".into()));
+        (id, job["token"].as_str().unwrap().to_owned())
+    });
+    let (path, trace) = (format!("jobs/{}", id.0), format!("jobs/{}/trace?debug_trace=false", id.0));
+    assert_eq!(desk.fake.runners(Vendor::GitLab, Vendor::GitLab.slug())[0].doing, Doing::Busy);
+    let append = |range: Option<&str>, text: &str| {
+        let answer = ask("PATCH", &trace, &id.1, range.or(Some("")), text);
+        (answer.status, answer.header("range").to_owned(), answer.header("job-status").to_owned())
+    };
+    let running = |status, range: &str| (status, range.to_owned(), "running".to_owned());
+    assert_eq!(append(None, "x").0, 400);
+    assert_eq!(append(Some("0-4"), "hello"), running(202, "0-5"));
+    assert_eq!(append(Some("7-8"), "xx"), running(416, "0-5"));
+    assert_eq!(append(Some("5-6"), "!!"), running(202, "0-7"));
+    let set = |token: &str, state: &str| {
+        let body = serde_json::json!({ "token": token, "state": state, "failure_reason": "script_failure" });
+        let answer = ask("PUT", &path, token, None, &body.to_string());
+        (answer.status, answer.header("job-status").to_owned())
+    };
+    assert_eq!(set("glcbt-another", "success").0, 403);
+    assert_eq!(set(&id.1, "running"), (200, "running".into()));
+    // A job that is being cancelled is cancelled with its runner's word, and not running any more.
+    desk.fake.configure_runners(|runners| runners.queue.jobs[0].status = "canceling".to_owned());
+    assert_eq!(set(&id.1, "running"), (200, "canceling".into()));
+    assert_eq!(set(&id.1, "failed"), (200, "canceled".into()));
+    assert_eq!(set(&id.1, "success"), (403, "canceled".into()));
+    assert_eq!(desk.fake.job(id.0).log, b"hello!!");
+    assert_eq!(desk.fake.runners(Vendor::GitLab, Vendor::GitLab.slug())[0].doing, Doing::Idle);
 }

@@ -2,6 +2,7 @@
 
 use super::rehearsal::{boot, boot_on, power_off, until_doing};
 use super::vm::Vm;
+use crate::launch::yard::begin_job;
 use crate::support::Cml;
 use crate::support::fake::{Doing, Vendor};
 use base64::Engine as _;
@@ -128,11 +129,13 @@ fn without_rules_a_machine_with_an_identity_takes_no_job() {
 fn a_machine_that_the_cloud_takes_back_interrupts_its_job() {
     let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-east-1", &[], |data| data) else { return };
     assert_eq!(launch.end().code, Some(0));
-    std::fs::write(vm.job().join("go"), "").unwrap();
+    let job = begin_job(Vendor::GitLab, &scene.forge, &vm.job()).unwrap();
     until_doing(&scene, &vm, Doing::Busy);
     vm.take_back();
     assert_eq!(vm.until_off(), Some(75), "{}", vm.read("console"));
     assert!(vm.read("console").contains("warning: aws takes this machine back\n"), "{}", vm.read("console"));
+    let job = scene.forge.job(job);
+    assert_eq!((&*job.status, job.reason.as_deref()), ("failed", Some("runner_interrupted")), "it was reported");
     power_off(&scene);
     scene.is_clean();
 }

@@ -109,7 +109,7 @@ fn rehearse(vendor: Vendor, region: &'static str) {
     assert!(environment.contains("HOME=/home/ci\n"), "{environment}");
 
     // A job.
-    std::fs::write(vm.job().join("go"), "").unwrap();
+    yard::begin_job(vendor, &scene.forge, &vm.job());
     until_doing(&scene, &vm, Doing::Busy);
     std::fs::write(vm.job().join("end"), "").unwrap();
     assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));

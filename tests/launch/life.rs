@@ -15,7 +15,7 @@ fn a_machine_runs_one_job_and_leaves_nothing() {
         assert!(runner.name.starts_with("cml-") && runner.labels.contains(&"gpu".to_owned()), "{runner:?}");
         let listed = yard.run(&["list"]).ok();
         assert!(listed.contains(&runner.name) && listed.contains("online"), "{listed}");
-        yard.cml.file("go", "");
+        let job = yard.begin_job();
         launch.until("job_started");
         yard.cml.file("end", "");
         let ran = launch.end();
@@ -23,6 +23,11 @@ fn a_machine_runs_one_job_and_leaves_nothing() {
         let expected = ["ready", "job_started", "job_ended", "terminated: single job"];
         assert_eq!(events(&ran.stderr), expected, "{vendor:?} {ran:#?}");
         yard.is_clean();
+        if vendor == Vendor::Bitbucket {
+            // Before each launch; a registry that cannot be reached keeps no image away that is there.
+            let image = "docker-public.packages.atlassian.com/sox/atlassian/bitbucket-pipelines-runner\n";
+            assert_eq!(yard.cml.read("pulled"), image);
+        }
         // What the job could see.
         let env = yard.cml.read("env");
         assert!(env.contains("TELL=") && !env.contains("REPO_TOKEN") && !env.contains("CML_"), "{env}");
@@ -34,11 +39,18 @@ fn a_machine_runs_one_job_and_leaves_nothing() {
             "user/runners",
             "POST /bitbucket/2.0/repositories/team/model/pipelines-config/runners",
         ][VENDORS.iter().position(|other| *other == vendor).unwrap()];
-        assert!(at(register) < at("tell/online") && at("tell/online") < at("tell/busy"), "{asked:#?}");
+        let (online, busy) = match vendor {
+            Vendor::GitLab => ("POST /gitlab/api/v4/jobs/request", "PUT /gitlab/api/v4/jobs/"),
+            _ => ("tell/online", "tell/busy"),
+        };
+        assert!(at(register) < at(online) && at(online) < at(busy), "{asked:#?}");
+        if let Some(job) = job.map(|id| yard.forge.job(id)) {
+            assert_eq!((&*job.status, &*job.log), ("success", &b"Running with gitlab-runner\n"[..]));
+        }
         assert_eq!(asked.iter().filter(|line| line.contains(register)).count(), 1, "{asked:#?}");
         if vendor != Vendor::GitHub {
             // GitHub forgets the runner of a job that has ended by itself.
-            assert!(at("tell/busy") < at("DELETE "), "{asked:#?}");
+            assert!(at(busy) < at("DELETE "), "{asked:#?}");
         }
     }
 }
@@ -79,6 +91,51 @@ fn a_signal_at_any_step_undoes_what_was_made() {
         );
         yard.is_clean();
     }
+}
+
+/// GitLab's request for a job, which is open when the runner is removed, is answered with 403; the program then pauses for minutes.
+#[test]
+fn a_runner_that_gitlab_forgets_while_it_waits_ends() {
+    if is_wasm() {
+        return;
+    }
+    let yard = Yard::new(Vendor::GitLab);
+    let launch = yard.launch("log", &["--idle-timeout=never"]);
+    launch.until("\"status\":\"ready\"");
+    yard.forge.configure_runners(|runners| runners.all.clear());
+    let ran = launch.end();
+    assert_eq!(
+        (ran.code, events(&ran.stderr)),
+        (Some(0), vec!["ready".into(), "terminated: removed".into()]),
+        "{ran:#?}"
+    );
+    let verified = yard.forge.requests().iter().filter(|request| request.path.ends_with("/runners/verify")).count();
+    assert_eq!(verified, 2, "when it was ready and when it was refused: {}", yard.forge.transcript());
+    yard.is_clean();
+}
+
+/// The job is aborted, GitLab gets its runner's word, and it runs again: not as a job that the runner lost.
+#[test]
+fn an_interrupted_job_of_gitlab_is_reported_by_its_runner() {
+    if is_wasm() {
+        return;
+    }
+    let yard = Yard::new(Vendor::GitLab);
+    let launch = yard.launch("log", &["--no-retry"]);
+    launch.until("\"status\":\"ready\"");
+    let job = yard.begin_job().unwrap();
+    launch.until("job_started");
+    launch.kill("TERM");
+    let ran = launch.end();
+    assert_eq!(ran.code, Some(75), "{ran:#?}");
+    let job = yard.forge.job(job);
+    assert_eq!(
+        (&*job.status, job.reason.as_deref()),
+        ("failed", Some("runner_interrupted")),
+        "{ran:#?} {}",
+        yard.forge.transcript()
+    );
+    yard.is_clean();
 }
 
 #[test]

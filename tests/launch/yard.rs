@@ -11,30 +11,110 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the scripts share. `tell` says to the forge what the runner does: before its line, as a runner's session with
-/// the forge begins before it says so, and a test that waits for the line may ask the forge at once.
+/// the forge begins before it says so, and a test that waits for the line may ask the forge at once. A job's end is told after
+/// its line, which announces it.
 const COMMON: &str = r#"#!/bin/sh
 tell() { curl -sS -o /dev/null -X POST --data-binary "$CREDENTIAL" "$TELL/$1"; }
 until_there() { while [ ! -e "$ROOT/$1" ]; do sleep 0.05; done; }
 say() { printf '2026-01-31 12:00:00Z: %s\n' "$1"; }
 env >"$ROOT/env"
 "#;
+/// The listener ends its job and its session when it is interrupted (`Runner.cs`), and says what it removed of a registration
+/// after a whole job only.
 const GITHUB: &str = r#"
 CREDENTIAL=$ACTIONS_RUNNER_INPUT_JITCONFIG
-trap 'tell offline; exit 0' INT TERM
+stop() {
+  printf 'Exiting...\n'
+  if [ -n "$busy" ]; then sleep 0.3; say 'Job train completed with result: Canceled'; fi
+  tell offline; exit 0
+}
+# As .NET does, when nobody reads any more what it says.
+trap '' PIPE
+busy=''; trap stop INT TERM
 tell online; say 'Listening for Jobs'
 until_there go
-tell busy; say 'Running job: train'
+tell busy; busy=1; say 'Running job: train'
 until_there end
-tell done; say 'Job train completed with result: Succeeded'
+say 'Job train completed with result: Succeeded'; sleep 0.1; tell done
+printf '√ Removed .credentials\n√ Removed .runner\n'
 "#;
+/// GitLab's own protocol (`network/gitlab.go`) and answer to signals (`commands/single.go`): a request for a job is held by the
+/// server and ended by no signal; SIGQUIT is seen between two of them only, the first SIGTERM aborts the job, the second one
+/// the program. Shorter than there: the pause after an answer without a job (3 s).
 const GITLAB: &str = r#"
-CREDENTIAL=$(sed -n 's/^token = "\(.*\)"$/\1/p' "$4")
-trap 'tell offline; exit 0' INT TERM QUIT
-tell online; printf '{"level":"info","msg":"Starting runner for https://gitlab.com with token t1_abc ..."}\n'
-until_there go
-tell busy; printf '{"job":7,"level":"info","msg":"Checking for jobs... received"}\n'
-until_there end
-printf '{"duration_s":9.7,"job":7,"job-status":"success","level":"info","msg":"Job succeeded"}\n'; tell offline
+setting() { sed -n "s/^$1 = \"\(.*\)\"\$/\1/p" "$config"; }
+config=$4
+CREDENTIAL=$(setting token) API=$(setting url)/api/v4
+single=''; case " $* " in *' --max-builds=1 '*) single=1 ;; esac
+finished='' terms=0 child='' update=''
+log() { printf '{"level":"%s",%s,"time":"2026-01-31T12:00:00Z"}\n' "$1" "$2" >&2; }
+trap 'finished=1' QUIT
+trap 'finished=1 terms=$((terms + 1)); if [ "$terms" -gt 1 ]; then log fatal "\"msg\":\"forced exit: terminated\""; exit 1; fi' INT TERM
+trap '[ -n "$child" ] && kill "$child" 2>/dev/null; tell offline' EXIT
+# Waits for the child: to its end, or with a word until the first SIGTERM.
+await() {
+  until [ -n "$1" ] && [ "$terms" -gt 0 ]; do
+    wait "$child"; result=$?
+    kill -0 "$child" 2>/dev/null || break
+  done
+  kill "$child" 2>/dev/null; child=''
+}
+pause() { sleep "$1" & child=$!; await abort; }
+# A request with a method, a path, and what curl sends.
+ask() {
+  method=$1 path=$2; shift 2
+  curl -sS -o answer -D head -X "$method" "$@" "$API/$path" & child=$!
+  await ''
+  code=$(sed -n '1s/^[^ ]* \([0-9]*\).*/\1/p' head)
+}
+header() { tr -d '\r' <head | tr A-Z a-z | sed -n "s/^$1: //p"; }
+member() { sed -n "s/.*\"$1\":\"\{0,1\}\([^\",]*\)\"\{0,1\},\"$2\".*/\1/p" answer; }
+# The job's state, and what GitLab says of it.
+state() {
+  ask PUT "jobs/$job" -H 'Content-Type: application/json' -H "JOB-TOKEN: $token" -d "{\"token\":\"$token\",$1}"
+  status=$(header job-status)
+  case "$code $status" in
+    *' failed' | *' canceled' | '403 '*) log warning "\"code\":$code,\"job\":$job,\"job-status\":\"$status\",\"msg\":\"Submitting job to coordinator... job failed\"" ;;
+    *) log info "\"code\":$code,\"job\":$job,\"job-status\":\"$status\",\"msg\":\"Submitting job to coordinator...ok\"" ;;
+  esac
+}
+ended() { log "$1" "\"duration_s\":0.5,\"job\":$job,\"job-status\":\"$2\",$3"; }
+run() {
+  job=$(member id image) token=$(member token variables) script=$(sed -n 's/.*"script":\["\([^]]*\)"\].*/\1/p' answer)
+  log info "\"job\":$job,\"msg\":\"Checking for jobs... received\""
+  state '"state":"running"'
+  case "$status" in canceled | canceling | failed) return ;; esac
+  { echo 'Running with gitlab-runner'; exec sh -c "$script"; } >trace 2>&1 & child=$!
+  await abort
+  ask PATCH "jobs/$job/trace?debug_trace=false" -H 'Content-Type: text/plain' -H "JOB-TOKEN: $token" \
+    -H "Content-Range: 0-$(($(wc -c <trace) - 1))" --data-binary @trace
+  # The end is told before it is reported.
+  if [ "$terms" -gt 0 ]; then
+    ended warning failed '"exit_code":0,"failure_reason":"runner_interrupted","msg":"Job failed: aborted: terminated"'
+    state '"state":"failed","failure_reason":"runner_interrupted"'
+  elif [ "$result" = 0 ]; then
+    ended info success '"msg":"Job succeeded"'
+    state '"state":"success"'
+  else
+    ended warning failed "\"exit_code\":$result,\"msg\":\"Job failed: exit status $result\""
+    state "\"state\":\"failed\",\"failure_reason\":\"script_failure\",\"exit_code\":$result"
+  fi
+  [ -z "$single" ] || finished=1
+}
+log info "\"msg\":\"Starting runner for ${API%/api/v4} with token t1_abc ...\""
+while [ -z "$finished" ]; do
+  ask POST jobs/request -H 'Content-Type: application/json' -H "RUNNER-TOKEN: $CREDENTIAL" \
+    -d "{\"token\":\"$CREDENTIAL\",\"system_id\":\"s_1\",\"last_update\":\"$update\",\"info\":{\"name\":\"gitlab-runner\"}}"
+  case "$code" in
+    201) run ;;
+    204) update=$(header x-gitlab-last-update); pause 0.05 ;;
+    403)
+      log error "\"msg\":\"Checking for jobs... forbidden\",\"status\":\"POST $API/jobs/request: 403 Forbidden\""
+      log info '"msg":"Runner is not healthy!"'
+      pause 300 ;;
+    *) log warning "\"msg\":\"Checking for jobs... failed\",\"status\":\"$code\""; pause 0.05 ;;
+  esac
+done
 "#;
 const BITBUCKET: &str = r#"
 case "$1 $2" in
@@ -52,8 +132,11 @@ tell busy
 printf '[2026-01-31 12:00:01,941] Getting step StepId{accountUuid={a}, repositoryUuid={r}, pipelineUuid={p}, stepUuid={s}}.\n'
 until_there end
 printf '[2026-01-31 12:00:02,941] Completing step with result Result{status=PASSED, error=None}.\n'
+sleep 0.3; tell done
 until_there never
 "#;
+/// The server holds requests for GitLab's jobs so long; 50 seconds on gitlab.com.
+const HOLD: Duration = Duration::from_secs(2);
 
 /// A forge's runner program, which reads `TELL` and `ROOT` in its environment.
 pub fn program(vendor: Vendor) -> String {
@@ -63,6 +146,16 @@ pub fn program(vendor: Vendor) -> String {
         Vendor::Bitbucket => BITBUCKET,
     };
     format!("{COMMON}{own}")
+}
+
+/// Begins a job of the forge's only runner; it ends when there is a file `end` in the folder.
+pub fn begin_job(vendor: Vendor, forge: &Forge, root: &Path) -> Option<u64> {
+    if vendor == Vendor::GitLab {
+        let end = root.join("end");
+        return Some(forge.queue_job(&format!("until test -e '{}'; do sleep 0.05; done", end.display())));
+    }
+    std::fs::write(root.join("go"), "").unwrap();
+    None
 }
 
 /// A machine with its forge.
@@ -75,6 +168,7 @@ pub struct Yard {
 impl Yard {
     pub fn new(vendor: Vendor) -> Yard {
         let forge = Forge::start();
+        forge.configure_runners(|runners| runners.queue.hold = HOLD);
         let mut cml = Cml::on(&forge, vendor);
         let root = cml.path().display().to_string();
         cml.set("TELL", &forge.tell_url()).set("ROOT", &root).set("CML_RUNNER_PASS_ENV", "TELL,ROOT");
@@ -103,6 +197,11 @@ impl Yard {
     /// The runners that the forge knows.
     pub fn runners(&self) -> Vec<Runner> {
         self.forge.runners(self.vendor, self.vendor.slug())
+    }
+
+    /// Begins a job, which ends when there is a file `end`.
+    pub fn begin_job(&self) -> Option<u64> {
+        begin_job(self.vendor, &self.forge, self.cml.path())
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {

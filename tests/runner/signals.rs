@@ -4,8 +4,7 @@ use super::stage::{Stage, events, is_alive};
 use std::time::{Duration, Instant};
 
 /// A job that ends as GitHub's listener makes it end when it is interrupted.
-const JOB: &str = "trap 'finish a Canceled; rest 0.3; exit 0' INT
-    ready; begin a 41 1; rest 60";
+const JOB: &str = "trap 'interrupted a' INT; ready; begin a 41 1; rest 60";
 
 #[test]
 fn an_interrupted_job_starts_again_after_the_end_of_its_runner() {
@@ -44,6 +43,17 @@ fn nobody_is_interrupted_when_idle_and_a_job_that_ends_well_meanwhile_is_done() 
     play.signal("TERM");
     let (stage, ran) = play.end();
     assert_eq!((ran.code, stage.read("forge")), (Some(0), "delete 1 when it has ended\n".into()), "{ran:#?}");
+}
+
+/// Its actions are being downloaded: no hook has told of which run the job is.
+#[test]
+fn a_job_that_is_interrupted_before_its_hook_is_said_to_be_lost() {
+    let play = Stage::github("trap 'interrupted a' INT; ready; begin a 41 1 60; rest 60").start();
+    play.until_said("job_started");
+    play.signal("TERM");
+    let (stage, ran) = play.end();
+    assert_eq!((ran.code, stage.read("forge").as_str()), (Some(75), "delete 1 when it has ended\n"), "{ran:#?}");
+    assert_eq!(events(&ran)[1..], ["job_started job=a", "job_ended job=a success=false", "terminated reason=SIGTERM"]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use super::state::{BOT, Comment, Desk, File, PullRequest, PullState, Repo, State
 const MAX_NOTE: usize = 1_000_000;
 
 pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Response {
-    if let Some(answer) = gitlab_runners::route(state, request, path) {
+    if let Some(answer) = gitlab_runners::route(state, request, url, path) {
         return answer;
     }
     let registration_token = gitlab_runners::registration_token(state);

@@ -46,6 +46,7 @@ mod github_runners;
 mod github_shapes;
 mod gitlab;
 mod gitlab_actions;
+mod gitlab_jobs;
 mod gitlab_runners;
 mod gitlab_statuses;
 mod graphql;
@@ -74,6 +75,7 @@ use std::time::Duration;
 pub use self::{
     clock::{Clock, Time},
     fault::Kind,
+    gitlab_jobs::Job,
     proxy::Proxy,
     record::Recorded,
     runners::{Doing, Runner, Runners},
@@ -251,6 +253,16 @@ impl Forge {
             let runner = runners.all.iter_mut().find(|runner| runner.name == name);
             runner.expect("a registered runner").doing = doing;
         });
+    }
+
+    /// Adds a job for GitLab's runners: a line of the shell without quotation marks and brackets. Returns its number.
+    pub fn queue_job(&self, script: &str) -> u64 {
+        self.configure_runners(|runners| runners.queue.add(script))
+    }
+
+    /// Such a job as GitLab sees it.
+    pub fn job(&self, id: u64) -> Job {
+        self.configure_runners(|runners| runners.queue.jobs.iter().find(|job| job.id == id).cloned()).expect("a job")
     }
 
     /// A runner program to download from [`Forge::downloads_url`].

@@ -3,8 +3,9 @@
 //! As of <https://docs.github.com/en/rest/actions/self-hosted-runners>, <https://docs.gitlab.com/api/runners/> and
 //! <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pipelines/>.
 //!
-//! A fake runner program sends its credential as it got it to `POST /runners/tell/<what>`: GitHub's just-in-time
-//! configuration, GitLab's token, Bitbucket's OAuth secret. `<what>` is one of [`Doing`]'s words.
+//! A fake runner program of GitHub or Bitbucket sends its credential as it got it to `POST /runners/tell/<what>`: GitHub's
+//! just-in-time configuration, Bitbucket's OAuth secret. `<what>` is one of [`Doing`]'s words. GitLab's asks for jobs as the
+//! real one does (`gitlab_jobs`), and tells only that it is gone, which GitLab would see hours later.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use super::clock::Time;
+use super::gitlab_jobs::Queue;
 use super::http::{Request, Response};
 use super::state::{State, Vendor};
 
@@ -67,6 +69,8 @@ pub struct Runners {
     pub no_registration_tokens: bool,
     /// A GitLab before 18 does not say whether a runner is busy.
     pub no_execution_status: bool,
+    /// GitLab's jobs for its runners.
+    pub queue: Queue,
 }
 
 /// Organisations, groups and workspaces, with their number.

@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 
 use super::fault::{Faults, Kind, scripted};
 use super::gate::Gate;
+use super::gitlab_jobs::is_held;
 use super::http::{Framing, Request, Response, read_request, write_response};
 use super::record::Log;
 use super::route::route;
@@ -26,6 +27,9 @@ pub struct Core {
     pub latency: Mutex<Duration>,
     tls: Option<Arc<ServerConfig>>,
 }
+
+/// How often a request that is held looks for something new.
+const HELD: Duration = Duration::from_millis(10);
 
 /// How a request ends.
 enum Outcome {
@@ -122,6 +126,7 @@ impl Core {
         let line = line(request);
         let gates: Vec<Arc<Gate>> = lock(&self.gates).iter().filter(|gate| gate.matches(&line)).cloned().collect();
         let groups: Vec<_> = gates.iter().map(|gate| gate.enter()).collect();
+        self.hold(request, life);
         let answer = route(&mut lock(&self.state), request, &self.url);
         for group in groups {
             group.leave();
@@ -130,6 +135,12 @@ impl Core {
             life.sleep(latency - half);
         }
         self.dated(answer)
+    }
+
+    /// Holds a request for a job until there is one, whether or not its runner still waits for the answer.
+    fn hold(&self, request: &Request, life: &Life) {
+        let end = Instant::now() + lock(&self.state).runners.queue.hold;
+        while is_held(&lock(&self.state), request) && Instant::now() < end && life.sleep(HELD) {}
     }
 
     /// Every answer has a date and a name.
