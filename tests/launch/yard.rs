@@ -14,7 +14,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// the forge begins before it says so, and a test that waits for the line may ask the forge at once. A job's end is told after
 /// its line, which announces it.
 const COMMON: &str = r#"#!/bin/sh
-tell() { curl -sS -o /dev/null -X POST --data-binary "$CREDENTIAL" "$TELL/$1"; }
+tell() { printf '%s' "$CREDENTIAL" | curl -sS -o /dev/null -X POST --data-binary @- "$TELL/$1"; }
 until_there() { while [ ! -e "$ROOT/$1" ]; do sleep 0.05; done; }
 say() { printf '2026-01-31 12:00:00Z: %s\n' "$1"; }
 env >"$ROOT/env"
@@ -60,10 +60,11 @@ await() {
   kill "$child" 2>/dev/null; child=''
 }
 pause() { sleep "$1" & child=$!; await abort; }
-# A request with a method, a path, and what curl sends.
+# A request with a method, a path, a file for its body, and headers. Its secrets are in no list of processes.
 ask() {
-  method=$1 path=$2; shift 2
-  curl -sS -o answer -D head -X "$method" "$@" "$API/$path" & child=$!
+  method=$1 path=$2 body=$3; shift 3
+  printf '%s\n' "$@" >headers
+  curl -sS -o answer -D head -X "$method" -H @headers --data-binary "@$body" "$API/$path" & child=$!
   await ''
   code=$(sed -n '1s/^[^ ]* \([0-9]*\).*/\1/p' head)
 }
@@ -71,7 +72,8 @@ header() { tr -d '\r' <head | tr A-Z a-z | sed -n "s/^$1: //p"; }
 member() { sed -n "s/.*\"$1\":\"\{0,1\}\([^\",]*\)\"\{0,1\},\"$2\".*/\1/p" answer; }
 # The job's state, and what GitLab says of it.
 state() {
-  ask PUT "jobs/$job" -H 'Content-Type: application/json' -H "JOB-TOKEN: $token" -d "{\"token\":\"$token\",$1}"
+  printf '{"token":"%s",%s}' "$token" "$1" >body
+  ask PUT "jobs/$job" body 'Content-Type: application/json' "JOB-TOKEN: $token"
   status=$(header job-status)
   case "$code $status" in
     *' failed' | *' canceled' | '403 '*) log warning "\"code\":$code,\"job\":$job,\"job-status\":\"$status\",\"msg\":\"Submitting job to coordinator... job failed\"" ;;
@@ -86,8 +88,8 @@ run() {
   case "$status" in canceled | canceling | failed) return ;; esac
   { echo 'Running with gitlab-runner'; exec sh -c "$script"; } >trace 2>&1 & child=$!
   await abort
-  ask PATCH "jobs/$job/trace?debug_trace=false" -H 'Content-Type: text/plain' -H "JOB-TOKEN: $token" \
-    -H "Content-Range: 0-$(($(wc -c <trace) - 1))" --data-binary @trace
+  ask PATCH "jobs/$job/trace?debug_trace=false" trace 'Content-Type: text/plain' "JOB-TOKEN: $token" \
+    "Content-Range: 0-$(($(wc -c <trace) - 1))"
   # The end is told before it is reported.
   if [ "$terms" -gt 0 ]; then
     ended warning failed '"exit_code":0,"failure_reason":"runner_interrupted","msg":"Job failed: aborted: terminated"'
@@ -103,8 +105,8 @@ run() {
 }
 log info "\"msg\":\"Starting runner for ${API%/api/v4} with token t1_abc ...\""
 while [ -z "$finished" ]; do
-  ask POST jobs/request -H 'Content-Type: application/json' -H "RUNNER-TOKEN: $CREDENTIAL" \
-    -d "{\"token\":\"$CREDENTIAL\",\"system_id\":\"s_1\",\"last_update\":\"$update\",\"info\":{\"name\":\"gitlab-runner\"}}"
+  printf '{"token":"%s","system_id":"s_1","last_update":"%s","info":{"name":"gitlab-runner"}}' "$CREDENTIAL" "$update" >body
+  ask POST jobs/request body 'Content-Type: application/json' "RUNNER-TOKEN: $CREDENTIAL"
   case "$code" in
     201) run ;;
     204) update=$(header x-gitlab-last-update); pause 0.05 ;;

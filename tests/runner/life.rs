@@ -240,6 +240,28 @@ fn an_idle_runner_of_gitlab_that_is_interrupted_ends_at_once_and_without_a_word_
     assert!(!ran.stderr.contains("warning"), "{ran:#?}");
 }
 
+/// The program reports that it was interrupted; a job that does not end within 30 seconds (one here) it leaves to GitLab.
+#[test]
+fn an_interrupted_job_of_gitlab_starts_again_whether_or_not_it_was_reported() {
+    for (is_reported, end) in [
+        (
+            true,
+            r#"log '"duration_s":1.5,"exit_code":0,"failure_reason":"runner_interrupted","job":11,"job-status":"failed","msg":"Job failed: aborted: terminated"'
+        log '"code":200,"job":11,"job-status":"failed","msg":"Submitting job to coordinator... job failed"'"#,
+        ),
+        (false, r#"held 1; log '"level":"fatal","msg":"shutdown timed out"'; exit 1"#),
+    ] {
+        let play = gitlab(&format!("starting; received 11; while [ -z \"$term\" ]; do held 1; done\n{end}")).start();
+        play.until_said("job_started");
+        play.signal("TERM");
+        let (stage, ran) = play.end();
+        let asked = "rerun 11 when it has ended\ndelete 1 when it has ended\n";
+        assert_eq!((ran.code, stage.read("forge").as_str()), (Some(75), asked), "{ran:#?}");
+        assert_eq!(stage.read("signals"), "TERM\n", "a second one would end it at once");
+        assert_eq!(ran.stderr.contains("warning: shutdown timed out\n"), !is_reported, "{ran:#?}");
+    }
+}
+
 #[test]
 fn a_registration_that_is_used_up_without_a_job_is_replaced() {
     let (stage, ran) = Stage::github(
@@ -303,20 +325,36 @@ fn a_job_that_the_listener_cancelled_for_want_of_the_forge_runs_again_and_a_user
     }
 }
 
+/// A Docker that records what it is asked, and finds a container and a network.
+const DOCKER: &str = r#"echo "$*" >>"$ROOT/docker"; case "$*" in ps*) echo 0a1b2c ;; *' ls '*) echo 3d4e5f ;; esac"#;
+
+/// What it is asked where both are removed that a filter finds.
+fn removals(filter: &str) -> String {
+    format!(
+        "ps --all --quiet --filter {filter}\nrm --force --volumes 0a1b2c\n\
+         network ls --quiet --filter {filter}\nnetwork rm 3d4e5f\n"
+    )
+}
+
+/// A configuration for the listener, with the files that it keeps.
+fn jit() -> String {
+    let files = serde_json::json!({ ".runner": STANDARD.encode("{\"AgentId\":7,\"Ephemeral\":true}"),
+        ".credentials": STANDARD.encode("{\"scheme\":\"OAuth\"}"), ".credentials_rsaparams": STANDARD.encode("{}") });
+    STANDARD.encode(files.to_string())
+}
+
 /// Real: the supervisor. Standing in: the listener, which leaves a container when it is interrupted, as the real one does, and
 /// Docker, which records what it is asked.
 #[test]
 fn containers_of_an_interrupted_job_are_removed_by_their_label() {
     for (end, removed) in [("INT", true), ("", false)] {
-        let script = if removed { "begin a 41 1; rest 60" } else { "begin a 41 1; finish a Succeeded" };
-        let mut stage = Stage::github(&format!("trap 'finish a Canceled; exit 0' INT; ready; {script}"));
-        let docker =
-            "#!/bin/sh\necho \"$*\" >>\"$ROOT/docker\"\ncase \"$*\" in ps*) echo 0a1b2c ;; *ls*) echo 3d4e5f ;; esac\n";
-        stage.program("path/docker", docker);
+        let script = if removed { "begin a 41 1; rest 60" } else { "begin a 41 1; finish a Succeeded; removed" };
+        let own = "files; cp .runner $ROOT/settings";
+        let mut stage = Stage::github(&format!("trap 'interrupted a' INT; {own}; ready; {script}"));
+        stage.program("path/docker", &format!("#!/bin/sh\n{DOCKER}\n"));
         let path = format!("{}:{}", stage.path("path").display(), std::env::var("PATH").unwrap());
         stage.env.push(("PATH".into(), path));
-        let files = serde_json::json!({ ".runner": STANDARD.encode("{\"AgentId\":7}") });
-        let play = stage.set("jit", STANDARD.encode(files.to_string())).start();
+        let play = stage.set("jit", jit()).start();
         if removed {
             play.until_busy();
             play.signal(end);
@@ -327,13 +365,9 @@ fn containers_of_an_interrupted_job_are_removed_by_their_label() {
             assert_eq!(asked, "", "{ran:#?}");
             continue;
         }
-        let label = asked.split("label=").nth(1).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
-        assert!(label.len() == 6 && label.bytes().all(|byte| byte.is_ascii_hexdigit()), "{asked}");
-        let expected = format!(
-            "ps --all --quiet --filter label={label}\nrm --force --volumes 0a1b2c\n\
-             network ls --quiet --filter label={label}\nnetwork rm 3d4e5f\n"
-        );
-        assert_eq!(asked, expected, "{ran:#?}");
+        // As the listener makes it of its file (`DockerCommandManager.cs`).
+        let label = cml::forge::hash(stage.read("settings").to_lowercase().as_bytes());
+        assert_eq!(asked, removals(&format!("label={}", &label[..6])), "{ran:#?}");
     }
 }
 
@@ -390,22 +424,18 @@ fn variables_of_proxies_and_mirrors_reach_bitbuckets_container() {
 #[test]
 fn containers_of_a_killed_step_of_bitbucket_are_removed() {
     for signal in ["TERM", "KILL"] {
-        let play = Stage::bitbucket(
-            r#"[ "$2" = run ] || { echo "$*" >>"$ROOT/docker"; case "$*" in ps*) echo 0a1b2c ;; esac; exit 0; }
-            trap 'exit 143' TERM
+        let step = r#"trap 'exit 143' TERM
             log() { printf '[2026-01-31 12:00:00,001] %s\n' "$1"; }
             log 'Updating runner status to "ONLINE" and checking for new steps'
             log 'Getting step StepId{accountUuid={1}, repositoryUuid={2}, pipelineUuid={p}, stepUuid={s}}.'
-            while :; do sleep 0.1; done"#,
-        )
-        .start();
+            while :; do sleep 0.1; done"#;
+        let play = Stage::bitbucket(&format!("[ \"$2\" = run ] || {{ {DOCKER}; exit 0; }}\n{step}")).start();
         play.until_said("job_started");
         play.signal(signal);
         let stop = "container stop --time 30 cml-runner-r1\n";
-        let removed = ["ps --all --quiet --filter name=1\n", "rm --force --volumes 0a1b2c\n"];
         play.until("containers", |stage| {
             let asked = stage.read("docker");
-            asked.contains(stop) && removed.iter().all(|command| asked.contains(command))
+            asked.contains(stop) && asked.contains(&removals("name=1"))
         });
         play.until("files", |stage| !stage.path("private").exists());
     }
@@ -455,7 +485,7 @@ fn one_job_in_bitbuckets_container() {
 
 /// The listener of a folder that stays, with what the real one keeps of a registration, and its log.
 const WITH_FILES: &str = "ls -A >$ROOT/found
-    echo '{\"Ephemeral\":true}' >.runner; echo x >.credentials; echo x >.credentials_rsaparams; echo x >.runner_migrated
+    files; cp -p .runner .credentials .credentials_rsaparams $ROOT; echo x >.runner_migrated
     mkdir -p _diag; echo 'the reason' >_diag/Worker_2.log
     ready; begin a 41 1";
 
@@ -475,8 +505,9 @@ fn left(stage: &Stage) -> Vec<String> {
 #[test]
 fn the_users_own_folder_is_left_as_it_was() {
     for signal in ["", "KILL"] {
-        let script = if signal.is_empty() { "finish a Succeeded" } else { "trap 'exit 0' INT; rest 60" };
-        let stage = Stage::github(&format!("{WITH_FILES}\n{script}")).set("runner_path", true);
+        let script =
+            if signal.is_empty() { "finish a Succeeded; removed" } else { "trap 'interrupted a' INT; rest 60" };
+        let stage = Stage::github(&format!("{WITH_FILES}\n{script}")).set("runner_path", true).set("jit", jit());
         folder_of_the_user(&stage);
         // Of a runner of cml that could not remove it.
         std::fs::write(stage.path("program/.runner_migrated"), "x").unwrap();
@@ -486,6 +517,7 @@ fn the_users_own_folder_is_left_as_it_was() {
             let (stage, ran) = play.end();
             assert_eq!((ran.code, stage.read("found").as_str()), (Some(0), "_diag\nbin\n"), "{ran:#?}");
             assert_eq!(left(&stage), ["Worker_1.log", "_diag", "bin"]);
+            assert!(stage.read(".runner").contains("\"ephemeral\":true"), "{:?}", stage.read(".runner"));
         } else {
             play.until_busy();
             play.signal(signal);
