@@ -3,7 +3,7 @@
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::files::Files;
-use crate::git::{self, Checkout};
+use crate::git::{self, Checkout, named_folder};
 use crate::host::{Command, Host, Output};
 use crate::http::Http;
 use crate::log::Log;
@@ -51,7 +51,11 @@ impl App {
 
     /// What opens the files that are posted or published.
     pub fn files(&self) -> Result<Files> {
-        Ok(Files::new(self.host.clone(), self.working_copy()?))
+        let files = Files::new(self.host.clone(), self.working_copy()?);
+        Ok(match named_folder(self) {
+            Some(folder) => files.wary_of(folder),
+            None => files,
+        })
     }
 
     /// The folder whose files may be published: the working copy around the current directory, else the current

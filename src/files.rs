@@ -40,7 +40,10 @@ const MAX_LINKS: usize = 40;
 /// Opens files. Knows the working copy and where git keeps what belongs to it.
 pub struct Files {
     host: Rc<dyn Host>,
+    /// What a report leads to is in it.
     root: PathBuf,
+    /// It and the folder that the CI names: a path that enters one of them has to end in it.
+    strange: Vec<PathBuf>,
     git: Vec<PathBuf>,
     is_windows: bool,
 }
@@ -159,7 +162,17 @@ impl Files {
     pub fn new(host: Rc<dyn Host>, root: PathBuf) -> Self {
         let git = git_folders(&*host, &root);
         let is_windows = host.platform().os == "windows";
-        Files { host, root, git, is_windows }
+        Files { host, strange: vec![root.clone()], root, git, is_windows }
+    }
+
+    /// Knows another folder in which strangers write: the one that the CI names, wherever the command starts.
+    #[must_use]
+    pub fn wary_of(mut self, folder: PathBuf) -> Self {
+        if !self.strange.contains(&folder) {
+            self.git.extend(git_folders(&*self.host, &folder));
+            self.strange.push(folder);
+        }
+        self
     }
 
     /// Opens a file that the command line names; `-` is standard input.
@@ -175,12 +188,12 @@ impl Files {
         if descriptor.is_none() && (self.is_system(&whole) || self.is_system(&lexical(&whole))) {
             return Err(Refusal::System);
         }
-        let is_strange = descriptor.is_none() && self.enters(&whole);
+        let entered = if descriptor.is_none() { self.entered(&whole) } else { Vec::new() };
+        let is_strange = !entered.is_empty();
         let file = self.host.open(path)?;
         self.judge(file.facts())?;
         match file.facts().kind {
-            FileKind::Regular if is_strange => self.must_be_inside(file.facts())?,
-            FileKind::Regular => {}
+            FileKind::Regular => must_be_below(&entered, file.facts())?,
             FileKind::Pipe if is_strange => return Err(Refusal::Pipe),
             // A pipe without a path is a descriptor, which only the command line itself may name.
             FileKind::Pipe if descriptor.is_some() || file.facts().real.is_some() => {}
@@ -197,7 +210,7 @@ impl Files {
             return Err(Refusal::Name(what));
         }
         let file = self.host.open(path)?;
-        self.must_be_inside(file.facts())?;
+        must_be_below(&[&self.root], file.facts())?;
         self.judge(file.facts())?;
         match file.facts().kind {
             FileKind::Regular => Ok(Checked(file)),
@@ -222,7 +235,7 @@ impl Files {
         let real = self.host.canonicalize(folder);
         let Ok((whole, real)) = self.absolute(folder).and_then(|whole| Ok((whole, real?))) else { return false };
         let is_public = !self.is_system(&real) && !self.is_git(&real);
-        is_public && (real.starts_with(&self.root) || !self.enters(&whole))
+        is_public && is_below(&self.entered(&whole), &real)
     }
 
     /// Why a name that a report has is not even looked for: on Windows looking is enough to reach another host.
@@ -234,7 +247,8 @@ impl Files {
     /// a link leads there.
     pub fn check_target(&self, path: &Path) -> Result<(), Refusal> {
         let whole = self.absolute(path)?;
-        if descriptor(path).is_some() || !self.enters(&whole) {
+        let entered = self.entered(&whole);
+        if descriptor(path).is_some() || entered.is_empty() {
             return Ok(());
         }
         match self.named(path) {
@@ -243,13 +257,13 @@ impl Files {
                 let is_link = self.host.read_link(path).is_ok();
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let real = self.host.canonicalize(folder);
-                let is_inside = real.as_ref().map_or(true, |real| real.starts_with(&self.root) && !self.is_git(real));
+                let is_inside = real.as_ref().map_or(true, |real| is_below(&entered, real) && !self.is_git(real));
                 if is_link || !is_inside { Err(Refusal::Outside) } else { Ok(()) }
             }
             // Reading is more than is asked for.
             Err(Refusal::Unreadable(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let real = self.host.canonicalize(path)?;
-                if real.starts_with(&self.root) && !self.is_git(&real) { Ok(()) } else { Err(Refusal::Outside) }
+                if is_below(&entered, &real) && !self.is_git(&real) { Ok(()) } else { Err(Refusal::Outside) }
             }
             Err(refusal) => Err(refusal),
         }
@@ -280,15 +294,8 @@ impl Files {
         if self.is_git(real) { Err(Refusal::Git) } else { Ok(()) }
     }
 
-    fn must_be_inside(&self, facts: &FileFacts) -> Result<(), Refusal> {
-        match &facts.real {
-            Some(real) if real.starts_with(&self.root) => Ok(()),
-            _ => Err(Refusal::Outside),
-        }
-    }
-
     fn is_git(&self, real: &Path) -> bool {
-        let below = real.strip_prefix(&self.root).unwrap_or(real);
+        let below = self.strange.iter().find_map(|folder| real.strip_prefix(folder).ok()).unwrap_or(real);
         below.iter().any(|part| is_git_name(&part.to_string_lossy()))
             || self.git.iter().any(|folder| real.starts_with(folder))
     }
@@ -310,9 +317,13 @@ impl Files {
         path.has_root() || (self.is_windows && has_drive())
     }
 
-    /// Whether an absolute path, or a link on its way, leads through the working copy: from there on it is a stranger's
-    /// who says where it ends.
-    fn enters(&self, path: &Path) -> bool {
+    /// Returns the folders of strangers through which an absolute path, or a link on its way, leads: from there on it is a
+    /// stranger's who says where it ends.
+    fn entered(&self, path: &Path) -> Vec<&PathBuf> {
+        self.strange.iter().filter(|folder| self.enters(path, folder)).collect()
+    }
+
+    fn enters(&self, path: &Path, folder: &Path) -> bool {
         let reversed = |path: &Path| path.iter().rev().map(OsString::from).collect::<Vec<_>>();
         let (mut here, mut todo, mut links) = (PathBuf::new(), reversed(path), 0);
         while let Some(part) = todo.pop() {
@@ -335,11 +346,24 @@ impl Files {
             }
             // Where names differ in their case only, the system knows.
             let real = || self.host.canonicalize(&here);
-            if here.starts_with(&self.root) || real().is_ok_and(|real| real.starts_with(&self.root)) {
+            if here.starts_with(folder) || real().is_ok_and(|real| real.starts_with(folder)) {
                 return true;
             }
         }
         false
+    }
+}
+
+/// Whether a path, with links resolved, is below all of some folders.
+fn is_below(folders: &[&PathBuf], real: &Path) -> bool {
+    folders.iter().all(|folder| real.starts_with(folder))
+}
+
+fn must_be_below(folders: &[&PathBuf], facts: &FileFacts) -> Result<(), Refusal> {
+    match &facts.real {
+        Some(real) if is_below(folders, real) => Ok(()),
+        None if folders.is_empty() => Ok(()),
+        _ => Err(Refusal::Outside),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::host::Output;
 use crate::host::proxy::Proxies;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +28,7 @@ mod bundle;
 mod checkout;
 mod explain;
 mod lfs;
+mod nested;
 mod scratch;
 mod status;
 
@@ -34,7 +36,7 @@ use Access::{Look, Transfer, Write};
 pub use access::Access;
 use access::Call;
 use bundle::Bundle;
-pub use checkout::{Checkout, is_git_name};
+pub use checkout::{Checkout, is_git_name, named_folder};
 pub use scratch::Scratch;
 pub use status::{Status, pathspecs};
 
@@ -89,6 +91,8 @@ pub struct Git<'a> {
     credentials: Vec<(String, String)>,
     /// The authorities that it trusts, where those are more than usual.
     bundle: Option<Bundle<'a>>,
+    /// Whether the settings of a repository that the CI does not name have been looked at.
+    is_checked: Cell<bool>,
 }
 
 impl<'a> Git<'a> {
@@ -104,7 +108,15 @@ impl<'a> Git<'a> {
         ];
         let env = fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let checkout = app.here().ok().and_then(|here| Checkout::around(app, &here));
-        let mut git = Git { app, checkout, env, settings: Vec::new(), credentials: Vec::new(), bundle: None };
+        let mut git = Git {
+            app,
+            checkout,
+            env,
+            settings: Vec::new(),
+            credentials: Vec::new(),
+            bundle: None,
+            is_checked: Cell::new(false),
+        };
         git.set("gc.auto", "0");
         git.set("maintenance.auto", "false");
         // An index of our own is one whole file in the plain form, which `Scratch` reads.
@@ -159,6 +171,16 @@ impl<'a> Git<'a> {
         self
     }
 
+    /// Takes the credentials away where a remote is not reached over HTTP: nothing else needs them, and they would be in the
+    /// environment of a program that its settings name.
+    pub async fn reaching(mut self, remote: &str) -> Result<Self> {
+        let address = self.text(Look, &["ls-remote", "--get-url", "--", remote], &[]).await?;
+        if !address.starts_with("https://") && !address.starts_with("http://") {
+            self.credentials.clear();
+        }
+        Ok(self)
+    }
+
     /// Trusts the authorities of a PEM file too, besides those that git trusts: libcurl takes one file.
     /// <https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpsslCAInfo>
     pub fn trusting(mut self, file: Option<&Path>) -> Result<Self> {
@@ -194,12 +216,15 @@ impl<'a> Git<'a> {
     }
 
     async fn once(&self, access: Access, args: &[&str], more: &[(&str, &str)]) -> Result<Output> {
+        let checkout = self.checkout()?;
+        if !self.is_checked.replace(true) && checkout.is_nested(self.app) {
+            nested::check(self.app, checkout).await?;
+        }
         self.app.log.debug(&format!("git {}", args.join(" ")));
         let credentials = if access == Transfer { &self.credentials[..] } else { &[] };
         let settings = [&self.settings[..], credentials].concat();
         let env = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied());
-        let (checkout, at_top) = (Some(self.checkout()?), false);
-        let call = Call { access, checkout, at_top, settings: &settings, env: env.collect() };
+        let call = Call { access, checkout: Some(checkout), at_top: false, settings: &settings, env: env.collect() };
         let ended = self.app.host.execute(&call.command(self.app, args)).await;
         ended.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => self.app.http.out_of_time().context(explain::failed(args)),

@@ -109,6 +109,24 @@ fn a_link_in_the_working_copy_leads_nowhere_else_whatever_takes_it() {
 }
 
 #[test]
+fn a_link_leads_nowhere_else_wherever_the_command_starts() {
+    for vendor in VENDORS {
+        let (forge, mut cml, outside) = scene(vendor);
+        let here = cml.path().display().to_string();
+        cml.set(vendor.checkout_variable(), &here);
+        symlink(outside.path().join("secret"), cml.path().join("link.md")).unwrap();
+        let link = cml.path().join("link.md").display().to_string();
+        for folder in [Path::new("/"), outside.path()] {
+            // The others need a report in the current directory.
+            for (args, error) in commands(&link).into_iter().filter(|(args, _)| !args.contains(&"report.md")) {
+                let mut command = cml.command(&args);
+                refused(&forge, &Ran::of(command.current_dir(folder)), &format!("{error} ({OUTSIDE})"));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_folder_that_is_a_link_leads_nowhere_else_either() {
     for vendor in VENDORS {
         let (forge, cml, outside) = scene(vendor);

@@ -240,6 +240,69 @@ fn a_pull_request_is_made_without_hooks_and_monitors_of_the_repository() {
     trap.is_unsprung("hooks");
 }
 
+/// Real: the program, git. An artifact may bring a repository along, and a step may enter its folder.
+#[test]
+fn a_repository_that_the_ci_does_not_name_is_used_only_with_harmless_settings() {
+    for vendor in VENDORS {
+        for (key, value, named) in [
+            ("core.sshCommand", "TRAP #", "core.sshcommand"),
+            ("filter.x.process", "TRAP", "filter.x.process"),
+            ("url.ssh://x/.insteadOf", "http://", "url.ssh://x/.insteadof"),
+            ("http.proxy", "http://127.0.0.1:9", "http.proxy"),
+            ("include.path", "more", "core.sshcommand"),
+        ] {
+            let (trap, mut clone) = (Trap::new(), Clone::on(vendor));
+            let above = clone.cml.path().parent().unwrap().display().to_string();
+            clone.cml.set(vendor.checkout_variable(), &above);
+            clone.cml.git(&["config", key, &value.replace("TRAP", &trap.program())]);
+            std::fs::write(clone.cml.path().join(".git/more"), "[core]\n\tsshCommand = x\n").unwrap();
+            std::fs::write(clone.cml.path().join(".git/info/attributes"), "* filter=x\n").unwrap();
+            clone.cml.file("model.json", "1\n");
+            for args in [&["pr", "create", "model.json"][..], &["repo", "prepare", "--unshallow"], &["repo", "prepare"]]
+            {
+                let ran = clone.cml.run(args);
+                ran.fails(
+                    3,
+                    &format!("the git repository in * has the setting {named}, *"),
+                    "*the working copy that the CI names*",
+                );
+                trap.is_unsprung(key);
+            }
+        }
+    }
+}
+
+/// Real: the program, git. `actions/checkout` with `path:` makes such a working copy.
+#[test]
+fn a_checkout_below_the_folder_that_the_ci_names_makes_pull_requests() {
+    for vendor in VENDORS {
+        let mut clone = Clone::on(vendor);
+        let above = clone.cml.path().parent().unwrap().display().to_string();
+        clone.cml.set(vendor.checkout_variable(), &above);
+        clone.cml.file("model.json", "1\n");
+        clone.cml.run(&["pr", "create", "model.json"]).ok();
+        clone.cml.run(&["repo", "prepare", "--fetch-depth=0"]).ok();
+    }
+}
+
+/// Real: the program, git, with a program in place of ssh.
+#[test]
+fn credentials_for_http_stay_away_from_other_ways_to_a_remote() {
+    let (trap, clone) = (Trap::new(), Clone::on(Vendor::GitHub));
+    let seen = clone.cml.path().join(".git/seen");
+    let ssh = trap.folder.path().join("ssh");
+    executable(&ssh, format!("#!/bin/sh\nenv >> {}\nexit 1\n", seen.display()));
+    clone.cml.git(&["config", "core.sshCommand", &ssh.display().to_string()]);
+    clone.cml.git(&["remote", "set-url", "origin", "ssh://x/y"]);
+    clone.cml.file("model.json", "1\n");
+    for args in [&["pr", "create", "model.json"][..], &["repo", "prepare", "--fetch-depth=0"]] {
+        let _ = std::fs::remove_file(&seen);
+        assert_ne!(clone.cml.run(args).code, Some(0));
+        let env = std::fs::read_to_string(&seen).unwrap();
+        assert!(!env.contains("Authorization") && !env.contains(&clone.cml.env["REPO_TOKEN"]), "{env}");
+    }
+}
+
 /// A git before the real one that does something first.
 pub fn wrap_git(cml: &mut Cml, script: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -100,6 +100,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         .hint("use --merge or --squash; rebasing is a setting of the project there"));
     }
     let git = Git::new(app).trusting(global.ca_cert.as_deref())?.pushing(&connected.repository, &pushing);
+    let git = git.reaching(&args.remote).await?;
     let Some(job) = Job::prepare(app, args, &connected, &pushing, &git).await? else { return Ok(()) };
     let Some(pull) = job.open().await? else { return Ok(()) };
     let announced = job.announce(&pull);

@@ -61,18 +61,19 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         git.configure(&["--replace-all", &key, ""]).await?;
         git.configure(&["--add", &key, &helper]).await?;
     }
-    fetch(app, &git, args).await
+    fetch(app, git, args).await
 }
 
 /// What is fetched besides the history that is asked for.
 const FIXED: [&str; 4] = ["fetch", "--quiet", "--tags", "--update-shallow"];
 const BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
 
-async fn fetch(app: &App, git: &Git<'_>, args: &Prepare) -> Result<()> {
+async fn fetch(app: &App, git: Git<'_>, args: &Prepare) -> Result<()> {
     let depth = args.fetch_depth.filter(|depth| *depth > 0 && !args.unshallow);
     if depth.is_none() && args.fetch_depth.is_none() && !args.unshallow {
         return Ok(());
     }
+    let git = &git.reaching("origin").await?;
     let shallow = git.look(&["rev-parse", "--is-shallow-repository"]).await? == "true";
     match depth {
         _ if !shallow => {

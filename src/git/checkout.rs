@@ -35,6 +35,11 @@ impl Checkout {
         Some(Checkout { named: named.as_ref() == Some(&top), top })
     }
 
+    /// Whether somebody else than the CI put it below the folder that the CI names: an artifact may have brought it along.
+    pub fn is_nested(&self, app: &App) -> bool {
+        !self.named && named_folder(app).is_some_and(|named| self.top.starts_with(named))
+    }
+
     /// Whether another user made it.
     pub fn is_foreign(&self, app: &App) -> bool {
         app.host.is_foreign(&self.top.join(".git")) || app.host.is_foreign(&self.top)
@@ -42,7 +47,7 @@ impl Checkout {
 }
 
 /// The folder that the CI names; symbolic links resolved.
-fn named_folder(app: &App) -> Option<PathBuf> {
+pub fn named_folder(app: &App) -> Option<PathBuf> {
     let (_, folder) = app.env().first(&NAMED)?;
     app.host.canonicalize(Path::new(folder)).ok()
 }
