@@ -72,6 +72,25 @@ const ABOUT: &[&str] = &[
     "USERNAME",
     "VERSION",
 ];
+/// Ends of the last word of names that may mean a secret, without the number after them.
+const ENDINGS: &[&str] = &[
+    "AUTH",
+    "AUTHORIZATION",
+    "BEARER",
+    "COOKIE",
+    "CRED",
+    "CREDS",
+    "KEY",
+    "KEYS",
+    "PASS",
+    "PAT",
+    "PRIVATE",
+    "PWD",
+    "SALT",
+    "SECRET",
+    "SESSION",
+    "TOKEN",
+];
 /// What tokens begin with, whatever variable they are in.
 const PREFIXES: &[&str] = &[
     "ghp_",
@@ -113,12 +132,35 @@ pub fn is_secret_name(name: &str) -> bool {
     }
 }
 
+/// Whether the name of a variable may mean a secret: then its value tells.
+fn may_be_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let words = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let is_public = ["CACHE", "GPG", "PROJECT", "PUBLIC", "PUB"].iter().any(|word| words.contains(word));
+    let is_end = |last: &&str| ENDINGS.iter().any(|ending| last.ends_with(ending));
+    !is_public && words.last().is_some_and(is_end)
+}
+
+/// Whether a value looks as only made-up keys do: long, without blanks, and of letters in both cases with digits, or of
+/// hexadecimal digits.
+fn looks_random(value: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| value.bytes().any(|byte| kind(&byte));
+    let is_graphic = value.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit);
+    let is_hexadecimal = value.len() >= 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    value.len() >= 16 && is_graphic && (is_mixed || is_hexadecimal)
+}
+
 /// Returns the secrets of the environment with the names of their variables, which some names say, and some values.
 pub fn secrets(env: &Env) -> Vec<(String, Secret)> {
     let mut found = Vec::new();
     for (name, value) in env.iter() {
         let value = value.trim();
-        if is_secret_name(name) && !may_be_public(value) || has_form_of_token(value) {
+        let is_named = is_secret_name(name) || may_be_secret_name(name) && looks_random(value);
+        if is_named && !may_be_public(value) || has_form_of_token(value) {
             found.push((name.to_owned(), Secret::new(value)));
         }
         let passwords = in_address(value).into_iter().chain(in_header(env, name, value));
@@ -225,6 +267,29 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_other_names_are_known_by_their_value() {
+        for name in [
+            "KAGGLE_KEY",
+            "API_KEY_1",
+            "MYAPIKEY",
+            "secretAccessKey",
+            "MYSQL_PWD",
+            "DBPASS",
+            "NPM_AUTH",
+            "TOKEN2",
+            "AWS_CREDS",
+            "GCP_SA_KEY",
+            "COOKIE",
+            "SESSION",
+        ] {
+            for value in ["q8Zr/T5w+Xy2Kd93LmNb47VcHs61", "0123456789abcdef0123456789abcdef"] {
+                let env: Env = [(name, value)].into_iter().collect();
+                assert_eq!(secrets(&env).len(), 1, "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn values_that_may_stand_in_any_text_are_none() {
         let key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
         let jwt = format!("eyJ{}.eyJ{}.{}", "a1".repeat(10), "b2".repeat(10), "c3".repeat(10));
@@ -233,6 +298,10 @@ mod tests {
             ("CML_PASSWORD", "$CML_PASSWORD"),
             ("APP_SECRET", "/run/secrets/app"),
             ("MAX_TOKEN", "4096"),
+            ("CACHE_KEY", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"),
+            ("SORT_KEY", "validation_accuracy_top5"),
+            ("OLDPWD", "/home/User/Model1"),
+            ("SESSION", "Nightly-run"),
             ("PLAIN", "hunter2-0123456789"),
             ("AUTH_TOKEN", "https://auth.example.com"),
             ("AWS_SECRET_ACCESS_KEY", key),

@@ -102,8 +102,12 @@ impl Secrets {
         safe
     }
 
-    /// Finds a secret in what is going to be published.
+    /// Finds a secret in what is going to be published: as it is written, or as a browser shows it.
     pub fn leak(&self, text: &[u8]) -> Option<Leak> {
+        self.written_leak(text).or_else(|| self.written_leak(&shown(std::str::from_utf8(text).ok()?)?))
+    }
+
+    fn written_leak(&self, text: &[u8]) -> Option<Leak> {
         let found = self.finders().0.all(text).find(|found| {
             let (_, name, is_token) = &self.forms[found.needle];
             *is_token && !is_signature(name, &text[..found.range.start])
@@ -152,6 +156,51 @@ impl Secrets {
         }
         None
     }
+}
+
+/// Returns a text without its tags, and with the characters that its references and escapes stand for (`&#113;`, `&#x71;`, `%71`,
+/// `\\u0071`), on the same lines; `None` where it has none of them.
+fn shown(text: &str) -> Option<Vec<u8>> {
+    const LONGEST_TAG: usize = 200;
+    let (mut made, mut rest, mut changed) = (Vec::new(), text.as_bytes(), false);
+    while let Some((first, after)) = rest.split_first() {
+        let found = match first {
+            b'<' => {
+                let tag = after.iter().take(LONGEST_TAG).take_while(|byte| **byte != b'\n');
+                let is_tag = after.first().is_some_and(|byte| byte.is_ascii_alphabetic() || b"/!".contains(byte));
+                tag.clone().position(|byte| *byte == b'>').filter(|_| is_tag).map(|end| (None, end + 1))
+            }
+            b'&' => {
+                let end = after.iter().take(10).position(|byte| *byte == b';');
+                end.and_then(|end| Some((reference(&after[..end])?, end + 1)))
+            }
+            b'%' => after.get(..2).and_then(|digits| Some((Some(number(digits, 16)?), 2))),
+            b'\\' if after.first() == Some(&b'u') => {
+                after.get(1..5).and_then(|digits| Some((Some(number(digits, 16)?), 5)))
+            }
+            _ => None,
+        };
+        let (byte, length) = found.unwrap_or((Some(*first), 0));
+        changed |= found.is_some();
+        made.extend(byte);
+        rest = &after[length..];
+    }
+    changed.then_some(made)
+}
+
+/// What a character reference without `&` and `;` stands for; nothing where that is in no secret.
+fn reference(name: &[u8]) -> Option<Option<u8>> {
+    match name {
+        [b'#', b'x' | b'X', digits @ ..] => Some(number(digits, 16)),
+        [b'#', digits @ ..] => Some(number(digits, 10)),
+        _ => (!name.is_empty() && name.iter().all(u8::is_ascii_alphanumeric)).then_some(None),
+    }
+}
+
+/// An ASCII character by its number.
+fn number(digits: &[u8], radix: u32) -> Option<u8> {
+    let number = u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()?;
+    u8::try_from(number).ok().filter(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether a session's token belongs to an address that was signed with it, and is of no use for anything else:
@@ -251,6 +300,29 @@ mod tests {
 
     fn line(secrets: &Secrets, text: &str) -> Option<usize> {
         secrets.leak(text.as_bytes()).map(|leak| leak.line)
+    }
+
+    #[test]
+    fn a_secret_is_found_as_a_browser_shows_it() {
+        let mut secrets = Secrets::default();
+        secrets.add("REPO_TOKEN", TOKEN);
+        let (start, end) = TOKEN.split_at(5);
+        let first = TOKEN.as_bytes()[0];
+        for text in [
+            format!("&#{first};{}", &TOKEN[1..]),
+            format!("&#x{first:X};{}", &TOKEN[1..]),
+            TOKEN.bytes().map(|byte| format!("&#{byte};")).collect(),
+            format!("%{first:02x}{}", &TOKEN[1..]),
+            format!("\\u{first:04x}{}", &TOKEN[1..]),
+            format!("{start}&shy;{end}"),
+            format!("{start}<wbr>{end}"),
+            format!("{start}<b class=\"x\"></b>{end}"),
+            format!("{start}<!-- a -->{end}"),
+        ] {
+            let leak = secrets.leak(format!("# <b>x</b>\n\n{text}\n").as_bytes());
+            assert_eq!(leak, Some(Leak { name: "REPO_TOKEN".into(), line: 3 }), "{text}");
+        }
+        assert_eq!(secrets.leak(b"a < b && c; 100% <b>x</b> &amp; \\u00e9"), None);
     }
 
     #[test]
