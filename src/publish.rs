@@ -330,10 +330,10 @@ impl Publish<'_> {
         };
         let Some(path) = self.find(report, files, address) else {
             return match (self.other_case(report, files, address, &mut collection.listed), reference.used) {
-                (Some(name), _) => refuse(format!("does not exist: did you mean {name}?")),
-                (None, Use::Shown) => refuse("is shown but does not exist".to_owned()),
+                (Some(name), _) if name != *address => refuse(format!("does not exist: did you mean {name}?")),
+                (_, Use::Shown) => refuse("is shown but does not exist".to_owned()),
                 // A link may lead anywhere.
-                (None, Use::Linked) => Ok(None),
+                (_, Use::Linked) => Ok(None),
             };
         };
         let file = match files.found(&path) {
