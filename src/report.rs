@@ -16,6 +16,7 @@ pub mod isolate;
 pub mod mistakes;
 mod nesting;
 pub mod plain;
+pub mod readings;
 pub mod section;
 pub mod split;
 pub mod target;

@@ -1,6 +1,7 @@
 //! Texts of several authors in one comment: what one leaves open does not swallow the next, and a label of one means nothing in
 //! another.
 
+use super::readings::{Reading, Scan};
 use super::{dialect, flatten, label_end};
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Parser, Tag};
 use std::borrow::Cow;
@@ -11,6 +12,8 @@ use std::ops::Range;
 const PROBE: &str = "cml-probe";
 /// What ends one block may begin another, but not for ever.
 const ROUNDS: usize = 8;
+/// How GitLab reads a text.
+const GITLAB: Reading = Reading { quotations: true, old: false, loose: false };
 
 /// Returns the text with everything closed that would reach into what follows it: code fences, HTML blocks, comments and elements,
 /// and GitLab's quotations of several lines. A text that leaves nothing open stays as it is.
@@ -45,11 +48,22 @@ fn open_block(markdown: &str) -> Option<String> {
         (Tag::CodeBlock(CodeBlockKind::Fenced(_)), range) => {
             let source = probed[range].trim_start();
             let mark = source.chars().next()?;
-            Some(source.chars().take_while(|c| *c == mark).collect())
+            Some(end_of_fence(markdown, source.chars().take_while(|c| *c == mark).collect()))
         }
         (Tag::HtmlBlock, range) => Some(end_of_html(probed[range].trim_start())),
         _ => None,
     }
+}
+
+/// Returns the lines that end a block of code. To GitLab the block may be over, with the quotation in which it began: there the fence
+/// is put into another one.
+fn end_of_fence(markdown: &str, fence: String) -> String {
+    if !markdown.contains(">>>") || !Scan::read(GITLAB, markdown).is_in_text() {
+        return fence;
+    }
+    let mut lines = open_quotations(markdown);
+    lines.extend([">>>".to_owned(), fence, ">>>".to_owned()]);
+    lines.join("\n")
 }
 
 /// Returns what ends an HTML block that no blank line ends: <https://spec.commonmark.org/0.31.2/#html-blocks>.
@@ -71,27 +85,13 @@ fn open_quotations(markdown: &str) -> Vec<String> {
     if !markdown.contains(">>>") {
         return Vec::new();
     }
-    let code: Vec<Range<usize>> = Parser::new_ext(&flatten(markdown), dialect())
-        .into_offset_iter()
-        .filter(|(event, _)| matches!(event, Event::Start(Tag::CodeBlock(_) | Tag::HtmlBlock)))
-        .map(|(_, range)| range)
-        .collect();
-    let (mut open, mut at): (Vec<usize>, _) = (Vec::new(), 0);
-    for line in markdown.split_inclusive('\n') {
-        let start = at;
-        at += line.len();
-        let mark = line.trim();
-        let is_mark = mark.len() >= 3 && mark.bytes().all(|byte| byte == b'>') && !line.starts_with("    ");
-        let next = code.partition_point(|range| range.end <= start);
-        if !is_mark || code.get(next).is_some_and(|range| range.start <= start) {
-            continue;
-        }
-        match open.iter().position(|length| *length <= mark.len()) {
-            Some(outermost) => open.truncate(outermost),
-            None => open.push(mark.len()),
-        }
-    }
-    open.iter().rev().map(|length| ">".repeat(*length)).collect()
+    let scan = Scan::read(GITLAB, markdown);
+    scan.open_quotations().iter().rev().map(|length| ">".repeat(*length)).collect()
+}
+
+/// Whether what follows a text would stand in a quotation that the text leaves open: an element, or one between two lines of `>>>`.
+pub fn leaves_quotation_open(markdown: &str) -> bool {
+    !open_quotations(markdown).is_empty() || html_of(markdown).open.iter().any(|name| name == "blockquote")
 }
 
 /// Returns the end tags, one per line, of the elements that a text leaves open, and before them what ends an open comment or tag.
@@ -99,12 +99,7 @@ fn open_elements(markdown: &str) -> Vec<String> {
     if !markdown.contains('<') {
         return Vec::new();
     }
-    let mut html = Html::default();
-    for (event, range) in Parser::new_ext(&flatten(markdown), dialect()).into_offset_iter() {
-        if matches!(event, Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_)) {
-            html.read(&markdown[range]);
-        }
-    }
+    let html = html_of(markdown);
     let mut ends = match html.inside {
         Inside::Nothing => Vec::new(),
         Inside::Comment => vec!["<!-- -->".to_owned()],
@@ -114,6 +109,16 @@ fn open_elements(markdown: &str) -> Vec<String> {
     let named = html.open.iter().rev().filter(|name| !ENDS_BY_ITSELF.contains(&name.as_str()));
     ends.extend(named.map(|name| format!("</{name}>")));
     ends
+}
+
+fn html_of(markdown: &str) -> Html {
+    let mut html = Html::default();
+    for (event, range) in Parser::new_ext(&flatten(markdown), dialect()).into_offset_iter() {
+        if matches!(event, Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_)) {
+            html.read(&markdown[range]);
+        }
+    }
+    html
 }
 
 /// Elements without an end tag: <https://html.spec.whatwg.org/multipage/syntax.html#void-elements>.
@@ -326,6 +331,10 @@ mod tests {
             ("<details>\n\n```\nx", "<details>\n\n```\nx\n```\n\n</details>"),
             (">>>\nq\n\n", ">>>\nq\n\n>>>"),
             (">>>>\n>>>\n>>>\nq", ">>>>\n>>>\n>>>\nq\n\n>>>>"),
+            (">>>\n```\n>>>\nx", ">>>\n```\n>>>\nx\n>>>\n```\n>>>"),
+            (">>>\n~~~~\n>>>\n>>>>\nx", ">>>\n~~~~\n>>>\n>>>>\nx\n>>>>\n>>>\n~~~~\n>>>"),
+            (">>>\n```\nx", ">>>\n```\nx\n```\n\n>>>"),
+            ("<PRE>\nx", "<PRE>\nx\n</pre>"),
             ("<details>\n\n>>>\nq\n", "<details>\n\n>>>\nq\n\n>>>\n</details>"),
         ] {
             assert_eq!(closed(text), expected);

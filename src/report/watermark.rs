@@ -7,7 +7,10 @@
 //! titles are compared with single blanks.
 //!
 //! A mark counts only as a comment's last block, a paragraph of its own outside of quotes, code and HTML: people quote comments.
+//! A quote may also be a `<blockquote>` or GitLab's `>>>` that is still open. Other elements are not looked at: CML leaves what a
+//! report opens, such as `<details>`, open before its mark.
 
+use super::isolate::leaves_quotation_open;
 use super::{dialect, flatten};
 use crate::error::{Error, Result};
 use pulldown_cmark::{Event, Parser, Tag};
@@ -100,7 +103,8 @@ fn last(body: &str) -> Option<Mark> {
     let label = rest[hash..].strip_prefix(" \"")?;
     // CML only recognises a mark with a hexadecimal fragment. A blank line ends a paragraph.
     let is_mark = label.starts_with(LABEL) && label.lines().all(|line| !line.trim().is_empty());
-    (is_mark && ends_in_paragraph(text, start)).then(|| Mark { start, label: inner.len() - label.len()..inner.len() })
+    let is_ours = is_mark && ends_in_paragraph(text, start) && !leaves_quotation_open(&text[..start]);
+    is_ours.then(|| Mark { start, label: inner.len() - label.len()..inner.len() })
 }
 
 /// Whether the last block of a text is a paragraph that begins at a place.
@@ -193,6 +197,10 @@ mod tests {
             format!("> quote\n\n{image}"),
             format!("| a |\n|---|\n| 1 |\n\n{image}"),
             format!("<details>\n\nx\n\n{image}"),
+            format!("<div>\n\nx\n\n{image}"),
+            format!("<blockquote>\n\nx\n\n</blockquote>\n\n{image}"),
+            format!(">>>\nx\n>>>\n\n{image}"),
+            format!("```\n>>>\n<blockquote>\n```\n\n{image}"),
             format!("n[^1]\n\n[^1]: note\n\n{image}"),
             format!("[cml-section]: # \"end a\"\n\n{image}"),
             format!("quoted `{image}`\n\n{image}"),
@@ -216,6 +224,12 @@ mod tests {
             format!("<!--\n\n{image}"),
             format!("<pre>\n\n{image}"),
             format!("<div>\n{image}"),
+            format!("<blockquote>\n\n{image}"),
+            format!("a\n<BLOCKQUOTE cite=x>\n\nx\n\n{image}"),
+            format!("text <blockquote>x\n\n{image}"),
+            format!("<details><blockquote>\n\n{image}"),
+            format!(">>>\n\n{image}"),
+            format!("  >>>>\n\nx\n>>>\n\n{image}"),
             format!("{image}\n\nmore"),
             format!("{image} more"),
             format!("{image}\n---\n"),

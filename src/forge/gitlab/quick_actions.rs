@@ -15,6 +15,7 @@
 //! user's own, and from no comment (<https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue>).
 //! Bitbucket Cloud has none either; Jira's smart commits are read from commit messages only.
 
+use crate::report::readings::{Line, Reading, Scan};
 use crate::report::{dialect, flatten};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use std::borrow::Cow;
@@ -22,6 +23,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 /// Returns the text with each line that GitLab might carry out escaped, so that it shows the same. Every other byte stays.
+///
+/// Where engines differ about whether a line is code or HTML, it is taken for text and gets a blank, which text and HTML do not show.
 pub fn escape(text: &str) -> Cow<'_, str> {
     let seen = Seen::of(text);
     let lines: Vec<usize> = seen.actions().collect();
@@ -34,23 +37,29 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     {
         return Cow::Owned(escape(&shown).into_owned());
     }
-    let mut escaped = String::with_capacity(text.len() + lines.len());
-    let mut from = 0;
+    let mut edits: Vec<(Range<usize>, &str)> = Vec::new();
     for at in lines.into_iter().filter(|at| !blocks.is_verbatim(*at)) {
         let slash = seen.source(at);
-        if blocks.is_code_span(at)
-            && let Some(end) = text[from..slash].rfind('\n')
-        {
+        match text[..slash].rfind('\n').filter(|_| blocks.is_code_span(at)) {
             // The end of a line is a blank there.
-            escaped.push_str(&text[from..from + end]);
-            escaped.push(' ');
-            from += end + 1;
-            continue;
+            Some(end) => edits.push((end..end + 1, " ")),
+            // Only text knows the backslash; elsewhere white space before a line means nothing.
+            None => edits.push((slash..slash, if blocks.texts.contains(&at) { "\\" } else { " " })),
         }
-        escaped.push_str(&text[from..slash]);
-        // Only text knows the backslash; elsewhere white space before a line means nothing.
-        escaped.push(if blocks.texts.contains(&at) { '\\' } else { ' ' });
-        from = slash;
+    }
+    for at in blocks.positions(&seen.text) {
+        // A reference is the same character in text, and another name in a tag; a tag is one only with a name of plain letters.
+        let is_tag = is_within(&blocks.html, at);
+        let (range, with) = if is_tag { (at + 5..at + 5, "no-") } else { (at + 12..at + 13, "&#111;") };
+        edits.push((seen.source(range.start)..seen.source(range.start) + range.len(), with));
+    }
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut escaped = String::with_capacity(text.len() + edits.len());
+    let mut from = 0;
+    for (range, with) in edits {
+        escaped.push_str(&text[from..range.start]);
+        escaped.push_str(with);
+        from = range.end;
     }
     escaped.push_str(&text[from..]);
     Cow::Owned(escaped)
@@ -115,24 +124,48 @@ fn is_action(line: &str) -> bool {
 struct Blocks {
     /// Blocks of code and HTML, in order.
     verbatim: Vec<Range<usize>>,
+    /// Blocks of code and code spans, in order.
+    code: Vec<Range<usize>>,
     /// Code spans, in order.
     spans: Vec<Range<usize>>,
+    /// HTML in blocks and in text, in order.
+    html: Vec<Range<usize>>,
     /// Where text begins that knows escapes.
     texts: HashSet<usize>,
+    /// What each line may be to one engine or another.
+    lines: Vec<Seeming>,
+}
+
+/// A line, and whether some engine takes it for what it says.
+struct Seeming {
+    start: usize,
+    text: bool,
+    html: bool,
+    nested: bool,
 }
 
 impl Blocks {
     fn of(text: &str) -> Self {
-        let mut blocks = Blocks::default();
+        let mut blocks = Blocks { lines: seemings(text), ..Blocks::default() };
         let mut depth = 0usize;
         for (event, range) in Parser::new_ext(&flatten(text), dialect()).into_offset_iter() {
             match event {
-                Event::Start(Tag::CodeBlock(_) | Tag::HtmlBlock) => {
+                Event::Start(Tag::CodeBlock(_)) => {
                     depth += 1;
-                    blocks.verbatim.push(range);
+                    blocks.verbatim.push(range.clone());
+                    blocks.code.push(range);
+                }
+                Event::Start(Tag::HtmlBlock) => {
+                    depth += 1;
+                    blocks.verbatim.push(range.clone());
+                    blocks.html.push(range);
                 }
                 Event::End(TagEnd::CodeBlock | TagEnd::HtmlBlock) => depth = depth.saturating_sub(1),
-                Event::Code(_) => blocks.spans.push(range),
+                Event::Code(_) => {
+                    blocks.spans.push(range.clone());
+                    blocks.code.push(range);
+                }
+                Event::InlineHtml(_) => blocks.html.push(range),
                 Event::Text(_) if depth == 0 => {
                     blocks.texts.insert(range.start);
                 }
@@ -142,13 +175,62 @@ impl Blocks {
         blocks
     }
 
+    /// Whether a line that begins here is code or HTML to every engine.
     fn is_verbatim(&self, at: usize) -> bool {
-        is_within(&self.verbatim, at)
+        is_within(&self.verbatim, at) && !self.line(at).is_some_and(|line| line.text)
     }
 
     fn is_code_span(&self, at: usize) -> bool {
         is_within(&self.spans, at)
     }
+
+    /// Whether a place is code to every engine.
+    fn is_code(&self, at: usize, has_quotations: bool) -> bool {
+        let is_span = self.is_code_span(at);
+        let is_other = |line: &Seeming| line.html || (line.text && !is_span) || (line.nested && has_quotations);
+        is_within(&self.code, at) && !self.line(at).is_some_and(is_other)
+    }
+
+    fn line(&self, at: usize) -> Option<&Seeming> {
+        self.lines[..self.lines.partition_point(|line| line.start <= at)].last()
+    }
+
+    /// Returns where a tag may hold the attribute from which GitLab learns what lines a paragraph has.
+    fn positions(&self, text: &str) -> Vec<usize> {
+        let lower = text.to_ascii_lowercase();
+        if !lower.contains("<p") {
+            return Vec::new();
+        }
+        let has_quotations = text.contains(">>>");
+        // The end of a line may be in between, and with it the mark of a quote.
+        let has_value =
+            |at: usize| lower[at..].trim_start_matches(|c: char| c == '>' || c.is_whitespace()).starts_with('=');
+        let places = lower.match_indices(POSITION).map(|(at, _)| at);
+        places.filter(|at| has_value(at + POSITION.len()) && !self.is_code(*at, has_quotations)).collect()
+    }
+}
+
+const POSITION: &str = "data-sourcepos";
+
+/// Returns what each line is to the engines.
+fn seemings(text: &str) -> Vec<Seeming> {
+    let mut scans: Vec<Scan> = Reading::all().map(Scan::new).collect();
+    let mut at = 0;
+    let lines = text.split_inclusive('\n').map(|source| {
+        let mut line = Seeming { start: at, text: false, html: false, nested: false };
+        at += source.len();
+        let source = source.strip_suffix('\n').unwrap_or(source);
+        for scan in &mut scans {
+            match scan.line(source) {
+                Line::Text => line.text = true,
+                Line::Html => line.html = true,
+                Line::Nested => line.nested = true,
+                Line::Code => {}
+            }
+        }
+        line
+    });
+    lines.collect()
 }
 
 /// Whether a place is in one of several ranges, which are in order and apart.

@@ -1,7 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What GitLab carries out of a text: the lines of its paragraphs, wherever they stand, that name an action.
+/// What GitLab carries out of a text: the lines of its paragraphs, wherever they stand, that name an action; and those which another
+/// engine takes for text.
 fn executed(text: &str) -> Vec<String> {
     let text = text.replace('\r', "");
     let mut found = Vec::new();
@@ -11,6 +12,10 @@ fn executed(text: &str) -> Vec<String> {
             found.extend(text[start..range.end].lines().filter(|line| is_action(line)).map(str::to_owned));
         }
     }
+    for reading in Reading::all() {
+        let mut scan = Scan::new(reading);
+        found.extend(text.lines().filter(|line| scan.line(line) == Line::Text && is_action(line)).map(str::to_owned));
+    }
     found
 }
 
@@ -18,7 +23,7 @@ fn executed(text: &str) -> Vec<String> {
 fn shown(text: &str) -> String {
     let mut html = String::new();
     pulldown_cmark::html::push_html(&mut html, Parser::new_ext(&text.replace('\r', ""), dialect()));
-    html.replace("\n ", "\n")
+    html.replace("\n ", "\n").replace("> ", ">")
 }
 
 #[test]
@@ -75,9 +80,116 @@ fn what_gitlab_does_not_carry_out_keeps_its_bytes() {
         "\\/merge",
         " /merge",
         "`/merge`",
+        "<pre>\n</code>\n\n/merge\n</pre>\n",
+        "<SCRIPT>\n/merge\n</script>",
+        "<!-- a\n\n/merge\n-->\n",
+        "<?php\n/merge\n?>",
+        "<!DOCTYPE\n/merge\n>",
+        "<![CDATA[\n/merge\n]]>",
+        "<b class='a' x>\n/merge\n</b>",
+        "# a\n<b>\n/merge\n",
+        "</div>\n/merge",
+        "text\n```\n/merge\n```\n",
+        "   ```\n/merge\n  ```\n",
+        "- a\n- b\n\n```\n/merge\n```\n",
+        "- a\n  ```\n  x\n\n```\n/merge\n```\n",
+        "1. a\n\n   ~~~\n   x\n   ~~~\n\n~~~\n/merge\n~~~\n",
+        "text\n2. a\n   ```\n/merge\n   ```\n",
+        "-\n\n  ```\n/merge\n  ```\n",
+        "* * *\n  ```\n/merge\n  ```\n",
+        "> a\n\n```\n/merge\n```\n",
+        ">>>\na\n>>>\n\n```\n/merge\n```\n",
+        ">>>\n```\n/merge\n```\n>>>\n",
+        "```\n>>>\n/merge\n>>>\n/close\n```\n",
+        ">>> a\n```\n/merge\n```\n",
+        "<details>\n\n```\n/merge\n```\n\n</details>\n",
+        "````\n```\n/merge\n~~~\n````\n",
     ] {
         assert_eq!(escape(text), text);
     }
+}
+
+#[test]
+fn a_line_that_any_engine_takes_for_text_is_escaped() {
+    for text in [
+        // CommonMark ends such a block with the end tag of any of four elements, in either case.
+        "<pre>\n</style>\n/merge\n</pre>",
+        "<pre>\nx</script>\n/merge\n</pre>",
+        "<script>\n</pre>\n/merge\n</script>",
+        "<style>\n</textarea>\n/merge\n</style>",
+        "<pre></style>\n/merge\n</pre>",
+        "<pre>\n</PRE>\n/merge\n</pre>",
+        "<Script>\n</SCRIPT>\n/merge\n</Script>",
+        "<pre>\n</PRE>\n```\n</pre>\n/merge\n```\n/close\n```\n",
+        // A quotation of several lines ends what is open in it.
+        ">>>\n```\n>>>\n/merge\n```",
+        ">>>\n~~~\n>>>\n/merge\n~~~",
+        ">>>\n<!--\n>>>\n/merge\n-->",
+        ">>>\n<pre>\n>>>\n/merge\n</pre>",
+        ">>>\n<div>\n>>>\n/merge\n</div>",
+        ">>>\n<?x\n>>>\n/merge\n?>",
+        ">>>>\n```\n>>>>\n/merge\n```",
+        ">>>\n```\n  >>>>>  \n/merge\n```",
+        ">>>>\n>>>\n```\n>>>\n/merge\n```",
+        ">>>>\n>>>\n```\n>>>>\n/merge\n```",
+        "  >>>\n\n```\n>>>\t\n/merge\n```",
+        // To older engines these begin no HTML block.
+        "<textarea>\n\n/merge\n</textarea>",
+        "a\n<textarea>\n/merge",
+        "a\n<search>\n/merge",
+        "<!doctype\n/merge\n>",
+        // Nor do these to newer ones.
+        "a\n<source>\n/merge",
+        "a\n<meta>\n/merge",
+        // A paragraph whose beginning defines a link is one nevertheless.
+        "[a]: x\n<b>\n/merge",
+        "- a\n<b>\n/merge",
+        "> a\n<b>\n/merge",
+        "<![cdata[\n```\n]]>\n/merge\n```",
+        "<!-->\n/merge\n-->",
+        "<?>\n/merge\n?>",
+        // An item ends, and the fence in it, where a description does.
+        "a\n\n: b\n\n  ```\n/merge\n  ```",
+    ] {
+        let escaped = escape(text);
+        assert!(escaped.contains("\n /merge") || escaped.contains("\n\\/merge"), "{text:?} {escaped:?}");
+        assert_eq!(executed(&escaped), [""; 0], "{text:?}");
+        assert_eq!(escape(&escaped), escaped, "twice is once");
+        assert_eq!(escaped.replace(['\\', ' '], ""), text.replace(['\\', ' '], ""));
+    }
+    assert_eq!(
+        escape("<pre>\n</PRE>\n/merge\n\n# next\n\n/close\n</pre>"),
+        "<pre>\n</PRE>\n /merge\n\n# next\n\n /close\n</pre>"
+    );
+}
+
+#[test]
+fn a_paragraph_of_raw_html_names_no_lines() {
+    let code = "```\n/merge\n```\n";
+    for (text, expected) in [
+        ("<p data-sourcepos=\"1:1-3:4\">\n/merge\n</p>", "<p data-no-sourcepos=\"1:1-3:4\">\n/merge\n</p>"),
+        ("<P a=b\nDATA-SOURCEPOS\t= '1:1-9:4'>\n/x", "<P a=b\nDATA-no-SOURCEPOS\t= '1:1-9:4'>\n/x"),
+        ("a <p data-source\rpos=1:1-3:4>/x", "a <p data-no-source\rpos=1:1-3:4>/x"),
+        ("> </blockquote><p\n> data-sourcepos\n> =1:1-3:4>/x", "> </blockquote><p\n> data-no-sourcepos\n> =1:1-3:4>/x"),
+        ("<p>x data-sourcepos = 1\n\na data-sourcepos=1", "<p>x data-no-sourcepos = 1\n\na data-sourcep&#111;s=1"),
+    ] {
+        let escaped = escape(&format!("{code}\n{text}")).into_owned();
+        assert_eq!(escaped, format!("{code}\n{expected}"));
+        assert_eq!(escape(&escaped), escaped, "twice is once");
+    }
+    for same in [
+        "<p>\n\n`<p data-sourcepos=1>`",
+        "```\n<p data-sourcepos=1>\n```",
+        "- a\n\n  ```\n  <p data-sourcepos=1>\n  ```",
+        "    <p data-sourcepos=1>",
+        "<p>\n\nthe attribute data-sourcepos",
+        "data-sourcepos=1",
+    ] {
+        let text = format!("{same}\n\n{code}");
+        assert_eq!(escape(&text), text);
+    }
+    let hidden = escape(">>>\n```\n>>>\n<p data-sourcepos=\"1:1-9:4\">\n/x\n</p>\n```").into_owned();
+    assert!(!hidden.contains(POSITION), "{hidden}");
 }
 
 #[test]
@@ -104,6 +216,11 @@ fn many_lines_take_time_in_proportion() {
     // Quadratic work would take minutes here.
     let text = "/merge\r\n".repeat(100_000);
     assert_eq!(escape(&text).len(), text.len() + 100_000);
+    let marks: String = (3..600).rev().map(|length| ">".repeat(length) + "\n").collect();
+    for line in ["</\n/x\n", "<p data-sourcepos \n/x\n", ">>>\n```\n/x\n", "<!--\n/x\n", "<b a='\n/x\n"] {
+        let text = marks.clone() + &line.repeat(50_000);
+        assert!(escape(&text).len() >= text.len());
+    }
 }
 
 fn report() -> impl Strategy<Value = String> {
@@ -132,6 +249,19 @@ fn report() -> impl Strategy<Value = String> {
             "-->\n",
             "<pre>\n",
             "</pre>\n",
+            "</PRE>\n",
+            "</style>\n",
+            "<textarea>\n",
+            "<search>\n",
+            "<source>\n",
+            "<b>\n",
+            "<!doctype\n",
+            "<![cdata[\n",
+            "]]>\n",
+            ">\n",
+            ">>>\n",
+            "\n>>>>\n",
+            ": ",
             "[a]:",
             "[a]",
             "\n\n[b]: x\n",
