@@ -88,13 +88,14 @@ fn the_guard_against_the_network_bites() {
         r#"
 - uses: org/setup-cml-rs@v1
 - id: report
-  run: cml comment create report.md
+  run: cml comment create report.md 2> "$OUT/log"
   env: { REPO_TOKEN: '${{ secrets.GITHUB_TOKEN }}' }
 "#,
     );
     let done = consumer.pull_request().failed();
     assert_eq!(done.step("report"), "failure", "{done}");
-    assert!(done.said("report").contains("reached for the network by http.request"), "{done}");
+    // Under load act loses the last lines of a step that fails.
+    assert!(consumer.out("log").contains("reached for the network by http.request"), "{done}");
     assert_eq!(forge.requests().len(), 0, "{}", forge.transcript());
 }
 
@@ -109,7 +110,7 @@ fn a_later_step_comments_with_the_token_in_its_environment() {
   run: cml comment create report.md > "$OUT/url"
   env: { REPO_TOKEN: '${{ secrets.GITHUB_TOKEN }}' }
 - id: without
-  run: cml comment create report.md
+  run: cml comment create report.md 2> "$OUT/log"
 "#,
     );
     let done = consumer.pull_request().failed();
@@ -119,7 +120,7 @@ fn a_later_step_comments_with_the_token_in_its_environment() {
     assert_eq!(consumer.out("url"), format!("{}/octo/model/pull/7#issuecomment-{id}\n", forge.url()));
     assert_eq!(done.summary("report"), "# Report\n\nAccuracy: **0.99**\n\n\n");
     // The action's own token was for its own step.
-    assert!(done.said("without").contains("error: there is no token for GitHub"), "{done}");
+    assert!(consumer.out("log").contains("error: there is no token for GitHub"), "{done}");
 }
 
 #[test]
