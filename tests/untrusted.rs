@@ -240,6 +240,14 @@ fn a_pull_request_is_made_without_hooks_and_monitors_of_the_repository() {
     trap.is_unsprung("hooks");
 }
 
+/// A working copy below the folder that the CI names.
+fn nested(vendor: Vendor) -> Clone {
+    let mut clone = Clone::on(vendor);
+    let above = clone.cml.path().parent().unwrap().display().to_string();
+    clone.cml.set(vendor.checkout_variable(), &above);
+    clone
+}
+
 /// Real: the program, git. An artifact may bring a repository along, and a step may enter its folder.
 #[test]
 fn a_repository_that_the_ci_does_not_name_is_used_only_with_harmless_settings() {
@@ -251,9 +259,7 @@ fn a_repository_that_the_ci_does_not_name_is_used_only_with_harmless_settings() 
             ("http.proxy", "http://127.0.0.1:9", "http.proxy"),
             ("include.path", "more", "core.sshcommand"),
         ] {
-            let (trap, mut clone) = (Trap::new(), Clone::on(vendor));
-            let above = clone.cml.path().parent().unwrap().display().to_string();
-            clone.cml.set(vendor.checkout_variable(), &above);
+            let (trap, clone) = (Trap::new(), nested(vendor));
             clone.cml.git(&["config", key, &value.replace("TRAP", &trap.program())]);
             std::fs::write(clone.cml.path().join(".git/more"), "[core]\n\tsshCommand = x\n").unwrap();
             std::fs::write(clone.cml.path().join(".git/info/attributes"), "* filter=x\n").unwrap();
@@ -276,9 +282,7 @@ fn a_repository_that_the_ci_does_not_name_is_used_only_with_harmless_settings() 
 #[test]
 fn a_checkout_below_the_folder_that_the_ci_names_makes_pull_requests() {
     for vendor in VENDORS {
-        let mut clone = Clone::on(vendor);
-        let above = clone.cml.path().parent().unwrap().display().to_string();
-        clone.cml.set(vendor.checkout_variable(), &above);
+        let clone = nested(vendor);
         clone.cml.file("model.json", "1\n");
         clone.cml.run(&["pr", "create", "model.json"]).ok();
         clone.cml.run(&["repo", "prepare", "--fetch-depth=0"]).ok();
