@@ -96,8 +96,9 @@ fn by_old_name(command: &Command, argv: Vec<String>, warnings: &mut Vec<String>)
     let mut argv = argv.into_iter();
     let program = argv.next().unwrap_or_else(|| "cml".to_owned());
     let file = program.rsplit(['/', '\\']).next().unwrap_or_default();
-    let mut rest: Vec<String> =
-        file.trim_end_matches(".exe").strip_prefix("cml-").map(str::to_owned).into_iter().collect();
+    // Only CML's own names count: a file may be called cml-linux-x86_64.
+    let old = file.trim_end_matches(".exe").strip_prefix("cml-").filter(|name| programs().any(|old| old == *name));
+    let mut rest: Vec<String> = old.map(str::to_owned).into_iter().collect();
     rest.extend(argv);
     let at = first_word(&[command], &rest);
     let old = at.and_then(|at| LEGACY.iter().find(|(old, _)| *old == rest[at]));
@@ -368,6 +369,8 @@ mod tests {
             ("cml pr --version", "cml pr --version"),
             ("cml comment create --update=true --pr=no r.md", "cml comment create --update r.md"),
             ("cml comment create --pr=maybe r.md", "cml comment create --pr=maybe r.md"),
+            ("./cml-linux-x86_64 comment create r.md", "./cml-linux-x86_64 comment create r.md"),
+            ("cml-windows-x86_64.exe runner --labels=gpu", "cml-windows-x86_64.exe runner launch --labels=gpu"),
             ("/opt/cml-send-comment --pr r.md", "/opt/cml-send-comment comment create --pr r.md"),
             ("cml comment create --unknown r.md", "cml comment create --unknown r.md"),
             ("cml runner launch --no-retry --single", "cml runner launch --no-retry --single"),
