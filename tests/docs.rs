@@ -84,6 +84,6 @@ fn shell(cml: &Cml, line: &str) -> Ran {
 #[test]
 fn what_is_installed_from_the_repository_is_named() {
     let page = page("README.md");
-    let line = page.split('`').find(|code| code.starts_with("cargo install ")).unwrap();
+    let line = page.lines().find(|line| line.starts_with("cargo install ")).unwrap();
     assert!(line.ends_with(concat!("/setup-cml-rs ", env!("CARGO_PKG_NAME"))), "{line}");
 }

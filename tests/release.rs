@@ -1,5 +1,7 @@
 //! The scripts of a release, with real git and a `gh` and `docker` that note what they are asked for.
 
+mod wheel;
+
 use crate::support::{Ran, executable};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +28,7 @@ case "$1 $2" in
 esac
 "#;
 
-const PROGRAMS: [&str; 3] = ["linux-aarch64", "linux-x86_64", "macos-aarch64"];
+const PROGRAMS: [&str; 4] = ["linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64"];
 
 /// A clone at a tag, its origin, programs, and a folder for what the others do.
 struct Scene {
@@ -174,6 +176,11 @@ fn the_release_is_out_before_the_action_names_it() {
     assert_eq!(scene.git(&["rev-parse", &format!("{action}^")]), scene.git(&["rev-parse", "v1.2.3"]));
     assert!(log.contains("--notes \nNews."), "{log}");
     assert!(!log.contains("Old."), "{log}");
+    let formula = std::fs::read_to_string(scene.path("release/cml.rb")).unwrap();
+    let address = "https://github.com/org/setup-cml-rs/releases/download/v1.2.3/cml-macos-aarch64";
+    let digest = cml::forge::hash(b"macos-aarch64");
+    assert!(formula.contains(&format!("url \"{address}\"\n      sha256 \"{digest}\"\n")), "{formula}");
+    assert!(formula.contains("\n  version \"1.2.3\"\n"), "{formula}");
     assert!(scene.path("release/cml-linux-aarch64").exists() && !scene.path("draft").exists(), "{log}");
 }
 
@@ -296,7 +303,7 @@ fn the_patch_with_the_digests_changes_nothing_else() {
 #[test]
 fn digests_are_of_all_programs_or_none() {
     let scene = Scene::new();
-    scene.script("digests.sh", &["../programs"]).fails(1, "../programs has no cml-macos-x86_64", "");
+    scene.script("digests.sh", &["../programs"]).fails(1, "../programs has no cml-windows-x86_64.exe", "");
     assert!(scene.git(&["status", "--porcelain"]).is_empty());
 }
 
@@ -345,4 +352,27 @@ fn images_are_not_made_without_a_place_to_push_them_to() {
         );
     }
     assert!(!scene.path("log").exists(), "{}", scene.log());
+}
+
+/// What `cargo binstall` downloads is what the release has.
+#[test]
+fn binstall_asks_for_the_programs_of_the_release() {
+    let (manifest, workflow) = (include_str!("../Cargo.toml"), include_str!("../.github/workflows/release.yml"));
+    let released: Vec<&str> =
+        workflow.lines().filter_map(|line| line.trim().strip_prefix("- { name: ")?.split(',').next()).collect();
+    let addresses: Vec<&str> = manifest
+        .lines()
+        .filter_map(|line| line.strip_prefix("pkg-url = \"{ repo }/releases/download/v{ version }/")?.strip_suffix('"'))
+        .collect();
+    let [any, overrides @ ..] = &addresses[..] else { panic!("Cargo.toml has no metadata for binstall") };
+    // The values that binstall documents for these variables.
+    let filled =
+        [("linux", "x86_64", ""), ("linux", "aarch64", ""), ("windows", "x86_64", ".exe")].map(|(os, arch, exe)| {
+            any.replace("{ target-family }", os).replace("{ target-arch }", arch).replace("{ binary-ext }", exe)
+        });
+    let mut asked: Vec<&str> = filled.iter().map(String::as_str).chain(overrides.iter().copied()).collect();
+    asked.sort_unstable();
+    let mut released = released;
+    released.sort_unstable();
+    assert_eq!(asked, released);
 }

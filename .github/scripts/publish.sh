@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# publish.sh TAG FOLDER PATCH: the release with the programs of a folder, and the tags of the action.
+# publish.sh TAG FOLDER PATCH: the release with the programs of a folder and Homebrew's formula of them, and the tags of the action.
 #
 # The commit with the digests comes after the one that is tagged v1.2.3, whose programs they are of. It gets the tag
 # action-v1.2.3, which stays, and the tag v1, which moves on, never back. Started again, it goes on where it was.
@@ -35,12 +35,16 @@ if [[ -z "$recorded" || "$recorded" != "$there" ]]; then
     fail "the programs are not those whose digests action/native.json records" "run the jobs program and digests again"
 fi
 
+assets=$(mktemp -d)
+cp "$folder"/cml-* "$assets"
+"$scripts/formula.sh" "$tag" "$folder" >"$assets/cml.rb"
+
 # Whether what a release has is what is here: others have its digests already.
 same() {
     local there
     there=$(mktemp -d)
     gh release download "$tag" --dir "$there"
-    diff --recursive --brief "$folder" "$there"
+    diff --recursive --brief "$assets" "$there"
 }
 
 gh auth setup-git
@@ -55,7 +59,7 @@ else
     if [[ "$draft" == none ]]; then
         gh release create "$tag" --verify-tag --draft --title "$tag" --notes "$notes"
     fi
-    gh release upload "$tag" --clobber "$folder"/cml-*
+    gh release upload "$tag" --clobber "$assets"/*
     gh release edit "$tag" --draft=false
 fi
 

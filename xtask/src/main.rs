@@ -8,6 +8,7 @@ mod release;
 mod shell;
 mod tools;
 mod wasm;
+mod wheel;
 
 use shell::{Result, cargo, run};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ cargo xtask docs                docs/, and the inputs of GitLab's and Bitbucket'
 cargo xtask man FOLDER          manual pages, from the same
 cargo xtask digests FOLDER      records a release's native programs for the action
 cargo xtask release             the static program, with a look at what came out
+cargo xtask wheel [FOLDER]      a package for Python, into target/wheels, of that program; or of each program of a release in a folder
 cargo xtask image               the images of that program, with the Docker daemon that is at hand or one of their own
 cargo xtask bench               the benchmarks, on that program";
 
@@ -43,6 +45,8 @@ fn main() {
         ["dist", "check"] => dist::check(),
         ["dist", "compare"] => dist::compare(),
         ["release"] => release::build().map(drop),
+        ["wheel"] => release::build().and_then(|program| wheel::pack(&program)),
+        ["wheel", folder] => wheel::pack_all(Path::new(folder)),
         ["image"] => image::Docker::find().and_then(|docker| docker.build(&release::build()?)),
         ["bench"] => bench(),
         _ => Err(HELP.to_owned()),
@@ -69,6 +73,7 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
         ("CML_TEST_PROXY", tools::find("proxy")),
         ("CML_TEST_TENSORBOARD", tools::python("tensorboard")),
         ("CML_TEST_DVC", tools::python("dvc")),
+        ("CML_TEST_MATURIN", tools::python("maturin")),
         (
             "CML_TEST_BITBUCKET_PIPES",
             tools::python_of("bitbucket-pipes", Path::new("bitbucket-pipe/test/requirements.txt")),
