@@ -130,7 +130,7 @@ fn yes_no_auto(app: &App, name: &str, default: Option<bool>) -> Result<Option<bo
 
 /// The folder of `index.js` and what was made with it.
 fn dist(app: &App) -> PathBuf {
-    let program = app.host.program();
+    let program = app.host.current_exe_argv();
     Path::new(program.last().map_or("", String::as_str)).parent().unwrap_or(Path::new("")).to_path_buf()
 }
 

@@ -37,7 +37,7 @@ pub enum Kind {
     NoCapacity,
     /// A cloud machine ended, or never came to work.
     Died,
-    /// A mistake in this program.
+    /// A bug in cml.
     Internal,
 }
 
@@ -89,7 +89,7 @@ pub struct Error {
     hint: Option<String>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     ambiguous: bool,
-    again_after: Option<Duration>,
+    retry_after: Option<Duration>,
     exit_code: Option<u8>,
 }
 
@@ -102,7 +102,7 @@ impl Error {
             hint: None,
             source: None,
             ambiguous: false,
-            again_after: None,
+            retry_after: None,
             exit_code: None,
         }
     }
@@ -151,16 +151,16 @@ impl Error {
         self
     }
 
-    /// Marks that the same may succeed after a pause.
+    /// Marks that a retry may succeed after a pause.
     #[must_use]
-    pub fn passing(mut self, pause: Duration) -> Self {
-        self.again_after = Some(pause);
+    pub fn retry_in(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
         self
     }
 
-    /// The pause after which the same may succeed; `None` when it will not.
-    pub fn again_after(&self) -> Option<Duration> {
-        self.again_after
+    /// Returns the pause after which a retry may succeed; `None` when it will not.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Ends the process with another code than that of the class.

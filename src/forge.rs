@@ -7,7 +7,7 @@ use crate::env::{Env, Secret, Var};
 use crate::error::{Error, Kind, Result};
 use crate::files::{Files, LARGEST_FILE};
 use crate::host::Host;
-use crate::http::{Http, Repeat};
+use crate::http::{Http, RetryPolicy};
 use crate::log::Log;
 use crate::report::split::ReportLimits;
 use async_trait::async_trait;
@@ -306,7 +306,7 @@ pub trait Forge {
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment>;
 
     /// Replaces a comment's body.
-    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment>;
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: RetryPolicy) -> Result<Comment>;
 
     /// Deletes a comment; one that is gone already is fine.
     async fn delete_comment(&self, target: &Target, id: &str) -> Result<()>;
@@ -361,7 +361,7 @@ pub trait Forge {
     }
 
     /// Merges a pull request, when its checks have passed where the forge can wait for that. An error that has
-    /// [`Error::again_after`] may be over then.
+    /// [`Error::retry_after`] may be over then.
     async fn merge_pull_request(&self, _pull: &PullRequest, _how: pull::Merge) -> Result<pull::Merged> {
         pull::none()
     }

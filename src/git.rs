@@ -62,7 +62,7 @@ pub enum Standing {
     /// git keeps it out.
     Ignored,
     /// It is in another repository, or in none.
-    Elsewhere,
+    TestHost,
 }
 
 /// Returns what a file is to the repository of the working copy; links in its path are resolved. Fails, with what git
@@ -70,7 +70,7 @@ pub enum Standing {
 pub async fn standing(app: &App, file: &Path) -> Result<Standing, String> {
     let nearest = checkout::nearest(app, file);
     let Some(checkout) = Checkout::to_look_at(app).filter(|checkout| nearest.as_ref() == Some(&checkout.top)) else {
-        return Ok(Standing::Elsewhere);
+        return Ok(Standing::TestHost);
     };
     match look_in(app, &checkout, &["check-ignore", "--quiet", "--", &slashes(file)]).await {
         Ok(output) if output.code == Some(0) => Ok(Standing::Ignored),
@@ -211,7 +211,7 @@ impl<'a> Git<'a> {
 
     /// Waits before the same is tried again.
     async fn pause(&self, args: &[&str], output: &Output, attempt: u32) -> Result<()> {
-        self.app.log.info(&format!("{}; trying again", explain::explain(args, output)));
+        self.app.log.info(&format!("{}; retrying", explain::explain(args, output)));
         self.app.http.pause(FIRST_PAUSE, attempt).await
     }
 

@@ -1,4 +1,4 @@
-//! The seam to the outside world: everything the core needs that is not computation.
+//! The seam to the operating system and the network: everything that the core needs besides computation.
 //!
 //! `native` implements it for shells and CI machines, `node` for the WebAssembly in GitHub's runners. Nothing outside this folder touches files, the clock, processes or the
 //! network (`clippy.toml` sees to it).
@@ -21,7 +21,7 @@ pub mod process;
 pub mod proxy;
 
 pub use open::{FileFacts, FileKind, OpenFile};
-pub use process::{CONTAINERS, Farewell, Process, Program, Told, Whom};
+pub use process::{CONTAINERS, CommandSpec, Process, ProcessEvent, ShutdownPolicy, SignalTarget};
 
 /// What the program runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Platform {
     pub arch: String,
 }
 
-/// What a file system says of a path.
+/// What the file system says about a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// A regular file (links followed).
@@ -63,29 +63,29 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     /// Variables to take out of it.
     pub unset: Vec<String>,
-    /// Whether it is a program of the user's own, which gets this program's tokens and identities, too.
+    /// Whether it is one of the user's own programs and inherits this program's tokens and identities.
     pub trusted: bool,
-    /// How long it may run. Then it is killed, with all that it started.
+    /// How long it may run before it is killed with all that it started.
     pub limit: Option<Duration>,
-    /// Whether what it starts goes on after it, as a browser does. Nothing of its output is kept.
+    /// Whether what it starts outlives it, as a browser does. Its output is not kept.
     pub lingers: bool,
 }
 
 impl Command {
-    /// A command without any of this program's tokens.
+    /// Creates a command that inherits none of this program's tokens.
     pub fn new<T: Into<String>>(argv: impl IntoIterator<Item = T>) -> Self {
         Command { argv: argv.into_iter().map(Into::into).collect(), ..Command::default() }
     }
 
-    /// Whether it does not inherit a variable.
+    /// Returns whether a variable is removed from its environment.
     pub fn removes(&self, name: &str) -> bool {
         self.unset.iter().any(|unset| unset == name) || (!self.trusted && crate::env::is_sensitive(name))
     }
 }
 
-/// The most that is kept of a command's standard output; more is an error.
+/// The most bytes of a command's standard output that are kept; more is an error.
 pub const MAX_OUTPUT: usize = 64 << 20;
-/// The most that is kept of its standard error; the rest is left out.
+/// The most bytes of its standard error that are kept; the rest is dropped.
 pub const MAX_ERRORS: usize = 1 << 20;
 
 /// A signal, where the system has them.
@@ -104,7 +104,18 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// The exit code of a program that it ended, as shells give it.
+    /// Returns its name, as `kill -l` and CML write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Signal::Interrupt => "SIGINT",
+            Signal::Terminate => "SIGTERM",
+            Signal::Quit => "SIGQUIT",
+            Signal::HangUp => "SIGHUP",
+            Signal::Kill => "SIGKILL",
+        }
+    }
+
+    /// Returns the exit code of a program that it ended, as shells give it.
     pub const fn exit_code(self) -> u8 {
         match self {
             Signal::HangUp => 129,
@@ -125,22 +136,22 @@ pub enum Stream {
     Error,
 }
 
-/// Why no answer came back, and whether the request can have been carried out.
+/// Why a request got no answer, and in which phase it failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
 pub struct SendError {
-    /// The stage at which it failed.
-    pub stage: Stage,
-    /// What the operating system or library says, without any URL.
+    /// The phase in which it failed.
+    pub phase: SendPhase,
+    /// The message of the operating system or library, without any URL.
     pub text: String,
-    /// The errors of the libraries from the outermost to the one that `text` is of, as far as they are known.
+    /// The libraries' errors from the outermost to the one that `text` belongs to, as far as they are known.
     #[source]
     pub cause: Option<Box<SendError>>,
 }
 
-/// The stage at which sending a request failed.
+/// The phase in which sending a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum SendPhase {
     /// The name of the server, or of the proxy, cannot be resolved.
     Name,
     /// No connection to the server: nothing was sent.
@@ -150,46 +161,46 @@ pub enum Stage {
     /// The certificate is not trusted, or TLS failed: nothing was sent.
     Tls,
     /// The certificate is trusted, and wrong: nothing was sent.
-    Certificate(Flaw),
-    /// The time for the attempt was over. The request may have been carried out.
+    Certificate(CertificateFault),
+    /// The attempt timed out. The request may have been carried out.
     Timeout,
-    /// The connection ended during the request or the answer. The request may have been carried out.
+    /// The connection was lost during the request or the answer. The request may have been carried out.
     Broken,
-    /// The answer is larger than [`MaxAnswer`] allows, which the text says. The request may have been carried out.
+    /// The answer is larger than [`MaxAnswer`] allows; the text says how large that is. The request may have been carried out.
     TooLarge,
-    /// The request could not be built: a mistake in an address.
+    /// The request could not be built: an address is invalid.
     Invalid,
 }
 
 /// What is wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
-    /// Its time is over.
+pub enum CertificateFault {
+    /// It has expired.
     Expired,
-    /// Its time has not begun.
+    /// It is not valid yet.
     NotYetValid,
-    /// It is not for the name of the server.
+    /// It does not name the server.
     WrongName,
 }
 
 impl SendError {
-    /// An error at a stage.
-    pub fn new(stage: Stage, text: impl Into<String>) -> Self {
-        SendError { stage, text: text.into(), cause: None }
+    /// Creates the error of a phase.
+    pub fn new(phase: SendPhase, text: impl Into<String>) -> Self {
+        SendError { phase, text: text.into(), cause: None }
     }
 
-    /// The error of an answer that is larger than so many bytes.
+    /// Creates the error of an answer that is larger than `limit` bytes.
     pub fn too_large(limit: u64) -> Self {
-        SendError::new(Stage::TooLarge, format!("{} MB", limit >> 20))
+        SendError::new(SendPhase::TooLarge, format!("{} MB", limit >> 20))
     }
 }
 
-/// The most bytes that the answer to a request may have, as an extension of it: the rest is not read.
+/// The most bytes that the answer to a request may have, as an extension of the request: the rest is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxAnswer(pub u64);
 
 impl MaxAnswer {
-    /// What most answers keep to: a page of a hundred of the longest comments.
+    /// The usual limit: a page of a hundred of the longest comments.
     pub const USUAL: MaxAnswer = MaxAnswer(64 << 20);
 
     /// Returns the limit of a request in bytes.
@@ -198,62 +209,62 @@ impl MaxAnswer {
     }
 }
 
-/// The address of a proxy for one request, as an extension of it: it goes there whatever the environment says.
+/// The proxy of one request, as an extension of the request: it overrides the environment's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Via(pub String);
+pub struct ProxyOverride(pub String);
 
-/// Everything outside: one implementation a build.
+/// The operating system and the network. Each build has one implementation.
 #[async_trait(?Send)]
 pub trait Host {
-    /// The environment, as it was at the start.
+    /// Returns the environment, as it was at the start.
     fn env(&self) -> &Env;
-    /// What the program runs on.
+    /// Returns the operating system and architecture.
     fn platform(&self) -> Platform;
-    /// The words that start this program again: its file, or Node and the script.
-    fn program(&self) -> Vec<String>;
-    /// Wall-clock time since 1970.
+    /// Returns the command line that starts this program again: its executable, or Node and the script.
+    fn current_exe_argv(&self) -> Vec<String>;
+    /// Returns the wall-clock time since 1970.
     fn now(&self) -> Duration;
-    /// Time since some fixed moment; never goes back.
+    /// Returns the time since some fixed moment; it never goes back.
     fn elapsed(&self) -> Duration;
-    /// A random number, good enough for identifiers that must not collide.
+    /// Returns a random number, good enough for identifiers that must not collide.
     fn random(&self) -> u64;
     /// Runs a task beside the others; it ends with the program.
     fn spawn(&self, task: BoxFuture<'static, ()>);
     /// Waits.
     async fn sleep(&self, duration: Duration);
-    /// Resolves when the user or the CI system asks the program to end, and says how. From the first call on, no signal
-    /// is lost that arrives between two calls. For one caller at a time.
+    /// Waits for a signal that asks this program to end, and returns it. From the first call on, signals that arrive
+    /// between two calls are kept. For one caller at a time.
     async fn interrupted(&self) -> Signal;
-    /// Resolves when such a signal has ended a command of [`Host::execute`], unless somebody waits for it with
-    /// [`Host::interrupted`]. Without commands a signal ends this program at once.
+    /// Resolves when such a signal has ended a command of [`Host::execute`], unless [`Host::interrupted`] is waiting for
+    /// it. Without commands a signal ends this program at once.
     async fn terminated(&self) -> Signal {
         std::future::pending().await
     }
 
-    /// Trusts more certificate authorities, given as PEM, for all requests that follow.
+    /// Adds certificate authorities, as PEM, that all later requests trust.
     fn trust(&self, pem: &[u8]) -> Result<(), String>;
 
-    /// The current directory.
+    /// Returns the current directory.
     fn current_dir(&self) -> io::Result<PathBuf>;
-    /// A whole file.
+    /// Reads a whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// Writes a whole file at once (a reader sees the old or the new one), making its folder.
+    /// Writes a whole file atomically, creating its folder.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
-    /// A part of a file: `length` bytes from `offset` on, fewer where it ends.
+    /// Reads up to `length` bytes of a file from `offset`.
     fn read_at(&self, path: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>>;
-    /// Opens a file for reading without waiting for whoever is at the other end of a pipe.
+    /// Opens a file for reading without waiting for the writer of a pipe.
     fn open(&self, path: &Path) -> io::Result<Box<dyn OpenFile>>;
-    /// Standard input as an open file.
+    /// Opens standard input.
     fn open_stdin(&self) -> io::Result<Box<dyn OpenFile>>;
-    /// Where a symbolic link leads, as it says itself; an error for everything else.
+    /// Returns the target of a symbolic link; an error for everything else.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
-    /// The paths of what is in a folder, in no order.
+    /// Returns the paths of a folder's entries, in no order.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
-    /// Writes a whole file that only this user can read, making its folder likewise.
+    /// Writes a whole file that only this user can read, creating its folder likewise.
     fn write_private(&self, _path: &Path, _bytes: &[u8]) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// Makes a folder that only this user can enter, with those above it; one that is there stays as it is.
+    /// Creates a folder that only this user can enter, with its parents; an existing one stays as it is.
     fn make_private_folder(&self, _path: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -269,63 +280,62 @@ pub trait Host {
     async fn copy_program(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// Unpacks a `tar.gz` into a folder. An entry that would be outside of it is an error.
+    /// Unpacks a `tar.gz` into a folder. An entry that leads outside is an error.
     async fn unpack(&self, _archive: &Path, _folder: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// Appends to a file, making it.
+    /// Appends to a file, creating it.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Lets everybody run a file, where the system asks for that.
+    /// Makes a file executable for everybody, where the system has such a permission.
     fn make_executable(&self, path: &Path) -> io::Result<()>;
-    /// What a path is.
+    /// Returns what the file system says about a path.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
-    /// The path with every symbolic link resolved.
+    /// Resolves every symbolic link of a path.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
-    /// Runs a command without standard input, in a process group of its own. Nothing of the group is left when this
-    /// returns or is dropped, unless the command lingers.
+    /// Runs a command without standard input, in a process group of its own. The whole group is gone when this returns or
+    /// is dropped, unless the command lingers.
     async fn execute(&self, command: &Command) -> io::Result<Output>;
     /// Runs a program with its arguments and more variables, and without this program's tokens.
     async fn run(&self, argv: &[&str], env: &[(&str, &str)]) -> io::Result<Output> {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.execute(&Command { env, ..Command::new(argv.iter().copied()) }).await
     }
-    /// The number of this process.
+    /// Returns the id of this process.
     fn process_id(&self) -> u32;
-    /// Whether a process of this number runs.
+    /// Returns whether a process with this id runs.
     fn is_running(&self, process: u32) -> bool;
-    /// Whether a file belongs to another user than the one who runs this program (links are not followed); `false` where
-    /// the system does not say.
+    /// Returns whether a file belongs to another user than the one who runs this program (links are not followed); `false`
+    /// where the system does not tell.
     fn is_foreign(&self, path: &Path) -> bool;
 
-    /// Runs a program that takes this one's place: its standard input and output are ours. Its exit code, if it has
-    /// one.
+    /// Runs a program with this one's standard input, output and error. Returns its exit code, `None` when a signal ended it.
     async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>>;
 
-    /// Starts a program beside this one, in a process group of its own. Nothing of it survives this program, however
-    /// that ends, as far as the system lets one see to it.
-    async fn start(&self, _program: &Program) -> io::Result<Box<dyn Process>> {
+    /// Starts a program beside this one, in a process group of its own. Nothing of it survives this program, however that
+    /// ends, as far as the system allows.
+    async fn start(&self, _spec: &CommandSpec) -> io::Result<Box<dyn Process>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Sends one request and writes the body of an answer 2xx to a private file; other answers come back with theirs.
-    /// A [`MaxAnswer`] among its extensions bounds either.
-    /// Nothing bounds the whole; it fails when no byte arrives for `patience`.
+    /// Sends one request and writes the body of a 2xx answer to a private file; other answers are returned with their body.
+    /// A [`MaxAnswer`] among its extensions limits both. There is no timeout for the whole; it fails when no byte arrives
+    /// for `patience`.
     async fn download(
         &self,
         _request: http::Request<Bytes>,
         _to: &Path,
         _patience: Duration,
     ) -> Result<http::Response<Bytes>, SendError> {
-        Err(SendError::new(Stage::Invalid, "only the native program downloads to files"))
+        Err(SendError::new(SendPhase::Invalid, "only the native program downloads to files"))
     }
 
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the
-    /// whole exchange. Of its extensions a [`Via`] names its proxy, and a [`MaxAnswer`] bounds the answer.
+    /// whole exchange. Of its extensions, [`ProxyOverride`] names its proxy and [`MaxAnswer`] limits the answer.
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError>;
 
-    /// Tells the service manager how this service is, where there is one:
+    /// Sends the state of this service to the service manager, if there is one:
     /// <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>.
     fn notify(&self, _state: &str) {}
 
@@ -333,8 +343,8 @@ pub trait Host {
     fn log(&self, line: &str);
     /// Replaces the last line of standard error, on a terminal.
     fn progress(&self, line: &str);
-    /// Whether a stream is a terminal.
+    /// Returns whether a stream is a terminal.
     fn is_terminal(&self, stream: Stream) -> bool;
-    /// Writes to standard output. When it returns, everything is written.
+    /// Writes to standard output and flushes it.
     fn out(&self, text: &str) -> io::Result<()>;
 }

@@ -1,13 +1,13 @@
 //! The one HTTP client: retries, rate limits, redirects and the translation of answers into errors.
 //!
 //! Every client in this program, third-party ones included, sends through [`Http::send`], and so through
-//! [`Host::send`]. A request is repeated only when that cannot do harm: always when it certainly never
-//! reached the server or was refused for its rate, otherwise only when it is marked [`Repeat::Safe`]. An
-//! ambiguous failure of any other request is returned as an error that [`Error::is_ambiguous`]; the caller
-//! looks whether it happened.
+//! [`Host::send`]. A request is retried only when that does no harm: always when it certainly never reached
+//! the server or was rate limited, otherwise only when it is [`RetryPolicy::Idempotent`]. An ambiguous failure
+//! of any other request is returned as an error that [`Error::is_ambiguous`]; the caller looks whether it was
+//! carried out.
 
 use crate::error::{Error, Result};
-use crate::host::{Host, MaxAnswer, SendError, Stage, Via};
+use crate::host::{Host, MaxAnswer, ProxyOverride, SendError, SendPhase};
 use crate::log::Log;
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
@@ -24,37 +24,37 @@ mod redirect;
 
 pub use build::{multipart, request, secret_header, unusable};
 pub use disclosure::Discloses;
-use failure::{Again, Failure, explain_plainly, limit_pause, parse_date, rate_limited, retry_after, unsent};
+use failure::{Failure, Retryable, explain_plainly, limit_pause, parse_date, rate_limited, retry_after, unsent};
 pub use failure::{explain_status, in_brackets};
 use redirect::{follow, redirect_target};
 
-/// An attempt may take this long, and longer for what a slow line takes to carry the body.
-const ATTEMPT: Duration = Duration::from_secs(45);
-const SLOW_LINE: u64 = 100_000; // bytes a second
+/// How long an attempt may take, besides the time to send its body at [`MIN_UPLOAD_RATE`].
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
+const MIN_UPLOAD_RATE: u64 = 100_000; // bytes per second
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-const REDIRECTS: usize = 5;
-/// The largest answer to a request that does not read: what was made.
+const MAX_REDIRECTS: usize = 5;
+/// The largest answer to a request other than `GET`.
 const LARGEST_OBJECT: MaxAnswer = MaxAnswer(8 << 20);
-/// A CI system that ends a job gives it some ten seconds.
-const LAST_WORDS: Duration = Duration::from_secs(10);
-/// Attempts against a server that answers badly, and against one that cannot be reached at all.
-const ATTEMPTS: u32 = 8;
-const ATTEMPTS_TO_CONNECT: u32 = 4;
+/// How long a CI system lets a cancelled job run on: some ten seconds.
+const SHUTDOWN_BUDGET: Duration = Duration::from_secs(10);
+/// Attempts at a server that answers with errors, and at one that cannot be reached.
+const MAX_ATTEMPTS: u32 = 8;
+const MAX_CONNECT_ATTEMPTS: u32 = 4;
 
-/// Whether a request may be sent again when it is not known if the server carried it out. A request carries
-/// it as an extension; without one the method decides: only `POST` is not safe.
+/// Whether a request may be sent again when it is unknown whether the server carried it out. A request carries
+/// it as an extension; without one the method decides: only `POST` is not idempotent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
+pub enum RetryPolicy {
     /// Sending it twice has the effect of sending it once.
-    Safe,
-    /// It would happen twice: fail instead, as ambiguous.
-    Ask,
-    /// What it says is out of date by then: one attempt, whatever happens.
-    Once,
+    Idempotent,
+    /// Sending it twice would do it twice: fail as ambiguous, so that the caller looks first.
+    LookFirst,
+    /// Its content would be out of date: one attempt, whatever happens.
+    Never,
 }
 
-/// An answer that is not a success, as a forge sees it to explain it.
+/// An answer that is not a success, for a forge to explain.
 #[derive(Debug)]
 pub struct Refusal<'a> {
     /// The request's method.
@@ -70,12 +70,12 @@ pub struct Refusal<'a> {
 }
 
 impl Refusal<'_> {
-    /// The body as JSON, `Null` when it is none.
+    /// Returns the body as JSON, `Null` when it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(self.body).unwrap_or_default()
     }
 
-    /// A header's text.
+    /// Returns a header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -99,7 +99,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// A client whose requests, pauses included, end within `budget` from now.
+    /// Creates a client whose requests, pauses included, end within `budget` from now.
     pub fn new(host: Rc<dyn Host>, log: Log, budget: Duration) -> Self {
         let deadline = Rc::new(Cell::new(host.elapsed() + budget));
         Http {
@@ -113,64 +113,64 @@ impl Http {
         }
     }
 
-    /// The same client with a vendor's way to explain refusals.
+    /// Returns this client with a vendor's way to explain refusals.
     #[must_use]
     pub fn explained_by(&self, explain: impl Fn(&Refusal) -> Error + 'static) -> Self {
         Http { explain: Rc::new(explain), ..self.clone() }
     }
 
-    /// How many requests there were so far. One that is repeated counts once.
+    /// Returns the number of requests so far. A retried one counts once.
     pub fn requests(&self) -> u32 {
         self.requests.get()
     }
 
-    /// Counts on from an earlier number: what a lost answer costs does not count.
+    /// Resets the number of requests to an earlier one: those after a lost answer do not count.
     pub fn count_from(&self, requests: u32) {
         self.requests.set(requests);
     }
 
-    /// The log, for what is tried again.
+    /// Returns the log, for retries.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Starts the time budget anew, for a next piece of work of a long-running command.
+    /// Restarts the time budget, for the next step of a long-running command.
     pub fn restart_budget(&self) {
         self.deadline.set(self.host.elapsed() + self.budget);
     }
 
-    /// Ends the budget soon, as the program is asked to end.
-    pub fn hurry(&self) {
-        self.deadline.set(self.deadline.get().min(self.host.elapsed() + LAST_WORDS));
+    /// Shortens the budget, as the program is asked to end.
+    pub fn shorten_deadline(&self) {
+        self.deadline.set(self.deadline.get().min(self.host.elapsed() + SHUTDOWN_BUDGET));
     }
 
-    /// Time left of the budget.
+    /// Returns the time left of the budget.
     pub fn time_left(&self) -> Duration {
         self.deadline.get().saturating_sub(self.host.elapsed())
     }
 
-    /// Our best guess of the server's clock, in seconds since 1970.
+    /// Returns the server's clock, as far as it is known, in seconds since 1970.
     pub fn server_now(&self) -> i64 {
         self.host.now().as_secs() as i64 + self.skew.get()
     }
 
-    /// A moment, to be turned into the server's time once an answer has told how its clock differs.
+    /// Returns a moment for [`Http::server_time_at`], once an answer has shown how the server's clock differs.
     pub fn mark(&self) -> Duration {
         self.host.elapsed()
     }
 
-    /// The server's time at a moment, in seconds since 1970.
+    /// Returns the server's time at a moment, in seconds since 1970.
     pub fn server_time_at(&self, mark: Duration) -> i64 {
         self.server_now() - self.host.elapsed().saturating_sub(mark).as_secs() as i64
     }
 
-    /// A pause of about `base * 2^attempt`, spread by half so that jobs that fail together do not come back
-    /// together. Fails when the budget does not allow it.
+    /// Waits about `base * 2^attempt`, with jitter so that jobs that fail together do not retry together. Fails
+    /// when the budget does not allow it.
     pub async fn pause(&self, base: Duration, attempt: u32) -> Result<()> {
         self.wait(jitter(self.host.random(), base, attempt)).await
     }
 
-    /// A pause of `least`, and up to `spread` more. Fails when the budget does not allow it.
+    /// Waits `least`, and up to `spread` more. Fails when the budget does not allow it.
     pub async fn pause_at_least(&self, least: Duration, spread: Duration) -> Result<()> {
         self.wait(least + spread.mul_f64((self.host.random() % 1024) as f64 / 1024.0)).await
     }
@@ -183,36 +183,33 @@ impl Http {
         Ok(())
     }
 
-    /// Fails when the budget is used up: asked between pieces of work that send nothing.
+    /// Fails when the budget is used up: for steps that send nothing.
     pub fn check_time(&self) -> Result<()> {
-        match self.time_left().is_zero() {
-            true => Err(self.out_of_time()),
-            false => Ok(()),
-        }
+        if self.time_left().is_zero() { Err(self.out_of_time()) } else { Ok(()) }
     }
 
-    /// The error of what did not end in time.
+    /// Creates the error of an operation that timed out.
     pub fn out_of_time(&self) -> Error {
-        Error::remote(format!("no success within {} seconds", self.budget.as_secs()))
-            .hint("the service or the network is slow: try again later, or allow more with --timeout SECONDS")
+        Error::remote(format!("timed out after {} seconds", self.budget.as_secs()))
+            .hint("the service or the network is slow: try again later, or allow more time with --timeout SECONDS")
     }
 
-    /// An error after which there is no time to try again.
-    fn too_late(&self, error: Error) -> Error {
+    /// Adds to an error that there is no time left to retry.
+    fn without_time(&self, error: Error) -> Error {
         let budget = self.budget.as_secs();
         error.or_hint(format!("allow more time than {budget} seconds with --timeout SECONDS, or try again later"))
     }
 
-    /// Sends a request and returns a successful answer, whole and (where it says it is JSON) well-formed.
+    /// Sends a request and returns a successful answer, complete and (if it is JSON) well-formed.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
         self.exchange(request, Self::judge).await
     }
 
     /// Sends a request and returns the answer whatever its status, for clients that judge it themselves. Only
-    /// what every client would repeat is repeated here.
+    /// what every client would retry is retried here.
     pub async fn send_raw(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
         self.exchange(request, |http, request, answer| match http.judge(request, answer.clone()) {
-            Verdict::Failed(Failure { again: Again::Never, .. }) => Verdict::Done(answer),
+            ExchangeOutcome::Failed(Failure { retryable: Retryable::Never, .. }) => ExchangeOutcome::Done(answer),
             verdict => verdict,
         })
         .await
@@ -221,20 +218,20 @@ impl Http {
     async fn exchange(
         &self,
         mut request: Request<Bytes>,
-        judge: impl Fn(&Self, &Request<Bytes>, Response<Bytes>) -> Verdict,
+        judge: impl Fn(&Self, &Request<Bytes>, Response<Bytes>) -> ExchangeOutcome,
     ) -> Result<Response<Bytes>> {
         disclosure::check(&request, &self.log)?;
         let largest = if request.method() == Method::GET { MaxAnswer::USUAL } else { LARGEST_OBJECT };
         request.extensions_mut().get_or_insert(largest);
-        let by_method = if request.method() == Method::POST { Repeat::Ask } else { Repeat::Safe };
-        let repeat = request.extensions().get::<Repeat>().copied().unwrap_or(by_method);
+        let by_method = if request.method() == Method::POST { RetryPolicy::LookFirst } else { RetryPolicy::Idempotent };
+        let repeat = request.extensions().get::<RetryPolicy>().copied().unwrap_or(by_method);
         let (mut attempt, mut redirects) = (0, 0);
         self.requests.set(self.requests.get() + 1);
         let mut last = None;
         loop {
             let left = self.time_left();
             if left.is_zero() {
-                return Err(last.map_or_else(|| self.out_of_time(), |error| self.too_late(error)));
+                return Err(last.map_or_else(|| self.out_of_time(), |error| self.without_time(error)));
             }
             let started = self.host.elapsed();
             let sent = self.host.send(copy(&request), left.min(attempt_time(&request))).await;
@@ -244,72 +241,74 @@ impl Http {
                     self.note_date(answer.headers());
                     if let Some(next) = redirect_target(&request, &answer)? {
                         redirects += 1;
-                        if redirects > REDIRECTS {
-                            return Err(Error::remote(format!("{} redirects in a circle", place(&request)))
+                        if redirects > MAX_REDIRECTS {
+                            return Err(Error::remote(format!("too many redirects from {}", authority(&request)))
                                 .hint("check the address of the repository and of the API"));
                         }
                         follow(&mut request, next)?;
                         continue;
                     }
                     match judge(self, &request, answer) {
-                        Verdict::Done(answer) => return Ok(answer),
-                        Verdict::Failed(failure) => failure,
+                        ExchangeOutcome::Done(answer) => return Ok(answer),
+                        ExchangeOutcome::Failed(failure) => failure,
                     }
                 }
                 Err(error) => unsent(&request, &error, self.host.env()),
             };
-            let Failure { mut error, again, pause } = failure;
+            let Failure { mut error, retryable, pause } = failure;
             attempt += 1;
-            let attempts = match again {
-                Again::Never => return Err(error),
-                Again::ToConnect => ATTEMPTS_TO_CONNECT,
-                Again::Always | Again::IfSafe => ATTEMPTS,
+            let attempts = match retryable {
+                Retryable::Never => return Err(error),
+                Retryable::ToConnect => MAX_CONNECT_ATTEMPTS,
+                Retryable::Always | Retryable::IfIdempotent => MAX_ATTEMPTS,
             };
             let pause = pause.unwrap_or_else(|| jitter(self.host.random(), FIRST_PAUSE, attempt - 1));
-            if again == Again::IfSafe && repeat != Repeat::Safe {
+            if retryable == Retryable::IfIdempotent && repeat != RetryPolicy::Idempotent {
                 error = error.ambiguous();
             }
-            if error.is_ambiguous() || repeat == Repeat::Once || attempt >= attempts {
-                return Err(error.passing(pause));
+            if error.is_ambiguous() || repeat == RetryPolicy::Never || attempt >= attempts {
+                return Err(error.retry_in(pause));
             }
             if pause >= self.time_left() {
-                return Err(self.too_late(error));
+                return Err(self.without_time(error));
             }
-            self.log.info(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
+            self.log.info(&format!("{error}; retrying in {:.1} s", pause.as_secs_f64()));
             self.host.sleep(pause).await;
             last = Some(error);
         }
     }
 
-    fn judge(&self, request: &Request<Bytes>, answer: Response<Bytes>) -> Verdict {
+    fn judge(&self, request: &Request<Bytes>, answer: Response<Bytes>) -> ExchangeOutcome {
         let status = answer.status();
         if status.is_success() {
             if is_json(&answer)
                 && answer.status() != StatusCode::NO_CONTENT
                 && serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_err()
             {
-                let error = Error::remote(format!("{} sent an answer that is cut off", place(request)));
-                return Verdict::Failed(Failure { error, again: Again::IfSafe, pause: None });
+                let error = Error::remote(format!("{} sent a truncated answer", authority(request)));
+                return ExchangeOutcome::Failed(Failure { error, retryable: Retryable::IfIdempotent, pause: None });
             }
-            return Verdict::Done(answer);
+            return ExchangeOutcome::Done(answer);
         }
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            let error = SendError::new(Stage::Proxy, status.to_string());
-            return Verdict::Failed(unsent(request, &error, self.host.env()));
+            let error = SendError::new(SendPhase::Proxy, status.to_string());
+            return ExchangeOutcome::Failed(unsent(request, &error, self.host.env()));
         }
         let (method, path) = (request.method(), request.uri().path());
         let refusal = Refusal { method, path, status, headers: answer.headers(), body: answer.body() };
         let error = (self.explain)(&refusal);
-        Verdict::Failed(match limit_pause(&refusal, self.server_now()) {
+        ExchangeOutcome::Failed(match limit_pause(&refusal, self.server_now()) {
             Some(pause) => Failure {
                 error: rate_limited(request, pause),
-                again: Again::Always,
+                retryable: Retryable::Always,
                 pause: Some(pause + Duration::from_millis(self.host.random() % 500)),
             },
-            None if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                Failure { error, again: Again::IfSafe, pause: retry_after(answer.headers(), self.server_now()) }
-            }
-            None => Failure { error, again: Again::Never, pause: None },
+            None if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => Failure {
+                error,
+                retryable: Retryable::IfIdempotent,
+                pause: retry_after(answer.headers(), self.server_now()),
+            },
+            None => Failure { error, retryable: Retryable::Never, pause: None },
         })
     }
 
@@ -329,13 +328,13 @@ impl Http {
     }
 }
 
-enum Verdict {
+enum ExchangeOutcome {
     Done(Response<Bytes>),
     Failed(Failure),
 }
 
 fn attempt_time(request: &Request<Bytes>) -> Duration {
-    ATTEMPT + Duration::from_secs(request.body().len() as u64 / SLOW_LINE)
+    ATTEMPT_TIMEOUT + Duration::from_secs(request.body().len() as u64 / MIN_UPLOAD_RATE)
 }
 
 fn copy(request: &Request<Bytes>) -> Request<Bytes> {
@@ -343,7 +342,7 @@ fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    if let Some(via) = request.extensions().get::<Via>() {
+    if let Some(via) = request.extensions().get::<ProxyOverride>() {
         copy.extensions_mut().insert(via.clone());
     }
     if let Some(limit) = request.extensions().get::<MaxAnswer>() {
@@ -357,12 +356,12 @@ fn jitter(random: u64, base: Duration, attempt: u32) -> Duration {
     full.mul_f64(0.5 + (random % 1024) as f64 / 1024.0)
 }
 
-/// The host that a request goes to, for messages: an address may hold secrets.
-fn place(request: &Request<Bytes>) -> String {
+/// Returns the server that a request goes to, for messages: a whole address may hold secrets.
+fn authority(request: &Request<Bytes>) -> String {
     request.uri().authority().map_or_else(|| "the server".to_owned(), |a| a.host().to_owned())
 }
 
-/// Whether an answer is meant to be JSON; some come without their type.
+/// Returns whether an answer is meant to be JSON; some come without a content type.
 fn is_json(answer: &Response<Bytes>) -> bool {
     match answer.headers().get(header::CONTENT_TYPE) {
         Some(kind) => kind.to_str().is_ok_and(|kind| kind.contains("json")),

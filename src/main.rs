@@ -6,7 +6,7 @@ fn main() -> std::process::ExitCode {
     use std::rc::Rc;
     let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     #[cfg(unix)]
-    if argv.get(1).is_some_and(|word| word == cml::host::native::guard::WORD) {
+    if argv.get(1).is_some_and(|word| word == cml::host::native::guard::SUBCOMMAND) {
         return std::process::ExitCode::from(u8::from(!cml::host::native::guard::main()));
     }
     let host = Rc::new(cml::host::native::Native::default());
@@ -17,7 +17,7 @@ fn main() -> std::process::ExitCode {
         Err(error) => return cml::cannot_start(host, &error).into(),
     };
     match &argv[..] {
-        [_, word] if word == cml::pipe::WORD => runtime.block_on(cml::pipe::run(host)),
+        [_, word] if word == cml::pipe::SUBCOMMAND => runtime.block_on(cml::pipe::run(host)),
         _ => runtime.block_on(cml::run(host, argv)),
     }
     .into()

@@ -10,7 +10,7 @@ use crate::log::{Level, Log};
 use std::rc::Rc;
 
 /// What the image calls the program with.
-pub const WORD: &str = "pipe";
+pub const SUBCOMMAND: &str = "pipe";
 
 /// A variable that is about the pipe itself. All others are options of the command.
 pub struct Variable {

@@ -411,7 +411,7 @@ impl Publish<'_> {
         match git::standing(self.app, path).await {
             Ok(Standing::Kept) => Ok(None),
             Ok(Standing::Ignored) => Ok(Some("git ignores it")),
-            Ok(Standing::Elsewhere) => Ok(Some("it is not in the repository of the working copy")),
+            Ok(Standing::TestHost) => Ok(Some("it is not in the repository of the working copy")),
             Err(why) => Err(format!("git cannot tell whether it ignores {address}, which is not published ({why})")),
         }
     }

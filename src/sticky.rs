@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Comment, Forge, Target, Viewer, create_comment_once};
-use crate::http::{Http, Repeat};
+use crate::http::{Http, RetryPolicy};
 use crate::log::Log;
 use crate::report::isolate::closed;
 use crate::report::section::{self, Sections};
@@ -165,7 +165,7 @@ impl Sticky<'_> {
         if old.body == self.forge.stored(body) {
             return Ok(old.clone());
         }
-        self.forge.update_comment(self.target, &old.id, body, Repeat::Safe).await
+        self.forge.update_comment(self.target, &old.id, body, RetryPolicy::Idempotent).await
     }
 
     /// Makes a comment in place of one that the token may not change, with the sections that are in that.
@@ -198,9 +198,9 @@ impl Sticky<'_> {
             if now.body == self.forge.stored(&body) {
                 return Ok(now);
             }
-            match self.forge.update_comment(self.target, &now.id, &body, Repeat::Once).await {
-                Err(error) if error.again_after().is_some() && round < ROUNDS => {
-                    let pause = error.again_after().unwrap_or(SETTLE);
+            match self.forge.update_comment(self.target, &now.id, &body, RetryPolicy::Never).await {
+                Err(error) if error.retry_after().is_some() && round < ROUNDS => {
+                    let pause = error.retry_after().unwrap_or(SETTLE);
                     self.log.info(&format!("{error}; reading the comment again"));
                     self.http.pause_at_least(pause, SETTLE).await.map_err(|_| error)?;
                     round += 1;
@@ -242,7 +242,8 @@ impl Sticky<'_> {
             merged.named.entry(name).or_insert(text);
         }
         let text = if merged.is_empty() { mark.strip(&newest.body).to_owned() } else { merged.compose() };
-        let kept = self.forge.update_comment(self.target, &oldest.id, &self.marked(&text, 1), Repeat::Safe).await?;
+        let kept =
+            self.forge.update_comment(self.target, &oldest.id, &self.marked(&text, 1), RetryPolicy::Idempotent).await?;
         let stays = |comment: &&Comment| comment.id == kept.id || made[1..].iter().any(|own| own.id == comment.id);
         for comment in all.iter().filter(|comment| !stays(comment)) {
             self.discard(comment).await?;
@@ -309,8 +310,8 @@ impl Sticky<'_> {
             let (id, made) = match written {
                 Ok(written) => written,
                 // What was read is out of date, or it is not known what happened: read again.
-                Err(error) if error.again_after().is_some() || error.kind() == Kind::NotFound => {
-                    let pause = error.again_after().unwrap_or(SETTLE);
+                Err(error) if error.retry_after().is_some() || error.kind() == Kind::NotFound => {
+                    let pause = error.retry_after().unwrap_or(SETTLE);
                     self.log.debug(&format!("section {name}: {error}; reading again"));
                     self.http.pause(pause, 0).await.map_err(|_| error.clone())?;
                     last = Some(error);
@@ -416,7 +417,7 @@ impl Sticky<'_> {
         match home {
             Some(home) if home.body == self.forge.stored(&body) => Ok((home.id, false)),
             Some(home) => {
-                self.forge.update_comment(self.target, &home.id, &body, Repeat::Once).await?;
+                self.forge.update_comment(self.target, &home.id, &body, RetryPolicy::Never).await?;
                 Ok((home.id, false))
             }
             None => Ok((self.make(&body).await?.id, true)),

@@ -98,9 +98,8 @@ fn a_wrong_token_is_named_by_where_it_came_from() {
         forge.fault("POST ", 1, Kind::answer(401, &[], ""));
         refused(&forge, &cml, CREATE, (4, &format!("{vendor:?} does not accept the token"), &from, 1));
         cml.set("CML_TOKEN", &format!("good\n{SECRET}"));
-        let message =
-            "the value of --token (or CML_TOKEN) has a character that no token or key has, such as a line break";
-        let hint = "check how the secret is stored: it is one line of letters, digits and punctuation";
+        let message = "the value of --token (or CML_TOKEN) contains an invalid character, such as a line break";
+        let hint = "check how the secret is stored: it must be one line of letters, digits and punctuation";
         refused(&forge, &cml, CREATE, (3, message, hint, 0));
     }
 }
@@ -239,7 +238,7 @@ fn a_network_that_is_down_and_a_name_that_is_wrong_are_told_apart() {
     let refuses = "check that the server runs and the network reaches it; behind a proxy set https_proxy";
     let unknown = "check the network, the name, and whether a proxy is needed (https_proxy)";
     let known = (NOBODY, "cannot connect to 127.0.0.1 (Connection refused (os error 111))", refuses);
-    let cases = [known, ("no-such.invalid", "cannot find the address of no-such.invalid", unknown)];
+    let cases = [known, ("no-such.invalid", "cannot resolve no-such.invalid", unknown)];
     side_by_side(
         VENDORS.into_iter().flat_map(|vendor| cases.iter().map(move |case| (vendor, case))),
         |(vendor, case)| {
@@ -257,15 +256,15 @@ fn a_proxy_that_does_not_work_is_suspected() {
     let (plain, tls) = (Forge::start(), Forge::start_tls());
     let locked = Proxy::start_with_credentials("user", "right-password");
     let address = locked.url().replace("http://", "");
-    let check = "check https_proxy and http_proxy, and user:password@ before the host in them; hosts to reach without a proxy go into no_proxy";
-    let form = "a proxy is given as http://host:port, with user:password@ before the host if it asks for them";
+    let check = "check https_proxy and http_proxy (with user:password@ before the host if the proxy needs it), and list the hosts that need no proxy in no_proxy";
+    let form = "give a proxy as http://host:port, with user:password@ before the host if the proxy needs it";
     let refuses = "cannot connect to 127.0.0.1 (Connection refused (os error 111))";
-    let asks = "the proxy does not let the request to 127.0.0.1 through (*)";
-    let asks_plain = "the proxy does not let the request to 127.0.0.1 through (407 Proxy Authentication Required)";
-    let unknown = "cannot find the address of 127.0.0.1";
-    let wrong = "cannot send to 127.0.0.1 (https_proxy is not the address of a proxy)";
-    let socks = "cannot send to 127.0.0.1 (all_proxy names a socks5 proxy, which is not supported)";
-    let named = |name: &str| format!("check the network, and the proxy that {name} names");
+    let asks = "the proxy refused the request to 127.0.0.1 (*)";
+    let asks_plain = "the proxy refused the request to 127.0.0.1 (407 Proxy Authentication Required)";
+    let unknown = "cannot resolve 127.0.0.1";
+    let wrong = "cannot send the request to 127.0.0.1 (https_proxy is not a valid proxy URL)";
+    let socks = "cannot send the request to 127.0.0.1 (all_proxy has a socks5 proxy, which is not supported)";
+    let named = |name: &str| format!("check the network and the proxy in {name}");
     let [http, https, all] = ["http_proxy", "https_proxy", "ALL_PROXY"].map(named);
     let cases: [(&Forge, &str, String, Refused); 8] = [
         (&plain, "http_proxy", NOBODY.into(), (9, refuses, &http, 0)),
@@ -298,14 +297,14 @@ fn a_company_that_signs_its_own_certificates_is_trusted_when_told_so() {
         let form = "it is a PEM file: its certificates begin with -----BEGIN CERTIFICATE-----";
         for (name, why) in [
             ("missing.pem", "No such file or directory (os error 2)"),
-            ("none.pem", "it has no PEM certificate"),
+            ("none.pem", "no PEM certificate found"),
             (".", "it is a directory"),
         ] {
             let message = format!("cannot use --ca-cert {name} ({why})");
             refused(&forge, &cml, &[CREATE, &["--ca-cert", name]].concat(), (3, &message, form, 0));
         }
         let message =
-            "the connection to 127.0.0.1 is not trusted (SSL_CERT_FILE names none.pem, which has no certificate)";
+            "the connection to 127.0.0.1 is not trusted (SSL_CERT_FILE names none.pem, which contains no certificate)";
         refused(&forge, cml.set("SSL_CERT_FILE", "none.pem"), CREATE, (9, message, hint, 0));
         cml.unset("SSL_CERT_FILE");
         created(&forge, vendor, cml.run(&[CREATE, &["--ca-cert", "ca.pem"]].concat()));

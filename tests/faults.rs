@@ -235,7 +235,7 @@ fn when_it_cannot_be_seen_whether_the_comment_was_made_the_user_is_told() {
         forge.fault("GET ", 99, kind.clone());
         let ran = Cml::on(&forge, vendor).run(&[CREATE, &["--timeout", "8"]].concat());
         let failed = format!("looking for it failed ({vendor:?} {why})");
-        let lost = "the connection to 127.0.0.1 broke off (*)";
+        let lost = "lost the connection to 127.0.0.1 (*)";
         ran.fails(9, &format!("it is not known whether the comment was made, and {failed}: {lost}"), hint);
         assert_eq!(forge.live_comments(vendor, &ON).len(), 1);
         assert_eq!(order(&forge).matches("POST").count(), 1);
@@ -265,11 +265,11 @@ fn a_forge_that_does_not_answer_ends_with_the_time_allowed() {
         let ran = Cml::on(&forge, vendor).run(&[*args, &["--timeout", "3"]].concat());
         let (message, hint) = match *pattern {
             "POST " => (
-                "it is not known whether the comment was made: no answer from 127.0.0.1 in time",
+                "it is not known whether the comment was made: timed out waiting for 127.0.0.1",
                 "look at pull request 7 before you run this again; cml comment update would not make a second one",
             ),
             _ => (
-                "no answer from 127.0.0.1 in time",
+                "timed out waiting for 127.0.0.1",
                 "allow more time than 3 seconds with --timeout SECONDS, or try again later",
             ),
         };
@@ -321,7 +321,7 @@ fn a_limit_longer_than_the_time_allowed_ends_at_once() {
         let ran = Cml::on(&forge, vendor).run(args);
         ran.fails(
             8,
-            "127.0.0.1 limits the rate of requests for another 3600 seconds",
+            "127.0.0.1 is rate limiting requests for another 3600 seconds",
             "run fewer jobs at once, use a token with a higher limit, or wait longer with --timeout SECONDS",
         );
         assert_eq!((forge.requests().len(), forge.live_comments(vendor, &ON).len()), (1, 0), "{vendor:?}");
@@ -393,12 +393,12 @@ fn redirects_in_a_circle_and_to_the_sign_in_page_end() {
         let to = |path: &str| Kind::answer(302, &[("Location", path)], "");
         forge.fault(pattern, 99, to(&thread(vendor, vendor.slug())));
         let cml = Cml::on(&forge, vendor);
-        cml.run(args).fails(9, "127.0.0.1 redirects in a circle", hint);
+        cml.run(args).fails(9, "too many redirects from 127.0.0.1", hint);
         assert_eq!(forge.requests().len(), 6, "{vendor:?}");
         let forge = Forge::start();
         forge.fault(pattern, 99, to("/users/sign_in"));
         let cml = Cml::on(&forge, vendor);
-        cml.run(args).fails(4, "127.0.0.1 sends the request to its sign-in page", signed_out);
+        cml.run(args).fails(4, "127.0.0.1 redirects to its sign-in page", signed_out);
         assert_eq!(forge.requests().len(), 1, "{vendor:?}");
     });
 }

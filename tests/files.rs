@@ -427,7 +427,7 @@ fn a_file_to_append_to_is_not_a_way_out_or_in() {
         assert_eq!(ran.code, Some(3), "{ran:#?}");
         assert!(ran.stderr.contains(&format!("cannot write the step's results to results.env ({SYSTEM})")), "{ran:#?}");
         assert!(cml.path().join("results.env").is_symlink());
-        // Elsewhere the user's word counts.
+        // TestHost the user's word counts.
         let outside = outside.path().join("new.md").display().to_string();
         cml.unset("CML_DOTENV").run(&["asset", "publish", "plot.png", "--md", "--file", &outside]).ok();
         let ran = cml.run(&["asset", "publish", "plot.png", "--file", "/dev/stderr"]);

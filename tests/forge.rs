@@ -2,7 +2,7 @@
 //! fake of each. What a forge cannot do it refuses, with a hint, before it does anything.
 
 use crate::support::fake::{self, HEAD, Phase, Run, Vendor};
-use crate::support::host::Elsewhere;
+use crate::support::host::TestHost;
 use crate::support::net::get;
 use crate::support::png;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use cml::forge::pull::{Merge, Merged, NewPullRequest};
 use cml::forge::{Asset, Connection, Content, Context, Driver, FORGES, Forge, Repository, Target, hash};
 use cml::host::Host;
 use cml::host::native::Native;
-use cml::http::{Http, Repeat};
+use cml::http::{Http, RetryPolicy};
 use cml::log::{Level, Log};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -59,7 +59,7 @@ fn row(driver: &'static Driver) -> Row {
         None => ("http://localhost/local/model".to_owned(), std::iter::empty::<(&str, &str)>().collect()),
     };
     let native = Native::default();
-    let host: Rc<dyn Host> = Rc::new(Elsewhere { native, env, folder: folder.path().to_owned() });
+    let host: Rc<dyn Host> = Rc::new(TestHost { native, env, folder: folder.path().to_owned() });
     let log = Log::new(host.clone(), Level::Error);
     let http = Http::new(host.clone(), log.clone(), Duration::from_secs(60));
     let connect = |url: &str| {
@@ -137,7 +137,7 @@ fn comments_are_made_read_changed_and_deleted() {
             assert!(at(&one.id) < at(&two.id), "the oldest first");
             let kept = forge.list_comments(&target, &|comment| comment.body == "two").await.unwrap();
             assert_eq!(kept, std::slice::from_ref(&two));
-            let changed = forge.update_comment(&target, &one.id, "three", Repeat::Safe).await.unwrap();
+            let changed = forge.update_comment(&target, &one.id, "three", RetryPolicy::Idempotent).await.unwrap();
             assert_eq!((&changed.id, changed.order, changed.url == one.url), (&one.id, one.order, true));
             assert_eq!(forge.get_comment(&target, &one.id).await.unwrap().body, "three");
             for id in [&one.id, &one.id, &two.id] {

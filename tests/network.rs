@@ -42,11 +42,17 @@ fn git_heeds_no_proxy_as_the_api_does() {
 
 #[test]
 fn a_certificate_that_is_trusted_and_wrong_says_what_is_wrong() {
-    let clock = "*the clock of this machine*";
+    let clock = "*the clock of this computer*";
     for (names, from, to, error, hint) in [
         (&["127.0.0.1"][..], 2001, 2002, "the certificate of 127.0.0.1 has expired (*)", clock),
         (&["127.0.0.1"], 4000, 4001, "the certificate of 127.0.0.1 is not valid yet (*)", clock),
-        (&["example.org"], 1975, 4096, "the certificate of 127.0.0.1 is for another name (*)", "check the address*"),
+        (
+            &["example.org"],
+            1975,
+            4096,
+            "the certificate of 127.0.0.1 is for a different name (*)",
+            "check the address*",
+        ),
     ] {
         let forge = Forge::start_tls_for(names, from, to);
         for vendor in VENDORS {
@@ -81,8 +87,8 @@ fn a_redirect_to_http_is_not_a_matter_of_the_token() {
         let plain = forge.url().replace("https://", "http://");
         forge.fault("GET ", 1, Kind::answer(301, &[("Location", &format!("{plain}/x"))], ""));
         let ran = cml.run(&["comment", "update", "report.md"]);
-        let error = format!("127.0.0.1 redirects to {plain}, and a token is not sent without encryption");
-        ran.fails(3, &error, "the server, or a proxy in front of it, has to know that it is reached by https*");
+        let error = format!("127.0.0.1 redirects to {plain}: not sending the token unencrypted");
+        ran.fails(3, &error, "configure the server, or the proxy in front of it, to use https*");
         assert_eq!(forge.requests().len(), 1, "{}", forge.transcript());
     }
 }
@@ -170,8 +176,7 @@ fn keys_may_have_white_space_around_and_nothing_else_in_them() {
             assert_eq!(ran.code, Some(9), "{args:?} {ran:#?}");
             for value in ["AKIA\nIOSFODNN7", "AKIA IOSFODNN7", "AKIA\u{e9}IOSFODNN7", "AKIA\u{7f}IOSFODNN7"] {
                 let ran = with(name, value, args);
-                let error =
-                    format!("the value of {name} has a character that no token or key has, such as a line break");
+                let error = format!("the value of {name} contains an invalid character, such as a line break");
                 assert_eq!(ran.code, Some(3), "{args:?} {ran:#?}");
                 assert!(ran.stderr.contains(&error) && ran.stderr.contains("hint: "), "{args:?} {ran:#?}");
             }

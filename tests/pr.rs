@@ -468,7 +468,7 @@ fn the_author_is_who_started_the_pipeline_where_gitlab_says_so() {
     clone.cml.file("model.json", "1\n");
     clone.cml.run(&["pr", "create", "."]).ok();
     assert_eq!(author(&clone), "Ada L <ada@example.org>");
-    // Elsewhere git knows, or says that it does not.
+    // TestHost git knows, or says that it does not.
     let mut clone = Clone::on(Vendor::GitLab);
     clone.cml.unset("GITLAB_USER_NAME").unset("GITLAB_USER_EMAIL");
     clone.cml.file("model.json", "1\n");

@@ -70,7 +70,7 @@ fn a_proxy_and_a_company_ca_lead_to_the_forge() {
             cml.set(variable, &format!("http://user:wrong@127.0.0.1:{}", proxy.port));
             let refused = cml.run(&["comment", "create", "report.md"]);
             assert_eq!((refused.code, posted()), (Some(9), 1), "{refused:#?}");
-            assert!(refused.stderr.contains("the proxy does not let the request"), "{refused:#?}");
+            assert!(refused.stderr.contains("the proxy refused the request"), "{refused:#?}");
             cml.set("no_proxy", "127.0.0.1").run(&["comment", "create", "report.md"]).ok();
             assert_eq!(posted(), 2);
         }

@@ -28,7 +28,7 @@ pub async fn run(app: &App) -> Result<()> {
     };
     let program = match &native {
         Some(program) => vec![program.display().to_string()],
-        None => [app.host.program(), vec!["cml".to_owned()]].concat(),
+        None => [app.host.current_exe_argv(), vec!["cml".to_owned()]].concat(),
     };
     native::remember(app)?;
     write(app, &bin, "cml", &program)?;

@@ -21,7 +21,7 @@ pub async fn launchers(app: &App, bin: &Path, dist: &Path, wanted: Option<bool>)
             app.log.info(&format!("{} are installed in {}", TOOLS.join(", "), place.display()));
         }
     }
-    let install = [app.host.program(), vec!["vega".to_owned()]].concat();
+    let install = [app.host.current_exe_argv(), vec!["vega".to_owned()]].concat();
     let install: Vec<&str> = install.iter().map(String::as_str).collect();
     let (place, script) = (place_file(app)?.display().to_string(), dist.join("vega.py").display().to_string());
     for tool in TOOLS {

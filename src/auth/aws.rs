@@ -159,7 +159,7 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
     let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
     request.headers_mut().insert(header::CONTENT_TYPE, form);
     request.extensions_mut().insert(crate::http::Discloses);
-    request.extensions_mut().insert(crate::http::Repeat::Safe);
+    request.extensions_mut().insert(crate::http::RetryPolicy::Idempotent);
     let (role_name, passes) = (role.to_owned(), Rc::new(Cell::new(false)));
     let may_pass = Rc::clone(&passes);
     let http = app.http.explained_by(move |refusal| {
@@ -172,7 +172,7 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
         passes.set(false);
         match http.send(request.clone()).await {
             Err(error) if passes.get() && attempt < ATTEMPTS && http.pause(PAUSE, attempt).await.is_ok() => {
-                app.log.info(&format!("{error}; trying again"));
+                app.log.info(&format!("{error}; retrying"));
                 attempt += 1;
             }
             answer => break answer?,

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Result};
-use crate::http::{Repeat, request, secret_header};
+use crate::http::{RetryPolicy, request, secret_header};
 use bytes::Bytes;
 use http::{Method, header};
 use serde::Deserialize;
@@ -42,7 +42,7 @@ pub async fn token(app: &App, audience: &str) -> Result<Option<Secret>> {
         header::AUTHORIZATION,
         secret_header(vars::ACTIONS_ID_TOKEN_REQUEST_TOKEN.name, &format!("Bearer {}", bearer.expose()))?,
     );
-    request.extensions_mut().insert(Repeat::Safe);
+    request.extensions_mut().insert(RetryPolicy::Idempotent);
     let answer = app.http.send(request).await.map_err(|error| error.context("asking GitHub for the job's identity"))?;
     let answer: Answer = serde_json::from_slice(answer.body())
         .map_err(|_| Error::remote("GitHub answered something unexpected when asked for the job's identity"))?;

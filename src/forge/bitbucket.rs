@@ -13,7 +13,7 @@ use super::{
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Platform};
-use crate::http::{Http, Repeat, secret_header};
+use crate::http::{Http, RetryPolicy, secret_header};
 use crate::log::Log;
 use async_trait::async_trait;
 use base64::Engine;
@@ -93,7 +93,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     };
     let http = http.explained_by(move |refusal| explain::explain(refusal, source));
     let through = |proxy: String| {
-        let rest = Rest::new(http.clone(), &insights::plainly(&api), None).via(proxy.clone());
+        let rest = Rest::new(http.clone(), &insights::plainly(&api), None).through_proxy(proxy.clone());
         (proxy, rest)
     };
     let proxy = insights::proxy(host.env()).map(through);
@@ -293,7 +293,14 @@ impl Bitbucket {
         Ok((list.size, list.next.is_some(), comments.collect()))
     }
 
-    async fn send(&self, method: Method, target: &Target, path: &str, body: &str, repeat: Repeat) -> Result<Comment> {
+    async fn send(
+        &self,
+        method: Method,
+        target: &Target,
+        path: &str,
+        body: &str,
+        repeat: RetryPolicy,
+    ) -> Result<Comment> {
         let body = json!({ "content": { "raw": body } });
         let sent = self.rest.call(method, path, Some(&body), repeat).await;
         let (_, wire): (_, Wire) = sent.map_err(|e| about_issues(e, target))?;
@@ -355,10 +362,10 @@ impl Forge for Bitbucket {
     }
 
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
-        self.send(Method::POST, target, &self.comments_of(target), body, Repeat::Ask).await
+        self.send(Method::POST, target, &self.comments_of(target), body, RetryPolicy::LookFirst).await
     }
 
-    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment> {
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: RetryPolicy) -> Result<Comment> {
         self.send(Method::PUT, target, &format!("{}/{id}", self.comments_of(target)), body, repeat).await
     }
 

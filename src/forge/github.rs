@@ -12,7 +12,7 @@ use super::{
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Platform};
-use crate::http::{Http, Repeat};
+use crate::http::{Http, RetryPolicy};
 use crate::log::Log;
 use crate::report::split::ReportLimits;
 use async_trait::async_trait;
@@ -439,11 +439,12 @@ impl Forge for GitHub {
 
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
         let path = self.comments_of(target);
-        let made: Wire = self.client.call(Method::POST, &path, Some(&json!({ "body": body })), Repeat::Ask).await?;
+        let made: Wire =
+            self.client.call(Method::POST, &path, Some(&json!({ "body": body })), RetryPolicy::LookFirst).await?;
         Ok(self.read(made))
     }
 
-    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment> {
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: RetryPolicy) -> Result<Comment> {
         let path = self.comment(target, id);
         let made: Wire = self.client.call(Method::PATCH, &path, Some(&json!({ "body": body })), repeat).await?;
         Ok(self.read(made))
@@ -466,7 +467,7 @@ impl Forge for GitHub {
         let query = "mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) \
                      { minimizedComment { isMinimized } } }";
         let body = json!({ "query": query, "variables": { "id": wire.node_id } });
-        let answer: Value = self.client.call(Method::POST, &self.graphql, Some(&body), Repeat::Safe).await?;
+        let answer: Value = self.client.call(Method::POST, &self.graphql, Some(&body), RetryPolicy::Idempotent).await?;
         match answer.pointer("/errors/0/message").and_then(Value::as_str) {
             None => Ok(()),
             Some(message) => {

@@ -13,7 +13,7 @@ use super::{
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Platform};
-use crate::http::{Http, Refusal, Repeat, explain_status, in_brackets, secret_header};
+use crate::http::{Http, Refusal, RetryPolicy, explain_status, in_brackets, secret_header};
 use crate::log::Log;
 use async_trait::async_trait;
 use http::header::HeaderName;
@@ -412,16 +412,17 @@ impl Forge for GitLab {
         let path = self.notes(target);
         let body = json!({ "body": quick_actions::escape(body) });
         if let Target::Commit(_) = target {
-            let (_, made): (_, Discussion) = self.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
+            let (_, made): (_, Discussion) =
+                self.rest.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await?;
             let note = made.notes.into_iter().next();
             let note = note.ok_or_else(|| Error::remote("GitLab answered with an empty discussion").ambiguous())?;
             return Ok(self.comment(target, Some(&made.id), note));
         }
-        let (_, note) = self.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
+        let (_, note) = self.rest.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await?;
         Ok(self.comment(target, None, note))
     }
 
-    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: Repeat) -> Result<Comment> {
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: RetryPolicy) -> Result<Comment> {
         let body = json!({ "body": quick_actions::escape(body) });
         let (_, note) = self.rest.call(Method::PUT, &self.note(target, id), Some(&body), repeat).await?;
         Ok(self.comment(target, id.split_once('/').map(|(discussion, _)| discussion), note))

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::http::Repeat;
+use crate::http::RetryPolicy;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -213,7 +213,7 @@ impl Forge for Local {
         Ok(made)
     }
 
-    async fn update_comment(&self, target: &Target, id: &str, body: &str, _: Repeat) -> Result<Comment> {
+    async fn update_comment(&self, target: &Target, id: &str, body: &str, _: RetryPolicy) -> Result<Comment> {
         let (mut comments, now) = (self.load()?, self.now());
         let found = comments.iter_mut().find(|comment| comment.id.to_string() == id);
         let stored = found.ok_or_else(|| Error::not_found(format!("comment {id} is gone")))?;

@@ -115,7 +115,7 @@ pub(super) async fn exactly_once<T>(
         http.log().info(&format!("{error}; looking whether {done}"));
         let lost =
             |why: &str| error.clone().context(format!("it is not known whether {done}{why}")).hint(unknown.clone());
-        let pause = error.again_after().unwrap_or(CREATION_PAUSE);
+        let pause = error.retry_after().unwrap_or(CREATION_PAUSE);
         http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| lost(""))?;
         http.count_from(before);
         let found = look().await.map_err(|why| lost(&format!(", and looking for it failed ({why})")))?;

@@ -116,10 +116,10 @@ pub async fn merge(forge: &dyn Forge, http: &Http, pull: &PullRequest, how: Merg
                     .context(format!("it is not known whether pull request {} was merged", pull.number))
                     .or_hint("look at the pull request before you run this again"));
             }
-            Err(error) if error.again_after().is_some() && http.requests() < REQUESTS => error,
+            Err(error) if error.retry_after().is_some() && http.requests() < REQUESTS => error,
             outcome => return outcome,
         };
-        http.log().info(&format!("{error}; trying again"));
-        http.pause_at_least(error.again_after().unwrap_or_default(), Duration::ZERO).await.map_err(|_| error)?;
+        http.log().info(&format!("{error}; retrying"));
+        http.pause_at_least(error.retry_after().unwrap_or_default(), Duration::ZERO).await.map_err(|_| error)?;
     }
 }

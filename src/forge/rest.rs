@@ -1,8 +1,8 @@
 //! A JSON API below one base address: what GitLab's and Bitbucket's clients share.
 
 use crate::error::{Error, Kind, Result};
-use crate::host::Via;
-use crate::http::{Discloses, Http, Repeat, multipart};
+use crate::host::ProxyOverride;
+use crate::http::{Discloses, Http, RetryPolicy, multipart};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
@@ -15,19 +15,19 @@ pub struct Rest {
     http: Http,
     base: String,
     credential: Option<(HeaderName, HeaderValue)>,
-    via: Option<Via>,
+    proxy: Option<ProxyOverride>,
     discloses: bool,
 }
 
 impl Rest {
     /// A client of the API at `base`, which sends the credential with each request.
     pub fn new(http: Http, base: &str, credential: Option<(HeaderName, HeaderValue)>) -> Self {
-        Rest { http, base: base.trim_end_matches('/').to_owned(), credential, via: None, discloses: false }
+        Rest { http, base: base.trim_end_matches('/').to_owned(), credential, proxy: None, discloses: false }
     }
 
     /// The same through a proxy of its own.
-    pub fn via(self, proxy: String) -> Self {
-        Rest { via: Some(Via(proxy)), ..self }
+    pub fn through_proxy(self, proxy: String) -> Self {
+        Rest { proxy: Some(ProxyOverride(proxy)), ..self }
     }
 
     /// The same for requests with a secret in their body, which the service is to have.
@@ -41,7 +41,7 @@ impl Rest {
         method: Method,
         path: &str,
         body: Option<&Value>,
-        repeat: Repeat,
+        repeat: RetryPolicy,
     ) -> Result<(HeaderMap, T)> {
         let (kind, bytes) = match body {
             Some(body) => (Some("application/json"), body.to_string().into()),
@@ -52,21 +52,21 @@ impl Rest {
         let value = serde_json::from_slice(&bytes).map_err(|e| {
             let error = Error::remote(format!("the answer to {path} is not what was expected ({e})"));
             // It may well have worked.
-            if repeat == Repeat::Safe { error } else { error.ambiguous() }
+            if repeat == RetryPolicy::Idempotent { error } else { error.ambiguous() }
         })?;
         Ok((parts.headers, value))
     }
 
     /// Reads.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<(HeaderMap, T)> {
-        self.call(Method::GET, path, None, Repeat::Safe).await
+        self.call(Method::GET, path, None, RetryPolicy::Idempotent).await
     }
 
     /// Asks for something that may take longer than the request: the answer's body, if it has one yet, and the address
     /// that says how it goes.
     pub async fn start(&self, path: &str, body: &Value) -> Result<(Value, Option<String>)> {
         let bytes = body.to_string().into();
-        let answer = self.send(Method::POST, path, Some("application/json"), bytes, Repeat::Ask).await?;
+        let answer = self.send(Method::POST, path, Some("application/json"), bytes, RetryPolicy::LookFirst).await?;
         let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok((serde_json::from_slice(answer.body()).unwrap_or_default(), location))
     }
@@ -78,7 +78,7 @@ impl Rest {
 
     /// Whether there is something at a path.
     pub async fn exists(&self, path: &str) -> Result<bool> {
-        match self.send(Method::GET, path, None, Bytes::new(), Repeat::Safe).await {
+        match self.send(Method::GET, path, None, Bytes::new(), RetryPolicy::Idempotent).await {
             Err(error) if error.kind() == Kind::NotFound => Ok(false),
             answer => answer.map(|_| true),
         }
@@ -86,7 +86,7 @@ impl Rest {
 
     /// Deletes; what is gone already is fine.
     pub async fn delete(&self, path: &str) -> Result<()> {
-        match self.send(Method::DELETE, path, None, Bytes::new(), Repeat::Safe).await {
+        match self.send(Method::DELETE, path, None, Bytes::new(), RetryPolicy::Idempotent).await {
             Err(error) if error.kind() == Kind::NotFound => Ok(()),
             answer => answer.map(drop),
         }
@@ -95,7 +95,7 @@ impl Rest {
     /// Deletes what the body names; what is gone already is fine.
     pub async fn delete_by(&self, path: &str, body: &Value) -> Result<()> {
         let bytes = body.to_string().into();
-        match self.send(Method::DELETE, path, Some("application/json"), bytes, Repeat::Safe).await {
+        match self.send(Method::DELETE, path, Some("application/json"), bytes, RetryPolicy::Idempotent).await {
             Err(error) if error.kind() == Kind::NotFound => Ok(()),
             answer => answer.map(drop),
         }
@@ -104,7 +104,7 @@ impl Rest {
     /// Sends what may be sent twice, and whose answer has nothing to tell.
     pub async fn post(&self, path: &str, body: &Value) -> Result<()> {
         let bytes = body.to_string().into();
-        self.send(Method::POST, path, Some("application/json"), bytes, Repeat::Safe).await.map(drop)
+        self.send(Method::POST, path, Some("application/json"), bytes, RetryPolicy::Idempotent).await.map(drop)
     }
 
     /// Sends a file; returns the answer's body. Sending it twice stores it twice and shows it once.
@@ -112,7 +112,7 @@ impl Rest {
         // The name is a hash of the content: no boundary made of it can be in the content by accident.
         let boundary = format!("cml-{name}");
         let (kind, body) = multipart(field, name, mime, bytes, &boundary);
-        Ok(self.send(Method::POST, path, Some(&kind), body, Repeat::Safe).await?.into_body())
+        Ok(self.send(Method::POST, path, Some(&kind), body, RetryPolicy::Idempotent).await?.into_body())
     }
 
     async fn send(
@@ -121,7 +121,7 @@ impl Rest {
         path: &str,
         content_type: Option<&str>,
         body: Bytes,
-        repeat: Repeat,
+        repeat: RetryPolicy,
     ) -> Result<http::Response<Bytes>> {
         let address = format!("{}{path}", self.base);
         let mut builder = Request::builder()
@@ -132,8 +132,8 @@ impl Rest {
         if let Some((name, value)) = &self.credential {
             builder = builder.header(name, value);
         }
-        if let Some(via) = &self.via {
-            builder = builder.extension(via.clone());
+        if let Some(proxy) = &self.proxy {
+            builder = builder.extension(proxy.clone());
         }
         if self.discloses {
             builder = builder.extension(Discloses);

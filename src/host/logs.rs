@@ -1,4 +1,4 @@
-//! The logs that a program keeps of itself, in a folder beside it.
+//! The log files of a supervised program, in a folder beside it.
 
 use super::Host;
 use serde::{Deserialize, Serialize};
@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 /// GitHub's listener begins another file after 8 MB (`HostContext.cs`).
 const LARGEST: u64 = 64 << 20;
 
-/// Where such logs are and what becomes of them.
+/// Where such logs are and where they are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logs {
     /// Their folder.
     pub folder: PathBuf,
     /// What was in it before the program; `None` where the folder was not there.
     pub old: Option<Vec<PathBuf>>,
-    /// The folder that gets them; they are removed without.
+    /// The folder to copy them to; without one they are only removed.
     pub to: Option<PathBuf>,
 }
 
 impl Logs {
-    /// Takes the new logs out of their folder. The folder goes, too, where it was not there before. Returns whether there
+    /// Moves the new logs out of their folder, and removes the folder if it was not there before. Returns whether there
     /// were logs to keep.
     pub fn collect(&self, host: &dyn Host) -> io::Result<bool> {
         let is_new = |path: &PathBuf| !self.old.as_ref().is_some_and(|old| old.contains(path));
@@ -40,7 +40,7 @@ impl Logs {
 
 /// Copies files into a folder that only this user can read: they may tell more than the job's own log.
 fn keep(host: &dyn Host, files: &[PathBuf], to: &Path) -> io::Result<bool> {
-    // What a job put there is no log: a link, a pipe, a file without end.
+    // A job may have put something else there: a link, a pipe, a huge file.
     let is_log = |path: &&PathBuf| {
         let is_whole = host.stat(path).is_ok_and(|stat| stat.is_file && stat.len <= LARGEST);
         is_whole && host.read_link(path).is_err() && path.extension().is_some_and(|kind| kind == "log")

@@ -2,9 +2,12 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
 
 use super::proxy::Proxies;
-use super::{Command, Flaw, Host, MaxAnswer, OpenFile, Output, Platform, SendError, Signal, Stage, Stat, Stream, Via};
+use super::{
+    CertificateFault, Command, Host, MaxAnswer, OpenFile, Output, Platform, ProxyOverride, SendError, SendPhase,
+    Signal, Stat, Stream,
+};
 #[cfg(unix)]
-use super::{Process, Program};
+use super::{CommandSpec, Process};
 use crate::env::{Env, vars};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,11 +35,11 @@ mod open;
 mod process;
 mod signals;
 
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const USER_AGENT: &str = concat!("setup-cml-rs/", env!("CARGO_PKG_VERSION"));
 
-/// The process's surroundings. The HTTP client is made at the first request, so that commands without one
-/// start at once.
+/// The host of the native program. The HTTP client is created at the first request, so that commands without one start
+/// at once.
 pub struct Native {
     env: Env,
     started: Instant,
@@ -51,11 +54,11 @@ pub struct Native {
     this: Option<PathBuf>,
 }
 
-/// What the runtime opens before the first file, and what one request needs.
+/// File descriptors that the runtime and one request need.
 #[cfg(unix)]
 const DESCRIPTORS: usize = 7;
 
-/// Fails where this process may not open as many files as it needs to start: the runtime would stop with a message of its own.
+/// Checks that this process may open as many files as it needs to start: the runtime would stop with its own message.
 pub fn check_descriptors() -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -83,13 +86,13 @@ impl Default for Native {
 }
 
 impl Native {
-    /// The same host in another environment: for tests.
+    /// Returns this host with another environment: for tests.
     #[must_use]
     pub fn in_env(self, env: Env) -> Self {
         Native { env, ..self }
     }
 
-    /// The same host, whose programs are guarded by another build of this one: for tests, which are not the program.
+    /// Returns this host with another executable for the guard: for tests, which are not the program.
     #[cfg(unix)]
     #[must_use]
     pub fn guarded_by(self, program: PathBuf) -> Self {
@@ -105,17 +108,17 @@ impl Native {
     }
 
     fn client_for(&self, request: &http::Request<Bytes>) -> Result<reqwest::Client, SendError> {
-        if let Some(via) = request.extensions().get::<Via>() {
-            return self.client_by(via);
+        if let Some(proxy_override) = request.extensions().get::<ProxyOverride>() {
+            return self.client_by(proxy_override);
         }
         let url = Url::parse(&request.uri().to_string()).map_err(|e| invalid(e.to_string()))?;
         match Proxies::from_env(&self.env).map_err(invalid)?.for_url(&url) {
-            Some(proxy) => self.client_by(&Via(proxy.to_owned())),
+            Some(proxy) => self.client_by(&ProxyOverride(proxy.to_owned())),
             None => self.client().cloned(),
         }
     }
 
-    fn client_by(&self, Via(proxy): &Via) -> Result<reqwest::Client, SendError> {
+    fn client_by(&self, ProxyOverride(proxy): &ProxyOverride) -> Result<reqwest::Client, SendError> {
         if let Some(client) = self.by_proxy.borrow().get(proxy) {
             return Ok(client.clone());
         }
@@ -130,7 +133,7 @@ impl Native {
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .tls_backend_preconfigured(self.tls()?)
             .no_proxy();
         if let Some(proxy) = proxy {
@@ -140,7 +143,7 @@ impl Native {
     }
 
     fn tls(&self) -> Result<rustls::ClientConfig, SendError> {
-        let tls = |text: String| SendError::new(Stage::Tls, text);
+        let tls = |text: String| SendError::new(SendPhase::Tls, text);
         let mut roots = rustls::RootCertStore::empty();
         let (file, dir) = (self.env.get(vars::SSL_CERT_FILE), self.env.get(vars::SSL_CERT_DIR));
         let found = match (file, dir) {
@@ -150,7 +153,7 @@ impl Native {
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
             if let Some(file) = file {
-                return Err(tls(format!("{} names {file}, which has no certificate", vars::SSL_CERT_FILE.name)));
+                return Err(tls(format!("{} names {file}, which contains no certificate", vars::SSL_CERT_FILE.name)));
             }
             // An image without CA certificates: the ones that the program carries.
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -176,15 +179,15 @@ impl Native {
 }
 
 fn invalid(text: String) -> SendError {
-    SendError::new(Stage::Invalid, text)
+    SendError::new(SendPhase::Invalid, text)
 }
 
-/// The message of what is underneath everything else.
+/// Returns the message of the innermost error.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     texts(error).pop().unwrap_or_default()
 }
 
-/// The messages of an error and of everything underneath.
+/// Returns the messages of an error and of its sources.
 fn texts(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
@@ -211,14 +214,16 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
-/// What is wrong with a certificate beyond its not being trusted.
-fn flaw(error: &rustls::Error) -> Option<Flaw> {
+/// Returns what is wrong with a certificate other than that it is not trusted.
+fn flaw(error: &rustls::Error) -> Option<CertificateFault> {
     use rustls::{CertificateError as Wrong, Error};
     match error {
-        Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. }) => Some(Flaw::Expired),
-        Error::InvalidCertificate(Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) => Some(Flaw::NotYetValid),
+        Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. }) => Some(CertificateFault::Expired),
+        Error::InvalidCertificate(Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) => {
+            Some(CertificateFault::NotYetValid)
+        }
         Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }) => {
-            Some(Flaw::WrongName)
+            Some(CertificateFault::WrongName)
         }
         _ => None,
     }
@@ -228,23 +233,23 @@ fn classify(error: reqwest::Error) -> SendError {
     let error = error.without_url();
     let all = format!("{error:?}").to_lowercase();
     let tls = find::<rustls::Error>(&error).filter(|_| error.is_connect());
-    let stage = if let Some(tls) = tls {
-        flaw(tls).map_or(Stage::Tls, Stage::Certificate)
+    let phase = if let Some(tls) = tls {
+        flaw(tls).map_or(SendPhase::Tls, SendPhase::Certificate)
     } else if all.contains("tunnel") || all.contains("proxyauth") {
-        Stage::Proxy
+        SendPhase::Proxy
     } else if error.is_connect() {
-        if all.contains("dns") || all.contains("resolve") { Stage::Name } else { Stage::Connect }
+        if all.contains("dns") || all.contains("resolve") { SendPhase::Name } else { SendPhase::Connect }
     } else if error.is_timeout() {
-        Stage::Timeout
+        SendPhase::Timeout
     } else if error.is_builder() {
-        Stage::Invalid
+        SendPhase::Invalid
     } else {
-        Stage::Broken
+        SendPhase::Broken
     };
     let texts = texts(&error);
     let cause =
-        texts.iter().rev().fold(None, |cause, text| Some(Box::new(SendError { cause, ..SendError::new(stage, text) })));
-    SendError { cause, ..SendError::new(stage, texts.last().cloned().unwrap_or_default()) }
+        texts.iter().rev().fold(None, |cause, text| Some(Box::new(SendError { cause, ..SendError::new(phase, text) })));
+    SendError { cause, ..SendError::new(phase, texts.last().cloned().unwrap_or_default()) }
 }
 
 #[async_trait(?Send)]
@@ -257,7 +262,7 @@ impl Host for Native {
         Platform { os: std::env::consts::OS.to_owned(), arch: std::env::consts::ARCH.to_owned() }
     }
 
-    fn program(&self) -> Vec<String> {
+    fn current_exe_argv(&self) -> Vec<String> {
         let path = std::env::current_exe().map(|path| path.to_string_lossy().into_owned());
         vec![path.unwrap_or_else(|_| "cml".to_owned())]
     }
@@ -298,7 +303,7 @@ impl Host for Native {
                 self.extra_roots.borrow_mut().extend(found);
                 Ok(())
             }
-            Ok(_) => Err("it has no PEM certificate".to_owned()),
+            Ok(_) => Err("no PEM certificate found".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -439,8 +444,8 @@ impl Host for Native {
     }
 
     #[cfg(unix)]
-    async fn start(&self, program: &Program) -> io::Result<Box<dyn Process>> {
-        // Whoever starts something has to end it.
+    async fn start(&self, spec: &CommandSpec) -> io::Result<Box<dyn Process>> {
+        // What is started must be ended before this program.
         self.signals.listen();
         // On Linux this stays the file that runs, also when an update has taken its place.
         let same = Path::new("/proc/self/exe");
@@ -449,7 +454,7 @@ impl Host for Native {
             None if same.exists() => same.to_owned(),
             None => std::env::current_exe()?,
         };
-        process::start(&this, program).await
+        process::start(&this, spec).await
     }
 
     async fn download(
@@ -482,7 +487,7 @@ impl Host for Native {
             Some(name) => SocketAddr::from_abstract_name(name),
             None => SocketAddr::from_pathname(name),
         };
-        // Whoever does not listen learns nothing.
+        // Without a listener there is nothing to do.
         let _ = address.and_then(|to| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to));
     }
 

@@ -5,8 +5,8 @@
 
 use super::proxy::Proxies;
 use super::{
-    Command, Flaw, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, OpenFile, Output, Platform, SendError, Signal, Stage, Stat,
-    Stream, Via,
+    CertificateFault, Command, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, OpenFile, Output, Platform, ProxyOverride,
+    SendError, SendPhase, Signal, Stat, Stream,
 };
 use crate::env::{Env, vars};
 use async_trait::async_trait;
@@ -44,7 +44,7 @@ impl Default for Node {
     fn default() -> Self {
         // After this, the WebAssembly stops with an exception that says nothing.
         std::panic::set_hook(Box::new(|panic| {
-            let _ = js::print(2, &format!("error: a mistake in this program ({panic})\n"));
+            let _ = js::print(2, &format!("error: a bug in cml ({panic})\n"));
             let _ = js::print(2, "hint: please report it with the command and the lines above\n");
         }));
         let pairs = js::environment();
@@ -62,9 +62,9 @@ impl Node {
         if self.windows { text.replace('\\', "/").into() } else { text.into() }
     }
 
-    /// The proxy for a request; `None` for a direct one.
+    /// Returns the proxy for a request; `None` for a direct one.
     fn proxy(&self, uri: &http::Uri) -> Result<Option<js::Proxy>, SendError> {
-        let invalid = |text: String| SendError::new(Stage::Invalid, text);
+        let invalid = |text: String| SendError::new(SendPhase::Invalid, text);
         let parse = |text: &str| Url::parse(text).map_err(|error| invalid(error.to_string()));
         let named = Proxies::from_env(&self.env).map_err(invalid)?;
         let Some(proxy) = named.for_url(&parse(&uri.to_string())?) else { return Ok(None) };
@@ -77,7 +77,7 @@ impl Node {
         Ok(Some(js::Proxy { address: address.into(), authorization }))
     }
 
-    /// The certificates to trust, when they are not just Node's (which have `NODE_EXTRA_CA_CERTS` in them).
+    /// Returns the certificates to trust, if they are not just Node's (which include those of `NODE_EXTRA_CA_CERTS`).
     fn roots(&self) -> Result<Vec<String>, SendError> {
         if let Some(roots) = &*self.roots.borrow() {
             return Ok(roots.clone());
@@ -94,22 +94,22 @@ impl Node {
         Ok(roots)
     }
 
-    /// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, instead of all but `NODE_EXTRA_CA_CERTS`.
+    /// Returns the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, which replace all but `NODE_EXTRA_CA_CERTS`.
     fn named_roots(&self, file: Option<&str>, folder: Option<&str>) -> Result<Vec<String>, SendError> {
         let in_folder = folder.and_then(|folder| js::list(folder).ok()).unwrap_or_default();
         let files = file.map(str::to_owned).into_iter().chain(in_folder);
         let read = |path: String| js::certificates(&String::from_utf8_lossy(&js::read(&path).unwrap_or_default()));
         let roots: Vec<String> = files.flat_map(read).collect();
         if let Some(file) = file.filter(|_| roots.is_empty()) {
-            let text = format!("{} names {file}, which has no certificate", vars::SSL_CERT_FILE.name);
-            return Err(SendError::new(Stage::Tls, text));
+            let text = format!("{} names {file}, which contains no certificate", vars::SSL_CERT_FILE.name);
+            return Err(SendError::new(SendPhase::Tls, text));
         }
         let extra = self.env.get(vars::NODE_EXTRA_CA_CERTS).map(str::to_owned).into_iter().flat_map(read);
         Ok(roots.into_iter().chain(extra).collect())
     }
 
-    /// Trusts what the operating system trusts too. Reading that takes a while, so it is done when a
-    /// certificate turned out not to be trusted. `false` when there is nothing more to trust.
+    /// Adds the operating system's certificates. Reading them takes a while, so this is done when a certificate is not
+    /// trusted. Returns `false` when there are no more.
     fn add_system_roots(&self) -> bool {
         let decided = [vars::SSL_CERT_FILE, vars::SSL_CERT_DIR].iter().any(|var| self.env.get(*var).is_some());
         let mut all = js::default_roots();
@@ -129,8 +129,8 @@ impl Node {
         request: &http::Request<Bytes>,
         timeout: Duration,
     ) -> Result<http::Response<Bytes>, SendError> {
-        let proxy = match request.extensions().get::<Via>() {
-            Some(Via(address)) => Some(js::Proxy { address: address.clone(), authorization: None }),
+        let proxy = match request.extensions().get::<ProxyOverride>() {
+            Some(ProxyOverride(address)) => Some(js::Proxy { address: address.clone(), authorization: None }),
             None => self.proxy(request.uri())?,
         };
         let mut headers = vec![("user-agent".to_owned(), vec![USER_AGENT.to_owned()])];
@@ -172,10 +172,10 @@ fn read_headers(raw: &[String]) -> HeaderMap {
 }
 
 fn broken(error: impl std::fmt::Display) -> SendError {
-    SendError::new(Stage::Broken, error.to_string())
+    SendError::new(SendPhase::Broken, error.to_string())
 }
 
-/// What Node's error means: <https://nodejs.org/api/errors.html#common-system-errors> and, for certificates,
+/// Classifies an error of Node: <https://nodejs.org/api/errors.html#common-system-errors> and, for certificates,
 /// <https://nodejs.org/api/tls.html#x509-certificate-error-codes>.
 fn classify(error: &JsValue, limit: u64) -> SendError {
     let error: &js::Error = error.unchecked_ref();
@@ -184,29 +184,29 @@ fn classify(error: &JsValue, limit: u64) -> SendError {
         let words = ["CERT", "UNABLE_TO", "ERR_TLS", "ERR_SSL", "HOSTNAME_MISMATCH", "INVALID_CA", "EPROTO"];
         words.iter().any(|word| code.contains(word))
     };
-    let stage = match code.as_str() {
-        "ENOTFOUND" | "EAI_AGAIN" => Stage::Name,
-        "PROXY" => Stage::Proxy,
-        "TIMEOUT" => Stage::Timeout,
+    let phase = match code.as_str() {
+        "ENOTFOUND" | "EAI_AGAIN" => SendPhase::Name,
+        "PROXY" => SendPhase::Proxy,
+        "TIMEOUT" => SendPhase::Timeout,
         "TOO_LARGE" => return SendError::too_large(limit),
-        "CERT_HAS_EXPIRED" => Stage::Certificate(Flaw::Expired),
-        "CERT_NOT_YET_VALID" => Stage::Certificate(Flaw::NotYetValid),
-        "ERR_TLS_CERT_ALTNAME_INVALID" | "HOSTNAME_MISMATCH" => Stage::Certificate(Flaw::WrongName),
-        code if about_tls(code) => Stage::Tls,
-        code if code.starts_with("ERR_INVALID") || code == "ERR_UNESCAPED_CHARACTERS" => Stage::Invalid,
-        _ if !error.connected() => Stage::Connect,
-        _ => Stage::Broken,
+        "CERT_HAS_EXPIRED" => SendPhase::Certificate(CertificateFault::Expired),
+        "CERT_NOT_YET_VALID" => SendPhase::Certificate(CertificateFault::NotYetValid),
+        "ERR_TLS_CERT_ALTNAME_INVALID" | "HOSTNAME_MISMATCH" => SendPhase::Certificate(CertificateFault::WrongName),
+        code if about_tls(code) => SendPhase::Tls,
+        code if code.starts_with("ERR_INVALID") || code == "ERR_UNESCAPED_CHARACTERS" => SendPhase::Invalid,
+        _ if !error.connected() => SendPhase::Connect,
+        _ => SendPhase::Broken,
     };
-    let text = match stage {
+    let text = match phase {
         // What follows is about Node's options, which are not the user's here.
-        Stage::Tls | Stage::Certificate(_) => text.split(';').next().unwrap_or_default().to_owned(),
-        Stage::Connect if !code.is_empty() => described(&code, error.errno()).map_or(text, |(_, text)| text),
+        SendPhase::Tls | SendPhase::Certificate(_) => text.split(';').next().unwrap_or_default().to_owned(),
+        SendPhase::Connect if !code.is_empty() => described(&code, error.errno()).map_or(text, |(_, text)| text),
         _ => text,
     };
-    SendError::new(stage, text)
+    SendError::new(phase, text)
 }
 
-/// The commonest system errors, in the words of the native program.
+/// Returns the kind and message of a common system error, as the native program has them.
 fn described(code: &str, number: Option<f64>) -> Option<(io::ErrorKind, String)> {
     let (kind, text) = match code {
         "ENOENT" => (io::ErrorKind::NotFound, "No such file or directory"),
@@ -238,7 +238,7 @@ fn io_error(error: JsValue) -> io::Error {
     io::Error::new(kind, text)
 }
 
-fn signal(name: &str) -> Signal {
+fn parse_signal(name: &str) -> Signal {
     match name {
         "SIGINT" => Signal::Interrupt,
         "SIGQUIT" => Signal::Quit,
@@ -271,7 +271,7 @@ impl Host for Node {
         Platform { os, arch }
     }
 
-    fn program(&self) -> Vec<String> {
+    fn current_exe_argv(&self) -> Vec<String> {
         js::program()
     }
 
@@ -300,19 +300,19 @@ impl Host for Node {
             // A caller that gives up here leaves the signal for the next one.
             js::interrupted().await;
             if let Some(name) = js::next_signal() {
-                return signal(&name);
+                return parse_signal(&name);
             }
         }
     }
 
     async fn terminated(&self) -> Signal {
-        signal(&js::terminated().await)
+        parse_signal(&js::terminated().await)
     }
 
     fn trust(&self, pem: &[u8]) -> Result<(), String> {
         let found = js::certificates(&String::from_utf8_lossy(pem));
         if found.is_empty() {
-            return Err("it has no PEM certificate".to_owned());
+            return Err("no PEM certificate found".to_owned());
         }
         for certificate in &found {
             js::check_certificate(certificate).map_err(|error| io_error(error).to_string())?;
@@ -429,7 +429,9 @@ impl Host for Node {
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
         match self.attempt(&request, timeout).await {
             // Nothing was sent over a connection that is not trusted.
-            Err(error) if error.stage == Stage::Tls && self.add_system_roots() => self.attempt(&request, timeout).await,
+            Err(error) if error.phase == SendPhase::Tls && self.add_system_roots() => {
+                self.attempt(&request, timeout).await
+            }
             outcome => outcome,
         }
     }

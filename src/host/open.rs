@@ -1,9 +1,9 @@
-//! An open file. What it is, is known from the descriptor: a name may lead elsewhere a moment later.
+//! An open file, and what its descriptor tells about it: a name may lead elsewhere a moment later.
 
 use std::io;
 use std::path::PathBuf;
 
-/// What a descriptor is of.
+/// The kind of file behind a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
@@ -18,7 +18,7 @@ pub enum FileKind {
     Device,
 }
 
-/// What a descriptor says of its file.
+/// What a descriptor tells about its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts {
     /// What it is.
@@ -33,8 +33,8 @@ pub struct FileFacts {
 
 /// An open file.
 pub trait OpenFile {
-    /// What the descriptor says of it.
+    /// Returns what the descriptor tells about it.
     fn facts(&self) -> &FileFacts;
-    /// Up to `length` bytes from `offset` on, fewer where it ends. What has no size is read from where it stands.
+    /// Reads up to `length` bytes from `offset`. A file without a size is read from its current position.
     fn read(&self, offset: u64, length: u64) -> io::Result<Vec<u8>>;
 }

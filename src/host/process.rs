@@ -7,17 +7,17 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A program to start. No `Debug`: its environment may hold secrets.
+/// A program to start beside this one. No `Debug`: its environment may hold secrets.
 #[derive(Clone, Default)]
-pub struct Program {
+pub struct CommandSpec {
     /// The program and its arguments; never through a shell.
     pub argv: Vec<String>,
     /// Its whole environment.
     pub env: Vec<(String, String)>,
-    /// Where it runs.
+    /// Its working directory.
     pub folder: PathBuf,
-    /// What is done when this program is gone before it.
-    pub farewell: Farewell,
+    /// How it is shut down when this program is gone before it.
+    pub shutdown: ShutdownPolicy,
 }
 
 /// The commands of Docker that list what a filter finds, and remove it: containers first, as they use the networks.
@@ -26,12 +26,12 @@ pub const CONTAINERS: [(&[&str], &[&str]); 2] = [
     (&["network", "ls", "--quiet"], &["network", "rm"]),
 ];
 
-/// How a program is ended when the one that started it is gone, whatever killed that.
+/// How a program is shut down when its parent is gone, whatever ended that.
 #[derive(Debug, Clone)]
-pub struct Farewell {
-    /// Asks it to end.
+pub struct ShutdownPolicy {
+    /// The signal that asks it to end.
     pub signal: Signal,
-    /// A command to run besides.
+    /// A command to run as well, such as `docker stop`.
     pub command: Option<Vec<String>>,
     /// How long it may take to end, before everything that it started is killed.
     pub grace: Duration,
@@ -43,9 +43,9 @@ pub struct Farewell {
     pub containers: Option<String>,
 }
 
-impl Default for Farewell {
+impl Default for ShutdownPolicy {
     fn default() -> Self {
-        Farewell {
+        ShutdownPolicy {
             signal: Signal::Terminate,
             command: None,
             grace: Duration::from_secs(10),
@@ -56,19 +56,19 @@ impl Default for Farewell {
     }
 }
 
-/// What a program tells.
+/// What happened to a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// A whole line of its standard output or error, without what ends it. What is longer than 16 KiB is cut there; what
-    /// is not UTF-8 is replaced.
+pub enum ProcessEvent {
+    /// It wrote a whole line to its standard output or error; here without the line break, cut after 16 KiB, and with
+    /// replacements for what is not UTF-8.
     Line(String),
     /// It ended, with an exit code or (`None`) by a signal. What it started may still run: see [`Process::end`].
     Exited(Option<i32>),
 }
 
-/// Who gets a signal.
+/// Which processes get a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whom {
+pub enum SignalTarget {
     /// The program itself.
     Leader,
     /// All that it started, too.
@@ -78,13 +78,12 @@ pub enum Whom {
 /// A program that runs.
 #[async_trait(?Send)]
 pub trait Process {
-    /// The number of its process.
+    /// Returns its process id.
     fn id(&self) -> u32;
-    /// The next thing that it tells; after [`Told::Exited`] this waits for ever. Nothing is lost when the call is given
-    /// up.
-    async fn next(&mut self) -> Told;
-    /// Sends it a signal; that it is gone is fine.
-    fn signal(&mut self, signal: Signal, whom: Whom);
+    /// Returns the next event; after [`ProcessEvent::Exited`] this never resolves. Dropping the future loses no event.
+    async fn next(&mut self) -> ProcessEvent;
+    /// Sends a signal; does nothing when it has ended.
+    fn signal(&mut self, signal: Signal, target: SignalTarget);
     /// Kills what is left of it and of all that it started, and returns when that is done.
     async fn end(self: Box<Self>) -> io::Result<()>;
 }

@@ -5,11 +5,11 @@ use crate::env::Env;
 use std::net::IpAddr;
 use url::{Host, Url};
 
-/// Reached without a proxy whatever the environment says: the services of the machine itself, which have its keys, and which a
-/// proxy elsewhere cannot reach. Link-local addresses, those of EC2 and Google on IPv6, and Google's name for them.
+/// Addresses that never go through a proxy: the metadata services of clouds, which serve the instance's credentials and
+/// which a proxy elsewhere cannot reach. Link-local addresses, those of EC2 and Google on IPv6, and Google's name for them.
 const DIRECT: &str = "169.254.0.0/16,fe80::/10,fd00:ec2::/32,fd20:ce::/64,metadata.google.internal";
 
-/// What the environment says.
+/// The proxy settings of the environment.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Proxies {
     /// Address of the proxy for `http:`.
@@ -21,7 +21,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// Reads the environment. Fails with what is wrong with it.
+    /// Reads the environment. Returns what is wrong with it as an error.
     pub fn from_env(env: &Env) -> Result<Self, String> {
         let get = |lower: &str, upper: &str| {
             let found = [lower, upper].into_iter().find_map(|n| Some((n.to_owned(), env.named(n)?.to_owned())));
@@ -48,7 +48,7 @@ impl Proxies {
         proxy.as_deref().filter(|_| !self.is_exception(url))
     }
 
-    /// Whether `no_proxy` names an address.
+    /// Returns whether `no_proxy` excludes an address.
     pub fn is_exception(&self, url: &Url) -> bool {
         let list = self.exceptions.as_deref().unwrap_or_default();
         let mut entries = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
@@ -56,7 +56,7 @@ impl Proxies {
     }
 }
 
-/// Whether an entry of `no_proxy` is about an address. The forms are those of curl, GitHub's runner and CML together: a name
+/// Returns whether an entry of `no_proxy` matches an address. The forms are those of curl, GitHub's runner and CML together: a name
 /// means its subdomains too, `.domain` and `*.domain` mean subdomains, `*` means everything, and any may have a port;
 /// addresses may be a network such as `10.0.0.0/8`.
 fn is_excepted(url: &Url, entry: &str) -> bool {
@@ -87,7 +87,7 @@ fn is_excepted(url: &Url, entry: &str) -> bool {
     }
 }
 
-/// Whether an address is another one, or in a network.
+/// Returns whether an address equals another one, or is in a network.
 fn is_within(host: IpAddr, network: &str) -> bool {
     let (start, length) = network.split_once('/').unwrap_or((network, "128"));
     let (Ok(start), Ok(length)) = (start.parse::<IpAddr>(), length.parse::<u32>()) else { return false };
@@ -99,15 +99,15 @@ fn is_within(host: IpAddr, network: &str) -> bool {
     (host ^ start).checked_shr(width - length.min(width)).is_none_or(|differs| differs == 0)
 }
 
-/// The address with its scheme.
+/// Adds the scheme to an address that has none, and checks it.
 fn address(name: &str, url: String) -> Result<String, String> {
     let url = if url.contains("://") { url } else { format!("http://{url}") };
     if let Some((scheme, _)) = url.split_once("://").filter(|(scheme, _)| !matches!(*scheme, "http" | "https")) {
-        return Err(format!("{name} names a {scheme} proxy, which is not supported"));
+        return Err(format!("{name} has a {scheme} proxy, which is not supported"));
     }
     match Url::parse(&url) {
         Ok(parsed) if parsed.has_host() => Ok(url),
-        _ => Err(format!("{name} is not the address of a proxy")),
+        _ => Err(format!("{name} is not a valid proxy URL")),
     }
 }
 

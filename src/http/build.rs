@@ -11,23 +11,23 @@ pub fn request(method: Method, url: &Url, body: Bytes) -> Result<Request<Bytes>>
         .method(method)
         .uri(url.as_str())
         .body(body)
-        .map_err(|e| Error::config(format!("{url} is not an address ({e})")))
+        .map_err(|e| Error::config(format!("invalid address {url} ({e})")))
 }
 
-/// A secret of a variable or option as a header's value: marked so that it is never printed.
+/// Returns a secret of a variable or option as a header's value, marked so that it is never printed.
 pub fn secret_header(name: &str, value: &str) -> Result<HeaderValue> {
     let mut value = HeaderValue::from_str(value).map_err(|_| unusable(name))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The error of a secret that no request can carry.
+/// Creates the error of a secret that cannot be sent in a header.
 pub fn unusable(name: &str) -> Error {
-    Error::config(format!("the value of {name} has a character that no token or key has, such as a line break"))
-        .hint("check how the secret is stored: it is one line of letters, digits and punctuation")
+    Error::config(format!("the value of {name} contains an invalid character, such as a line break"))
+        .hint("check how the secret is stored: it must be one line of letters, digits and punctuation")
 }
 
-/// A `multipart/form-data` body with one file.
+/// Returns the content type and body of a `multipart/form-data` request with one file.
 pub fn multipart(field: &str, file_name: &str, mime: &str, bytes: &[u8], boundary: &str) -> (String, Bytes) {
     let name = file_name.replace(['"', '\r', '\n', '\\'], "_");
     let mut body = format!(

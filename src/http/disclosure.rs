@@ -1,4 +1,4 @@
-//! The last look at a request before it leaves: the secrets that the log hides are in its headers or nowhere.
+//! Checks each request before it is sent: the secrets that the log hides may only be in its headers.
 
 use crate::error::{Error, Result};
 use crate::log::{Leak, Log};
@@ -10,8 +10,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy)]
 pub struct Discloses;
 
-/// Larger documents hold files, which are searched as they are.
-const LARGEST_DOCUMENT: usize = 8 << 20;
+/// Larger JSON documents hold files and are searched as raw bytes.
+const MAX_DOCUMENT_SIZE: usize = 8 << 20;
 
 /// Refuses a request with a secret in its body or address, unless it [`Discloses`].
 pub fn check(request: &Request<Bytes>, log: &Log) -> Result<()> {
@@ -20,11 +20,12 @@ pub fn check(request: &Request<Bytes>, log: &Log) -> Result<()> {
     }
     let address = request.uri().path_and_query().map_or("", |address| address.as_str());
     if let Some(leak) = log.leak(address) {
-        return Err(leak.error("what is asked for"));
+        return Err(leak.error("the request URL"));
     }
     let body = request.body();
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let document = (kind.contains("json") && body.len() <= LARGEST_DOCUMENT).then(|| serde_json::from_slice(body).ok());
+    let document =
+        (kind.contains("json") && body.len() <= MAX_DOCUMENT_SIZE).then(|| serde_json::from_slice(body).ok());
     let error: Option<Error> = match document.flatten() {
         Some(document) => in_document("", &document, log).map(|(field, leak)| leak.error(format!("the field {field}"))),
         None => log.leak(body).map(|leak| leak.error("a file")),
@@ -32,7 +33,7 @@ pub fn check(request: &Request<Bytes>, log: &Log) -> Result<()> {
     error.map_or(Ok(()), Err)
 }
 
-/// The first text in a document with a secret in it, and the field's name.
+/// Returns the name of the first field of a document with a secret in it, and the leak.
 fn in_document(field: &str, value: &Value, log: &Log) -> Option<(String, Leak)> {
     let is_in = |text: &str| log.leak(text).map(|leak| (field.to_owned(), leak));
     match value {

@@ -1,10 +1,10 @@
-//! Failures: which may be tried again and when, and what they are called.
+//! Failures: which can be retried, when, and their messages.
 
-use super::{FIRST_PAUSE, Refusal, place};
+use super::{FIRST_PAUSE, Refusal, authority};
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind};
 use crate::host::proxy::Proxies;
-use crate::host::{Flaw, SendError, Stage};
+use crate::host::{CertificateFault, SendError, SendPhase};
 use bytes::Bytes;
 use http::Request;
 use http::header::{self, HeaderMap};
@@ -13,113 +13,114 @@ use url::Url;
 
 /// GitHub's documentation asks for at least a minute when a secondary limit names no time.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
-const UNNAMED_LIMIT: Duration = Duration::from_secs(60);
+const SECONDARY_LIMIT_PAUSE: Duration = Duration::from_secs(60);
 
-/// An exchange that failed, and what the client may do about it.
+/// An exchange that failed, and whether it can be retried.
 pub struct Failure {
-    /// What to tell.
+    /// The error for the user.
     pub error: Error,
-    /// When to try again.
-    pub again: Again,
-    /// What the server asks for; otherwise the usual growing one.
+    /// Whether it can be retried.
+    pub retryable: Retryable,
+    /// The pause that the server asks for; `None` for the usual exponential one.
     pub pause: Option<Duration>,
 }
 
-/// When a failed request may be sent again.
+/// Whether a failed request can be retried.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Again {
+pub enum Retryable {
     /// It would fail again.
     Never,
-    /// The server was not reached: a few times.
+    /// A few times: the server was not reached.
     ToConnect,
-    /// The server may have carried it out: only where that does no harm.
-    IfSafe,
-    /// The server refused it for now.
+    /// If it is idempotent: the server may have carried it out.
+    IfIdempotent,
+    /// Yes: the server refused it for now.
     Always,
 }
 
 /// Explains a failure to get any answer.
 pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure {
-    let to = place(request);
+    let to = authority(request);
     let text = &error.text;
-    let (message, hint, again) = match error.stage {
-        Stage::Name => {
+    let (message, hint, retryable) = match error.phase {
+        SendPhase::Name => {
             let hint = "check the network, the name, and whether a proxy is needed (https_proxy)";
-            (format!("cannot find the address of {to}"), Some(connect_hint(request, env, hint)), Again::ToConnect)
+            (format!("cannot resolve {to}"), Some(connect_hint(request, env, hint)), Retryable::ToConnect)
         }
-        Stage::Connect => {
+        SendPhase::Connect => {
             let hint = "check that the server runs and the network reaches it; behind a proxy set https_proxy";
-            (format!("cannot connect to {to} ({text})"), Some(connect_hint(request, env, hint)), Again::ToConnect)
+            (format!("cannot connect to {to} ({text})"), Some(connect_hint(request, env, hint)), Retryable::ToConnect)
         }
-        Stage::Proxy => (
-            format!("the proxy does not let the request to {to} through ({text})"),
+        SendPhase::Proxy => (
+            format!("the proxy refused the request to {to} ({text})"),
             Some(
-                "check https_proxy and http_proxy, and user:password@ before the host in them; hosts to reach without a proxy go into no_proxy"
+                "check https_proxy and http_proxy (with user:password@ before the host if the proxy needs it), and list the hosts that need no proxy in no_proxy"
                     .to_owned(),
             ),
-            Again::Never,
+            Retryable::Never,
         ),
-        Stage::Tls => (
+        SendPhase::Tls => (
             format!("the connection to {to} is not trusted ({text})"),
             Some(format!(
                 "if your company signs its own certificates, pass its CA with --ca-cert FILE or {}=FILE",
                 vars::SSL_CERT_FILE.name
             )),
-            Again::Never,
+            Retryable::Never,
         ),
-        Stage::Certificate(flaw) => {
+        SendPhase::Certificate(flaw) => {
             let (message, hint) = flawed(&to, flaw);
-            (format!("{message} ({text})"), Some(hint.to_owned()), Again::Never)
+            (format!("{message} ({text})"), Some(hint.to_owned()), Retryable::Never)
         }
-        Stage::Timeout => (format!("no answer from {to} in time"), None, Again::IfSafe),
-        Stage::Broken => (format!("the connection to {to} broke off ({text})"), None, Again::IfSafe),
-        Stage::TooLarge => (format!("the answer of {to} is larger than {text}"), None, Again::Never),
-        Stage::Invalid => {
-            let form = "a proxy is given as http://host:port, with user:password@ before the host if it asks for them";
+        SendPhase::Timeout => (format!("timed out waiting for {to}"), None, Retryable::IfIdempotent),
+        SendPhase::Broken => (format!("lost the connection to {to} ({text})"), None, Retryable::IfIdempotent),
+        SendPhase::TooLarge => (format!("the answer from {to} is larger than {text}"), None, Retryable::Never),
+        SendPhase::Invalid => {
+            let form = "give a proxy as http://host:port, with user:password@ before the host if the proxy needs it";
             let hint = proxy_variable(request, env).map(|_| form.to_owned());
-            (format!("cannot send to {to} ({text})"), hint, Again::Never)
+            (format!("cannot send the request to {to} ({text})"), hint, Retryable::Never)
         }
     };
-    let kind = if error.stage == Stage::Invalid { Kind::Config } else { Kind::Remote };
-    let hint = match error.text.contains("Too many open files") {
-        true => Some("raise the limit of open files: ulimit -n".to_owned()),
-        false => hint,
+    let kind = if error.phase == SendPhase::Invalid { Kind::Config } else { Kind::Remote };
+    let hint = if error.text.contains("Too many open files") {
+        Some("raise the limit of open files: ulimit -n".to_owned())
+    } else {
+        hint
     };
     let cause = error.cause.as_deref().unwrap_or(error);
     let mut explained = Error::new(kind, message).source(cause.clone());
     if let Some(hint) = hint {
         explained = explained.hint(hint);
     }
-    Failure { error: explained, again, pause: None }
+    Failure { error: explained, retryable, pause: None }
 }
 
-/// What is wrong with the certificate of a server, and what to do about it.
-fn flawed(to: &str, flaw: Flaw) -> (String, &'static str) {
+/// Returns the message and hint about the certificate of a server.
+fn flawed(to: &str, flaw: CertificateFault) -> (String, &'static str) {
     match flaw {
-        Flaw::Expired => (
+        CertificateFault::Expired => (
             format!("the certificate of {to} has expired"),
-            "renew it on the server, or check the clock of this machine: `date` shows it",
+            "renew it on the server, or check the clock of this computer with `date`",
         ),
-        Flaw::NotYetValid => (
+        CertificateFault::NotYetValid => (
             format!("the certificate of {to} is not valid yet"),
-            "check the clock of this machine: `date` shows it; if it is right, the server needs another certificate",
+            "check the clock of this computer with `date`; if it is right, the server needs another certificate",
         ),
-        Flaw::WrongName => (
-            format!("the certificate of {to} is for another name"),
-            "check the address: it is the name that the certificate is for; a proxy or another site may answer in place of the server",
+        CertificateFault::WrongName => (
+            format!("the certificate of {to} is for a different name"),
+            "check the address; a proxy or another site may be answering instead of the server",
         ),
     }
 }
 
-/// A connection may be one to a proxy; nothing tells them apart.
+/// Returns a hint about a failed connection, which may have been one to a proxy: nothing tells them apart.
 fn connect_hint(request: &Request<Bytes>, env: &Env, without: &str) -> String {
     match proxy_variable(request, env) {
-        Some(name) => format!("check the network, and the proxy that {name} names"),
+        Some(name) => format!("check the network and the proxy in {name}"),
         None => without.to_owned(),
     }
 }
 
-/// The variable that names the proxy of a request, if it goes to one.
+/// Returns the variable that names the proxy of a request, if it goes through one.
 fn proxy_variable(request: &Request<Bytes>, env: &Env) -> Option<&'static str> {
     let url = Url::parse(&request.uri().to_string()).ok()?;
     // What cannot be read is named as well.
@@ -133,13 +134,13 @@ fn proxy_variable(request: &Request<Bytes>, env: &Env) -> Option<&'static str> {
     own.into_iter().chain(["all_proxy", "ALL_PROXY"]).find(|name| env.named(name).is_some())
 }
 
-/// The error of a status with the first line of the answer.
+/// Creates the error of a status with the first line of the answer.
 pub fn explain_plainly(refusal: &Refusal) -> Error {
     let text = String::from_utf8_lossy(refusal.body);
     explain_status(refusal, "the server", text.lines().next().unwrap_or_default())
 }
 
-/// The error of a status with the vendor's message, before any hint.
+/// Creates the error of a status with the vendor's message, without a hint.
 pub fn explain_status(refusal: &Refusal, who: &str, says: &str) -> Error {
     let status = refusal.status;
     let kind = match status.as_u16() {
@@ -154,28 +155,29 @@ pub fn explain_status(refusal: &Refusal, who: &str, says: &str) -> Error {
     let reason = status.canonical_reason().unwrap_or("unknown status");
     Error::new(
         kind,
-        match says.is_empty() {
-            true => format!("{who} answered {} {reason}", status.as_u16()),
-            false => format!("{who} answered {}: {says}", status.as_u16()),
+        if says.is_empty() {
+            format!("{who} answered {} {reason}", status.as_u16())
+        } else {
+            format!("{who} answered {}: {says}", status.as_u16())
         },
     )
 }
 
-/// What a service says, in brackets, if it says anything.
+/// Returns a service's message in brackets, or nothing if it is empty.
 pub fn in_brackets(says: &str) -> String {
     if says.is_empty() { String::new() } else { format!(" ({says})") }
 }
 
-/// A rate limit that lasts longer than we wait.
+/// Creates the error of a rate limit that lasts longer than the budget.
 pub fn rate_limited(request: &Request<Bytes>, pause: Duration) -> Error {
     Error::new(
         Kind::RateLimited,
-        format!("{} limits the rate of requests for another {} seconds", place(request), pause.as_secs()),
+        format!("{} is rate limiting requests for another {} seconds", authority(request), pause.as_secs()),
     )
     .hint("run fewer jobs at once, use a token with a higher limit, or wait longer with --timeout SECONDS")
 }
 
-/// How long to stay away when the answer is a rate limit: `Retry-After`, else the reset time of an exhausted
+/// Returns how long to wait when the answer is a rate limit: `Retry-After`, else the reset time of an exhausted
 /// limit, else a minute for a secondary limit that names none.
 pub fn limit_pause(refusal: &Refusal, now: i64) -> Option<Duration> {
     let status = refusal.status.as_u16();
@@ -194,13 +196,11 @@ pub fn limit_pause(refusal: &Refusal, now: i64) -> Option<Duration> {
         return Some(Duration::from_secs(reset.saturating_sub(now).clamp(1, i64::from(u32::MAX)) as u64));
     }
     let text = String::from_utf8_lossy(refusal.body).to_lowercase();
-    match status == 429 || text.contains("rate limit") {
-        true => Some(if text.contains("secondary") { UNNAMED_LIMIT } else { FIRST_PAUSE * 10 }),
-        false => None,
-    }
+    let pause = if text.contains("secondary") { SECONDARY_LIMIT_PAUSE } else { FIRST_PAUSE * 10 };
+    (status == 429 || text.contains("rate limit")).then_some(pause)
 }
 
-/// What `Retry-After` says: seconds or a date. More than a lifetime is a lifetime, with which one can reckon.
+/// Reads `Retry-After`, in seconds or as a date. Larger values than `u32::MAX` seconds are cut to that.
 pub fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse::<u64>() {
@@ -209,7 +209,7 @@ pub fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
     }
 }
 
-/// Seconds since 1970 of an HTTP date.
+/// Returns the seconds since 1970 of an HTTP date.
 pub fn parse_date(text: &str) -> Option<i64> {
     chrono::DateTime::parse_from_rfc2822(text).ok().map(|d| d.timestamp())
 }
@@ -228,7 +228,7 @@ mod tests {
             limit_pause(&refusal, 1000)
         };
         assert_eq!(pause(403, &headers, "Resource not accessible"), None);
-        assert_eq!(pause(403, &headers, "You have exceeded a secondary rate limit"), Some(UNNAMED_LIMIT));
+        assert_eq!(pause(403, &headers, "You have exceeded a secondary rate limit"), Some(SECONDARY_LIMIT_PAUSE));
         headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
         headers.insert("x-ratelimit-reset", HeaderValue::from_static("1030"));
         assert_eq!(pause(403, &headers, ""), Some(Duration::from_secs(30)));

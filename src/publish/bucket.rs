@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::auth::plain;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, send_each};
-use crate::http::{Discloses, Http, Repeat};
+use crate::http::{Discloses, Http, RetryPolicy};
 use async_trait::async_trait;
 use http_body_util::BodyExt;
 use object_store::aws::AmazonS3Builder;
@@ -208,7 +208,7 @@ impl HttpService for Connector {
             parts.extensions.insert(Discloses);
             if of_machine {
                 // Most machines are not a cloud's: not answering is an answer.
-                parts.extensions.insert(Repeat::Once);
+                parts.extensions.insert(RetryPolicy::Never);
             }
             let none = |why: String| {
                 Error::auth(format!("no credentials are set, and the machine has none of its own ({why})"))

@@ -5,7 +5,7 @@ use super::media;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::forge::{Asset, Progress, send_each};
-use crate::http::{Repeat, request, secret_header};
+use crate::http::{RetryPolicy, request, secret_header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderValue, Method, header};
@@ -32,7 +32,7 @@ async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {
         request.headers_mut().insert(header::AUTHORIZATION, basic);
     }
     // A file that is stored twice is shown once.
-    request.extensions_mut().insert(Repeat::Safe);
+    request.extensions_mut().insert(RetryPolicy::Idempotent);
     let place = without_secrets(url);
     let answer = app.http.send(request).await.map_err(|error| {
         error.context(&place).or_hint("check --publish-url, and that the server takes files from everybody")

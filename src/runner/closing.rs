@@ -131,7 +131,7 @@ pub async fn delete(app: &App, forge: &dyn Forge, id: &str) -> Deletion {
 async fn unless_urged(app: &App, work: impl Future<Output = ()>) {
     let urged = async {
         app.host.interrupted().await;
-        app.http.hurry();
+        app.http.shorten_deadline();
         app.host.interrupted().await;
     };
     select(pin!(work), pin!(urged)).await;

@@ -15,7 +15,7 @@
 
 use crate::error::Error;
 use crate::forge::runner::{Ending, Event, Job, JobResult, RunnerState};
-use crate::host::{Signal, Whom};
+use crate::host::{Signal, SignalTarget};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -416,7 +416,7 @@ impl Machine {
             return self.removed(now);
         }
         self.used_up();
-        self.acts.push(Act::Send(self.rules.interrupt, Whom::Leader));
+        self.acts.push(Act::Send(self.rules.interrupt, SignalTarget::Leader));
         self.stopping(now + self.rules.drain_grace, true);
     }
 
@@ -563,19 +563,19 @@ impl Machine {
     }
 
     fn drain(&mut self, now: Duration) {
-        self.acts.push(Act::Send(self.rules.drain, Whom::Leader));
+        self.acts.push(Act::Send(self.rules.drain, SignalTarget::Leader));
         self.stopping(now + self.rules.drain_grace, true);
     }
 
     fn interrupt(&mut self, now: Duration) {
-        self.acts.push(Act::Send(self.rules.interrupt, Whom::Leader));
+        self.acts.push(Act::Send(self.rules.interrupt, SignalTarget::Leader));
         self.acts.push(Act::Stop);
         let again_at = self.rules.second_interrupt.filter(|_| self.jobs.is_empty()).map(|pause| now + pause);
         self.phase = Phase::Stopping { kill_at: now + self.rules.grace, gentle: false, killed: false, again_at };
     }
 
     fn kill(&mut self, now: Duration) {
-        self.acts.push(Act::Send(Signal::Kill, Whom::All));
+        self.acts.push(Act::Send(Signal::Kill, SignalTarget::All));
         self.acts.push(Act::Stop);
         self.phase = Phase::Stopping { kill_at: now + KILLED, gentle: false, killed: true, again_at: None };
     }
@@ -763,7 +763,7 @@ impl Machine {
             }
             Phase::Lingering { .. } => self.drain(now),
             Phase::Stopping { kill_at, gentle, killed: false, again_at: Some(_) } if now < kill_at => {
-                self.acts.push(Act::Send(self.rules.interrupt, Whom::Leader));
+                self.acts.push(Act::Send(self.rules.interrupt, SignalTarget::Leader));
                 self.stopping(kill_at, gentle);
             }
             Phase::Stopping { killed: false, .. } => self.kill(now),

@@ -1,11 +1,11 @@
-//! How a runner program is started: its files, its environment, its farewell.
+//! How a runner program is started: its files, its environment, its shutdown.
 
 use super::supervise::Supervised;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::forge::runner::{Agent, CheckedFile, EnvFile};
 use crate::host::logs::Logs;
-use crate::host::{Farewell, Process, Program};
+use crate::host::{CommandSpec, Process, ShutdownPolicy};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -123,11 +123,11 @@ pub async fn start(it: &Supervised<'_>, agent: &Agent, logs: Option<Logs>) -> Re
         let theirs = [("HOME", format!("/home/{user}")), ("USER", user.clone()), ("LOGNAME", user.clone())];
         env.extend(theirs.map(|(name, value)| (name.to_owned(), value)));
     }
-    let program = Program {
+    let program = CommandSpec {
         argv,
         env,
         folder: it.place.program.clone(),
-        farewell: Farewell {
+        shutdown: ShutdownPolicy {
             signal: agent.interrupt,
             command: agent.stop.clone(),
             grace: agent.grace,

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::forge::runner::{Agent, Ending, Event, Place, Registration};
 use crate::forge::{Driver, Forge};
 use crate::host::logs::Logs;
-use crate::host::{Process, Signal, Told};
+use crate::host::{Process, ProcessEvent, Signal};
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
@@ -107,7 +107,7 @@ struct Supervisor<'a> {
 }
 
 enum Happened {
-    Told(Told),
+    Told(ProcessEvent),
     Signal(Signal),
     Task(Option<Input>),
     Time,
@@ -195,7 +195,7 @@ impl<'a> Supervisor<'a> {
         let (made, signal) = match select(pin!(next()), app.host.interrupted()).await {
             Either::Left((made, _)) => (made, None),
             Either::Right((signal, making)) => {
-                app.http.hurry();
+                app.http.shorten_deadline();
                 (making.await, Some(signal))
             }
         };
@@ -257,8 +257,8 @@ impl<'a> Supervisor<'a> {
                 self.unregistered |= matches!(input, Some(Input::Deleted(Deletion::Gone)));
                 input
             }
-            Happened::Told(Told::Line(line)) => self.read(line),
-            Happened::Told(Told::Exited(code)) => Some(Input::Exited(self.ended(code, machine).await)),
+            Happened::Told(ProcessEvent::Line(line)) => self.read(line),
+            Happened::Told(ProcessEvent::Exited(code)) => Some(Input::Exited(self.ended(code, machine).await)),
             Happened::Time => None,
         };
         // Hooks speak of the job that runs: what they said comes before its end, and after its start.

@@ -3,7 +3,7 @@
 
 use super::{VERSION, refused};
 use crate::support::fake::{Forge, Kind, Proxy};
-use crate::support::host::Elsewhere;
+use crate::support::host::TestHost;
 use crate::support::net::send;
 use crate::support::node::Runner;
 use crate::support::{Ran, fits, native};
@@ -352,7 +352,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 fn app(runner: &Runner) -> App {
     let env: Env = runner.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let native = Native::default().in_env(env.clone());
-    let host = Rc::new(Elsewhere { native, env, folder: runner.action.clone() });
+    let host = Rc::new(TestHost { native, env, folder: runner.action.clone() });
     let log = Log::new(host.clone(), Level::Error);
     let http = Http::new(host.clone(), log.clone(), Duration::from_secs(60));
     App { host, log, http }

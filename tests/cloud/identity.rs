@@ -115,7 +115,7 @@ fn white_space_around_a_key_is_cut_off_and_within_it_is_an_error_with_the_variab
     {
         let mut cml = scene.cml.clone();
         cml.set(name, value).set("AWS_REGION", "eu-west-1");
-        let error = format!("the value of {name} has a character that no token or key has, such as a line break");
+        let error = format!("the value of {name} contains an invalid character, such as a line break");
         cml.run(&["runner", "reap"]).fails(3, &error, "check how the secret is stored*");
         let ran = cml.run(&["asset", "publish", "a.txt", "--publish-url", "s3://b/x"]);
         ran.fails(3, &format!("cannot publish a.txt: {error}"), "check how the secret is stored*");

@@ -13,7 +13,7 @@ fn what_passes_is_tried_again() {
             clone.cml.file("model.json", "1\n");
             clone.forge.fault(pattern, 2, kind.clone());
             let ran = clone.cml.run(&["pr", "create", "."]);
-            assert!(ran.stderr.contains("; trying again") || kind.name().contains("dropped"), "{kind:?} {ran:#?}");
+            assert!(ran.stderr.contains("; retrying") || kind.name().contains("dropped"), "{kind:?} {ran:#?}");
             ran.ok();
             assert_eq!(pulls(&clone).len(), 1, "{vendor:?} {kind:?}");
             assert_eq!(clone.changes(&clone.branch()), "M model.json");
@@ -40,11 +40,11 @@ fn what_lasts_ends_with_the_code_of_the_api() {
     clone.cml.file("model.json", "1\n");
     clone.forge.fault("GET *info/refs", 1, Kind::answer(403, &[], "no"));
     let ran = clone.cml.run(&["pr", "create", "."]);
-    assert!(ran.code == Some(4) && !ran.stderr.contains("trying again"), "{ran:#?}");
+    assert!(ran.code == Some(4) && !ran.stderr.contains("retrying"), "{ran:#?}");
     clone.cml.git(&["config", "http.proxy", "http://127.0.0.1:9"]);
     clone.cml.set("no_proxy", "");
     let ran = clone.cml.run(&["pr", "create", "."]);
-    assert!(ran.stderr.matches("; trying again").count() == 3, "{ran:#?}");
+    assert!(ran.stderr.matches("; retrying").count() == 3, "{ran:#?}");
     ran.fails(9, "git fetch failed: the server cannot be reached (*", "check the network*");
 }
 

@@ -9,7 +9,7 @@ use cml::error::{Error, Result};
 use cml::forge::runner::{Agent, Ending, JobResult, Place, Registration, RunnerState};
 use cml::forge::{Asset, Comment, Context, Driver, FORGES, Forge, Keep, Limits, Progress, PullRequest, Rerun, Target};
 use cml::host::native::Native;
-use cml::http::{Http, Repeat};
+use cml::http::{Http, RetryPolicy};
 use cml::log::{Level, Log};
 use cml::runner::{Supervised, supervise};
 use serde_json::{Value, json};
@@ -326,7 +326,7 @@ impl Forge for Paper {
     async fn create_comment(&self, _: &Target, _: &str) -> Result<Comment> {
         none()
     }
-    async fn update_comment(&self, _: &Target, _: &str, _: &str, _: Repeat) -> Result<Comment> {
+    async fn update_comment(&self, _: &Target, _: &str, _: &str, _: RetryPolicy) -> Result<Comment> {
         none()
     }
     async fn delete_comment(&self, _: &Target, _: &str) -> Result<()> {

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// That host.
-pub struct Elsewhere {
+pub struct TestHost {
     pub native: Native,
     pub env: Env,
     pub folder: PathBuf,
 }
 
 #[async_trait(?Send)]
-impl Host for Elsewhere {
+impl Host for TestHost {
     fn env(&self) -> &Env {
         &self.env
     }
@@ -44,7 +44,7 @@ impl Host for Elsewhere {
         self.native.platform()
     }
     /// The action's, in that folder, with what it has beside it.
-    fn program(&self) -> Vec<String> {
+    fn current_exe_argv(&self) -> Vec<String> {
         vec![self.folder.join("dist/index.js").display().to_string()]
     }
     fn now(&self) -> Duration {

@@ -137,7 +137,7 @@ fn a_git_that_hangs_is_ended_with_all_that_it_started_when_the_time_is_over() {
         let note = wrap_git(&mut clone.cml, &hangs_at(verb));
         clone.cml.file("model.json", "1\n");
         let ran = clone.cml.run(&["pr", "create", "model.json", "--timeout=3"]);
-        ran.fails(9, &format!("git {verb} failed: no success within 3 seconds"), "the service or the network is slow*");
+        ran.fails(9, &format!("git {verb} failed: timed out after 3 seconds"), "the service or the network is slow*");
         ends(&note.path().join("self"));
         ends(&note.path().join("child"));
         assert_eq!(left(&clone), [""; 0], "{verb}");

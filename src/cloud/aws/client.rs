@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::auth::aws as auth;
 use crate::error::{Error, Result};
 use crate::host::{Host, MaxAnswer};
-use crate::http::{Discloses, Http, Repeat};
+use crate::http::{Discloses, Http, RetryPolicy};
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig};
@@ -75,7 +75,7 @@ impl HttpConnector for Transport {
             let (mut parts, body) = request.into_parts();
             parts.headers.remove(header::CONTENT_LENGTH);
             // All that is sent can be sent twice: what makes something has a token or a name that makes it once.
-            parts.extensions.insert(Repeat::Safe);
+            parts.extensions.insert(RetryPolicy::Idempotent);
             // What a machine starts with has its runner's credential; and lists are asked for by POST as well.
             parts.extensions.insert(Discloses);
             parts.extensions.insert(MaxAnswer::USUAL);

@@ -95,7 +95,7 @@ impl Aws {
                         && attempt < ATTEMPTS
                         && self.http().pause(PAUSE, attempt).await.is_ok() =>
                 {
-                    self.app().log.info(&format!("{error}; trying again"));
+                    self.app().log.info(&format!("{error}; retrying"));
                     attempt += 1;
                 }
                 made => return made,

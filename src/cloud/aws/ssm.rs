@@ -6,7 +6,7 @@ use super::Aws;
 use super::explain::refusal;
 use crate::auth::aws::{self as auth, Keys};
 use crate::error::{Error, Result};
-use crate::http::{Repeat, request};
+use crate::http::{RetryPolicy, request};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
@@ -40,7 +40,7 @@ impl Aws {
         let mut request = request(Method::POST, &url, Bytes::from(body))?;
         request.headers_mut().insert("content-type", HeaderValue::from_static("application/x-amz-json-1.1"));
         request.headers_mut().insert("x-amz-target", HeaderValue::from_static("AmazonSSM.GetParameter"));
-        request.extensions_mut().insert(Repeat::Safe);
+        request.extensions_mut().insert(RetryPolicy::Idempotent);
         let keys = auth::credentials(app, &self.region).await?;
         sign_request(&mut request, &keys, &self.region, "ssm", SystemTime::UNIX_EPOCH + app.host.now())
             .map_err(|()| wrong("it cannot be signed"))?;

@@ -53,7 +53,7 @@ pub async fn watch(job: &Job<'_>) -> Result<()> {
                     false
                 }
                 Either::Right((_, posting)) => {
-                    job.app.http.hurry();
+                    job.app.http.shorten_deadline();
                     posting.await;
                     true
                 }
@@ -145,7 +145,7 @@ impl Watcher<'_, '_> {
                 true
             }
             Err(error) if error.kind() == Kind::Conflict => {
-                app.log.info(&format!("{error}: trying again"));
+                app.log.info(&format!("{error}; retrying"));
                 false
             }
             Err(error) => {
@@ -161,7 +161,7 @@ impl Watcher<'_, '_> {
         let Job { app, args, connected, .. } = self.job;
         app.log.info("ending: a last look at the report");
         app.http.restart_budget();
-        app.http.hurry();
+        app.http.shorten_deadline();
         let text = super::read(app, &args.report)?;
         if text.trim().is_empty() {
             return Ok(());

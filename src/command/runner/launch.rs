@@ -330,7 +330,7 @@ impl Launching<'_> {
         match select(pin!(work), &mut *end).await {
             Either::Left((outcome, _)) => (outcome, false),
             Either::Right(((), work)) => {
-                self.app.http.hurry();
+                self.app.http.shorten_deadline();
                 (work.await, true)
             }
         }
@@ -341,7 +341,7 @@ impl Launching<'_> {
         let name = &registration.name;
         self.app.log.info(&format!("Unregistering runner {name}..."));
         self.app.http.restart_budget();
-        self.app.http.hurry();
+        self.app.http.shorten_deadline();
         match self.connected.forge.unregister_runner(registration).await {
             Ok(()) => self.app.log.info("\tSuccess"),
             Err(error) => {

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::forge::hash;
 use crate::host::Platform;
-use crate::http::{Repeat, request};
+use crate::http::{RetryPolicy, request};
 use crate::runner::script::Program;
 use bytes::Bytes;
 use http::{Method, header};
@@ -57,7 +57,7 @@ async fn check(app: &App, url: &Url) -> Result<()> {
         "give another place of the static program with --agent-url and --agent-sha256: a mirror, or a build of yours";
     let missing = |error: Error| error.context(format!("cannot get the machine's program {url}")).hint(hint);
     let mut head = request(Method::HEAD, url, Bytes::new())?;
-    head.extensions_mut().insert(Repeat::Safe);
+    head.extensions_mut().insert(RetryPolicy::Idempotent);
     let answer = app.http.send(head).await.map_err(missing)?;
     let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     match kind.starts_with("text/html") {
@@ -76,7 +76,7 @@ fn own(app: &App, platform: &Platform) -> Result<(Url, String)> {
     let name = format!("cml-{}-{}", platform.os, platform.arch);
     let url = RELEASE.and_then(|release| Url::parse(&format!("{release}/{name}")).ok());
     let url = url.ok_or_else(|| unknown("this program is of no release"))?;
-    let program = app.host.program();
+    let program = app.host.current_exe_argv();
     let path = Path::new(program.first().map_or("", String::as_str));
     let bytes = app.host.read(path).map_err(|error| unknown(&format!("it cannot be read itself ({error})")))?;
     Ok((url, hash(&bytes)))

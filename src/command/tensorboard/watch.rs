@@ -35,7 +35,7 @@ pub async fn watch(app: &App, global: &Global, args: &Logs) -> Result<()> {
             let (outcome, ended) = match select(pin!(watcher.update()), &mut end).await {
                 Either::Left((outcome, _)) => (outcome, false),
                 Either::Right((_, update)) => {
-                    app.http.hurry();
+                    app.http.shorten_deadline();
                     (update.await, true)
                 }
             };
@@ -91,7 +91,7 @@ impl Watcher<'_> {
     async fn finish(&mut self) -> Result<()> {
         self.app.log.info("ending: a last look at the logs");
         self.app.http.restart_budget();
-        self.app.http.hurry();
+        self.app.http.shorten_deadline();
         if self.look() { self.update().await } else { Ok(()) }
     }
 

@@ -7,7 +7,7 @@ use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::check::{Check, Conclusion, Made, State, name};
 use crate::forge::hash;
-use crate::http::Repeat;
+use crate::http::RetryPolicy;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::{plain, shorten};
 use http::Method;
@@ -56,7 +56,7 @@ pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
         insights.delete(&report).await.map_err(|error| without_token(bucket, error))?;
     }
     let body = body(bucket, check);
-    let set: Result<(_, Value)> = insights.call(Method::PUT, &report, Some(&body), Repeat::Safe).await;
+    let set: Result<(_, Value)> = insights.call(Method::PUT, &report, Some(&body), RetryPolicy::Idempotent).await;
     set.map_err(|error| without_token(bucket, error))?;
     let annotations = &check.annotations[..check.annotations.len().min(ANNOTATIONS)];
     for (n, batch) in annotations.chunks(AT_ONCE).enumerate() {
@@ -64,7 +64,7 @@ pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
         let body: Value = items.map(|(n, found)| annotation(&format!("{key}-{n:04}"), found)).collect();
         // Each has an identity: what is there already is replaced.
         let path = format!("{report}/annotations");
-        let _: (_, Value) = insights.call(Method::POST, &path, Some(&body), Repeat::Safe).await?;
+        let _: (_, Value) = insights.call(Method::POST, &path, Some(&body), RetryPolicy::Idempotent).await?;
     }
     for (what, all, most) in
         [("annotations", check.annotations.len(), ANNOTATIONS), ("figures", check.data.len(), DATA)]
@@ -80,7 +80,7 @@ pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
         let status = status(bucket, check, &key, &url);
         let path = format!("{commit}/statuses/build");
         // A status of the same key is replaced.
-        let _: (_, Value) = bucket.rest.call(Method::POST, &path, Some(&status), Repeat::Safe).await?;
+        let _: (_, Value) = bucket.rest.call(Method::POST, &path, Some(&status), RetryPolicy::Idempotent).await?;
     }
     Ok(Made { id: None, url, left_out })
 }

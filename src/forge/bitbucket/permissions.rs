@@ -10,7 +10,7 @@ use crate::env::Secret;
 use crate::error::{Kind, Result};
 use crate::forge::permission::{Diagnosis, Permission, State, Work};
 use crate::forge::rest::escape;
-use crate::http::Repeat;
+use crate::http::RetryPolicy;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
@@ -189,7 +189,7 @@ async fn proxy(bucket: &Bitbucket) -> Option<(Proxy, (&'static str, String))> {
     let (address, rest) = bucket.proxy.as_ref()?;
     let commit = escape(bucket.commit.as_deref().unwrap_or("HEAD"));
     let path = format!("{}/commit/{commit}/reports?pagelen=1", bucket.root);
-    let answer: Result<(_, IgnoredAny)> = rest.call(Method::GET, &path, None, Repeat::Once).await;
+    let answer: Result<(_, IgnoredAny)> = rest.call(Method::GET, &path, None, RetryPolicy::Never).await;
     let (proxy, says) = match answer {
         Ok(_) => (Proxy::Signs, "answers: checks need no token"),
         Err(error) if error.kind() == Kind::Remote => (Proxy::Silent, "does not answer: checks need a token"),

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
 use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
 use crate::forge::rest::escape;
-use crate::http::Repeat;
+use crate::http::RetryPolicy;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
@@ -68,7 +68,7 @@ pub async fn create(bitbucket: &Bitbucket, new: &NewPullRequest) -> Result<PullR
     let body = json!({ "title": new.title, "description": new.body, "source": branch(&new.source),
         "destination": branch(&new.target) });
     let path = format!("{}/pullrequests", bitbucket.root);
-    let made = bitbucket.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await;
+    let made = bitbucket.rest.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await;
     let (_, made): (_, WirePull) = made.map_err(|error| about_creating(error, new))?;
     Ok(bitbucket.pull(made))
 }

@@ -4,7 +4,7 @@ use super::{Bitbucket, List};
 use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
 use crate::forge::{Context, Rerun, seconds, start_once, which_run};
-use crate::http::{Http, Repeat};
+use crate::http::{Http, RetryPolicy};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ async fn get(bitbucket: &Bitbucket, segment: &str, id: &str) -> Result<Pipeline>
 async fn start(bitbucket: &Bitbucket, before: &Pipeline, body: &Value, http: &Http) -> Result<Pipeline> {
     let path = format!("{}/pipelines", bitbucket.root);
     let marked = http.mark();
-    let send = async || Ok(bitbucket.rest.call(Method::POST, &path, Some(body), Repeat::Ask).await?.1);
+    let send = async || Ok(bitbucket.rest.call(Method::POST, &path, Some(body), RetryPolicy::LookFirst).await?.1);
     let look = async || {
         let newest = format!("{path}?sort=-created_on&pagelen=20");
         let (_, list): (_, List<Pipeline>) = bitbucket.rest.get(&newest).await?;

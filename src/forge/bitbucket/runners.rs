@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
 use crate::forge::runner::{NewRunner, Registration, Runner};
 use crate::host::Platform;
-use crate::http::{Refusal, Repeat};
+use crate::http::{Refusal, RetryPolicy};
 use http::Method;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -111,7 +111,7 @@ pub async fn register(bitbucket: &Bitbucket, new: &NewRunner) -> Result<Registra
     }
     let (workspace, repository) = identities(bitbucket).await?;
     let body = json!({ "name": new.name, "labels": labels });
-    let made = bitbucket.rest.call(Method::POST, &base(bitbucket), Some(&body), Repeat::Ask).await;
+    let made = bitbucket.rest.call(Method::POST, &base(bitbucket), Some(&body), RetryPolicy::LookFirst).await;
     let made: Wire = made?.1;
     let (id, name) = (made.uuid, made.name);
     let Some((client, secret)) = made.oauth_client.and_then(|client| Some((client.id, client.secret?))) else {

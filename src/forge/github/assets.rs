@@ -10,7 +10,7 @@
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE, is_hash};
-use crate::http::Repeat;
+use crate::http::RetryPolicy;
 use base64::Engine;
 use futures_util::future::try_join;
 use futures_util::{StreamExt, TryStreamExt};
@@ -167,7 +167,7 @@ pub fn is_asset(forge: &GitHub, address: &str, name: &str) -> bool {
 
 async fn post<T: serde::de::DeserializeOwned>(forge: &GitHub, what: &str, body: &Value) -> Result<T> {
     // Git objects are named by their content: making one twice makes one.
-    forge.client.call(Method::POST, &format!("{}/git/{what}", forge.root), Some(body), Repeat::Safe).await
+    forge.client.call(Method::POST, &format!("{}/git/{what}", forge.root), Some(body), RetryPolicy::Idempotent).await
 }
 
 async fn create_blob(forge: &GitHub, asset: &Asset) -> Result<String> {
@@ -221,10 +221,10 @@ async fn move_ref(forge: &GitHub, commit: &str, exists: bool) -> Result<bool> {
     let (root, name) = (&forge.root, &forge.assets_ref);
     let moved: Result<Value> = if exists {
         let body = json!({ "sha": commit, "force": false });
-        forge.client.call(Method::PATCH, &format!("{root}/git/refs/{name}"), Some(&body), Repeat::Safe).await
+        forge.client.call(Method::PATCH, &format!("{root}/git/refs/{name}"), Some(&body), RetryPolicy::Idempotent).await
     } else {
         let body = json!({ "ref": format!("refs/{name}"), "sha": commit });
-        forge.client.call(Method::POST, &format!("{root}/git/refs"), Some(&body), Repeat::Safe).await
+        forge.client.call(Method::POST, &format!("{root}/git/refs"), Some(&body), RetryPolicy::Idempotent).await
     };
     match moved {
         Ok(_) => Ok(true),

@@ -4,7 +4,7 @@ use super::GitHub;
 use crate::error::{Error, Kind, Result};
 use crate::forge::check::{Check, Made, State, name};
 use crate::forge::once::{Words, exactly_once};
-use crate::http::Repeat;
+use crate::http::RetryPolicy;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::shorten;
 use crate::report::split::{ReportLimits, Unit};
@@ -103,7 +103,7 @@ async fn make(hub: &GitHub, check: &Check, mut fields: Map<String, Value>, newes
     fields.insert("external_id".to_owned(), json!(OURS));
     fields.insert("started_at".to_owned(), json!(now(hub)));
     let path = format!("{}/check-runs", hub.root);
-    let send = async || hub.client.call(Method::POST, &path, Some(&fields), Repeat::Ask).await;
+    let send = async || hub.client.call(Method::POST, &path, Some(&fields), RetryPolicy::LookFirst).await;
     let look = async || Ok(list(hub, check).await?.into_iter().find(|run| run.is_ours() && run.id > newest));
     exactly_once(&hub.http, &words("made"), send, look).await
 }
@@ -121,7 +121,7 @@ fn words(done: &str) -> Words {
 async fn update(hub: &GitHub, id: &str, fields: &Map<String, Value>, before: usize) -> Result<Run> {
     let path = format!("{}/check-runs/{id}", hub.root);
     let adds = fields.get("output").and_then(|output| output["annotations"].as_array()).map_or(0, Vec::len);
-    let repeat = if adds == 0 { Repeat::Safe } else { Repeat::Ask };
+    let repeat = if adds == 0 { RetryPolicy::Idempotent } else { RetryPolicy::LookFirst };
     let send = async || hub.client.call(Method::PATCH, &path, Some(fields), repeat).await;
     let look = async || {
         let now: Run = hub.client.get(&path).await?;

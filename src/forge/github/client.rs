@@ -3,7 +3,7 @@
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::http::{Http, Repeat, secret_header};
+use crate::http::{Http, RetryPolicy, secret_header};
 use bytes::Bytes;
 use futures_util::future::FutureExt;
 use http::header::{self, HeaderValue};
@@ -47,7 +47,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&(impl Serialize + ?Sized)>,
-        repeat: Repeat,
+        repeat: RetryPolicy,
     ) -> Result<T> {
         let address = if path.starts_with('/') { format!("{}{path}", self.api) } else { path.to_owned() };
         let builder = Request::builder()
@@ -59,16 +59,16 @@ impl Client {
         let response = self.crab.execute(request).await.map_err(ours)?;
         let found = T::from_response(response).await.map_err(ours);
         // Something unexpected: it may well have worked.
-        found.map_err(|error| if repeat == Repeat::Safe { error } else { error.ambiguous() })
+        found.map_err(|error| if repeat == RetryPolicy::Idempotent { error } else { error.ambiguous() })
     }
 
     /// Reads from a path.
     pub async fn get<T: FromResponse>(&self, path: &str) -> Result<T> {
-        self.call(Method::GET, path, None::<&()>, Repeat::Safe).await
+        self.call(Method::GET, path, None::<&()>, RetryPolicy::Idempotent).await
     }
 
     /// Asks for something to be done, without a body; what the answer says does not matter.
-    pub async fn post(&self, path: &str, repeat: Repeat) -> Result<()> {
+    pub async fn post(&self, path: &str, repeat: RetryPolicy) -> Result<()> {
         let builder = Request::builder()
             .method(Method::POST)
             .uri(format!("{}{path}", self.api))
@@ -100,7 +100,7 @@ impl Client {
             .method(method)
             .uri(format!("{}{path}", self.api))
             .header(header::ACCEPT, "application/vnd.github+json")
-            .extension(Repeat::Safe);
+            .extension(RetryPolicy::Idempotent);
         if let Some(value) = &self.authorization {
             builder = builder.header(header::AUTHORIZATION, value);
         }

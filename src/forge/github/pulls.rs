@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
 use crate::forge::permission::Work;
 use crate::forge::pull::{Head, Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
-use crate::http::Repeat;
+use crate::http::RetryPolicy;
 use http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -58,7 +58,8 @@ pub async fn head(github: &GitHub, number: u64) -> Result<Head> {
 
 pub async fn create(github: &GitHub, new: &NewPullRequest) -> Result<PullRequest> {
     let body = json!({ "title": new.title, "body": new.body, "head": new.source, "base": new.target });
-    let made = github.client.call(Method::POST, &format!("{}/pulls", github.root), Some(&body), Repeat::Ask).await;
+    let made =
+        github.client.call(Method::POST, &format!("{}/pulls", github.root), Some(&body), RetryPolicy::LookFirst).await;
     let made: WirePull = made.map_err(|error| about_creating(error, new))?;
     Ok(made.into())
 }
@@ -93,7 +94,7 @@ pub async fn merge(github: &GitHub, pull: &PullRequest, how: Merge) -> Result<Me
     let query = "mutation($id: ID!, $method: PullRequestMergeMethod!) { enablePullRequestAutoMerge(input: \
                  {pullRequestId: $id, mergeMethod: $method}) { pullRequest { number } } }";
     let body = json!({ "query": query, "variables": { "id": pull.id, "method": method } });
-    let answer: Value = github.client.call(Method::POST, &github.graphql, Some(&body), Repeat::Safe).await?;
+    let answer: Value = github.client.call(Method::POST, &github.graphql, Some(&body), RetryPolicy::Idempotent).await?;
     let Some(says) = answer.pointer("/errors/0/message").and_then(Value::as_str) else { return Ok(Merged::Later) };
     if at_once(says) {
         return merge_now(github, pull, method).await;
@@ -122,7 +123,7 @@ fn refusal(says: &str, pull: &PullRequest) -> Error {
         return error.hint("its changes conflict with those of the target branch: resolve them on its page");
     }
     if ["unknown status", "base branch was modified", "correct state"].iter().any(|passing| lower.contains(passing)) {
-        return error.hint("merge it on its page").passing(THINKING);
+        return error.hint("merge it on its page").retry_in(THINKING);
     }
     if lower.contains("merge commits are not allowed") || lower.contains("merges are not allowed") {
         return error
@@ -137,7 +138,7 @@ async fn merge_now(github: &GitHub, pull: &PullRequest, method: &str) -> Result<
     let path = format!("{}/pulls/{}/merge", github.root, pull.number);
     let body = json!({ "merge_method": method.to_lowercase() });
     while github.http.requests() < REQUESTS {
-        let merged: Result<Value> = github.client.call(Method::PUT, &path, Some(&body), Repeat::Ask).await;
+        let merged: Result<Value> = github.client.call(Method::PUT, &path, Some(&body), RetryPolicy::LookFirst).await;
         let error = match merged {
             Ok(_) => return Ok(Merged::Now),
             Err(error) if error.is_ambiguous() || matches!(error.kind(), Kind::Auth | Kind::RateLimited) => {
@@ -145,7 +146,7 @@ async fn merge_now(github: &GitHub, pull: &PullRequest, method: &str) -> Result<
             }
             Err(error) => refusal(&error.to_string(), pull),
         };
-        match error.again_after() {
+        match error.retry_after() {
             Some(pause) if github.http.requests() < REQUESTS => {
                 github.http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| error)?;
             }

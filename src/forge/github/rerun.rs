@@ -3,7 +3,7 @@
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Context, Rerun, start_once, which_run};
-use crate::http::{Http, Repeat};
+use crate::http::{Http, RetryPolicy};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ fn path(github: &GitHub, id: u64) -> String {
 /// Cancels the run and waits for its end, as long as the time allows.
 async fn cancelled(github: &GitHub, mut run: Run, http: &Http) -> Result<Run> {
     let id = run.id;
-    match github.client.post(&format!("{}/cancel", path(github, id)), Repeat::Safe).await {
+    match github.client.post(&format!("{}/cancel", path(github, id)), RetryPolicy::Idempotent).await {
         // It ended by itself meanwhile, or is being cancelled.
         Err(error) if error.kind() == Kind::Conflict => {}
         outcome => outcome.map_err(|error| explained(error, id))?,
@@ -109,7 +109,7 @@ async fn cancelled(github: &GitHub, mut run: Run, http: &Http) -> Result<Run> {
 /// Starts the run again, exactly once: when the answer was lost, looks at the run before asking again.
 async fn start(github: &GitHub, run: &Run, how: &str, http: &Http) -> Result<()> {
     let path = format!("{}/{how}", path(github, run.id));
-    let send = async || github.client.post(&path, Repeat::Ask).await;
+    let send = async || github.client.post(&path, RetryPolicy::LookFirst).await;
     let look = async || Ok(get(github, run.id).await?.is_after(run).then_some(()));
     start_once(http, &format!("run {}", run.id), send, look).await
 }

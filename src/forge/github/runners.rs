@@ -10,7 +10,7 @@ use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner};
 use crate::host::Platform;
-use crate::http::{Refusal, Repeat};
+use crate::http::{Refusal, RetryPolicy};
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -131,7 +131,7 @@ pub async fn register(github: &GitHub, new: &NewRunner) -> Result<Registration> 
     let group = group(github, new.group.as_deref()).await?;
     let body = json!({ "name": new.name, "runner_group_id": group, "labels": labels, "work_folder": "_work" });
     let path = format!("{}/generate-jitconfig", base(github));
-    let made = github.client.call(Method::POST, &path, Some(&body), Repeat::Ask).await;
+    let made = github.client.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await;
     let Made { runner, encoded_jit_config } = made.map_err(|error| match error.kind() {
         Kind::Conflict => Error::conflict(format!("the runner name {} is already in use", new.name))
             .hint("give another one with --name, or remove that runner with cml runner stop"),

@@ -3,7 +3,7 @@
 use super::GitLab;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Rerun, start_once};
-use crate::http::{Http, Repeat};
+use crate::http::{Http, RetryPolicy};
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -54,7 +54,7 @@ pub async fn rerun(gitlab: &GitLab, id: &str, most: u32, http: &Http) -> Result<
     }
     let path = format!("{}/jobs/{number}/retry", gitlab.root);
     let send = async || {
-        let (_, started): (_, Job) = gitlab.rest.call(Method::POST, &path, None, Repeat::Ask).await?;
+        let (_, started): (_, Job) = gitlab.rest.call(Method::POST, &path, None, RetryPolicy::LookFirst).await?;
         Ok(rerun_of(&started))
     };
     let look = async || Ok(next(&self::attempts(gitlab, &job).await?, number).map(rerun_of));
@@ -79,10 +79,11 @@ async fn get(gitlab: &GitLab, id: u64) -> Result<Job> {
 /// `force`.
 async fn cancelled(gitlab: &GitLab, mut job: Job, http: &Http) -> Result<Job> {
     let (id, path) = (job.id, format!("{}/jobs/{}/cancel", gitlab.root, job.id));
-    (_, job) = gitlab.rest.call(Method::POST, &path, None, Repeat::Safe).await?;
+    (_, job) = gitlab.rest.call(Method::POST, &path, None, RetryPolicy::Idempotent).await?;
     if job.status == "canceling" {
         let body = json!({ "force": true });
-        let forced: Result<(_, Job)> = gitlab.rest.call(Method::POST, &path, Some(&body), Repeat::Safe).await;
+        let forced: Result<(_, Job)> =
+            gitlab.rest.call(Method::POST, &path, Some(&body), RetryPolicy::Idempotent).await;
         // It is over meanwhile, or the token may not: time will tell.
         job = forced.map_or(job, |(_, job)| job);
     }

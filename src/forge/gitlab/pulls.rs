@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
 use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, open_or_merged};
 use crate::forge::rest::escape;
-use crate::http::{Refusal, Repeat, in_brackets};
+use crate::http::{Refusal, RetryPolicy, in_brackets};
 use http::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -53,7 +53,8 @@ pub async fn create(gitlab: &GitLab, new: &NewPullRequest) -> Result<PullRequest
     let body = json!({ "title": new.title, "description": escape_actions(&new.body), "source_branch": new.source,
         "target_branch": new.target });
     let path = format!("{}/merge_requests", gitlab.root);
-    let (_, made): (_, MergeRequest) = gitlab.rest.call(Method::POST, &path, Some(&body), Repeat::Ask).await?;
+    let (_, made): (_, MergeRequest) =
+        gitlab.rest.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await?;
     Ok(made.into())
 }
 
@@ -62,7 +63,7 @@ pub async fn create(gitlab: &GitLab, new: &NewPullRequest) -> Result<PullRequest
 pub async fn merge(gitlab: &GitLab, pull: &PullRequest, how: Merge) -> Result<Merged> {
     let body = json!({ "auto_merge": true, "merge_when_pipeline_succeeds": true, "squash": how == Merge::Squash });
     let path = format!("{}/merge_requests/{}/merge", gitlab.root, pull.number);
-    let merged = gitlab.rest.call(Method::PUT, &path, Some(&body), Repeat::Ask).await;
+    let merged = gitlab.rest.call(Method::PUT, &path, Some(&body), RetryPolicy::LookFirst).await;
     let (_, merged): (_, MergeRequest) = merged.map_err(|error| {
         let number = pull.number;
         match error.kind() {
@@ -85,5 +86,5 @@ pub fn passing(refusal: &Refusal, says: &str) -> Option<Error> {
         return None;
     }
     let error = Error::conflict(format!("GitLab answered {status}{}", in_brackets(says)));
-    Some(if status == 406 { error } else { error.passing(LOOKING) })
+    Some(if status == 406 { error } else { error.retry_in(LOOKING) })
 }

@@ -3,7 +3,7 @@
 use super::GitLab;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Context, Rerun, start_once, which_run};
-use crate::http::{Http, Repeat};
+use crate::http::{Http, RetryPolicy};
 use http::Method;
 use serde::Deserialize;
 use std::time::Duration;
@@ -99,7 +99,7 @@ async fn failed(gitlab: &GitLab, id: u64) -> Result<Vec<u64>> {
 async fn cancelled(gitlab: &GitLab, mut pipeline: Pipeline, http: &Http) -> Result<Pipeline> {
     let id = pipeline.id;
     let path = format!("{}/pipelines/{id}/cancel", gitlab.root);
-    (_, pipeline) = gitlab.rest.call(Method::POST, &path, None, Repeat::Safe).await?;
+    (_, pipeline) = gitlab.rest.call(Method::POST, &path, None, RetryPolicy::Idempotent).await?;
     let mut attempt = 0;
     while !pipeline.is_over() {
         http.pause(PAUSE, attempt).await.map_err(|_| {
@@ -117,7 +117,7 @@ async fn cancelled(gitlab: &GitLab, mut pipeline: Pipeline, http: &Http) -> Resu
 async fn retry(gitlab: &GitLab, before: &Pipeline, jobs: &[u64], http: &Http) -> Result<()> {
     let path = format!("{}/pipelines/{}/retry", gitlab.root, before.id);
     let send = async || {
-        let (_, _): (_, Pipeline) = gitlab.rest.call(Method::POST, &path, None, Repeat::Ask).await?;
+        let (_, _): (_, Pipeline) = gitlab.rest.call(Method::POST, &path, None, RetryPolicy::LookFirst).await?;
         Ok(())
     };
     let look = async || {

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
 use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner, RunnerState};
 use crate::host::Platform;
-use crate::http::{Refusal, Repeat};
+use crate::http::{Refusal, RetryPolicy};
 use bytes::Bytes;
 use http::{Method, Request};
 use serde::Deserialize;
@@ -168,7 +168,7 @@ pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> 
     let mut modern = body.clone();
     modern["runner_type"] = json!(format!("{}_type", owner.kind));
     modern[format!("{}_id", owner.kind)] = json!(owner.id);
-    let made = gitlab.rest.call(Method::POST, "/user/runners", Some(&modern), Repeat::Ask).await;
+    let made = gitlab.rest.call(Method::POST, "/user/runners", Some(&modern), RetryPolicy::LookFirst).await;
     let made: Made = match made {
         // Before GitLab 16 there is no such address.
         Err(error) if error.kind() == Kind::NotFound => in_the_old_way(gitlab, &owner, body, error).await?,
@@ -186,7 +186,7 @@ pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> 
 async fn in_the_old_way(gitlab: &GitLab, owner: &Owner, mut body: Value, missing: Error) -> Result<Made> {
     let Some(token) = &owner.old_token else { return Err(missing) };
     body["token"] = json!(token.expose());
-    Ok(gitlab.rest.disclosing().call(Method::POST, "/runners", Some(&body), Repeat::Ask).await?.1)
+    Ok(gitlab.rest.disclosing().call(Method::POST, "/runners", Some(&body), RetryPolicy::LookFirst).await?.1)
 }
 
 fn tags(new: &NewRunner) -> Result<String> {

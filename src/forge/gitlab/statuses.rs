@@ -4,7 +4,7 @@ use super::GitLab;
 use crate::error::{Error, Kind, Result};
 use crate::forge::check::{Check, Conclusion, Made, State, name};
 use crate::forge::once::{Words, exactly_once};
-use crate::http::Repeat;
+use crate::http::RetryPolicy;
 use crate::report::plain::{plain, shorten};
 use http::Method;
 use serde::Deserialize;
@@ -100,7 +100,7 @@ fn refused_transition(error: &Error) -> Option<String> {
 async fn set(lab: &GitLab, check: &Check, body: &Value) -> Result<()> {
     let path = format!("{}/statuses/{}", lab.root, check.commit);
     let send = async || {
-        let sent: Result<(_, Value)> = lab.rest.call(Method::POST, &path, Some(body), Repeat::Ask).await;
+        let sent: Result<(_, Value)> = lab.rest.call(Method::POST, &path, Some(body), RetryPolicy::LookFirst).await;
         sent.map(drop)
     };
     let look = async || {

@@ -1,4 +1,4 @@
-//! Commands that run to their end: each in a process group of its own, of which nothing is left.
+//! Commands that run to completion, each in a process group of its own that is killed at the end.
 
 use super::super::{Command, MAX_ERRORS, MAX_OUTPUT, Output};
 use super::signals::Signals;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Child;
 
-/// What a command wrote last arrives so soon after its end; what it left behind may keep its output open.
-const LAST_OUTPUT: Duration = Duration::from_millis(500);
-/// How long a command may take to tidy up when its time is over.
-const TIDYING: Duration = Duration::from_secs(1);
+/// How long its last output may take to arrive after a command's exit; its orphans may keep the pipes open.
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a command may take to end after SIGTERM when its time is over.
+const TERM_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs a command. Dropping the future kills it.
 pub async fn run(command: &Command, signals: &Signals) -> io::Result<Output> {
@@ -35,18 +35,18 @@ pub async fn run(command: &Command, signals: &Signals) -> io::Result<Output> {
     signals.watch();
     let mut child = process.spawn()?;
     let group = signals.adopt(child.id());
-    let (out, err) = (Kept::new(MAX_OUTPUT), Kept::new(MAX_ERRORS));
+    let (out, err) = (BoundedBuffer::new(MAX_OUTPUT), BoundedBuffer::new(MAX_ERRORS));
     let status = match within(command, finish(&mut child, &out, &err)).await {
         Ok(status) => status?,
         Err(late) => {
             group.ask_to_end();
-            let _ = tokio::time::timeout(TIDYING, child.wait()).await;
+            let _ = tokio::time::timeout(TERM_GRACE, child.wait()).await;
             return Err(late);
         }
     };
     drop(group);
     if signals.have_ended() {
-        // How it ended is not its own doing: this program ends, too.
+        // A signal ended it: this program ends, too.
         return std::future::pending().await;
     }
     if out.is_over() {
@@ -55,37 +55,37 @@ pub async fn run(command: &Command, signals: &Signals) -> io::Result<Output> {
     Ok(Output { code: status.code(), stdout: out.bytes(), stderr: err.bytes() })
 }
 
-/// The result of something that a command's time bounds.
+/// Runs a task within a command's time limit.
 async fn within<T>(command: &Command, task: impl Future<Output = T>) -> io::Result<T> {
     let Some(limit) = command.limit else { return Ok(task.await) };
     tokio::time::timeout(limit, task).await.map_err(|_| io::ErrorKind::TimedOut.into())
 }
 
 /// Reads what a child prints until it ends.
-async fn finish(child: &mut Child, out: &Kept, err: &Kept) -> io::Result<ExitStatus> {
+async fn finish(child: &mut Child, out: &BoundedBuffer, err: &BoundedBuffer) -> io::Result<ExitStatus> {
     let pipes = (child.stdout.take(), child.stderr.take());
     let reading = pin!(join(out.fill(pipes.0), err.fill(pipes.1)));
     match select(pin!(child.wait()), reading).await {
         Either::Left((status, rest)) => {
-            let _ = tokio::time::timeout(LAST_OUTPUT, rest).await;
+            let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, rest).await;
             status
         }
         Either::Right((_, wait)) => wait.await,
     }
 }
 
-/// The beginning of what a pipe brings.
-struct Kept {
+/// The first bytes of a pipe.
+struct BoundedBuffer {
     bytes: RefCell<Vec<u8>>,
     most: usize,
 }
 
-impl Kept {
+impl BoundedBuffer {
     fn new(most: usize) -> Self {
-        Kept { bytes: RefCell::default(), most }
+        BoundedBuffer { bytes: RefCell::default(), most }
     }
 
-    /// Reads to the end; what is more than one byte too much is left out.
+    /// Reads to the end; keeps one byte more than the limit at most.
     async fn fill(&self, pipe: Option<impl AsyncRead + Unpin>) {
         let Some(mut pipe) = pipe else { return };
         let mut piece = vec![0; 65_536];

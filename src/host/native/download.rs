@@ -1,13 +1,13 @@
-//! Downloads into files: they may be larger than what fits into memory, and take as long as they make progress.
+//! Downloads into files: they may be larger than memory, and have no timeout while data arrives.
 
 use super::{classify, files, invalid};
-use crate::host::{MaxAnswer, SendError, Stage};
+use crate::host::{MaxAnswer, SendError, SendPhase};
 use bytes::{Bytes, BytesMut};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// A refusal says why in fewer bytes.
+/// The most bytes of a refusal that are read.
 const REFUSAL: u64 = 1 << 20;
 
 /// Sends a request and writes the body of a successful answer to a file.
@@ -37,7 +37,7 @@ pub async fn download(
     Ok(response)
 }
 
-/// Reads the body of an answer, which may have so many bytes.
+/// Reads the body of an answer of at most `limit` bytes.
 pub async fn body(answer: &mut reqwest::Response, limit: u64) -> Result<Bytes, SendError> {
     let announced = answer.content_length().unwrap_or_default();
     if announced > limit {
@@ -54,7 +54,7 @@ pub async fn body(answer: &mut reqwest::Response, limit: u64) -> Result<Bytes, S
 }
 
 async fn patient<T>(patience: Duration, work: impl Future<Output = reqwest::Result<T>>) -> Result<T, SendError> {
-    let text = format!("nothing arrived for {} seconds", patience.as_secs());
+    let text = format!("no data for {} seconds", patience.as_secs());
     let done = tokio::time::timeout(patience, work).await;
-    done.map_err(|_| SendError::new(Stage::Timeout, text))?.map_err(classify)
+    done.map_err(|_| SendError::new(SendPhase::Timeout, text))?.map_err(classify)
 }

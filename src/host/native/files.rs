@@ -1,10 +1,10 @@
-//! Files that are nobody else's, and archives.
+//! Private files and folders, and archives.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Component, Path};
 
-/// Makes a folder for this user alone.
+/// Creates a folder that only this user can enter.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -13,7 +13,7 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// A new file for this user alone.
+/// Creates a file that only this user can read.
 pub fn create_private(path: &Path, mode: u32) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -23,7 +23,7 @@ pub fn create_private(path: &Path, mode: u32) -> io::Result<fs::File> {
     options.open(path)
 }
 
-/// Writes a whole file for this user alone; `scratch` is a free name beside it.
+/// Writes a whole file that only this user can read; `scratch` is a free name beside it.
 pub fn write_private(path: &Path, scratch: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_private_folder(parent)?;
@@ -34,7 +34,7 @@ pub fn write_private(path: &Path, scratch: &Path, bytes: &[u8]) -> io::Result<()
     })
 }
 
-/// Copies a program for this user alone.
+/// Copies a program so that only this user can run it.
 pub fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
     let mut file = create_private(to, 0o700)?;
     io::copy(&mut fs::File::open(from)?, &mut file).map(drop)
@@ -56,17 +56,17 @@ pub fn unpack(archive: &Path, folder: &Path) -> io::Result<()> {
             continue;
         }
         if !(kind.is_file() || kind.is_dir() || kind.is_symlink() || kind.is_hard_link()) {
-            return Err(wrong("it holds a device:"));
+            return Err(wrong("the archive contains a device:"));
         }
         if let Some(link) = entry.link_name()? {
             let from = if kind.is_symlink() { path.parent().unwrap_or(Path::new("")) } else { Path::new("") };
             if !stays_inside(&from.join(&link)) || link.is_absolute() {
-                return Err(wrong("it holds a link that leads out:"));
+                return Err(wrong("the archive contains a link that leads outside:"));
             }
         }
         // The crate looks once more, at what is on the disk by then.
         if !stays_inside(&path) || !entry.unpack_in(folder)? {
-            return Err(wrong("it holds a path that leads out:"));
+            return Err(wrong("the archive contains a path that leads outside:"));
         }
     }
     Ok(())

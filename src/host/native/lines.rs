@@ -1,18 +1,18 @@
-//! Lines of a program's output, whatever pieces it arrives in.
+//! Splits a program's output into lines, whatever chunks it arrives in.
 
 /// Longest line, in bytes.
 const LONGEST: usize = 16 * 1024;
 
-/// Collects pieces and gives whole lines.
+/// Collects chunks and returns whole lines.
 #[derive(Default)]
 pub struct Lines {
     line: Vec<u8>,
-    /// The rest of a line that was given already, cut.
+    /// Whether the rest of a line that was returned already is skipped.
     skipping: bool,
 }
 
 impl Lines {
-    /// Takes a piece and gives the lines that it completes.
+    /// Takes a chunk and returns the lines that it completes.
     pub fn push(&mut self, piece: &[u8]) -> Vec<String> {
         let mut whole = Vec::new();
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
@@ -32,7 +32,7 @@ impl Lines {
         whole
     }
 
-    /// What is left at the end: a line without its end.
+    /// Returns the last line, if it has no line break.
     pub fn rest(&mut self) -> Option<String> {
         (!self.line.is_empty()).then(|| self.take())
     }

@@ -10,16 +10,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How long this program has to end by itself after a signal ended its commands.
-const ENDING: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What listens for them, from the first call on.
+/// The listeners, from the first call on.
 #[derive(Default)]
 pub struct Signals {
     streams: RefCell<Option<Vec<(Signal, Stream)>>>,
     shared: Arc<Shared>,
 }
 
-/// What the thread that watches over commands knows.
+/// The state that is shared with the thread that watches over commands.
 #[derive(Default)]
 struct Shared {
     /// Whether that thread runs.
@@ -48,7 +48,7 @@ impl Shared {
             kill(*leader);
         }
         self.told.notify_one();
-        tokio::time::sleep(ENDING).await;
+        tokio::time::sleep(EXIT_TIMEOUT).await;
         std::process::exit(i32::from(signal.exit_code()));
     }
 }
@@ -60,7 +60,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Lets it tidy up.
+    /// Sends SIGTERM to the group.
     pub fn ask_to_end(&self) {
         #[cfg(unix)]
         if let Some(group) = self.leader.and_then(group) {
@@ -97,13 +97,13 @@ type Stream = tokio::signal::unix::Signal;
 type Stream = tokio::signal::windows::CtrlC;
 
 impl Signals {
-    /// From now on no signal ends this program by itself.
+    /// Takes signals over: from now on none ends this program by itself.
     pub fn listen(&self) {
         self.shared.heard.store(true, Ordering::SeqCst);
         self.streams.borrow_mut().get_or_insert_with(listen);
     }
 
-    /// From now on a signal that nobody waits for ends the commands before this program. A thread sees to it: this one
+    /// Starts the thread that, on a signal that nothing waits for, ends the commands before this program: the main thread
     /// may be reading standard input.
     pub fn watch(&self) {
         if self.shared.watched.swap(true, Ordering::SeqCst) {
@@ -129,18 +129,18 @@ impl Signals {
         }
     }
 
-    /// Answers for a command's group.
+    /// Takes responsibility for a command's process group.
     pub fn adopt(&self, leader: Option<u32>) -> Group {
         self.shared.leaders().extend(leader);
         Group { leader, shared: Arc::clone(&self.shared) }
     }
 
-    /// Whether a signal ended the commands.
+    /// Returns whether a signal ended the commands.
     pub fn have_ended(&self) -> bool {
         self.shared.ended().is_some()
     }
 
-    /// The signal that ended the commands.
+    /// Waits until a signal has ended the commands, and returns it.
     pub async fn ended(&self) -> Signal {
         loop {
             let told = self.shared.told.notified();
@@ -151,7 +151,7 @@ impl Signals {
         }
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub async fn next(&self) -> Signal {
         self.listen();
         poll_fn(|context| {
@@ -185,7 +185,7 @@ fn listen() -> Vec<(Signal, Stream)> {
     wanted.filter_map(|(name, kind)| Some((name, signal(kind).ok()?))).collect()
 }
 
-/// Whether this process was told to ignore a signal, where the system says so:
+/// Returns whether this process inherited that a signal is ignored, where the system tells:
 /// <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>.
 #[cfg(unix)]
 fn is_ignored(number: i32) -> bool {

@@ -1,4 +1,4 @@
-//! Node's cryptography, for the signatures that buckets ask for.
+//! Node's cryptography, for the signatures of buckets.
 
 use super::js;
 use object_store::client::{CryptoProvider, DigestAlgorithm, DigestContext, HmacContext, Signer, SigningAlgorithm};

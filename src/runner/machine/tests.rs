@@ -72,8 +72,8 @@ fn word(act: &Act) -> String {
         Act::Unregister => "unregister".into(),
         Act::Start => "start".into(),
         Act::Renew => "renew".into(),
-        Act::Send(signal, Whom::Leader) => name(*signal).into(),
-        Act::Send(signal, Whom::All) => format!("{}!", name(*signal)),
+        Act::Send(signal, SignalTarget::Leader) => name(*signal).into(),
+        Act::Send(signal, SignalTarget::All) => format!("{}!", name(*signal)),
         Act::Stop => "stop".into(),
         Act::Delete => "delete".into(),
         Act::Rerun(jobs) => {

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::forge::runner::{Ending, Event, Job, RunnerState};
-use crate::host::{Signal, Whom};
+use crate::host::{Signal, SignalTarget};
 use std::time::Duration;
 
 /// What decides.
@@ -99,7 +99,7 @@ pub enum Act {
     /// Ask the forge about the runner.
     Check,
     /// Send the program a signal.
-    Send(Signal, Whom),
+    Send(Signal, SignalTarget),
     /// Run the command that stops it.
     Stop,
     /// Remove the runner at the forge, if it is idle.

@@ -162,7 +162,7 @@ impl Launching<'_> {
         let Launching { app, .. } = self;
         app.http.restart_budget();
         if signalled {
-            app.http.hurry();
+            app.http.shorten_deadline();
         }
         let ids = match made.instance {
             Some(instance) => vec![instance.id],
