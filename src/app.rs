@@ -80,10 +80,10 @@ impl App {
     }
 
     /// Asks git about the working copy, with all locked that could run or reach anything else (see
-    /// [`crate::git::Access::Look`]). Returns what it prints, without the white space around it; `None` when it fails or
+    /// [`crate::git::Access::Read`]). Returns what it prints, without the white space around it; `None` when it fails or
     /// prints nothing.
-    pub async fn look(&self, args: &[&str]) -> Option<String> {
-        let output = git::look(self, args).await.ok().filter(|output| output.code == Some(0))?;
+    pub async fn query_git(&self, args: &[&str]) -> Option<String> {
+        let output = git::query(self, args).await.ok().filter(|output| output.code == Some(0))?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         (!text.is_empty()).then_some(text)
     }

@@ -21,20 +21,21 @@ const STYLES: Styles = Styles::styled()
 #[command(disable_help_subcommand = true, disable_help_flag = true, disable_version_flag = true)]
 #[command(after_help = "Examples:\n  \
     # Keep one comment of the pull request up to date\n  cml comment update report.md\n\n  \
-    # The same on your machine: a page that looks like it\n  cml comment update --open report.md\n\n  \
+    # Preview it on your machine\n  cml comment update --open report.md\n\n  \
     # Add a plot to a report\n  cml asset publish plot.png --md >> report.md\n\n\
-    Every option has a variable: --section of `cml comment` is CML_COMMENT_SECTION.\n\
+    Every option can also be set by an environment variable:\n\
+    --section of `cml comment` by CML_COMMENT_SECTION.\n\
     Documentation: https://github.com/org/setup-cml-rs/tree/main/docs")]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The subcommand to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Publish a report as a comment
@@ -46,33 +47,33 @@ pub enum Command {
     /// Publish files
     #[command(subcommand)]
     Asset(asset::Command),
-    /// Show training logs
+    /// Draw TensorBoard logs
     #[command(subcommand)]
     Tensorboard(tensorboard::Command),
     /// Open a pull request with changed files
     #[command(subcommand)]
     Pr(pr::Command),
-    /// Prepare the working copy
+    /// Prepare the working copy for later git commands
     #[command(subcommand)]
     Repo(repo::Command),
     /// Launch and manage self-hosted runners
     #[command(subcommand)]
     Runner(runner::Command),
-    /// Run workflows again
+    /// Rerun workflows
     #[command(subcommand)]
     Workflow(workflow::Command),
-    /// Say what was found, and what the token may do
+    /// Show what was detected and what the token is allowed to do
     Doctor(doctor::Doctor),
-    /// Print a script with which a shell completes commands and options
+    /// Print a shell completion script
     Completions(completions::Completions),
 }
 
-/// The whole tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`. With `slashes`,
-/// paths are taken in the form of Windows where the program's own has only `/`, as in WebAssembly.
+/// Returns the whole command tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`. With
+/// `slashes`, Windows paths are accepted by a build whose own paths have only `/`, as in WebAssembly.
 pub fn command(slashes: bool) -> clap::Command {
-    let mut command = dressed(switches(Cli::command())).args([help(), version()]);
+    let mut command = style_help(accept_switch_forms(Cli::command())).args([help(), version()]);
     if slashes {
-        command = with_slashes(command);
+        command = accept_backslashes(command);
     }
     command.build();
     command
@@ -80,7 +81,7 @@ pub fn command(slashes: bool) -> clap::Command {
 
 const GLOBAL: &str = "Global options";
 
-/// `-h` and `--help` say the same: a line an option. What options are for at length is in docs/.
+/// Returns `-h` and `--help`, which print the same: one line per option. Longer explanations are in docs/.
 fn help() -> Arg {
     let arg = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort);
     arg.help("Print help").help_heading(GLOBAL).global(true)
@@ -91,8 +92,8 @@ fn version() -> Arg {
     arg.help("Print version").help_heading(GLOBAL).global(true)
 }
 
-/// The looks of help: arguments under their own heading, examples with one, the version that of the program.
-fn dressed(command: clap::Command) -> clap::Command {
+/// Styles the help: arguments under their own heading, a heading above the examples, the program's version.
+fn style_help(command: clap::Command) -> clap::Command {
     let arg = |arg: Arg| if arg.is_positional() { arg.help_heading(None::<&str>) } else { arg };
     let heading = STYLES.get_header();
     let examples = command.get_after_help().map(ToString::to_string);
@@ -100,42 +101,40 @@ fn dressed(command: clap::Command) -> clap::Command {
         Some(text) => command.after_help(text.replacen("Examples:", &format!("{heading}Examples:{heading:#}"), 1)),
         None => command,
     };
-    command.display_name("cml").mut_args(arg).mut_subcommands(dressed)
+    command.display_name("cml").mut_args(arg).mut_subcommands(style_help)
 }
 
-fn with_slashes(command: clap::Command) -> clap::Command {
-    let arg = |arg: Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<PathBuf>() {
-        true => {
-            arg.value_parser(|path: &str| Ok::<_, std::convert::Infallible>(PathBuf::from(path.replace('\\', "/"))))
+fn accept_backslashes(command: clap::Command) -> clap::Command {
+    let arg = |arg: Arg| {
+        if arg.get_value_parser().type_id() != std::any::TypeId::of::<PathBuf>() {
+            return arg;
         }
-        false => arg,
+        arg.value_parser(|path: &str| Ok::<_, std::convert::Infallible>(PathBuf::from(path.replace('\\', "/"))))
     };
-    command.mut_args(arg).mut_subcommands(with_slashes)
+    command.mut_args(arg).mut_subcommands(accept_backslashes)
 }
 
-fn switches(command: clap::Command) -> clap::Command {
-    let switch = |arg: Arg| match arg.get_value_parser().type_id() == std::any::TypeId::of::<bool>() {
-        true if matches!(arg.get_action(), ArgAction::Set) => {
-            let is_off = arg.get_default_values().first().is_some_and(|value| value == "false");
-            match is_off {
-                // What follows the name is made into this by `inputs`.
-                true => arg.action(ArgAction::SetTrue).default_value(None::<&str>),
-                false => {
-                    let arg = arg.value_parser(yes_or_no).num_args(0..=1).require_equals(true);
-                    arg.default_missing_value("true").value_name("BOOL")
-                }
-            }
+fn accept_switch_forms(command: clap::Command) -> clap::Command {
+    let switch = |arg: Arg| {
+        let is_bool = arg.get_value_parser().type_id() == std::any::TypeId::of::<bool>();
+        if !is_bool || !matches!(arg.get_action(), ArgAction::Set) {
+            return arg;
         }
-        _ => arg,
+        if arg.get_default_values().first().is_some_and(|value| value == "false") {
+            // `inputs` rewrites `--x=true` and `--x true` to this.
+            return arg.action(ArgAction::SetTrue).default_value(None::<&str>);
+        }
+        let arg = arg.value_parser(parse_bool).num_args(0..=1).require_equals(true);
+        arg.default_missing_value("true").value_name("BOOL")
     };
-    command.mut_args(switch).mut_subcommands(switches)
+    command.mut_args(switch).mut_subcommands(accept_switch_forms)
 }
 
-/// A yes or no in the forms that users of CML write.
-pub fn yes_or_no(text: &str) -> Result<bool, String> {
+/// Parses a yes or no in the forms that users of CML write.
+pub fn parse_bool(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" | "" => Ok(false),
-        _ => Err("true or false".to_owned()),
+        _ => Err("expected true or false".to_owned()),
     }
 }

@@ -1,17 +1,21 @@
-//! From what the user, the CI and the working copy say to a connected forge.
+//! Detects the forge, the repository and the token, and connects.
 //!
-//! Each answer has an order: the command line (which the environment's names of options are already part of),
-//! then the CI's variables, then git.
+//! Precedence: the command line (which already includes the options' environment variables), then the CI's variables,
+//! then git.
 
 use crate::app::App;
 use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{
-    Connection, Context, Driver, FORGES, Forge, Repository, Target, local, name_what_is_missing, not_seen, pull,
+    Connection, Context, Driver, FORGES, Forge, Repository, Target, explain_not_found, local, pull,
+    repository_not_visible,
 };
 use crate::http::request;
 use crate::log::Verbosity;
-use crate::report::target::Wanted;
+use crate::publish::{Destination, Publish};
+use crate::report::target::TargetSpec;
+use crate::report::watermark::Watermark;
+use crate::sticky::Sticky;
 use bytes::Bytes;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -23,22 +27,22 @@ use std::rc::Rc;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Forge")]
 pub struct Global {
-    /// Forge to talk to; found by the repository's host or the CI otherwise
+    /// Forge to use [default: detected from the repository or CI]
     #[arg(long, global = true, value_name = "FORGE", value_parser = PossibleValuesParser::new(FORGES.iter().map(|f| f.name)))]
     pub driver: Option<String>,
-    /// Repository: https://host/owner/name or owner/name; found in the CI or git otherwise
+    /// Repository as https://host/owner/name or owner/name [default: detected from the CI or git]
     #[arg(long, global = true, value_name = "REPOSITORY")]
     pub repo: Option<String>,
-    /// Token; better in REPO_TOKEN, where no list of processes shows it
+    /// Token; prefer REPO_TOKEN, which is not visible in process lists
     #[arg(long = "driver-token", alias = "token", global = true, value_name = "TOKEN", hide_default_value = true, value_parser = secret)]
     pub token: Option<Secret>,
-    /// Seconds after which a command gives up, retries included
+    /// Give up after this many seconds, retries included
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, help_heading = "Global options", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
-    /// PEM file of certificate authorities to trust besides the system's
+    /// PEM file of additional certificate authorities to trust
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub ca_cert: Option<PathBuf>,
-    /// How much to tell; json for programs, an object a line
+    /// Log level; json prints one JSON object per line
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info", help_heading = "Global options", value_parser = Verbosity::parser())]
     pub log: Verbosity,
 }
@@ -47,50 +51,49 @@ fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// Variables that hold the token for whichever forge it is.
+/// Variables that hold the token, whatever the forge.
 pub const TOKEN_VARS: &[Var] = &[vars::REPO_TOKEN, vars::REPO_TOKEN_LOWER];
 
 /// A connected forge and what is known about the run.
 pub struct Connected {
     /// The forge.
     pub forge: Rc<dyn Forge>,
-    /// Its row.
+    /// The entry of [`FORGES`] for it.
     pub driver: &'static Driver,
     /// The repository.
     pub repository: Repository,
-    /// What the CI says.
+    /// The run as the CI describes it.
     pub context: Context,
     /// The variable or option that the token came from.
     pub token_source: Option<&'static str>,
 }
 
-/// The names that the path of a repository has at least.
-pub const REPOSITORY: usize = 2;
-/// The names that the path of what owns repositories has at least.
-const OWNER: usize = 1;
+/// Minimum number of names in the path of a repository.
+pub const MIN_REPOSITORY_NAMES: usize = 2;
+/// Minimum number of names in the path of an owner of repositories.
+const MIN_OWNER_NAMES: usize = 1;
 
-/// Reads what `--repo` says.
+/// Parses the value of `--repo`.
 type Parse = fn(&str, Option<&str>) -> Result<Repository>;
 
-/// Connects.
+/// Connects to the forge, or to the local preview.
 pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_where(app, global, publish_branch, |_| false).await
+    connect_unless(app, global, publish_branch, |_| false).await
 }
 
-/// Connects to manage runners, which an organisation, group or workspace has too: `--repo https://host/owner`.
-/// There is no preview of that, so that a repository without a token is an error wherever this runs.
+/// Connects to manage runners, which an organisation, group or workspace can have too: `--repo https://host/owner`.
+/// There is no preview of runners, so a missing token is always an error.
 pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
-    let inferred = infer(app, global, Repository::parse_place).await.locate(app, OWNER).await;
+    let inferred = infer(app, global, Repository::parse_place).await.locate(app, MIN_OWNER_NAMES).await;
     match &inferred.found {
-        Ok(Some(found)) if inferred.token.is_none() => Err(no_token(found.driver, inferred.in_ci).hint(
-            "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which",
-        )),
+        Ok(Some(found)) if inferred.token.is_none() => Err(missing_token(found.driver, inferred.in_ci)
+            .hint("pass one in REPO_TOKEN that may manage runners (a job's own token cannot); see docs/runners.md")),
         _ => connect_inferred(app, global, None, inferred, |_| false),
     }
 }
 
 /// Returns the address of the repository, organisation, group or workspace that [`connect_runners`] would connect to, as
-/// far as it is known without a token and without the forge.
+/// far as that is known without a token and without a request.
 pub async fn runners_url(app: &App, global: &Global) -> Option<String> {
     match infer(app, global, Repository::parse_place).await.found {
         Ok(found) => found.map(|found| found.repository.url()),
@@ -98,19 +101,19 @@ pub async fn runners_url(app: &App, global: &Global) -> Option<String> {
     }
 }
 
-/// Connects to make a check, for which there are places that need no token.
+/// Connects to create a check, which in some environments needs no token.
 pub async fn connect_to_check(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_where(app, global, publish_branch, |driver| (driver.checks_without_token)(app.env())).await
+    connect_unless(app, global, publish_branch, |driver| (driver.checks_without_token)(app.env())).await
 }
 
-async fn connect_where(
+async fn connect_unless(
     app: &App,
     global: &Global,
     publish_branch: Option<String>,
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
     let inferred = infer(app, global, Repository::parse).await;
-    let inferred = inferred.locate(app, REPOSITORY).await;
+    let inferred = inferred.locate(app, MIN_REPOSITORY_NAMES).await;
     connect_inferred(app, global, publish_branch, inferred, no_token_needed)
 }
 
@@ -128,26 +131,26 @@ fn connect_inferred(
     };
     if let Some(found) = &found {
         let driver = found.driver;
-        let asked = inferred.in_ci || global.driver.is_some() || global.repo.is_some();
-        if inferred.token.is_some() || asked {
+        let is_requested = inferred.in_ci || global.driver.is_some() || global.repo.is_some();
+        if inferred.token.is_some() || is_requested {
             if inferred.token.is_none() && !no_token_needed(driver) {
-                return Err(no_token(driver, inferred.in_ci));
+                return Err(missing_token(driver, inferred.in_ci));
             }
             let source = inferred.token.as_ref().map(|(_, source)| *source);
-            let forge = inferred.reach(app, found, publish_branch)?;
+            let forge = inferred.connect(app, found, publish_branch)?;
             return Ok(connected(forge, driver, found.repository.clone(), source));
         }
         let url = found.repository.url();
         app.log.info(&format!(
-            "no token, so this is a local preview; to comment on {url} set REPO_TOKEN ({})",
+            "no token found, writing a local preview; set REPO_TOKEN to comment on {url} ({})",
             driver.own_token_hint
         ));
     } else if inferred.in_ci && inferred.named.is_none() {
-        return Err(which_forge());
+        return Err(unknown_forge());
     } else if let Some((_, source)) = inferred.token.as_ref().filter(|_| inferred.named.is_none()) {
         app.log.warn_with_hint(
-            &format!("{source} is set but no repository was found; this is a local preview"),
-            "run this in a clone of the repository, or give --repo https://host/owner/name",
+            &format!("{source} is set but no repository was found; writing a local preview"),
+            "run this in a clone of the repository, or pass --repo https://host/owner/name",
         );
     }
     let repository = found.map_or_else(|| local::repository(app), |found| Ok(found.repository))?;
@@ -155,18 +158,18 @@ fn connect_inferred(
     Ok(connected(forge, &local::DRIVER, repository, None))
 }
 
-/// Nothing says which forge to talk to.
-pub fn which_forge() -> Error {
-    Error::config("cannot tell which forge this is").hint("give --driver github, gitlab or bitbucket, and --repo URL")
+/// Returns the error for a run whose forge cannot be determined.
+pub fn unknown_forge() -> Error {
+    Error::config("cannot determine the forge").hint("pass --driver github, gitlab or bitbucket, and --repo URL")
 }
 
-/// There is no token for a forge, in a CI or on a person's own machine.
-pub fn no_token(driver: &Driver, in_ci: bool) -> Error {
+/// Returns the error for a forge without a token; the hint depends on whether this runs in a CI.
+pub fn missing_token(driver: &Driver, in_ci: bool) -> Error {
     let hint = if in_ci { driver.token_hint } else { driver.own_token_hint };
-    Error::auth(format!("there is no token for {}", driver.title)).hint(hint)
+    Error::auth(format!("no token found for {}", driver.title)).hint(hint)
 }
 
-/// What the user, the CI and the working copy say, before a forge is asked anything.
+/// What is known from the command line, the CI and the working copy, before any request to a forge.
 pub struct Inferred {
     /// The CI that this runs in, if it is a forge's.
     pub ci: Option<&'static Driver>,
@@ -174,30 +177,30 @@ pub struct Inferred {
     pub in_ci: bool,
     /// The forge that the user names.
     pub named: Option<&'static Driver>,
-    /// What the CI says.
+    /// The run as the CI describes it.
     pub context: Context,
-    /// The repository; none where nothing says so, or where the user wants the local preview.
-    pub found: Result<Option<Found>>,
+    /// The repository; `None` if none was found, or if the user asked for the local preview.
+    pub found: Result<Option<DetectedRepository>>,
     /// The token, and the variable or option that it came from.
     pub token: Option<(Secret, &'static str)>,
 }
 
-/// A repository that was found.
+/// A repository and its forge, with where each was found.
 #[derive(Clone)]
-pub struct Found {
+pub struct DetectedRepository {
     /// Its forge.
     pub driver: &'static Driver,
-    /// Where it says which forge that is.
+    /// What the forge was determined from.
     pub driver_source: &'static str,
     /// The repository.
     pub repository: Repository,
-    /// Where it says so.
+    /// What the repository was determined from.
     pub source: &'static str,
-    /// The base of its API, where that had to be looked for.
+    /// The base URL of the API, if it had to be probed for.
     pub api: Option<String>,
 }
 
-/// Infers all that needs no request.
+/// Infers everything that needs no request.
 pub async fn infer(app: &App, global: &Global, parse: Parse) -> Inferred {
     let ci = FORGES.iter().find_map(|driver| Some((driver, (driver.detect)(app.env(), &*app.host)?)));
     let named = global.driver.as_deref().and_then(|name| FORGES.iter().find(|driver| driver.name == name));
@@ -213,12 +216,12 @@ pub async fn infer(app: &App, global: &Global, parse: Parse) -> Inferred {
 }
 
 impl Inferred {
-    /// Looks where the forge is, when its API may be below a path of the server: the first of the places that has one.
-    /// The token is not sent there. `least` is the number of names that what is looked for has: [`REPOSITORY`] or [`OWNER`].
-    pub async fn locate(mut self, app: &App, least: usize) -> Self {
+    /// Probes for the API where it may be below a path of the server, and keeps the first candidate that answers.
+    /// The token is not sent. `min_names` is [`MIN_REPOSITORY_NAMES`] or [`MIN_OWNER_NAMES`].
+    pub async fn locate(mut self, app: &App, min_names: usize) -> Self {
         // Without a token there is no request.
         if let (Ok(Some(found)), Some(_)) = (&mut self.found, &self.token) {
-            for api in (found.driver.places)(&found.repository, app.env(), least) {
+            for api in (found.driver.api_candidates)(&found.repository, app.env(), min_names) {
                 if has_api(app, &api).await {
                     app.log.debug(&format!("the API is at {api}"));
                     found.api = Some(api);
@@ -248,21 +251,26 @@ impl Inferred {
         }
     }
 
-    /// Connects to the repository with the token, if there is one.
-    pub fn reach(&self, app: &App, found: &Found, publish_branch: Option<String>) -> Result<Rc<dyn Forge>> {
+    /// Connects to the repository, with the token if there is one.
+    pub fn connect(
+        &self,
+        app: &App,
+        found: &DetectedRepository,
+        publish_branch: Option<String>,
+    ) -> Result<Rc<dyn Forge>> {
         let connection = self.connection(app, &found.repository, self.token.clone(), publish_branch);
         (found.driver.connect)(connection)
     }
 }
 
-/// The repository and its forge; `None` when nothing says so.
+/// Returns the repository and its forge, or `None` if neither the user, the CI nor git names one.
 async fn find_repository(
     app: &App,
     global: &Global,
     parse: Parse,
     named: Option<&'static Driver>,
     ci: Option<(&'static Driver, &Context)>,
-) -> Result<Option<Found>> {
+) -> Result<Option<DetectedRepository>> {
     let of_ci = ci.and_then(|(_, context)| Some((context.repository.clone()?, context.sources.repository)));
     let found = if let Some(text) = &global.repo {
         let server = named.and_then(|driver| driver.hosts.first()).map(|host| format!("https://{host}"));
@@ -272,13 +280,13 @@ async fn find_repository(
     } else if of_ci.is_some() {
         of_ci
     } else {
-        let origin = app.look(&["config", "--get", "remote.origin.url"]).await;
+        let origin = app.query_git(&["config", "--get", "remote.origin.url"]).await;
         origin.and_then(|url| Repository::parse(&url, None).ok()).map(|found| (found, "git's remote origin"))
     };
     let Some((repository, source)) = found else {
         return match named {
-            Some(driver) => Err(Error::config(format!("cannot tell which repository on {}", driver.title))
-                .hint("give --repo https://host/owner/name, or run inside a clone of it")),
+            Some(driver) => Err(Error::config(format!("cannot determine the repository on {}", driver.title))
+                .hint("pass --repo https://host/owner/name, or run inside a clone of it")),
             None => Ok(None),
         };
     };
@@ -288,14 +296,16 @@ async fn find_repository(
         .or(by_host.map(|driver| (driver, "the repository's host")))
         .or(ci.map(|(driver, _)| (driver, "the CI")));
     match (driver, &global.repo) {
-        (Some((driver, driver_source)), _) => Ok(Some(Found { driver, driver_source, repository, source, api: None })),
-        (None, Some(_)) => Err(Error::config(format!("cannot tell which forge {} is", repository.host()))
-            .hint("give --driver github, gitlab or bitbucket")),
+        (Some((driver, driver_source)), _) => {
+            Ok(Some(DetectedRepository { driver, driver_source, repository, source, api: None }))
+        }
+        (None, Some(_)) => Err(Error::config(format!("cannot determine the forge of {}", repository.host()))
+            .hint("pass --driver github, gitlab or bitbucket")),
         (None, None) => Ok(None),
     }
 }
 
-/// Whether a forge answers below an address: with JSON, though it may ask for a token first.
+/// Returns whether a forge's API answers below an address: with JSON, possibly to ask for a token.
 async fn has_api(app: &App, api: &str) -> bool {
     let version = url::Url::parse(&format!("{api}/version")).ok();
     let Some(Ok(request)) = version.map(|url| request(Method::GET, &url, Bytes::new())) else { return false };
@@ -317,6 +327,24 @@ fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Se
 }
 
 impl Connected {
+    /// Returns a publisher of the files that a command prints or posts: all of them must be there, and links to files are
+    /// left as they are.
+    pub fn publish<'a>(&'a self, app: &'a App, destination: &Destination) -> Publish<'a> {
+        let (forge, repository) = (&*self.forge, &self.repository);
+        Publish { app, forge, repository, destination: destination.clone(), links: false, strict: true }
+    }
+
+    /// Returns the comments with a watermark on a target; `commit` is what they are about.
+    pub fn sticky<'a>(
+        &'a self,
+        app: &'a App,
+        target: &'a Target,
+        watermark: Option<&'a Watermark>,
+        commit: Option<&'a str>,
+    ) -> Sticky<'a> {
+        Sticky { forge: &*self.forge, http: &app.http, log: &app.log, target, watermark, commit }
+    }
+
     /// Returns the head of the run's pull request where the CI names the pull request but not its commit.
     async fn head(&self) -> Result<Option<pull::Head>> {
         let (None, Some(number)) = (&self.context.commit, self.context.pull_request) else { return Ok(None) };
@@ -324,12 +352,12 @@ impl Connected {
             Ok(head) => Ok(head),
             Err(error) => {
                 let target = Target::PullRequest(number);
-                Err(name_what_is_missing(&*self.forge, &self.repository, &target, error).await)
+                Err(explain_not_found(&*self.forge, &self.repository, &target, error).await)
             }
         }
     }
 
-    /// Asks for what the CI does not say of the pull request that the run is about: its commit, branch and fork.
+    /// Fetches what the CI does not provide about the run's pull request: its commit, branch and fork.
     pub async fn with_head(mut self) -> Result<Self> {
         if let Some(head) = self.head().await? {
             let context = &mut self.context;
@@ -345,31 +373,29 @@ impl Connected {
         }
         match self.head().await? {
             Some(head) => Ok(Some(head.commit)),
-            None => Ok(app.look(&["rev-parse", "HEAD"]).await),
+            None => Ok(app.query_git(&["rev-parse", "HEAD"]).await),
         }
     }
 
-    /// What `--target` means in this run.
-    pub async fn target(&self, app: &App, wanted: &Wanted) -> Result<Target> {
+    /// Resolves `--target` for this run.
+    pub async fn target(&self, app: &App, wanted: &TargetSpec) -> Result<Target> {
         let no_commit = || {
-            Error::config("cannot tell which commit this is about")
-                .hint("give --target commit/<sha> or pr/<number>, or run inside a git repository")
+            Error::config("cannot determine the commit")
+                .hint("pass --target commit/<sha> or pr/<number>, or run inside a git repository")
         };
         match wanted {
-            Wanted::This(Target::Commit(name)) if !name.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            TargetSpec::This(Target::Commit(name)) if !name.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 let commit = app
-                    .look(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")])
+                    .query_git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")])
                     .await;
-                commit
-                    .map(Target::Commit)
-                    .ok_or_else(|| Error::not_found(format!("git does not know the commit {name}")))
+                commit.map(Target::Commit).ok_or_else(|| Error::not_found(format!("unknown commit '{name}'")))
             }
-            Wanted::This(target) => Ok(target.clone()),
-            Wanted::Commit => self.commit(app).await?.map(Target::Commit).ok_or_else(no_commit),
-            Wanted::Issue => self.context.issue.map(Target::Issue).ok_or_else(|| {
-                Error::not_found("the event is not about an issue").hint("give its number: --target issue/1337")
+            TargetSpec::This(target) => Ok(target.clone()),
+            TargetSpec::Commit => self.commit(app).await?.map(Target::Commit).ok_or_else(no_commit),
+            TargetSpec::Issue => self.context.issue.map(Target::Issue).ok_or_else(|| {
+                Error::not_found("this run was not triggered by an issue").hint("pass its number: --target issue/1337")
             }),
-            Wanted::PullRequest | Wanted::Auto => {
+            TargetSpec::PullRequest | TargetSpec::Auto => {
                 if let Some(number) = self.context.pull_request {
                     return Ok(Target::PullRequest(number));
                 }
@@ -377,30 +403,30 @@ impl Connected {
                 if let Some(number) = self.find_pull_request(&commits).await? {
                     return Ok(Target::PullRequest(number));
                 }
-                if *wanted == Wanted::PullRequest
+                if *wanted == TargetSpec::PullRequest
                     && let Some(number) = self.own_pull_request().await?
                 {
                     return Ok(Target::PullRequest(number));
                 }
                 match (wanted, commits.into_iter().next()) {
-                    (Wanted::Auto, Some(commit)) => Ok(Target::Commit(commit)),
-                    (Wanted::Auto, None) if self.driver.name == local::DRIVER.name => Ok(Target::Commit("working copy".into())),
+                    (TargetSpec::Auto, Some(commit)) => Ok(Target::Commit(commit)),
+                    (TargetSpec::Auto, None) if self.driver.name == local::DRIVER.name => Ok(Target::Commit("working copy".into())),
                     (_, None) => Err(no_commit()),
                     (_, Some(_)) if self.forge.can_see_repository().await.is_ok_and(|seen| !seen) => {
-                        Err(not_seen(&self.repository))
+                        Err(repository_not_visible(&self.repository))
                     }
-                    (_, Some(commit)) => Err(Error::not_found(format!("no open pull request has the commit {commit}"))
-                        .hint("open one, give its number with --target pr/42, or use --target auto to comment on the commit then")),
+                    (_, Some(commit)) => Err(Error::not_found(format!("no open pull request contains commit {commit}"))
+                        .hint("open one, pass its number with --target pr/42, or use --target auto to comment on the commit instead")),
                 }
             }
         }
     }
 
-    /// The commits by which the pull request may be known: the run's; the working copy's, which a step may
-    /// have made since; and what a test merge of a pull request merges.
+    /// Returns the commits by which to find the pull request: the run's; the working copy's, which a step may have
+    /// created since; and the second parent of a test merge.
     async fn commits(&self, app: &App) -> Vec<String> {
         let mut commits: Vec<String> = self.context.commit.iter().cloned().collect();
-        if let Some(parents) = app.look(&["rev-list", "--parents", "--max-count=1", "HEAD"]).await {
+        if let Some(parents) = app.query_git(&["rev-list", "--parents", "--max-count=1", "HEAD"]).await {
             let mut parents = parents.split(' ').map(str::to_owned);
             commits.extend(parents.next());
             commits.extend(parents.nth(1));
@@ -410,14 +436,14 @@ impl Connected {
         commits
     }
 
-    /// The open one that an earlier `cml pr create` made in this run: it does not have the run's commit, but comes
-    /// after it.
+    /// Returns the open pull request that an earlier `cml pr create` opened in this run. It does not contain the run's
+    /// commit but is based on it.
     async fn own_pull_request(&self) -> Result<Option<u64>> {
         let context = &self.context;
         let (Some(commit), Some(branch), None) = (&context.commit, &context.branch, &context.fork) else {
             return Ok(None);
         };
-        if self.forge.pushing().is_err() {
+        if self.forge.push_config().is_err() {
             return Ok(None);
         }
         let found = self.forge.find_pull_request(&pull::branch(branch, commit), branch).await?;

@@ -59,7 +59,7 @@ pub struct Driver {
     pub detect: fn(&Env, &dyn Host) -> Option<Context>,
     /// The places where the API of a repository's server may be, when that has to be looked for. What is looked for has at
     /// least so many names below them.
-    pub places: fn(&Repository, &Env, usize) -> Vec<String>,
+    pub api_candidates: fn(&Repository, &Env, usize) -> Vec<String>,
     /// Connects to a repository.
     pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
     /// Whether checks can be made from here without a token.
@@ -346,7 +346,7 @@ pub trait Forge {
     }
 
     /// What pushing to this forge and opening pull requests asks for; an error where there is no such thing.
-    fn pushing(&self) -> Result<pull::Pushing> {
+    fn push_config(&self) -> Result<pull::PushConfig> {
         pull::none()
     }
 
@@ -569,7 +569,7 @@ fn is_hash(text: &str, digits: usize) -> bool {
 pub const PUSH_FIRST: &str = "push the commit first";
 
 /// Says whether the repository or the target is what does not exist.
-pub async fn name_what_is_missing(forge: &dyn Forge, repository: &Repository, target: &Target, error: Error) -> Error {
+pub async fn explain_not_found(forge: &dyn Forge, repository: &Repository, target: &Target, error: Error) -> Error {
     if error.kind() != Kind::NotFound {
         return error;
     }
@@ -584,13 +584,13 @@ pub async fn name_what_is_missing(forge: &dyn Forge, repository: &Repository, ta
                     .hint("check the number given with --target, or leave --target out to find it from the event"),
             }
         }
-        Ok(false) => not_seen(repository),
+        Ok(false) => repository_not_visible(repository),
         Err(_) => error,
     }
 }
 
 /// The repository does not exist for this token.
-pub fn not_seen(repository: &Repository) -> Error {
+pub fn repository_not_visible(repository: &Repository) -> Error {
     Error::not_found(format!("repository {} was not found with this token", repository.url())).hint(
         "check --repo, and that the token may read this repository (a token cannot see that a private one exists)",
     )

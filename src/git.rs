@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::Repository;
-use crate::forge::pull::Pushing;
+use crate::forge::pull::PushConfig;
 use crate::host::Output;
 use crate::host::proxy::Proxies;
 use base64::Engine;
@@ -32,7 +32,7 @@ mod nested;
 mod scratch;
 mod status;
 
-use Access::{Look, Transfer, Write};
+use Access::{Read, Transfer, Write};
 pub use access::Access;
 use access::Call;
 use bundle::Bundle;
@@ -44,13 +44,13 @@ pub use status::{Status, pathspecs};
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 
 /// Asks git about the working copy, at its top.
-pub async fn look(app: &App, args: &[&str]) -> io::Result<Output> {
-    let checkout = Checkout::to_look_at(app).ok_or(io::ErrorKind::NotFound)?;
-    look_in(app, &checkout, args).await
+pub async fn query(app: &App, args: &[&str]) -> io::Result<Output> {
+    let checkout = Checkout::for_reading(app).ok_or(io::ErrorKind::NotFound)?;
+    query_in(app, &checkout, args).await
 }
 
-async fn look_in(app: &App, checkout: &Checkout, args: &[&str]) -> io::Result<Output> {
-    let call = Call { access: Look, checkout: Some(checkout), at_top: true, settings: &[], env: Vec::new() };
+async fn query_in(app: &App, checkout: &Checkout, args: &[&str]) -> io::Result<Output> {
+    let call = Call { access: Read, checkout: Some(checkout), at_top: true, settings: &[], env: Vec::new() };
     app.host.execute(&call.command(app, args)).await
 }
 
@@ -62,17 +62,17 @@ pub enum Standing {
     /// git keeps it out.
     Ignored,
     /// It is in another repository, or in none.
-    TestHost,
+    Elsewhere,
 }
 
 /// Returns what a file is to the repository of the working copy; links in its path are resolved. Fails, with what git
 /// says, when git cannot tell.
 pub async fn standing(app: &App, file: &Path) -> Result<Standing, String> {
     let nearest = checkout::nearest(app, file);
-    let Some(checkout) = Checkout::to_look_at(app).filter(|checkout| nearest.as_ref() == Some(&checkout.top)) else {
-        return Ok(Standing::TestHost);
+    let Some(checkout) = Checkout::for_reading(app).filter(|checkout| nearest.as_ref() == Some(&checkout.top)) else {
+        return Ok(Standing::Elsewhere);
     };
-    match look_in(app, &checkout, &["check-ignore", "--quiet", "--", &slashes(file)]).await {
+    match query_in(app, &checkout, &["check-ignore", "--quiet", "--", &slashes(file)]).await {
         Ok(output) if output.code == Some(0) => Ok(Standing::Ignored),
         Ok(output) if output.code == Some(1) => Ok(Standing::Kept),
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned()),
@@ -139,14 +139,14 @@ impl<'a> Git<'a> {
 
     /// Lets it reach, read and write a repository as its forge asks for it.
     #[must_use]
-    pub fn pushing(mut self, repository: &Repository, pushing: &Pushing) -> Self {
+    pub fn with_push_config(mut self, repository: &Repository, push_config: &PushConfig) -> Self {
         // git knows fewer forms of `no_proxy`.
         let proxies = Proxies::from_env(self.app.env()).unwrap_or_default();
         if Url::parse(&repository.url()).is_ok_and(|url| proxies.is_exception(&url)) {
             self.credentials.push(("http.proxy".to_owned(), String::new()));
         }
-        self.credentials.extend(pushing.settings.iter().cloned());
-        match &pushing.credential {
+        self.credentials.extend(push_config.settings.iter().cloned());
+        match &push_config.credential {
             Some(credential) => self.with_credential(repository, credential),
             None => self,
         }
@@ -174,7 +174,7 @@ impl<'a> Git<'a> {
     /// Takes the credentials away where a remote is not reached over HTTP: nothing else needs them, and they would be in the
     /// environment of a program that its settings name.
     pub async fn reaching(mut self, remote: &str) -> Result<Self> {
-        let address = self.text(Look, &["ls-remote", "--get-url", "--", remote], &[]).await?;
+        let address = self.text(Read, &["ls-remote", "--get-url", "--", remote], &[]).await?;
         if !address.starts_with("https://") && !address.starts_with("http://") {
             self.credentials.clear();
         }
@@ -259,14 +259,14 @@ impl<'a> Git<'a> {
             "--",
         ];
         let args: Vec<&str> = fixed.into_iter().chain(pathspecs.iter().map(String::as_str)).collect();
-        Status::parse(&self.run(Look, &args, &[]).await?)
+        Status::parse(&self.run(Read, &args, &[]).await?)
     }
 
     /// Whether any file fits the pathspecs, and whether git has it: for saying why nothing changed.
     pub async fn fitting(&self, pathspecs: &[String]) -> Result<(bool, bool)> {
         let fixed = ["ls-files", "-t", "-z", "--cached", "--others", "--"];
         let args: Vec<&str> = fixed.into_iter().chain(pathspecs.iter().map(String::as_str)).collect();
-        let found = self.run(Look, &args, &[]).await?;
+        let found = self.run(Read, &args, &[]).await?;
         let mut entries = found.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).peekable();
         Ok((entries.peek().is_some(), entries.any(|entry| !entry.starts_with(b"?"))))
     }
@@ -276,7 +276,7 @@ impl<'a> Git<'a> {
     pub async fn between(&self, from: &str, to: &str) -> Result<Vec<Vec<String>>> {
         let range = format!("{from}..{to}");
         let args = ["rev-list", "--ancestry-path", "--parents", "--max-count=2", &range, "--"];
-        let output = self.output(Look, &args, &[]).await?;
+        let output = self.output(Read, &args, &[]).await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect())
     }
@@ -393,8 +393,8 @@ impl<'a> Git<'a> {
     }
 
     /// What a command prints, without the white space around it.
-    pub async fn look(&self, args: &[&str]) -> Result<String> {
-        self.text(Look, args, &[]).await
+    pub async fn query(&self, args: &[&str]) -> Result<String> {
+        self.text(Read, args, &[]).await
     }
 }
 

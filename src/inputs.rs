@@ -245,7 +245,7 @@ fn is_flag(arg: &Arg) -> bool {
 
 /// An option as the parser takes it; a flag that is off is none.
 fn option(name: &str, value: Option<String>, is_flag: bool) -> Option<String> {
-    match value.as_deref().map(crate::cli::yes_or_no) {
+    match value.as_deref().map(crate::cli::parse_bool) {
         Some(Ok(is_on)) if is_flag => is_on.then(|| format!("--{name}")),
         _ => Some(value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}"))),
     }

@@ -8,7 +8,7 @@
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, Files, LARGEST_FILE, Refusal};
-use crate::forge::{Asset, Content, Forge, Repository, hash, not_seen};
+use crate::forge::{Asset, Content, Forge, Repository, hash, repository_not_visible};
 use crate::git::{self, Standing};
 use crate::messages;
 use crate::report::{self, Reference, Use, mistakes};
@@ -411,7 +411,7 @@ impl Publish<'_> {
         match git::standing(self.app, path).await {
             Ok(Standing::Kept) => Ok(None),
             Ok(Standing::Ignored) => Ok(Some("git ignores it")),
-            Ok(Standing::TestHost) => Ok(Some("it is not in the repository of the working copy")),
+            Ok(Standing::Elsewhere) => Ok(Some("it is not in the repository of the working copy")),
             Err(why) => Err(format!("git cannot tell whether it ignores {address}, which is not published ({why})")),
         }
     }
@@ -444,7 +444,7 @@ impl Publish<'_> {
                     false => match self.forge.upload_assets(&new, &progress).await {
                         Err(error) if error.kind() == Kind::NotFound => {
                             let unseen = self.forge.can_see_repository().await.is_ok_and(|seen| !seen);
-                            return Err(if unseen { not_seen(self.repository) } else { error });
+                            return Err(if unseen { repository_not_visible(self.repository) } else { error });
                         }
                         sent => sent?,
                     },

@@ -188,7 +188,7 @@ fn long_reports_and_many_annotations_keep_to_the_limits() {
     let run = runs(&forge).remove(0);
     let text = run.text.unwrap();
     assert!(run.summary.unwrap().len() > 60_000 && text.len() > 60_000 && text.len() <= 65_535);
-    assert!(text.contains("*The report was cut here.* [Read all of it](http"), "{}", &text[text.len() - 200..]);
+    assert!(text.contains("*The report was cut here.* [Read the whole report](http"), "{}", &text[text.len() - 200..]);
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn a_pipeline_of_bitbucket_needs_no_token() {
     cml.set("CML_BITBUCKET_PROXY", "http://127.0.0.1:1");
     cml.run(CREATE).fails(9, "the pipeline's proxy does not make the check: cannot connect to *", hint);
     cml.unset("BITBUCKET_PIPELINE_UUID");
-    cml.run(CREATE).fails(4, "there is no token for Bitbucket", "*");
+    cml.run(CREATE).fails(4, "no token found for Bitbucket", "*");
     // With a token the proxy is not asked.
     let asked = proxy.targets().len();
     cml.set("REPO_TOKEN", "good").set("BITBUCKET_PIPELINE_UUID", "train").run(CREATE).ok();

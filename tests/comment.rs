@@ -171,7 +171,7 @@ fn auto_comments_on_the_commit_when_no_pull_request_has_it() {
         assert!(comments[0].body.contains(lonely));
         let ran = cml.run(&["comment", "create", "--target", "pr", "report.md"]);
         assert_eq!(ran.code, Some(5), "{ran:?}");
-        assert!(ran.stderr.contains(&format!("no open pull request has the commit {lonely}")), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("no open pull request contains commit {lonely}")), "{}", ran.stderr);
     }
 }
 

@@ -64,7 +64,7 @@ fn fish_completes() {
         let mut fish = Command::new("fish");
         Ran::of(fish.args(["--no-config", "-c", &script]).current_dir(cml.path()).env_clear().envs(&cml.env)).ok()
     };
-    assert_eq!(ask("cml comment cr"), "create\tMake a new comment with the report\n");
+    assert_eq!(ask("cml comment cr"), "create\tCreate a new comment from the report\n");
     assert_eq!(ask("cml pr create --squ"), "--squash\tMerge as one commit as soon as the checks have passed\n");
 }
 

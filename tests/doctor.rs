@@ -185,7 +185,7 @@ fn the_proxy_of_a_pipeline_is_looked_for() {
     let (ran, text) = told(&forge, &cml);
     assert!(text.contains("answers: checks need no token (http://127.0.0.1:"), "{text}");
     assert_eq!(states(&text), ["missing", "missing", "works", "missing", "missing", "missing", "missing"]);
-    assert!(ran.code == Some(4) && ran.stderr.starts_with("error: there is no token for Bitbucket\n"), "{ran:#?}");
+    assert!(ran.code == Some(4) && ran.stderr.starts_with("error: no token found for Bitbucket\n"), "{ran:#?}");
     let (ran, text) = told(&forge, cml.set("CML_BITBUCKET_PROXY", "http://127.0.0.1:1"));
     assert!(text.contains("does not answer: checks need a token"), "{text}");
     assert_eq!((states(&text), ran.code), (vec!["missing"; 7], Some(4)));
@@ -208,7 +208,7 @@ fn what_was_found_is_told_before_what_is_wrong() {
         if vendor != Vendor::Bitbucket {
             forge.clear_requests();
             let (ran, text) = told(&forge, cml.unset("REPO_TOKEN"));
-            assert!(ran.code == Some(4) && ran.stderr.contains("there is no token for "), "{ran:#?}");
+            assert!(ran.code == Some(4) && ran.stderr.contains("no token found for "), "{ran:#?}");
             assert!(text.contains("  token         none"), "{text}");
             assert!(forge.requests().is_empty());
         }
@@ -246,6 +246,6 @@ fn outside_of_ci_git_says_where() {
 }
 
 fn ran_without_token(ran: &Ran) {
-    assert!(ran.code == Some(4) && ran.stderr.starts_with("error: there is no token for GitHub\n"), "{ran:#?}");
+    assert!(ran.code == Some(4) && ran.stderr.starts_with("error: no token found for GitHub\n"), "{ran:#?}");
     assert!(!ran.stdout.contains("hunter2"), "{ran:#?}");
 }

@@ -68,7 +68,7 @@ fn without_a_token_a_pipeline_fails_before_any_request() {
     ];
     for (vendor, hint) in VENDORS.into_iter().zip(hints) {
         let (forge, mut cml) = start(vendor);
-        let message = format!("there is no token for {vendor:?}");
+        let message = format!("no token found for {vendor:?}");
         // A pipeline of a fork has the variable, without the secret in it.
         refused(&forge, cml.set("REPO_TOKEN", ""), CREATE, (4, &message, hint, 0));
         refused(&forge, cml.unset("REPO_TOKEN"), CREATE, (4, &message, hint, 0));
@@ -210,7 +210,7 @@ fn a_report_that_is_too_long_fails_when_asked_to() {
     for (vendor, length) in VENDORS.into_iter().zip([65_536, 1_000_000, 32_768]) {
         let (forge, cml) = start(vendor);
         cml.file("report.md", "x".repeat(length));
-        let message = format!("the report has {length} characters, a comment on {vendor:?} takes *");
+        let message = format!("the report has {length} characters, but a comment on {vendor:?} can have at most *");
         let hint = "use --overflow split or --overflow truncate";
         refused(&forge, &cml, &[CREATE, &["--overflow", "fail"]].concat(), (10, &message, hint, 0));
     }
@@ -359,7 +359,7 @@ fn a_wrong_command_line_is_refused_before_anything_is_done() {
     }
     let args = [CREATE, &["--repo", "https://git.example.org:8443/octo/model"]].concat();
     let ran = told(Cml::alone().set("REPO_TOKEN", SECRET), &args);
-    ran.fails(3, "cannot tell which forge git.example.org:8443 is", "give --driver github, gitlab or bitbucket");
+    ran.fails(3, "cannot determine the forge of git.example.org:8443", "pass --driver github, gitlab or bitbucket");
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn credentials_of_a_git_remote_are_neither_shown_nor_sent() {
         cml.git(&["remote", "add", "origin", &format!("{remote}.git")]);
         created(&forge, vendor, told(&cml, &[CREATE, &["--target", "pr/7"]].concat()));
         assert!(forge.requests()[0].headers.iter().all(|(_, value)| !value.contains(SECRET)));
-        told(cml.unset("REPO_TOKEN"), CREATE).fails(4, &format!("there is no token for {vendor:?}"), "*");
+        told(cml.unset("REPO_TOKEN"), CREATE).fails(4, &format!("no token found for {vendor:?}"), "*");
     }
 }
 

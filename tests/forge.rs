@@ -265,16 +265,16 @@ fn a_pull_request_is_opened_found_and_merged() {
             source: "work".to_owned(),
             target: "main".to_owned(),
         };
-        let pushing = forge.pushing();
-        if !row.can(&pushing) {
+        let push_config = forge.push_config();
+        if !row.can(&push_config) {
             explains(row, &forge.create_pull_request(&new).await.unwrap_err(), Kind::Unsupported);
             explains(row, &forge.find_pull_request("work", "main").await.unwrap_err(), Kind::Unsupported);
             return;
         }
-        let pushing = pushing.unwrap();
-        assert!(pushing.credential.is_some_and(|(user, token)| !user.is_empty() && token.expose() == "good"));
-        assert!(pushing.author.is_none_or(|(name, address)| !name.is_empty() && address.contains('@')));
-        assert!(!pushing.merges.is_empty() && pushing.noun.ends_with("Request"));
+        let push_config = push_config.unwrap();
+        assert!(push_config.credential.is_some_and(|(user, token)| !user.is_empty() && token.expose() == "good"));
+        assert!(push_config.author.is_none_or(|(name, address)| !name.is_empty() && address.contains('@')));
+        assert!(!push_config.merges.is_empty() && push_config.noun.ends_with("Request"));
 
         assert_eq!(forge.find_pull_request("work", "main").await.unwrap(), None);
         let pull = forge.create_pull_request(&new).await.unwrap();

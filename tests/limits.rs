@@ -119,14 +119,14 @@ fn a_report_of_very_many_comments_ends_with_a_link_to_all_of_it() {
         cml.file("report.md", &text);
         for (options, most) in [(&[][..], 10), (&["--overflow-limit", "3"], 3)] {
             let ran = cml.run(&[&["comment", "update", "report.md"], options].concat());
-            let warning = format!("warning: the report would need 13 comments: it is cut after {most}");
+            let warning = format!("warning: the report needs 13 comments; cut after {most}");
             assert!(ran.stderr.contains(&warning) && ran.stderr.contains("--overflow-limit allows more"), "{ran:?}");
             ran.ok();
             let comments = on_pull(&forge, vendor);
             assert_eq!(comments.len(), most, "{vendor:?}");
             let last = &comments[most - 1].body;
             assert!(comments.iter().all(|comment| comment.body.encode_utf16().count() <= limit(vendor)));
-            let link = last.split("*The report was cut here.* [Read all of it](").nth(1).expect(last);
+            let link = last.split("*The report was cut here.* [Read the whole report](").nth(1).expect(last);
             assert_eq!(get(link.split(')').next().unwrap()).text(), text);
             assert!(last.contains(&format!("({most}/{most})")), "{last}");
         }
@@ -166,7 +166,7 @@ fn truncate_posts_the_beginning_with_a_link_to_the_whole_report() {
             let plot = body.strip_prefix("![plot](").and_then(|rest| rest.split(')').next()).unwrap();
             assert_eq!(get(plot).body, png(1));
             let words = last_words(&forge, vendor);
-            let link = words.strip_prefix("*The report was cut here.* [Read all of it](").expect(&words);
+            let link = words.strip_prefix("*The report was cut here.* [Read the whole report](").expect(&words);
             let answer = get(link.trim_end_matches(')'));
             assert!(answer.header("content-type").starts_with("text/"), "{answer:?}");
             assert_eq!(answer.text(), text.replace("(plot.png)", &format!("({plot})")));
@@ -190,7 +190,7 @@ fn truncate_links_to_the_job_where_the_report_cannot_be_published() {
         for (options, token, warned) in [(&["--no-publish"][..], "good", false), (&[], "nocontents", true)] {
             cml.set("REPO_TOKEN", token);
             let ran = cml.run(&[&run[..], options].concat());
-            assert_eq!(ran.stderr.contains("warning: the whole report is not published"), warned, "{}", ran.stderr);
+            assert_eq!(ran.stderr.contains("warning: cannot publish the whole report"), warned, "{}", ran.stderr);
             ran.ok();
             let page = match vendor {
                 // The name of the server is Bitbucket's own: no variable tells another.
@@ -211,8 +211,10 @@ fn fail_posts_nothing_and_says_how_long_is_too_long() {
         let text = report(vendor, 1.2, "long");
         cml.file("report.md", &text);
         let ran = cml.run(&["comment", "create", "--overflow", "fail", "report.md"]);
-        let error =
-            format!("the report has {} characters, a comment on {vendor:?} takes *", text.encode_utf16().count());
+        let error = format!(
+            "the report has {} characters, but a comment on {vendor:?} can have at most *",
+            text.encode_utf16().count()
+        );
         ran.fails(10, &error, "use --overflow split or --overflow truncate");
         assert!(forge.requests().is_empty());
         cml.file("report.md", report(vendor, 0.5, "short"));

@@ -59,13 +59,13 @@ fn it_is_chosen_by_itself_only_outside_of_ci() {
     alone.set("CI", "true");
     let ran = alone.run(&["comment", "create", "report.md"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(ran.stderr.contains("cannot tell which forge this is"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot determine the forge"), "{}", ran.stderr);
     // A clone of a repository on a forge, and no token: a preview, and how to comment.
     let clone = Cml::alone();
     clone.git(&["init", "-q"]);
     clone.git(&["remote", "add", "origin", "git@github.com:octo/model.git"]);
     let ran = clone.run(&["comment", "create", "report.md"]);
-    assert!(ran.stderr.contains("to comment on https://github.com/octo/model set REPO_TOKEN"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("set REPO_TOKEN to comment on https://github.com/octo/model"), "{}", ran.stderr);
     assert_eq!(ran.ok(), ".cml/index.html\n");
 }
 

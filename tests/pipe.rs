@@ -85,7 +85,7 @@ fn a_variable_that_the_pipeline_does_not_have_is_no_token() {
     let forge = Forge::start();
     for value in ["$REPO_TOKEN", "${REPO_TOKEN}"] {
         let cml = pipe(&forge, &[("COMMAND", "comment create"), ("REPORT", "report.md"), ("REPO_TOKEN", value)]);
-        run(&cml).fails(4, "there is no token for Bitbucket", "*");
+        run(&cml).fails(4, "no token found for Bitbucket", "*");
     }
     assert_eq!(forge.requests().len(), 0, "{}", forge.transcript());
 }

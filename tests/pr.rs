@@ -22,7 +22,7 @@ fn a_report_goes_to_the_pull_request_that_was_opened_before_it() {
         clone.cml.file("model.json", "{\"a\": 1}\n");
         let comment = ["comment", "update", "--target=pr", "report.md"];
         let ran = clone.cml.run(&comment);
-        assert!(ran.code == Some(5) && ran.stderr.contains("no open pull request has the commit"), "{ran:#?}");
+        assert!(ran.code == Some(5) && ran.stderr.contains("no open pull request contains commit"), "{ran:#?}");
         clone.cml.run(&["pr", "create", "model.json"]).ok();
         let number = pulls(&clone)[0].number;
         for _ in 0..2 {

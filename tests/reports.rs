@@ -224,8 +224,8 @@ fn a_token_without_a_repository_is_not_ignored_silently() {
     assert_eq!(
         warnings(&ran),
         [
-            "warning: REPO_TOKEN is set but no repository was found; this is a local preview",
-            "hint: run this in a clone of the repository, or give --repo https://host/owner/name",
+            "warning: REPO_TOKEN is set but no repository was found; writing a local preview",
+            "hint: run this in a clone of the repository, or pass --repo https://host/owner/name",
         ]
     );
     assert_eq!(ran.ok(), ".cml/index.html\n");
@@ -245,7 +245,7 @@ fn the_hint_for_a_missing_token_can_be_pasted() {
         cml.env.retain(|name, _| ["PATH", "HOME", "GIT_CEILING_DIRECTORIES"].contains(&name.as_str()));
         let driver = format!("{vendor:?}").to_lowercase();
         let args = ["comment", "create", "report.md", "--driver", &driver, "--repo", &repository];
-        cml.run(&args).fails(4, &format!("there is no token for {vendor:?}"), own);
+        cml.run(&args).fails(4, &format!("no token found for {vendor:?}"), own);
         let ran = cml.set("CI", "true").run(&args);
         let hint = ran.stderr.lines().last().unwrap();
         assert!(hint.contains("REPO_TOKEN") && !hint.contains("export"), "{hint}");

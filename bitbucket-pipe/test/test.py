@@ -183,7 +183,7 @@ class CommentTest(CmlTestCase):
         for token in ["", "$REPO_TOKEN"]:
             code, log = self.run_pipe(COMMAND="comment update", REPORT=self.report, REPO_TOKEN=token)
             self.assertEqual(code, 4, log)
-            self.assertIn("error: there is no token for Bitbucket", log)
+            self.assertIn("error: no token found for Bitbucket", log)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, LARGEST_FILE};
 use crate::forge::check::{Check, Conclusion, Made, State, Status};
-use crate::forge::{Target, name_what_is_missing};
+use crate::forge::{Target, explain_not_found};
 use crate::messages::count;
 use crate::outputs;
 use crate::publish::{Destination, Publish};
@@ -15,9 +15,8 @@ use crate::report::annotations::{self, Annotation};
 use crate::report::decode::{clean, decode};
 use crate::report::plain::without_mentions;
 use crate::report::split::{self, ReportLimits, Unit};
-use crate::report::target::Wanted;
+use crate::report::target::TargetSpec;
 use crate::report::watermark::Watermark;
-use crate::sticky::Sticky;
 use clap::ArgAction::{Append, Set};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -134,8 +133,7 @@ impl Checks {
     /// The commit, in full where git knows it.
     async fn commit(&self, app: &App, connected: &Connected) -> Result<String> {
         let none = || {
-            Error::config("cannot tell which commit this is about")
-                .hint("give --commit-sha <sha>, or run inside a git repository")
+            Error::config("cannot determine the commit").hint("give --commit-sha <sha>, or run inside a git repository")
         };
         let Some(name) = &self.commit_sha else {
             return connected.commit(app).await?.ok_or_else(none);
@@ -144,11 +142,11 @@ impl Checks {
             Error::usage(format!("'{name}' is not a commit"))
                 .hint("give --commit-sha as a full SHA, or a name that git knows")
         };
-        let wanted: Wanted = format!("commit/{name}").parse().map_err(|_| wrong())?;
+        let wanted: TargetSpec = format!("commit/{name}").parse().map_err(|_| wrong())?;
         match connected.target(app, &wanted).await? {
             Target::Commit(sha) if sha.len() < 40 => {
                 let name = format!("{sha}^{{commit}}");
-                Ok(app.look(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await.unwrap_or(sha))
+                Ok(app.query_git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await.unwrap_or(sha))
             }
             Target::Commit(sha) => Ok(sha),
             _ => Err(wrong()),
@@ -190,14 +188,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn publish(&self) -> Publish<'_> {
-        Publish {
-            app: self.app,
-            forge: &*self.connected.forge,
-            repository: &self.connected.repository,
-            destination: self.destination.clone(),
-            links: self.args.images.publish_links,
-            strict: self.args.images.strict,
-        }
+        self.args.images.publish(self.app, &self.connected, &self.destination)
     }
 
     async fn create(&self, text: &str, annotations: Vec<Annotation>) -> Result<()> {
@@ -225,7 +216,7 @@ impl Job<'_> {
         let made = match forge.create_check(&check).await {
             Err(error) if error.kind() == Kind::NotFound && error.hint_text().is_none() => {
                 let target = Target::Commit(self.commit.clone());
-                return Err(name_what_is_missing(&**forge, repository, &target, error).await);
+                return Err(explain_not_found(&**forge, repository, &target, error).await);
             }
             made => made?,
         };
@@ -244,7 +235,7 @@ impl Job<'_> {
         }
         let title = self.connected.driver.title;
         self.app.log.warn(&format!("the report is longer than a check on {title} shows: it is cut"));
-        let note = comment::cut_note(self.app, &self.connected, publish, text, &[]).await?;
+        let note = comment::truncation_note(self.app, &self.connected, publish, text, &[]).await?;
         Ok(split::limit(parts, room, &note))
     }
 
@@ -265,17 +256,10 @@ impl Job<'_> {
         let Connected { forge, context, .. } = &self.connected;
         let target = match &self.args.commit_sha {
             Some(_) => Target::Commit(self.commit.clone()),
-            None => self.connected.target(self.app, &Wanted::Auto).await?,
+            None => self.connected.target(self.app, &TargetSpec::Auto).await?,
         };
         let mark = self.args.mark(context.workflow.as_deref(), context.run.as_deref());
-        let sticky = Sticky {
-            forge: &**forge,
-            http: &self.app.http,
-            log: &self.app.log,
-            target: &target,
-            watermark: Some(&mark),
-            commit: Some(&self.commit),
-        };
+        let sticky = self.connected.sticky(self.app, &target, Some(&mark), Some(&self.commit));
         let existing = sticky.find().await?;
         let read = self.app.http.mark();
         let part = forge.limits().comment.saturating_sub(sticky.overhead());

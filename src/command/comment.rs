@@ -7,16 +7,16 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, LARGEST_REPORT};
-use crate::forge::{Comment, Target, local, name_what_is_missing};
+use crate::forge::{Comment, Target, explain_not_found, local};
 use crate::host;
 use crate::outputs;
 use crate::publish::{self, Destination, Publish};
 use crate::report::decode::decode;
 use crate::report::section;
 use crate::report::split::{self, ReportLimits, Unit};
-use crate::report::target::Wanted;
+use crate::report::target::TargetSpec;
 use crate::report::watermark::Watermark;
-use crate::sticky::{Retire, Sticky};
+use crate::sticky::Retire;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -27,34 +27,34 @@ mod watch;
 /// Publish a report as a comment
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a new comment with the report
+    /// Create a new comment from the report
     Create(Box<Comments>),
-    /// Update the report's last comment, or make it
+    /// Update the report's last comment, or create one
     Update(Box<Comments>),
 }
 
-/// What to do with a report that is longer than the forge takes.
+/// What to do with a report that is too long for one comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Overflow {
-    /// Several comments, cut between blocks; found and updated together
+    /// Split into several comments, between blocks; later updates find all of them
     Split,
-    /// One comment with the beginning and a link to the whole report
+    /// Cut the comment and link the whole report
     Truncate,
-    /// An error
+    /// Fail with an error
     Fail,
 }
 
-/// The comments of one report, unless the user asks for more or fewer.
+/// Default maximum number of comments of one report.
 pub(super) const OVERFLOW_LIMIT: u32 = 10;
 
 /// Options of both verbs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Comment")]
 #[command(after_help = "Examples:\n  \
-    # One comment of the pull request, with the report of the last run\n  cml comment update report.md\n\n  \
-    # A part of a comment that the jobs of a matrix share\n  \
+    # Keep one comment of the pull request up to date\n  cml comment update report.md\n\n  \
+    # Own one section of a comment that the jobs of a matrix share\n  \
     cml comment update --section 'python 3.14' report.md\n\n  \
-    # A new comment on a commit\n  cml comment create --target commit/4b1d0c9 report.md\n\n  \
+    # Create a new comment on a commit\n  cml comment create --target commit/4b1d0c9 report.md\n\n  \
     # Follow a training\n  cml comment update --watch report.md & python train.py; kill $!; wait")]
 pub struct Comments {
     /// Markdown file; - for standard input
@@ -63,36 +63,36 @@ pub struct Comments {
 
     /// Where to comment: auto, pr, pr/42, commit, commit/<sha>, issue, issue/1337
     #[arg(long, value_name = "TARGET", default_value = "auto")]
-    pub target: Wanted,
+    pub target: TargetSpec,
     /// Old form of --target pr
     #[arg(long, hide = true, conflicts_with_all = ["target", "commit_sha"], action = Set, default_value_t = false)]
     pub pr: bool,
     /// Old form of --target commit/<sha>
     #[arg(long, alias = "head-sha", hide = true, value_name = "SHA", conflicts_with = "target")]
     pub commit_sha: Option<String>,
-    /// Update the last comment instead of making one
+    /// Update the last comment instead of creating one
     #[arg(long, hide = true, action = Set, default_value_t = false)]
     pub update: bool,
     /// Own one section of a comment that several jobs share, such as those of a matrix
     #[arg(long, value_name = "NAME")]
     pub section: Option<String>,
-    /// What to do with a report that is longer than the forge takes
+    /// What to do with a report that is too long for one comment
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Overflow::Split)]
     pub overflow: Overflow,
-    /// Number of comments that --overflow split makes at most; what is left is published as a file and linked
+    /// Maximum number of comments of --overflow split; the whole report is then published as a file and linked
     #[arg(long, value_name = "N", default_value_t = OVERFLOW_LIMIT, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub overflow_limit: u32,
-    /// Collapse the report's earlier comments as out of date (GitHub)
+    /// Collapse the report's earlier comments as outdated (GitHub)
     #[arg(long, conflicts_with_all = ["delete_previous", "section"], action = Set, default_value_t = false)]
     pub hide_previous: bool,
     /// Delete the report's earlier comments
     #[arg(long, conflicts_with = "section", action = Set, default_value_t = false)]
     pub delete_previous: bool,
 
-    /// Title by which this report's comments are known; {workflow} and {run} stand for the CI's
+    /// Title that tells this report's comments from others; {workflow} and {run} are replaced by the CI's
     #[arg(long, value_name = "TITLE", default_value = "", hide_default_value = true, help_heading = "Watermark")]
     pub watermark_title: String,
-    /// Leave the invisible mark out; such a comment cannot be updated
+    /// Omit the hidden watermark; the comment cannot be updated later
     #[arg(long, help_heading = "Watermark", action = Set, default_value_t = false)]
     pub rm_watermark: bool,
 
@@ -103,11 +103,11 @@ pub struct Comments {
     /// Update the comment whenever the report or its images change, until the job ends
     #[arg(long, help_heading = "Watching", action = Set, default_value_t = false)]
     pub watch: bool,
-    /// With --watch: update only when this file appears or changes; it is deleted then
+    /// With --watch, update only when this file appears or changes, and then delete it
     #[arg(long, value_name = "FILE", requires = "watch", help_heading = "Watching")]
     pub trigger_file: Option<PathBuf>,
 
-    /// Leave the report out of GitHub's job summary
+    /// Do not add the report to GitHub's job summary
     #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
     pub no_summary: bool,
     /// Open the local preview in the browser
@@ -115,7 +115,7 @@ pub struct Comments {
     pub open: bool,
 }
 
-/// Runs either verb.
+/// Runs `create` or `update`.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let (args, update) = match command {
         Command::Create(args) => (args, args.update || args.section.is_some()),
@@ -131,7 +131,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     match first {
         None => watch::watch(&job).await,
         Some(text) => {
-            let comment = job.post(&text, How { update, summary: !args.no_summary, retire: args.retire() }).await?;
+            let comment =
+                job.post(&text, PostOptions { update, summary: !args.no_summary, retire: args.retire() }).await?;
             job.announce(&comment)?;
             if args.open {
                 open(app, &comment.url).await;
@@ -145,7 +146,7 @@ impl Comments {
     fn check(&self, app: &App, update: bool) -> Result<()> {
         if self.rm_watermark && update {
             return Err(Error::usage("watermarks are mandatory for updatable comments")
-                .hint("leave --rm-watermark out, or use `cml comment create`"));
+                .hint("omit --rm-watermark, or use `cml comment create`"));
         }
         if self.section.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::usage("--section needs a name").hint("for a matrix: --section \"${{ matrix.python }}\""));
@@ -154,7 +155,7 @@ impl Comments {
             Watermark::new(&self.watermark_title, None, None).check()?;
         }
         if self.watch && files::is_stdin(&self.report) {
-            return Err(Error::usage("--watch cannot follow standard input").hint("give the report as a file"));
+            return Err(Error::usage("--watch cannot follow standard input").hint("pass the report as a file"));
         }
         if self.pr {
             app.log.warn("--pr is deprecated, please use --target=pr");
@@ -165,16 +166,16 @@ impl Comments {
         Ok(())
     }
 
-    fn wanted(&self) -> Result<Wanted> {
+    fn wanted(&self) -> Result<TargetSpec> {
         match &self.commit_sha {
             Some(sha) => format!("commit/{sha}").parse(),
-            None if self.pr => Ok(Wanted::PullRequest),
+            None if self.pr => Ok(TargetSpec::PullRequest),
             None => Ok(self.target.clone()),
         }
     }
 }
 
-/// The report's text, as every forge takes it.
+/// Reads the report and returns its text, in the form that every forge accepts.
 pub(super) fn read(app: &App, path: &Path) -> Result<String> {
     let shown = files::shown(path);
     let bytes = app.files()?.named(path).and_then(|file| file.read(LARGEST_REPORT));
@@ -189,7 +190,7 @@ pub(super) fn read(app: &App, path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// An empty report is mostly a mistake of the step that should have written it.
+/// Warns about an empty report (an error with `--strict`): usually the step that writes it went wrong.
 pub(super) fn warn_if_empty(app: &App, path: &Path, text: &str, strict: bool) -> Result<()> {
     if !text.trim().is_empty() {
         return Ok(());
@@ -203,9 +204,9 @@ pub(super) fn warn_if_empty(app: &App, path: &Path, text: &str, strict: bool) ->
     Ok(())
 }
 
-/// What one posting does besides.
+/// What posting the report includes.
 #[derive(Clone, Copy)]
-struct How {
+struct PostOptions {
     /// Update the last comment.
     update: bool,
     /// Add the report to the job's page.
@@ -214,7 +215,7 @@ struct How {
     retire: Option<Retire>,
 }
 
-/// Everything that stays the same from one update to the next.
+/// What stays the same from one update to the next.
 struct Job<'a> {
     app: &'a App,
     args: &'a Comments,
@@ -242,61 +243,50 @@ impl<'a> Job<'a> {
         app.log.debug(&format!("{} {}, {target}, update: {update}", connected.driver.title, connected.repository));
         let commit = match &target {
             Target::Commit(sha) => Some(sha.clone()),
-            // The mark says it; a comment is right without.
+            // Only the watermark needs it; a comment works without.
             _ => connected.commit(app).await.unwrap_or_default(),
         };
         Ok(Job { app, args, update, connected, target, watermark, commit, destination })
     }
 
-    /// The outcome of a request for the target, with the word for what does not exist: the target or the
-    /// repository.
-    async fn named<T>(&self, outcome: Result<T>) -> Result<T> {
+    /// Returns the outcome of a request for the target, explaining a 404: which of the target and the repository
+    /// does not exist.
+    async fn explain_missing<T>(&self, outcome: Result<T>) -> Result<T> {
         match outcome {
             Ok(value) => Ok(value),
             Err(error) => {
                 let Connected { forge, repository, .. } = &self.connected;
-                Err(name_what_is_missing(&**forge, repository, &self.target, error).await)
+                Err(explain_not_found(&**forge, repository, &self.target, error).await)
             }
         }
     }
 
     /// Posts the report as it is now.
-    async fn post(&self, text: &str, how: How) -> Result<Comment> {
-        let How { update, summary, retire } = how;
+    async fn post(&self, text: &str, options: PostOptions) -> Result<Comment> {
+        let PostOptions { update, summary, retire } = options;
         section::check(text)?;
         let forge = &*self.connected.forge;
-        let sticky = Sticky {
-            forge,
-            http: &self.app.http,
-            log: &self.app.log,
-            target: &self.target,
-            watermark: self.watermark.as_ref(),
-            commit: self.commit.as_deref(),
-        };
+        let (watermark, commit) = (self.watermark.as_ref(), self.commit.as_deref());
+        let sticky = self.connected.sticky(self.app, &self.target, watermark, commit);
         // A section reads for itself; here it only needs to know which images are there already.
-        let look = match &self.args.section {
+        let needs_existing = match &self.args.section {
             Some(_) => !crate::report::references(text).is_empty(),
             None => update || retire.is_some(),
         };
-        let existing = if look { self.named(sticky.find().await).await? } else { Vec::new() };
+        let existing = if needs_existing { self.explain_missing(sticky.find().await).await? } else { Vec::new() };
         let read = self.app.http.mark();
-        let publish = Publish {
-            app: self.app,
-            forge,
-            repository: &self.connected.repository,
-            destination: self.destination.clone(),
-            links: self.args.images.publish_links,
-            strict: self.args.images.strict,
-        };
+        let publish = self.args.images.publish(self.app, &self.connected, &self.destination);
         // Addresses do not tell whether they lead to the branch: earlier ones may be of the hidden ref.
         let known = existing.iter().rev().filter(|_| self.args.images.place.publish_branch.is_none());
         let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
         let published = publish.report(&self.args.report, text, &before).await?;
         if published.files > 0 {
             let is_copied = self.connected.driver.name == local::DRIVER.name && self.destination == Destination::Forge;
-            self.app.log.info(&match is_copied {
-                true => format!("copied {} to .cml/files", published.count()),
-                false => format!("published {}", published.count()),
+            let count = published.count();
+            self.app.log.info(&if is_copied {
+                format!("copied {count} to .cml/files")
+            } else {
+                format!("published {count}")
             });
         }
         if summary {
@@ -304,7 +294,7 @@ impl<'a> Job<'a> {
         }
         if let Some(name) = &self.args.section {
             let written = sticky.section(name, &published.text, forge.limits().comment).await;
-            return self.named(written).await;
+            return self.explain_missing(written).await;
         }
         let room = forge.limits().comment.saturating_sub(sticky.overhead());
         let parts = self.fit(&publish, &published.text, &before, room).await?;
@@ -316,10 +306,10 @@ impl<'a> Job<'a> {
             None if update => sticky.update(&existing, read, &parts).await,
             None => sticky.create(&parts).await,
         };
-        self.named(posted).await
+        self.explain_missing(posted).await
     }
 
-    /// The report in as many parts as the forge's limit asks for.
+    /// Returns the report in parts that fit the forge's limit.
     async fn fit(&self, publish: &Publish<'_>, text: &str, before: &[&str], room: usize) -> Result<Vec<String>> {
         let length = split::length(text);
         if length <= room {
@@ -332,18 +322,18 @@ impl<'a> Job<'a> {
                 split_report(self.app, &self.connected, publish, text, before, room).await
             }
             Overflow::Truncate => {
-                let note = cut_note(self.app, &self.connected, publish, text, before).await?;
+                let note = truncation_note(self.app, &self.connected, publish, text, before).await?;
                 Ok(vec![split::truncate(text, room, &note)])
             }
             Overflow::Fail => Err(Error::new(
                 Kind::TooLarge,
-                format!("the report has {length} characters, a comment on {title} takes {room}"),
+                format!("the report has {length} characters, but a comment on {title} can have at most {room}"),
             )
             .hint("use --overflow split or --overflow truncate")),
         }
     }
 
-    /// Prints the comment's address and hands it on to later steps.
+    /// Prints the comment's address and sets it as an output for later steps.
     fn announce(&self, comment: &Comment) -> Result<()> {
         let printed = self.app.print_line(&comment.url);
         let set = outputs::set(self.app, &[("comment-url", &comment.url)]);
@@ -361,7 +351,7 @@ impl Comments {
     }
 }
 
-/// The report in the comments that there is room for; one that needs more ends with a link to the whole.
+/// Splits the report into at most `limits.parts` comments; a longer one is cut and ends with a link to the whole.
 pub(super) async fn split_report(
     app: &App,
     connected: &Connected,
@@ -375,18 +365,20 @@ pub(super) async fn split_report(
     if count <= most {
         if count > 1 {
             let limit = room.part;
-            app.log.info(&format!("the report has {length} characters, {title} takes {limit}: {count} comments"));
+            app.log.info(&format!(
+                "the report has {length} characters, more than {title}'s limit of {limit}; split into {count} comments"
+            ));
         }
         return Ok(parts);
     }
-    let hint = "--overflow-limit allows more comments, --overflow truncate makes one";
-    app.log.warn_with_hint(&format!("the report would need {count} comments: it is cut after {most}"), hint);
-    let note = cut_note(app, connected, publish, text, before).await?;
+    let hint = "raise --overflow-limit, or use --overflow truncate for a single comment";
+    app.log.warn_with_hint(&format!("the report needs {count} comments; cut after {most}"), hint);
+    let note = truncation_note(app, connected, publish, text, before).await?;
     Ok(split::limit(parts, room, &note))
 }
 
-/// What ends a report that was cut.
-pub(super) async fn cut_note(
+/// Returns the note at the end of a report that was cut.
+pub(super) async fn truncation_note(
     app: &App,
     connected: &Connected,
     publish: &Publish<'_>,
@@ -397,7 +389,7 @@ pub(super) async fn cut_note(
     Ok(format!("*The report was cut here.* {link}").trim_end().to_owned())
 }
 
-/// Where the whole report can be read: published as a file, else the run's page.
+/// Publishes the whole report as a file and returns a link to it, or else to the run's page.
 async fn whole_report(
     app: &App,
     connected: &Connected,
@@ -411,17 +403,17 @@ async fn whole_report(
         return Ok(page());
     }
     match publish.whole_text(text, before).await {
-        Ok(url) => Ok(format!("[Read all of it]({url})")),
+        Ok(url) => Ok(format!("[Read the whole report]({url})")),
         Err(error) if error.kind() == Kind::Auth => {
-            app.log.warn(&format!("the whole report is not published: {error}"));
+            app.log.warn(&format!("cannot publish the whole report: {error}"));
             Ok(page())
         }
         Err(error) => Err(error.context("cannot publish the whole report")),
     }
 }
 
-/// How long a browser may take to say that it cannot start.
-const STARTING: Duration = Duration::from_secs(5);
+/// How long to wait for a browser to fail to start.
+const BROWSER_START_TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn open(app: &App, address: &str) {
     let commands: &[&[&str]] = if cfg!(target_os = "macos") {
@@ -433,7 +425,7 @@ async fn open(app: &App, address: &str) {
     };
     for command in commands {
         let argv: Vec<&str> = command.iter().copied().chain([address]).collect();
-        let browser = host::Command { lingers: true, limit: Some(STARTING), ..host::Command::new(argv) };
+        let browser = host::Command { lingers: true, limit: Some(BROWSER_START_TIMEOUT), ..host::Command::new(argv) };
         match app.host.execute(&browser).await {
             Ok(output) if output.code == Some(0) => return,
             // It goes on as the browser itself.
@@ -441,5 +433,5 @@ async fn open(app: &App, address: &str) {
             _ => {}
         }
     }
-    app.log.warn(&format!("no browser could be started: open {address} yourself"));
+    app.log.warn(&format!("cannot start a browser; open {address} yourself"));
 }

@@ -1,13 +1,13 @@
 //! `cml doctor`: what was inferred and from where, and what the token may do. Nothing it does has an effect.
 
 use crate::app::App;
-use crate::connect::{self, Connected, Found, Global, Inferred};
+use crate::connect::{self, Connected, DetectedRepository, Global, Inferred};
 use crate::env::vars;
 use crate::error::{Error, Kind, Result};
 use crate::forge::permission::{About, Diagnosis, State, Work};
-use crate::forge::{Context, Forge, Repository, Target, local, not_seen};
+use crate::forge::{Context, Forge, Repository, Target, local, repository_not_visible};
 use crate::log::sanitize;
-use crate::report::target::Wanted;
+use crate::report::target::TargetSpec;
 use clap::Args;
 use std::fmt::Write;
 use std::rc::Rc;
@@ -26,29 +26,30 @@ type Line = (&'static str, String, &'static str);
 
 /// Runs it.
 pub async fn run(app: &App, global: &Global) -> Result<()> {
-    let inferred = connect::infer(app, global, Repository::parse).await.locate(app, connect::REPOSITORY).await;
+    let inferred =
+        connect::infer(app, global, Repository::parse).await.locate(app, connect::MIN_REPOSITORY_NAMES).await;
     let found = inferred.found.clone();
-    let forge = found.as_ref().ok().and_then(|found| Some(inferred.reach(app, found.as_ref()?, None)));
+    let forge = found.as_ref().ok().and_then(|found| Some(inferred.connect(app, found.as_ref()?, None)));
     let about = forge.as_ref().and_then(|forge| Some(forge.as_ref().ok()?.about()));
     let lines = inference(app, &inferred, about.unwrap_or_default()).await;
     show(app, &format!("cml {}\n\nFound\n{}", env!("CARGO_PKG_VERSION"), table(&lines)))?;
     let (Some(found), Some(forge)) = (found?, forge) else {
         // The local preview needs nothing.
-        return if inferred.named.is_some() { Ok(()) } else { Err(connect::which_forge()) };
+        return if inferred.named.is_some() { Ok(()) } else { Err(connect::unknown_forge()) };
     };
     let (driver, forge) = (found.driver, forge?);
     let no_token = inferred.token.is_none();
     if no_token && !(driver.checks_without_token)(app.env()) {
-        return Err(connect::no_token(driver, inferred.in_ci));
+        return Err(connect::missing_token(driver, inferred.in_ci));
     }
     let diagnosis = forge.permissions().await.map_err(|error| match error.kind() {
-        Kind::NotFound => not_seen(&found.repository),
+        Kind::NotFound => repository_not_visible(&found.repository),
         _ => error,
     })?;
     let place = if no_token { None } else { place(app, &inferred, &found, forge).await };
     report(app, &diagnosis, place, no_token)?;
     match diagnosis.permissions.iter().find(|line| line.work == Work::Comment) {
-        _ if no_token => Err(connect::no_token(driver, inferred.in_ci)),
+        _ if no_token => Err(connect::missing_token(driver, inferred.in_ci)),
         Some(line) if line.state == State::Missing => {
             Err(Error::auth("the token may not comment on pull requests").hint(line.needs.clone()))
         }
@@ -106,7 +107,7 @@ async fn inference(app: &App, inferred: &Inferred, about: About) -> Vec<Line> {
 async fn or_git(app: &App, name: &'static str, said: (&Option<String>, &'static str), args: &[&str]) -> Line {
     match said {
         (Some(value), source) => (name, value.clone(), source),
-        (None, _) => match app.look(args).await {
+        (None, _) => match app.query_git(args).await {
             Some(value) => (name, value, "git"),
             None => (name, "not known".to_owned(), ""),
         },
@@ -114,10 +115,10 @@ async fn or_git(app: &App, name: &'static str, said: (&Option<String>, &'static 
 }
 
 /// Where a comment goes without `--target`.
-async fn place(app: &App, inferred: &Inferred, found: &Found, forge: Rc<dyn Forge>) -> Option<Target> {
+async fn place(app: &App, inferred: &Inferred, found: &DetectedRepository, forge: Rc<dyn Forge>) -> Option<Target> {
     let context = inferred.context.clone();
     let (driver, repository) = (found.driver, found.repository.clone());
-    Connected { forge, driver, repository, context, token_source: None }.target(app, &Wanted::Auto).await.ok()
+    Connected { forge, driver, repository, context, token_source: None }.target(app, &TargetSpec::Auto).await.ok()
 }
 
 fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: bool) -> Result<()> {

@@ -1,8 +1,10 @@
 //! What becomes of the images that a report shows: options of every command that takes a report.
 
 use super::place::Place;
+use crate::app::App;
+use crate::connect::Connected;
 use crate::error::Result;
-use crate::publish::Destination;
+use crate::publish::{Destination, Publish};
 use clap::ArgAction::Set;
 use clap::Args;
 
@@ -24,6 +26,11 @@ pub struct Images {
 }
 
 impl Images {
+    /// Returns a publisher of the files that a report shows, as the options ask for it.
+    pub fn publish<'a>(&self, app: &'a App, connected: &'a Connected, destination: &Destination) -> Publish<'a> {
+        Publish { links: self.publish_links, strict: self.strict, ..connected.publish(app, destination) }
+    }
+
     /// Where the files go; fails where options do not fit together.
     pub fn destination(&self) -> Result<Destination> {
         let place = self.place.destination(false)?;

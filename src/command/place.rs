@@ -51,14 +51,7 @@ impl Place {
 impl Store {
     /// How files are published here.
     pub fn publish<'a>(&'a self, app: &'a App) -> Publish<'a> {
-        Publish {
-            app,
-            forge: &*self.connected.forge,
-            repository: &self.connected.repository,
-            destination: self.destination.clone(),
-            links: false,
-            strict: true,
-        }
+        self.connected.publish(app, &self.destination)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
-use crate::forge::pull::{self, Merge, Merged, NewPullRequest, Pushing};
+use crate::forge::pull::{self, Merge, Merged, NewPullRequest, PushConfig};
 use crate::git::{Git, Status, pathspecs};
 use crate::outputs;
 use crate::report::decode::clean;
@@ -87,21 +87,21 @@ const LARGEST_TEXT: u64 = 32 << 20;
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
     let connected = connect::connect(app, global, None).await?;
-    let pushing = connected.forge.pushing()?;
+    let push_config = connected.forge.push_config()?;
     let connected = connected.with_head().await?;
     let merge = args.merging();
-    if let Some(how) = merge.filter(|how| !pushing.merges.contains(how)) {
+    if let Some(how) = merge.filter(|how| !push_config.merges.contains(how)) {
         return Err(Error::unsupported(format!(
             "{} cannot do {} for one {}",
             connected.driver.title,
             option(how),
-            pushing.noun.to_lowercase()
+            push_config.noun.to_lowercase()
         ))
         .hint("use --merge or --squash; rebasing is a setting of the project there"));
     }
-    let git = Git::new(app).trusting(global.ca_cert.as_deref())?.pushing(&connected.repository, &pushing);
+    let git = Git::new(app).trusting(global.ca_cert.as_deref())?.with_push_config(&connected.repository, &push_config);
     let git = git.reaching(&args.remote).await?;
-    let Some(job) = Job::prepare(app, args, &connected, &pushing, &git).await? else { return Ok(()) };
+    let Some(job) = Job::prepare(app, args, &connected, &push_config, &git).await? else { return Ok(()) };
     let Some(pull) = job.open().await? else { return Ok(()) };
     let announced = job.announce(&pull);
     if let Some(how) = merge.filter(|_| pull.open) {
@@ -162,7 +162,7 @@ struct Job<'a> {
     app: &'a App,
     args: &'a Create,
     connected: &'a Connected,
-    pushing: &'a Pushing,
+    push_config: &'a PushConfig,
     git: &'a Git<'a>,
     status: Status,
     /// The commit that the run is about.
@@ -182,7 +182,7 @@ impl<'a> Job<'a> {
         app: &'a App,
         args: &'a Create,
         connected: &'a Connected,
-        pushing: &'a Pushing,
+        push_config: &'a PushConfig,
         git: &'a Git<'a>,
     ) -> Result<Option<Self>> {
         // git has no file of that name.
@@ -224,7 +224,7 @@ impl<'a> Job<'a> {
             return Err(Error::not_found(format!("there is no branch {branch} on {}", args.remote))
                 .hint("check --target-branch, or push that branch first"));
         }
-        Ok(Some(Job { app, args, connected, pushing, git, status, trigger, parent, missing, own, source, target }))
+        Ok(Some(Job { app, args, connected, push_config, git, status, trigger, parent, missing, own, source, target }))
     }
 
     /// The pull request, after the branch has the changes: the open one, or one that was merged with just these;
@@ -277,14 +277,14 @@ impl<'a> Job<'a> {
         if self.args.skips_ci() {
             message.push_str(" [skip ci]");
         }
-        let (name, email) = self.pushing.author.clone().unzip();
+        let (name, email) = self.push_config.author.clone().unzip();
         let author = (self.args.user_name.clone().or(name), self.args.user_email.clone().or(email));
         self.git.commit(parent, &self.status, &message, author).await
     }
 
     /// Makes a commit that of the branch. Returns whether it is: a branch with a pull request and other commits stays.
     async fn push(&self, commit: &str, has_pull: bool) -> Result<bool> {
-        let options = if self.args.skips_ci() { self.pushing.skip_ci } else { &[] };
+        let options = if self.args.skips_ci() { self.push_config.skip_ci } else { &[] };
         let source = &self.source;
         match self.git.push(&self.args.remote, commit, source, options, &self.status).await {
             Err(error) if error.kind() == Kind::Conflict && has_pull => {
@@ -318,7 +318,7 @@ impl<'a> Job<'a> {
 
     fn announce(&self, pull: &PullRequest) -> Result<()> {
         let text = match self.args.md {
-            true => format!("[CML's {}]({})", self.pushing.noun, pull.url),
+            true => format!("[CML's {}]({})", self.push_config.noun, pull.url),
             false => pull.url.clone(),
         };
         let printed = self.app.print_line(&text);

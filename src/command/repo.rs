@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
-use crate::forge::pull::Pushing;
+use crate::forge::pull::PushConfig;
 use crate::git::Git;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
@@ -43,10 +43,10 @@ pub struct Prepare {
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Prepare(args) = command;
     let connected = connect::connect(app, global, None).await?;
-    let pushing = connected.forge.pushing()?;
-    let helper = if args.credentials { Some(helper(app, &connected, &pushing)?) } else { None };
-    let git = Git::new(app).trusting(global.ca_cert.as_deref())?.pushing(&connected.repository, &pushing);
-    let (name, email) = pushing.author.clone().unzip();
+    let push_config = connected.forge.push_config()?;
+    let helper = if args.credentials { Some(helper(app, &connected, &push_config)?) } else { None };
+    let git = Git::new(app).trusting(global.ca_cert.as_deref())?.with_push_config(&connected.repository, &push_config);
+    let (name, email) = push_config.author.clone().unzip();
     for (key, value) in
         [("user.name", args.user_name.clone().or(name)), ("user.email", args.user_email.clone().or(email))]
     {
@@ -74,7 +74,7 @@ async fn fetch(app: &App, git: Git<'_>, args: &Prepare) -> Result<()> {
         return Ok(());
     }
     let git = &git.reaching("origin").await?;
-    let shallow = git.look(&["rev-parse", "--is-shallow-repository"]).await? == "true";
+    let shallow = git.query(&["rev-parse", "--is-shallow-repository"]).await? == "true";
     match depth {
         _ if !shallow => {
             app.log.info("the clone has the whole history already");
@@ -87,8 +87,8 @@ async fn fetch(app: &App, git: Git<'_>, args: &Prepare) -> Result<()> {
 
 /// Gets so many commits of what is checked out and of each branch, but takes none away that the clone has.
 async fn deepen(app: &App, git: &Git<'_>, depth: u32) -> Result<()> {
-    let head = git.look(&["rev-parse", "HEAD"]).await?;
-    let has = git.look(&["rev-list", "--count", "--first-parent", "HEAD"]).await?;
+    let head = git.query(&["rev-parse", "HEAD"]).await?;
+    let has = git.query(&["rev-list", "--count", "--first-parent", "HEAD"]).await?;
     let has: u32 = has.parse().unwrap_or_default();
     if has > depth {
         app.log.info(&format!("the clone has {has} commits already, and keeps them"));
@@ -105,11 +105,11 @@ async fn deepen(app: &App, git: &Git<'_>, depth: u32) -> Result<()> {
 
 /// A helper of git's that prints the user name, and the token from its variable, which every later step must have.
 /// <https://git-scm.com/docs/gitcredentials#_custom_helpers>
-fn helper(app: &App, connected: &Connected, pushing: &Pushing) -> Result<String> {
+fn helper(app: &App, connected: &Connected, push_config: &PushConfig) -> Result<String> {
     let variable =
         connected.token_source.filter(|source| source.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
     let value = variable.and_then(|variable| app.env().named(variable));
-    let (Some((user, password)), Some(variable), Some(value)) = (&pushing.credential, variable, value) else {
+    let (Some((user, password)), Some(variable), Some(value)) = (&push_config.credential, variable, value) else {
         return Err(Error::config("--credentials needs the token in a variable, which later git commands read")
             .hint("give it to the whole job: env: { REPO_TOKEN: ... }"));
     };

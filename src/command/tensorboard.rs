@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 mod watch;
 
-/// Show training logs
+/// Draw TensorBoard logs
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Draw the curves of TensorBoard's logs, and print them as Markdown with a table

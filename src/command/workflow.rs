@@ -3,11 +3,11 @@
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::error::{Kind, Result};
-use crate::forge::{Context, not_seen};
+use crate::forge::{Context, repository_not_visible};
 use crate::outputs;
 use clap::{Args, Subcommand};
 
-/// Run workflows again
+/// Rerun workflows
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a workflow's failed jobs again; a run that has not ended is cancelled first
@@ -38,7 +38,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let run = match connected.forge.rerun(id, &own, &app.http).await {
         Err(error) if error.kind() == Kind::NotFound => {
             let hidden = connected.forge.can_see_repository().await.is_ok_and(|seen| !seen);
-            return Err(if hidden { not_seen(&connected.repository) } else { error });
+            return Err(if hidden { repository_not_visible(&connected.repository) } else { error });
         }
         run => run?,
     };

@@ -3,7 +3,7 @@
 use super::check::{Check, Made};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
-use super::pull::{Merge, Merged, NewPullRequest, Pushing};
+use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
@@ -42,7 +42,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
     own_token_hint: "create an API token that may write pull requests and repositories, then: export REPO_TOKEN=<email>:<token>",
     detect,
-    places: |_, _, _| Vec::new(),
+    api_candidates: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |env| insights::proxy(env).is_some(),
     agent: Some(agent::agent),
@@ -391,8 +391,8 @@ impl Forge for Bitbucket {
         Ok(list.values.into_iter().map(|wire| self.pull(wire)).collect())
     }
 
-    fn pushing(&self) -> Result<Pushing> {
-        Ok(pulls::pushing(self.token.as_ref(), self.git_settings.clone()))
+    fn push_config(&self) -> Result<PushConfig> {
+        Ok(pulls::push_config(self.token.as_ref(), self.git_settings.clone()))
     }
 
     async fn find_pull_request(&self, source: &str, target: &str) -> Result<Option<PullRequest>> {

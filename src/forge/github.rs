@@ -3,7 +3,7 @@
 use super::check::{Check, Made};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
-use super::pull::{Head, Merge, Merged, NewPullRequest, Pushing};
+use super::pull::{Head, Merge, Merged, NewPullRequest, PushConfig};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
     Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
@@ -44,7 +44,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "pass it in the step: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }, and give the job permissions: { pull-requests: write, contents: write }",
     own_token_hint: "export REPO_TOKEN=$(gh auth token)",
     detect,
-    places: |_, _, _| Vec::new(),
+    api_candidates: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |_| false,
     agent: Some(agent::agent),
@@ -507,8 +507,8 @@ impl Forge for GitHub {
         checks::create(self, check).await
     }
 
-    fn pushing(&self) -> Result<Pushing> {
-        Ok(pulls::pushing(self.token.clone()))
+    fn push_config(&self) -> Result<PushConfig> {
+        Ok(pulls::push_config(self.token.clone()))
     }
 
     async fn find_pull_request(&self, source: &str, target: &str) -> Result<Option<PullRequest>> {

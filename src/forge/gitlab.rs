@@ -3,7 +3,7 @@
 use super::check::{Check, Made};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
-use super::pull::{Merge, Merged, NewPullRequest, Pushing};
+use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner, RunnerState};
 use super::{
@@ -43,7 +43,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
     own_token_hint: "create a personal access token with the scope api, then: export REPO_TOKEN=<token>",
     detect,
-    places,
+    api_candidates,
     connect,
     checks_without_token: |_| false,
     agent: Some(agent::agent),
@@ -141,7 +141,7 @@ fn named_api(repository: &Repository, env: &Env) -> Option<String> {
 
 /// GitLab may live below a path of its server, which nothing but its CI says:
 /// <https://docs.gitlab.com/install/relative_url/>.
-fn places(repository: &Repository, env: &Env, least: usize) -> Vec<String> {
+fn api_candidates(repository: &Repository, env: &Env, least: usize) -> Vec<String> {
     let names: Vec<&str> = repository.path.split('/').collect();
     if DRIVER.has_host(repository.server.host_str().unwrap_or_default())
         || named_api(repository, env).is_some()
@@ -451,8 +451,8 @@ impl Forge for GitLab {
         statuses::create(self, check).await
     }
 
-    fn pushing(&self) -> Result<Pushing> {
-        Ok(pulls::pushing(self.credential.clone(), self.author.clone()))
+    fn push_config(&self) -> Result<PushConfig> {
+        Ok(pulls::push_config(self.credential.clone(), self.author.clone()))
     }
 
     async fn find_pull_request(&self, source: &str, target: &str) -> Result<Option<PullRequest>> {

@@ -32,7 +32,7 @@ pub const DRIVER: Driver = Driver {
     token_hint: "",
     own_token_hint: "",
     detect: |_: &Env, _: &dyn Host| -> Option<Context> { None },
-    places: |_, _, _| Vec::new(),
+    api_candidates: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |_| false,
     agent: None,
@@ -90,7 +90,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
 impl Local {
     fn failed(&self, what: &str, error: &io::Error) -> Error {
         Error::config(format!("cannot {what} the local preview in {} ({error})", self.folder.display()))
-            .hint("the preview needs a writable working copy; in CI give --driver github, gitlab or bitbucket")
+            .hint("the preview needs a writable working copy; in CI pass --driver github, gitlab or bitbucket")
     }
 
     fn load(&self) -> Result<Vec<Stored>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What a forge asks of those who push to it and open pull requests.
 #[derive(Debug, Clone)]
-pub struct Pushing {
+pub struct PushConfig {
     /// User name and password for git over HTTP.
     pub credential: Option<(&'static str, Secret)>,
     /// Name and e-mail address of the forge's CI, or of who started the pipeline, for commits of people who gave none;

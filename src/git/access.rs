@@ -10,7 +10,7 @@ pub enum Access {
     /// It reads what is in the repository. Nothing that the repository's configuration or files name runs, nothing is
     /// fetched, and no token is in its environment. (`status` compares files as they would be committed: only then do
     /// the filters run that the configuration has, such as git-lfs.)
-    Look,
+    Read,
     /// It writes objects, an index of its own or settings: no token.
     Write,
     /// It talks to the remote, with the credentials for that.
@@ -69,7 +69,7 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// Returns the command: what must hold even for an old git is an argument, the rest in the environment.
     pub fn command(&self, app: &App, args: &[&str]) -> Command {
-        let looks = self.access == Access::Look;
+        let looks = self.access == Access::Read;
         let (locked, looking) = if looks { (&NO_WAY_OUT[..], &LOOKING[..]) } else { Default::default() };
         let mut argv = vec!["git".to_owned()];
         let mut env: Vec<(String, String)> =

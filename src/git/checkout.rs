@@ -19,7 +19,7 @@ pub struct Checkout {
 impl Checkout {
     /// Returns the one to look at: that of the folder which the CI names; where none is named, the nearest around the
     /// current directory.
-    pub fn to_look_at(app: &App) -> Option<Self> {
+    pub fn for_reading(app: &App) -> Option<Self> {
         match named_folder(app) {
             Some(top) => has_git(app, &top).then_some(Checkout { top, named: true }),
             None => Checkout::around(app, &app.here().ok()?),

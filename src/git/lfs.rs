@@ -1,6 +1,6 @@
 //! What git-lfs's hook does at a push: as no hook runs, this asks git-lfs itself.
 
-use super::Access::{Look, Transfer};
+use super::Access::{Read, Transfer};
 use super::{Git, Status};
 use crate::error::Result;
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ impl Git<'_> {
             return Ok(());
         }
         let configured = ["config", "--get-regexp", r"^filter\.lfs\.(process|clean)$"];
-        if self.output(Look, &configured, &[]).await?.code != Some(0) {
+        if self.output(Read, &configured, &[]).await?.code != Some(0) {
             return Ok(());
         }
         self.run(Transfer, &["lfs", "push", remote, commit], &[]).await.map(drop)

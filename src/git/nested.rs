@@ -48,7 +48,7 @@ const HARMLESS: [&str; 32] = [
 
 /// Refuses a repository with any other setting.
 pub async fn check(app: &App, checkout: &Checkout) -> Result<()> {
-    let call = Call { access: Access::Look, checkout: Some(checkout), at_top: true, settings: &[], env: Vec::new() };
+    let call = Call { access: Access::Read, checkout: Some(checkout), at_top: true, settings: &[], env: Vec::new() };
     let args = ["config", "--local", "--includes", "--list", "-z"];
     let output = app.host.execute(&call.command(app, &args)).await;
     let output = output.ok().filter(|output| output.code == Some(0)).map(|output| output.stdout);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// The value of `--target`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Wanted {
+pub enum TargetSpec {
     /// The pull request of the event, else an open one of the commit, else the commit.
     #[default]
     Auto,
@@ -20,7 +20,7 @@ pub enum Wanted {
     This(Target),
 }
 
-impl FromStr for Wanted {
+impl FromStr for TargetSpec {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -31,17 +31,17 @@ impl FromStr for Wanted {
         let (kind, id) = text.split_once('/').map_or((text, None), |(kind, id)| (kind, Some(id)));
         let number = |id: &str| id.parse().ok().filter(|n| *n > 0).ok_or_else(wrong);
         Ok(match (kind.to_ascii_lowercase().as_str(), id) {
-            ("auto", None) => Wanted::Auto,
-            ("pr", None) => Wanted::PullRequest,
-            ("commit", None) => Wanted::Commit,
-            ("issue", None) => Wanted::Issue,
-            ("pr", Some(id)) => Wanted::This(Target::PullRequest(number(id)?)),
-            ("issue", Some(id)) => Wanted::This(Target::Issue(number(id)?)),
+            ("auto", None) => TargetSpec::Auto,
+            ("pr", None) => TargetSpec::PullRequest,
+            ("commit", None) => TargetSpec::Commit,
+            ("issue", None) => TargetSpec::Issue,
+            ("pr", Some(id)) => TargetSpec::This(Target::PullRequest(number(id)?)),
+            ("issue", Some(id)) => TargetSpec::This(Target::Issue(number(id)?)),
             // Any name of a commit that git or the forge understands; never a path into the API.
             ("commit", Some(id))
                 if !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-~^".contains(c)) =>
             {
-                Wanted::This(Target::Commit(id.to_owned()))
+                TargetSpec::This(Target::Commit(id.to_owned()))
             }
             _ => return Err(wrong()),
         })
@@ -55,21 +55,21 @@ mod tests {
     #[test]
     fn reads_every_form() {
         for (text, wanted) in [
-            ("auto", Wanted::Auto),
-            ("AUTO", Wanted::Auto),
-            ("pr", Wanted::PullRequest),
-            ("pr/42", Wanted::This(Target::PullRequest(42))),
-            ("PR/3", Wanted::This(Target::PullRequest(3))),
-            ("commit", Wanted::Commit),
-            ("commit/f00bar", Wanted::This(Target::Commit("f00bar".into()))),
-            ("commit/HEAD", Wanted::This(Target::Commit("HEAD".into()))),
-            ("issue", Wanted::Issue),
-            ("issue/1337", Wanted::This(Target::Issue(1337))),
+            ("auto", TargetSpec::Auto),
+            ("AUTO", TargetSpec::Auto),
+            ("pr", TargetSpec::PullRequest),
+            ("pr/42", TargetSpec::This(Target::PullRequest(42))),
+            ("PR/3", TargetSpec::This(Target::PullRequest(3))),
+            ("commit", TargetSpec::Commit),
+            ("commit/f00bar", TargetSpec::This(Target::Commit("f00bar".into()))),
+            ("commit/HEAD", TargetSpec::This(Target::Commit("HEAD".into()))),
+            ("issue", TargetSpec::Issue),
+            ("issue/1337", TargetSpec::This(Target::Issue(1337))),
         ] {
-            assert_eq!(text.parse::<Wanted>().unwrap(), wanted);
+            assert_eq!(text.parse::<TargetSpec>().unwrap(), wanted);
         }
         for text in ["", "foo/3", "pr/", "pr/0", "pr/x", "commit/", "commit/../../x", "auto/1", "issue/1/2"] {
-            let error = text.parse::<Wanted>().unwrap_err();
+            let error = text.parse::<TargetSpec>().unwrap_err();
             assert_eq!(error.kind().exit_code(), 2, "{text}");
         }
     }

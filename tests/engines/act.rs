@@ -120,7 +120,7 @@ fn a_later_step_comments_with_the_token_in_its_environment() {
     assert_eq!(consumer.out("url"), format!("{}/octo/model/pull/7#issuecomment-{id}\n", forge.url()));
     assert_eq!(done.summary("report"), "# Report\n\nAccuracy: **0.99**\n\n\n");
     // The action's own token was for its own step.
-    assert!(consumer.out("log").contains("error: there is no token for GitHub"), "{done}");
+    assert!(consumer.out("log").contains("error: no token found for GitHub"), "{done}");
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn the_example_of_the_pipe_runs_in_the_pipeline_of_a_pull_request() {
     // A variable that the pipeline does not have.
     repository.variables.remove("REPO_TOKEN");
     let (code, log) = repository.start_named("pull-requests.**").end();
-    assert!(code == Some(4) && log.contains("there is no token for Bitbucket"), "{log}");
+    assert!(code == Some(4) && log.contains("no token found for Bitbucket"), "{log}");
 }
 
 #[test]

@@ -187,11 +187,11 @@ fn mistakes_cost_no_request() {
 fn without_a_token_nobody_is_asked() {
     let (forge, mut cml) = start();
     cml.unset("REPO_TOKEN");
-    let hint = "pass one in REPO_TOKEN that may manage runners, which a job's own cannot; docs/runners.md says which";
+    let hint = "pass one in REPO_TOKEN that may manage runners (a job's own token cannot); see docs/runners.md";
     for line in [&["runner", "list"][..], &["runner", "stop", "x"], &["runner", "launch", "--cloud=aws"]] {
-        cml.run(line).fails(4, "there is no token for GitHub", hint);
+        cml.run(line).fails(4, "no token found for GitHub", hint);
     }
-    cml.run(&["runner", "retry", "--run=1"]).fails(4, "there is no token for GitHub", "*");
+    cml.run(&["runner", "retry", "--run=1"]).fails(4, "no token found for GitHub", "*");
     let alone = Cml::alone();
     // On one's own machine, too.
     let git = |args: &[&str]| {
@@ -199,9 +199,9 @@ fn without_a_token_nobody_is_asked() {
     };
     git(&["init", "--quiet"]);
     git(&["remote", "add", "origin", "https://github.com/octo/model"]);
-    alone.run(&["runner", "launch", "--cloud=aws"]).fails(4, "there is no token for GitHub", hint);
+    alone.run(&["runner", "launch", "--cloud=aws"]).fails(4, "no token found for GitHub", hint);
     if !is_wasm() {
-        alone.run(&["runner", "launch"]).fails(4, "there is no token for GitHub", hint);
+        alone.run(&["runner", "launch"]).fails(4, "no token found for GitHub", hint);
     }
     let mut alone = Cml::alone();
     alone.set("NO_COLOR", "1");

@@ -254,7 +254,7 @@ static DRIVER: Driver = Driver {
     token_vars: &[],
     token_hint: "",
     own_token_hint: "",
-    places: |_, _, _| Vec::new(),
+    api_candidates: |_, _, _| Vec::new(),
     detect: |_, _| None,
     connect: |_| Err(Error::internal("nobody connects here")),
     checks_without_token: |_| false,

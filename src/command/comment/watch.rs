@@ -1,10 +1,10 @@
 //! `--watch`: the comment follows the report while a training runs.
 //!
-//! Looks at the report, the files that it shows, and the trigger file twice a second; posts once a change has
-//! been quiet for a moment, so that a burst of writes or a half-written file makes one comment of the
-//! finished state. Ends on SIGINT or SIGTERM, after a last update.
+//! Polls the report, the files that it shows, and the trigger file twice a second; posts once a change has
+//! been quiet for a second, so that a burst of writes or a half-written file makes one comment of the
+//! finished state. Ends on SIGINT or SIGTERM, after one last update.
 
-use super::{How, Job};
+use super::{Job, PostOptions};
 use crate::error::{Kind, Result};
 use crate::files;
 use crate::host::Stat;
@@ -14,38 +14,38 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-const LOOK: Duration = Duration::from_millis(500);
-/// A change is complete when nothing has changed for so many looks.
-const QUIET: u32 = 2;
-/// A report that never comes to rest is posted all the same, after so many looks.
-const PATIENCE: u32 = 20;
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// A change is complete when nothing has changed for this many polls.
+const QUIET_POLLS: u32 = 2;
+/// A report that never comes to rest is posted all the same, after this many polls.
+const MAX_POLLS: u32 = 20;
 
-/// What the files looked like: equal when nothing changed.
+/// The state of the watched files; equal when nothing changed.
 #[derive(PartialEq, Clone, Default)]
-struct Picture(Vec<(PathBuf, Option<Stat>)>);
+struct Snapshot(Vec<(PathBuf, Option<Stat>)>);
 
-/// Follows until the program is asked to end.
+/// Watches until the program is asked to stop.
 pub async fn watch(job: &Job<'_>) -> Result<()> {
     let mut watcher = Watcher { job, posted: None };
     let mut end = pin!(job.app.host.interrupted());
-    let mut last = watcher.picture();
+    let mut last = watcher.snapshot();
     // A report that is there already is posted at once, unless a trigger decides.
-    let there = job.args.trigger_file.is_none() && last.0.first().is_some_and(|(_, stat)| stat.is_some());
-    let mut changed = there.then_some((QUIET - 1, 0));
+    let is_present = job.args.trigger_file.is_none() && last.0.first().is_some_and(|(_, stat)| stat.is_some());
+    let mut changed = is_present.then_some((QUIET_POLLS - 1, 0));
     job.app.log.info(&format!("watching {}", job.args.report.display()));
     loop {
-        if let Either::Right(_) = select(pin!(job.app.host.sleep(LOOK)), &mut end).await {
+        if let Either::Right(_) = select(pin!(job.app.host.sleep(POLL_INTERVAL)), &mut end).await {
             return watcher.finish().await;
         }
-        let now = watcher.picture();
+        let now = watcher.snapshot();
         changed = match (changed, now == last) {
             (None, true) => None,
             (None, false) => Some((0, 0)),
             (Some((quiet, age)), true) => Some((quiet + 1, age + 1)),
-            (Some((_, age)), false) => Some((if age >= PATIENCE { QUIET } else { 0 }, age + 1)),
+            (Some((_, age)), false) => Some((if age >= MAX_POLLS { QUIET_POLLS } else { 0 }, age + 1)),
         };
         last = now;
-        if changed.is_some_and(|(quiet, _)| quiet >= QUIET) {
+        if changed.is_some_and(|(quiet, _)| quiet >= QUIET_POLLS) {
             changed = None;
             let ended = match select(pin!(watcher.post()), &mut end).await {
                 Either::Left((settled, _)) => {
@@ -64,7 +64,7 @@ pub async fn watch(job: &Job<'_>) -> Result<()> {
             // What changed while it was posted counts as a change.
             last = match watcher.posted.as_ref().filter(|_| job.args.trigger_file.is_none()) {
                 Some((_, seen)) => seen.clone(),
-                None => watcher.picture(),
+                None => watcher.snapshot(),
             };
         }
     }
@@ -72,15 +72,15 @@ pub async fn watch(job: &Job<'_>) -> Result<()> {
 
 struct Watcher<'a, 'b> {
     job: &'a Job<'b>,
-    /// The report that was posted last, and the picture of its files.
-    posted: Option<(String, Picture)>,
+    /// The report that was posted last, and the state of its files.
+    posted: Option<(String, Snapshot)>,
 }
 
 impl Watcher<'_, '_> {
     /// The state of the files that decide: the trigger file, or the report with what it shows.
-    fn picture(&self) -> Picture {
+    fn snapshot(&self) -> Snapshot {
         match &self.job.args.trigger_file {
-            Some(trigger) => Picture(vec![(trigger.clone(), self.stat(trigger))]),
+            Some(trigger) => Snapshot(vec![(trigger.clone(), self.stat(trigger))]),
             None => self.content(),
         }
     }
@@ -90,7 +90,7 @@ impl Watcher<'_, '_> {
     }
 
     /// The state of the report and the files that it shows.
-    fn content(&self) -> Picture {
+    fn content(&self) -> Snapshot {
         let report = &self.job.args.report;
         let mut files = vec![report.clone()];
         let opener = self.job.app.files();
@@ -101,17 +101,17 @@ impl Watcher<'_, '_> {
                 files.extend(names.filter(|name| opener.foreign_name(name).is_none()).map(|name| folder.join(name)));
             }
         }
-        Picture(files.into_iter().map(|path| (path.clone(), self.stat(&path))).collect())
+        Snapshot(files.into_iter().map(|path| (path.clone(), self.stat(&path))).collect())
     }
 
     /// Earlier comments are retired once, by the first that is posted; later ones update that.
-    fn how(&self, summary: bool) -> How {
+    fn options(&self, summary: bool) -> PostOptions {
         let first = self.posted.is_none();
-        How { update: self.job.update || !first, summary, retire: self.job.args.retire().filter(|_| first) }
+        PostOptions { update: self.job.update || !first, summary, retire: self.job.args.retire().filter(|_| first) }
     }
 
-    /// Posts what is there. Nothing ends a watch but the end of the job: failures are told and the next
-    /// change is another try. `false` when that change has happened already.
+    /// Posts the current report. Nothing ends a watch but the end of the job: failures are logged and the next
+    /// change is tried again. Returns `false` if that change has happened already.
     async fn post(&mut self) -> bool {
         let Job { app, args, .. } = self.job;
         if args.trigger_file.as_ref().is_some_and(|trigger| self.stat(trigger).is_none()) {
@@ -122,18 +122,18 @@ impl Watcher<'_, '_> {
             Ok(text) if text.trim().is_empty() => return true,
             Ok(text) => text,
             Err(error) => {
-                app.log.warn(&format!("{error}: waiting for the next change"));
+                app.log.warn(&format!("{error}; waiting for the next change"));
                 return true;
             }
         };
-        let picture = self.content();
-        if self.posted.as_ref().is_some_and(|(old, seen)| *old == text && *seen == picture) {
+        let content = self.content();
+        if self.posted.as_ref().is_some_and(|(old, seen)| *old == text && *seen == content) {
             return true;
         }
-        match self.job.post(&text, self.how(false)).await {
+        match self.job.post(&text, self.options(false)).await {
             Ok(comment) => {
                 app.log.info(&format!("posted {}", comment.url));
-                let first = self.posted.replace((text, picture)).is_none();
+                let first = self.posted.replace((text, content)).is_none();
                 if first && let Err(error) = self.job.announce(&comment) {
                     app.log.warn(&error.to_string());
                 }
@@ -149,17 +149,17 @@ impl Watcher<'_, '_> {
                 false
             }
             Err(error) => {
-                let hint = error.hint_text().unwrap_or("the next change is another try");
+                let hint = error.hint_text().unwrap_or("the next change is tried again");
                 app.log.warn_with_hint(&error.to_string(), hint);
                 true
             }
         }
     }
 
-    /// The last update, with whatever has not been posted yet, and the job summary.
+    /// Posts one last time, with whatever has not been posted yet, and the job summary.
     async fn finish(&mut self) -> Result<()> {
         let Job { app, args, connected, .. } = self.job;
-        app.log.info("ending: a last look at the report");
+        app.log.info("stopping: updating the comment one last time");
         app.http.restart_budget();
         app.http.shorten_deadline();
         let text = super::read(app, &args.report)?;
@@ -170,7 +170,7 @@ impl Watcher<'_, '_> {
         let summary = !args.no_summary && connected.context.summary_file.is_some();
         // Posting what is there already sends nothing; it gives the report with its published images.
         if fresh || summary {
-            let comment = self.job.post(&text, self.how(summary)).await?;
+            let comment = self.job.post(&text, self.options(summary)).await?;
             if self.posted.is_none() {
                 self.job.announce(&comment)?;
             }

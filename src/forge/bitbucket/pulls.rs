@@ -4,7 +4,7 @@ use super::{Bitbucket, List, WirePull};
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
-use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
+use crate::forge::pull::{Merge, Merged, NewPullRequest, PushConfig, REQUESTS, open_or_merged};
 use crate::forge::rest::escape;
 use crate::http::RetryPolicy;
 use base64::Engine;
@@ -18,8 +18,8 @@ const POLL: Duration = Duration::from_secs(2);
 
 /// The author is the one that Bitbucket gives to commits of its pipes; no variable tells who started a pipeline by name:
 /// <https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>.
-pub fn pushing(token: Option<&Secret>, settings: Vec<(String, String)>) -> Pushing {
-    Pushing {
+pub fn push_config(token: Option<&Secret>, settings: Vec<(String, String)>) -> PushConfig {
+    PushConfig {
         credential: token.map(password),
         author: Some(("bitbucket-pipelines".to_owned(), "commits-noreply@bitbucket.org".to_owned())),
         merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
@@ -30,7 +30,7 @@ pub fn pushing(token: Option<&Secret>, settings: Vec<(String, String)>) -> Pushi
 }
 
 /// Origin is an address without TLS, which the step's proxy signs:
-/// <https://community.atlassian.com/t5/Bitbucket-articles/Pushing-back-to-your-repository/ba-p/958407>. The clone has the
+/// <https://community.atlassian.com/t5/Bitbucket-articles/PushConfig-back-to-your-repository/ba-p/958407>. The clone has the
 /// proxy as a step finds it; a pipe finds it elsewhere.
 pub fn settings(env: &Env, proxy: Option<&str>) -> Vec<(String, String)> {
     let in_pipe = env.get(vars::BITBUCKET_PIPE_SHARED_STORAGE_DIR).is_some();

@@ -6,7 +6,7 @@ use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
 use crate::forge::permission::Work;
-use crate::forge::pull::{Head, Merge, Merged, NewPullRequest, Pushing, REQUESTS, open_or_merged};
+use crate::forge::pull::{Head, Merge, Merged, NewPullRequest, PushConfig, REQUESTS, open_or_merged};
 use crate::http::RetryPolicy;
 use http::Method;
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ const THINKING: Duration = Duration::from_secs(2);
 
 /// Any user name does with a token. The author is the one that GitHub gives to commits of workflows:
 /// <https://github.com/actions/checkout#push-a-commit-using-the-built-in-token>.
-pub fn pushing(token: Option<Secret>) -> Pushing {
-    Pushing {
+pub fn push_config(token: Option<Secret>) -> PushConfig {
+    PushConfig {
         credential: token.map(|token| ("x-access-token", token)),
         author: Some((
             "github-actions[bot]".to_owned(),

@@ -5,7 +5,7 @@ use super::{GitLab, MergeRequest};
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::PullRequest;
-use crate::forge::pull::{Merge, Merged, NewPullRequest, Pushing, open_or_merged};
+use crate::forge::pull::{Merge, Merged, NewPullRequest, PushConfig, open_or_merged};
 use crate::forge::rest::escape;
 use crate::http::{Refusal, RetryPolicy, in_brackets};
 use http::Method;
@@ -28,8 +28,8 @@ pub fn author(env: &Env) -> Option<(String, String)> {
 }
 
 /// `ci.skip`: <https://docs.gitlab.com/topics/git/commit/#push-options-for-gitlab-cicd>.
-pub fn pushing(credential: Option<(&'static str, Secret)>, author: Option<(String, String)>) -> Pushing {
-    Pushing {
+pub fn push_config(credential: Option<(&'static str, Secret)>, author: Option<(String, String)>) -> PushConfig {
+    PushConfig {
         credential,
         author,
         // Rebasing is a setting of the project there.
