@@ -229,9 +229,11 @@ fn an_older_release_takes_nobody_back() {
         };
         let names: Vec<_> = moving.split_whitespace().collect();
         assert_eq!(tags(" org/cml:1.2.3-arm64"), [&["1.2.3"], &*names].concat(), "{out:?}");
-        let names = names.iter().filter(|name| **name != "latest").map(|name| format!("{name}-dvc3"));
-        let names: Vec<_> = std::iter::once("1.2.3-dvc3".to_owned()).chain(names).collect();
-        assert_eq!(tags(" org/cml:1.2.3-dvc3-arm64"), names, "{out:?}");
+        for kind in ["dvc3", "dvc3-gpu"] {
+            let names = names.iter().filter(|name| **name != "latest").map(|name| format!("{name}-{kind}"));
+            let names: Vec<_> = std::iter::once(format!("1.2.3-{kind}")).chain(names).collect();
+            assert_eq!(tags(&format!(" org/cml:1.2.3-{kind}-arm64")), names, "{out:?}");
+        }
     }
     // Who cannot be asked is not taken for having nothing newer.
     let scene = Scene::new();
@@ -320,18 +322,29 @@ fn images_are_made_for_each_architecture_and_joined() {
     }
     scene.script("image-tags.sh", &["v1.2.3"]).ok();
     let log = scene.log();
-    for (target, name) in [("cml", "org/cml:1.2.3"), ("train", "org/cml:1.2.3-dvc3"), ("pipe", "org/cml-pipe:1.2.3")] {
+    for (target, name) in [
+        ("cml", "org/cml:1.2.3"),
+        ("train", "org/cml:1.2.3-dvc3"),
+        ("train", "org/cml:1.2.3-dvc3-gpu"),
+        ("pipe", "org/cml-pipe:1.2.3"),
+    ] {
         for arch in ["amd64", "arm64"] {
             let built = format!("--platform linux/{arch} --target {target} --tag {name}-{arch} ");
-            assert!(log.contains(&built), "{built}: {log}");
+            let line = log.lines().find(|line| line.contains(&built)).unwrap_or_else(|| panic!("{built}: {log}"));
+            assert_eq!(line.contains(" --build-arg BASE=nvidia/cuda:"), name.ends_with("-gpu"), "{line}");
         }
         let repository = name.split(':').next().unwrap();
         let joined = format!(" --tag {name} ");
         let line = log.lines().find(|line| line.contains("imagetools create") && line.contains(&joined));
         let line = line.unwrap_or_else(|| panic!("{joined}: {log}"));
         assert!(line.ends_with(&format!(" {name}-amd64 {name}-arm64")), "{line}");
-        let moving = [("cml", "1"), ("cml", "1.2"), ("cml", "latest"), ("train", "1-dvc3"), ("train", "1.2-dvc3")];
-        for (_, tag) in moving.iter().filter(|(of, _)| *of == target) {
+        let moving: &[&str] = match name {
+            "org/cml:1.2.3" => &["1", "1.2", "latest"],
+            "org/cml:1.2.3-dvc3" => &["1-dvc3", "1.2-dvc3"],
+            "org/cml:1.2.3-dvc3-gpu" => &["1-dvc3-gpu", "1.2-dvc3-gpu"],
+            _ => &[],
+        };
+        for tag in moving {
             assert!(line.contains(&format!(" --tag {repository}:{tag} ")), "{line}");
         }
     }

@@ -23,5 +23,6 @@ join() {
 }
 join "org/cml:$version" "$version" "${names[@]}" "${latest[@]}"
 join "org/cml:$version-dvc3" "$version-dvc3" "${names[@]/%/-dvc3}"
+join "org/cml:$version-dvc3-gpu" "$version-dvc3-gpu" "${names[@]/%/-dvc3-gpu}"
 # A pipe is named by its whole version.
 join "org/cml-pipe:$version" "$version"

@@ -11,11 +11,13 @@ export SOURCE_DATE_EPOCH
 context=$(mktemp -d)
 "$scripts/context.sh" "$programs" "$context"
 docker buildx create --use
+# build TARGET IMAGE OPTION…
 build() {
     docker buildx build --push --provenance=mode=max --platform "linux/$arch" --target "$1" --tag "$2-$arch" \
         --label "org.opencontainers.image.version=$version" \
-        --label "org.opencontainers.image.revision=$(git rev-parse HEAD)" "$context"
+        --label "org.opencontainers.image.revision=$(git rev-parse HEAD)" "${@:3}" "$context"
 }
 build cml "org/cml:$version"
 build train "org/cml:$version-dvc3"
+build train "org/cml:$version-dvc3-gpu" --build-arg "BASE=nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04"
 build pipe "org/cml-pipe:$version"

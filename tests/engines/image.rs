@@ -158,9 +158,20 @@ fn who_trains_in_it_has_python_dvc_and_vegas_tools() {
         python -c 'import sys; print(sys.prefix)'
         for program in pip curl wget jq ssh git-lfs; do command -v $program; done
         for program in gcc node; do if command -v $program; then exit 1; fi; done
-        if pip show --quiet dvc-gdrive dvc-oss; then exit 1; fi";
+        python -c 'import dvc_gdrive, pydrive2.auth, dvc_oss, ossfs'";
     let said = docker.run("train", &cml, &[], &["sh", "-c", script]).ok();
-    for word in ["s3", "gs", "azure", "ssh", "webdav", "/opt/python\n", "/opt/python/bin/pip\n", "/usr/bin/git-lfs"] {
+    for word in [
+        "s3",
+        "gs",
+        "azure",
+        "ssh",
+        "webdav",
+        "gdrive",
+        "oss",
+        "/opt/python\n",
+        "/opt/python/bin/pip\n",
+        "/usr/bin/git-lfs",
+    ] {
         assert!(said.contains(word), "{word} is not in {said}");
     }
     assert!(cml.read("data.csv.dvc").contains("md5"), "{said}");
