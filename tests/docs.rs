@@ -87,3 +87,32 @@ fn what_is_installed_from_the_repository_is_named() {
     let line = page.lines().find(|line| line.starts_with("cargo install ")).unwrap();
     assert!(line.ends_with(concat!("/setup-cml-rs ", env!("CARGO_PKG_NAME"))), "{line}");
 }
+
+/// The recipes for developers name files and items of today's code.
+#[test]
+fn recipes_for_developers_name_what_there_is() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = String::new();
+    let mut folders: Vec<_> = ["src", "tests", "xtask/src"].map(|name| root.join(name)).into();
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let page = page("docs/development.md");
+    let links = page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+    for link in links.filter(|link| !link.starts_with("http")) {
+        assert!(root.join("docs").join(link).exists(), "docs/development.md links to {link}");
+    }
+    let prose: String = page.split("```").step_by(2).collect();
+    for code in prose.split('`').skip(1).step_by(2) {
+        let is_path = code.contains('/') && !code.contains("NAME");
+        let is_item = code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && code.len() > 2;
+        assert!(!is_path || code.contains(' ') || root.join(code).exists(), "docs/development.md names {code}");
+        assert!(!is_item || sources.contains(code), "docs/development.md names {code}");
+    }
+}
