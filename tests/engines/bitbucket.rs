@@ -1,7 +1,10 @@
 //! Pipelines of CML's users on Bitbucket, unchanged but for the image.
 
+mod examples;
+
+use super::{boot, cloud_variables};
 use crate::support::ec2::Ec2;
-use crate::support::fake::{Doing, Proxy, PullRequest, Target, Vendor};
+use crate::support::fake::{Proxy, PullRequest, Target, Vendor};
 use crate::support::moto::Moto;
 use crate::support::pipelines::Repository;
 use std::path::Path;
@@ -26,29 +29,22 @@ fn tutorial(ec2: &Ec2) -> Option<Repository> {
         repository.volume().display()
     );
     repository.script(&script).ok();
-    for (name, value) in [
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-        ("AWS_ENDPOINT_URL", &ec2.url()),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        ("CML_RUNNER_AGENT_URL", "https://mirror.example/cml-linux-x86_64"),
-        ("CML_RUNNER_AGENT_SHA256", &"5e".repeat(32)),
-    ] {
-        repository.variables.insert(name.to_owned(), value.to_owned());
+    for (name, value) in cloud_variables(ec2) {
+        repository.variables.insert(name.to_owned(), value);
     }
     Some(repository)
 }
 
-/// Runs the pipeline; machines that it starts boot at once.
+/// Runs the pipeline of a push; machines that it starts boot at once.
 fn run(repository: &Repository, ec2: &Ec2) -> String {
-    let mut pipeline = repository.start();
+    run_named(repository, ec2, "default")
+}
+
+fn run_named(repository: &Repository, ec2: &Ec2, name: &str) -> String {
+    let mut pipeline = repository.start_named(name);
     let end = Instant::now() + PATIENCE;
     while !pipeline.is_over() && Instant::now() < end {
-        let boots = !ec2.of("DescribeInstances").is_empty();
-        let runners = repository.forge.runners(BITBUCKET, BITBUCKET.slug());
-        if let Some(runner) = runners.iter().find(|runner| boots && runner.doing == Doing::Offline) {
-            repository.forge.set_runner(&runner.name, Doing::Idle);
-        }
+        boot(&repository.forge, ec2, BITBUCKET);
         std::thread::sleep(Duration::from_millis(50));
     }
     let (code, log) = pipeline.end();
@@ -177,8 +173,7 @@ fn the_pipe_launches_the_machine_that_the_next_step_runs_on() {
     let Some(repository) = tutorial(&ec2) else { return };
     let readme = include_str!("../../README.md");
     let example = readme.split("```yaml\n").find(|block| block.starts_with("pipelines:\n  default:\n")).unwrap();
-    let keys = repository.variables.keys().filter(|name| name.starts_with("AWS_") || name.starts_with("CML_RUNNER_"));
-    let keys: Vec<_> = keys.map(|name| format!("{name}: ${name}")).collect();
+    let keys = cloud_variables(&ec2).map(|(name, _)| format!("{name}: ${name}"));
     let example = example.split("```").next().unwrap().replace("AWS_ROLE_ARN: $AWS_ROLE_ARN", &keys.join(", "));
     let file = format!("image: python:3.13\n{example}").replace("CLOUD_GPU: l4", "CLOUD_GPU: t4");
     repository.clone.file("bitbucket-pipelines.yml", repository.with_images(&file));

@@ -1,6 +1,7 @@
 //! The GitLab component in a project's pipeline: `include: component:`, inputs, rules, results, by gitlab-ci-local.
 
 mod components;
+mod examples;
 mod image;
 
 use crate::support::Ran;

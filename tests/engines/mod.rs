@@ -5,3 +5,64 @@ mod bitbucket;
 mod gitlab;
 mod image;
 mod pipe;
+
+use crate::support::ec2::Ec2;
+use crate::support::fake::{Doing, Forge, Vendor};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A file of this repository.
+fn read(path: &str) -> String {
+    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// The files of `examples/dvc`, and what `dvc init` leaves, by name.
+fn dvc_project() -> Vec<(&'static str, String)> {
+    let mut files: Vec<_> =
+        ["dvc.yaml", "params.toml", "train.py"].map(|name| (name, read(&format!("examples/dvc/{name}")))).into();
+    files.push((".dvc/config", "[core]\n    analytics = false\n".to_owned()));
+    files
+}
+
+/// What launching a machine takes, by variable: keys in place of a role, as no engine gives a job an identity.
+fn cloud_variables(ec2: &Ec2) -> [(&'static str, String); 6] {
+    [
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
+        ("AWS_ENDPOINT_URL", ec2.url()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ("CML_RUNNER_AGENT_URL", "https://mirror.example/cml-linux-x86_64".to_owned()),
+        ("CML_RUNNER_AGENT_SHA256", "5e".repeat(32)),
+    ]
+}
+
+/// The runners of machines that have been launched come online.
+fn boot(forge: &Forge, ec2: &Ec2, vendor: Vendor) {
+    let boots = !ec2.of("DescribeInstances").is_empty();
+    let runners = forge.runners(vendor, vendor.slug());
+    if let Some(runner) = runners.iter().find(|runner| boots && runner.doing == Doing::Offline) {
+        forge.set_runner(&runner.name, Doing::Idle);
+    }
+}
+
+/// Runs an engine, during which machines boot at once.
+fn booting<T>(forge: &Forge, ec2: &Ec2, vendor: Vendor, run: impl FnOnce() -> T) -> T {
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                boot(forge, ec2, vendor);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let _over = Over(&over);
+        run()
+    })
+}

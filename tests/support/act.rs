@@ -25,7 +25,7 @@ pub struct Consumer {
     act: PathBuf,
     /// The variables that every step sees.
     pub env: BTreeMap<String, String>,
-    /// `${{ secrets.GITHUB_TOKEN }}` and `${{ github.token }}`.
+    /// `${{ secrets.GITHUB_TOKEN }}`, `${{ github.token }}` and `${{ secrets.RUNNER_TOKEN }}`.
     pub token: String,
     /// Other actions that the workflow uses, by `owner/name@ref`.
     pub actions: BTreeMap<String, PathBuf>,
@@ -177,6 +177,7 @@ impl Consumer {
             command.arg("-rn").arg(&self.act);
         }
         command.args([name, "--json", "--no-cache-server", "--pull=false", "-P", "ubuntu-latest=-self-hosted"]);
+        command.args(["-P", "self-hosted=-self-hosted"]);
         command.arg("--eventpath").arg(self.path("event.json")).current_dir(self.path("repository"));
         for (name, value) in &self.env {
             command.arg("--env").arg(format!("{name}={value}"));
@@ -189,7 +190,7 @@ impl Consumer {
             command.args(["--container-daemon-socket", "-"]).envs(docker.environment());
         }
         // In a file: steps see the engine's environment, and the list of processes its arguments.
-        std::fs::write(self.path("secrets"), format!("GITHUB_TOKEN={}\n", self.token)).unwrap();
+        std::fs::write(self.path("secrets"), format!("GITHUB_TOKEN={0}\nRUNNER_TOKEN={0}\n", self.token)).unwrap();
         command.arg("--secret-file").arg(self.path("secrets"));
         let output = command.output().unwrap();
         let lines = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -30,7 +30,11 @@ def steps(repository, pipeline):
         found = yaml.safe_load(file)["pipelines"]
     for name in pipeline.split(".", 1):
         found = found[name]
-    return [item["step"] for item in found]
+    flat = []
+    for item in found:
+        together = item.get("parallel", [item])
+        flat += together["steps"] if isinstance(together, dict) else together
+    return [item["step"] for item in flat]
 
 
 def bring_up(helper):

@@ -110,6 +110,7 @@ impl Repository {
         self.docker
             .in_place_of_cmls(text)
             .replace("python:3.13", &self.docker.image("train"))
+            .replace("org/cml:1-dvc3", &self.docker.image("train"))
             .replace(&pipe, &format!("docker://{}", self.docker.image("pipe")))
     }
 

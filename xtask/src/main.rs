@@ -164,8 +164,10 @@ fn lint_workflows() -> Result {
     }
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", "action.yml"]))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
-    run(Command::new(&schema).args(["--builtin-schema", "vendor.gitlab-ci", "gitlab-component/.gitlab-ci.yml"]))?;
-    run(Command::new(&schema).args(["--builtin-schema", "vendor.bitbucket-pipelines"]).args(BITBUCKET_PIPELINES))?;
+    let gitlab = ["--builtin-schema", "vendor.gitlab-ci", "gitlab-component/.gitlab-ci.yml"];
+    run(Command::new(&schema).args(gitlab).args(yaml_files("examples/gitlab")?))?;
+    let bitbucket = ["--builtin-schema", "vendor.bitbucket-pipelines"];
+    run(Command::new(&schema).args(bitbucket).args(BITBUCKET_PIPELINES).args(yaml_files("examples/bitbucket")?))?;
     run(Command::new(tools::find("actionlint")?).args(&workflows))?;
     let zizmor = tools::find("zizmor")?;
     run(Command::new(zizmor)
@@ -175,11 +177,13 @@ fn lint_workflows() -> Result {
 
 /// The project's own, and those that users are shown.
 fn workflows() -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for folder in [".github/workflows", "examples/github"] {
-        let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
-        found.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
-    }
+    Ok([yaml_files(".github/workflows")?, yaml_files("examples/github")?].concat())
+}
+
+/// The YAML files of a folder, in order.
+fn yaml_files(folder: &str) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     found.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
     found.sort();
     Ok(found)

@@ -1,16 +1,17 @@
 //! The workflows of `examples/github` and of the documentation, as they are. What they use of others is played: the
 //! actions for artifacts and Python, and the training.
 
+use super::super::{booting, cloud_variables, dvc_project, read};
 use super::{GITHUB, only};
 use crate::support::act::{Consumer, pull_request};
+use crate::support::ec2::Ec2;
 use crate::support::fake::{Forge, HEAD, PullRequest, Target};
+use crate::support::moto::Moto;
+use crate::support::node::skipped;
 use crate::support::png;
 use serde_json::json;
-
-fn read(path: &str) -> String {
-    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
-}
+use std::path::Path;
+use std::sync::Arc;
 
 /// Plays the actions that a workflow uses besides ours and the engine's own.
 fn play(consumer: &mut Consumer, workflow: &str) {
@@ -107,4 +108,46 @@ fn two_workflows_for_forks() {
         let elsewhere = [Target::Pull(7), Target::Commit(HEAD.into()), Target::Commit(sha.into())];
         assert!(elsewhere.iter().all(|target| forge.comments(GITHUB, target).is_empty()), "{}", forge.transcript());
     }
+}
+
+/// DVC is real; the program that draws is played.
+#[test]
+fn a_project_of_dvcs() {
+    let forge = Forge::start();
+    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "CML_TEST_DVC") };
+    let Some(consumer) = example(&forge, &read("examples/github/dvc.yml"), "") else { return };
+    let python = Path::new(&python).display();
+    consumer.program("python", &format!("exec '{python}' \"$@\"\n"));
+    consumer.program("dvc", &format!("exec '{python}' -m dvc \"$@\"\n"));
+    consumer.program("pip", "echo \"pip $*\"\n");
+    consumer.program("vl2png", "grep -q vega-lite \"$1\" && cp plot.png \"$2\"\n");
+    for (name, text) in dvc_project() {
+        consumer.file(name, text);
+    }
+    let done = consumer.pull_request().ok();
+    assert_eq!(done.annotations(), [], "{done}");
+    let body = only(&forge, &Target::Pull(7));
+    assert!(body.starts_with("## Training\n") && body.contains("| metrics.json | 0.0"), "{body}");
+    assert!(body.contains("![Loss by epoch](http"), "{body}");
+}
+
+/// EC2 is emulated; its machine's job runs here.
+#[test]
+fn a_training_on_a_launched_machine() {
+    let Some(moto) = Moto::start_with_machines() else { return };
+    let (ec2, forge) = (Ec2::over(Arc::new(moto), "eu-west-1").unwrap(), Forge::start());
+    forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
+    let train = "echo '# Trained there' > report.md";
+    let Some(mut consumer) = example(&forge, &read("examples/github/cloud.yml"), train) else { return };
+    consumer.program("python3", "exec sh \"$@\"\n");
+    for (name, value) in cloud_variables(&ec2) {
+        consumer.set(name, &value);
+    }
+    let done = booting(&forge, &ec2, GITHUB, || consumer.pull_request()).ok();
+    let machines = ec2.alive();
+    assert!(machines.len() == 1 && machines[0].kind.starts_with("g4dn."), "{machines:?} {done}");
+    assert!(only(&forge, &Target::Pull(7)).starts_with("# Trained there\n"), "{done}");
+    // A fork's run has no tokens: nothing is launched, and nothing waits for a machine.
+    let done = consumer.run("pull_request", &pull_request("visitor/model"));
+    assert!(done.code == Some(0) && ec2.alive() == machines, "{done}");
 }

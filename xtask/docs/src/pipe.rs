@@ -8,8 +8,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The files, and those that only name the pipe's image, which has no name that moves.
-const FILES: [&str; 4] =
-    ["bitbucket-pipe/pipe.yml", "bitbucket-pipe/README.md", "README.md", "docs/migrating-from-cml.md"];
+const FILES: [&str; 7] = [
+    "bitbucket-pipe/pipe.yml",
+    "bitbucket-pipe/README.md",
+    "README.md",
+    "docs/migrating-from-cml.md",
+    "examples/bitbucket/report.yml",
+    "examples/bitbucket/matrix.yml",
+    "examples/bitbucket/cloud.yml",
+];
 const IMAGE: &str = "org/cml-pipe:";
 
 /// The options of all commands that a platform may give, with their help; where commands differ, with all.
