@@ -5,6 +5,7 @@
 
 use crate::command::{asset, check, comment, completions, doctor, pr, repo, runner, tensorboard, workflow};
 use crate::connect::Global;
+use crate::inputs;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
@@ -15,9 +16,12 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
+/// The version; in a released program and one that was installed from git, with the commit and its date.
+pub const VERSION: &str = env!("CML_VERSION");
+
 /// Publish machine-learning reports to pull requests on GitHub, GitLab and Bitbucket
 #[derive(Debug, Parser)]
-#[command(name = "cml", version, propagate_version = true, styles = STYLES, max_term_width = 100)]
+#[command(name = "cml", version = VERSION, propagate_version = true, styles = STYLES, max_term_width = 100)]
 #[command(disable_help_subcommand = true, disable_help_flag = true, disable_version_flag = true)]
 #[command(after_help = "Examples:\n  \
     # Keep one comment of the pull request up to date\n  cml comment update report.md\n\n  \
@@ -25,6 +29,7 @@ const STYLES: Styles = Styles::styled()
     # Add a plot to a report\n  cml asset publish plot.png --md >> report.md\n\n\
     Every option can also be set by an environment variable:\n\
     --section of `cml comment` by CML_COMMENT_SECTION.\n\
+    `cml help COMMAND` describes a command and its options.\n\
     Documentation: https://github.com/org/setup-cml-rs/tree/main/docs")]
 pub struct Cli {
     /// Options of every command.
@@ -76,20 +81,57 @@ pub fn command(slashes: bool) -> clap::Command {
         command = accept_backslashes(command);
     }
     command.build();
-    command
+    describe_variables(hide_repetition(command), "")
 }
 
 const GLOBAL: &str = "Global options";
 
-/// Returns `-h` and `--help`, which print the same: one line per option. Longer explanations are in docs/.
 fn help() -> Arg {
-    let arg = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort);
-    arg.help("Print help").help_heading(GLOBAL).global(true)
+    let arg = Arg::new("help").short('h').long("help").action(ArgAction::Help);
+    arg.help("Print help; --help with more than -h").help_heading(GLOBAL).global(true)
 }
 
 fn version() -> Arg {
     let arg = Arg::new("version").short('V').long("version").action(ArgAction::Version);
     arg.help("Print version").help_heading(GLOBAL).global(true)
+}
+
+/// Whether an argument can also come from a variable or an input. The others only ask about the program, or say with a
+/// letter what another option says.
+pub fn is_setting(arg: &Arg) -> bool {
+    !matches!(
+        arg.get_action(),
+        ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version | ArgAction::Count
+    )
+}
+
+/// Leaves the global options to the help of the program and of the commands that take them.
+fn hide_repetition(command: clap::Command) -> clap::Command {
+    let group = |group: clap::Command| {
+        if group.has_subcommands() {
+            group.mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg })
+        } else {
+            group
+        }
+    };
+    command.mut_subcommands(group)
+}
+
+/// Adds the variable of each option to what `--help` says of it. `family` is the first word of the command.
+fn describe_variables(command: clap::Command, family: &str) -> clap::Command {
+    let describe = |arg: Arg| {
+        let variable = inputs::variables(family, &arg).into_iter().next();
+        let is_option = arg.get_long().is_some() && is_setting(&arg) && !family.is_empty();
+        match (arg.get_help().cloned(), variable) {
+            (Some(help), Some(variable)) if is_option => arg.long_help(format!("{help}\n\n[env: {variable}]")),
+            _ => arg,
+        }
+    };
+    let nested = |nested: clap::Command| {
+        let family = if family.is_empty() { nested.get_name().to_owned() } else { family.to_owned() };
+        describe_variables(nested, &family)
+    };
+    command.mut_args(describe).mut_subcommands(nested)
 }
 
 /// Styles the help: arguments under their own heading, a heading above the examples, the program's version.

@@ -11,12 +11,13 @@ use crate::forge::{
     repository_not_visible,
 };
 use crate::http::request;
-use crate::log::Verbosity;
+use crate::log::{Level, Verbosity};
 use crate::publish::{Destination, Publish};
 use crate::report::target::TargetSpec;
 use crate::report::watermark::Watermark;
 use crate::sticky::Sticky;
 use bytes::Bytes;
+use clap::ArgAction::Count;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use http::{Method, header};
@@ -45,6 +46,24 @@ pub struct Global {
     /// Log level; json prints one JSON object per line
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info", help_heading = "Global options", value_parser = Verbosity::parser())]
     pub log: Verbosity,
+    /// Show debug messages too, as --log debug does
+    #[arg(short, long, global = true, action = Count, conflicts_with = "log", help_heading = "Global options")]
+    pub verbose: u8,
+    /// Show only warnings and errors; -qq only errors
+    #[arg(short, long, global = true, action = Count, conflicts_with_all = ["log", "verbose"], help_heading = "Global options")]
+    pub quiet: u8,
+}
+
+impl Global {
+    /// Returns what to log, by `--log`, `-v` and `-q` together.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.verbose, self.quiet) {
+            (0, 0) => self.log,
+            (0, 1) => Level::Warn.into(),
+            (0, _) => Level::Error.into(),
+            _ => Level::Debug.into(),
+        }
+    }
 }
 
 fn secret(text: &str) -> Result<Secret, String> {

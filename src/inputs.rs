@@ -5,7 +5,8 @@
 //! names, `--camelCase`, `--no-option`, and `--option true`. The inputs of the GitHub Action and the
 //! variables of a Bitbucket pipe become a command line first ([`action`], [`pipe`]).
 
-use crate::env::Env;
+use crate::cli::is_setting;
+use crate::env::{Env, vars};
 use crate::log::{Level, Verbosity};
 use clap::{Arg, ArgAction, Command};
 use serde_json::Value;
@@ -41,6 +42,9 @@ const LEGACY_PREFIXES: &[(&str, &str)] = &[
 /// CML's oldest variables, by command: prefix, and the options that had one.
 const OLDEST: &[(&str, &str, &[&str])] =
     &[("runner", "RUNNER_", &["IDLE_TIMEOUT", "LABELS", "SINGLE", "REUSE", "NO_RETRY", "DRIVER", "REPO", "PATH"])];
+
+/// The word that asks for help, as in git and cargo.
+const HELP: &str = "help";
 
 /// What came out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -87,7 +91,7 @@ pub fn external(command: &Command, argv: &[String]) -> Option<Vec<String>> {
     let (name, args) = argv.get(1..)?.split_first()?;
     let word = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    let ours = command.find_subcommand(name).is_some() || old_names().any(|old| old == name);
+    let ours = name == HELP || command.find_subcommand(name).is_some() || old_names().any(|old| old == name);
     (word && !ours).then(|| std::iter::once(format!("cml-{name}")).chain(args.iter().cloned()).collect())
 }
 
@@ -100,6 +104,11 @@ fn by_old_name(command: &Command, argv: Vec<String>, warnings: &mut Vec<String>)
     let old = file.trim_end_matches(".exe").strip_prefix("cml-").filter(|name| programs().any(|old| old == *name));
     let mut rest: Vec<String> = old.map(str::to_owned).into_iter().collect();
     rest.extend(argv);
+    // `cml help comment create` is `cml comment create --help`.
+    if let Some(help) = first_word(&[command], &rest).filter(|&at| rest[at] == HELP) {
+        rest.remove(help);
+        rest.push("--help".to_owned());
+    }
     let at = first_word(&[command], &rest);
     let old = at.and_then(|at| LEGACY.iter().find(|(old, _)| *old == rest[at]));
     if let (Some(at), Some((old, new))) = (at, old) {
@@ -161,9 +170,15 @@ fn find<'a>(path: &[&'a Command], name: &str) -> Option<&'a Arg> {
 
 /// What a prepared command line says about the log, for what is wrong with that line itself.
 pub fn verbosity(argv: &[String], env: &Env) -> Verbosity {
-    let options = argv.iter().take_while(|token| *token != "--");
-    let last = options.filter_map(|token| token.strip_prefix("--log=")).last().or(env.named("CML_LOG"));
-    last.and_then(Verbosity::parse).unwrap_or(Level::Info.into())
+    let options = || argv.iter().take_while(|token| *token != "--").map(String::as_str);
+    let letter = options().find_map(|option| match option {
+        "-v" | "-vv" | "--verbose" => Some("debug"),
+        "-q" | "--quiet" => Some("warn"),
+        "-qq" => Some("error"),
+        _ => None,
+    });
+    let last = options().filter_map(|option| option.strip_prefix("--log=")).last();
+    last.or(letter).or(env.named("CML_LOG")).and_then(Verbosity::parse).unwrap_or(Level::Info.into())
 }
 
 /// The way through the tree of commands.
@@ -269,11 +284,12 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     for arg in path.iter().rev().flat_map(|command| command.get_arguments()) {
-        let asks = matches!(arg.get_action(), ArgAction::HelpShort | ArgAction::Version);
-        let Some(long) = arg.get_long().filter(|_| !asks && seen.insert(arg.get_id())) else { continue };
+        let Some(long) = arg.get_long().filter(|_| is_setting(arg) && seen.insert(arg.get_id())) else { continue };
         let candidates = variables(family, arg);
         let value = candidates.iter().find_map(|name| env.named(name));
-        let is_given = given.contains(arg.get_id().as_str());
+        // -v and -q say what --log says.
+        let letters: &[&str] = if long == "log" { &["verbose", "quiet"] } else { &[] };
+        let is_given = given.contains(arg.get_id().as_str()) || letters.iter().any(|id| given.contains(*id));
         let oldest = || from_oldest(family, arg, env).filter(|_| !is_given);
         let value = value.or_else(|| {
             let (value, warning) = oldest()?;
@@ -285,10 +301,30 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
         }
         known.extend(candidates);
     }
-    let strange =
-        env.names().filter(|name| prefixes.iter().any(|p| name.starts_with(p.as_str())) && !known.contains(*name));
-    warnings.extend(strange.map(|name| format!("{name} is the name of no option of cml {family} and has no effect")));
+    warnings.extend(env.names().filter(|name| !known.contains(*name)).filter_map(|name| {
+        let is_of_command = prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
+        let meant = || known.iter().find(|known| is_typo(name, known)).cloned();
+        if is_of_command {
+            let ask = meant().map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+            return Some(format!("{name} is not a variable of `cml {family}` and has no effect{ask}"));
+        }
+        // Others' variables may begin like ours: only what is almost one of them is a mistake.
+        let meant = name.starts_with("CML_").then(meant).flatten().filter(|_| !is_known(path, name))?;
+        Some(format!("{name} is not a variable of cml and has no effect; did you mean {meant}?"))
+    }));
     found
+}
+
+/// Whether one is the other but for a letter or two.
+fn is_typo(name: &str, known: &str) -> bool {
+    name.len().abs_diff(known.len()) <= 2 && strsim::osa_distance(name, known) <= 2
+}
+
+/// Whether any command reads a variable of that name.
+fn is_known(path: &[&Command], name: &str) -> bool {
+    let other = vars::ALL.iter().any(|var| var.name == name);
+    let mut families = path.first().into_iter().flat_map(|root| root.get_subcommands());
+    other || families.any(|family| prefixes(family.get_name()).iter().any(|prefix| name.starts_with(prefix.as_str())))
 }
 
 /// What a variable says: an option that may be given several times has a value a line, or those of a JSON array, which
@@ -362,6 +398,10 @@ mod tests {
             ("cml --driver ci comment create r.md", "cml --driver=ci comment create r.md"),
             ("cml --version send-comment", "cml --version comment create"),
             ("cml -- send-comment", "cml -- send-comment"),
+            ("cml help", "cml --help"),
+            ("cml help comment create", "cml comment create --help"),
+            ("cml --log debug help send-comment", "cml --log=debug comment create --help"),
+            ("cml comment -v create r.md", "cml comment -v create r.md"),
             ("cml pr .", "cml pr create ."),
             ("cml pr --title create .", "cml pr create --title=create ."),
             ("cml pr --log debug create .", "cml pr --log=debug create ."),
@@ -425,6 +465,11 @@ mod tests {
             &[("CML_SEND_COMMENT_WATERMARK_TITLE", "a b"), ("CML_COMMENT_TARGTE", "x")],
         );
         assert!(old.argv.contains(&"--watermark-title=a b".to_owned()), "{old:?}");
-        assert_eq!(old.warnings, ["CML_COMMENT_TARGTE is the name of no option of cml comment and has no effect"]);
+        assert_eq!(
+            old.warnings,
+            [
+                "CML_COMMENT_TARGTE is not a variable of `cml comment` and has no effect; did you mean CML_COMMENT_TARGET?"
+            ]
+        );
     }
 }

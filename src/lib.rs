@@ -95,7 +95,7 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
             };
         }
     };
-    let log = Log::new(host.clone(), cli.global.log).style(style);
+    let log = Log::new(host.clone(), cli.global.verbosity()).style(style);
     for warning in prepared.warnings {
         log.warn(&warning);
     }

@@ -64,6 +64,8 @@ impl Desk {
             timeout: 30,
             ca_cert: None,
             log: Level::Error.into(),
+            verbose: 0,
+            quiet: 0,
         }
     }
 

@@ -15,6 +15,19 @@ fn alone() -> Cml {
     cml
 }
 
+/// Whether that is what `--version` prints: in a released program with the commit and its date.
+pub fn is_version(text: &str) -> bool {
+    let commit = text.strip_prefix(concat!("cml ", env!("CARGO_PKG_VERSION"))).map(str::trim_end);
+    commit.is_some_and(|commit| {
+        let words: Vec<&str> = commit.trim_matches([' ', '(', ')']).split(' ').collect();
+        match words[..] {
+            [""] => commit.is_empty(),
+            [hash, date] => hash.len() == 9 && hash.bytes().all(|b| b.is_ascii_hexdigit()) && date.len() == 10,
+            _ => false,
+        }
+    })
+}
+
 /// Which streams are a terminal; the other is a pipe.
 #[derive(Clone, Copy, PartialEq)]
 enum On {
@@ -61,7 +74,8 @@ fn help_fits_on_a_terminal_and_has_examples() {
             let help = command.clone().term_width(columns).render_help().to_string();
             let long = help.lines().find(|line| line.chars().count() > columns);
             assert!(long.is_none(), "{words:?} at {columns}: {long:?}\n{help}");
-            assert!(help.contains("\n\nGlobal options:\n"), "{help}");
+            let is_group = !is_leaf && !words.is_empty();
+            assert_eq!(help.contains("\n\nGlobal options:\n"), !is_group, "{help}");
             assert!(!help.contains("\nOptions:\n"), "an option without a heading: {help}");
             assert!(!is_leaf || help.contains("\nExamples:\n  #"), "{help}");
         }
@@ -69,12 +83,21 @@ fn help_fits_on_a_terminal_and_has_examples() {
 }
 
 #[test]
-fn help_is_the_same_long_and_short_and_as_wide_as_the_terminal() {
+fn help_is_as_wide_as_the_terminal_and_long_help_names_the_variables() {
     let cml = alone();
-    let args = ["comment", "create", "--help"];
-    let help = cml.run(&args).ok();
-    assert_eq!(cml.run(&["comment", "create", "-h"]).ok(), help);
-    assert!(help.contains("\nPublishing:\n") && help.contains("\n  cml comment update report.md\n"), "{help}");
+    let args = ["comment", "create", "-h"];
+    let short = cml.run(&args).ok();
+    assert!(short.contains("\nPublishing:\n") && short.contains("\n  cml comment update report.md\n"), "{short}");
+    assert!(!short.contains("[env: ") && short.lines().count() < 90, "{short}");
+    let long = cml.run(&["comment", "create", "--help"]).ok();
+    assert!(long.contains("[env: CML_COMMENT_SECTION]") && long.contains("[env: CML_LOG]"), "{long}");
+    for words in [&["help", "comment", "create"][..], &["help", "send-comment"]] {
+        assert_eq!(cml.run(words).ok(), long);
+    }
+    assert_eq!(cml.run(&["help"]).ok(), cml.run(&["--help"]).ok());
+    let ran = cml.run(&["help", "coment"]);
+    assert_eq!(ran.code, Some(2), "{ran:#?}");
+    assert!(ran.stderr.contains("unrecognized subcommand 'coment'") && ran.stderr.contains("'comment'"), "{ran:#?}");
     if !is_wasm() {
         let widest = |columns| {
             let (screen, _) = shown(cml.clone().set("NO_COLOR", "1"), &args, columns, On::Both);
@@ -85,8 +108,56 @@ fn help_is_the_same_long_and_short_and_as_wide_as_the_terminal() {
 }
 
 #[test]
+fn only_clouds_of_this_build_are_offered() {
+    let help = alone().run(&["runner", "launch", "--help"]).ok();
+    let offered = help.lines().filter(|line| line.contains("[possible values: aws")).collect::<Vec<_>>();
+    assert!(!offered.is_empty() && !help.contains("azure"), "{help}");
+    let ran = alone().run(&["runner", "launch", "--cloud", "gcp"]);
+    assert!(ran.stderr.contains("gcp") && ran.stderr.contains("hint: "), "{ran:#?}");
+}
+
+#[test]
+fn letters_say_how_much_is_logged() {
+    let forge = Forge::start();
+    let run = |letters: &[&str]| {
+        let mut cml = Cml::on(&forge, Vendor::GitHub);
+        cml.file("report.md", "![](none.png)\n");
+        cml.set("CML_LOG", "info");
+        let ran = cml.run(&[&["comment", "create", "report.md"], letters].concat());
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        ran.stderr
+    };
+    let said = |letters: &[&str]| {
+        let text = run(letters);
+        [text.contains("DEBUG") || text.contains("debug:"), text.contains("none.png")]
+    };
+    assert_eq!(
+        [said(&[]), said(&["-v"]), said(&["-q"]), said(&["-qq"])],
+        [[false, true], [true, true], [false, true], [false, false]]
+    );
+    for wrong in [["-v", "-q"], ["-q", "--log=debug"]] {
+        let ran = Cml::alone().run(&[&["comment", "create", "report.md"], &wrong[..]].concat());
+        assert_eq!(ran.code, Some(2), "{ran:#?}");
+        assert!(ran.stderr.contains("cannot be used with"), "{ran:#?}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_almost_one_of_ours_is_named() {
+    let mut cml = Cml::alone();
+    cml.set("CML_COMENT_TARGET", "pr").set("CML_DRVIER", "x").set("CML_OF_SOMEBODY", "1").set("CML_CHECK_TITLE", "t");
+    let said = cml.run(&["comment", "create", "none.md"]).stderr;
+    for (wrong, right) in [("CML_COMENT_TARGET", "CML_COMMENT_TARGET"), ("CML_DRVIER", "CML_DRIVER")] {
+        let warning = format!("{wrong} is not a variable of cml and has no effect; did you mean {right}?");
+        assert!(said.contains(&warning), "{said}");
+    }
+    assert!(!said.contains("SOMEBODY") && !said.contains("CHECK"), "{said}");
+}
+
+#[test]
 fn the_version_is_told_after_any_command() {
-    let version = concat!("cml ", env!("CARGO_PKG_VERSION"), "\n");
+    let version = alone().run(&["--version"]).ok();
+    assert!(is_version(&version), "{version}");
     for line in ["--version", "-V", "comment --version", "comment create --version", "send-comment --version", "pr -V"]
     {
         assert_eq!(alone().run(&line.split(' ').collect::<Vec<_>>()).ok(), version, "{line}");

@@ -25,7 +25,7 @@ fn there_is_nothing_but_the_program_under_all_its_names() {
         for name in names() {
             let program = format!("--entrypoint=/usr/local/bin/{name}");
             let said = docker.run(target, &Cml::alone(), &[&program], &["--version"]).ok();
-            assert_eq!(said, concat!("cml ", env!("CARGO_PKG_VERSION"), "\n"), "{target} {name}");
+            assert!(crate::terminal::is_version(&said), "{target} {name}: {said}");
         }
     }
 }

@@ -174,6 +174,8 @@ pub fn runners_of(checked: &Checked, vendor: Vendor, place: &str) -> (Library, G
         timeout: 30,
         ca_cert: None,
         log: Level::Error.into(),
+        verbose: 0,
+        quiet: 0,
     };
     (Library::new(&[(variable, &checked.prism.api())]), global)
 }

@@ -16,6 +16,7 @@ const SOURCES: &[&str] = &[
     "Cargo.toml",
     "Cargo.lock",
     "action",
+    "build.rs",
     "patches",
     "src",
     "xtask/bindgen",

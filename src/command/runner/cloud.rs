@@ -9,13 +9,14 @@ use crate::error::{Error, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::ArgAction::Set;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// A cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
     /// Amazon EC2
     Aws,
@@ -25,6 +26,24 @@ pub enum Name {
     Gcp,
     /// A Kubernetes cluster
     Kubernetes,
+}
+
+impl ValueEnum for Name {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Name::Aws, Name::Azure, Name::Gcp, Name::Kubernetes]
+    }
+
+    /// Returns the name that CML takes; hidden from help where this build cannot launch there.
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let name = match self {
+            Name::Aws => "aws",
+            Name::Azure => "azure",
+            Name::Gcp => "gcp",
+            Name::Kubernetes => "kubernetes",
+        };
+        let is_built = CLOUDS.iter().any(|driver| driver.name == name);
+        Some(PossibleValue::new(name).hide(!is_built))
+    }
 }
 
 /// Which cloud, and where in it.

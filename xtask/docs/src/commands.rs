@@ -1,6 +1,7 @@
 //! `docs/commands.md`.
 
 use clap::{Arg, ArgAction, Command};
+use cml::cli::is_setting;
 use cml::env::vars;
 use cml::inputs;
 
@@ -32,7 +33,7 @@ pub fn page(tree: &Command) -> String {
         page += &section(words, command, same.map(|(words, _)| words.join(" ")));
     }
     page += "## Options of every command\n\n";
-    page += &tables(&tree.get_arguments().filter(|arg| arg.is_global_set() && !asks(arg)).collect::<Vec<_>>(), "");
+    page += &tables(&tree.get_arguments().filter(|arg| arg.is_global_set() && is_setting(arg)).collect::<Vec<_>>(), "");
     page += "## Other variables\n\nWhat else the program reads of its environment.\n\n| variable | |\n| --- | --- |\n";
     page += &vars::ALL.iter().map(|var| format!("| `{}` | {} |\n", var.name, cell(var.doc))).collect::<String>();
     page
@@ -46,11 +47,6 @@ fn collect<'a>(command: &'a Command, above: &mut Vec<&'a str>, found: &mut Vec<(
         false => found.push((above.clone(), command)),
     }
     above.pop();
-}
-
-/// What only asks about the program.
-fn asks(arg: &Arg) -> bool {
-    matches!(arg.get_action(), ArgAction::HelpShort | ArgAction::Version)
 }
 
 fn own(command: &Command) -> impl Iterator<Item = &Arg> {
