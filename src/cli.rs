@@ -23,14 +23,14 @@ pub const VERSION: &str = env!("CML_VERSION");
 #[derive(Debug, Parser)]
 #[command(name = "cml", version = VERSION, propagate_version = true, styles = STYLES, max_term_width = 100)]
 #[command(disable_help_subcommand = true, disable_help_flag = true, disable_version_flag = true)]
-#[command(after_help = "Examples:\n  \
+#[command(after_help = concat!("Examples:\n  \
     # Keep one comment of the pull request up to date\n  cml comment update report.md\n\n  \
     # Preview it on your machine\n  cml comment update --open report.md\n\n  \
     # Add a plot to a report\n  cml asset publish plot.png --md >> report.md\n\n\
     Every option can also be set by an environment variable:\n\
     --section of `cml comment` by CML_COMMENT_SECTION.\n\
     `cml help COMMAND` describes a command and its options.\n\
-    Documentation: https://github.com/org/setup-cml-rs/tree/main/docs")]
+    Documentation: ", env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs"))]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]

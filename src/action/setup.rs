@@ -4,6 +4,7 @@ use super::{dist, folder, launcher, native, vega, yes_no_auto};
 use crate::app::App;
 use crate::env::vars;
 use crate::error::{Error, Result};
+use crate::messages::ACTION;
 use crate::{inputs, outputs};
 use std::path::Path;
 
@@ -11,13 +12,13 @@ use std::path::Path;
 pub async fn run(app: &App) -> Result<()> {
     let path_file = app.env().get(vars::GITHUB_PATH).ok_or_else(|| {
         Error::config("GITHUB_PATH is not set, so nothing can be put on PATH")
-            .hint("this is the step of a GitHub workflow: uses: org/setup-cml-rs@v1")
+            .hint(format!("this is the step of a GitHub workflow: uses: {ACTION}@v1"))
     })?;
     let (native, vega) = (yes_no_auto(app, "native", Some(false))?, yes_no_auto(app, "vega", None)?);
     let version = env!("CARGO_PKG_VERSION");
     if let Some(wanted) = super::input(app, "version").filter(|wanted| !is_ours(wanted)) {
         app.log.warn(&format!(
-            "the input version is {wanted}, but this is {version}: the version is chosen in uses: org/setup-cml-rs@v{version}"
+            "the input version is {wanted}, but this is {version}: the version is chosen in uses: {ACTION}@v{version}"
         ));
     }
     let bin = folder(app)?.join("bin");

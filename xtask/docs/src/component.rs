@@ -4,12 +4,12 @@
 use crate::made;
 use clap::{Arg, ArgAction, Command};
 use cml::inputs;
+use cml::messages::REPOSITORY;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The templates.
 pub const FOLDER: &str = "gitlab-component/templates";
-const RELEASE: &str = "https://github.com/org/setup-cml-rs/releases/download";
 
 /// Every template as it should be, with its path below `root`.
 pub fn templates(tree: &Command, root: &Path) -> Result<Vec<(PathBuf, String, String)>, String> {
@@ -162,7 +162,7 @@ fn program(record: &str, version: &str) -> Result<String, String> {
     Ok(PROGRAM
         .replace("ROWS", &rows)
         .replace("VERSION", version)
-        .replace("RELEASE", RELEASE)
+        .replace("RELEASE", &format!("{REPOSITORY}/releases/download"))
         .replace("OLD", &old.join(" ")))
 }
 

@@ -3,11 +3,12 @@
 use crate::made;
 use clap::Command;
 use cml::inputs::{pipe, platform};
+use cml::messages::OWNER;
 use cml::pipe::VARIABLES;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The files, and those that only name the pipe's image, which has no name that moves.
+/// The files, and those that only name the pipe's image, which has no tag that moves.
 const FILES: [&str; 7] = [
     "bitbucket-pipe/pipe.yml",
     "bitbucket-pipe/README.md",
@@ -17,7 +18,7 @@ const FILES: [&str; 7] = [
     "examples/bitbucket/matrix.yml",
     "examples/bitbucket/cloud.yml",
 ];
-const IMAGE: &str = "org/cml-pipe:";
+const IMAGE: &str = "/cml-pipe:";
 
 /// The options of all commands that a platform may give, with their help; where commands differ, with all.
 pub fn options(tree: &Command) -> BTreeMap<String, Vec<String>> {
@@ -87,7 +88,7 @@ fn definition(version: &str) -> String {
         false => format!("      # {name}: '<string>' # Optional.\n"),
     };
     let lines: String = own.chain(shown.map(|name| (name, false))).map(line).collect();
-    format!("```yaml\nscript:\n  - pipe: docker://{IMAGE}{version}\n    variables:\n{lines}```\n")
+    format!("```yaml\nscript:\n  - pipe: docker://{OWNER}{IMAGE}{version}\n    variables:\n{lines}```\n")
 }
 
 /// The table of variables.
