@@ -6,10 +6,10 @@ case "$name" in
 # .cargo/rustc is for /bin/sh.
 *.exe) export RUSTC_WRAPPER='' ;;
 esac
-# The compiler is a version, not whatever is stable today.
-rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
-rustup toolchain install "$rust" --profile minimal --no-self-update
-rustup default "$rust"
+# The compiler is a version, not whatever is stable today (rust-toolchain.toml).
+RUSTUP_TOOLCHAIN=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+export RUSTUP_TOOLCHAIN
+rustup toolchain install "$RUSTUP_TOOLCHAIN" --profile minimal --no-self-update
 case "$name" in
 cml-linux-*)
     rustup target add "$(uname -m)-unknown-linux-musl"
