@@ -1,6 +1,6 @@
 //! `docs/commands.md`.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, Command};
 use cml::cli::is_setting;
 use cml::env::vars;
 use cml::inputs;
