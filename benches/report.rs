@@ -127,9 +127,16 @@ const FUNCTIONS: &[Named] = &[
     }),
     ("plain", |text| drop(black_box(plain::plain(text)))),
     ("preview", |text| {
-        let shown =
-            page::Shown { anchor: "a".into(), about: "b", created: "c", edited: None, body: text, earlier: Vec::new() };
-        black_box(page::comment(&shown));
+        let shown = page::Shown {
+            anchor: "a".into(),
+            about: "b",
+            created: "c",
+            edited: None,
+            body: text,
+            earlier: Vec::new(),
+            hidden: false,
+        };
+        black_box(page::comment(&shown, &page::Dialect::new(None)));
     }),
 ];
 

@@ -150,7 +150,7 @@ fn connect_inferred(
     };
     if let Some(found) = &found {
         let driver = found.driver;
-        let is_requested = inferred.in_ci || global.driver.is_some() || global.repo.is_some();
+        let is_requested = inferred.in_ci || global.driver.is_some() || global.repo.is_some() || !local::IS_BUILT_IN;
         if inferred.token.is_some() || is_requested {
             if inferred.token.is_none() && !no_token_needed(driver) {
                 return Err(missing_token(driver, inferred.in_ci));
@@ -164,7 +164,7 @@ fn connect_inferred(
             "no token found, writing a local preview; set REPO_TOKEN to comment on {url} ({})",
             driver.own_token_hint
         ));
-    } else if inferred.in_ci && inferred.named.is_none() {
+    } else if (inferred.in_ci || !local::IS_BUILT_IN) && inferred.named.is_none() {
         return Err(unknown_forge());
     } else if let Some((_, source)) = inferred.token.as_ref().filter(|_| inferred.named.is_none()) {
         app.log.warn_with_hint(
@@ -346,6 +346,11 @@ fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Se
 }
 
 impl Connected {
+    /// Returns whether there is no forge, but a page on this machine.
+    pub fn is_preview(&self) -> bool {
+        self.driver.name == local::DRIVER.name
+    }
+
     /// Returns a publisher of the files that a command prints or posts: all of them must be there, and links to files are
     /// left as they are.
     pub fn publish<'a>(&'a self, app: &'a App, destination: &Destination) -> Publish<'a> {
@@ -429,7 +434,7 @@ impl Connected {
                 }
                 match (wanted, commits.into_iter().next()) {
                     (TargetSpec::Auto, Some(commit)) => Ok(Target::Commit(commit)),
-                    (TargetSpec::Auto, None) if self.driver.name == local::DRIVER.name => Ok(Target::Commit("working copy".into())),
+                    (TargetSpec::Auto, None) if self.is_preview() => Ok(Target::Commit("working copy".into())),
                     (_, None) => Err(no_commit()),
                     (_, Some(_)) if self.forge.can_see_repository().await.is_ok_and(|seen| !seen) => {
                         Err(repository_not_visible(&self.repository))

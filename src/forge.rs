@@ -302,6 +302,11 @@ pub trait Forge {
         body.to_owned()
     }
 
+    /// Returns a body as it is sent, where the forge would read parts of it as commands.
+    fn sent(&self, body: &str) -> String {
+        body.to_owned()
+    }
+
     /// Makes a comment. When it is not known whether that worked, the error [`Error::is_ambiguous`].
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment>;
 
@@ -319,6 +324,11 @@ pub trait Forge {
     /// Collapses a comment as out of date.
     async fn hide_comment(&self, _target: &Target, _id: &str) -> Result<()> {
         self.can_hide()
+    }
+
+    /// Is told when `--watch` begins and ends, for a page that has to look for news meanwhile.
+    fn set_watched(&self, _is_watched: bool) -> Result<()> {
+        Ok(())
     }
 
     /// Pull requests that may be about a commit or come from a branch; callers compare the head.

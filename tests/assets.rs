@@ -3,7 +3,7 @@
 use crate::support::fake::{Forge, Vendor};
 use crate::support::net::get;
 use crate::support::reader::uploads;
-use crate::support::{Cml, Ran, VENDORS, png};
+use crate::support::{Cml, Ran, VENDORS, is_wasm, png};
 use std::io::Write;
 use std::process::Stdio;
 
@@ -146,6 +146,9 @@ fn the_title_is_given_once() {
 
 #[test]
 fn locally_the_file_is_copied_beside_the_preview() {
+    if is_wasm() {
+        return;
+    }
     let cml = Cml::alone();
     cml.git(&["init", "-q"]);
     cml.file("plot.png", png(1));

@@ -378,13 +378,6 @@ fn bad_input_costs_no_request() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{wrong}");
     }
     cml.run(&["check", "create", "none.md"]).fails(3, "cannot read the report none.md *", "*");
-    let mut alone = Cml::alone();
-    alone.run(CREATE).fails(7, "the local preview has no checks", "*");
-    alone.set("CI", "true").run(&[CREATE, &["--driver", "local"]].concat()).fails(
-        7,
-        "the local preview has no checks",
-        "*",
-    );
     assert_eq!(forge.requests().len(), 0, "{}", forge.transcript());
 }
 

@@ -1,7 +1,7 @@
 //! `cml workflow rerun` on the three forges, with the HTTP transcript of each in `snapshots/`.
 
 use crate::support::fake::{Forge, Kind, Phase, Run, Vendor};
-use crate::support::{Cml, Ran, VENDORS};
+use crate::support::{Cml, Ran, VENDORS, is_wasm};
 use std::time::{Duration, Instant};
 
 /// A forge with a run, and the CI's own run, which has not ended.
@@ -284,6 +284,9 @@ fn limits_of_github_are_explained() {
 
 #[test]
 fn a_local_preview_has_no_runs() {
+    if is_wasm() {
+        return;
+    }
     let cml = Cml::alone();
     rerun(&cml, &["--driver", "local"]).fails(7, "the local preview has no runs *", "give --repo *");
 }

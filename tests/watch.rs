@@ -1,7 +1,7 @@
 //! `--watch` with real files and signals.
 
 use crate::support::fake::{Forge, Kind, Target, Vendor};
-use crate::support::{Cml, VENDORS, png};
+use crate::support::{Cml, VENDORS, executable, is_wasm, png};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -197,4 +197,28 @@ fn a_report_that_does_not_exist_yet_is_waited_for() {
     eventually("the first state", || body(&forge, Vendor::GitHub).starts_with("at last"));
     let (code, out, err) = watching.end("-TERM");
     assert_eq!((code, out.lines().count()), (Some(0), 1), "{err}");
+}
+
+/// The files and signals are real; the browser is a script.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_local_preview_is_opened_once_and_reloads_while_it_is_watched() {
+    if is_wasm() {
+        return;
+    }
+    let mut cml = Cml::alone();
+    executable(&cml.path().join("bin/xdg-open"), "#!/bin/sh\necho \"$1\" >> opened\n");
+    let path = format!("{}:{}", cml.path().join("bin").display(), cml.env["PATH"]);
+    cml.set("PATH", &path).file("report.md", "epoch 1");
+    let mut watching = Watching::start(cml, &["--open"]);
+    let page = watching.cml.path().join(".cml/index.html");
+    let shows = |text: &str| std::fs::read_to_string(&page).is_ok_and(|html| html.contains(text));
+    eventually("the first state", || shows("epoch 1"));
+    assert!(shows("<meta http-equiv=\"refresh\" content=\"2\">"));
+    watching.cml.file("report.md", "epoch 2");
+    eventually("the second state", || shows("epoch 2"));
+    let (code, _, err) = watching.end("-TERM");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(shows("epoch 2") && !shows("http-equiv=\"refresh\""), "{err}");
+    assert_eq!(watching.cml.read("opened"), ".cml/index.html\n");
 }

@@ -42,8 +42,8 @@ fn parts(text: &str, max: usize) {
 /// The box is closed, and nothing in it runs.
 fn preview(text: &str) {
     let shown =
-        page::Shown { anchor: "a".into(), about: "b", created: "c", edited: None, body: text, earlier: Vec::new() };
-    let html = page::comment(&shown);
+        page::Shown { anchor: "a".into(), about: "b", created: "c", edited: None, body: text, earlier: Vec::new(), hidden: false };
+    let html = page::comment(&shown, &page::Dialect::new(None));
     assert!(html.len() <= text.len() * 200 + 1000, "{}", html.len());
     for element in ["article", "section", "aside", "header", "div", "table", "details", "a", "b"] {
         let starts = html.matches(&format!("<{element}>")).count() + html.matches(&format!("<{element} ")).count();

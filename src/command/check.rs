@@ -136,7 +136,8 @@ impl Checks {
             Error::config("cannot determine the commit").hint("give --commit-sha <sha>, or run inside a git repository")
         };
         let Some(name) = &self.commit_sha else {
-            return connected.commit(app).await?.ok_or_else(none);
+            let here = || connected.is_preview().then(|| "working copy".to_owned());
+            return connected.commit(app).await?.or_else(here).ok_or_else(none);
         };
         let wrong = || {
             Error::usage(format!("'{name}' is not a commit"))

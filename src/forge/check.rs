@@ -2,6 +2,7 @@
 
 use crate::report::annotations::Annotation;
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// How far the work is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -16,7 +17,7 @@ pub enum Status {
 }
 
 /// How the work ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[value(rename_all = "snake_case")]
 pub enum Conclusion {
     /// Well
@@ -34,7 +35,7 @@ pub enum Conclusion {
 }
 
 /// Where a check is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// It waits.
     Queued,

@@ -26,6 +26,14 @@ struct Snapshot(Vec<(PathBuf, Option<Stat>)>);
 
 /// Watches until the program is asked to stop.
 pub async fn watch(job: &Job<'_>) -> Result<()> {
+    let forge = &job.connected.forge;
+    forge.set_watched(true)?;
+    let followed = follow(job).await;
+    // What failed before it is what counts.
+    followed.and(forge.set_watched(false))
+}
+
+async fn follow(job: &Job<'_>) -> Result<()> {
     let mut watcher = Watcher { job, posted: None };
     let mut end = pin!(job.app.host.interrupted());
     let mut last = watcher.snapshot();
@@ -136,6 +144,9 @@ impl Watcher<'_, '_> {
                 let first = self.posted.replace((text, content)).is_none();
                 if first && let Err(error) = self.job.announce(&comment) {
                     app.log.warn(&error.to_string());
+                }
+                if first && args.open {
+                    super::open(app, &comment.url).await;
                 }
                 if let Some(trigger) = &args.trigger_file
                     && let Err(error) = app.host.remove(trigger)
