@@ -331,3 +331,53 @@ fn two_first_comments_at_the_same_moment_become_one() {
         assert!(starts[0].starts_with("writer "), "{starts:?}");
     }
 }
+
+/// The forge is scripted; the program is real.
+#[test]
+fn print_shows_what_would_be_sent_and_sends_nothing() {
+    for vendor in VENDORS {
+        for verb in ["create", "update"] {
+            let forge = Forge::start();
+            let cml = Cml::on(&forge, vendor);
+            cml.file("plot.png", crate::support::png(1));
+            cml.file("report.md", "# Report\n\n/close\n\n![plot](plot.png)\n");
+            let printed = cml.run(&["comment", verb, "--print", "report.md"]).ok();
+            assert!(forge.requests().iter().all(|request| request.method == "GET"), "{}", forge.transcript());
+            assert!(forge.comments(vendor, &Target::Pull(7)).is_empty());
+            assert!(
+                printed.contains("![plot](plot.png)") && printed.ends_with(&format!("{}\n", mark(""))),
+                "{printed}"
+            );
+            cml.run(&["comment", verb, "--publish=false", "report.md"]).ok();
+            let sent = forge.requests().iter().rev().find(|request| request.method == "POST").unwrap().json();
+            let sent = sent["body"].as_str().or_else(|| sent["content"]["raw"].as_str()).unwrap();
+            assert_eq!(printed, format!("{sent}\n"), "{vendor:?}");
+        }
+    }
+}
+
+#[test]
+fn print_shows_every_part_and_the_sections_of_others() {
+    let forge = Forge::start();
+    let cml = Cml::on(&forge, Vendor::GitHub);
+    cml.file("report.md", "a paragraph of some length\n\n".repeat(4000));
+    let printed = cml.run(&["comment", "create", "--print", "report.md"]).ok();
+    assert!(printed.starts_with("<!-- comment 1 of 2 -->\n") && printed.contains("\n<!-- comment 2 of 2 -->\n"));
+    assert_eq!(printed.matches("cml.dev/watermark.png").count(), 2);
+    let other = "[cml-section]: # \"begin a\"\n\none\n\n[cml-section]: # \"end a\"";
+    forge.seed_comment(Vendor::GitHub, &Target::Pull(7), "cml-bot", &format!("{other}\n\n{}", mark("")));
+    cml.file("report.md", "two");
+    let printed = cml.run(&["comment", "update", "--print", "--section", "b", "report.md"]).ok();
+    assert!(printed.starts_with(other) && printed.contains("\n\ntwo\n\n"), "{printed}");
+    assert!(!forge.comments(Vendor::GitHub, &Target::Pull(7))[0].body.contains("two"));
+    assert!(forge.requests().iter().all(|request| request.method == "GET"));
+    // What stays as it is is shown, too.
+    let created = cml.run(&["comment", "create", "--watermark-title", "c", "report.md"]);
+    created.ok();
+    let printed = cml.run(&["comment", "update", "--print", "--watermark-title", "c", "report.md"]).ok();
+    assert_eq!(printed, format!("two\n\n{}\n", mark("c")));
+    // There is no address to open, and no end to a watch.
+    for option in ["--open", "--watch"] {
+        assert_eq!(cml.run(&["comment", "update", "--print", option, "report.md"]).code, Some(2));
+    }
+}

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, LARGEST_REPORT};
-use crate::forge::{Comment, Target, explain_not_found, local};
+use crate::forge::{Comment, Target, explain_not_found};
 use crate::host;
 use crate::outputs;
 use crate::publish::{self, Destination, Publish};
@@ -20,8 +20,10 @@ use crate::sticky::Retire;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
+mod print;
 mod watch;
 
 /// Publish a report as a comment
@@ -113,6 +115,9 @@ pub struct Comments {
     /// Open the local preview in the browser
     #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
     pub open: bool,
+    /// Print the Markdown that would be sent, and send nothing; files are not published and keep their paths
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["watch", "open"], action = Set, default_value_t = false)]
+    pub print: bool,
 }
 
 /// Runs `create` or `update`.
@@ -127,9 +132,10 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     if let Some(text) = &first {
         warn_if_empty(app, &args.report, text, args.images.strict)?;
     }
-    let job = Job::prepare(app, global, args, update).await?;
+    let mut job = Job::prepare(app, global, args, update).await?;
     match first {
         None => watch::watch(&job).await,
+        Some(text) if args.print => job.print(&text).await,
         Some(text) => {
             let comment =
                 job.post(&text, PostOptions { update, summary: !args.no_summary, retire: args.retire() }).await?;
@@ -249,6 +255,16 @@ impl<'a> Job<'a> {
         Ok(Job { app, args, update, connected, target, watermark, commit, destination })
     }
 
+    /// Prints what would be sent for the report as it is now.
+    async fn print(&mut self, text: &str) -> Result<()> {
+        let rehearsal = Rc::new(print::Rehearsal::new(self.connected.forge.clone()));
+        self.connected.forge = rehearsal.clone();
+        self.destination = Destination::Nowhere;
+        let how = PostOptions { update: self.update, summary: false, retire: self.args.retire() };
+        let comment = self.post(text, how).await?;
+        rehearsal.print(self.app, &comment)
+    }
+
     /// Returns the outcome of a request for the target, explaining a 404: which of the target and the repository
     /// does not exist.
     async fn explain_missing<T>(&self, outcome: Result<T>) -> Result<T> {
@@ -281,7 +297,7 @@ impl<'a> Job<'a> {
         let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
         let published = publish.report(&self.args.report, text, &before).await?;
         if published.files > 0 {
-            let is_copied = self.connected.driver.name == local::DRIVER.name && self.destination == Destination::Forge;
+            let is_copied = self.connected.is_preview() && self.destination == Destination::Forge;
             let count = published.count();
             self.app.log.info(&if is_copied {
                 format!("copied {count} to .cml/files")

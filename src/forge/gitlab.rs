@@ -377,6 +377,10 @@ impl Forge for GitLab {
         quick_actions::stored(body)
     }
 
+    fn sent(&self, body: &str) -> String {
+        quick_actions::escape(body).into()
+    }
+
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
         let mut watch = Pages::of("GitLab");
         let (headers, mut first) = self.page(target, 1).await?;
@@ -410,7 +414,7 @@ impl Forge for GitLab {
 
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
         let path = self.notes(target);
-        let body = json!({ "body": quick_actions::escape(body) });
+        let body = json!({ "body": self.sent(body) });
         if let Target::Commit(_) = target {
             let (_, made): (_, Discussion) =
                 self.rest.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await?;
@@ -423,7 +427,7 @@ impl Forge for GitLab {
     }
 
     async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: RetryPolicy) -> Result<Comment> {
-        let body = json!({ "body": quick_actions::escape(body) });
+        let body = json!({ "body": self.sent(body) });
         let (_, note) = self.rest.call(Method::PUT, &self.note(target, id), Some(&body), repeat).await?;
         Ok(self.comment(target, id.split_once('/').map(|(discussion, _)| discussion), note))
     }
