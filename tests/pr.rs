@@ -348,12 +348,25 @@ fn what_cannot_work_is_refused_before_anything_is_done() {
         "cannot tell which branch the pull request is for",
         "give --target-branch, *",
     );
-    let local = crate::support::Cml::alone();
-    local.run(&["pr", "create", "."]).fails(
-        7,
-        "the local preview has no pull requests",
-        "give a token in REPO_TOKEN, *",
-    );
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_sent_and_sends_nothing() {
+    for vendor in VENDORS {
+        let clone = Clone::on(vendor);
+        clone.cml.file("model.json", "1\n");
+        clone.cml.file("data/new.csv", "1\n");
+        let args = ["--title", "Tune", "--body", "Better.", "--merge", "--dry-run"];
+        let shown = clone.cml.run(&[&["pr", "create", "."], &args[..]].concat()).ok();
+        let source = format!("main-cml-pr-{}", &clone.trigger[..8]);
+        assert_eq!(
+            shown,
+            format!(
+                "title: Tune\nfrom:  {source}\ninto:  main\nfile:  data/new.csv\nfile:  model.json\nmerge: merge\n\nBetter.\n"
+            )
+        );
+        assert!(clone.forge.requests().is_empty() && clone.there(&["branch", "--format=%(refname:short)"]) == "main");
+    }
 }
 
 #[test]

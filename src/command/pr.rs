@@ -75,6 +75,9 @@ pub struct Create {
     #[arg(long, value_name = "NAME", help_heading = "Commit")]
     pub user_name: Option<String>,
 
+    /// Show the branches, files, title and body that would be sent, and send nothing
+    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
+    pub dry_run: bool,
     /// Print Markdown instead of the address
     #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
     pub md: bool,
@@ -87,7 +90,8 @@ const LARGEST_TEXT: u64 = 32 << 20;
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
     let connected = connect::connect(app, global, None).await?;
-    let push_config = connected.forge.push_config()?;
+    let is_shown_only = args.dry_run && connected.is_preview();
+    let push_config = if is_shown_only { PushConfig::without_forge() } else { connected.forge.push_config()? };
     let connected = connected.with_head().await?;
     let merge = args.merging();
     if let Some(how) = merge.filter(|how| !push_config.merges.contains(how)) {
@@ -102,6 +106,9 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let git = Git::new(app).trusting(global.ca_cert.as_deref())?.with_push_config(&connected.repository, &push_config);
     let git = git.reaching(&args.remote).await?;
     let Some(job) = Job::prepare(app, args, &connected, &push_config, &git).await? else { return Ok(()) };
+    if args.dry_run {
+        return job.show();
+    }
     let Some(pull) = job.open().await? else { return Ok(()) };
     let announced = job.announce(&pull);
     if let Some(how) = merge.filter(|_| pull.open) {
@@ -314,6 +321,24 @@ impl<'a> Job<'a> {
             source: source.clone(),
             target: target.clone(),
         }
+    }
+
+    /// Prints what would be sent.
+    fn show(&self) -> Result<()> {
+        let NewPullRequest { title, body, source, target } = self.pull_request();
+        let mut text = format!("title: {title}\nfrom:  {source}\ninto:  {target}\n");
+        if self.own {
+            text += &format!("commits: those above {}\n", self.short());
+        }
+        let mut names: Vec<_> = self.status.changed.iter().collect();
+        names.sort();
+        for name in names {
+            text += &format!("file:  {}\n", self.app.log.line(&String::from_utf8_lossy(name)));
+        }
+        if let Some(how) = self.args.merging() {
+            text += &format!("merge: {}\n", option(how).trim_start_matches('-'));
+        }
+        self.app.print_result(&format!("{text}\n{}\n", body.trim_end()))
     }
 
     fn announce(&self, pull: &PullRequest) -> Result<()> {

@@ -39,11 +39,22 @@ pub struct Prepare {
     pub user_name: Option<String>,
 }
 
+impl Prepare {
+    /// Whether only the forge would say what is to be set.
+    fn asks_for_nothing(&self) -> bool {
+        self.fetch_depth.is_none() && !self.unshallow && self.user_email.is_none() && self.user_name.is_none()
+    }
+}
+
 /// Runs it.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Prepare(args) = command;
     let connected = connect::connect(app, global, None).await?;
-    let push_config = connected.forge.push_config()?;
+    let is_preview = connected.is_preview();
+    let push_config = if is_preview { PushConfig::without_forge() } else { connected.forge.push_config()? };
+    if is_preview && args.asks_for_nothing() {
+        app.log.info("nothing to prepare: no forge is known here, and git's own settings stay");
+    }
     let helper = if args.credentials { Some(helper(app, &connected, &push_config)?) } else { None };
     let git = Git::new(app).trusting(global.ca_cert.as_deref())?.with_push_config(&connected.repository, &push_config);
     let (name, email) = push_config.author.clone().unzip();

@@ -25,6 +25,20 @@ pub struct PushConfig {
     pub settings: Vec<(String, String)>,
 }
 
+impl PushConfig {
+    /// Returns what there is without a forge: git's own settings.
+    pub fn without_forge() -> Self {
+        PushConfig {
+            credential: None,
+            author: None,
+            merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
+            noun: "pull request",
+            skip_ci: &[],
+            settings: Vec::new(),
+        }
+    }
+}
+
 /// A pull request to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPullRequest {
@@ -82,8 +96,9 @@ pub const REQUESTS: u32 = 4;
 
 /// The answer of a forge that has no pull requests.
 pub fn none<T>() -> Result<T> {
-    Err(Error::unsupported("the local preview has no pull requests")
-        .hint("give a token in REPO_TOKEN, and --driver and --repo where they cannot be found"))
+    Err(Error::unsupported("the local preview has no pull requests").hint(
+        "give a token in REPO_TOKEN, and --driver and --repo where they cannot be found; --dry-run needs neither",
+    ))
 }
 
 /// Of several, the newest first: the open one, else the last that was merged.
