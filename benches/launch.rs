@@ -82,7 +82,12 @@ fn launch(moto: &Arc<Moto>, args: &[&str], latency: Duration) -> Run {
     let named = std::env::var_os("CML_BENCH_BIN").map_or(env!("CARGO_BIN_EXE_cml").into(), PathBuf::from);
     let mut command = Command::new(named);
     command.current_dir(cml.path()).env_clear().envs(&cml.env).args(["runner", "launch", "--cloud=aws"]);
-    command.args(["--cloud-region=eu-west-3", "--agent-url=https://mirror.example/cml", "--agent-sha256", &digest]);
+    command.args([
+        "--cloud-region=eu-west-3",
+        "--bootstrap-url=https://mirror.example/cml",
+        "--bootstrap-sha256",
+        &digest,
+    ]);
     let started = Instant::now();
     let mut child = command.args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = Vec::new();

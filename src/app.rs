@@ -10,9 +10,10 @@ use crate::log::Log;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// The surroundings of a command.
+/// What every command works with.
+#[derive(Clone)]
 pub struct App {
-    /// The outside.
+    /// The operating system and the network.
     pub host: Rc<dyn Host>,
     /// The log.
     pub log: Log,

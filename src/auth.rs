@@ -1,4 +1,4 @@
-//! Credentials for clouds, from where each cloud's own tools look for them.
+//! Credentials for clouds, from the sources of each cloud's own tools.
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -7,11 +7,11 @@ pub mod oidc;
 use crate::error::Result;
 use crate::http::unusable;
 
-/// Returns a key, role or token without the white space that copying leaves around it.
+/// Trims a key, role or token.
 ///
 /// # Errors
-/// It has a character that cannot be in a header of a request. `name` is the variable's, or says where it comes from.
-pub fn plain<'a>(name: &str, value: &'a str) -> Result<&'a str> {
+/// It contains a character that cannot be sent in a header. `name` is the variable, or says where the value comes from.
+pub fn checked_value<'a>(name: &str, value: &'a str) -> Result<&'a str> {
     let value = value.trim();
     let is_sound = value.bytes().all(|byte| byte.is_ascii_graphic());
     is_sound.then_some(value).ok_or_else(|| unusable(name))

@@ -1,7 +1,7 @@
-//! The clouds: one trait, its domain types, and the table of those that there are.
+//! The clouds: one trait, its domain types, and the table of drivers.
 //!
-//! A cloud is one file: its wire format, its types of machines, its errors and its variables. It knows nothing of
-//! forges. State is tags on the machines: there is no other.
+//! A cloud is one module: its wire format, its instance types, its errors and its variables. It knows nothing of forges.
+//! The only state is the tags of the instances.
 
 use crate::app::App;
 use crate::env::Secret;
@@ -15,17 +15,17 @@ pub mod aws;
 pub mod sizes;
 pub mod tags;
 
-/// A row of [`CLOUDS`].
+/// A driver in [`CLOUDS`].
 pub struct Driver {
     /// The name that `--cloud` takes.
     pub name: &'static str,
     /// The name people use.
     pub title: &'static str,
-    /// Connects with the credentials that are at hand to a region, by CML's name or the cloud's own.
+    /// Connects to a region, by CML's name or the cloud's own, with the credentials of the environment.
     pub connect: for<'a> fn(&'a App, region: &'a str) -> Result<Rc<dyn Cloud>>,
-    /// On one of its machines: resolves when the cloud takes it back.
-    pub taken_back: for<'a> fn(&'a App) -> LocalBoxFuture<'a, ()>,
-    /// On one of its machines: returns whether the machine has an identity, with which a job could act in the cloud.
+    /// Waits, on one of its instances, until the cloud announces an interruption.
+    pub wait_for_interruption: for<'a> fn(&'a App) -> LocalBoxFuture<'a, ()>,
+    /// Returns, on one of its instances, whether the instance has an identity, with which a job could act in the cloud.
     pub has_identity: for<'a> fn(&'a App) -> LocalBoxFuture<'a, bool>,
 }
 
@@ -35,83 +35,81 @@ pub const CLOUDS: &[Driver] = &[
     aws::DRIVER,
 ];
 
-/// What a machine is to be.
+/// The specification of an instance.
 #[derive(Debug, Clone)]
 pub struct InstanceSpec {
-    /// Its name, which is also what makes two launches of it one.
+    /// Its name, which also makes a repeated launch idempotent.
     pub name: String,
-    /// `s`, `m`, `l`, `xl`, or the cloud's own types with commas between.
+    /// `s`, `m`, `l`, `xl`, or the cloud's own instance types, separated by commas.
     pub types: String,
-    /// The kind of GPU, for a size.
+    /// The model of the GPU, for a size.
     pub gpu: Option<String>,
     /// The architecture, for a size.
     pub arch: Option<sizes::Arch>,
-    /// The image, in the cloud's own words; its usual Ubuntu otherwise.
+    /// The image, as the cloud names it; `None` for its usual Ubuntu.
     pub image: Option<String>,
-    /// Size of the disk in gigabytes.
+    /// The size of the disk in gigabytes.
     pub disk: u32,
-    /// Whether the cloud may take it back at any time, for a lower price.
+    /// Whether it is a spot instance.
     pub spot: bool,
-    /// Highest price an hour in US dollars for that; the market's otherwise.
+    /// The maximum spot price per hour in US dollars; `None` for the market price.
     pub spot_price: Option<f64>,
-    /// Whether a machine at the full price will do where there is none of those.
-    pub or_on_demand: bool,
-    /// Who the machine is to the cloud; nobody otherwise.
-    pub permission_set: Option<String>,
-    /// Security group by id or name; one without any inbound rule otherwise.
+    /// Whether to fall back to an on-demand instance when there is no spot capacity.
+    pub on_demand_fallback: bool,
+    /// The identity that its jobs may use; `None` for no identity.
+    pub identity: Option<String>,
+    /// The security group by id or name; `None` for one without inbound rules.
     pub security_group: Option<String>,
-    /// Subnets by id; those of the default network otherwise.
+    /// The subnets by id; empty for those of the default network.
     pub subnets: Vec<String>,
-    /// Public part of a key to log in with; none otherwise.
-    pub ssh_key: Option<String>,
     /// The user's own tags.
-    pub metadata: Vec<(String, String)>,
-    /// Our own, by which the machine is found again.
+    pub user_tags: Vec<(String, String)>,
+    /// Our own tags, by which the instance is found again.
     pub tags: tags::Tags,
 }
 
-/// What is going to be made, after everything has been looked up.
+/// The plan of a launch, after everything has been looked up.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Lines for people: what, where, from which image, at which price.
+    /// Its properties for people: region, instance types, image, price.
     pub lines: Vec<(String, String)>,
-    /// The architecture of the machine.
+    /// The architecture of the instance.
     pub arch: sizes::Arch,
     /// Whether it has GPUs.
     pub gpu: bool,
-    /// The longest start-up script that the cloud takes, in bytes.
+    /// The maximum size of the start-up script in bytes.
     pub script_limit: usize,
 }
 
-/// Whether a machine is there.
+/// The lifecycle state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It is being made, or boots.
+pub enum InstanceState {
+    /// It is being created, or boots.
     Starting,
-    /// It runs.
+    /// It is running.
     Running,
-    /// It is stopped, and still costs its disk.
+    /// It is stopped; its disk is still billed.
     Stopped,
-    /// It is ending, or has ended.
+    /// It is being terminated, or is terminated.
     Gone,
 }
 
-/// A machine.
+/// An instance.
 #[derive(Debug, Clone)]
 pub struct Instance {
-    /// The cloud's identity of it.
+    /// The cloud's id of it.
     pub id: String,
-    /// Its type.
-    pub kind: String,
-    /// The zone that it is in.
+    /// Its instance type.
+    pub instance_type: String,
+    /// Its zone.
     pub zone: Option<String>,
-    /// Whether it is there.
-    pub state: State,
-    /// Why it is not.
+    /// Its lifecycle state.
+    pub state: InstanceState,
+    /// Why it ended.
     pub reason: Option<String>,
-    /// Whether the cloud may take it back.
+    /// Whether it is a spot instance.
     pub spot: bool,
-    /// Its address, the public one if it has one.
+    /// Its IP address, the public one if it has one.
     pub address: Option<String>,
     /// When it was launched, in seconds since 1970.
     pub launched: Option<i64>,
@@ -122,41 +120,42 @@ pub struct Instance {
 /// A cloud, connected to one region.
 #[async_trait(?Send)]
 pub trait Cloud {
-    /// The region that it is connected to, by the cloud's own name.
+    /// Returns the region that it is connected to, by the cloud's own name.
     fn region(&self) -> &str;
 
-    /// Looks everything up that a machine needs and tries whether it may be made, without making anything.
+    /// Looks up everything that an instance needs and checks the permissions, without creating anything.
     ///
     /// # Errors
     /// What is missing, the permission by its name included.
     async fn plan(&self, spec: &InstanceSpec) -> Result<Plan>;
 
-    /// Makes the machine that was planned; the same name twice makes one. `script` runs at its first boot.
+    /// Creates the planned instance; a repeated call with the same name creates no second one. `script` runs at its first
+    /// boot.
     ///
     /// # Errors
-    /// [`crate::error::Kind::NoCapacity`] when no type in any zone is to be had; [`crate::error::Error::is_ambiguous`] when it is not known
-    /// whether there is a machine: [`Cloud::list_instances`] says.
+    /// [`crate::error::Kind::NoCapacity`] when no zone has capacity for any instance type;
+    /// [`crate::error::Error::is_ambiguous`] when it is unknown whether there is an instance: see [`Cloud::list_instances`].
     async fn create_instance(&self, spec: &InstanceSpec, script: &Secret) -> Result<Instance>;
 
-    /// A machine as it is now; `None` when the cloud does not know it (any more).
+    /// Fetches an instance; `None` when the cloud does not know it (any more).
     async fn get_instance(&self, id: &str) -> Result<Option<Instance>>;
 
-    /// All machines that carry our tags and are not gone.
+    /// Lists all instances that carry our tags and are not gone.
     async fn list_instances(&self) -> Result<Vec<Instance>>;
 
-    /// Ends a machine with all that belongs to it; one that is gone already is fine.
+    /// Terminates an instance with all that belongs to it; does nothing when it is gone.
     async fn delete_instance(&self, id: &str) -> Result<()>;
 
-    /// Returns what launches of other versions of the program share and no machine needs, by id and name.
+    /// Lists templates of other versions of the program, by id and name.
     async fn list_outdated(&self) -> Result<Vec<(String, String)>> {
         Ok(Vec::new())
     }
 
-    /// Deletes one of [`Cloud::list_outdated`]; one that is gone already is fine.
+    /// Deletes one of [`Cloud::list_outdated`]; does nothing when it is gone.
     async fn delete_outdated(&self, _id: &str) -> Result<()> {
         Ok(())
     }
 
-    /// The end of what the machine wrote to its console.
+    /// Fetches the end of the instance's console output.
     async fn instance_logs(&self, id: &str) -> Result<String>;
 }

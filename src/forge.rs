@@ -3,6 +3,7 @@
 //! A forge is one file: its wire format, its addresses, its errors and its variables. Adding one is a file, a
 //! `mod` line and a row in [`FORGES`].
 
+pub use crate::digest::hash;
 use crate::env::{Env, Secret, Var};
 use crate::error::{Error, Kind, Result};
 use crate::files::{Files, LARGEST_FILE};
@@ -14,7 +15,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use permission::{About, Diagnosis};
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -65,7 +65,7 @@ pub struct Driver {
     /// Whether checks can be made from here without a token.
     pub checks_without_token: fn(&Env) -> bool,
     /// How the runner program of a registration is run; `None` where there is none.
-    pub agent: Option<fn(&runner::Registration, &runner::Place) -> Result<runner::Agent>>,
+    pub runner_process: Option<fn(&runner::Registration, &runner::RunnerConfig) -> Result<runner::RunnerProcess>>,
 }
 
 impl Driver {
@@ -215,11 +215,6 @@ impl fmt::Debug for Content {
             Content::File(_, path) => write!(f, "File({})", path.display()),
         }
     }
-}
-
-/// SHA-256 of some bytes, in hexadecimal.
-pub fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Asset {
@@ -415,23 +410,23 @@ pub trait Forge {
 
     /// The jobs of a run that has ended without success, of those that `ours` accepts by the name of their runner.
     async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<runner::FailedRun> {
-        runner::none()
+        runner::unsupported()
     }
 
     /// The runners that have all of some labels; all runners without.
     async fn list_runners(&self, _labels: &[String]) -> Result<Vec<runner::Runner>> {
-        runner::none()
+        runner::unsupported()
     }
 
     /// A runner as it is now; `None` when there is none of that identity.
     async fn get_runner(&self, _id: &str) -> Result<Option<runner::Runner>> {
-        runner::none()
+        runner::unsupported()
     }
 
     /// Returns how the forge sees a registered runner; `None` when it does not know it, or not its credential.
-    async fn check_runner(&self, registration: &runner::Registration) -> Result<Option<runner::RunnerState>> {
+    async fn check_runner(&self, registration: &runner::Registration) -> Result<Option<runner::RunnerStatus>> {
         let runner = self.get_runner(&registration.id).await?;
-        Ok(runner.map(|runner| runner::RunnerState { online: runner.online, busy: runner.busy }))
+        Ok(runner.map(|runner| runner::RunnerStatus { online: runner.online, busy: runner.busy }))
     }
 
     /// Returns whether a run was cancelled, and no job of it failed.
@@ -442,12 +437,12 @@ pub trait Forge {
     /// Registers a runner. A name that is taken is a [`Kind::Conflict`], where the forge refuses it. When it is not
     /// known whether that worked, the error [`Error::is_ambiguous`].
     async fn register_runner(&self, _new: &runner::NewRunner) -> Result<runner::Registration> {
-        runner::none()
+        runner::unsupported()
     }
 
     /// Removes a runner; one that is gone already is fine, one that runs a job is a [`Kind::Conflict`].
     async fn delete_runner(&self, _id: &str) -> Result<()> {
-        runner::none()
+        runner::unsupported()
     }
 
     /// Removes a runner by its own credential where the forge takes that, so that no other token is needed; otherwise
@@ -463,7 +458,7 @@ pub trait Forge {
 
     /// The runner program for a machine; `None` where it comes as an image.
     async fn runner_package(&self, _platform: &crate::host::Platform) -> Result<Option<runner::Package>> {
-        runner::none()
+        runner::unsupported()
     }
 
     /// The image that the runner program comes as, where it does.

@@ -21,6 +21,7 @@ pub mod cli;
 pub mod cloud;
 pub mod command;
 pub mod connect;
+pub mod digest;
 pub mod env;
 pub mod error;
 pub mod files;

@@ -1,15 +1,15 @@
-//! Runners on this machine: the runner program, and what watches over it (`docs/adr/0005-runners.md`).
+//! Runners on this host: the runner program and its supervisor (`docs/adr/0005-runners.md`).
 //!
-//! [`package`] gets the program, [`supervise`] runs it: processes, signals, time and the forge, joined by the state
-//! machine of [`machine`], which knows none of them. [`status`] is what people and scripts read meanwhile.
+//! [`package`] downloads the program, [`supervise`] runs it: processes, signals, time and the forge, joined by the state
+//! machine of [`state`], which knows none of them. [`status`] writes the event lines that people and scripts read.
 
-mod closing;
-pub mod document;
-mod journal;
-pub mod machine;
+pub mod bootstrap_config;
+mod cleanup;
+mod hook_log;
 pub mod package;
 pub mod script;
 mod start;
+pub mod state;
 mod status;
 pub mod supervise;
 

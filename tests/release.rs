@@ -63,7 +63,7 @@ impl Scene {
     /// `action/native.json` as `cargo xtask digests` writes it.
     fn record(&self) -> String {
         let row = |name: &str| {
-            let digest = cml::forge::hash(&std::fs::read(self.path("programs").join(format!("cml-{name}"))).unwrap());
+            let digest = cml::digest::hash(&std::fs::read(self.path("programs").join(format!("cml-{name}"))).unwrap());
             format!("    \"{name}\": {{ \"name\": \"cml-{name}\", \"sha256\": \"{digest}\" }}")
         };
         format!("{{\n  \"files\": {{\n{}\n  }}\n}}\n", PROGRAMS.map(row).join(",\n"))
@@ -178,7 +178,7 @@ fn the_release_is_out_before_the_action_names_it() {
     assert!(!log.contains("Old."), "{log}");
     let formula = std::fs::read_to_string(scene.path("release/cml.rb")).unwrap();
     let address = "https://github.com/org/setup-cml-rs/releases/download/v1.2.3/cml-macos-aarch64";
-    let digest = cml::forge::hash(b"macos-aarch64");
+    let digest = cml::digest::hash(b"macos-aarch64");
     assert!(formula.contains(&format!("url \"{address}\"\n      sha256 \"{digest}\"\n")), "{formula}");
     assert!(formula.contains("\n  version \"1.2.3\"\n"), "{formula}");
     assert!(scene.path("release/cml-linux-aarch64").exists() && !scene.path("draft").exists(), "{log}");

@@ -115,7 +115,7 @@ fn linux() -> Platform {
 
 fn new(name: &str) -> NewRunner {
     let (labels, platform) = (vec!["cml".to_owned(), "gpu".to_owned()], linux());
-    NewRunner { name: name.into(), labels, group: None, single: true, job_timeout: None, platform }
+    NewRunner { name: name.into(), labels, group: None, single: true, platform }
 }
 
 fn failed<T>(outcome: Result<T, Error>) -> (Kind, String, String) {
@@ -261,32 +261,32 @@ fn tokens_that_may_not_manage_runners_are_told_what_is_missing() {
             Vendor::GitHub,
             "octo/model",
             "nocontents",
-            "a workflow's own token (GITHUB_TOKEN) may not manage runners",
+            "a workflow's own token (GITHUB_TOKEN) is not allowed to manage runners",
             "administration: write",
         ),
         (
             Vendor::GitHub,
             "octo/model",
             "readonly",
-            "the token may not manage runners of the repository",
+            "the token is not allowed to manage runners of the repository",
             "classic with the scope repo",
         ),
         (
             Vendor::GitHub,
             "octo",
             "readonly",
-            "the token may not manage runners of the organisation",
+            "the token is not allowed to manage runners of the organisation",
             "self-hosted runners: write",
         ),
         (
             Vendor::GitLab,
             "group/model",
             "readonly",
-            "the token may not manage runners",
+            "the token is not allowed to manage runners",
             "create_runner, manage_runner and read_api",
         ),
-        (Vendor::GitLab, "group", "nocontents", "the token may not manage runners", "of a group: Owner"),
-        (Vendor::Bitbucket, "team/model", "readonly", "the token may not manage runners", "runner:write"),
+        (Vendor::GitLab, "group", "nocontents", "the token is not allowed to manage runners", "Owner for a group"),
+        (Vendor::Bitbucket, "team/model", "readonly", "the token is not allowed to manage runners", "runner:write"),
     ] {
         let desk = Desk::at(vendor, place);
         let forge = desk.connected(token).forge;

@@ -81,7 +81,7 @@ fn every_value_is_what_tensorboard_reads() {
         let images: serde_json::Map<String, Value> = run
             .images
             .iter()
-            .map(|(tag, image)| (tag.clone(), serde_json::json!([image.step, cml::forge::hash(&image.bytes)])))
+            .map(|(tag, image)| (tag.clone(), serde_json::json!([image.step, cml::digest::hash(&image.bytes)])))
             .collect();
         assert_eq!(&Value::Object(images), &theirs["images"], "{name}");
     }

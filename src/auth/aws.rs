@@ -1,9 +1,9 @@
-//! Amazon's credentials, from where its own tools look for them:
+//! Amazon's credentials, from the sources of its own tools:
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>.
 //!
-//! Keys in the environment → the job's identity, exchanged for a role's keys → a profile → a container's → the machine's.
+//! Keys in the environment → the job's identity, exchanged for a role's keys → a profile → a container's → the instance's.
 
-use super::{oidc, plain};
+use super::{checked_value, oidc};
 use crate::app::App;
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
@@ -20,47 +20,47 @@ use url::Url;
 pub mod metadata;
 mod profile;
 
-/// Keys, and the token that belongs to temporary ones.
+/// Access keys, with the session token of temporary ones.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    /// The access key's identity.
+    /// The access key's id.
     pub id: String,
-    /// Its secret.
+    /// The secret access key.
     pub secret: Secret,
-    /// The session's token, for temporary keys.
+    /// The session token of temporary keys.
     pub token: Option<Secret>,
-    /// Where they came from, for people.
+    /// Where they come from, for people.
     pub source: String,
 }
 
 impl Keys {
-    /// Returns the keys as requests take them.
+    /// Checks that the keys can be sent, and trims them.
     fn checked(mut self) -> Result<Keys> {
         let from = |name: &str| match self.source.as_str() {
             ENVIRONMENT => name.to_owned(),
             source => format!("{name} of {source}"),
         };
-        let id = plain(&from(vars::AWS_ACCESS_KEY_ID.name), &self.id)?.to_owned();
-        plain(&from(vars::AWS_SECRET_ACCESS_KEY.name), self.secret.expose())?;
+        let id = checked_value(&from(vars::AWS_ACCESS_KEY_ID.name), &self.id)?.to_owned();
+        checked_value(&from(vars::AWS_SECRET_ACCESS_KEY.name), self.secret.expose())?;
         if let Some(token) = &self.token {
-            plain(&from(vars::AWS_SESSION_TOKEN.name), token.expose())?;
+            checked_value(&from(vars::AWS_SESSION_TOKEN.name), token.expose())?;
         }
         self.id = id;
         Ok(self)
     }
 }
 
-/// Where keys of variables come from.
+/// The source of keys in variables.
 const ENVIRONMENT: &str = "the environment";
-/// How long the machine's own services may take to answer: they are near, or not there.
-const NEAR: Duration = Duration::from_secs(1);
-/// Who the token of a job is for.
+/// How long a local metadata service may take to answer.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+/// The audience of the job's identity token.
 const AUDIENCE: &str = "sts.amazonaws.com";
 
-/// The credentials that are at hand, for a region.
+/// Finds credentials for a region.
 ///
 /// # Errors
-/// There are none, or the ones that are named do not work: never silently the next ones.
+/// There are none, or the configured ones do not work: the next source is never used silently.
 pub async fn credentials(app: &App, region: &str) -> Result<Keys> {
     let env = app.env();
     let keys = if let Some(keys) = from_environment(env)? {
@@ -71,11 +71,11 @@ pub async fn credentials(app: &App, region: &str) -> Result<Keys> {
         keys
     } else if let Some(keys) = from_container(app).await? {
         keys
-    } else if let Some(keys) = from_machine(app).await? {
+    } else if let Some(keys) = from_instance_profile(app).await? {
         keys
     } else {
-        return Err(Error::auth("there are no credentials for AWS").hint(
-            "best in CI: AWS_ROLE_ARN and permissions: { id-token: write } (docs/runners.md); otherwise AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        return Err(Error::auth("no AWS credentials found").hint(
+            "in CI set AWS_ROLE_ARN and permissions: { id-token: write } (docs/runners.md), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ));
     };
     let keys = keys.checked()?;
@@ -87,7 +87,7 @@ pub async fn credentials(app: &App, region: &str) -> Result<Keys> {
     Ok(keys)
 }
 
-/// A service's address, where somebody has another one than Amazon's:
+/// Returns a service's endpoint, if the environment overrides Amazon's:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
 pub fn endpoint<'a>(env: &'a Env, service: &str) -> Option<&'a str> {
     env.named(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| env.named("AWS_ENDPOINT_URL")).map(str::trim)
@@ -109,7 +109,7 @@ fn from_environment(env: &Env) -> Result<Option<Keys>> {
                 None => (vars::AWS_SECRET_ACCESS_KEY, vars::AWS_ACCESS_KEY_ID),
             };
             Err(Error::config(format!("{} is set, but {} is not", set.name, unset.name))
-                .hint("give both: a secret that does not exist, or one withheld from a fork, is empty in CI"))
+                .hint("set both: a secret that does not exist, or that forks cannot read, is empty in CI"))
         }
     }
 }
@@ -130,11 +130,11 @@ async fn from_identity(app: &App, region: &str) -> Result<Option<Keys>> {
         None => oidc::token(app, AUDIENCE).await?,
     };
     let Some(token) = token else {
-        return Err(Error::auth(format!("{} is set, but the job has no identity to take it with", vars::AWS_ROLE_ARN.name))
+        return Err(Error::auth(format!("{} is set, but the job has no identity token", vars::AWS_ROLE_ARN.name))
             .hint("GitHub: permissions: { id-token: write }; GitLab: id_tokens: { CML_ID_TOKEN: { aud: sts.amazonaws.com } }; Bitbucket: oidc: true"));
     };
     app.log.hide("the identity token of the job", &token);
-    let role = plain(vars::AWS_ROLE_ARN.name, role)?;
+    let role = checked_value(vars::AWS_ROLE_ARN.name, role)?;
     assume(app, region, role, &token).await.map(Some)
 }
 
@@ -146,7 +146,7 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
         Some(endpoint) => endpoint.to_owned(),
         None => format!("https://sts.{region}.{}/", domain(region)),
     };
-    let url = Url::parse(&address).map_err(|_| Error::config(format!("{address} is no address of STS")))?;
+    let url = Url::parse(&address).map_err(|_| Error::config(format!("invalid STS endpoint {address}")))?;
     let name = env.get(vars::AWS_ROLE_SESSION_NAME).unwrap_or("cml");
     let body = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("Action", "AssumeRoleWithWebIdentity")
@@ -164,14 +164,14 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
     let may_pass = Rc::clone(&passes);
     let http = app.http.explained_by(move |refusal| {
         let body = String::from_utf8_lossy(refusal.body);
-        may_pass.set(is_passing(&body));
+        may_pass.set(is_temporary(&body));
         refused(&role_name, &body)
     });
     let mut attempt = 0;
     let answer = loop {
         passes.set(false);
         match http.send(request.clone()).await {
-            Err(error) if passes.get() && attempt < ATTEMPTS && http.pause(PAUSE, attempt).await.is_ok() => {
+            Err(error) if passes.get() && attempt < MAX_ATTEMPTS && http.pause(RETRY_PAUSE, attempt).await.is_ok() => {
                 app.log.info(&format!("{error}; retrying"));
                 attempt += 1;
             }
@@ -180,7 +180,7 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
     };
     let text = String::from_utf8_lossy(answer.body()).into_owned();
     let field = |name: &str| {
-        tag(&text, name).ok_or_else(|| Error::remote(format!("STS answered something unexpected: no {name}")))
+        tag(&text, name).ok_or_else(|| Error::remote(format!("STS sent an unexpected answer without {name}")))
     };
     Ok(Keys {
         id: field("AccessKeyId")?.to_owned(),
@@ -190,13 +190,13 @@ async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<K
     })
 }
 
-/// How often STS is asked again that refuses an identity in passing, and the first of the growing pauses.
-const ATTEMPTS: u32 = 5;
-const PAUSE: Duration = Duration::from_secs(1);
+/// How often a temporary refusal of STS is retried, and the first of the growing pauses.
+const MAX_ATTEMPTS: u32 = 5;
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether STS may take the same identity a moment later: it could not ask its provider, or is asked too much.
+/// Returns whether a refusal of STS is temporary: it could not reach the identity provider, or throttles requests.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html#API_AssumeRoleWithWebIdentity_Errors>
-fn is_passing(body: &str) -> bool {
+fn is_temporary(body: &str) -> bool {
     match tag(body, "Code").unwrap_or_default() {
         "IDPCommunicationError" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => true,
         "InvalidIdentityToken" => body.contains("verification key"),
@@ -206,7 +206,7 @@ fn is_passing(body: &str) -> bool {
 
 fn refused(role: &str, body: &str) -> Error {
     let (code, says) = (tag(body, "Code").unwrap_or_default(), tag(body, "Message").unwrap_or_default());
-    let error = Error::auth(format!("AWS does not give the job the role {role}{}", in_brackets(says)));
+    let error = Error::auth(format!("AWS refused to let the job assume the role {role}{}", in_brackets(says)));
     match code {
         "AccessDenied" => error.hint("the role's trust policy must name this repository: compare its conditions on aud and sub with the job (docs/runners.md)"),
         "ExpiredTokenException" => error.hint("the job's identity token has expired: launch earlier in the job"),
@@ -215,18 +215,18 @@ fn refused(role: &str, body: &str) -> Error {
     }
 }
 
-/// The text of an element of XML that has no entities in it.
+/// Returns the text of an XML element without entities.
 pub(crate) fn tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     Some(rest.split_once(&format!("</{name}>"))?.0.trim()).filter(|text| !text.is_empty())
 }
 
-/// The domain of a region: China has its own.
+/// Returns the domain of a region: China has its own.
 pub(crate) fn domain(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
-/// What containers and machines answer.
+/// The answer of a container's or an instance's metadata service.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Temporary {
@@ -257,8 +257,8 @@ async fn from_container(app: &App) -> Result<Option<Keys>> {
         (None, Some(address)) => address.to_owned(),
         (None, None) => return Ok(None),
     };
-    let failed = |why: &str| Error::auth(format!("the container's AWS credentials cannot be had ({why})"));
-    let url = Url::parse(&address).map_err(|_| failed("its address is none"))?;
+    let failed = |why: &str| Error::auth(format!("cannot fetch the container's AWS credentials ({why})"));
+    let url = Url::parse(&address).map_err(|_| failed("invalid address"))?;
     let mut request = request(Method::GET, &url, Bytes::new())?;
     let token = match env.get(vars::AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE) {
         Some(file) => {
@@ -272,22 +272,22 @@ async fn from_container(app: &App) -> Result<Option<Keys>> {
             .headers_mut()
             .insert(header::AUTHORIZATION, secret_header(vars::AWS_CONTAINER_AUTHORIZATION_TOKEN.name, &token)?);
     }
-    let answer = app.host.send(request, NEAR * 5).await.map_err(|error| failed(&error.to_string()))?;
+    let answer = app.host.send(request, METADATA_TIMEOUT * 5).await.map_err(|error| failed(&error.to_string()))?;
     let found: Temporary =
-        serde_json::from_slice(answer.body()).map_err(|_| failed(&format!("it answers {}", answer.status())))?;
+        serde_json::from_slice(answer.body()).map_err(|_| failed(&format!("unexpected answer {}", answer.status())))?;
     Ok(Some(found.keys("the container")))
 }
 
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html>, version 2 only.
-async fn from_machine(app: &App) -> Result<Option<Keys>> {
+async fn from_instance_profile(app: &App) -> Result<Option<Keys>> {
     let env = app.env();
     if env.named("AWS_EC2_METADATA_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true")) {
         return Ok(None);
     }
-    let Some(session) = metadata::Session::begin(app).await else { return Ok(None) };
+    let Some(session) = metadata::Session::open(app).await else { return Ok(None) };
     let Some(role) = session.read(metadata::ROLES).await else { return Ok(None) };
     let role = role.lines().next().unwrap_or_default().to_owned();
     let text = session.read(&format!("{}{role}", metadata::ROLES)).await;
     let found = text.and_then(|text| serde_json::from_str::<Temporary>(&text).ok());
-    Ok(found.map(|keys| keys.keys("the machine's instance profile")))
+    Ok(found.map(|keys| keys.keys("the instance profile")))
 }

@@ -1,4 +1,4 @@
-//! The identity that a CI system gives to a job: a token that a cloud takes instead of keys (OpenID Connect).
+//! The identity token of a CI job, which a cloud accepts instead of keys (OpenID Connect).
 
 use crate::app::App;
 use crate::env::{Secret, vars};
@@ -13,7 +13,7 @@ struct Answer {
     value: String,
 }
 
-/// The job's identity token for an audience; `None` where no CI offers one.
+/// Returns the job's identity token for an audience; `None` when the CI offers none.
 ///
 /// GitHub makes one when asked:
 /// <https://docs.github.com/en/actions/reference/security/oidc#methods-for-requesting-the-oidc-token>. GitLab puts those of
@@ -33,7 +33,7 @@ pub async fn token(app: &App, audience: &str) -> Result<Option<Secret>> {
     else {
         return Ok(None);
     };
-    let wrong = || Error::config(format!("{} is no address", vars::ACTIONS_ID_TOKEN_REQUEST_URL.name));
+    let wrong = || Error::config(format!("{} is not a valid address", vars::ACTIONS_ID_TOKEN_REQUEST_URL.name));
     let mut url = url::Url::parse(url).map_err(|_| wrong())?;
     url.query_pairs_mut().append_pair("audience", audience);
     let bearer = hidden(app, bearer);
@@ -43,9 +43,13 @@ pub async fn token(app: &App, audience: &str) -> Result<Option<Secret>> {
         secret_header(vars::ACTIONS_ID_TOKEN_REQUEST_TOKEN.name, &format!("Bearer {}", bearer.expose()))?,
     );
     request.extensions_mut().insert(RetryPolicy::Idempotent);
-    let answer = app.http.send(request).await.map_err(|error| error.context("asking GitHub for the job's identity"))?;
+    let answer = app
+        .http
+        .send(request)
+        .await
+        .map_err(|error| error.context("cannot fetch the job's identity token from GitHub"))?;
     let answer: Answer = serde_json::from_slice(answer.body())
-        .map_err(|_| Error::remote("GitHub answered something unexpected when asked for the job's identity"))?;
+        .map_err(|_| Error::remote("GitHub sent an unexpected answer to the request for the job's identity token"))?;
     Ok(Some(hidden(app, &answer.value)))
 }
 

@@ -1,12 +1,12 @@
 //! Amazon EC2: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Welcome.html>.
 //!
-//! A machine is a fleet of one that is made at once (`CreateFleet`, type instant): several types in several zones are
-//! offered, and the cheapest of those that will stay is taken. Whatever it is made of (template, security group) has no secret, costs
-//! nothing and is used again. The machine ends itself by powering off.
+//! An instance is a fleet of one, of type instant (`CreateFleet`): EC2 chooses among several instance types in several zones
+//! the cheapest that is likely to stay. The launch template and the security group hold no secrets, cost nothing and are
+//! reused. The instance terminates itself by powering off.
 
-use super::sizes::{self, Arch, Wanted};
+use super::sizes::{self, Arch, TypeRequest};
 use super::tags::{MANAGED, Tags};
-use super::{Cloud, Driver, Instance, InstanceSpec, Plan, State};
+use super::{Cloud, Driver, Instance, InstanceSpec, InstanceState, Plan};
 use crate::app::App;
 use crate::env::Secret;
 use crate::error::{Error, Result};
@@ -26,62 +26,55 @@ mod client;
 mod explain;
 mod fleet;
 mod images;
-mod kinds;
+mod instance_types;
+mod interruption;
 mod network;
-mod notice;
 mod preflight;
 mod ssm;
 
-/// The row of this cloud.
-pub const DRIVER: Driver =
-    Driver { name: "aws", title: "AWS", connect, taken_back: notice::taken_back, has_identity: notice::has_identity };
+/// The driver of this cloud.
+pub const DRIVER: Driver = Driver {
+    name: "aws",
+    title: "AWS",
+    connect,
+    wait_for_interruption: interruption::wait_for_interruption,
+    has_identity: interruption::has_identity,
+};
 
-/// User data may have 16 KB before it is encoded:
+/// The maximum size of user data before it is encoded, in bytes:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>.
-const USER_DATA: usize = 16 * 1024;
+const MAX_USER_DATA: usize = 16 * 1024;
 
 /// EC2 in one region.
 struct Aws {
-    app: Rc<Surroundings>,
+    app: App,
     region: String,
-    /// The zone, where the user names one.
+    /// The zone, if the user names one.
     zone: Option<String>,
     client: OnceCell<Client>,
-    /// What was looked up for the machine that is planned.
+    /// What was looked up for the planned instance.
     planned: RefCell<Option<Rc<Planned>>>,
 }
 
-/// What a cloud keeps of the command.
-struct Surroundings {
-    app: App,
-}
-
-/// All that there is to know before a machine is made.
+/// What is looked up before an instance is created.
 struct Planned {
-    kinds: Vec<String>,
+    instance_types: Vec<String>,
     image: images::Image,
     subnets: Vec<network::Subnet>,
     group: network::Group,
 }
 
-/// CML's names of regions, besides Amazon's own.
+/// CML's names of regions.
 const REGIONS: &[(&str, &str)] =
     &[("us-east", "us-east-1"), ("us-west", "us-west-1"), ("eu-north", "eu-north-1"), ("eu-west", "eu-west-1")];
 
 fn connect(app: &App, region: &str) -> Result<Rc<dyn Cloud>> {
-    let (region, zone) = place(region)?;
-    let app = App { host: app.host.clone(), log: app.log.clone(), http: app.http.clone() };
-    Ok(Rc::new(Aws {
-        app: Rc::new(Surroundings { app }),
-        region,
-        zone,
-        client: OnceCell::new(),
-        planned: RefCell::default(),
-    }))
+    let (region, zone) = parse_location(region)?;
+    Ok(Rc::new(Aws { app: app.clone(), region, zone, client: OnceCell::new(), planned: RefCell::default() }))
 }
 
-/// A region, and the zone when the name ends in a letter: `eu-west-1a`.
-fn place(name: &str) -> Result<(String, Option<String>)> {
+/// Parses a region, or a zone such as `eu-west-1a`, which ends in a letter.
+fn parse_location(name: &str) -> Result<(String, Option<String>)> {
     let name = REGIONS.iter().find(|(ours, _)| *ours == name).map_or(name, |(_, theirs)| *theirs);
     let region = name.trim_end_matches(|c: char| c.is_ascii_lowercase());
     let well_formed = |text: &str| {
@@ -90,8 +83,8 @@ fn place(name: &str) -> Result<(String, Option<String>)> {
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if !well_formed(region) || name.len() > region.len() + 1 {
-        return Err(Error::usage(format!("{name} is no region of AWS")).hint(
-            "give us-east, us-west, eu-west or eu-north, a region such as eu-central-1, or a zone such as eu-central-1a",
+        return Err(Error::usage(format!("{name} is not an AWS region")).hint(
+            "use us-east, us-west, eu-west or eu-north, a region such as eu-central-1, or a zone such as eu-central-1a",
         ));
     }
     Ok((region.to_owned(), (name != region).then(|| name.to_owned())))
@@ -99,14 +92,14 @@ fn place(name: &str) -> Result<(String, Option<String>)> {
 
 impl Aws {
     fn app(&self) -> &App {
-        &self.app.app
+        &self.app
     }
 
     fn http(&self) -> &Http {
-        &self.app.app.http
+        &self.app.http
     }
 
-    /// The client, connected at its first use.
+    /// Returns the client, which is connected at its first use.
     async fn client(&self) -> Result<&Client> {
         if let Some(client) = self.client.get() {
             return Ok(client);
@@ -115,8 +108,8 @@ impl Aws {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// All machines that some filters find.
-    async fn instances(&self, filters: Vec<Filter>) -> Result<Vec<Instance>> {
+    /// Lists all instances that some filters find.
+    async fn describe_instances(&self, filters: Vec<Filter>) -> Result<Vec<Instance>> {
         let client = self.client().await?;
         let (mut found, mut next) = (Vec::new(), None);
         loop {
@@ -145,13 +138,13 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Instance {
     let why = text(reason.and_then(|reason| reason.message().or(reason.code())).or(found.state_transition_reason()));
     Instance {
         id: found.instance_id().unwrap_or_default().to_owned(),
-        kind: found.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        instance_type: found.instance_type().map(|name| name.as_str().to_owned()).unwrap_or_default(),
         zone: text(found.placement().and_then(|placement| placement.availability_zone())),
         state: match state {
-            Some(InstanceStateName::Pending) | None => State::Starting,
-            Some(InstanceStateName::Running) => State::Running,
-            Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => State::Stopped,
-            Some(_) => State::Gone,
+            Some(InstanceStateName::Pending) | None => InstanceState::Starting,
+            Some(InstanceStateName::Running) => InstanceState::Running,
+            Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => InstanceState::Stopped,
+            Some(_) => InstanceState::Gone,
         },
         reason: why.map(|why| explain::ended(reason.and_then(|reason| reason.code()), why)),
         spot: found.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
@@ -168,33 +161,33 @@ impl Cloud for Aws {
     }
 
     async fn plan(&self, spec: &InstanceSpec) -> Result<Plan> {
-        let (kinds, arch, gpu) = self.kinds(spec).await?;
-        // Connected once, before several requests go together.
+        let (instance_types, arch, gpu) = self.instance_types(spec).await?;
+        // Connect once, before several requests are sent at the same time.
         self.client().await?;
-        let image = self.image(spec.image.as_deref(), &kinds, arch, gpu);
-        let (image, subnets) = try_join(image, self.subnets(&spec.subnets, &kinds)).await?;
+        let image = self.image(spec.image.as_deref(), &instance_types, arch, gpu);
+        let (image, subnets) = try_join(image, self.subnets(&spec.subnets, &instance_types)).await?;
         let group = self.group(spec.security_group.as_deref(), &subnets).await?;
-        let planned = Rc::new(Planned { kinds, image, subnets, group });
-        let (tried, lines) = join(self.try_out(spec, &planned), self.describe(spec, &planned)).await;
+        let planned = Rc::new(Planned { instance_types, image, subnets, group });
+        let (tried, lines) = join(self.dry_run(spec, &planned), self.summarize(spec, &planned)).await;
         tried?;
         let _ = self.planned.replace(Some(planned));
-        Ok(Plan { lines, arch, gpu, script_limit: USER_DATA })
+        Ok(Plan { lines, arch, gpu, script_limit: MAX_USER_DATA })
     }
 
     async fn create_instance(&self, spec: &InstanceSpec, script: &Secret) -> Result<Instance> {
         let planned = self.planned.borrow().clone();
-        let planned = planned.ok_or_else(|| Error::internal("a machine without a plan"))?;
+        let planned = planned.ok_or_else(|| Error::internal("an instance without a plan"))?;
         self.launch(spec, &planned, &STANDARD.encode(script.expose())).await
     }
 
     async fn get_instance(&self, id: &str) -> Result<Option<Instance>> {
-        Ok(self.instances(vec![filter("instance-id", [id])]).await?.pop())
+        Ok(self.describe_instances(vec![filter("instance-id", [id])]).await?.pop())
     }
 
     async fn list_instances(&self) -> Result<Vec<Instance>> {
         let there = ["pending", "running", "stopping", "stopped"];
         let mut found = self
-            .instances(vec![filter(&format!("tag:{MANAGED}"), ["true"]), filter("instance-state-name", there)])
+            .describe_instances(vec![filter(&format!("tag:{MANAGED}"), ["true"]), filter("instance-state-name", there)])
             .await?;
         found.sort_by(|one, other| (one.launched, &one.id).cmp(&(other.launched, &other.id)));
         Ok(found)
@@ -209,7 +202,7 @@ impl Cloud for Aws {
     }
 
     async fn list_outdated(&self) -> Result<Vec<(String, String)>> {
-        self.old_templates().await
+        self.list_outdated_templates().await
     }
 
     async fn delete_outdated(&self, id: &str) -> Result<()> {
@@ -218,7 +211,7 @@ impl Cloud for Aws {
 
     async fn instance_logs(&self, id: &str) -> Result<String> {
         let client = self.client().await?;
-        // Only machines of the newer kinds know the latest output; the others keep that of the first minutes.
+        // Only newer instance types return the latest output; the others that of the first minutes.
         let output = match client.get_console_output().instance_id(id).latest(true).send().await {
             Err(error) if explain::code(&error) == Some("UnsupportedOperation") => {
                 client.get_console_output().instance_id(id).send().await
@@ -238,14 +231,14 @@ mod tests {
     #[test]
     fn regions_have_cmls_names_and_amazons() {
         let is = |name: &str, region: &str, zone: Option<&str>| {
-            assert_eq!(place(name).unwrap(), (region.to_owned(), zone.map(str::to_owned)), "{name}");
+            assert_eq!(parse_location(name).unwrap(), (region.to_owned(), zone.map(str::to_owned)), "{name}");
         };
         is("us-west", "us-west-1", None);
         is("eu-central-1", "eu-central-1", None);
         is("eu-west-1a", "eu-west-1", Some("eu-west-1a"));
         is("us-gov-east-1", "us-gov-east-1", None);
         for wrong in ["", "moon", "eu-west-1ab", "europe-west1-d", "eu west-1", "eu-west-"] {
-            assert!(place(wrong).is_err(), "{wrong}");
+            assert!(parse_location(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sizes of machines by CML's names, and the clouds' own types behind them: the one table of them.
+//! CML's names of instance sizes, and the clouds' own instance types behind them.
 //!
 //! `m`, `l` and `xl` are CML's; with a GPU they stand for one, four and eight of it. The types are in the order in
 //! which they are preferred; all that a cloud can launch are offered to it, so that one that is short today does not
@@ -8,7 +8,7 @@
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
-/// Which instructions a machine runs.
+/// A processor architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Arch {
     /// 64-bit Intel and AMD.
@@ -20,7 +20,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// The name that compilers and `uname` use.
+    /// Returns the name that compilers and `uname` use.
     pub fn name(self) -> &'static str {
         match self {
             Arch::X86_64 => "x86_64",
@@ -82,59 +82,56 @@ const SIZES: &[Size] = &[
     arm("l", "t4g", &["g5g.16xlarge"]),
 ];
 
-/// Which types a user asks for: CML's sizes, or a cloud's own types, or several of those.
+/// The instance types that a user asks for: one of CML's sizes, or a cloud's own types.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum TypeRequest {
     /// Types from the table, which all run on this architecture.
     Class(&'static [&'static str], Arch, Option<&'static str>),
     /// The cloud's own names.
     Native(Vec<String>),
 }
 
-/// What `--cloud-type`, `--cloud-gpu` and `--cloud-arch` mean on Amazon's cloud.
+/// Resolves `--cloud-type`, `--cloud-gpu` and `--cloud-arch` on AWS.
 ///
 /// # Errors
-/// A size without that GPU: never a machine without one.
-pub fn aws(types: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<Wanted> {
+/// The size does not exist with that GPU: the GPU is never ignored.
+pub fn aws(types: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<TypeRequest> {
     let gpu = gpu.map(str::to_ascii_lowercase);
     let gpu = gpu.as_deref().filter(|gpu| *gpu != "nogpu");
     let names: Vec<&str> = types.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     let is_class = |name: &str| SIZES.iter().any(|size| size.class == name);
     match names.as_slice() {
         [] => Err(Error::usage("--cloud-type is empty")
-            .hint("give s, m, l, xl or the cloud's own types, such as m7i.2xlarge")),
+            .hint("use s, m, l, xl or the cloud's own instance types, such as m7i.2xlarge")),
         [one] if is_class(one) => class(one, gpu, arch),
         several if several.iter().any(|name| is_class(name)) => {
-            Err(Error::usage(format!("--cloud-type {types} mixes a size with other types"))
-                .hint("give one of s, m, l, xl, or types such as m7i.2xlarge,m6i.2xlarge"))
+            Err(Error::usage(format!("--cloud-type {types} mixes sizes and instance types"))
+                .hint("use one of s, m, l, xl, or instance types such as m7i.2xlarge,m6i.2xlarge"))
         }
-        native => Ok(Wanted::Native(native.iter().map(|name| (*name).to_owned()).collect())),
+        native => Ok(TypeRequest::Native(native.iter().map(|name| (*name).to_owned()).collect())),
     }
 }
 
-fn class(name: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<Wanted> {
+fn class(name: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<TypeRequest> {
     let of_gpu = |size: &&Size| size.gpu == gpu;
     let right = |size: &&Size| size.class == name && arch.is_none_or(|arch| arch == size.arch);
     if let Some(size) = SIZES.iter().filter(of_gpu).find(right) {
-        return Ok(Wanted::Class(size.aws, size.arch, size.gpu));
+        return Ok(TypeRequest::Class(size.aws, size.arch, size.gpu));
     }
     let Some(gpu) = gpu else {
-        return Err(Error::usage(format!("there is no size {name}")).hint("give s, m, l or xl"));
+        return Err(Error::usage(format!("there is no size {name}")).hint("use s, m, l or xl"));
     };
     let others: BTreeSet<_> = SIZES.iter().filter(of_gpu).map(|size| size.class).collect();
-    let error = Error::usage(format!("there is no machine of size {name} with a GPU of the kind {gpu}"));
-    Err(match others.is_empty() {
-        true => {
-            let gpus: BTreeSet<_> = SIZES.iter().filter_map(|size| size.gpu).collect();
-            error.hint(format!(
-                "known are {}; for others give the cloud's own type: --cloud-type g6.xlarge",
-                gpus.into_iter().collect::<Vec<_>>().join(", ")
-            ))
-        }
-        false => {
-            let others: Vec<_> = others.into_iter().collect();
-            error.hint(format!("{gpu} comes in the sizes {}", others.join(", ")))
-        }
+    let error = Error::usage(format!("there is no size {name} with the GPU {gpu}"));
+    Err(if others.is_empty() {
+        let gpus: BTreeSet<_> = SIZES.iter().filter_map(|size| size.gpu).collect();
+        error.hint(format!(
+            "known GPUs: {}; for others use the cloud's own instance type, such as --cloud-type g6.xlarge",
+            gpus.into_iter().collect::<Vec<_>>().join(", ")
+        ))
+    } else {
+        let others: Vec<_> = others.into_iter().collect();
+        error.hint(format!("{gpu} is available in the sizes {}", others.join(", ")))
     })
 }
 
@@ -144,28 +141,32 @@ mod tests {
 
     #[test]
     fn a_size_stands_for_several_types_of_one_architecture() {
-        let Wanted::Class(types, arch, gpu) = aws("m", None, None).unwrap() else { panic!() };
+        let TypeRequest::Class(types, arch, gpu) = aws("m", None, None).unwrap() else { panic!() };
         assert!(types.len() > 3 && types.contains(&"m5.2xlarge"), "CML's own type is among them");
         assert_eq!((arch, gpu), (Arch::X86_64, None));
-        let Wanted::Class(types, arch, _) = aws("m", None, Some(Arch::Arm64)).unwrap() else { panic!() };
+        let TypeRequest::Class(types, arch, _) = aws("m", None, Some(Arch::Arm64)).unwrap() else { panic!() };
         assert!(types.contains(&"m7g.2xlarge") && arch == Arch::Arm64);
         let v100 = aws("m", Some("V100"), None).unwrap();
-        assert_eq!(v100, Wanted::Class(&["p3.2xlarge"], Arch::X86_64, Some("v100")), "CML's p3.xlarge does not exist");
+        assert_eq!(
+            v100,
+            TypeRequest::Class(&["p3.2xlarge"], Arch::X86_64, Some("v100")),
+            "CML's p3.xlarge does not exist"
+        );
         assert_eq!(aws("m", Some("nogpu"), None).unwrap(), aws("m", None, None).unwrap());
     }
 
     #[test]
     fn types_of_the_cloud_are_taken_as_they_are() {
         let native = aws(" g6.xlarge, g5.xlarge", Some("l4"), None).unwrap();
-        assert_eq!(native, Wanted::Native(vec!["g6.xlarge".to_owned(), "g5.xlarge".to_owned()]));
+        assert_eq!(native, TypeRequest::Native(vec!["g6.xlarge".to_owned(), "g5.xlarge".to_owned()]));
     }
 
     #[test]
     fn a_gpu_is_never_left_out_silently() {
         for (types, gpu, says, hint) in [
-            ("s", "t4", "no machine of size s with a GPU of the kind t4", "t4 comes in the sizes l, m, xl"),
-            ("m", "a100", "of size m with a GPU of the kind a100", "a100 comes in the sizes xl"),
-            ("m", "rtx", "a GPU of the kind rtx", "known are a100, a10g"),
+            ("s", "t4", "no size s with the GPU t4", "t4 is available in the sizes l, m, xl"),
+            ("m", "a100", "no size m with the GPU a100", "a100 is available in the sizes xl"),
+            ("m", "rtx", "with the GPU rtx", "known GPUs: a100, a10g"),
         ] {
             let error = aws(types, Some(gpu), None).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");

@@ -1,8 +1,8 @@
-//! The tags that every machine carries from its first moment on: the only state there is.
+//! The tags that every instance has from its creation: the only state.
 
 use std::collections::BTreeMap;
 
-/// The name of the tag that all of our machines have.
+/// The tag that all our instances have.
 pub const MANAGED: &str = "cml-managed";
 const NAME: &str = "cml-name";
 const REPOSITORY: &str = "cml-repo";
@@ -11,7 +11,7 @@ const DEADLINE: &str = "cml-deadline";
 const FORGE: &str = "cml-forge";
 const RUNNER: &str = "cml-runner-id";
 
-/// What the tags say.
+/// The values of the tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
     /// The runner's name.
@@ -20,16 +20,16 @@ pub struct Tags {
     pub repository: String,
     /// The run of the CI that launched it.
     pub run: Option<String>,
-    /// When it must be gone at the latest, in seconds since 1970.
+    /// When it must be terminated at the latest, in seconds since 1970.
     pub deadline: i64,
     /// The forge.
     pub forge: String,
-    /// The forge's identity of the runner.
+    /// The forge's id of the runner.
     pub runner: Option<String>,
 }
 
 impl Tags {
-    /// As names and values.
+    /// Returns the tags as names and values.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let known = [
             (MANAGED, Some("true".to_owned())),
@@ -43,8 +43,8 @@ impl Tags {
         known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    /// From a machine's tags; `None` when it is not ours. A deadline that cannot be read is one that has passed: such a
-    /// machine must not live for ever.
+    /// Reads an instance's tags; `None` when it is not ours. An invalid deadline counts as passed: such an instance must not
+    /// live for ever.
     pub fn read(tags: &BTreeMap<String, String>) -> Option<Tags> {
         let get = |name: &str| tags.get(name).cloned();
         (get(MANAGED).as_deref() == Some("true")).then(|| Tags {

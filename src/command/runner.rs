@@ -1,22 +1,22 @@
-//! `cml runner launch|list|stop|reap|retry`: machines as runners of the forge.
+//! `cml runner launch|list|stop|reap|retry`: self-hosted runners on this host or in a cloud.
 //!
-//! [`launch`] makes this machine a runner; [`name`] says what it is called, [`reuse`] whether there is one already.
+//! [`launch`] starts a runner; [`name`] chooses its name, [`reuse`] decides whether an existing one will do.
 
 use crate::app::App;
 use crate::connect::Global;
 use crate::error::Result;
 use clap::Subcommand;
 
-pub mod agent;
+pub mod bootstrap;
+pub mod bootstrap_binary;
 pub mod cloud;
+pub mod dirs;
 pub mod idle;
+pub mod instances;
 pub mod launch;
 pub mod list;
-pub mod machines;
 pub mod name;
 pub mod options;
-pub mod place;
-pub mod program;
 pub mod reap;
 pub mod retry;
 pub mod reuse;
@@ -25,19 +25,19 @@ pub mod stop;
 /// Launch and manage self-hosted runners
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make this machine, or a new one in a cloud, a runner until it is idle or has run one job
+    /// Turn this machine, or a new cloud machine, into a runner; it stops when idle or after one job
     Launch(Box<options::Launch>),
     /// List the runners
     List(list::List),
     /// Remove a runner from the forge
     Stop(stop::Stop),
-    /// Terminate machines in a cloud that have outlived their runner or their time
+    /// Terminate cloud instances whose deadline has passed or whose runner is gone
     Reap(reap::Reap),
-    /// Run the failed jobs of a run again, where they were lost with their runner
+    /// Rerun the failed jobs of a run that was lost with its runner
     Retry(retry::Retry),
-    /// Be the runner of a machine in a cloud; its start-up script runs this
-    #[command(hide = true)]
-    Agent(agent::Agent),
+    /// Turn a new cloud instance into a runner; its start-up script runs this
+    #[command(hide = true, alias = "agent")]
+    Bootstrap(bootstrap::Bootstrap),
 }
 
 /// Runs the verb.
@@ -48,6 +48,6 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         Command::Stop(args) => stop::run(app, global, args).await,
         Command::Reap(args) => reap::run(app, global, args).await,
         Command::Retry(args) => retry::run(app, global, args).await,
-        Command::Agent(args) => agent::run(app, args).await,
+        Command::Bootstrap(args) => bootstrap::run(app, args).await,
     }
 }

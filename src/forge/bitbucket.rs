@@ -24,12 +24,12 @@ use serde::Deserialize;
 use serde_json::json;
 use std::rc::Rc;
 
-mod agent;
 mod explain;
 mod insights;
 mod permissions;
 mod pulls;
 mod rerun;
+mod runner_process;
 mod runners;
 
 /// Bitbucket's row.
@@ -45,7 +45,7 @@ pub const DRIVER: Driver = Driver {
     api_candidates: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |env| insights::proxy(env).is_some(),
-    agent: Some(agent::agent),
+    runner_process: Some(runner_process::runner_process),
 };
 
 /// Documented, in characters, for Bitbucket Server; Cloud documents none, and refuses very large ones without a reason

@@ -23,7 +23,6 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::rc::Rc;
 
-mod agent;
 mod assets;
 mod checks;
 mod client;
@@ -32,6 +31,7 @@ mod jobs;
 mod permissions;
 mod pulls;
 mod rerun;
+mod runner_process;
 mod runners;
 
 /// GitHub's row.
@@ -47,7 +47,7 @@ pub const DRIVER: Driver = Driver {
     api_candidates: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |_| false,
-    agent: Some(agent::agent),
+    runner_process: Some(runner_process::runner_process),
 };
 
 /// A comment may have 65,536 characters, of up to four bytes each (<https://github.com/orgs/community/discussions/27190>);

@@ -5,7 +5,7 @@ use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
-use super::runner::{FailedRun, NewRunner, Package, Registration, Runner, RunnerState};
+use super::runner::{FailedRun, NewRunner, Package, Registration, Runner, RunnerStatus};
 use super::{
     Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
     Repository, Rerun, Target, Viewer, all_pages, is_hash, is_named_bot, seconds, send_each,
@@ -23,13 +23,13 @@ use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-mod agent;
 mod jobs;
 mod lost;
 mod permissions;
 mod pulls;
 mod quick_actions;
 mod rerun;
+mod runner_process;
 mod runners;
 mod statuses;
 
@@ -46,7 +46,7 @@ pub const DRIVER: Driver = Driver {
     api_candidates,
     connect,
     checks_without_token: |_| false,
-    agent: Some(agent::agent),
+    runner_process: Some(runner_process::runner_process),
 };
 
 /// A note may have so many characters, not bytes: <https://docs.gitlab.com/api/notes/>, and the validation of lengths of Ruby on Rails.
@@ -111,7 +111,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let about = About { api, api_source, token: kind };
     let credential = token.map(|(token, source)| (pulls::user(source), token));
     let author = pulls::author(host.env());
-    let (owner, downloads) = (RefCell::default(), runners::Downloads::of(host.env()));
+    let (owner, downloads) = (RefCell::default(), runners::Downloads::from_env(host.env()));
     Ok(Rc::new(GitLab {
         rest,
         page,
@@ -549,7 +549,7 @@ impl Forge for GitLab {
         runners::delete(self, id).await
     }
 
-    async fn check_runner(&self, registration: &Registration) -> Result<Option<RunnerState>> {
+    async fn check_runner(&self, registration: &Registration) -> Result<Option<RunnerStatus>> {
         runners::verify(self, registration).await
     }
 

@@ -32,7 +32,7 @@ pub const DRIVER: Driver = Driver {
     api_candidates: |_, _, _| Vec::new(),
     connect,
     checks_without_token: |_| false,
-    agent: None,
+    runner_process: None,
 };
 
 /// The owner of the repository that stands for a folder without one.

@@ -1,7 +1,7 @@
-//! Runners: machines of the user's own that run the forge's jobs.
+//! Self-hosted runners.
 //!
-//! [`Registration`] is what travels: plain data, so that a machine in a cloud can be given one. What its fields mean
-//! is known to the forge's own file, which makes an [`Agent`] of it (`docs/adr/0005-runners.md`).
+//! [`Registration`] is plain data, so that it can be sent to an instance in a cloud. What its fields mean is known to the
+//! forge's own file, which makes a [`RunnerProcess`] of it (`docs/adr/0005-runners.md`).
 
 use crate::env::Secret;
 use crate::error::{Error, Result};
@@ -13,13 +13,13 @@ use std::time::Duration;
 /// A runner as the forge lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runner {
-    /// The forge's identity of it, opaque outside the forge's file.
+    /// The forge's id of it, opaque outside the forge's file.
     pub id: String,
-    /// Its place in the order of registration: of two of one name the smaller is the older one.
+    /// Its position in the order of registration: of two of one name the smaller is the older one.
     pub order: u64,
     /// Its name.
     pub name: String,
-    /// Its labels (GitLab: tags), in lower case. GitLab's listings do not tell them: those that were asked for.
+    /// Its labels (GitLab: tags), in lower case. GitLab's listings do not include them: here those that were asked for.
     pub labels: Vec<String>,
     /// Whether it is connected.
     pub online: bool,
@@ -28,7 +28,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Whether it has all of some labels; their case does not matter.
+    /// Returns whether it has all the given labels, in any case.
     pub fn has(&self, labels: &[String]) -> bool {
         labels.iter().all(|wanted| self.labels.iter().any(|label| label.eq_ignore_ascii_case(wanted)))
     }
@@ -36,59 +36,57 @@ impl Runner {
 
 /// How the forge sees a registered runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunnerState {
+pub struct RunnerStatus {
     /// Whether it is connected.
     pub online: bool,
     /// Whether it runs a job; `None` where the forge does not say.
     pub busy: Option<bool>,
 }
 
-/// What a new runner is to be.
+/// The settings of a runner to register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRunner {
     /// Its name.
     pub name: String,
     /// The user's labels; the forge's file adds what the forge itself expects.
     pub labels: Vec<String>,
-    /// The group on GitHub that may use it; the default one otherwise.
+    /// Its runner group on GitHub; `None` for the default group.
     pub group: Option<String>,
     /// Whether it ends after one job.
     pub single: bool,
-    /// Longest time of a job, where the forge enforces one.
-    pub job_timeout: Option<Duration>,
     /// What it runs on: `linux` or `macos`, and `x86_64` or `aarch64`.
     pub platform: crate::host::Platform,
 }
 
-/// A runner that the forge knows, and what its program connects with: a credential that is good for it alone.
+/// A registered runner, and what its program connects with: a credential that is good for it alone.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// The name of the forge's row in [`super::FORGES`].
+    /// The name of the forge's driver in [`super::FORGES`].
     pub driver: String,
-    /// The runner's identity.
+    /// The runner's id.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// The credential, in the words of the forge's file.
+    /// The credential, by names that the forge's file knows.
     pub credential: BTreeMap<String, Secret>,
-    /// What else its program needs and is no secret, such as an address: nothing to blot out of a log.
+    /// What else its program needs and is not secret, such as an address: nothing to mask in a log.
     pub settings: BTreeMap<String, String>,
 }
 
 /// A runner program to download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
-    /// Where it is.
+    /// Its URL.
     pub url: String,
     /// SHA-256 of the file, in lower-case hexadecimal.
     pub sha256: String,
-    /// What the download needs besides, as a bearer's token.
+    /// The bearer token that the download needs.
     pub token: Option<Secret>,
     /// Whether it is a `tar.gz` to unpack, or the program itself under this name.
     pub content: PackageContent,
 }
 
-/// What a [`Package`] is.
+/// The content of a [`Package`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PackageContent {
     /// A compressed archive.
@@ -97,12 +95,12 @@ pub enum PackageContent {
     Program(String),
 }
 
-/// What the machine says of itself to the forge's file.
+/// The folders and options of a runner on its host.
 #[derive(Debug, Clone)]
-pub struct Place {
-    /// Where the runner program was unpacked to; a copy for this runner alone.
+pub struct RunnerConfig {
+    /// The folder with the runner program, a copy for this runner alone.
     pub program: PathBuf,
-    /// Where jobs work.
+    /// The working directory of jobs.
     pub work: PathBuf,
     /// Whether it ends after one job.
     pub single: bool,
@@ -112,100 +110,100 @@ pub struct Place {
     pub docker_volumes: Vec<String>,
     /// Image for jobs that name none, where the forge's runner starts containers.
     pub docker_image: Option<String>,
-    /// Whether containers get the machine's GPUs.
+    /// Whether containers get the host's GPUs.
     pub gpu: bool,
-    /// A private folder for what the runner calls around each job, where it has hooks: see [`Agent::hook`].
+    /// A private folder for the scripts that the runner calls around each job: see [`RunnerProcess::parse_hook_line`].
     pub hooks: PathBuf,
 }
 
-impl Place {
-    /// The file that hooks append to, a line an event.
-    pub fn journal(&self) -> PathBuf {
+impl RunnerConfig {
+    /// Returns the file that hooks append to, one line per event.
+    pub fn hook_log(&self) -> PathBuf {
         self.hooks.join("jobs")
     }
 }
 
-/// A hook for a POSIX shell, to be one of [`Agent::files`] in [`Place::hooks`]: it appends one line to the journal,
-/// `word` and the values of the variables with tabs between them, and never fails, as that would fail the job.
-/// `PATH` may be anybody's: it uses what the shell itself can do. What is appended to the script is run after that.
-pub fn hook_script(journal: &Path, word: &str, variables: &[&str]) -> String {
-    let journal = journal.display().to_string().replace('\'', r"'\''");
+/// Returns a hook for a POSIX shell, to be one of [`RunnerProcess::files`] in [`RunnerConfig::hooks`]. It appends one line to
+/// the hook log, `event` and the values of the variables separated by tabs, and never fails, as that would fail the job.
+/// It uses shell builtins only, as a job may control `PATH`. What is appended to the script runs after that.
+pub fn hook_script(hook_log: &Path, event: &str, variables: &[&str]) -> String {
+    let hook_log = hook_log.display().to_string().replace('\'', r"'\''");
     let format = r"\t%s".repeat(variables.len());
     let values: String = variables.iter().map(|name| format!(" \"${{{name}-}}\"")).collect();
-    format!("{{ printf '{word}{format}\\n'{values} >>'{journal}'; }} 2>/dev/null || :\n")
+    format!("{{ printf '{event}{format}\\n'{values} >>'{hook_log}'; }} 2>/dev/null || :\n")
 }
 
-/// How a runner program is run: pure data and functions, made by the forge's file.
-pub struct Agent {
-    /// The program and its arguments. No secrets: anybody on the machine can read them.
+/// How to run and understand a vendor's runner program: pure data and functions, from the forge's file.
+pub struct RunnerProcess {
+    /// The program and its arguments. No secrets: every user of the host can read them.
     pub argv: Vec<String>,
-    /// Added to its environment; secrets too.
+    /// Variables added to its environment, secret ones too.
     pub env: Vec<(String, Secret)>,
-    /// Written before it starts, for its user alone to read, and removed after its end.
+    /// Files that are written before it starts, readable by its user alone, and removed after its end.
     pub files: Vec<(PathBuf, Secret)>,
-    /// What it writes beside itself: removed before it starts and after its end, as its folder may be the user's.
+    /// Files that it writes beside itself: removed before it starts and after its end, as its folder may be the user's.
     pub own_files: Vec<PathBuf>,
-    /// Files that may be in its folder already, and what is wrong with them if anything.
+    /// Files that may be in its folder already, with their checks.
     pub checked_files: Vec<CheckedFile>,
-    /// The folder of its own logs, where it has one.
+    /// The folder of its own logs, if it has one.
     pub logs: Option<PathBuf>,
-    /// What a complete line of its output means, if anything.
-    pub reads: fn(&str) -> Option<Event>,
-    /// What a line means that a hook appended to the file [`Place::journal`]: see [`hook_script`].
-    pub hook: Option<fn(&str) -> Option<Event>>,
-    /// What its exit code means (`None`: a signal ended it); `last` is how the last job of the registration ended, if any
+    /// Parses a line of its output.
+    pub parse_line: fn(&str) -> Option<Event>,
+    /// Parses a line that a hook appended to [`RunnerConfig::hook_log`]: see [`hook_script`].
+    pub parse_hook_line: Option<fn(&str) -> Option<Event>>,
+    /// Interprets its exit code (`None`: a signal ended it); `last` is how the last job of the registration ended, if any
     /// did.
-    pub ends: fn(code: Option<i32>, last: Option<JobResult>) -> Ending,
-    /// Asks it to end without taking another job; one that runs may end first.
+    pub interpret_exit: fn(code: Option<i32>, last: Option<JobResult>) -> ExitDisposition,
+    /// The signal that asks it to end without taking another job, after the current one.
     pub drain: Signal,
-    /// Asks it to end, and so its job.
+    /// The signal that asks it to end and to cancel its job.
     pub interrupt: Signal,
-    /// How long it takes at most to report an interrupted job, before it is killed.
+    /// How long it may take to report an interrupted job before it is killed.
     pub grace: Duration,
-    /// How long it takes at most to end after [`Agent::drain`], when it has no job.
+    /// How long it may take to end after [`RunnerProcess::drain`] when it has no job.
     pub drain_grace: Duration,
-    /// How long it takes at most to report a job that has ended. One that does not end by itself is asked to only then.
+    /// How long it may take to report a job that has ended, before it is asked to end.
     pub linger: Duration,
-    /// The pause after which [`Agent::interrupt`] is sent a second time where no job runs, so that it ends at once.
+    /// The pause after which [`RunnerProcess::interrupt`] is sent a second time when no job runs, so that it ends at once.
     pub second_interrupt: Option<Duration>,
-    /// The time after [`Event::Ready`] when the forge is asked, where that event only says that the program has begun.
+    /// The time after [`Event::Ready`] when the forge is asked, where that event only means that the program has started.
     pub confirm_after: Option<Duration>,
-    /// Whether it never runs two jobs at once, so that another one means that the one before is over.
+    /// Whether it never runs two jobs at once, so that a new job means that the previous one is over.
     pub one_at_a_time: bool,
     /// How often the forge is asked whether the runner is connected and has a job, where the program's lines are not known
-    /// from a source.
+    /// from its source.
     pub poll: Option<Duration>,
     /// Docker's filter for the containers and networks that an interrupted job leaves behind, such as `label=…`.
     pub containers: Option<String>,
-    /// The variables that a program in a container gets by a file.
+    /// The env file of a program in a container.
     pub env_file: Option<EnvFile>,
-    /// A command to run besides the signals, such as `docker stop`.
+    /// A command to run in addition to the signals, such as `docker stop`.
     pub stop: Option<Vec<String>>,
     /// Whether each registration is good for one job only, so that another job needs another one.
     pub one_job_each: bool,
-    /// Whether the forge refuses to remove a runner that runs a job, so that removing an idle one before it is asked
-    /// to end loses no job; otherwise it is removed when it has ended.
+    /// Whether the forge refuses to remove a busy runner, so that removing an idle one before it is asked to end loses no
+    /// job; otherwise it is removed when it has ended.
     pub delete_first: bool,
 }
 
-/// A file that may be there before the program is.
+/// A file that may be in the program's folder before it starts.
 pub struct CheckedFile {
     /// The file.
     pub path: PathBuf,
-    /// Returns the error that it means with its content, if any.
+    /// Checks its content.
     pub check: fn(&Path, &str) -> Result<()>,
 }
 
-/// A file by which Docker gives a container variables, one of [`Agent::files`].
+/// An env file of a container, one of [`RunnerProcess::files`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvFile {
     /// The file.
     pub path: PathBuf,
-    /// Variables that are passed on in it, besides those that the user names.
+    /// Variables that are passed on in it, in addition to those that the user names.
     pub names: &'static [&'static str],
 }
 
-/// What a runner program tells.
+/// What a line of a runner program means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// It is connected and waits for jobs.
@@ -214,18 +212,18 @@ pub enum Event {
     Started(Job),
     /// A job ended.
     Ended {
-        /// The job, where the line says which.
+        /// The job's id, if the line has it.
         job: Option<String>,
-        /// How.
+        /// How it ended.
         result: JobResult,
     },
     /// The forge does not know the registration any more.
     Deregistered,
-    /// The forge refused the credential, which may pass.
+    /// The forge refused the credential, maybe only for now.
     Refused(String),
     /// Something that the user should read: a refused connection, a version that is too old.
     Trouble(String),
-    /// It cannot run on this machine: what is wrong, and what to do, for when it has failed.
+    /// It cannot run on this host: the message and hint for when it has failed.
     Unusable {
         /// What is wrong.
         what: &'static str,
@@ -237,68 +235,68 @@ pub enum Event {
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobResult {
-    /// Well.
+    /// It succeeded.
     Succeeded,
     /// It failed.
     Failed,
-    /// Somebody, or the runner program itself, cancelled it.
+    /// A user, or the runner program itself, cancelled it.
     Canceled,
 }
 
 /// A job that a runner runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Job {
-    /// The forge's identity of it.
+    /// The forge's id of it.
     pub id: Option<String>,
-    /// What it is called.
+    /// Its name.
     pub name: Option<String>,
-    /// What [`super::Forge::rerun`] takes to start it again: the run, the pipeline or the job.
+    /// What [`super::Forge::rerun`] takes to rerun it: the run, the pipeline or the job.
     pub rerun: Option<String>,
     /// The pipeline, for CML's event lines.
     pub pipeline: Option<String>,
-    /// How often it has been started, from 1 on, where the runner tells.
+    /// How often it has been started, from 1 on, if the runner reports it.
     pub attempt: Option<u32>,
-    /// Whether a user may have cancelled it: the forge is asked before it is started again.
+    /// Whether a user may have cancelled it: the forge is asked before it is rerun.
     pub maybe_canceled: bool,
 }
 
-/// What the end of a runner program means.
+/// What the exit of a runner program means.
 #[derive(Debug, Clone)]
-pub enum Ending {
+pub enum ExitDisposition {
     /// It did what it was asked to.
-    Done,
-    /// It ended by itself and took its last job with it, unless somebody cancelled that at the same time.
-    JobCut,
-    /// It wants to be started again, after a pause: an update, or a failure that passes.
-    Again(Duration),
+    Completed,
+    /// It ended by itself and interrupted its last job, unless a user cancelled that at the same time.
+    JobLost,
+    /// It must be restarted after a pause: an update, or a temporary failure.
+    Restart(Duration),
     /// It cannot go on.
     Failed(Error),
 }
 
-/// A run of the CI whose end was no success.
+/// A CI run that has not succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedRun {
     /// How often it has been started, from 1 on.
     pub attempt: u64,
     /// Its failed jobs on runners that the caller asked about.
     pub jobs: Vec<FailedJob>,
-    /// How many others failed.
+    /// How many other jobs failed.
     pub others: usize,
 }
 
 /// A job that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedJob {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The name of its runner.
     pub runner: String,
-    /// What the forge says, where the job failed because its runner did.
+    /// The forge's reason, if the job failed because its runner did.
     pub lost: Option<String>,
 }
 
-/// What the default of the trait's methods says.
-pub(super) fn none<T>() -> Result<T> {
+/// Returns the error of the trait's default methods.
+pub(super) fn unsupported<T>() -> Result<T> {
     Err(Error::unsupported("the local preview has no runners")
         .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
 }

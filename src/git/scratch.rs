@@ -2,8 +2,8 @@
 
 use super::{folder, slashes};
 use crate::app::App;
+use crate::digest::hash;
 use crate::error::{Error, Result};
-use crate::forge::hash;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

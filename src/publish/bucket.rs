@@ -3,7 +3,7 @@
 
 use super::media;
 use crate::app::App;
-use crate::auth::plain;
+use crate::auth::checked_value;
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Asset, Progress, send_each};
 use crate::http::{Discloses, Http, RetryPolicy};
@@ -62,7 +62,7 @@ impl Bucket {
         // The clouds' own variables only: a `TOKEN` or `ENDPOINT` in somebody's job is about something else.
         let own = |key: &str| ["AWS_", "GOOGLE_", "AZURE_", "IDENTITY_"].iter().any(|cloud| key.starts_with(cloud));
         for name in KEYS {
-            plain(name, app.env().named(name).unwrap_or_default())?;
+            checked_value(name, app.env().named(name).unwrap_or_default())?;
         }
         let env = || app.env().iter().filter(|(key, _)| own(key));
         let env = || env().map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()));

@@ -222,7 +222,7 @@ fn end_of_tag(attributes: &str) -> Option<usize> {
 /// Returns the text with the labels of its links, images and footnotes made its own, by a suffix that belongs to the name of its
 /// part. It shows the same. Labels that it does not define are no labels in any other part either, as each defines its own only.
 pub fn scoped(markdown: &str, name: &str) -> String {
-    let suffix = format!("-{}", &crate::forge::hash(name.as_bytes())[..8]);
+    let suffix = format!("-{}", &crate::digest::hash(name.as_bytes())[..8]);
     let mut insertions: Vec<(usize, String)> = Vec::new();
     let mut taken: Vec<Range<usize>> = Vec::new();
     for (event, range) in Parser::new_ext(&flatten(markdown), dialect()).into_offset_iter() {
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn labels_belong_to_their_part() {
-        let s = format!("-{}", &crate::forge::hash(b"a")[..8]);
+        let s = format!("-{}", &crate::digest::hash(b"a")[..8]);
         for (text, expected) in [
             ("[a]\n\n[a]: x", format!("[a][a{s}]\n\n[a{s}]: x")),
             ("![a] [t][A] [a][]\n\n[a]: x \"t\"\n", format!("![a][a{s}] [t][A{s}] [a][a{s}]\n\n[a{s}]: x \"t\"\n")),

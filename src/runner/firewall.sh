@@ -1,6 +1,6 @@
 #!/bin/sh
-# Keeps all but root, and all containers, from the metadata services of clouds: they have what the machine was told, and keys
-# of its identity. It needs nft, or iptables and ip6tables; without either it fails.
+# Blocks the metadata services of clouds for all users but root, and for containers: they serve the instance's configuration,
+# and credentials of its identity. It needs nft, or iptables and ip6tables; without either it fails.
 # AWS: 169.254.169.254, fd00:ec2::254. Google: the first, fd20:ce::254. Azure: the first, and 168.63.129.16 (ports 80 and
 # 32526). Some of them serve DNS there too, so that all ports but that one are closed.
 set -u

@@ -1,106 +1,100 @@
-//! The start-up script of a machine: `machine.sh`, with values that are checked before they are put in.
+//! The start-up script of an instance: `bootstrap.sh`, with values that are checked before they are inserted.
 
-use super::document::Document;
+use super::bootstrap_config::BootstrapConfig;
+use crate::digest::Sha256Digest;
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use std::time::Duration;
 
-/// The static program for the machine's architecture.
+/// The static cml binary for the instance's architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    /// Where it is.
+pub struct BootstrapBinary {
+    /// Its URL.
     pub url: String,
-    /// SHA-256 of the file, in lower-case hexadecimal.
-    pub sha256: String,
+    /// Its digest.
+    pub sha256: Sha256Digest,
 }
 
-const TEXT: &str = include_str!("machine.sh");
-/// The launcher, where it lives, is to see first that a runner is not online in time, and to show why.
-const MARGIN: Duration = Duration::from_secs(120);
+const TEXT: &str = include_str!("bootstrap.sh");
+/// How much longer than the launcher the instance waits for its runner, so that the launcher can show the console first.
+const BOOT_MARGIN: Duration = Duration::from_secs(120);
 
-/// How long a machine lives.
+/// How long an instance may live.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// At most, whatever it does.
+    /// Its maximum lifetime.
     pub lifetime: Duration,
-    /// Until its runner is ready.
+    /// The time until its runner must be ready.
     pub boot: Duration,
 }
 
-/// The script, for a POSIX shell, of at most `limit` bytes.
+/// Renders the script, for a POSIX shell, of at most `limit` bytes.
 ///
 /// # Errors
-/// It is too long, or the program's address or digest cannot be put into a script.
-pub fn render(document: &Document, program: &Program, limits: Limits, limit: usize) -> Result<Secret> {
-    let protocols = check(program)?;
+/// It is too long, or the binary's URL cannot be put into a script.
+pub fn render(config: &BootstrapConfig, binary: &BootstrapBinary, limits: Limits, limit: usize) -> Result<Secret> {
+    let protocols = check(binary)?;
     let lifetime = limits.lifetime.max(Duration::from_secs(1));
-    let boot = lifetime.min(limits.boot + MARGIN);
-    let json = document.to_json();
+    let boot = lifetime.min(limits.boot + BOOT_MARGIN);
+    let json = config.to_json();
     let text: String = TEXT.lines().filter(|line| is_needed(line)).fold(String::new(), |text, line| text + line + "\n");
-    // The document comes last: nothing in it is replaced.
+    // The configuration comes last: nothing in it is replaced.
     let text = text
         .replace("@LIFETIME@", &lifetime.as_secs().to_string())
         .replace("@START@", &boot.as_secs().to_string())
         .replace("@PROTOCOLS@", protocols)
-        .replace("@URL@", &program.url)
-        .replace("@SHA256@", &program.sha256)
+        .replace("@URL@", &binary.url)
+        .replace("@SHA256@", binary.sha256.as_str())
         .replace("@DOCUMENT@", json.expose());
     if text.len() > limit {
-        let message = format!("the machine's start-up script has {} bytes, {limit} are allowed", text.len());
-        return Err(Error::too_large(message).hint(match &document.startup_script {
+        let message = format!("the instance's start-up script is {} bytes long, the limit is {limit}", text.len());
+        return Err(Error::too_large(message).hint(match &config.startup_script {
             Some(script) => format!(
-                "--cloud-startup-script has {} bytes: shorten it, or let it download what it needs",
+                "--cloud-startup-script is {} bytes long: shorten it, or let it download what it needs",
                 script.len()
             ),
-            None => "give fewer or shorter --labels and --docker-volumes".to_owned(),
+            None => "use fewer or shorter --labels and --docker-volumes".to_owned(),
         }));
     }
     Ok(Secret::new(text))
 }
 
-/// Comments are for those who read the source.
+/// Returns whether a line of the template is kept: comments are only for readers of the source.
 fn is_needed(line: &str) -> bool {
     !line.is_empty() && (!line.starts_with('#') || line.starts_with("#!"))
 }
 
-/// What curl may speak. The address is put between single quotes.
-fn check(program: &Program) -> Result<&'static str> {
-    let wrong = |what: &str, value: &str| {
-        Error::config(format!("{what} {value:?} cannot be given to a machine"))
-            .hint("give the static program for Linux with --agent-url and --agent-sha256")
+/// Returns the protocols that curl may use. The URL is put between single quotes.
+fn check(binary: &BootstrapBinary) -> Result<&'static str> {
+    let wrong = || {
+        Error::config(format!("the address {:?} cannot be used in a start-up script", binary.url))
+            .hint("give the static binary for Linux with --bootstrap-url and --bootstrap-sha256")
     };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._~:/?#[]!$&()*+,;=%-".contains(c);
-    let protocols = match program.url.split_once("://") {
+    let protocols = match binary.url.split_once("://") {
         Some(("https", rest)) if !rest.is_empty() => "=https",
         Some(("http", rest)) if !rest.is_empty() => "=http,https",
-        _ => return Err(wrong("the address", &program.url)),
+        _ => return Err(wrong()),
     };
-    if !program.url.chars().all(is_plain) {
-        return Err(wrong("the address", &program.url));
-    }
-    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    match program.sha256.len() == 64 && program.sha256.bytes().all(is_digit) {
-        true => Ok(protocols),
-        false => Err(wrong("the digest", &program.sha256)),
-    }
+    if binary.url.chars().all(is_plain) { Ok(protocols) } else { Err(wrong()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::tests::document;
+    use super::super::bootstrap_config::tests::config;
     use super::*;
     use crate::error::Kind;
     use proptest::prelude::*;
 
     const LIMITS: Limits = Limits { lifetime: Duration::from_secs(3600), boot: Duration::from_secs(600) };
 
-    fn program(url: &str) -> Program {
-        Program { url: url.to_owned(), sha256: "0123456789abcdef".repeat(4) }
+    fn binary(url: &str) -> BootstrapBinary {
+        BootstrapBinary { url: url.to_owned(), sha256: "0123456789abcdef".repeat(4).parse().unwrap() }
     }
 
     fn rendered(name: &str, token: &str, script: Option<&str>) -> String {
-        let program = program("https://example.com/v1/cml-linux-x86_64?a=b");
-        render(&document(name, token, script), &program, LIMITS, 1 << 20).unwrap().expose().to_owned()
+        let binary = binary("https://example.com/v1/cml-linux-x86_64?a=b");
+        render(&config(name, token, script), &binary, LIMITS, 1 << 20).unwrap().expose().to_owned()
     }
 
     #[test]
@@ -111,11 +105,11 @@ mod tests {
     #[test]
     fn what_is_too_long_names_the_script_of_the_user() {
         let script = "x".repeat(20_000);
-        let program = program("https://example.com/cml");
-        let error = render(&document("r", "t", Some(script.as_str())), &program, LIMITS, 16_384).unwrap_err();
+        let binary = binary("https://example.com/cml");
+        let error = render(&config("r", "t", Some(script.as_str())), &binary, LIMITS, 16_384).unwrap_err();
         assert_eq!(error.kind(), Kind::TooLarge);
-        assert!(error.to_string().ends_with("bytes, 16384 are allowed"), "{error}");
-        let hint = "--cloud-startup-script has 20000 bytes: shorten it, or let it download what it needs";
+        assert!(error.to_string().ends_with("bytes long, the limit is 16384"), "{error}");
+        let hint = "--cloud-startup-script is 20000 bytes long: shorten it, or let it download what it needs";
         assert_eq!(error.hint_text(), Some(hint));
     }
 
@@ -125,18 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_digests_that_do_something_to_a_shell_are_refused() {
+    fn addresses_that_do_something_to_a_shell_are_refused() {
         let urls =
             ["", "https://", "ftp://a/b", "file:///etc/passwd", "https://a/'b", "https://a/b\nreboot", "https://a/ b"];
         for url in urls {
-            let error = render(&document("r", "t", None), &program(url), LIMITS, 1 << 20).unwrap_err();
-            assert_eq!(error.to_string(), format!("the address {url:?} cannot be given to a machine"));
+            let error = render(&config("r", "t", None), &binary(url), LIMITS, 1 << 20).unwrap_err();
+            assert_eq!(error.to_string(), format!("the address {url:?} cannot be used in a start-up script"));
             assert_eq!(error.kind(), Kind::Config);
-        }
-        for sha256 in ["", "abc", &"A".repeat(64), &"'".repeat(64)] {
-            let program = Program { sha256: sha256.to_owned(), ..program("https://a/b") };
-            let error = render(&document("r", "t", None), &program, LIMITS, 1 << 20).unwrap_err();
-            assert_eq!(error.to_string(), format!("the digest {sha256:?} cannot be given to a machine"));
         }
     }
 
@@ -147,14 +136,14 @@ mod tests {
         assert!(text.contains("OnActiveSec=720\n") && text.contains("TimeoutStartSec=720\n"), "{text}");
         assert!(text.contains("sysctl -q -w kernel.panic=10"), "{text}");
         let short = Limits { lifetime: Duration::from_secs(60), ..LIMITS };
-        let text = render(&document("r", "t", None), &program("https://a/b"), short, 1 << 20).unwrap();
+        let text = render(&config("r", "t", None), &binary("https://a/b"), short, 1 << 20).unwrap();
         assert!(text.expose().contains("OnActiveSec=60\n"));
     }
 
     #[test]
     fn plain_http_is_spoken_where_the_user_says_so() {
         let said = |url: &str| {
-            let script = render(&document("r", "t", None), &program(url), LIMITS, 1 << 20).unwrap();
+            let script = render(&config("r", "t", None), &binary(url), LIMITS, 1 << 20).unwrap();
             script.expose().lines().find(|line| line.contains("curl")).unwrap().to_owned()
         };
         assert!(said("https://a/b").contains("--proto '=https' "));
@@ -166,9 +155,9 @@ mod tests {
         #[test]
         fn nothing_breaks_out(name in "(?s).*", token in "(?s).*|CML_END|.*'.*|@URL@", script in "(?s).*") {
             let text = rendered(&name, &token, Some(script.as_str()));
-            let json = document(&name, &token, Some(script.as_str())).to_json();
+            let json = config(&name, &token, Some(script.as_str())).to_json();
             let plain = rendered("r", "t", None);
-            let usual = document("r", "t", None).to_json();
+            let usual = config("r", "t", None).to_json();
             prop_assert_eq!(text.replacen(json.expose(), "", 1), plain.replacen(usual.expose(), "", 1));
             prop_assert!(!json.expose().contains('\n'));
         }
@@ -228,8 +217,8 @@ mod tests {
                 let has_condition = ["cml-deadline.service", "cml-agent.service"].contains(&unit);
                 assert_eq!(text.contains(&condition), has_condition, "{unit}: {text}");
             }
-            let document = Document::parse(&std::fs::read(root.join("run/launch.json")).unwrap()).unwrap();
-            assert_eq!(document.registration.credential["token"].expose(), "$(touch broken)`id`'");
+            let config = BootstrapConfig::parse(&std::fs::read(root.join("run/launch.json")).unwrap()).unwrap();
+            assert_eq!(config.registration.credential["token"].expose(), "$(touch broken)`id`'");
         }
         (done.status.success(), std::fs::read_to_string(root.join("log")).unwrap())
     }

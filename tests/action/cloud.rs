@@ -184,7 +184,7 @@ fn a_cancelled_step_leaves_nothing() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(cancelled.elapsed() < Duration::from_secs(10), "{:?}", cancelled.elapsed());
     assert_eq!(output.status.code(), Some(130), "{text}");
-    assert!(text.contains("::error::SIGINT ended the launch"), "{text}");
+    assert!(text.contains("::error::the launch was interrupted by SIGINT"), "{text}");
     assert_eq!(job.ec2.alive(), [], "{text}");
     assert!(job.forge.runners(Vendor::GitHub, Vendor::GitHub.slug()).is_empty(), "{text}");
 }

@@ -328,12 +328,12 @@ fn a_machine_gets_the_program_from_the_server_that_has_it() {
     let app = self::app(&mirror.runner);
     let (urls, digest) = cml::action::native::released(&app, &app.host.platform()).unwrap();
     assert_eq!(digest, mirror.sha256);
-    let url = block_on(cml::command::runner::program::first(&app, urls.clone())).unwrap();
+    let url = block_on(cml::command::runner::bootstrap_binary::first_available(&app, urls.clone())).unwrap();
     assert_eq!(url.as_str(), format!("https://github.com{}", it.path));
-    let error = block_on(cml::command::runner::program::first(&app, urls)).unwrap_err();
+    let error = block_on(cml::command::runner::bootstrap_binary::first_available(&app, urls)).unwrap_err();
     let text = format!(
-        "cannot get the machine's program {}{path}: the server answers with a page, as it does when it wants a login; \
-         cannot get the machine's program https://github.com{path}: *404*",
+        "cannot download the instance's cml from {}{path}: the server answered with a web page, probably a login page; \
+         cannot download the instance's cml from https://github.com{path}: *404*",
         it.server.url(),
         path = it.path
     );

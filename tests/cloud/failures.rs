@@ -9,7 +9,7 @@ use crate::support::moto::Moto;
 fn a_permission_that_is_missing_is_named_before_anything_is_made() {
     let Some(scene) = Scene::new(Vendor::GitHub, "ap-northeast-1") else { return };
     scene.ec2.fails("RunInstances", 1, Wrong::Refused(403, "UnauthorizedOperation", "You are not authorized to perform this operation. User: x is not authorized to perform: ec2:RunInstances on resource: y"));
-    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "add ec2:RunInstances to the policy*");
+    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "allow ec2:RunInstances in the policy*");
     assert!(scene.forge.requests().iter().all(|request| request.method != "POST"));
     scene.is_clean();
 }
@@ -21,7 +21,7 @@ fn where_there_is_no_spot_capacity_the_full_price_is_paid_unless_that_is_not_wan
     let ran = scene.start(&["--cloud-spot", "--cloud-on-demand-fallback=false"]).end();
     ran.fails(
         11,
-        "no *m7i.2xlarge* is to be had in *There is none. (InsufficientInstanceCapacity)",
+        "no capacity for *m7i.2xlarge* in *There is none. (InsufficientInstanceCapacity)",
         "try again later*",
     );
     scene.is_clean();
@@ -92,7 +92,7 @@ fn expired_credentials_are_told_from_wrong_ones() {
     scene.ec2.fails("DescribeImages", 1, Wrong::Refused(401, "AuthFailure", "AWS was not able to validate"));
     scene.run(&["launch"]).fails(
         4,
-        "AWS does not accept the credentials (AuthFailure)",
+        "AWS rejected the credentials (AuthFailure)",
         "check the keys, that the account has enabled the region, *",
     );
     scene.is_clean();
@@ -116,8 +116,8 @@ fn a_runner_that_never_comes_online_is_given_up() {
     let ran = scene.start(&["--cloud-boot-timeout", "3"]).end();
     ran.fails(
         12,
-        "the runner of *i-* is not online after 3 seconds",
-        "its console is above: check that the machine reaches the internet*",
+        "the runner of instance *i-* did not come online within 3 seconds",
+        "its console is above: check that the instance can reach the internet*",
     );
     scene.is_clean();
 }
@@ -131,7 +131,7 @@ fn a_signal_undoes_what_was_made() {
     launch.signal("TERM");
     std::thread::sleep(std::time::Duration::from_millis(50));
     launch.signal("TERM");
-    launch.end().fails(143, "SIGTERM ended the launch", "");
+    launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
     scene.is_clean();
     // While the machine is being made.
     scene.ec2.forget();
@@ -139,7 +139,7 @@ fn a_signal_undoes_what_was_made() {
     let launch = scene.start(&[]);
     scene.until("a fleet", || !scene.ec2.of("CreateFleet").is_empty());
     launch.signal("INT");
-    launch.end().fails(130, "SIGINT ended the launch", "");
+    launch.end().fails(130, "the launch was interrupted by SIGINT", "");
     assert_eq!(scene.ec2.machines().len(), 2);
     scene.is_clean();
     // Before anything is made.
@@ -148,7 +148,7 @@ fn a_signal_undoes_what_was_made() {
     let launch = scene.start(&[]);
     scene.until("a question", || !scene.ec2.calls().is_empty());
     launch.signal("TERM");
-    launch.end().fails(143, "SIGTERM ended the launch", "");
+    launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
     scene.is_clean();
 }
 
@@ -162,7 +162,7 @@ fn amazons_own_judgement_of_a_policy_is_understood() {
     let (id, secret) = moto.guard(allowed);
     scene.cml.set("AWS_ENDPOINT_URL", &moto.url).set("AWS_ACCESS_KEY_ID", &id).set("AWS_SECRET_ACCESS_KEY", &secret);
     scene.cml.set("CML_RUNNER_CLOUD_REGION", "us-east-1");
-    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "add ec2:RunInstances to the policy*");
+    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "allow ec2:RunInstances in the policy*");
     scene.cml.set("AWS_SECRET_ACCESS_KEY", "another-one-that-is-wrong");
-    scene.run(&["launch"]).fails(4, "AWS does not accept the credentials (*)", "check the keys*");
+    scene.run(&["launch"]).fails(4, "AWS rejected the credentials (*)", "check the keys*");
 }

@@ -52,23 +52,19 @@ fn a_github_job_asks_for_its_identity() {
 #[test]
 fn what_keeps_the_role_from_the_job_is_said() {
     let Some(mut scene) = scene(Vendor::GitLab, "il-central-1") else { return };
-    scene.run(&["launch"]).fails(
-        4,
-        "AWS_ROLE_ARN is set, but the job has no identity to take it with",
-        "GitHub: permissions:*",
-    );
+    scene.run(&["launch"]).fails(4, "AWS_ROLE_ARN is set, but the job has no identity token", "GitHub: permissions:*");
     scene.cml.set("CML_ID_TOKEN", IDENTITY);
     let says = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
     scene.ec2.fails("AssumeRoleWithWebIdentity", 1, Wrong::Refused(403, "AccessDenied", says));
     scene.run(&["launch"]).fails(
         4,
-        &format!("AWS does not give the job the role {ROLE}*"),
+        &format!("AWS refused to let the job assume the role {ROLE}*"),
         "the role's trust policy must name this repository*",
     );
     scene.cml.unset("AWS_ROLE_ARN").set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
-    scene.run(&["launch"]).fails(3, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not", "give both*");
+    scene.run(&["launch"]).fails(3, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not", "set both*");
     scene.cml.unset("AWS_ACCESS_KEY_ID");
-    scene.run(&["launch"]).fails(4, "there are no credentials for AWS", "best in CI: AWS_ROLE_ARN*");
+    scene.run(&["launch"]).fails(4, "no AWS credentials found", "in CI set AWS_ROLE_ARN*");
     scene.is_clean();
 }
 

@@ -160,9 +160,14 @@ fn a_plan_is_printed_and_nothing_made() {
     let Some(scene) = Scene::new(Vendor::GitHub, "eu-central-1") else { return };
     let ran = scene.run(&["launch", "--dry-run", "--cloud-type", "m", "--cloud-arch", "arm64", "--cloud-spot"]);
     let plan = ran.ok();
-    for words in
-        ["region", "eu-central-1", "m7g.2xlarge", "spot, else on demand", "ami-0a000000000000004", "35 GB, encrypted"]
-    {
+    for words in [
+        "region",
+        "eu-central-1",
+        "m7g.2xlarge",
+        "spot, with fallback to on demand",
+        "ami-0a000000000000004",
+        "35 GB, encrypted",
+    ] {
         assert!(plan.contains(words), "{words}: {plan}");
     }
     assert!(scene.ec2.actions().iter().all(|action| action.starts_with("Describe") || action == "RunInstances"));
@@ -193,8 +198,8 @@ fn what_means_nothing_for_a_machine_is_said() {
     let Some(scene) = Scene::new(Vendor::GitHub, "cn-north-1") else { return };
     let ran = scene.run(&["launch", "--dry-run", "--single=false", "--pass-env", "X", "--runner-path", "/x"]);
     for says in [
-        "warning: of no effect with --cloud: --pass-env, --runner-path",
-        "warning: the machine runs one job: it has no token to register for another one",
+        "warning: these options have no effect with --cloud: --pass-env, --runner-path",
+        "warning: the instance runs one job: it has no token to register for another one",
     ] {
         assert!(ran.stderr.contains(says), "{says}: {ran:#?}");
     }
@@ -290,9 +295,9 @@ fn each_subnet_keeps_its_own_setting_of_public_addresses() {
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert_eq!(scene.ec2.of("CreateLaunchTemplate")[0].fields.get(field), None, "one is private, the others are not");
     let plan = scene.run(&["launch", "--dry-run"]).ok();
-    assert!(plan.contains(&format!("through a public address, but for {subnet}: only if they route")), "{plan}");
+    assert!(plan.contains(&format!("through a public address, except in {subnet}, which must route")), "{plan}");
     let plan = scene.run(&["launch", "--dry-run", "--cloud-aws-subnet", &subnet]).ok();
-    assert!(plan.contains("no public address: only if the subnets route to a NAT gateway"), "{plan}");
+    assert!(plan.contains("no public address: the subnets must route to a NAT gateway"), "{plan}");
 }
 
 /// Canonical's account is another one in GovCloud and in China. moto has no machines there: only the question counts.

@@ -47,8 +47,8 @@ fn a_runner_that_comes_as_an_image_needs_docker() {
         return;
     };
     assert_eq!(vm.until_off(), Some(3), "{}", vm.read("console"));
-    let says = "error: the runner comes as an image, and Docker does not run on this machine\n\
-        hint: give --cloud-image one with Docker, or install it with --cloud-startup-script\n";
+    let says = "error: the runner is a Docker image, but Docker is not running on this instance\n\
+        hint: use a --cloud-image with Docker, or install it in --cloud-startup-script\n";
     assert!(vm.read("console").ends_with(&format!("installing Docker\n{says}")), "{}", vm.read("console"));
     power_off(&scene);
     assert_eq!(launch.end().code, Some(12));
@@ -64,7 +64,7 @@ fn jobs_that_are_to_run_in_a_container_do_not_run_outside_of_one() {
         return;
     };
     assert_eq!(vm.until_off(), Some(3), "{}", vm.read("console"));
-    let says = "error: --docker-image is given, and Docker does not run on this machine\n";
+    let says = "error: --docker-image needs Docker, which is not running on this instance\n";
     assert!(vm.read("console").contains(says), "{}", vm.read("console"));
     assert!(!vm.job().join("env").exists(), "the runner was started");
     power_off(&scene);
@@ -106,7 +106,7 @@ fn without_rules_a_machine_with_an_identity_takes_no_job() {
     let Some((scene, mut vm, launch)) = boot_on(vm, Vendor::GitLab, "eu-south-1", &[], |data| data) else { return };
     assert_eq!(vm.until_off(), Some(3), "{}", vm.read("console"));
     let says =
-        "error: jobs could use this machine's identity: its packet filter takes no rules\nhint: give --cloud-image ";
+        "error: jobs could use this instance's identity: cannot set up its packet filter\nhint: use a --cloud-image ";
     assert!(vm.read("console").contains(says), "{}", vm.read("console"));
     assert!(!vm.job().join("env").exists(), "the runner was started");
     power_off(&scene);
@@ -133,7 +133,11 @@ fn a_machine_that_the_cloud_takes_back_interrupts_its_job() {
     until_doing(&scene, &vm, Doing::Busy);
     vm.take_back();
     assert_eq!(vm.until_off(), Some(75), "{}", vm.read("console"));
-    assert!(vm.read("console").contains("warning: aws takes this machine back\n"), "{}", vm.read("console"));
+    assert!(
+        vm.read("console").contains("warning: aws is reclaiming this spot instance: stopping\n"),
+        "{}",
+        vm.read("console")
+    );
     let job = scene.forge.job(job);
     assert_eq!((&*job.status, job.reason.as_deref()), ("failed", Some("runner_interrupted")), "it was reported");
     power_off(&scene);
@@ -151,7 +155,11 @@ fn a_machine_ends_in_time() {
     let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-east-2", &[], soon) else { return };
     assert_eq!(launch.end().code, Some(0));
     assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
-    assert!(vm.read("console").contains("warning: the machine's lifetime is over\n"), "{}", vm.read("console"));
+    assert!(
+        vm.read("console").contains("warning: the instance has reached its maximum lifetime: stopping\n"),
+        "{}",
+        vm.read("console")
+    );
     power_off(&scene);
     scene.is_clean();
 }
@@ -165,7 +173,7 @@ fn a_machine_that_is_stopped_before_its_runner_begins_says_so() {
     vm.signal("-TERM");
     assert_eq!(vm.until_off(), Some(75));
     assert!(
-        vm.read("console").contains("error: the machine ended before its runner began\n"),
+        vm.read("console").contains("error: interrupted before the runner was started\n"),
         "{}",
         vm.read("console")
     );
@@ -177,17 +185,17 @@ fn a_machine_that_is_stopped_before_its_runner_begins_says_so() {
 #[test]
 fn a_machine_is_told_once() {
     if crate::support::is_wasm() {
-        return Cml::alone().run(&["runner", "agent", "--launch-file", "x"]).fails(
+        return Cml::alone().run(&["runner", "bootstrap", "--launch-file", "x"]).fails(
             7,
-            "only the native program for Linux can be the agent of a machine",
-            "cml runner launch makes this machine a runner",
+            "cml runner bootstrap needs the native program on Linux",
+            "to turn this machine into a runner, use: cml runner launch",
         );
     }
     let cml = Cml::alone();
-    let hint = "a machine is a runner once only: launch another one";
-    let args = ["runner", "agent", "--launch-file", "launch.json"];
-    cml.run(&args).fails(3, "cannot read the launch document launch.json (*", hint);
+    let hint = "an instance becomes a runner only once: launch another one";
+    let args = ["runner", "bootstrap", "--launch-file", "launch.json"];
+    cml.run(&args).fails(3, "cannot read the bootstrap configuration launch.json (*", hint);
     cml.file("launch.json", "{\"v\":2,\"token\":\"glrt-1\"}");
-    let hint = "it is written by cml runner launch --cloud, for the cml of the same version";
-    cml.run(&args).fails(3, "the launch document is not one (version Some(2) instead of 1)", hint);
+    let hint = "it must be written by cml runner launch --cloud of the same version";
+    cml.run(&args).fails(3, "invalid bootstrap configuration (version Some(2) instead of 1)", hint);
 }

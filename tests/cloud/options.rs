@@ -11,46 +11,51 @@ const ARCH: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" 
 fn wrong_options_have_no_effect() {
     let Some(scene) = Scene::new(Vendor::GitHub, "ca-west-1") else { return };
     for (args, code, error, hint) in [
-        (&["--cloud", "gcp"][..], 7, "this version of cml cannot launch machines in gcp", "give --cloud aws, or*"),
-        (&["--cloud-region", "moon"], 2, "moon is no region of AWS", "give us-east*"),
+        (&["--cloud", "gcp"][..], 7, "this build of cml does not support --cloud gcp", "use --cloud aws, or*"),
+        (&["--cloud-region", "moon"], 2, "moon is not an AWS region", "use us-east*"),
         (
             &["--cloud-max-lifetime", "never"],
             2,
-            "--cloud-max-lifetime never is not a time from a minute to 35 days",
+            "--cloud-max-lifetime never is not a duration between one minute and 35 days",
             "it takes*",
         ),
         (
             &["--cloud-max-lifetime", "5"],
             2,
-            "--cloud-max-lifetime 5 is not a time from a minute to 35 days",
+            "--cloud-max-lifetime 5 is not a duration between one minute and 35 days",
             "it takes*",
         ),
-        (&["--agent-sha256", "abc"], 2, "--agent-sha256 abc is no SHA-256 in hexadecimal", "it is the first word*"),
-        (&["--agent-url", "ftp://x/y"], 2, "--agent-url ftp://x/y is not an address", "it is https://host/file"),
+        (
+            &["--bootstrap-sha256", "abc"],
+            2,
+            "--bootstrap-sha256: 'abc' is not a SHA-256 digest in hexadecimal",
+            "give the first word*",
+        ),
+        (
+            &["--agent-url", "ftp://x/y"],
+            2,
+            "invalid --bootstrap-url ftp://x/y",
+            "give an address such as https://host/file",
+        ),
         (
             &["--cloud-ssh-private", "-----BEGIN"],
             7,
-            "--cloud-ssh-private has no use: the machines let nothing in",
+            "--cloud-ssh-private is not supported: instances accept no inbound connections",
             "to log in*",
         ),
         (
             &["--cloud-type", "m", "--cloud-gpu", "v100"],
             2,
-            "the image that p3.2xlarge would get has no driver for its GPU",
-            "give --cloud-image one with NVIDIA's proprietary driver*",
+            "the default image has no driver for the GPU of p3.2xlarge",
+            "use a --cloud-image with NVIDIA's older proprietary driver*",
         ),
         (
             &["--cloud-type", "p3dn.24xlarge"],
             2,
-            "the image that p3dn.24xlarge would get has no driver for its GPU",
-            "give --cloud-image one with NVIDIA's proprietary driver*",
+            "the default image has no driver for the GPU of p3dn.24xlarge",
+            "use a --cloud-image with NVIDIA's older proprietary driver*",
         ),
-        (
-            &["--cloud-type", "m", "--cloud-gpu", "rtx"],
-            2,
-            "there is no machine of size m with a GPU of the kind rtx",
-            "known are*",
-        ),
+        (&["--cloud-type", "m", "--cloud-gpu", "rtx"], 2, "there is no size m with the GPU rtx", "known are*"),
     ] {
         let ran = scene.run(&[&["launch"], args].concat());
         ran.fails(code, error, hint);
@@ -61,8 +66,8 @@ fn wrong_options_have_no_effect() {
     alone.unset("CML_RUNNER_CLOUD");
     alone.run(&["runner", "launch", "--dry-run"]).fails(
         2,
-        "--dry-run is about a machine in a cloud",
-        "add --cloud aws, or leave it out",
+        "--dry-run needs --cloud",
+        "add --cloud aws, or leave out --dry-run",
     );
     alone.run(&["runner", "reap"]).fails(2, "--cloud is required", "give it: --cloud aws*");
 }
@@ -70,14 +75,16 @@ fn wrong_options_have_no_effect() {
 #[test]
 fn where_the_machine_gets_its_program_from_is_known_before_anything_is_made() {
     let Some(mut scene) = Scene::new(Vendor::GitHub, "ap-south-2") else { return };
-    scene.cml.unset("CML_RUNNER_AGENT_URL").unset("CML_RUNNER_AGENT_SHA256");
-    let hint = "give the static program for Linux with --agent-url and --agent-sha256";
+    scene.cml.unset("CML_RUNNER_BOOTSTRAP_URL").unset("CML_RUNNER_BOOTSTRAP_SHA256");
+    let hint = "give the static binary for Linux with --bootstrap-url and --bootstrap-sha256";
     // The build under test is of no release. The action knows its release's programs, of which there are none yet.
     let (unknown, other) = match is_wasm() {
         true => ["version * has no native program for linux-*"; 2].into(),
-        false => ("this program is of no release", "this is the program for *, the machine needs that for *"),
+        false => {
+            ("this build of cml is not a release", "this is the binary for *, but the instance needs the one for *")
+        }
     };
-    let says = |why: &str| format!("it is not known where the machine gets cml from: {why}");
+    let says = |why: &str| format!("cannot determine where the instance can download cml: {why}");
     let (unknown, other) = (says(unknown), says(other));
     scene.run(&["launch", "--cloud-arch", ARCH]).fails(3, &unknown, hint);
     scene.run(&["launch", "--cloud-arch", if ARCH == "arm64" { "x86_64" } else { "arm64" }]).fails(3, &other, hint);

@@ -67,7 +67,7 @@ pub fn boot_on(
     let scene = Scene::of(vendor, Ec2::over(moto, region)?);
     let (url, digest) = offer(&scene, &vm);
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
-    let usual = ["--agent-url", &url, "--agent-sha256", &digest, "--cloud-arch", arch, "--single"];
+    let usual = ["--bootstrap-url", &url, "--bootstrap-sha256", &digest, "--cloud-arch", arch, "--single"];
     let launch = scene.start(&[&usual, args].concat());
     scene.until("a machine", || !scene.ec2.alive().is_empty());
     vm.boot(&change(user_data(&scene)));
@@ -95,7 +95,10 @@ fn rehearse(vendor: Vendor, region: &'static str) {
     let (machine, runner) = (scene.machine(), scene.runners().remove(0));
     assert_eq!(last_line(&ran)["instanceId"], machine.id, "{ran:#?}");
     let arguments = vm.arguments();
-    assert!(arguments.contains("runner agent --launch-file") && !arguments.contains(&runner.credential), "{arguments}");
+    assert!(
+        arguments.contains("runner bootstrap --launch-file") && !arguments.contains(&runner.credential),
+        "{arguments}"
+    );
 
     // The runner is a user without rights, as likely to be killed as any other, and finds nothing of what the machine was told.
     let user = std::fs::read_to_string(vm.job().join("user")).unwrap();

@@ -36,8 +36,8 @@ impl Scene {
         let mut cml = Cml::on(&forge, vendor);
         cml.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").set("AWS_SECRET_ACCESS_KEY", SECRET);
         cml.set("AWS_ENDPOINT_URL", &ec2.url()).set("CML_RUNNER_CLOUD", "aws").set("CML_RUNNER_CLOUD_REGION", region);
-        cml.set("CML_RUNNER_AGENT_URL", "https://mirror.example/cml-linux-x86_64");
-        cml.set("CML_RUNNER_AGENT_SHA256", &"5e".repeat(32));
+        cml.set("CML_RUNNER_BOOTSTRAP_URL", "https://mirror.example/cml-linux-x86_64");
+        cml.set("CML_RUNNER_BOOTSTRAP_SHA256", &"5e".repeat(32));
         cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
         cml.set("AWS_EC2_METADATA_DISABLED", "true").set("GITHUB_JOB", "launch").set("BITBUCKET_STEP_UUID", "{step}");
         Scene { vendor, forge, ec2, cml }

@@ -48,8 +48,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("repo", "octo/model"),
     ("log", "debug"),
 ];
-const CLOUD: &str = "this version of cml cannot launch machines in *";
-const CLOUD_HINT: &str = "give --cloud aws, or leave it out and run this on the machine that is to be the runner";
+const CLOUD: &str = "this build of cml does not support --cloud *";
+const CLOUD_HINT: &str = "use --cloud aws, or run this without --cloud on the machine that should be the runner";
 
 fn start() -> (Forge, Cml) {
     let forge = Forge::start();
@@ -111,7 +111,7 @@ fn old_names_are_deprecated_and_old_options_have_no_effect() {
     for says in [
         "warning: CML_RUNNER_DOCKER_MACHINE is the name of no option of cml runner and has no effect",
         "warning: ignoring RUNNER_NAME environment variable, use CML_RUNNER_NAME or --name instead",
-        "warning: no longer of any effect, as Terraform is not needed: --tpi-version, --destroy-delay",
+        "warning: these options no longer have an effect, as Terraform is not used: --tpi-version, --destroy-delay",
     ] {
         assert!(ran.stderr.contains(says), "{says}: {ran:#?}");
     }
@@ -125,15 +125,15 @@ fn old_names_are_deprecated_and_old_options_have_no_effect() {
 #[test]
 fn mistakes_cost_no_request() {
     let (forge, cml) = start();
-    let time = "it takes seconds, a time such as \"5 minutes\" or 1h30m, or never";
-    let one = "a runner that ends after one job cannot be reused: leave one of them out";
+    let time = "give seconds, a duration such as \"5 minutes\" or 1h30m, or never";
+    let one = "a runner that stops after one job cannot be reused: leave out one of them";
     for (args, code, error, hint) in [
-        (&["--idle-timeout=soon"][..], 2, "--idle-timeout soon is not a time", time),
-        (&["--idle-timeout=5 parsecs"], 2, "--idle-timeout 5 parsecs is not a time", time),
-        (&["--single", "--reuse"], 2, "--single and --reuse exclude each other", one),
-        (&["--single", "--reuse-idle"], 2, "--single and --reuse-idle exclude each other", one),
-        (&["--reuse", "--reuse-idle"], 2, "--reuse and --reuse-idle exclude each other", "--reuse takes any runner, *"),
-        (&["--labels=, ,"], 2, "--labels names no label", "for instance --labels gpu,linux"),
+        (&["--idle-timeout=soon"][..], 2, "--idle-timeout soon is not a duration", time),
+        (&["--idle-timeout=5 parsecs"], 2, "--idle-timeout 5 parsecs is not a duration", time),
+        (&["--single", "--reuse"], 2, "--single cannot be used with --reuse", one),
+        (&["--single", "--reuse-idle"], 2, "--single cannot be used with --reuse-idle", one),
+        (&["--reuse", "--reuse-idle"], 2, "--reuse cannot be used with --reuse-idle", "--reuse takes any runner, *"),
+        (&["--labels=, ,"], 2, "--labels is empty", "give at least one label: --labels gpu,linux"),
         (&["--name= "], 2, "--name is empty", "leave it out *"),
         (
             &["--pass-env=A=b"],
@@ -145,8 +145,8 @@ fn mistakes_cost_no_request() {
         (
             &["--cloud=gcp", "--cloud-startup-script=*"],
             2,
-            "--cloud-startup-script is not a script in base64",
-            "make it with: base64 --wrap=0 script.sh",
+            "--cloud-startup-script is not base64",
+            "encode the script with: base64 --wrap=0 script.sh",
         ),
     ] {
         cml.run(&[&["runner", "launch"], args].concat()).fails(code, error, hint);
@@ -159,13 +159,13 @@ fn mistakes_cost_no_request() {
     }
     assert_eq!(cml.run(&["runner"]).code, Some(2));
     if is_wasm() {
-        let error = "the action's own program cannot be a runner: it starts no processes";
+        let error = "the action cannot run a runner itself: it cannot start processes";
         cml.run(&["runner", "launch"]).fails(7, error, "set cml up with native: true *");
     } else {
         let hint = "give one with --workdir";
         cml.clone().unset("HOME").run(&["runner", "launch"]).fails(
             3,
-            "HOME is not set, so there is no folder for the runner",
+            "cannot determine the runner's folder: HOME is not set",
             hint,
         );
         let error = "cannot use --runner-path nowhere (*)";
@@ -178,7 +178,8 @@ fn mistakes_cost_no_request() {
     assert!(forge.requests().is_empty(), "{}", forge.transcript());
     let ran = cml.run(&["runner", "launch", "--cloud-type=m", "--cloud-spot", "--runner-path=nowhere"]);
     assert!(
-        is_wasm() || ran.stderr.contains("warning: of no effect without --cloud: --cloud-type, --cloud-spot"),
+        is_wasm()
+            || ran.stderr.contains("warning: these options have no effect without --cloud: --cloud-type, --cloud-spot"),
         "{ran:#?}"
     );
 }

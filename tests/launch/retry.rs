@@ -27,11 +27,11 @@ fn what_was_lost_with_its_runner_runs_again() {
         (Vendor::GitHub, LOST, LOST, "rerun-failed-jobs"),
         (Vendor::GitHub, ENDED, ENDED, "rerun-failed-jobs"),
         (Vendor::GitLab, "runner_system_failure", "the runner failed (runner_system_failure)", "retry"),
-        (Vendor::GitLab, "stuck_or_timeout_failure", "the runner did not answer any more *", "retry"),
+        (Vendor::GitLab, "stuck_or_timeout_failure", "the runner stopped responding *", "retry"),
         // GitLab 19, and what an older server makes of a newer runner's word.
         (Vendor::GitLab, "runner_interrupted", "the runner was stopped (runner_interrupted)", "retry"),
-        (Vendor::GitLab, "no_updates_running", "the runner did not answer any more *", "retry"),
-        (Vendor::GitLab, "no_updates_canceling", "the runner did not answer any more *", "retry"),
+        (Vendor::GitLab, "no_updates_running", "the runner stopped responding *", "retry"),
+        (Vendor::GitLab, "no_updates_canceling", "the runner stopped responding *", "retry"),
         (Vendor::GitLab, "unknown_failure", "the runner was stopped, or failed *", "retry"),
     ] {
         let (forge, cml) = with(vendor, failed("cml-1", reason));
@@ -78,7 +78,7 @@ fn a_run_is_not_started_for_ever() {
     for (vendor, reason) in [(Vendor::GitHub, LOST), (Vendor::GitLab, "runner_system_failure")] {
         let (forge, cml) = with(vendor, Run { attempt: 3, ..failed("cml-1", reason) });
         let ran = cml.run(&["runner", "retry", "--run=5"]);
-        let says = "warning: run 5 has been started 3 times: it is not started again (--max-attempts=3)";
+        let says = "warning: run 5 has been started 3 times already: not running it again (--max-attempts=3)";
         assert!(ran.code == Some(0) && ran.stderr.contains(says), "{ran:#?}");
         assert_eq!(starts(&forge, vendor).len(), 0);
         cml.run(&["runner", "retry", "--run=5", "--max-attempts=4"]).ok();
@@ -91,12 +91,12 @@ fn runs_that_cannot_be_looked_at_are_named() {
     let (forge, cml) = with(Vendor::GitHub, Run::new(5, Phase::Running));
     let run = |cml: &Cml, id: &str| cml.run(&["runner", "retry", "--run", id]);
     run(&cml, "5").fails(6, "run 5 is still in_progress", "run this when it has ended, *");
-    run(&cml, "6").fails(5, "there is no workflow run 6 in octo/model", "give the number in the run's address *");
-    run(&cml, "x").fails(2, "'x' is not a workflow run", "give the number at the end of the run's address*");
+    run(&cml, "6").fails(5, "no workflow run 6 in octo/model", "give the number in the run's URL *");
+    run(&cml, "x").fails(2, "'x' is not the id of a workflow run", "give the number at the end of the run's URL*");
     assert_eq!(starts(&forge, Vendor::GitHub).len(), 0);
     let (_forge, cml) = with(Vendor::GitLab, Run::new(5, Phase::Failed));
-    run(&cml, "6").fails(5, "there is no pipeline 6 in *", "give the number in its address *");
-    run(&cml, "x").fails(2, "'x' is not a pipeline", "give the number at the end of its address*");
+    run(&cml, "6").fails(5, "no pipeline 6 in *", "give the number in its URL *");
+    run(&cml, "x").fails(2, "'x' is not the id of a pipeline", "give the number at the end of its URL*");
     let (_forge, cml) = with(Vendor::Bitbucket, Run::new(5, Phase::Failed));
     run(&cml, "5").fails(7, "Bitbucket does not tell on which runner a step ran", "use cml workflow rerun --id*");
 }

@@ -42,7 +42,7 @@ fn a_runner_that_is_online_is_reused() {
         yard.run(&["launch", "--name=mine"]).fails(
             6,
             "runner name mine is already in use",
-            "change the name, add --reuse, or terminate the existing runner: cml runner stop mine",
+            "change the name, add --reuse, or remove the existing runner with: cml runner stop mine",
         );
         assert_eq!((registrations(&yard), yard.runners().len()), (0, 1), "{vendor:?} {}", yard.forge.transcript());
     }
@@ -141,7 +141,7 @@ fn a_leftover_is_removed_and_replaced() {
         assert_eq!(yard.runners().len(), 1);
         yard.run(&["launch", "--reuse", "--timeout=3", "--name", &name]).fails(
             6,
-            &format!("runner name {name} is already in use, by a runner that is offline"),
+            &format!("runner name {name} is already in use by an offline runner"),
             &format!("start that runner, or remove it with: cml runner stop {name}"),
         );
         let launch = yard.launch("log", &["--reuse", "--timeout=5"]);
@@ -158,11 +158,11 @@ fn a_leftover_is_removed_and_replaced() {
 fn a_runner_is_stopped_unless_it_has_a_job() {
     for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
         let (yard, _other) = with_runner(vendor, "mine", "gpu");
-        yard.run(&["stop", "other"]).fails(5, "there is no runner other in *", "cml runner list shows their names");
+        yard.run(&["stop", "other"]).fails(5, "no runner other in *", "list the runners with: cml runner list");
         yard.forge.set_runner("mine", Doing::Busy);
         if vendor == Vendor::GitHub {
-            let hint = "cancel the job, or wait for its end, and run this again";
-            yard.run(&["stop", "mine"]).fails(6, "runner mine has a job", hint);
+            let hint = "cancel the job or wait until it ends, then run this again";
+            yard.run(&["stop", "mine"]).fails(6, "runner mine is running a job", hint);
             assert_eq!(yard.runners().len(), 1);
         }
         yard.forge.set_runner("mine", Doing::Idle);

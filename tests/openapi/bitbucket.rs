@@ -233,7 +233,6 @@ fn runners_are_those_of_a_repository_or_a_workspace() {
             labels: vec!["gpu".into(), "of.openapi".into()],
             group: None,
             single: true,
-            job_timeout: None,
             platform,
         };
         library.run(async {

@@ -224,8 +224,7 @@ fn runs_a_runner(checked: &Checked, place: &str, group: Option<&str>) {
     let (library, global) = runners_of(checked, Vendor::GitHub, place);
     let platform = Platform { os: "linux".into(), arch: "aarch64".into() };
     let (name, labels, group) = (format!("cml-{place}"), vec!["gpu".to_owned()], group.map(str::to_owned));
-    let new =
-        NewRunner { name: name.clone(), labels, group, single: true, job_timeout: None, platform: platform.clone() };
+    let new = NewRunner { name: name.clone(), labels, group, single: true, platform: platform.clone() };
     library.run(async {
         let forge = connect_runners(&library.app, &global).await.unwrap().forge;
         let made = forge.register_runner(&new).await.unwrap();

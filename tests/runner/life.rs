@@ -51,18 +51,18 @@ fn lines_in_pieces_and_several_at_once() {
 #[test]
 fn exit_codes_of_the_listener() {
     for (code, job, ours, reason, error) in [
-        (
-            0,
-            false,
-            0,
-            "its registration was used up without a job",
-            "warning: the registration of the runner r1 was used",
-        ),
+        (0, false, 0, "its registration was used up without a job", "warning: the registration of runner r1 was used"),
         (0, true, 0, "single job", ""),
         (1, false, 9, "the runner program gave up (exit code 1)", "error: the runner program gave up (exit code 1)"),
         (2, true, 0, "single job", ""),
-        (5, false, 6, "another runner program uses the same registration", "error: another runner program uses"),
-        (7, false, 7, "GitHub does not accept this version", "error: GitHub does not accept this version"),
+        (
+            5,
+            false,
+            6,
+            "another runner program is using the same registration",
+            "error: another runner program is using",
+        ),
+        (7, false, 7, "GitHub no longer accepts this version", "error: GitHub no longer accepts this version"),
     ] {
         let job = if job { "begin a 1 1\nfinish a Succeeded" } else { "" };
         let (stage, ran) = Stage::github(&format!("ready\n{job}\necho last words\nexit {code}")).run();
@@ -199,7 +199,7 @@ fn a_token_that_gitlab_refuses_at_the_start_is_a_failure() {
     std::fs::write(stage.path("gone"), "").unwrap();
     let (stage, ran) = stage.run();
     let error = "GitLab refuses the runner's token (POST https://forge.example/api/v4/jobs/request: 403 Forbidden)";
-    ran.fails(4, error, "check that the runner was not removed meanwhile*");
+    ran.fails(4, error, "check that the runner has not been removed*");
     assert!(!ran.stderr.contains("\"ready\""), "{ran:#?}");
     assert_eq!(stage.read("signals"), "TERM\nTERM\n", "it would not see SIGQUIT for minutes");
 }
@@ -210,7 +210,7 @@ fn a_refusal_that_passes_is_trouble() {
     let expected = ["ready", "job_started job=11", "job_ended job=11 success=true", "terminated reason=single job"];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
     assert_eq!(ran.stderr.matches("warning: GitLab refuses the runner's token").count(), 1, "{ran:#?}");
-    assert!(ran.stderr.contains("the runner r1 reaches the forge again\n"), "{ran:#?}");
+    assert!(ran.stderr.contains("runner r1 is connected to the forge again\n"), "{ran:#?}");
 }
 
 #[test]
@@ -366,7 +366,7 @@ fn containers_of_an_interrupted_job_are_removed_by_their_label() {
             continue;
         }
         // As the listener makes it of its file (`DockerCommandManager.cs`).
-        let label = cml::forge::hash(stage.read("settings").to_lowercase().as_bytes());
+        let label = cml::digest::hash(stage.read("settings").to_lowercase().as_bytes());
         assert_eq!(asked, removals(&format!("label={}", &label[..6])), "{ran:#?}");
     }
 }
@@ -541,7 +541,7 @@ fn folders_with_another_registration_or_hook_are_refused_and_not_touched() {
             ".env",
             "ACTIONS_RUNNER_HOOK_JOB_STARTED=/mine.sh\n",
             "*/program/.env sets ACTIONS_RUNNER_HOOK_JOB_STARTED, which cml needs itself",
-            "take the line out, *--pass-env ACTIONS_RUNNER_HOOK_JOB_STARTED*",
+            "remove the line, *--pass-env ACTIONS_RUNNER_HOOK_JOB_STARTED*",
         ),
     ] {
         let stage = Stage::github("echo x >$ROOT/started; ready").set("runner_path", true);
@@ -595,7 +595,7 @@ fn a_machine_without_libicu_is_told_what_is_missing() {
         "echo \"Process terminated. Couldn't find a valid ICU package installed on the system.\" >&2; kill -ABRT $$";
     let (_, ran) = Stage::github(script).run();
     let hint = "install it (*libicu*), or do without: set DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 *";
-    ran.fails(3, "the runner program does not find libicu on this machine", hint);
+    ran.fails(3, "the runner program cannot find libicu on this computer", hint);
 }
 
 #[test]
@@ -605,7 +605,7 @@ fn a_program_that_is_not_there() {
     let (stage, ran) = stage.run();
     let error =
         format!("cannot start the runner program {}/program/bin/Runner.Listener (*)", stage.folder.path().display());
-    ran.fails(3, &error, "check that it is there and made for this machine");
+    ran.fails(3, &error, "check that it exists and is built for this operating system and architecture");
     assert_eq!(stage.read("forge"), "delete 1 when it has ended\n");
     is_clean(&stage);
 }

@@ -48,7 +48,7 @@ fn archive(folder: &Path) -> Vec<u8> {
 }
 
 fn package(url: &str, bytes: &[u8]) -> Package {
-    Package { url: url.into(), sha256: cml::forge::hash(bytes), token: None, content: PackageContent::TarGz }
+    Package { url: url.into(), sha256: cml::digest::hash(bytes), token: None, content: PackageContent::TarGz }
 }
 
 fn install(home: &Path, package: &Package, to: &str) -> (PathBuf, cml::error::Result<()>) {
@@ -111,8 +111,8 @@ fn what_is_not_what_it_should_be_is_not_run() {
     let (url, _) = serve(vec![ok(b"something else")]);
     let (folder, result) = install(home.path(), &package(&url, &bytes), "one");
     let error = result.unwrap_err();
-    let found = cml::forge::hash(b"something else");
-    let message = format!("{url} is not what its digest says: SHA-256 {found} instead of {}", cml::forge::hash(&bytes));
+    let found = cml::digest::hash(b"something else");
+    let message = format!("{url} has the SHA-256 digest {found}, expected {}", cml::digest::hash(&bytes));
     assert_eq!((error.to_string(), error.kind().exit_code()), (message, 9));
     assert!(std::fs::read_dir(folder).unwrap().next().is_none() && cached(home.path()).is_empty());
 }

@@ -59,7 +59,7 @@ fn a_job_that_is_interrupted_before_its_hook_is_said_to_be_lost() {
 #[test]
 fn retries_are_bounded_and_can_be_turned_off() {
     for (attempt, retry, said) in
-        [(3, serde_json::json!(3), "a was started 3 times already"), (1, serde_json::Value::Null, "")]
+        [(3, serde_json::json!(3), "a has been started 3 times already"), (1, serde_json::Value::Null, "")]
     {
         let play = Stage::github(&JOB.replace("41 1", &format!("41 {attempt}"))).set("retry", retry).start();
         play.until_busy();

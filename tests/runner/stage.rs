@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cml::app::App;
 use cml::env::Secret;
 use cml::error::{Error, Result};
-use cml::forge::runner::{Agent, Ending, JobResult, Place, Registration, RunnerState};
+use cml::forge::runner::{ExitDisposition, JobResult, Registration, RunnerConfig, RunnerProcess, RunnerStatus};
 use cml::forge::{Asset, Comment, Context, Driver, FORGES, Forge, Keep, Limits, Progress, PullRequest, Rerun, Target};
 use cml::host::native::Native;
 use cml::http::{Http, RetryPolicy};
@@ -220,28 +220,28 @@ fn settings() -> Value {
     serde_json::from_str(&std::env::var("CML_TEST_STAGE").unwrap_or_default()).unwrap_or_default()
 }
 
-/// The real agent, with shorter times.
-fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
+/// The real runner, with shorter times.
+fn runner_process(registration: &Registration, config: &RunnerConfig) -> Result<RunnerProcess> {
     let driver = FORGES.iter().find(|driver| driver.name == registration.driver).unwrap();
-    let mut agent = (driver.agent.unwrap())(registration, place)?;
-    agent.grace = Duration::from_millis(settings()["grace"].as_u64().unwrap());
-    agent.drain_grace = agent.grace;
-    agent.poll = agent.poll.map(|_| Duration::from_millis(200));
-    agent.confirm_after = agent.confirm_after.map(|_| Duration::from_millis(300));
+    let mut runner = (driver.runner_process.unwrap())(registration, config)?;
+    runner.grace = Duration::from_millis(settings()["grace"].as_u64().unwrap());
+    runner.drain_grace = runner.grace;
+    runner.poll = runner.poll.map(|_| Duration::from_millis(200));
+    runner.confirm_after = runner.confirm_after.map(|_| Duration::from_millis(300));
     let linger = if driver.name == "bitbucket" { Some(1500) } else { None };
     if let Some(linger) = settings()["linger"].as_u64().or(linger) {
-        agent.linger = Duration::from_millis(linger);
+        runner.linger = Duration::from_millis(linger);
     }
-    agent.ends = if driver.name == "github" { ends } else { agent.ends };
-    Ok(agent)
+    runner.interpret_exit = if driver.name == "github" { ends } else { runner.interpret_exit };
+    Ok(runner)
 }
 
-fn ends(code: Option<i32>, last: Option<JobResult>) -> Ending {
+fn ends(code: Option<i32>, last: Option<JobResult>) -> ExitDisposition {
     let driver = FORGES.iter().find(|driver| driver.name == "github").unwrap();
     let registration = registration("github", 1);
-    let real = (driver.agent.unwrap())(&registration, &place(&json!({ "folder": "/" }))).unwrap();
-    match (real.ends)(code, last) {
-        Ending::Again(_) => Ending::Again(Duration::from_millis(50)),
+    let real = (driver.runner_process.unwrap())(&registration, &config(&json!({ "folder": "/" }))).unwrap();
+    match (real.interpret_exit)(code, last) {
+        ExitDisposition::Restart(_) => ExitDisposition::Restart(Duration::from_millis(50)),
         ending => ending,
     }
 }
@@ -258,7 +258,7 @@ static DRIVER: Driver = Driver {
     detect: |_, _| None,
     connect: |_| Err(Error::internal("nobody connects here")),
     checks_without_token: |_| false,
-    agent: Some(agent),
+    runner_process: Some(runner_process),
 };
 
 fn registration(driver: &str, number: u64) -> Registration {
@@ -278,9 +278,9 @@ fn registration(driver: &str, number: u64) -> Registration {
     }
 }
 
-fn place(settings: &Value) -> Place {
+fn config(settings: &Value) -> RunnerConfig {
     let folder = Path::new(settings["folder"].as_str().unwrap());
-    Place {
+    RunnerConfig {
         program: folder.join("program"),
         work: folder.join("work"),
         single: settings["single"].as_bool().unwrap_or(true),
@@ -347,7 +347,7 @@ impl Forge for Paper {
         Ok(Rerun { url: "https://forge.example/run".into(), note: None })
     }
 
-    async fn check_runner(&self, _: &Registration) -> Result<Option<RunnerState>> {
+    async fn check_runner(&self, _: &Registration) -> Result<Option<RunnerStatus>> {
         // What a test says that the forge sees: nothing of jobs, unless it says so.
         let state = std::fs::read_to_string(self.folder.join("state")).unwrap_or_default();
         let busy = match state.trim() {
@@ -356,7 +356,7 @@ impl Forge for Paper {
             _ => None,
         };
         let online = state.trim() != "offline";
-        Ok((!self.folder.join("gone").exists()).then_some(RunnerState { online, busy }))
+        Ok((!self.folder.join("gone").exists()).then_some(RunnerStatus { online, busy }))
     }
 
     async fn is_run_canceled(&self, run: &str) -> Result<bool> {
@@ -407,8 +407,8 @@ fn the_supervisor() {
         driver: &DRIVER,
         repo: "https://forge.example/octo/model".into(),
         registration: registration(&driver, 1),
-        next: settings["several"].as_bool().unwrap_or(false).then_some(&next),
-        place: place(&settings),
+        renew: settings["several"].as_bool().unwrap_or(false).then_some(&next),
+        config: config(&settings),
         pass_env: vec!["PIDS".into(), "ROOT".into(), "ACTIONS_RUNNER_HOOK_JOB_STARTED".into()],
         retry: settings["retry"].as_u64().map(|most| most as u32),
         keep_logs: settings["keep_logs"].as_str().map(PathBuf::from),
@@ -418,8 +418,8 @@ fn the_supervisor() {
             vec![folder.join("program")]
         },
         user: None,
-        beside: Vec::new(),
-        told: None,
+        shutdown_triggers: Vec::new(),
+        on_status: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let code = match runtime.block_on(supervise(it)) {

@@ -5,15 +5,14 @@ use crate::support::fake::{Doing, Kind as Fault, Phase, Run, Vendor};
 use cml::error::Kind;
 use cml::forge::runner::{NewRunner, Package, PackageContent};
 use cml::host::Platform;
-use std::time::Duration;
 
 #[test]
 fn github_refuses_a_name_that_is_taken_and_to_remove_a_busy_runner() {
     let desk = Desk::new(Vendor::GitHub);
     let made = desk.register(&new("cml-1")).unwrap();
     let (kind, message, hint) = failed(desk.register(&new("cml-1")));
-    assert_eq!((kind, message.as_str()), (Kind::Conflict, "the runner name cml-1 is already in use"));
-    assert_eq!(hint, "give another one with --name, or remove that runner with cml runner stop");
+    assert_eq!((kind, message.as_str()), (Kind::Conflict, "runner name cml-1 is already in use"));
+    assert_eq!(hint, "use another --name, or remove that runner with cml runner stop");
     desk.fake.set_runner("cml-1", Doing::Busy);
     let (kind, message, _) = failed(desk.delete(&made.id));
     assert!(kind == Kind::Conflict && message.contains("still running a job"), "{message}");
@@ -42,7 +41,10 @@ fn groups_of_runners_are_those_of_a_github_organisation() {
     assert_eq!(hint, "it has: Default, Big GPUs");
     let desk = Desk::new(Vendor::GitHub);
     let (kind, message, _) = failed(desk.register(&in_group("big gpus")));
-    assert_eq!((kind, message.as_str()), (Kind::Usage, "runners of the repository octo/model are in no group"));
+    assert_eq!(
+        (kind, message.as_str()),
+        (Kind::Usage, "octo/model is a repository: its runners cannot be in a runner group")
+    );
     desk.register(&in_group("Default")).unwrap();
     for vendor in [Vendor::GitLab, Vendor::Bitbucket] {
         let desk = Desk::new(vendor);
@@ -54,10 +56,10 @@ fn groups_of_runners_are_those_of_a_github_organisation() {
 #[test]
 fn gitlab_gets_a_runner_that_takes_its_own_jobs_only() {
     let desk = Desk::new(Vendor::GitLab);
-    let made = desk.register(&NewRunner { job_timeout: Some(Duration::from_secs(60)), ..new("cml-1") }).unwrap();
+    let made = desk.register(&new("cml-1")).unwrap();
     let request = &desk.fake.runners(Vendor::GitLab, "group/model")[0].request;
     let expected = serde_json::json!({ "runner_type": "project_type", "project_id": 42, "description": "cml-1",
-        "tag_list": "cml,gpu", "run_untagged": false, "locked": true, "access_level": "not_protected", "maximum_timeout": 600 });
+        "tag_list": "cml,gpu", "run_untagged": false, "locked": true, "access_level": "not_protected" });
     assert_eq!(*request, expected);
     assert_eq!(made.settings["url"], format!("{}/gitlab", desk.fake.url()));
     assert!(made.credential["token"].expose().starts_with("glrt-"));
@@ -129,7 +131,7 @@ fn packages_come_with_their_checksums() {
     desk.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a program");
     let github = desk.connected("good").forge;
     let package = desk.run(github.runner_package(&linux())).unwrap().unwrap();
-    assert_eq!((package.content, package.sha256), (PackageContent::TarGz, cml::forge::hash(b"a program")));
+    assert_eq!((package.content, package.sha256), (PackageContent::TarGz, cml::digest::hash(b"a program")));
     assert_eq!(package.url, format!("{}/actions-runner-linux-x64-2.336.0.tar.gz", desk.fake.downloads_url()));
     let mac = Platform { os: "macos".into(), arch: "aarch64".into() };
     assert!(desk.run(github.runner_package(&mac)).unwrap().unwrap().url.contains("osx-arm64"));
@@ -137,22 +139,22 @@ fn packages_come_with_their_checksums() {
     let (kind, message, hint) = failed(desk.run(github.runner_package(&linux())));
     assert_eq!(
         (kind, message.as_str()),
-        (Kind::Unsupported, "GitHub tells no checksum of actions-runner-linux-x64-2.336.0.tar.gz")
+        (Kind::Unsupported, "GitHub has no checksum of actions-runner-linux-x64-2.336.0.tar.gz")
     );
     assert!(hint.contains("--runner-path"));
 
     let desk = Desk::new(Vendor::GitLab);
     let gitlab = desk.connected("good").forge;
     let (kind, message, hint) = failed(desk.run(gitlab.runner_package(&linux())));
-    assert!(kind == Kind::Config && message.starts_with("there is no GitLab Runner v19.3.0 at "), "{message}");
+    assert!(kind == Kind::Config && message.starts_with("no GitLab Runner v19.3.0 at "), "{message}");
     assert!(hint.contains("CML_GITLAB_RUNNER_DOWNLOADS") && hint.contains("--runner-path"), "{hint}");
     desk.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-arm64", b"another");
     let (_, message, _) = failed(desk.run(gitlab.runner_package(&linux())));
-    assert!(message.ends_with("release.sha256 tells no checksum of binaries/gitlab-runner-linux-amd64"), "{message}");
+    assert!(message.ends_with("release.sha256 has no checksum of binaries/gitlab-runner-linux-amd64"), "{message}");
     desk.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-amd64", b"a program");
     let package = desk.run(gitlab.runner_package(&linux())).unwrap().unwrap();
     assert_eq!(package.content, PackageContent::Program("gitlab-runner".into()));
-    assert_eq!(package.sha256, cml::forge::hash(b"a program"));
+    assert_eq!(package.sha256, cml::digest::hash(b"a program"));
     assert_eq!(package.url, format!("{}/v19.3.0/binaries/gitlab-runner-linux-amd64", desk.fake.downloads_url()));
     // The token is for GitLab, not for where the program comes from.
     let downloads = desk.fake.requests().into_iter().filter(|request| request.path.starts_with("/downloads"));
@@ -191,7 +193,7 @@ fn a_lost_job_of_gitlab_starts_again_and_nothing_else_does() {
         (Phase::Passed, 1, Ok(None), Vec::new()),
         // GitLab itself, by the job's own `retry:`.
         (Phase::Running, 2, Ok(Some("52")), Vec::new()),
-        (Phase::Failed, 3, Err("it was started 3 times already"), Vec::new()),
+        (Phase::Failed, 3, Err("it has been started 3 times already"), Vec::new()),
     ] {
         let desk = Desk::new(Vendor::GitLab);
         let run = Run { attempt, lingers: u32::MAX, ..Run::new(5, phase) };

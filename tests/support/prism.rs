@@ -122,7 +122,7 @@ impl Drop for Prism {
 /// A document's place, by its content: the checker looks whether it changes.
 fn written(document: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let path = folder.join(format!("openapi-{}.json", &cml::forge::hash(document.as_bytes())[..16]));
+    let path = folder.join(format!("openapi-{}.json", &cml::digest::hash(document.as_bytes())[..16]));
     if !path.exists() {
         let mut file = tempfile::NamedTempFile::new_in(folder).unwrap();
         file.write_all(document.as_bytes()).unwrap();

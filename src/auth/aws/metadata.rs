@@ -6,20 +6,20 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use std::time::Duration;
 
-/// The service is on the same host, or not there.
+/// How long the service, which is on the same host, may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Lists the role of the instance profile.
 pub const ROLES: &str = "meta-data/iam/security-credentials/";
 
-/// A session with the service of this machine.
+/// A session with the metadata service of this host.
 pub struct Session<'a> {
     app: &'a App,
     token: String,
 }
 
 impl<'a> Session<'a> {
-    /// Begins a session; `None` where there is no such service.
-    pub async fn begin(app: &'a App) -> Option<Self> {
+    /// Opens a session; `None` when there is no such service.
+    pub async fn open(app: &'a App) -> Option<Self> {
         let lifetime = ("x-aws-ec2-metadata-token-ttl-seconds", "60");
         match send(app, Method::PUT, "api/token", lifetime).await? {
             (StatusCode::OK, token) => Some(Session { app, token }),
@@ -32,7 +32,7 @@ impl<'a> Session<'a> {
         send(self.app, Method::GET, path, ("x-aws-ec2-metadata-token", &self.token)).await
     }
 
-    /// Returns the text of a path below `latest`, where there is something.
+    /// Returns the text of a path below `latest`, if it exists.
     pub async fn read(&self, path: &str) -> Option<String> {
         self.get(path).await.filter(|(status, _)| *status == StatusCode::OK).map(|(_, text)| text)
     }

@@ -12,10 +12,10 @@ use std::path::PathBuf;
 /// The settings of one profile.
 type Profile = BTreeMap<String, String>;
 
-/// The keys of the profile that is named or called `default`; `None` when there is none.
+/// Returns the keys of the profile of `AWS_PROFILE` or of `default`; `None` when there is none.
 ///
 /// # Errors
-/// A named profile does not exist, or says that it gets its keys in a way that this program does not know.
+/// The profile of `AWS_PROFILE` does not exist, or gets its keys in a way that this program does not support.
 pub async fn keys(app: &App) -> Result<Option<Keys>> {
     let env = app.env();
     let named = env.get(vars::AWS_PROFILE);
@@ -23,8 +23,8 @@ pub async fn keys(app: &App) -> Result<Option<Keys>> {
     let profile = read(app, name);
     if profile.is_empty() {
         return match named {
-            Some(name) => Err(Error::config(format!("there is no AWS profile {name}"))
-                .hint("check AWS_PROFILE, and that ~/.aws is the one of this user")),
+            Some(name) => Err(Error::config(format!("no AWS profile {name}"))
+                .hint("check AWS_PROFILE, and that ~/.aws belongs to this user")),
             None => Ok(None),
         };
     }
@@ -45,7 +45,7 @@ pub async fn keys(app: &App) -> Result<Option<Keys>> {
     Ok(None)
 }
 
-/// What a `credential_process` prints:
+/// The output of a `credential_process`:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -57,17 +57,17 @@ struct Printed {
 
 async fn from_process(app: &App, command: &str, source: String) -> Result<Keys> {
     let failed = |why: String| Error::auth(format!("the credential_process of {source} failed ({why})"));
-    let words = shlex::split(command).ok_or_else(|| failed("its command line is not closed".to_owned()))?;
+    let words = shlex::split(command).ok_or_else(|| failed("unbalanced quotes in its command line".to_owned()))?;
     let limit = Some(app.http.time_left());
-    // The user's own program, which may need to know who it is for.
+    // The user's own program may need this environment's tokens.
     let command = Command { trusted: true, limit, ..Command::new(words) };
     let output = app.host.execute(&command).await.map_err(|error| failed(error.to_string()))?;
     if output.code != Some(0) {
         let says = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(says.trim().lines().last().unwrap_or("it says nothing").to_owned()));
+        return Err(failed(says.trim().lines().last().unwrap_or("no error message").to_owned()));
     }
     let printed: Printed =
-        serde_json::from_slice(&output.stdout).map_err(|_| failed("it prints something else than keys".to_owned()))?;
+        serde_json::from_slice(&output.stdout).map_err(|_| failed("its output is not valid".to_owned()))?;
     Ok(Keys {
         id: printed.access_key_id,
         secret: Secret::new(printed.secret_access_key),
@@ -76,7 +76,7 @@ async fn from_process(app: &App, command: &str, source: String) -> Result<Keys> 
     })
 }
 
-/// The settings of a profile from both files; those of `credentials` count more.
+/// Reads the settings of a profile from both files; `credentials` takes precedence.
 fn read(app: &App, name: &str) -> Profile {
     let file = |var, default: &str, section: &[String]| {
         let path = path(app.env(), var, default);
@@ -96,7 +96,7 @@ fn path(env: &Env, var: crate::env::Var, default: &str) -> Option<PathBuf> {
     named.or_else(|| Some(PathBuf::from(home?).join(".aws").join(default)))
 }
 
-/// The settings of the sections of these names. Settings that are indented belong to the one before them.
+/// Parses the settings of the sections of these names. Indented settings belong to the one before them.
 fn section_of(text: &str, names: &[String]) -> Profile {
     let mut found = Profile::new();
     let mut inside = false;

@@ -1,4 +1,4 @@
-//! Amazon's SDK over [`Http`]: its requests go through the host, with our retries, and come back as our errors.
+//! Amazon's SDK over [`Http`]: its requests go through the host, with our retries and our errors.
 
 use crate::app::App;
 use crate::auth::aws as auth;
@@ -24,7 +24,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-/// Connects to EC2 in a region, with the credentials that are at hand.
+/// Connects to EC2 in a region, with the credentials of the environment.
 pub async fn connect(app: &App, region: &str) -> Result<aws_sdk_ec2::Client> {
     let keys = auth::credentials(app, region).await?;
     let token = keys.token.as_ref().map(|token| token.expose().to_owned());
@@ -69,14 +69,13 @@ impl HttpConnector for Transport {
         let http = SendWrapper::clone(&self.0).take();
         HttpConnectorFuture::new(SendWrapper::new(async move {
             let failed = |error: Error| ConnectorError::other(Box::new(error), None);
-            let unusable =
-                |what: &str| failed(Error::internal(format!("EC2's client made a {what} that cannot be sent")));
+            let unusable = |what: &str| failed(Error::internal(format!("the EC2 client created an invalid {what}")));
             let request = request.try_into_http1x().map_err(|_| unusable("request"))?;
             let (mut parts, body) = request.into_parts();
             parts.headers.remove(header::CONTENT_LENGTH);
-            // All that is sent can be sent twice: what makes something has a token or a name that makes it once.
+            // Every request is idempotent: those that create something have a client token or a unique name.
             parts.extensions.insert(RetryPolicy::Idempotent);
-            // What a machine starts with has its runner's credential; and lists are asked for by POST as well.
+            // The user data holds the runner's credential.
             parts.extensions.insert(Discloses);
             parts.extensions.insert(MaxAnswer::USUAL);
             let body = Bytes::copy_from_slice(body.bytes().ok_or_else(|| unusable("body"))?);

@@ -1,10 +1,10 @@
-//! Amazon's errors as ours: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>.
+//! Translates Amazon's errors: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>.
 
 use crate::error::{Error, Kind};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error as StdError;
 
-/// The code of an error that EC2 answered.
+/// Returns the code of an error that EC2 answered.
 pub fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     match error {
         SdkError::ServiceError(refused) => refused.err().code(),
@@ -12,7 +12,7 @@ pub fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> 
     }
 }
 
-/// An error of the SDK in our words. `action` is the permission that the request needs.
+/// Translates an error of the SDK. `action` is the permission that the request needs.
 pub fn explained<E, R>(action: &str, error: SdkError<E, R>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -24,11 +24,11 @@ where
     }
     match ours(&error) {
         Some(ours) => ours.clone(),
-        None => Error::internal(format!("the client of EC2 failed ({})", root(&error))),
+        None => Error::internal(format!("the EC2 client failed ({})", root(&error))),
     }
 }
 
-/// Our own error underneath one of the SDK.
+/// Returns our own error among the sources of one of the SDK.
 fn ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -48,7 +48,7 @@ fn root(error: &(dyn StdError + 'static)) -> String {
     error.to_string()
 }
 
-/// What EC2 refuses, by its code.
+/// Translates a refusal by its code.
 pub fn refusal(action: &str, code: &str, says: &str) -> Error {
     let error = |kind, what: String| Error::new(kind, what);
     let plain = || {
@@ -58,28 +58,28 @@ pub fn refusal(action: &str, code: &str, says: &str) -> Error {
     match code {
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => not_allowed(action, says),
         code if code.starts_with("AuthFailure.ServiceLinkedRole") => {
-            error(Kind::Auth, format!("AWS does not make the role that launches need: {}", plain()))
-                .hint("make it once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com (or ec2fleet.amazonaws.com)")
+            error(Kind::Auth, format!("AWS cannot create the service-linked role that launches need: {}", plain()))
+                .hint("create it once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com (or ec2fleet.amazonaws.com)")
         }
         "AuthFailure" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
-            error(Kind::Auth, format!("AWS does not accept the credentials ({code})"))
-                .hint("check the keys, that the account has enabled the region, and that this machine's clock is right")
+            error(Kind::Auth, format!("AWS rejected the credentials ({code})"))
+                .hint("check the keys, that the region is enabled for the account, and that the clock of this computer is right")
         }
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
             error(Kind::Auth, "the AWS credentials have expired".to_owned())
-                .hint("get new ones in the same job, shortly before: those of a role live one hour by default")
+                .hint("get new ones in the same job, shortly before the launch: those of a role expire after one hour by default")
         }
         "OptInRequired" | "Blocked" | "PendingVerification" => {
-            error(Kind::Auth, format!("AWS does not serve this account here: {}", plain()))
-                .hint("look into the account's messages from AWS, and whether the region is enabled")
+            error(Kind::Auth, format!("the AWS account cannot be used in this region: {}", plain()))
+                .hint("check the account's messages from AWS, and whether the region is enabled")
         }
         "InstanceLimitExceeded" | "VcpuLimitExceeded" | "MaxSpotInstanceCountExceeded" => {
-            error(Kind::NoCapacity, format!("the account's limit is reached: {}", plain()))
-                .hint("ask for a higher one under Service Quotas, Amazon EC2; limits are in vCPUs a family of types")
+            error(Kind::NoCapacity, format!("the AWS account has reached its limit: {}", plain()))
+                .hint("request an increase under Service Quotas, Amazon EC2; limits are in vCPUs per family of instance types")
         }
         _ if is_capacity(code) => error(Kind::NoCapacity, plain()),
         "InvalidParameterValue" | "InvalidParameterCombination" | "MissingParameter" | "ValidationError" => {
-            error(Kind::Config, format!("EC2 does not take the request: {}", plain()))
+            error(Kind::Config, format!("EC2 rejected the request: {}", plain()))
         }
         _ if code.contains("NotFound") || code.contains(".Malformed") || code.contains("Malformed") => {
             error(Kind::NotFound, plain()).hint("check the identifier, and that it is in the region of --cloud-region")
@@ -88,35 +88,35 @@ pub fn refusal(action: &str, code: &str, says: &str) -> Error {
     }
 }
 
-/// A refusal by a policy, in Amazon's own words: which policy it is, they say, or say encoded.
+/// Translates a refusal by a policy, with Amazon's message, which names the policy, sometimes encoded.
 fn not_allowed(action: &str, says: &str) -> Error {
     let denied = denied(says).unwrap_or(action);
     let words = says.trim();
     let what = if words.is_empty() { String::new() } else { format!(": {words}") };
     let hint = if words.contains("service control policy") {
-        "a service control policy of the organization denies it: ask who manages that".to_owned()
+        "a service control policy of the organization denies it: ask its administrators".to_owned()
     } else if words.contains("explicit deny") {
-        "a policy denies it explicitly: adding it elsewhere does not help".to_owned()
+        "a policy denies it explicitly: allowing it elsewhere does not help".to_owned()
     } else {
-        format!("add {denied} to the policy of the role or user; docs/runners.md has the whole policy")
+        format!("allow {denied} in the policy of the role or user; docs/runners.md has the whole policy")
     };
     let decode = "; aws sts decode-authorization-message --encoded-message … shows which condition failed";
     let hint = if words.contains("Encoded authorization failure message") { hint + decode } else { hint };
     Error::new(Kind::Auth, format!("AWS does not allow {denied}{what}")).hint(hint)
 }
 
-/// Why a machine ended, with what to do about it where that is known.
+/// Adds to the reason why an instance ended what to do about it, if that is known.
 pub fn ended(code: Option<&str>, says: String) -> String {
     match code {
         // <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html>
         Some("Client.InternalError") => format!(
-            "{says} (often the key that encrypts its disk: its policy must let this role, and for spot machines AWSServiceRoleForEC2Spot, use it)"
+            "{says} (often the disk's encryption key: its policy must allow this role, and AWSServiceRoleForEC2Spot for spot instances, to use it)"
         ),
         _ => says,
     }
 }
 
-/// Whether another type, zone or market may do: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-troubleshooting.html>.
+/// Returns whether another type, zone or market may have capacity: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-troubleshooting.html>.
 pub fn is_capacity(code: &str) -> bool {
     const CODES: &[&str] = &[
         "InsufficientInstanceCapacity",
@@ -133,7 +133,7 @@ pub fn is_capacity(code: &str) -> bool {
     CODES.contains(&code)
 }
 
-/// The action that a message says is denied.
+/// Returns the action that a message says is denied.
 fn denied(says: &str) -> Option<&str> {
     let (_, rest) = says.split_once("not authorized to perform: ")?;
     rest.split([' ', '.', ',']).next().filter(|action| action.contains(':'))
@@ -155,7 +155,10 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("Encoded authorization failure message: abc"), "{text}");
-        assert!(hint.starts_with("add iam:PassRole to the policy") && hint.contains("decode-authorization"), "{hint}");
+        assert!(
+            hint.starts_with("allow iam:PassRole in the policy") && hint.contains("decode-authorization"),
+            "{hint}"
+        );
         let error = refusal("ec2:CreateFleet", "UnauthorizedOperation", "");
         assert_eq!(error.to_string(), "AWS does not allow ec2:CreateFleet");
         let says = "User: x is not authorized to perform: ec2:RunInstances on resource: y with an explicit deny in a service control policy";
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn a_key_that_nobody_may_use_looks_like_an_error_of_amazons() {
         let says = || "Client error on launch".to_owned();
-        assert!(ended(Some("Client.InternalError"), says()).contains("the key that encrypts its disk"));
+        assert!(ended(Some("Client.InternalError"), says()).contains("the disk's encryption key"));
         assert_eq!(ended(Some("Server.SpotInstanceTermination"), says()), says());
     }
 }

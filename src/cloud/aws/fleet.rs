@@ -1,11 +1,11 @@
-//! The machine itself: a fleet of one, made at once.
+//! Creates the instance: a fleet of one, of type instant.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFleet.html>.
 
 use super::explain::{code, explained, is_capacity, refusal};
 use super::{Aws, InstanceSpec, MANAGED, Planned, filter};
 use crate::cloud::Instance;
+use crate::digest::hash;
 use crate::error::{Error, Kind, Result};
-use crate::forge::hash;
 use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
 use aws_sdk_ec2::types::{
     DefaultTargetCapacityType as Market, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest,
@@ -19,17 +19,17 @@ use aws_sdk_ec2::types::{
 };
 use std::time::Duration;
 
-/// How often a fleet is asked for whose template or group EC2 does not know, and the first of the growing pauses.
-const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_secs(1);
-/// The tag of what all launches share, and its value.
+/// How often a fleet is requested when EC2 does not know its template or group yet, and the first of the growing pauses.
+const MAX_ATTEMPTS: u32 = 4;
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The value of [`MANAGED`] on what all launches share.
 const SHARED: &str = "shared";
-/// The tag with the version of the program that made a template.
+/// The tag with the version of the program that created a template.
 const VERSION: &str = "cml-version";
 
 impl Aws {
-    /// Returns the templates that other versions of the program made, by id and name.
-    pub(super) async fn old_templates(&self) -> Result<Vec<(String, String)>> {
+    /// Lists the templates that other versions of the program created, by id and name.
+    pub(super) async fn list_outdated_templates(&self) -> Result<Vec<(String, String)>> {
         let client = self.client().await?;
         let (mut found, mut next) = (Vec::new(), None);
         loop {
@@ -51,7 +51,7 @@ impl Aws {
         }
     }
 
-    /// Deletes a template; one that is gone already is fine.
+    /// Deletes a template; does nothing when it is gone.
     pub(super) async fn delete_template(&self, id: &str) -> Result<()> {
         match self.client().await?.delete_launch_template().launch_template_id(id).send().await {
             Err(error) if code(&error).is_some_and(|code| code.ends_with("NotFoundException")) => Ok(()),
@@ -59,26 +59,24 @@ impl Aws {
         }
     }
 
-    /// Makes the machine: with spot prices first, where asked for. What makes it has a token that follows from the
-    /// runner's registration and the market, so that a repeated request makes no second one.
+    /// Creates the instance, a spot one first if asked for. Its client token follows from the runner's registration and the
+    /// market, so that a repeated request creates no second one.
     pub(super) async fn launch(&self, spec: &InstanceSpec, planned: &Planned, script: &str) -> Result<Instance> {
-        let group = self.ready_group(planned).await?;
+        let group = self.ensure_group(planned).await?;
         if spec.spot {
-            match self.fleet_of_known(spec, planned, &group, script, Market::Spot).await {
-                Err(error) if error.kind() == Kind::NoCapacity && spec.or_on_demand => {
-                    self.app()
-                        .log
-                        .warn(&format!("no spot machine is to be had ({error}); taking one at the full price"));
+            match self.launch_with_retries(spec, planned, &group, script, Market::Spot).await {
+                Err(error) if error.kind() == Kind::NoCapacity && spec.on_demand_fallback => {
+                    self.app().log.warn(&format!("no spot capacity ({error}); falling back to on-demand"));
                 }
                 made => return made,
             }
         }
-        self.fleet_of_known(spec, planned, &group, script, Market::OnDemand).await
+        self.launch_with_retries(spec, planned, &group, script, Market::OnDemand).await
     }
 
-    /// Makes the machine from the template. A template or group that was made a moment ago, EC2 may not know yet; a
-    /// template may have been deleted by another version of the program.
-    async fn fleet_of_known(
+    /// Creates the instance from the template, with retries: EC2 may not know a new template or group yet, and another
+    /// version of the program may have deleted the template.
+    async fn launch_with_retries(
         &self,
         spec: &InstanceSpec,
         planned: &Planned,
@@ -88,12 +86,12 @@ impl Aws {
     ) -> Result<Instance> {
         let mut attempt = 0;
         loop {
-            let template = self.template(spec, planned, group).await?;
-            match self.fleet(spec, planned, &template, script, (market.clone(), attempt)).await {
+            let template = self.ensure_template(spec, planned, group).await?;
+            match self.create_fleet(spec, planned, &template, script, (market.clone(), attempt)).await {
                 Err(error)
                     if error.kind() == Kind::NotFound
-                        && attempt < ATTEMPTS
-                        && self.http().pause(PAUSE, attempt).await.is_ok() =>
+                        && attempt < MAX_ATTEMPTS
+                        && self.http().pause(RETRY_PAUSE, attempt).await.is_ok() =>
                 {
                     self.app().log.info(&format!("{error}; retrying"));
                     attempt += 1;
@@ -103,7 +101,7 @@ impl Aws {
         }
     }
 
-    async fn fleet(
+    async fn create_fleet(
         &self,
         spec: &InstanceSpec,
         planned: &Planned,
@@ -111,7 +109,7 @@ impl Aws {
         script: &str,
         (market, attempt): (Market, u32),
     ) -> Result<Instance> {
-        // What was refused is refused again under the same token.
+        // A refused request is refused again with the same token.
         let token = hash(format!("{}\n{:?}\n{}\n{attempt}", spec.name, spec.tags.runner, market.as_str()).as_bytes());
         let specification = FleetLaunchTemplateSpecificationRequest::builder()
             .launch_template_name(template)
@@ -154,20 +152,20 @@ impl Aws {
             Err(error) => {
                 let known = code(&error).is_some();
                 let error = explained("ec2:CreateFleet", error);
-                // Refused, it made nothing. With the answer lost, it may have.
+                // A refused request created nothing; one whose answer was lost may have.
                 return Err(if known || error.kind() == Kind::Internal { error } else { error.ambiguous() });
             }
         };
         match answer.instances().iter().find_map(|made| made.instance_ids().first()) {
-            Some(id) => Ok(made(&answer, id, spec, market == Market::Spot)),
-            None => Err(none(&answer, planned)),
+            Some(id) => Ok(launched_instance(&answer, id, spec, market == Market::Spot)),
+            None => Err(no_instance_error(&answer, planned)),
         }
     }
 
-    /// The template with everything but the start-up script, by its [`template_name`].
-    async fn template(&self, spec: &InstanceSpec, planned: &Planned, group: &str) -> Result<String> {
+    /// Creates the template with everything but the start-up script, unless it exists, and returns its [`template_name`].
+    async fn ensure_template(&self, spec: &InstanceSpec, planned: &Planned, group: &str) -> Result<String> {
         let name = template_name(spec, planned, group);
-        let data = data(spec, planned, group);
+        let data = template_data(spec, planned, group);
         let client = self.client().await?;
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let tags = TagSpecification::builder()
@@ -184,35 +182,36 @@ impl Aws {
     }
 }
 
-/// A name that follows from all in which two templates can differ: whatever [`data`] takes, and what it makes of it, which
+/// A name that follows from all in which two templates can differ: whatever [`template_data`] takes, and what it makes of it, which
 /// stays the same within a version of the program.
 fn template_name(spec: &InstanceSpec, planned: &Planned, group: &str) -> String {
     let Planned { image, .. } = planned;
-    let machine = (&image.id, &image.root, disk(spec, planned), &spec.permission_set, &spec.ssh_key);
+    let machine = (&image.id, &image.root, disk(spec, planned), &spec.identity);
     let made_of = (env!("CARGO_PKG_VERSION"), machine, &image.disks, group, public_address(planned));
     format!("cml-{}", &hash(format!("{made_of:?}").as_bytes())[..20])
 }
 
-/// The size of the disk in gigabytes.
+/// Returns the size of the disk in gigabytes.
 pub(super) fn disk(spec: &InstanceSpec, planned: &Planned) -> i32 {
     i32::try_from(spec.disk).unwrap_or(i32::MAX).max(planned.image.size)
 }
 
-/// Returns whether the machine gets a public address: as the subnets say, where they agree; otherwise `None`, and EC2 does
-/// as the machine's own subnet says.
+/// Returns whether the instance gets a public address: as the subnets say, if they agree; otherwise `None`, and EC2 follows
+/// the instance's own subnet.
 pub(super) fn public_address(planned: &Planned) -> Option<bool> {
     let public = planned.subnets.first()?.public;
     planned.subnets.iter().all(|subnet| subnet.public == public).then_some(public)
 }
 
-/// Returns how many hops the metadata service's answers go. Jobs get the keys of a machine with an identity there, also in
+/// Returns the hop limit of the metadata service. Jobs get the credentials of an instance with an identity there, also in
 /// containers, which are one hop further away.
 pub(super) fn metadata_hops(spec: &InstanceSpec) -> i32 {
-    if spec.permission_set.is_some() { 2 } else { 1 }
+    if spec.identity.is_some() { 2 } else { 1 }
 }
 
-/// Disks that are encrypted and go with the machine; no old metadata service; no log-in; an end by powering off.
-fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTemplateData {
+/// Returns the template's data: encrypted disks that are deleted with the instance, IMDSv2 only, no log-in, and termination
+/// by powering off.
+fn template_data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTemplateData {
     let disk = LaunchTemplateEbsBlockDeviceRequest::builder()
         .volume_size(disk(spec, planned))
         .volume_type(VolumeType::Gp3)
@@ -236,7 +235,7 @@ fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTem
         .delete_on_termination(true)
         .groups(group)
         .build();
-    let profile = spec.permission_set.as_deref().map(|profile| {
+    let profile = spec.identity.as_deref().map(|profile| {
         let builder = LaunchTemplateIamInstanceProfileSpecificationRequest::builder();
         if profile.starts_with("arn:") { builder.arn(profile).build() } else { builder.name(profile).build() }
     });
@@ -247,35 +246,34 @@ fn data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTem
         .metadata_options(metadata)
         .network_interfaces(interface)
         .set_iam_instance_profile(profile)
-        .set_key_name(spec.ssh_key.clone())
         .build()
 }
 
-/// Each type in each subnet whose zone has it.
+/// Returns the overrides: each instance type in each subnet whose zone offers it.
 fn overrides(planned: &Planned) -> Vec<FleetLaunchTemplateOverridesRequest> {
-    let each = |(priority, kind): (usize, &String)| {
-        let places = planned.subnets.iter().filter(|subnet| subnet.kinds.contains(kind));
-        let kind = InstanceType::from(kind.as_str());
+    let each = |(priority, instance_type): (usize, &String)| {
+        let places = planned.subnets.iter().filter(|subnet| subnet.instance_types.contains(instance_type));
+        let instance_type = InstanceType::from(instance_type.as_str());
         places
             .map(|subnet| {
                 FleetLaunchTemplateOverridesRequest::builder()
-                    .instance_type(kind.clone())
+                    .instance_type(instance_type.clone())
                     .subnet_id(&subnet.id)
                     .priority(priority as f64)
                     .build()
             })
             .collect::<Vec<_>>()
     };
-    planned.kinds.iter().enumerate().flat_map(each).collect()
+    planned.instance_types.iter().enumerate().flat_map(each).collect()
 }
 
-/// Everything that is made carries the tags from its first moment on.
+/// Returns the tags of everything that is created.
 pub(super) fn tags(spec: &InstanceSpec) -> Vec<TagSpecification> {
     let ours = spec.tags.pairs();
     let named = std::iter::once(("Name".to_owned(), spec.name.clone()));
-    let user = spec.metadata.iter().cloned();
+    let user = spec.user_tags.iter().cloned();
     let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
-    // Ours come last: a user's tag of the same name must not hide a machine from its reaper.
+    // Ours come last: a user's tag of the same name must not hide an instance from `cml runner reap`.
     let all: std::collections::BTreeMap<String, String> = named.chain(user).chain(ours).collect();
     let tags: Vec<Tag> = all.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
     [ResourceType::Fleet, ResourceType::Instance, ResourceType::Volume]
@@ -283,15 +281,18 @@ pub(super) fn tags(spec: &InstanceSpec) -> Vec<TagSpecification> {
         .into()
 }
 
-fn made(answer: &CreateFleetOutput, id: &str, spec: &InstanceSpec, spot: bool) -> Instance {
+fn launched_instance(answer: &CreateFleetOutput, id: &str, spec: &InstanceSpec, spot: bool) -> Instance {
     let of = answer.instances().first();
     let chosen = of.and_then(|made| made.launch_template_and_overrides()).and_then(|both| both.overrides());
     let zone = of.and_then(|made| made.availability_zone()).or(chosen.and_then(|chosen| chosen.availability_zone()));
     Instance {
         id: id.to_owned(),
-        kind: of.and_then(|made| made.instance_type()).map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        instance_type: of
+            .and_then(|made| made.instance_type())
+            .map(|name| name.as_str().to_owned())
+            .unwrap_or_default(),
         zone: zone.map(str::to_owned),
-        state: crate::cloud::State::Starting,
+        state: crate::cloud::InstanceState::Starting,
         reason: None,
         spot,
         address: None,
@@ -300,8 +301,8 @@ fn made(answer: &CreateFleetOutput, id: &str, spec: &InstanceSpec, spot: bool) -
     }
 }
 
-/// Why a fleet has no machine: its answer is a success all the same, with an error for each type and place.
-fn none(answer: &CreateFleetOutput, planned: &Planned) -> Error {
+/// Returns why a fleet has no instance: its answer is a success with an error for each type and zone.
+fn no_instance_error(answer: &CreateFleetOutput, planned: &Planned) -> Error {
     let mut reasons: Vec<(&str, &str)> = answer
         .errors()
         .iter()
@@ -309,13 +310,16 @@ fn none(answer: &CreateFleetOutput, planned: &Planned) -> Error {
         .collect();
     reasons.sort_unstable();
     reasons.dedup();
-    // What another type or place would not mend counts more.
+    // What another type or zone would not fix takes precedence.
     if let Some((code, says)) = reasons.iter().find(|(code, _)| !is_capacity(code)) {
         return refusal("ec2:RunInstances", code, says);
     }
     let zones: Vec<&str> = planned.subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
     let why: Vec<String> = reasons.iter().map(|(code, says)| format!("{says} ({code})")).collect();
-    let why = if why.is_empty() { "EC2 gives no reason".to_owned() } else { why.join("; ") };
-    Error::new(Kind::NoCapacity, format!("no {} is to be had in {}: {why}", planned.kinds.join(", "), zones.join(", ")))
-        .hint("try again later, in another --cloud-region, with more types in --cloud-type, or without --cloud-spot")
+    let why = if why.is_empty() { "EC2 gave no reason".to_owned() } else { why.join("; ") };
+    Error::new(
+        Kind::NoCapacity,
+        format!("no capacity for {} in {}: {why}", planned.instance_types.join(", "), zones.join(", ")),
+    )
+    .hint("try again later, or use another --cloud-region, more types in --cloud-type, or no --cloud-spot")
 }

@@ -1,5 +1,5 @@
-//! Images: by id, by a parameter of SSM, or the newest of an owner's by name. The owner is always named: anybody
-//! can publish an image under any name.
+//! Finds images: by id, by an SSM parameter, or the newest of an owner by name. The owner is always given: anybody can
+//! publish an image under any name.
 
 use super::explain::explained;
 use super::{Arch, Aws, filter};
@@ -18,38 +18,44 @@ const DRIVERS_ARM: &str = "amazon:Deep Learning ARM64 Base OSS Nvidia Driver GPU
 pub struct Image {
     /// `ami-…`
     pub id: String,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// The name of its first disk.
+    /// The device name of its root disk.
     pub root: String,
-    /// The size of that in gigabytes: a machine's can't be smaller.
+    /// The size of its root disk in gigabytes: an instance's cannot be smaller.
     pub size: i32,
-    /// The names and sizes of its further disks, which would outlive a machine where the image does not say otherwise.
+    /// The names and sizes of its further disks, which would outlive an instance unless the image says otherwise.
     pub disks: Vec<(String, Option<i32>)>,
 }
 
-/// Whether a type has a GPU that the open driver of Amazon's images does not know: those before Turing, such as K80, M60 and
+/// Returns whether an instance type has a GPU that the open driver of Amazon's images does not know: those before Turing, such as K80, M60 and
 /// V100 (<https://docs.aws.amazon.com/dlami/latest/devguide/important-changes.html>).
-fn is_old_gpu(kind: &str) -> bool {
-    ["p2.", "p3.", "p3dn.", "g2.", "g3.", "g3s."].iter().any(|family| kind.starts_with(family))
+fn is_old_gpu(instance_type: &str) -> bool {
+    ["p2.", "p3.", "p3dn.", "g2.", "g3.", "g3s."].iter().any(|family| instance_type.starts_with(family))
 }
 
 impl Aws {
-    /// The image that `--cloud-image` means on an architecture.
-    pub(super) async fn image(&self, wanted: Option<&str>, kinds: &[String], arch: Arch, gpu: bool) -> Result<Image> {
-        if let (None, Some(old)) = (wanted, kinds.iter().find(|kind| is_old_gpu(kind))) {
-            return Err(Error::usage(format!("the image that {old} would get has no driver for its GPU"))
-                .hint("give --cloud-image one with NVIDIA's proprietary driver of that time, or a newer GPU such as --cloud-gpu t4 or l4"));
+    /// Finds the image of `--cloud-image` for an architecture.
+    pub(super) async fn image(
+        &self,
+        wanted: Option<&str>,
+        instance_types: &[String],
+        arch: Arch,
+        gpu: bool,
+    ) -> Result<Image> {
+        if let (None, Some(old)) = (wanted, instance_types.iter().find(|instance_type| is_old_gpu(instance_type))) {
+            return Err(Error::usage(format!("the default image has no driver for the GPU of {old}"))
+                .hint("use a --cloud-image with NVIDIA's older proprietary driver, or a newer GPU such as --cloud-gpu t4 or l4"));
         }
-        let usual = match (gpu, arch) {
+        let default = match (gpu, arch) {
             (false, Arch::X86_64) => UBUNTU.replace("{arch}", "amd64"),
             (false, Arch::Arm64) => UBUNTU.replace("{arch}", "arm64"),
             (true, Arch::X86_64) => DRIVERS.to_owned(),
             (true, Arch::Arm64) => DRIVERS_ARM.to_owned(),
         };
         let owner = CANONICAL.iter().find(|(regions, _)| self.region.starts_with(regions)).map_or("", |(_, id)| id);
-        let usual = usual.replace("{owner}", owner);
-        let wanted = wanted.unwrap_or(&usual);
+        let default = default.replace("{owner}", owner);
+        let wanted = wanted.unwrap_or(&default);
         let request = self.client().await?.describe_images().include_deprecated(false);
         let of_arch = filter("architecture", [if arch == Arch::Arm64 { "arm64" } else { "x86_64" }]);
         let request = if wanted.starts_with("ami-") {
@@ -65,16 +71,19 @@ impl Aws {
         let found = request.send().await.map_err(|error| explained("ec2:DescribeImages", error))?;
         let newest = found.images().iter().max_by_key(|image| image.creation_date().unwrap_or_default().to_owned());
         let missing = || {
-            Error::not_found(format!("there is no image {wanted} for {} in {}", arch.name(), self.region)).hint(
-                "--cloud-image takes ami-…, ssm:/path/of/a/parameter or owner:name, the owner being an account's number, self or amazon",
+            Error::not_found(format!("no image {wanted} for {} in {}", arch.name(), self.region)).hint(
+                "--cloud-image takes ami-…, ssm:/path/of/a/parameter or owner:name, where the owner is an account id, self or amazon",
             )
         };
         let image = newest.ok_or_else(missing)?;
         let runs = image.architecture().map(|arch| arch.as_str().to_owned()).unwrap_or_default();
         let same = matches!((runs.as_str(), arch), ("x86_64", Arch::X86_64) | ("arm64", Arch::Arm64));
         if !same {
-            return Err(Error::config(format!("the image {wanted} is for {runs}, the machine is {}", arch.name()))
-                .hint("give an image or --cloud-arch that fits"));
+            return Err(Error::config(format!(
+                "the image {wanted} is for {runs}, but the instance is {}",
+                arch.name()
+            ))
+            .hint("use a matching image or --cloud-arch"));
         }
         let root = image.root_device_name().unwrap_or("/dev/sda1").to_owned();
         let volumes = image.block_device_mappings().iter();

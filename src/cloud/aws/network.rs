@@ -1,4 +1,4 @@
-//! Where a machine is attached: subnets, and a security group that lets nothing in.
+//! The network of an instance: subnets, and a security group without inbound rules.
 
 use super::explain::{code, explained};
 use super::{Aws, Planned, filter};
@@ -7,34 +7,35 @@ use aws_sdk_ec2::types::{LocationType, ResourceType, Tag, TagSpecification};
 use futures_util::future::join;
 use std::collections::BTreeSet;
 
-/// The group that we make, once a VPC: <https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html>
-/// (a new one lets nothing in and everything out).
+/// The security group that we create, one per VPC:
+/// <https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html> (a new one allows no inbound and all
+/// outbound traffic).
 const NO_INBOUND: &str = "cml-no-inbound";
 
-/// A subnet with room.
+/// A subnet with free addresses.
 #[derive(Debug, Clone)]
 pub struct Subnet {
     pub id: String,
     pub vpc: String,
     pub zone: String,
-    /// The types of ours that the zone has, in our order.
-    pub kinds: Vec<String>,
-    /// Whether machines get a public address by themselves.
+    /// The requested instance types that the zone offers, in our order.
+    pub instance_types: Vec<String>,
+    /// Whether instances get a public address by default.
     pub public: bool,
 }
 
 /// A security group.
 #[derive(Debug, Clone)]
 pub enum Group {
-    /// It is there.
+    /// An existing one, by id.
     Known(String),
-    /// Ours, to be made in this VPC.
+    /// Ours, to be created in this VPC.
     Missing(String),
 }
 
 impl Aws {
-    /// The subnets that a machine of one of `kinds` can be in: the user's, or those of the default network.
-    pub(super) async fn subnets(&self, wanted: &[String], kinds: &[String]) -> Result<Vec<Subnet>> {
+    /// Finds the subnets in which an instance of one of the types can be: the user's, or those of the default network.
+    pub(super) async fn subnets(&self, wanted: &[String], instance_types: &[String]) -> Result<Vec<Subnet>> {
         let client = self.client().await?;
         let request = client.describe_subnets();
         let request = match wanted {
@@ -42,7 +43,7 @@ impl Aws {
             ids => request.set_subnet_ids(Some(ids.to_vec())),
         };
         let offered = client.describe_instance_type_offerings().location_type(LocationType::AvailabilityZone);
-        let offered = offered.filters(filter("instance-type", kinds.to_vec()));
+        let offered = offered.filters(filter("instance-type", instance_types.to_vec()));
         let (answer, offered) = join(request.send(), offered.send()).await;
         let answer = answer.map_err(|error| explained("ec2:DescribeSubnets", error))?;
         let offered = offered.map_err(|error| explained("ec2:DescribeInstanceTypeOfferings", error))?;
@@ -55,7 +56,9 @@ impl Aws {
         let mut found: Vec<Subnet> = Vec::new();
         for subnet in answer.subnets() {
             let zone = subnet.availability_zone().unwrap_or_default().to_owned();
-            let here = || kinds.iter().filter(|kind| offers.contains(&(zone.as_str(), kind.as_str())));
+            let here = || {
+                instance_types.iter().filter(|instance_type| offers.contains(&(zone.as_str(), instance_type.as_str())))
+            };
             if self.zone.as_ref().is_some_and(|only| *only != zone) || here().next().is_none() {
                 continue;
             }
@@ -66,35 +69,37 @@ impl Aws {
             found.push(Subnet {
                 id: subnet.subnet_id().unwrap_or_default().to_owned(),
                 vpc: subnet.vpc_id().unwrap_or_default().to_owned(),
-                kinds: here().cloned().collect(),
+                instance_types: here().cloned().collect(),
                 public: subnet.map_public_ip_on_launch().unwrap_or_default(),
                 zone,
             });
         }
         found.sort_by(|one, other| one.zone.cmp(&other.zone));
         if found.is_empty() {
-            return Err(self.no_subnet(answer.subnets().is_empty(), full, wanted, kinds));
+            return Err(self.no_subnet(answer.subnets().is_empty(), full, wanted, instance_types));
         }
         Ok(found)
     }
 
-    fn no_subnet(&self, none: bool, full: bool, wanted: &[String], kinds: &[String]) -> Error {
+    fn no_subnet(&self, none: bool, full: bool, wanted: &[String], instance_types: &[String]) -> Error {
         let place = self.zone.as_ref().unwrap_or(&self.region);
         match (none, full) {
-            (true, _) if wanted.is_empty() => Error::not_found(format!("{place} has no default network"))
-                .hint("name a subnet with --cloud-aws-subnet, or make a default VPC: aws ec2 create-default-vpc"),
+            (true, _) if wanted.is_empty() => Error::not_found(format!("{place} has no default VPC"))
+                .hint("give a subnet with --cloud-aws-subnet, or create a default VPC: aws ec2 create-default-vpc"),
             (_, true) => Error::config(format!("the subnets in {place} have no free addresses"))
                 .hint("give others with --cloud-aws-subnet"),
-            _ => Error::not_found(format!("no subnet in {place} is in a zone that has {}", kinds.join(", ")))
-                .hint("choose another --cloud-region or --cloud-type; with --cloud-aws-subnet, one in another zone"),
+            _ => {
+                Error::not_found(format!("no subnet in {place} is in a zone that offers {}", instance_types.join(", ")))
+                    .hint("use another --cloud-region or --cloud-type, or a --cloud-aws-subnet in another zone")
+            }
         }
     }
 
-    /// The security group that the user names, by id or name, or ours.
+    /// Finds the security group of the user, by id or name, or ours.
     pub(super) async fn group(&self, wanted: Option<&str>, subnets: &[Subnet]) -> Result<Group> {
         let vpcs: BTreeSet<&str> = subnets.iter().map(|subnet| subnet.vpc.as_str()).collect();
         let [vpc] = vpcs.into_iter().collect::<Vec<_>>()[..] else {
-            return Err(Error::usage("the subnets are in more than one network (VPC)")
+            return Err(Error::usage("the subnets are in more than one VPC")
                 .hint("give subnets of one VPC with --cloud-aws-subnet"));
         };
         let request = self.client().await?.describe_security_groups();
@@ -107,7 +112,7 @@ impl Aws {
         let found = request.send().await.map_err(|error| explained("ec2:DescribeSecurityGroups", error))?;
         let Some(group) = found.security_groups().first() else {
             return match wanted {
-                Some(name) => Err(Error::not_found(format!("there is no security group {name} in {vpc}")).hint(
+                Some(name) => Err(Error::not_found(format!("no security group {name} in {vpc}")).hint(
                     "check --cloud-aws-security-group: an id (sg-…), or the name of a group in the subnet's VPC",
                 )),
                 None => Ok(Group::Missing(vpc.to_owned())),
@@ -115,18 +120,18 @@ impl Aws {
         };
         if group.vpc_id() != Some(vpc) {
             return Err(Error::usage(format!("the security group {} is not in {vpc}", wanted.unwrap_or_default()))
-                .hint("give a security group and a subnet of the same VPC"));
+                .hint("use a security group and a subnet of the same VPC"));
         }
-        // Somebody may have opened ours.
+        // Ours may have been changed.
         if wanted.is_none() && !group.ip_permissions().is_empty() {
-            return Err(Error::config(format!("the security group {NO_INBOUND} in {vpc} lets something in"))
-                .hint("remove its inbound rules, or name a group of your own with --cloud-aws-security-group"));
+            return Err(Error::config(format!("the security group {NO_INBOUND} in {vpc} has inbound rules"))
+                .hint("remove them, or use your own group with --cloud-aws-security-group"));
         }
         Ok(Group::Known(group.group_id().unwrap_or_default().to_owned()))
     }
 
-    /// The group's identity, made first where it is missing.
-    pub(super) async fn ready_group(&self, planned: &Planned) -> Result<String> {
+    /// Returns the id of the group, which is created first if it is missing.
+    pub(super) async fn ensure_group(&self, planned: &Planned) -> Result<String> {
         let vpc = match &planned.group {
             Group::Known(id) => return Ok(id.clone()),
             Group::Missing(vpc) => vpc,
@@ -137,11 +142,13 @@ impl Aws {
         let request = request.description("Runners of cml: nothing comes in").tag_specifications(tags);
         match request.send().await {
             Ok(made) => Ok(made.group_id().unwrap_or_default().to_owned()),
-            // Somebody else made it at the same moment, or an answer was lost.
+            // Another launch created it at the same moment, or an answer was lost.
             Err(error) if code(&error) == Some("InvalidGroup.Duplicate") => {
                 match self.group(None, &planned.subnets).await? {
                     Group::Known(id) => Ok(id),
-                    Group::Missing(_) => Err(Error::remote(format!("the security group {NO_INBOUND} comes and goes"))),
+                    Group::Missing(_) => {
+                        Err(Error::remote(format!("cannot find the security group {NO_INBOUND}, although it exists")))
+                    }
                 }
             }
             Err(error) => Err(explained("ec2:CreateSecurityGroup", error)),

@@ -29,13 +29,13 @@ struct Parameter {
 }
 
 impl Aws {
-    /// The value of a parameter.
+    /// Fetches the value of a parameter.
     pub(super) async fn parameter(&self, name: &str) -> Result<String> {
         let app = self.app();
         let usual = format!("https://ssm.{}.{}/", self.region, auth::domain(&self.region));
         let address = auth::endpoint(app.env(), "SSM").unwrap_or(&usual);
-        let wrong = |what: &str| Error::config(format!("SSM cannot be asked for {name} ({what})"));
-        let url = Url::parse(address).map_err(|_| wrong("its address is none"))?;
+        let wrong = |what: &str| Error::config(format!("cannot fetch the SSM parameter {name} ({what})"));
+        let url = Url::parse(address).map_err(|_| wrong("its endpoint is not a valid address"))?;
         let body = serde_json::json!({ "Name": name }).to_string();
         let mut request = request(Method::POST, &url, Bytes::from(body))?;
         request.headers_mut().insert("content-type", HeaderValue::from_static("application/x-amz-json-1.1"));
@@ -43,7 +43,7 @@ impl Aws {
         request.extensions_mut().insert(RetryPolicy::Idempotent);
         let keys = auth::credentials(app, &self.region).await?;
         sign_request(&mut request, &keys, &self.region, "ssm", SystemTime::UNIX_EPOCH + app.host.now())
-            .map_err(|()| wrong("it cannot be signed"))?;
+            .map_err(|()| wrong("the request cannot be signed"))?;
         let explain = |refused: &crate::http::Refusal| {
             let says = refused.json();
             let code = says["__type"].as_str().unwrap_or_default().rsplit('#').next().unwrap_or_default().to_owned();
@@ -55,7 +55,7 @@ impl Aws {
         };
         let answer = app.http.explained_by(explain).send(request).await.map_err(|error| error.context(name))?;
         let answer: Answer = serde_json::from_slice(answer.body())
-            .map_err(|_| Error::remote(format!("SSM answered something unexpected for {name}")))?;
+            .map_err(|_| Error::remote(format!("SSM sent an unexpected answer for {name}")))?;
         Ok(answer.parameter.value)
     }
 }

@@ -1,4 +1,4 @@
-//! `--idle-timeout`: seconds, `never`, or words such as `5 minutes` and `1h30m`, as CML read them.
+//! `--idle-timeout`: seconds, `never`, or a duration such as `5 minutes` and `1h30m`, as CML read them.
 
 use crate::error::Error;
 use std::str::FromStr;
@@ -28,15 +28,15 @@ impl FromStr for Idle {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        read(text).map(Idle).ok_or_else(|| {
-            Error::usage(format!("--idle-timeout {text} is not a time"))
-                .hint("it takes seconds, a time such as \"5 minutes\" or 1h30m, or never")
+        parse_duration(text).map(Idle).ok_or_else(|| {
+            Error::usage(format!("--idle-timeout {text} is not a duration"))
+                .hint("give seconds, a duration such as \"5 minutes\" or 1h30m, or never")
         })
     }
 }
 
-/// A time of at least a second; the inner `None` is never, the outer one no time.
-pub fn read(text: &str) -> Option<Option<Duration>> {
+/// Parses a duration of at least a second; the inner `None` means never, the outer one that it is not a duration.
+pub fn parse_duration(text: &str) -> Option<Option<Duration>> {
     let words = text.trim().to_ascii_lowercase();
     if words == "never" {
         return Some(None);
@@ -44,13 +44,13 @@ pub fn read(text: &str) -> Option<Option<Duration>> {
     let time = match words.parse::<i64>() {
         Ok(seconds) if seconds <= 0 => return Some(None),
         Ok(seconds) => Duration::from_secs(seconds.unsigned_abs()),
-        Err(_) => spelt(&words)?,
+        Err(_) => parse_units(&words)?,
     };
     (time >= Duration::from_secs(1)).then_some(Some(time))
 }
 
-/// The sum of numbers with their units.
-fn spelt(words: &str) -> Option<Duration> {
+/// Adds up numbers with units.
+fn parse_units(words: &str) -> Option<Duration> {
     let text: String = words.chars().filter(|c| !c.is_whitespace() && *c != ',').collect();
     let (mut rest, mut sum) = (text.as_str(), 0.0);
     while !rest.is_empty() {
@@ -89,7 +89,7 @@ mod tests {
         }
         for text in ["", "soon", "5 parsecs", "m", "-5 minutes", "1..5h", "5m!", "99999999999999999999 years", "1ms"] {
             let error = text.parse::<Idle>().unwrap_err();
-            assert_eq!(error.to_string(), format!("--idle-timeout {text} is not a time"));
+            assert_eq!(error.to_string(), format!("--idle-timeout {text} is not a duration"));
         }
     }
 }

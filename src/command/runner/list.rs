@@ -1,7 +1,7 @@
-//! `cml runner list`: the runners, as the forge sees them.
+//! `cml runner list`: lists the forge's runners, and the cloud's instances.
 
-use super::cloud::Place;
-use super::machines;
+use super::cloud::CloudLocation;
+use super::instances;
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::error::Result;
@@ -10,17 +10,17 @@ use clap::Args;
 
 /// Options of `cml runner list`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  # Those of the repository\n  cml runner list\n\n  \
-    # Those of an organisation, a group or a workspace\n  cml runner list --repo https://github.com/my-org")]
+#[command(after_help = "Examples:\n  # The runners of the repository\n  cml runner list\n\n  \
+    # The runners of an organisation, group or workspace\n  cml runner list --repo https://github.com/my-org")]
 pub struct List {
-    /// Where their machines are.
+    /// The cloud and region of their instances.
     #[command(flatten)]
-    pub place: Place,
+    pub location: CloudLocation,
 }
 
 /// Runs the verb.
 pub async fn run(app: &App, global: &Global, args: &List) -> Result<()> {
-    let cloud = args.place.connect(app)?;
+    let cloud = args.location.connect(app)?;
     let connected = connect::connect_runners(app, global).await?;
     let mut runners = connected.forge.list_runners(&[]).await?;
     runners.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
@@ -30,16 +30,17 @@ pub async fn run(app: &App, global: &Global, args: &List) -> Result<()> {
         app.print(&table(&runners))?;
     }
     if let Some((_, cloud)) = cloud {
-        let found = machines::of(&*cloud, &connected.repository.url()).await?;
-        match found.is_empty() {
-            true => app.log.info(&format!("it has no machines in {}", cloud.region())),
-            false => app.print(&format!("\n{}", machines::table(&found, app.host.now().as_secs() as i64)))?,
+        let found = instances::list_for_repository(&*cloud, &connected.repository.url()).await?;
+        if found.is_empty() {
+            app.log.info(&format!("it has no instances in {}", cloud.region()));
+        } else {
+            app.print(&format!("\n{}", instances::table(&found, app.host.now().as_secs() as i64)))?;
         }
     }
     Ok(())
 }
 
-/// A line a runner, in columns.
+/// Renders a table with one line per runner.
 fn table(runners: &[Runner]) -> String {
     let rows = runners.iter().map(|runner| {
         let busy = match runner.busy {
@@ -51,7 +52,7 @@ fn table(runners: &[Runner]) -> String {
         vec![runner.name.clone(), status.to_owned(), busy.to_owned(), runner.labels.join(",")]
     });
     let titles = ["NAME", "STATUS", "BUSY", "LABELS"].map(str::to_owned).to_vec();
-    machines::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
+    instances::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -1,34 +1,34 @@
-//! What a runner is called.
+//! The names of runners.
 //!
-//! Where runners are reused the name is the lock: it follows from the repository and the labels, so that two launches
-//! at the same moment ask for the same one. Otherwise it follows from the job of the CI that launches it, or from chance.
+//! Where runners are reused the name is the lock: it follows from the repository and the labels, so that two simultaneous
+//! launches ask for the same one. Otherwise it follows from the CI job that launches it, or is random.
 
 use super::reuse::Mode;
 use crate::cloud::Cloud;
-use crate::forge::hash;
+use crate::digest::hash;
 use crate::host::Host;
 
-/// What the names that cml gives begin with.
+/// The prefix of the names that cml generates.
 pub const PREFIX: &str = "cml-";
 
-/// What the names of runners on a cloud's machines begin with.
-pub fn in_cloud(cloud: &dyn Cloud) -> String {
+/// Returns the prefix of the names of runners on a cloud's instances.
+pub fn cloud_prefix(cloud: &dyn Cloud) -> String {
     format!("{PREFIX}{}-", cloud.region())
 }
 
-/// The names of the runners of one launch.
+/// The candidate names of one launch's runner.
 #[derive(Debug, Clone)]
-pub struct Names {
-    /// The user's own.
+pub struct RunnerNames {
+    /// The user's own name.
     given: Option<String>,
-    /// What the others are made of.
+    /// What the generated names follow from.
     seed: String,
-    /// What they begin with.
+    /// The prefix of the generated names.
     prefix: String,
 }
 
-impl Names {
-    /// `job` is what tells the CI's job apart from every other.
+impl RunnerNames {
+    /// Creates the names of a launch; `job` identifies the CI job.
     pub fn new(
         given: Option<&str>,
         mode: Mode,
@@ -37,7 +37,7 @@ impl Names {
         job: Option<&str>,
         host: &dyn Host,
     ) -> Self {
-        // As they are: GitLab tells GPU from gpu.
+        // Case matters: GitLab distinguishes GPU and gpu.
         let mut labels = labels.to_vec();
         labels.sort();
         let job = match (mode, job) {
@@ -46,22 +46,22 @@ impl Names {
             (Mode::New, None) => format!("{:016x}{:016x}", host.random(), host.random()),
         };
         let seed = [repository.to_lowercase(), labels.join(","), job].join("\n");
-        Names { given: given.map(|name| name.trim().to_owned()), seed, prefix: PREFIX.to_owned() }
+        RunnerNames { given: given.map(|name| name.trim().to_owned()), seed, prefix: PREFIX.to_owned() }
     }
 
-    /// The same with another beginning.
+    /// Returns these names with another prefix.
     #[must_use]
-    pub fn beginning_with(self, prefix: String) -> Self {
-        Names { prefix, ..self }
+    pub fn with_prefix(self, prefix: String) -> Self {
+        RunnerNames { prefix, ..self }
     }
 
-    /// Whether the user gave the name, and so there is one only.
+    /// Returns whether the user gave the name, so that there is only one.
     pub fn is_given(&self) -> bool {
         self.given.is_some()
     }
 
-    /// The name of one of them, counted from 0.
-    pub fn nth(&self, n: usize) -> String {
+    /// Returns the n-th candidate, counted from 0.
+    pub fn candidate(&self, n: usize) -> String {
         match &self.given {
             Some(name) => name.clone(),
             None => format!("{}{}", self.prefix, &hash(format!("{}\n{n}", self.seed).as_bytes())[..12]),
@@ -77,22 +77,23 @@ mod tests {
     fn the_name_is_the_lock_of_those_that_are_reused() {
         let host = crate::host::native::Native::default();
         let labels = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
-        let names =
-            |mode, repository: &str, text: &str, job| Names::new(None, mode, repository, &labels(text), job, &host);
+        let names = |mode, repository: &str, text: &str, job| {
+            RunnerNames::new(None, mode, repository, &labels(text), job, &host)
+        };
         let one = names(Mode::Reuse, "https://github.com/o/r", "gpu,big", Some("1"));
         let other = names(Mode::ReuseIdle, "https://github.com/O/r", "big,gpu", Some("2"));
-        assert_eq!(one.nth(0), other.nth(0));
-        assert_ne!(one.nth(0), one.nth(1));
-        assert_ne!(one.nth(0), names(Mode::Reuse, "https://github.com/o/r", "gpu", None).nth(0));
-        assert_ne!(one.nth(0), names(Mode::Reuse, "https://github.com/o/s", "gpu,big", None).nth(0));
+        assert_eq!(one.candidate(0), other.candidate(0));
+        assert_ne!(one.candidate(0), one.candidate(1));
+        assert_ne!(one.candidate(0), names(Mode::Reuse, "https://github.com/o/r", "gpu", None).candidate(0));
+        assert_ne!(one.candidate(0), names(Mode::Reuse, "https://github.com/o/s", "gpu,big", None).candidate(0));
 
-        let new = |job| names(Mode::New, "https://github.com/o/r", "gpu", job).nth(0);
+        let new = |job| names(Mode::New, "https://github.com/o/r", "gpu", job).candidate(0);
         assert_eq!(new(Some("1")), new(Some("1")));
         assert_ne!(new(Some("1")), new(Some("2")));
         assert_ne!(new(None), new(None));
         assert!(new(None).starts_with(PREFIX) && new(None).len() == 16);
 
-        let given = Names::new(Some(" mine "), Mode::New, "x", &[], None, &host);
-        assert_eq!((given.nth(0), given.nth(5)), ("mine".to_owned(), "mine".to_owned()));
+        let given = RunnerNames::new(Some(" mine "), Mode::New, "x", &[], None, &host);
+        assert_eq!((given.candidate(0), given.candidate(5)), ("mine".to_owned(), "mine".to_owned()));
     }
 }

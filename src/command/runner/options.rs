@@ -14,43 +14,43 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  # This machine runs one job that asks for the label gpu\n  \
     cml runner launch --labels gpu\n\n  \
-    # Several jobs, and half an hour without one; nothing where such a runner is free already\n  \
+    # Several jobs, until idle for half an hour; does nothing if such a runner is idle already\n  \
     cml runner launch --labels gpu --reuse-idle --idle-timeout 30m\n\n  \
-    # The jobs of an organisation's repositories, for ever\n  \
+    # The jobs of an organisation's repositories, without end\n  \
     cml runner launch --repo https://github.com/my-org --single=false --idle-timeout never\n\n  \
-    # A new machine in Amazon's cloud, which ends with its job\n  \
+    # A new AWS instance, which is terminated after its job\n  \
     cml runner launch --cloud aws --cloud-region eu-west-1 --cloud-type l --labels gpu\n\n\
-    The token is one that may manage runners; the job's own cannot. docs/runners.md says which.")]
+    The token must be allowed to manage runners; the job's own token is not. See docs/runners.md.")]
 pub struct Launch {
     /// Labels (GitLab: tags) by which jobs choose the runner, separated by commas
     #[arg(long, value_name = "LABELS", default_value = "cml", value_delimiter = ',', help_heading = "Runner")]
     pub labels: Vec<String>,
-    /// Name of the runner; cml-… otherwise
+    /// Name of the runner [default: cml-<hash>]
     #[arg(long, value_name = "NAME", help_heading = "Runner")]
     pub name: Option<String>,
-    /// Group of the organisation's runners that it joins (GitHub)
+    /// Runner group of the organisation (GitHub)
     #[arg(long, value_name = "GROUP", help_heading = "Runner")]
     pub runner_group: Option<String>,
-    /// Volume for the containers of jobs, in Docker's form; may be given several times (GitLab)
+    /// Docker volume for the containers of jobs; may be given several times (GitLab)
     #[arg(long, value_name = "VOLUME", num_args = 1.., help_heading = "Runner")]
     pub docker_volumes: Vec<String>,
-    /// Image for jobs that name none (GitLab)
+    /// Docker image for jobs that name none (GitLab)
     #[arg(long, value_name = "IMAGE", help_heading = "Runner")]
     pub docker_image: Option<String>,
-    /// Variable of the environment that jobs get too; may be given several times
+    /// Environment variable to pass on to jobs; may be given several times
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Runner")]
     pub pass_env: Vec<String>,
-    /// Folder with the forge's runner program, instead of downloading it
+    /// Folder with the forge's unpacked runner program [default: downloaded]
     #[arg(long, value_name = "FOLDER", help_heading = "Runner")]
     pub runner_path: Option<PathBuf>,
-    /// Folder that gets the runner program's own logs when it has ended (GitHub)
+    /// Folder to copy the runner program's own logs to when it has ended (GitHub)
     #[arg(long, value_name = "FOLDER", help_heading = "Runner")]
     pub keep_logs: Option<PathBuf>,
-    /// Folder in which the runner works; ~/.cml/<name> otherwise
+    /// Folder of the runner [default: ~/.cml/<name>]
     #[arg(long, alias = "path", hide = true, value_name = "FOLDER")]
     pub workdir: Option<PathBuf>,
 
-    /// Time without a job after which it ends: seconds, "5 minutes", 1h30m, or never
+    /// Time without a job after which the runner stops: seconds, "5 minutes", 1h30m, or never
     #[arg(
         long,
         value_name = "TIME",
@@ -59,34 +59,34 @@ pub struct Launch {
         help_heading = "Behaviour"
     )]
     pub idle_timeout: Idle,
-    /// End after one job; the default on GitHub, unless it is to be reused
+    /// Stop after one job [default: true on GitHub, except with --reuse]
     #[arg(long, action = Set, help_heading = "Behaviour")]
     pub single: Option<bool>,
-    /// Do nothing where a runner of that name, or with all the labels, is online
+    /// Do nothing if a runner with that name, or with all the labels, is online
     #[arg(long, action = Set, default_value_t = false, help_heading = "Behaviour")]
     pub reuse: bool,
-    /// Do nothing where a runner with all the labels is online and has no job
+    /// Do nothing if a runner with all the labels is online and idle
     #[arg(long, action = Set, default_value_t = false, help_heading = "Behaviour")]
     pub reuse_idle: bool,
-    /// Leave jobs that were interrupted with the runner as they are, instead of running them again
+    /// Do not rerun jobs that were interrupted with the runner
     #[arg(long, action = Set, default_value_t = false, help_heading = "Behaviour")]
     pub no_retry: bool,
 
-    /// Where, if not here.
+    /// The cloud's options.
     #[command(flatten)]
     pub cloud: Cloud,
-    /// What CML took.
+    /// The options of CML that have no effect.
     #[command(flatten)]
     pub old: Old,
 }
 
-/// Options of CML that mean nothing any more: there is no Terraform.
+/// The options of CML that have no effect: there is no Terraform.
 #[derive(Debug, Args)]
 pub struct Old {
     /// Has no effect: there is no Terraform provider
     #[arg(long, hide = true, value_name = "VERSION")]
     pub tpi_version: Option<String>,
-    /// Has no effect: the machine runs this version
+    /// Has no effect: the instance runs this version
     #[arg(long, hide = true, value_name = "VERSION")]
     pub cml_version: Option<String>,
     /// Has no effect: there is no Terraform resource
@@ -95,7 +95,7 @@ pub struct Old {
     /// Has no effect: CML did not read it either
     #[arg(long, hide = true, value_name = "TOKEN", value_parser = secret)]
     pub gcp_access_token: Option<Secret>,
-    /// Has no effect: the runner ends when its log has been sent
+    /// Has no effect: the runner stops when its log has been sent
     #[arg(long, hide = true, allow_hyphen_values = true, value_name = "SECONDS")]
     pub destroy_delay: Option<String>,
 }
@@ -106,7 +106,7 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
 }
 
 impl Launch {
-    /// The labels, without white space around them.
+    /// Returns the labels, trimmed and without duplicates.
     pub fn labels(&self) -> Result<Vec<String>> {
         let mut labels: Vec<String> = Vec::new();
         for label in self.labels.iter().map(|label| label.trim()).filter(|label| !label.is_empty()) {
@@ -115,20 +115,20 @@ impl Launch {
             }
         }
         if labels.is_empty() {
-            return Err(Error::usage("--labels names no label").hint("for instance --labels gpu,linux"));
+            return Err(Error::usage("--labels is empty").hint("give at least one label: --labels gpu,linux"));
         }
         Ok(labels)
     }
 
-    /// What to do about runners that there are.
+    /// Returns what to do about existing runners.
     pub fn mode(&self) -> Result<Mode> {
         let given =
             [("--single", self.single == Some(true)), ("--reuse", self.reuse), ("--reuse-idle", self.reuse_idle)];
         let mut given = given.into_iter().filter(|(_, is_on)| *is_on).map(|(name, _)| name);
         if let (Some(one), Some(other)) = (given.next(), given.next()) {
-            return Err(Error::usage(format!("{one} and {other} exclude each other")).hint(match one {
-                "--single" => "a runner that ends after one job cannot be reused: leave one of them out",
-                _ => "--reuse takes any runner, --reuse-idle only one without a job: leave one of them out",
+            return Err(Error::usage(format!("{one} cannot be used with {other}")).hint(match one {
+                "--single" => "a runner that stops after one job cannot be reused: leave out one of them",
+                _ => "--reuse takes any runner, --reuse-idle only an idle one: leave out one of them",
             }));
         }
         Ok(match (self.reuse, self.reuse_idle) {
@@ -138,12 +138,12 @@ impl Launch {
         })
     }
 
-    /// Whether the runner ends after one job; `by_default` is the forge's way.
+    /// Returns whether the runner stops after one job; `by_default` is the forge's default.
     pub fn is_single(&self, by_default: bool) -> bool {
         self.single.unwrap_or(by_default && !self.reuse && !self.reuse_idle)
     }
 
-    /// Says which of the options have no effect, and hides the secrets among them.
+    /// Warns about options that have no effect, and hides the secrets among them.
     pub fn warn(&self, app: &App) {
         if let Some(token) = &self.old.gcp_access_token {
             app.log.hide("--gcp-access-token", token);
@@ -160,11 +160,12 @@ impl Launch {
         ];
         let old: Vec<_> = old.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
         if !old.is_empty() {
-            app.log.warn(&format!("no longer of any effect, as Terraform is not needed: {}", old.join(", ")));
+            app.log
+                .warn(&format!("these options no longer have an effect, as Terraform is not used: {}", old.join(", ")));
         }
-        let unused = if self.cloud.place.cloud.is_none() { self.cloud.given() } else { Vec::new() };
+        let unused = if self.cloud.location.cloud.is_none() { self.cloud.given() } else { Vec::new() };
         if !unused.is_empty() {
-            app.log.warn(&format!("of no effect without --cloud: {}", unused.join(", ")));
+            app.log.warn(&format!("these options have no effect without --cloud: {}", unused.join(", ")));
         }
         let here = [
             ("--pass-env", !self.pass_env.is_empty()),
@@ -173,8 +174,8 @@ impl Launch {
             ("--workdir", self.workdir.is_some()),
         ];
         let here: Vec<_> = here.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
-        if self.cloud.place.cloud.is_some() && !here.is_empty() {
-            app.log.warn(&format!("of no effect with --cloud: {}", here.join(", ")));
+        if self.cloud.location.cloud.is_some() && !here.is_empty() {
+            app.log.warn(&format!("these options have no effect with --cloud: {}", here.join(", ")));
         }
         // GitHub's runner sets it in every job.
         let in_job = app.env().get(vars::RUNNER_TEMP).is_some();
@@ -183,24 +184,22 @@ impl Launch {
         }
     }
 
-    /// What is wrong with the names, before anything is done.
+    /// Checks options that depend on each other, before anything is done.
     pub fn check(&self) -> Result<()> {
         if self.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
-            return Err(Error::usage("--name is empty").hint("leave it out for a name of cml's own"));
+            return Err(Error::usage("--name is empty").hint("leave it out to use a generated name"));
         }
-        if self.cloud.place.cloud.is_none() && self.cloud.dry_run {
-            return Err(
-                Error::usage("--dry-run is about a machine in a cloud").hint("add --cloud aws, or leave it out")
-            );
+        if self.cloud.location.cloud.is_none() && self.cloud.dry_run {
+            return Err(Error::usage("--dry-run needs --cloud").hint("add --cloud aws, or leave out --dry-run"));
         }
-        if self.cloud.cloud_ssh_private.is_some() && self.cloud.place.cloud.is_some() {
-            return Err(Error::unsupported("--cloud-ssh-private has no use: the machines let nothing in")
-                .hint("to log in, give them a role with AmazonSSMManagedInstanceCore by --cloud-permission-set, and use: aws ssm start-session --target i-…"));
+        if self.cloud.cloud_ssh_private.is_some() && self.cloud.location.cloud.is_some() {
+            return Err(Error::unsupported("--cloud-ssh-private is not supported: instances accept no inbound connections")
+                .hint("to log in, use a role with AmazonSSMManagedInstanceCore as --cloud-permission-set, and run: aws ssm start-session --target i-…"));
         }
         for name in &self.pass_env {
             if name.is_empty() || name.contains('=') {
                 return Err(Error::usage(format!("--pass-env {name} is not the name of a variable"))
-                    .hint("set the variable in the environment, and give its name: --pass-env HF_TOKEN"));
+                    .hint("set the variable in the environment and pass only its name: --pass-env HF_TOKEN"));
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
-//! `cml runner reap`: what a launcher or a machine that was killed has left behind is removed. All there is to know is
-//! in the machines' tags and at the forge.
+//! `cml runner reap`: finds and removes orphans, what a launcher or an instance that was killed has left behind. Its only
+//! sources are the instances' tags and the forge.
 
-use super::cloud::{BOOT, Place};
-use super::{machines, name};
+use super::cloud::{BOOT_TIMEOUT, CloudLocation};
+use super::{instances, name};
 use crate::app::App;
 use crate::cloud::{Cloud, Instance};
 use crate::connect::{self, Connected, Global};
@@ -16,93 +16,94 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  # From a schedule, with the credentials that launch uses\n  \
     cml runner reap --cloud aws --cloud-region eu-west-1\n\n  \
-    # What would be terminated\n  cml runner reap --cloud aws --cloud-region eu-west-1 --dry-run\n\n\
-    A machine is terminated when its deadline has passed, whatever the forge says, or\n\
-    when it has had time to boot and its runner is offline or gone, checked twice. A\n\
-    runner that a launch registered in this region is removed when it is offline and\n\
-    has no machine in both checks. Machines without cml's tags are never touched.")]
+    # Only show what would be terminated\n  cml runner reap --cloud aws --cloud-region eu-west-1 --dry-run\n\n\
+    An instance is terminated when its deadline has passed, whatever the forge says, or\n\
+    when it has had time to boot and its runner is offline or gone in two checks. A\n\
+    runner that was registered for this region is removed when it is offline and has\n\
+    no instance in both checks. Instances without cml's tags are never touched.")]
 pub struct Reap {
-    /// Where.
+    /// The cloud and region.
     #[command(flatten)]
-    pub place: Place,
-    /// Seconds that a machine may take until its runner is online
-    #[arg(long, value_name = "SECONDS", default_value_t = BOOT, value_parser = clap::value_parser!(u64).range(0..=7200))]
+    pub location: CloudLocation,
+    /// Seconds that an instance may take until its runner is online
+    #[arg(long, value_name = "SECONDS", default_value_t = BOOT_TIMEOUT, value_parser = clap::value_parser!(u64).range(0..=7200))]
     pub cloud_boot_timeout: u64,
-    /// Seconds between the two looks at what seems left over
+    /// Seconds between the two checks
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub recheck_after: u64,
-    /// Also terminate machines of other repositories, when their deadline has passed
+    /// Also terminate instances of other repositories whose deadline has passed
     #[arg(long, action = Set, default_value_t = false)]
     pub all: bool,
-    /// Say what would be done, and do nothing
+    /// Show what would be done without doing it
     #[arg(long, action = Set, default_value_t = false)]
     pub dry_run: bool,
 }
 
-/// Why something is left over.
+/// Why something is an orphan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Why {
+enum OrphanReason {
     Overdue,
     NoRunner,
     Offline,
-    NoMachine,
+    NoInstance,
     Outdated,
 }
 
-impl Why {
-    fn words(&self) -> &'static str {
+impl OrphanReason {
+    fn text(&self) -> &'static str {
         match self {
-            Why::Overdue => "its deadline has passed",
-            Why::NoRunner => "the forge does not know its runner",
-            Why::Offline => "its runner is offline",
-            Why::NoMachine => "it is offline and has no machine",
-            Why::Outdated => "another version of cml made it",
+            OrphanReason::Overdue => "its deadline has passed",
+            OrphanReason::NoRunner => "the forge does not know its runner",
+            OrphanReason::Offline => "its runner is offline",
+            OrphanReason::NoInstance => "it is offline and has no instance",
+            OrphanReason::Outdated => "it was created by another version of cml",
         }
     }
 }
 
-/// What is left over.
+/// The orphans that were found.
 #[derive(Debug, Default)]
-struct Leftovers {
-    machines: Vec<(Instance, Why)>,
+struct Orphans {
+    instances: Vec<(Instance, OrphanReason)>,
     runners: Vec<Runner>,
-    /// What other versions of the program share, by id and name.
+    /// Templates of other versions of the program, by id and name.
     outdated: Vec<(String, String)>,
 }
 
-impl Leftovers {
+impl Orphans {
     fn is_empty(&self) -> bool {
-        self.machines.is_empty() && self.runners.is_empty() && self.outdated.is_empty()
+        self.instances.is_empty() && self.runners.is_empty() && self.outdated.is_empty()
     }
 
-    /// What is left over here and there.
-    fn and_in(mut self, later: &Leftovers) -> Leftovers {
-        self.machines.retain(|(one, _)| later.machines.iter().any(|(other, _)| other.id == one.id));
+    /// Keeps only the orphans that are in both.
+    fn and_in(mut self, later: &Orphans) -> Orphans {
+        self.instances.retain(|(one, _)| later.instances.iter().any(|(other, _)| other.id == one.id));
         self.runners.retain(|one| later.runners.iter().any(|other| other.id == one.id));
         self
     }
 
     fn table(&self) -> String {
-        let machine = |(machine, why): &(Instance, Why)| {
-            ["machine".to_owned(), machine.id.clone(), machine.tags.name.clone(), why.words().to_owned()].to_vec()
+        let instance = |(instance, why): &(Instance, OrphanReason)| {
+            ["instance".to_owned(), instance.id.clone(), instance.tags.name.clone(), why.text().to_owned()].to_vec()
         };
         let runner = |runner: &Runner| {
-            ["runner".to_owned(), runner.id.clone(), runner.name.clone(), Why::NoMachine.words().to_owned()].to_vec()
+            ["runner".to_owned(), runner.id.clone(), runner.name.clone(), OrphanReason::NoInstance.text().to_owned()]
+                .to_vec()
         };
         let outdated = |(id, name): &(String, String)| {
-            ["template".to_owned(), id.clone(), name.clone(), Why::Outdated.words().to_owned()].to_vec()
+            ["template".to_owned(), id.clone(), name.clone(), OrphanReason::Outdated.text().to_owned()].to_vec()
         };
         let titles = ["WHAT", "ID", "NAME", "WHY"].map(str::to_owned).to_vec();
-        let rows = self.machines.iter().map(machine).chain(self.runners.iter().map(runner));
+        let rows = self.instances.iter().map(instance).chain(self.runners.iter().map(runner));
         let rows = rows.chain(self.outdated.iter().map(outdated));
-        machines::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
+        instances::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
     }
 }
 
-/// Runs the verb. What has passed its deadline ends whatever the forge says: its tags are all that is needed for that.
+/// Runs the verb. Instances past their deadline are terminated whatever the forge says: their tags are enough for that.
 pub async fn run(app: &App, global: &Global, args: &Reap) -> Result<()> {
-    let (_, cloud) = args.place.connect(app)?.ok_or_else(|| {
-        Error::usage("--cloud is required").hint("give it: --cloud aws, with --cloud-region where it is not us-west")
+    let (_, cloud) = args.location.connect(app)?.ok_or_else(|| {
+        Error::usage("--cloud is required").hint("add --cloud aws, and --cloud-region unless it is us-west")
     })?;
     let connected = connect::connect_runners(app, global).await;
     let repository = match &connected {
@@ -118,7 +119,7 @@ pub async fn run(app: &App, global: &Global, args: &Reap) -> Result<()> {
     };
     match found_more {
         Ok(found_more) if !found_more && !found_outdated && overdue.is_empty() => {
-            app.log.info(&format!("nothing is left over in {}", cloud.region()));
+            app.log.info(&format!("nothing to reap in {}", cloud.region()));
         }
         Ok(_) => {}
         Err(error) => reaping.fail(error),
@@ -130,7 +131,7 @@ struct Reaping<'a> {
     app: &'a App,
     args: &'a Reap,
     cloud: &'a dyn Cloud,
-    /// The address of the repository whose machines these are, where it is known.
+    /// The address of the repository whose instances are reaped, if it is known.
     repository: Option<String>,
     /// The first failure; later ones are warnings.
     failed: Option<Error>,
@@ -142,24 +143,24 @@ impl Reaping<'_> {
         self.app.http.server_now().max(self.app.host.now().as_secs() as i64)
     }
 
-    fn is_ours(&self, machine: &Instance) -> bool {
-        self.repository.as_ref() == Some(&machine.tags.repository)
+    fn is_ours(&self, instance: &Instance) -> bool {
+        self.repository.as_ref() == Some(&instance.tags.repository)
     }
 
-    /// Terminates what has passed its deadline, without asking the forge, and returns what it terminated.
+    /// Terminates instances past their deadline, without asking the forge, and returns those that were terminated.
     async fn end_overdue(&mut self) -> Result<Vec<Instance>> {
-        let mut machines = self.cloud.list_instances().await?;
+        let mut instances = self.cloud.list_instances().await?;
         let now = self.now();
-        machines.retain(|machine| machine.tags.deadline <= now && (self.args.all || self.is_ours(machine)));
-        let found = Leftovers {
-            machines: machines.into_iter().map(|machine| (machine, Why::Overdue)).collect(),
-            ..Leftovers::default()
+        instances.retain(|instance| instance.tags.deadline <= now && (self.args.all || self.is_ours(instance)));
+        let found = Orphans {
+            instances: instances.into_iter().map(|instance| (instance, OrphanReason::Overdue)).collect(),
+            ..Orphans::default()
         };
         Ok(self.terminate(&found).await)
     }
 
-    /// Deletes what launches of other versions share; a launch that needs it makes it again. Returns whether there was
-    /// anything. A policy that does not allow it yet is no failure.
+    /// Deletes the templates of other versions; a launch that needs one creates it again. Returns whether there were any. A
+    /// policy that does not allow it yet is not a failure.
     async fn delete_outdated(&mut self) -> bool {
         let outdated = match self.cloud.list_outdated().await {
             Ok(outdated) => outdated,
@@ -168,7 +169,7 @@ impl Reaping<'_> {
                 return false;
             }
         };
-        let found = Leftovers { outdated, ..Leftovers::default() };
+        let found = Orphans { outdated, ..Orphans::default() };
         if found.is_empty() {
             return false;
         }
@@ -184,22 +185,21 @@ impl Reaping<'_> {
         true
     }
 
-    /// Terminates and removes what the forge knows nothing of any more, or that has no machine. Returns whether there
-    /// was anything.
+    /// Terminates instances without a runner, and removes runners without an instance. Returns whether there were any.
     async fn end_orphans(&mut self, connected: &Connected, overdue: &[Instance]) -> Result<bool> {
         let mut found = self.find_orphans(connected).await?;
-        for machine in overdue {
-            self.forget(connected, machine).await;
+        for instance in overdue {
+            self.forget(connected, instance).await;
         }
         if !found.is_empty() {
-            // Somebody may be launching them at this moment.
+            // Another launch may be in progress.
             self.app.host.sleep(Duration::from_secs(self.args.recheck_after)).await;
             self.app.http.restart_budget();
             found = found.and_in(&self.find_orphans(connected).await?);
         }
         let found_any = !found.is_empty();
-        for machine in self.terminate(&found).await {
-            self.forget(connected, &machine).await;
+        for instance in self.terminate(&found).await {
+            self.forget(connected, &instance).await;
         }
         if !self.args.dry_run {
             for runner in found.runners {
@@ -213,65 +213,66 @@ impl Reaping<'_> {
         Ok(found_any)
     }
 
-    /// Returns what looks left over now. The forge is asked first: a runner that comes meanwhile has its machine.
-    async fn find_orphans(&self, connected: &Connected) -> Result<Leftovers> {
+    /// Finds what looks orphaned now. The forge is asked first: a runner that comes in the meantime has its instance.
+    async fn find_orphans(&self, connected: &Connected) -> Result<Orphans> {
         let runners = connected.forge.list_runners(&[]).await?;
-        let machines = self.cloud.list_instances().await?;
+        let instances = self.cloud.list_instances().await?;
         let now = self.now();
         let boot = self.args.cloud_boot_timeout as i64;
-        let judge = |machine: &Instance| {
-            let of =
-                |runner: &&Runner| Some(&runner.id) == machine.tags.runner.as_ref() || runner.name == machine.tags.name;
-            let booted = machine.launched.is_none_or(|launched| launched + boot <= now);
+        let judge = |instance: &Instance| {
+            let of = |runner: &&Runner| {
+                Some(&runner.id) == instance.tags.runner.as_ref() || runner.name == instance.tags.name
+            };
+            let booted = instance.launched.is_none_or(|launched| launched + boot <= now);
             match runners.iter().find(of) {
-                _ if !self.is_ours(machine) || !booted || machine.tags.deadline <= now => None,
-                None => Some(Why::NoRunner),
-                Some(runner) if !runner.online => Some(Why::Offline),
+                _ if !self.is_ours(instance) || !booted || instance.tags.deadline <= now => None,
+                None => Some(OrphanReason::NoRunner),
+                Some(runner) if !runner.online => Some(OrphanReason::Offline),
                 Some(_) => None,
             }
         };
-        let prefix = name::in_cloud(self.cloud);
-        let has_machine = |runner: &Runner| machines.iter().any(|machine| machine.tags.name == runner.name);
-        let lonely = |runner: &Runner| runner.name.starts_with(&prefix) && !runner.online && !has_machine(runner);
-        Ok(Leftovers {
-            machines: machines.iter().filter_map(|machine| Some((machine.clone(), judge(machine)?))).collect(),
+        let prefix = name::cloud_prefix(self.cloud);
+        let has_instance = |runner: &Runner| instances.iter().any(|instance| instance.tags.name == runner.name);
+        let lonely = |runner: &Runner| runner.name.starts_with(&prefix) && !runner.online && !has_instance(runner);
+        Ok(Orphans {
+            instances: instances.iter().filter_map(|instance| Some((instance.clone(), judge(instance)?))).collect(),
             runners: runners.iter().filter(|runner| lonely(runner)).cloned().collect(),
             outdated: Vec::new(),
         })
     }
 
-    /// Shows what was found and terminates its machines, all that can be. Returns those that were.
-    async fn terminate(&mut self, found: &Leftovers) -> Vec<Instance> {
+    /// Prints the orphans and terminates their instances, as many as possible. Returns those that were terminated.
+    async fn terminate(&mut self, found: &Orphans) -> Vec<Instance> {
         let mut terminated = Vec::new();
         if found.is_empty() {
             return terminated;
         }
         self.show(found);
         if self.args.dry_run {
-            return found.machines.iter().map(|(machine, _)| machine.clone()).collect();
+            return found.instances.iter().map(|(instance, _)| instance.clone()).collect();
         }
-        for (machine, _) in &found.machines {
+        for (instance, _) in &found.instances {
             self.app.http.restart_budget();
-            match self.cloud.delete_instance(&machine.id).await {
+            match self.cloud.delete_instance(&instance.id).await {
                 Ok(()) => {
-                    self.app.log.info(&format!("terminated instance {}", machine.id));
-                    terminated.push(machine.clone());
+                    self.app.log.info(&format!("terminated instance {}", instance.id));
+                    terminated.push(instance.clone());
                 }
-                Err(error) => self.fail(error.context(format!("instance {} still runs", machine.id))),
+                Err(error) => self.fail(error.context(format!("cannot terminate instance {}", instance.id))),
             }
         }
         self.app.http.restart_budget();
         terminated
     }
 
-    /// Prints what was found. What cannot be printed ends all the same.
-    fn show(&mut self, found: &Leftovers) {
+    /// Prints the orphans. A failure to print does not keep them.
+    fn show(&mut self, found: &Orphans) {
         if let Err(error) = self.app.print_result(&found.table()) {
             self.fail(error);
         }
     }
 
-    /// Keeps the first of several failures, and shows the others now.
+    /// Keeps the first of several failures, and logs the others.
     fn fail(&mut self, error: Error) {
         match &self.failed {
             Some(_) => self.app.log.warn(&error.to_string()),
@@ -279,12 +280,12 @@ impl Reaping<'_> {
         }
     }
 
-    /// Removes the runner of a machine that is gone, where it is of the repository that we are connected to.
-    async fn forget(&mut self, connected: &Connected, machine: &Instance) {
-        if self.args.dry_run || !self.is_ours(machine) {
+    /// Removes the runner of a terminated instance, if it belongs to the connected repository.
+    async fn forget(&mut self, connected: &Connected, instance: &Instance) {
+        if self.args.dry_run || !self.is_ours(instance) {
             return;
         }
-        let Some(id) = &machine.tags.runner else { return };
+        let Some(id) = &instance.tags.runner else { return };
         self.app.http.restart_budget();
         if let Err(error) = delete(connected, id).await {
             self.fail(error);
@@ -292,8 +293,7 @@ impl Reaping<'_> {
     }
 }
 
-/// Removes a runner from the forge. One that has a job goes down with its machine, and the forge forgets it when it has
-/// noticed.
+/// Removes a runner from the forge. A busy one ends with its instance, and the forge removes it when it notices.
 async fn delete(connected: &Connected, runner: &str) -> Result<()> {
     match connected.forge.delete_runner(runner).await {
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Ok(()),

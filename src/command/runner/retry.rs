@@ -1,5 +1,5 @@
-//! `cml runner retry`: what failed because its runner did runs again. For a workflow on `workflow_run`, whose token may
-//! do that, so that no machine needs one that can.
+//! `cml runner retry`: reruns what failed because its runner did. For a workflow on `workflow_run`, whose token may do
+//! that, so that no instance needs one.
 
 use super::name::PREFIX;
 use crate::app::App;
@@ -15,13 +15,13 @@ use clap::Args;
 #[command(after_help = "Examples:\n  # In a workflow on workflow_run with types: [completed]\n  \
     cml runner retry --run ${{ github.event.workflow_run.id }}")]
 pub struct Retry {
-    /// Run that has ended: a GitHub run or a GitLab pipeline
+    /// ID of a completed run: a GitHub workflow run or a GitLab pipeline
     #[arg(long, value_name = "ID", required = true)]
     pub run: String,
-    /// How often a run is started at most, its first time included
+    /// Maximum number of attempts, the first one included
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=50))]
     pub max_attempts: u64,
-    /// What the names of the runners that this is about begin with
+    /// Prefix of the names of the runners to consider
     #[arg(long, value_name = "PREFIX", default_value = PREFIX)]
     pub runner_prefix: String,
 }
@@ -42,14 +42,14 @@ pub async fn run(app: &App, global: &Global, args: &Retry) -> Result<()> {
     }
     if failed.attempt >= args.max_attempts {
         app.log.warn(&format!(
-            "run {id} has been started {} times: it is not started again (--max-attempts={})",
+            "run {id} has been started {} times already: not running it again (--max-attempts={})",
             failed.attempt, args.max_attempts
         ));
         return Ok(());
     }
     let others = failed.jobs.len() - lost.len() + failed.others;
     if others > 0 {
-        app.log.info(&format!("{} failed for other reasons, and will run again too", count(others, "job")));
+        app.log.info(&format!("{} failed for other reasons and will be rerun too", count(others, "job")));
     }
     let run = connected.forge.rerun(Some(id), &connected.context, &app.http).await?;
     if let Some(note) = &run.note {

@@ -1,48 +1,48 @@
-//! Whether there is a runner already, and which name is free. Pure.
+//! Decides whether an existing runner is reused, and which name is free. Pure.
 
-use super::name::Names;
+use super::name::RunnerNames;
 use crate::forge::runner::Runner;
 
-/// What to do about runners that there are.
+/// What to do about existing runners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Nothing: launch another.
+    /// Launch another one.
     New,
-    /// Use one that is online.
+    /// Reuse one that is online.
     Reuse,
-    /// Use one that is online and has no job.
+    /// Reuse one that is online and idle.
     ReuseIdle,
 }
 
-/// What the forge's list comes to.
+/// The decision about the forge's runners.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// There is one; the words for it.
+pub enum ReuseDecision {
+    /// Reuse one; the message about it.
     Reuse(String),
-    /// One that is not online has the name: somebody may be launching it at this moment.
+    /// Wait for an offline one with the name: another launch may be in progress.
     Wait(Runner),
-    /// A name that the forge does not know, and how many were taken before it.
+    /// Use this free name, before which so many were taken.
     Free(String, usize),
-    /// The user's name is taken.
+    /// Fail: the user's name is taken.
     Taken(String),
 }
 
-/// How many runners of one repository with the same labels may have jobs at once, so that another is launched.
-const SEATS: usize = 1000;
+/// How many runners of one repository with the same labels there may be.
+const MAX_RUNNERS: usize = 1000;
 
-/// What the forge says of its runners, as far as a mode asks for it.
+/// The forge's runners, as far as a mode needs them.
 #[derive(Debug, Default)]
-pub struct Seen {
-    /// Those with all the labels; of those that are online, `busy` is known where the mode asks for it.
-    pub fit: Vec<Runner>,
+pub struct KnownRunners {
+    /// Those with all the labels; `busy` of the online ones is known if the mode needs it.
+    pub matching: Vec<Runner>,
     /// All.
     pub all: Vec<Runner>,
 }
 
-impl Seen {
-    /// The words for a runner with all the labels that is used instead of a new one.
+impl KnownRunners {
+    /// Returns the message about a runner with all the labels that is reused, if there is one.
     pub fn reused(&self, mode: Mode, labels: &[String]) -> Option<String> {
-        let mut online = self.fit.iter().filter(|runner| runner.online);
+        let mut online = self.matching.iter().filter(|runner| runner.online);
         match mode {
             Mode::New => None,
             Mode::Reuse => {
@@ -56,22 +56,22 @@ impl Seen {
     }
 }
 
-/// Judges the forge's runners. The first `skip` names are taken.
-pub fn judge(mode: Mode, seen: &Seen, labels: &[String], names: &Names, skip: usize) -> Verdict {
-    let of = |name: &str| seen.all.iter().find(|runner| runner.name.eq_ignore_ascii_case(name));
-    let named = of(&names.nth(0)).filter(|runner| mode == Mode::Reuse && runner.online);
+/// Decides what to do about the forge's runners. The first `skip` names are taken.
+pub fn decide(mode: Mode, known: &KnownRunners, labels: &[String], names: &RunnerNames, skip: usize) -> ReuseDecision {
+    let of = |name: &str| known.all.iter().find(|runner| runner.name.eq_ignore_ascii_case(name));
+    let named = of(&names.candidate(0)).filter(|runner| mode == Mode::Reuse && runner.online);
     let named = named.map(|runner| format!("Reusing existing runner named {}...", runner.name));
-    if let Some(words) = named.or_else(|| seen.reused(mode, labels)) {
-        return Verdict::Reuse(words);
+    if let Some(message) = named.or_else(|| known.reused(mode, labels)) {
+        return ReuseDecision::Reuse(message);
     }
-    for n in skip..SEATS {
-        let name = names.nth(n);
+    for n in skip..MAX_RUNNERS {
+        let name = names.candidate(n);
         match of(&name) {
-            None => return Verdict::Free(name, n),
-            Some(runner) if !runner.online && mode != Mode::New => return Verdict::Wait(runner.clone()),
-            Some(_) if names.is_given() => return Verdict::Taken(name),
+            None => return ReuseDecision::Free(name, n),
+            Some(runner) if !runner.online && mode != Mode::New => return ReuseDecision::Wait(runner.clone()),
+            Some(_) if names.is_given() => return ReuseDecision::Taken(name),
             Some(_) => {}
         }
     }
-    Verdict::Taken(names.nth(SEATS))
+    ReuseDecision::Taken(names.candidate(MAX_RUNNERS))
 }

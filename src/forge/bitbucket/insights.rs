@@ -3,10 +3,10 @@
 //! <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-commit-statuses/>.
 
 use super::Bitbucket;
+use crate::digest::hash;
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::check::{Check, Conclusion, Made, State, name};
-use crate::forge::hash;
 use crate::http::RetryPolicy;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::{plain, shorten};

@@ -14,13 +14,13 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The runner as it comes from Bitbucket:
+/// Bitbucket's image of its runner:
 /// <https://support.atlassian.com/bitbucket-cloud/docs/use-your-docker-images-in-self-hosted-runners/>.
 pub const IMAGE: &str = "docker-public.packages.atlassian.com/sox/atlassian/bitbucket-pipelines-runner";
-/// Under this name the credential of a registration holds the secret of the runner's OAuth client.
+/// The key of the runner's OAuth client secret in the credential of a registration.
 pub const SECRET: &str = "oauth_client_secret";
-/// More labels of their own runners may not have.
-const MOST_LABELS: usize = 10;
+/// The maximum number of the user's labels.
+const MAX_LABELS: usize = 10;
 
 #[derive(Deserialize)]
 struct Wire {
@@ -67,16 +67,17 @@ impl From<Wire> for Runner {
     }
 }
 
-/// Since 1970.
+/// Returns the microseconds since 1970 of a date.
 fn microseconds(date: &str) -> u64 {
     let date = chrono::DateTime::parse_from_rfc3339(date);
     date.map_or(u64::MAX, |date| u64::try_from(date.timestamp_micros()).unwrap_or_default())
 }
 
 fn base(bitbucket: &Bitbucket) -> String {
-    match bitbucket.repository.is_owner() {
-        true => format!("/workspaces/{}/pipelines-config/runners", bitbucket.repository.path),
-        false => format!("{}/pipelines-config/runners", bitbucket.root),
+    if bitbucket.repository.is_owner() {
+        format!("/workspaces/{}/pipelines-config/runners", bitbucket.repository.path)
+    } else {
+        format!("{}/pipelines-config/runners", bitbucket.root)
     }
 }
 
@@ -106,8 +107,8 @@ pub async fn delete(bitbucket: &Bitbucket, id: &str) -> Result<()> {
 pub async fn register(bitbucket: &Bitbucket, new: &NewRunner) -> Result<Registration> {
     let labels = labels(new)?;
     if new.group.is_some() {
-        return Err(Error::unsupported("Bitbucket has no groups of runners")
-            .hint("leave --runner-group out, or register at the workspace: --repo https://bitbucket.org/WORKSPACE"));
+        return Err(Error::unsupported("Bitbucket has no runner groups")
+            .hint("leave out --runner-group, or register the runner for the workspace: --repo https://bitbucket.org/WORKSPACE"));
     }
     let (workspace, repository) = identities(bitbucket).await?;
     let body = json!({ "name": new.name, "labels": labels });
@@ -116,7 +117,7 @@ pub async fn register(bitbucket: &Bitbucket, new: &NewRunner) -> Result<Registra
     let (id, name) = (made.uuid, made.name);
     let Some((client, secret)) = made.oauth_client.and_then(|client| Some((client.id, client.secret?))) else {
         delete(bitbucket, &id).await?;
-        return Err(Error::remote(format!("Bitbucket told no credential for runner {name}")));
+        return Err(Error::remote(format!("Bitbucket sent no credential for runner {name}")));
     };
     let secret = Secret::new(secret);
     bitbucket.log.hide("the secret of the runner", &secret);
@@ -131,7 +132,8 @@ pub async fn register(bitbucket: &Bitbucket, new: &NewRunner) -> Result<Registra
     Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential, settings })
 }
 
-/// The workspace, which the runner calls its account, and the repository, unless the runner is the workspace's.
+/// Returns the UUIDs of the workspace, which the runner calls its account, and of the repository, unless the runner belongs
+/// to the workspace.
 async fn identities(bitbucket: &Bitbucket) -> Result<(String, Option<String>)> {
     let path = &bitbucket.repository.path;
     if bitbucket.repository.is_owner() {
@@ -155,17 +157,17 @@ fn labels(new: &NewRunner) -> Result<Vec<String>> {
     for label in new.labels.iter().map(|label| label.trim().to_lowercase()) {
         let valid = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.');
         if label.is_empty() || !valid {
-            return Err(Error::usage(format!("'{label}' is not a label of a Bitbucket runner"))
-                .hint("labels are made of letters, digits and dots: --labels=gpu,large.memory"));
+            return Err(Error::usage(format!("'{label}' is not a valid label of a Bitbucket runner"))
+                .hint("use only letters, digits and dots: --labels=gpu,large.memory"));
         }
         if !labels.contains(&label) {
             labels.push(label);
         }
     }
     match labels.len() - 2 {
-        ..=MOST_LABELS => Ok(labels),
-        many => Err(Error::usage(format!("{many} labels are too many for a Bitbucket runner"))
-            .hint(format!("Bitbucket takes up to {MOST_LABELS} besides its own"))),
+        ..=MAX_LABELS => Ok(labels),
+        many => Err(Error::usage(format!("too many labels for a Bitbucket runner: {many}"))
+            .hint(format!("the maximum is {MAX_LABELS}"))),
     }
 }
 
@@ -178,22 +180,22 @@ fn system(platform: &Platform) -> Result<&'static str> {
     }
 }
 
-/// Refusals of what concerns runners, in words that help; `None` for those that the usual words fit.
+/// Explains refusals of requests about runners; `None` for those that need no special message.
 pub fn explain(refusal: &Refusal, says: &str) -> Option<Error> {
     let (_, rest) = refusal.path.split_once("/pipelines-config/runners")?;
-    let hint = "give in REPO_TOKEN an access token of the repository (or of the workspace) with the scopes runner and runner:write, or email:api-token with read:runner:bitbucket and write:runner:bitbucket, and repository (read:repository:bitbucket)";
+    let hint = "set REPO_TOKEN to an access token of the repository (or workspace) with the scopes runner, runner:write and repository, or to email:api-token with read:runner:bitbucket, write:runner:bitbucket and read:repository:bitbucket";
     match refusal.status.as_u16() {
-        403 => Some(Error::auth(format!("the token may not manage runners (Bitbucket says: {says})")).hint(hint)),
+        403 => {
+            Some(Error::auth(format!("the token is not allowed to manage runners (Bitbucket says: {says})")).hint(hint))
+        }
         404 if rest.trim_matches('/').is_empty() => Some(
-            Error::not_found(format!("there are no runners for this token to see (Bitbucket says: {says})"))
-                .hint("check --repo, that Pipelines are enabled there, and that the token may read runners"),
+            Error::not_found(format!("the token cannot see any runners (Bitbucket says: {says})"))
+                .hint("check --repo, that Pipelines are enabled there, and that the token is allowed to read runners"),
         ),
-        400 => Some(
-            Error::usage(format!("Bitbucket does not accept this runner ({says})")).hint("check --name and --labels"),
-        ),
+        400 => Some(Error::usage(format!("Bitbucket rejected the runner ({says})")).hint("check --name and --labels")),
         409 | 422 => Some(
-            Error::conflict(format!("Bitbucket refuses this for now ({says})"))
-                .hint("the runner may be running a step: wait for its end, or stop the pipeline"),
+            Error::conflict(format!("Bitbucket refused the request for now ({says})"))
+                .hint("the runner may be running a step: wait until it ends, or stop the pipeline"),
         ),
         _ => None,
     }
@@ -209,7 +211,6 @@ mod tests {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             group: None,
             single: true,
-            job_timeout: None,
             platform: Platform { os: os.into(), arch: arch.into() },
         })
     }

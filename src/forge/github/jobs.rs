@@ -6,7 +6,7 @@ use crate::forge::Ours;
 use crate::forge::runner::{FailedJob, FailedRun};
 use serde::Deserialize;
 
-/// What GitHub remarks on a job whose runner is gone or was told to end:
+/// GitHub's annotations of a job whose runner is gone or was asked to end:
 /// <https://github.com/actions/runner/issues/2624>, <https://github.com/actions/runner/issues/3724>.
 const LOST: &[&str] = &["lost communication with the server", "has received a shutdown signal"];
 
@@ -37,17 +37,17 @@ struct Annotation {
     message: Option<String>,
 }
 
-/// The failed jobs of a run that has ended.
+/// Fetches the failed jobs of a completed run.
 pub async fn failed(github: &GitHub, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
     let number: u64 = run.parse().map_err(|_| {
-        Error::usage(format!("'{run}' is not a workflow run"))
-            .hint("give the number at the end of the run's address, such as --run 1234567890")
+        Error::usage(format!("'{run}' is not the id of a workflow run"))
+            .hint("give the number at the end of the run's URL, such as --run 1234567890")
     })?;
     let path = format!("{}/actions/runs/{number}", github.root);
     let found: Run = github.client.get(&path).await.map_err(|error| match (error.kind(), error.hint_text()) {
         (Kind::NotFound, None) => {
-            Error::not_found(format!("there is no workflow run {number} in {}", github.repository)).hint(
-                "give the number in the run's address (…/actions/runs/1234567890), and --repo if it is another repository's",
+            Error::not_found(format!("no workflow run {number} in {}", github.repository)).hint(
+                "give the number in the run's URL (…/actions/runs/1234567890), and --repo if it belongs to another repository",
             )
         }
         _ => error,
@@ -55,7 +55,7 @@ pub async fn failed(github: &GitHub, run: &str, ours: Ours<'_>) -> Result<Failed
     if found.status.as_deref() != Some("completed") {
         let status = found.status.unwrap_or_else(|| "unfinished".to_owned());
         return Err(Error::conflict(format!("run {number} is still {status}"))
-            .hint("run this when it has ended, in a workflow on workflow_run with types: [completed]"));
+            .hint("run this after it has completed, in a workflow on workflow_run with types: [completed]"));
     }
     let mut failed = FailedRun { attempt: found.run_attempt.unwrap_or(1), ..FailedRun::default() };
     for job in all(github, &path).await?.into_iter().filter(Job::is_failed) {
@@ -75,7 +75,7 @@ impl Job {
     }
 }
 
-/// The jobs of a run's last attempt.
+/// Fetches the jobs of a run's last attempt.
 async fn all(github: &GitHub, run: &str) -> Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for page in 1_u32.. {
@@ -89,7 +89,7 @@ async fn all(github: &GitHub, run: &str) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
-/// What the remarks on a job say of its runner.
+/// Returns the annotation that says that a job lost its runner, if there is one.
 async fn lost(github: &GitHub, job: u64) -> Result<Option<String>> {
     let path = format!("{}/check-runs/{job}/annotations?per_page=100", github.root);
     let remarks: Vec<Annotation> = github.client.get(&path).await.map_err(|error| match error.kind() {

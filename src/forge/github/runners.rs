@@ -16,12 +16,12 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// The group of a repository's runners, which cannot be asked for.
+/// The id of the group of a repository's runners; there is no API for it.
 const DEFAULT_GROUP: u64 = 1;
 const PAGE: usize = 100;
-/// Under this name a registration holds the just-in-time configuration.
+/// The key of the just-in-time configuration in the credential of a registration.
 pub const JIT: &str = "jit";
-/// Under this name the settings of an organisation's runner hold the organisation.
+/// The key of the organisation in the settings of a registration.
 pub const ORGANISATION: &str = "organisation";
 
 #[derive(Deserialize)]
@@ -90,11 +90,12 @@ struct Download {
     temp_download_token: Option<String>,
 }
 
-/// Where the runners are in the API, and what they belong to.
+/// Returns the API path of the runners of the repository or organisation.
 fn base(github: &GitHub) -> String {
-    match github.repository.is_owner() {
-        true => format!("/orgs/{}/actions/runners", github.repository.path),
-        false => format!("{}/actions/runners", github.root),
+    if github.repository.is_owner() {
+        format!("/orgs/{}/actions/runners", github.repository.path)
+    } else {
+        format!("{}/actions/runners", github.root)
     }
 }
 
@@ -133,8 +134,8 @@ pub async fn register(github: &GitHub, new: &NewRunner) -> Result<Registration> 
     let path = format!("{}/generate-jitconfig", base(github));
     let made = github.client.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await;
     let Made { runner, encoded_jit_config } = made.map_err(|error| match error.kind() {
-        Kind::Conflict => Error::conflict(format!("the runner name {} is already in use", new.name))
-            .hint("give another one with --name, or remove that runner with cml runner stop"),
+        Kind::Conflict => Error::conflict(format!("runner name {} is already in use", new.name))
+            .hint("use another --name, or remove that runner with cml runner stop"),
         _ => error,
     })?;
     let jit = Secret::new(encoded_jit_config);
@@ -145,7 +146,7 @@ pub async fn register(github: &GitHub, new: &NewRunner) -> Result<Registration> 
         labels.iter().filter(|label| !runner.has(std::slice::from_ref(label))).map(String::as_str).collect();
     if !lacking.is_empty() {
         github.log.warn(&format!(
-            "GitHub registered runner {name} without the labels {}: jobs that ask for them will not start here",
+            "GitHub registered runner {name} without the labels {}: jobs that need them will not run on it",
             lacking.join(", ")
         ));
     }
@@ -163,7 +164,7 @@ fn labels(new: &NewRunner) -> Result<Vec<String>> {
     let mut labels: Vec<String> = ["self-hosted", os, arch].map(str::to_owned).into();
     for label in new.labels.iter().map(|label| label.trim().to_lowercase()) {
         if label.is_empty() || label.contains(',') || label.chars().any(char::is_control) {
-            return Err(Error::usage(format!("'{label}' is not a label of a runner"))
+            return Err(Error::usage(format!("'{label}' is not a valid runner label"))
                 .hint("give --labels as a list such as gpu,large"));
         }
         if !labels.contains(&label) {
@@ -172,19 +173,19 @@ fn labels(new: &NewRunner) -> Result<Vec<String>> {
     }
     match labels.len() {
         ..=100 => Ok(labels),
-        many => Err(Error::usage(format!("{many} labels are too many for a runner")).hint("GitHub takes up to 100")),
+        many => Err(Error::usage(format!("too many labels for a runner: {many}")).hint("the maximum is 100")),
     }
 }
 
-/// The identity of a group, or of the default one; only organisations have others.
+/// Returns the id of a runner group, or of the default one; only organisations have others.
 /// <https://docs.github.com/en/rest/actions/self-hosted-runner-groups>
 async fn group(github: &GitHub, name: Option<&str>) -> Result<u64> {
     let name = name.filter(|name| !name.eq_ignore_ascii_case("default"));
     let owner = &github.repository;
     if !owner.is_owner() {
         let Some(_) = name else { return Ok(DEFAULT_GROUP) };
-        return Err(Error::usage(format!("runners of the repository {owner} are in no group")).hint(
-            "leave --runner-group out, or register at the organisation: --repo https://github.com/ORGANISATION",
+        return Err(Error::usage(format!("{owner} is a repository: its runners cannot be in a runner group")).hint(
+            "leave out --runner-group, or register the runner for the organisation: --repo https://github.com/ORGANISATION",
         ));
     }
     let (mut page, mut names) = (1, Vec::new());
@@ -200,7 +201,7 @@ async fn group(github: &GitHub, name: Option<&str>) -> Result<u64> {
         if last {
             let Some(name) = name else { return Ok(DEFAULT_GROUP) };
             return Err(Error::not_found(format!("the organisation {owner} has no runner group '{name}'"))
-                .hint(format!("it has: {}", names.join(", "))));
+                .hint(format!("its runner groups: {}", names.join(", "))));
         }
         page += 1;
     }
@@ -210,9 +211,9 @@ pub async fn package(github: &GitHub, platform: &Platform) -> Result<Package> {
     let (os, arch) = (os(platform)?, arch(platform)?);
     let downloads: Vec<Download> = github.client.get(&format!("{}/downloads", base(github))).await?;
     let found = downloads.into_iter().find(|download| download.os == os && download.architecture == arch);
-    let own = "give a folder with an unpacked runner program as --runner-path";
+    let own = "give the folder of an unpacked runner program with --runner-path";
     let Some(Download { download_url, filename, sha256_checksum, temp_download_token, .. }) = found else {
-        return Err(Error::unsupported(format!("GitHub offers no runner program for {os} on {arch}")).hint(own));
+        return Err(Error::unsupported(format!("GitHub has no runner program for {os} on {arch}")).hint(own));
     };
     match sha256_checksum.filter(|sum| !sum.is_empty()) {
         Some(sum) => {
@@ -222,11 +223,11 @@ pub async fn package(github: &GitHub, platform: &Platform) -> Result<Package> {
             }
             Ok(Package { url: download_url, sha256: sum.to_lowercase(), token, content: PackageContent::TarGz })
         }
-        None => Err(Error::unsupported(format!("GitHub tells no checksum of {filename}")).hint(own)),
+        None => Err(Error::unsupported(format!("GitHub has no checksum of {filename}")).hint(own)),
     }
 }
 
-/// As the downloads call it.
+/// Returns the operating system's name in the downloads.
 fn os(platform: &Platform) -> Result<&'static str> {
     match platform.os.as_str() {
         "linux" => Ok("linux"),
@@ -245,49 +246,46 @@ fn arch(platform: &Platform) -> Result<&'static str> {
     }
 }
 
-/// Refusals of what concerns runners, in words that help; `None` for those that the usual words fit.
+/// Explains refusals of requests about runners; `None` for those that need no special message.
 pub fn explain(refusal: &Refusal, says: &str) -> Option<Error> {
     let (place, rest) = refusal.path.split_once("/actions/runner")?;
     let organisation = place.contains("/orgs/");
     let lower = says.to_lowercase();
     match refusal.status.as_u16() {
-        // The words are in no description, so that any refusal to delete one counts.
+        // The message is not documented, so that any refusal to delete a runner counts.
         422 if refusal.method == Method::DELETE || lower.contains("running a job") => Some(
-            Error::conflict(format!("the runner is still running a job (GitHub says: {says})"))
-                .hint("wait for the end of its job, or cancel it"),
+            Error::conflict(format!("the runner is running a job (GitHub says: {says})"))
+                .hint("wait until the job ends, or cancel it"),
         ),
         422 => Some(
-            Error::usage(format!("GitHub does not accept this runner ({says})"))
+            Error::usage(format!("GitHub rejected the runner ({says})"))
                 .hint("check --name (up to 64 characters), --labels and --runner-group"),
         ),
         403 if refusal.header("x-github-sso").is_some() || lower.contains("rate limit") => None,
-        403 => Some(may_not(organisation, &lower, says)),
-        // A runner that is gone, not a permission that is missing.
+        403 => Some(not_allowed(organisation, &lower, says)),
+        // The runner is gone; it is not a missing permission.
         404 if rest.rsplit('/').next().is_some_and(|id| id.parse::<u64>().is_ok()) => None,
-        404 => Some(may_not(organisation, &lower, says)),
+        404 => Some(not_allowed(organisation, &lower, says)),
         _ => None,
     }
 }
 
-fn may_not(organisation: bool, lower: &str, says: &str) -> Error {
-    let needed = match organisation {
-        true => {
-            "a personal access token of an owner of the organisation: fine-grained with the organisation's permission self-hosted runners: write, or classic with the scope admin:org"
-        }
-        false => {
-            "a personal access token of somebody who administers the repository: fine-grained with the repository's permission administration: write, or classic with the scope repo"
-        }
+fn not_allowed(organisation: bool, lower: &str, says: &str) -> Error {
+    let needed = if organisation {
+        "a personal access token of an owner of the organisation: fine-grained with the organisation permission self-hosted runners: write, or classic with the scope admin:org"
+    } else {
+        "a personal access token of an administrator of the repository: fine-grained with the repository permission administration: write, or classic with the scope repo"
     };
-    let hint = format!("give in REPO_TOKEN {needed}");
+    let hint = format!("set REPO_TOKEN to {needed}");
     let place = if organisation { "organisation" } else { "repository" };
     if lower.contains("not accessible by integration") {
         return Error::auth(format!(
-            "a workflow's own token (GITHUB_TOKEN) may not manage runners (GitHub says: {says})"
+            "a workflow's own token (GITHUB_TOKEN) is not allowed to manage runners (GitHub says: {says})"
         ))
         .hint(hint);
     }
     Error::auth(format!(
-        "the token may not manage runners of the {place}, or there is none of that name (GitHub says: {says})"
+        "the token is not allowed to manage runners of the {place}, or the {place} does not exist (GitHub says: {says})"
     ))
     .hint(hint)
 }
@@ -330,7 +328,6 @@ mod tests {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             group: None,
             single: true,
-            job_timeout: None,
             platform: Platform { os: os.into(), arch: arch.into() },
         };
         let all = labels(&new(&["cml", " GPU", "linux"], "linux", "x86_64")).unwrap();

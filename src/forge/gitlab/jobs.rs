@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 /// runners are judged by it.
 const LOST: &[(&str, &str)] = &[
     ("runner_interrupted", "the runner was stopped (runner_interrupted)"),
-    ("no_updates_running", "the runner did not answer any more (no_updates_running)"),
-    ("no_updates_canceling", "the runner did not answer any more (no_updates_canceling)"),
+    ("no_updates_running", "the runner stopped responding (no_updates_running)"),
+    ("no_updates_canceling", "the runner stopped responding (no_updates_canceling)"),
     ("runner_system_failure", "the runner failed (runner_system_failure)"),
-    ("stuck_or_timeout_failure", "the runner did not answer any more (stuck_or_timeout_failure)"),
+    ("stuck_or_timeout_failure", "the runner stopped responding (stuck_or_timeout_failure)"),
     ("unknown_failure", "the runner was stopped, or failed in a way GitLab does not know (unknown_failure)"),
 ];
 
@@ -34,18 +34,18 @@ struct Runner {
     description: Option<String>,
 }
 
-/// The failed jobs of a pipeline. Jobs of one name are attempts of one.
+/// Fetches the failed jobs of a pipeline. Jobs of the same name are attempts of one job.
 pub async fn failed(gitlab: &GitLab, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
     let number: u64 = run.parse().map_err(|_| {
-        Error::usage(format!("'{run}' is not a pipeline"))
-            .hint("give the number at the end of its address, such as --run 1234567890")
+        Error::usage(format!("'{run}' is not the id of a pipeline"))
+            .hint("give the number at the end of its URL, such as --run 1234567890")
     })?;
     let mut last: BTreeMap<String, (u64, Job)> = BTreeMap::new();
     for page in 1_u32.. {
         let path = format!("{}/pipelines/{number}/jobs?include_retried=true&per_page=100&page={page}", gitlab.root);
         let (_, jobs): (_, Vec<Job>) = gitlab.rest.get(&path).await.map_err(|error| match error.kind() {
-            Kind::NotFound => Error::not_found(format!("there is no pipeline {number} in {}", gitlab.page)).hint(
-                "give the number in its address (…/-/pipelines/1234567890), and --repo if it is another project's",
+            Kind::NotFound => Error::not_found(format!("no pipeline {number} in {}", gitlab.page)).hint(
+                "give the number in its URL (…/-/pipelines/1234567890), and --repo if it belongs to another project",
             ),
             _ => error,
         })?;

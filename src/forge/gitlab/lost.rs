@@ -1,4 +1,4 @@
-//! A job that its runner took down with it: <https://docs.gitlab.com/api/jobs/>. The rest of its pipeline goes on.
+//! Reruns a job that was lost with its runner: <https://docs.gitlab.com/api/jobs/>. The rest of its pipeline goes on.
 
 use super::GitLab;
 use crate::error::{Error, Kind, Result};
@@ -32,10 +32,10 @@ impl Job {
     }
 }
 
-/// Starts a job again, unless GitLab did so by itself or it ended well. Where GitLab does not know yet that it is over, it is
-/// cancelled first: its runner has ended.
+/// Reruns a job, unless GitLab did so itself or it succeeded. If GitLab does not know yet that it is over, it is cancelled
+/// first: its runner has ended.
 pub async fn rerun(gitlab: &GitLab, id: &str, most: u32, http: &Http) -> Result<Option<Rerun>> {
-    let number: u64 = id.parse().map_err(|_| Error::internal(format!("'{id}' is not a job of GitLab")))?;
+    let number: u64 = id.parse().map_err(|_| Error::internal(format!("'{id}' is not the id of a GitLab job")))?;
     let mut job = get(gitlab, number).await?;
     if !job.is_over() {
         job = cancelled(gitlab, job, http).await?;
@@ -49,8 +49,8 @@ pub async fn rerun(gitlab: &GitLab, id: &str, most: u32, http: &Http) -> Result<
     }
     if attempts.len() >= most as usize {
         let name = &job.name;
-        return Err(Error::conflict(format!("it was started {} times already", attempts.len()))
-            .hint(format!("look why {name} loses its runners, and start it again by hand")));
+        return Err(Error::conflict(format!("it has been started {} times already", attempts.len()))
+            .hint(format!("find out why {name} loses its runners, and rerun it by hand")));
     }
     let path = format!("{}/jobs/{number}/retry", gitlab.root);
     let send = async || {
@@ -68,14 +68,14 @@ fn rerun_of(job: &Job) -> Rerun {
 async fn get(gitlab: &GitLab, id: u64) -> Result<Job> {
     let path = format!("{}/jobs/{id}", gitlab.root);
     let (_, job) = gitlab.rest.get(&path).await.map_err(|error| match error.kind() {
-        Kind::NotFound => Error::not_found(format!("there is no job {id} in {}", gitlab.page))
-            .hint("a group's runner runs jobs of other projects: start it again there"),
+        Kind::NotFound => Error::not_found(format!("no job {id} in {}", gitlab.page))
+            .hint("a group's runner runs jobs of several projects: rerun it in its own project"),
         _ => error,
     })?;
     Ok(job)
 }
 
-/// Cancels a job and waits for its end. Where GitLab would wait until the job's runner confirms it, the request is repeated with
+/// Cancels a job and waits until it has ended. If GitLab waits for a confirmation of the runner, the request is repeated with
 /// `force`.
 async fn cancelled(gitlab: &GitLab, mut job: Job, http: &Http) -> Result<Job> {
     let (id, path) = (job.id, format!("{}/jobs/{}/cancel", gitlab.root, job.id));
@@ -84,14 +84,14 @@ async fn cancelled(gitlab: &GitLab, mut job: Job, http: &Http) -> Result<Job> {
         let body = json!({ "force": true });
         let forced: Result<(_, Job)> =
             gitlab.rest.call(Method::POST, &path, Some(&body), RetryPolicy::Idempotent).await;
-        // It is over meanwhile, or the token may not: time will tell.
+        // It may be over by now, or the token is not allowed to: the status will tell.
         job = forced.map_or(job, |(_, job)| job);
     }
     let mut attempt = 0;
     while !job.is_over() {
         http.pause(PAUSE, attempt).await.map_err(|_| {
-            Error::remote(format!("job {id} was cancelled and is still {}: it was not started again", job.status))
-                .hint("start it again by hand when GitLab shows it as cancelled")
+            Error::remote(format!("job {id} was cancelled but is still {}: not running it again", job.status))
+                .hint("rerun it by hand when GitLab shows it as cancelled")
         })?;
         job = get(gitlab, id).await?;
         attempt += 1;
@@ -99,7 +99,7 @@ async fn cancelled(gitlab: &GitLab, mut job: Job, http: &Http) -> Result<Job> {
     Ok(job)
 }
 
-/// All jobs of that name in its pipeline: each start is another one.
+/// Fetches all jobs of the same name in its pipeline: each attempt is a job of its own.
 async fn attempts(gitlab: &GitLab, job: &Job) -> Result<Vec<Job>> {
     let mut found = Vec::new();
     for page in 1_u32.. {
@@ -115,7 +115,7 @@ async fn attempts(gitlab: &GitLab, job: &Job) -> Result<Vec<Job>> {
     Ok(found)
 }
 
-/// The start after one, if there is one already.
+/// Returns the next attempt after one, if there is one already.
 fn next(attempts: &[Job], id: u64) -> Option<&Job> {
     attempts.iter().filter(|job| job.id > id).max_by_key(|job| job.id)
 }

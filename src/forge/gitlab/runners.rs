@@ -1,10 +1,11 @@
 //! Runners of a project or a group: <https://docs.gitlab.com/api/runners/>.
 
 use super::{GitLab, number};
+use crate::digest::Sha256Digest;
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
-use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner, RunnerState};
+use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner, RunnerStatus};
 use crate::host::Platform;
 use crate::http::{Refusal, RetryPolicy};
 use bytes::Bytes;
@@ -13,9 +14,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Under this name the settings of a registration hold the installation's address.
+/// The key of the installation's address in the settings of a registration.
 pub const URL: &str = "url";
-/// Under this name its credential holds the runner's token.
+/// The key of the runner's token in the credential of a registration.
 pub const TOKEN: &str = "token";
 
 /// The version of GitLab Runner that is downloaded. It works with older and newer servers:
@@ -23,18 +24,16 @@ pub const TOKEN: &str = "token";
 const VERSION: &str = "v19.3.0";
 /// <https://docs.gitlab.com/runner/install/bleeding-edge/#download-any-other-tagged-release>
 const DOWNLOADS: &str = "https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads";
-/// GitLab takes no shorter limit of a job's time, in seconds: <https://docs.gitlab.com/ci/runners/configure_runners/>.
-const SHORTEST_TIMEOUT: u64 = 600;
 
-/// Where the runner program comes from.
+/// The source of the runner program.
 pub struct Downloads {
     base: String,
     version: String,
 }
 
 impl Downloads {
-    /// What the environment says, or GitLab's own.
-    pub fn of(env: &Env) -> Self {
+    /// Reads the source from the environment; the default is GitLab's own.
+    pub fn from_env(env: &Env) -> Self {
         Downloads {
             base: env.get(vars::CML_GITLAB_RUNNER_DOWNLOADS).unwrap_or(DOWNLOADS).trim_end_matches('/').to_owned(),
             version: env.get(vars::CML_GITLAB_RUNNER_VERSION).unwrap_or(VERSION).to_owned(),
@@ -42,13 +41,13 @@ impl Downloads {
     }
 }
 
-/// What owns the runners.
+/// The project or group that owns the runners.
 #[derive(Clone)]
 pub struct Owner {
     /// `project` or `group`.
     kind: &'static str,
     id: u64,
-    /// The old way to register runners, where the token's user may see it and GitLab still has it.
+    /// The legacy registration token, if the token's user may see it and GitLab still has it.
     old_token: Option<Secret>,
 }
 
@@ -89,7 +88,7 @@ struct Made {
     token: String,
 }
 
-/// The project, or the group, that the address is of.
+/// Fetches the project or group of the repository's address.
 async fn owner(gitlab: &GitLab) -> Result<Owner> {
     if let Some(owner) = gitlab.owner.borrow().clone() {
         return Ok(owner);
@@ -106,8 +105,8 @@ async fn owner(gitlab: &GitLab) -> Result<Owner> {
         }
     }
     let owner = found.ok_or_else(|| {
-        Error::not_found(format!("{} is neither a project nor a group that this token may see", gitlab.page))
-            .hint("check --repo, and that the token may read it: the scope api, or create_runner with read_api and manage_runner")
+        Error::not_found(format!("{} is not a project or group that this token can see", gitlab.page))
+            .hint("check --repo, and that the token has the scope api, or create_runner, read_api and manage_runner")
     })?;
     if let Some(token) = &owner.old_token {
         gitlab.log.hide("the registration token", token);
@@ -115,7 +114,7 @@ async fn owner(gitlab: &GitLab) -> Result<Owner> {
     Ok(gitlab.owner.borrow_mut().insert(owner).clone())
 }
 
-/// Those of the project itself, or of the group and the groups above it; not the ones that a project shares with others.
+/// Lists the runners of the project itself, or of the group and its parents; not those that a project shares with others.
 pub async fn list(gitlab: &GitLab, labels: &[String]) -> Result<Vec<Runner>> {
     let Owner { kind, id, .. } = owner(gitlab).await?;
     let tags = match labels {
@@ -150,11 +149,11 @@ pub async fn get(gitlab: &GitLab, id: &str) -> Result<Option<Runner>> {
 pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> {
     let tags = tags(new)?;
     if new.group.is_some() {
-        return Err(Error::unsupported("GitLab has no groups of runners")
-            .hint("leave --runner-group out, or register at a group: --repo https://gitlab.com/GROUP"));
+        return Err(Error::unsupported("GitLab has no runner groups")
+            .hint("leave out --runner-group, or register the runner for a group: --repo https://gitlab.com/GROUP"));
     }
     let owner = owner(gitlab).await?;
-    let mut body = json!({
+    let body = json!({
         "description": new.name,
         "tag_list": tags,
         // One without tags takes every job.
@@ -162,9 +161,6 @@ pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> 
         "locked": owner.kind == "project",
         "access_level": "not_protected",
     });
-    if let Some(timeout) = new.job_timeout {
-        body["maximum_timeout"] = json!(timeout.as_secs().max(SHORTEST_TIMEOUT));
-    }
     let mut modern = body.clone();
     modern["runner_type"] = json!(format!("{}_type", owner.kind));
     modern[format!("{}_id", owner.kind)] = json!(owner.id);
@@ -195,7 +191,7 @@ fn tags(new: &NewRunner) -> Result<String> {
         .iter()
         .find(|tag| tag.is_empty() || tag.len() > 255 || tag.contains(',') || tag.contains(char::is_control))
     {
-        Some(wrong) => Err(Error::usage(format!("'{wrong}' is not a tag of a runner"))
+        Some(wrong) => Err(Error::usage(format!("'{wrong}' is not a valid runner tag"))
             .hint("give --labels as a list such as gpu,large")),
         None => Ok(tags.join(",")),
     }
@@ -205,7 +201,7 @@ pub async fn delete(gitlab: &GitLab, id: &str) -> Result<()> {
     gitlab.rest.delete(&format!("/runners/{}", escape(id))).await
 }
 
-/// By the runner's own token: <https://docs.gitlab.com/api/runners/#delete-a-runner-by-authentication-token>.
+/// Unregisters a runner by its own token: <https://docs.gitlab.com/api/runners/#delete-a-runner-by-authentication-token>.
 pub async fn unregister(gitlab: &GitLab, registration: &Registration) -> Result<()> {
     let Some(token) = registration.credential.get(TOKEN) else { return delete(gitlab, &registration.id).await };
     let body = json!({ "token": token.expose() });
@@ -216,53 +212,52 @@ pub async fn unregister(gitlab: &GitLab, registration: &Registration) -> Result<
     }
 }
 
-/// Returns whether GitLab takes the runner's token: <https://docs.gitlab.com/api/runners/#verify-authentication-for-a-registered-runner>.
-pub async fn verify(gitlab: &GitLab, registration: &Registration) -> Result<Option<RunnerState>> {
-    let known = Some(RunnerState { online: true, busy: None });
+/// Returns the status of a runner if GitLab accepts its token: <https://docs.gitlab.com/api/runners/#verify-authentication-for-a-registered-runner>.
+pub async fn verify(gitlab: &GitLab, registration: &Registration) -> Result<Option<RunnerStatus>> {
+    let known = Some(RunnerStatus { online: true, busy: None });
     let Some(token) = registration.credential.get(TOKEN) else { return Ok(known) };
     let body = json!({ "token": token.expose() });
     match gitlab.rest.disclosing().post("/runners/verify", &body).await {
         Err(error) if error.kind() == Kind::Auth => Ok(None),
-        // Something in between does not let it through: there is nobody to ask.
+        // A proxy in between blocks the request: the answer is unknown.
         Err(error) if error.kind() == Kind::NotFound => Ok(known),
         outcome => outcome.map(|()| known),
     }
 }
 
-/// The program itself, and its checksum from the list beside it.
+/// Returns the runner program's URL, and its checksum from the list beside it.
 pub async fn package(gitlab: &GitLab, platform: &Platform) -> Result<Package> {
     let file = format!("binaries/gitlab-runner-{}-{}", os(platform)?, arch(platform)?);
     let Downloads { base, version } = &gitlab.downloads;
     let list = format!("{base}/{version}/release.sha256");
     let wrong = |why: String| {
         Error::config(why).hint(format!(
-            "check {} and {}, or give a folder with gitlab-runner as --runner-path",
+            "check {} and {}, or give a folder with gitlab-runner with --runner-path",
             vars::CML_GITLAB_RUNNER_DOWNLOADS.name,
             vars::CML_GITLAB_RUNNER_VERSION.name
         ))
     };
     let request = Request::get(&list).body(Bytes::new());
-    let request = request.map_err(|e| wrong(format!("{list} is not an address ({e})")))?;
+    let request = request.map_err(|e| wrong(format!("invalid address {list} ({e})")))?;
     // Not with the token: this is another server.
     let answer = gitlab.http.send(request).await.map_err(|error| match error.kind() {
-        Kind::NotFound | Kind::Auth => wrong(format!("there is no GitLab Runner {version} at {base} ({error})")),
+        Kind::NotFound | Kind::Auth => wrong(format!("no GitLab Runner {version} at {base} ({error})")),
         _ => error.context(format!("cannot read {list}")),
     })?;
     let text = String::from_utf8_lossy(answer.body());
-    let sha256 = checksum(&text, &file).ok_or_else(|| wrong(format!("{list} tells no checksum of {file}")))?;
+    let sha256 = checksum(&text, &file).ok_or_else(|| wrong(format!("{list} has no checksum of {file}")))?;
     let content = PackageContent::Program("gitlab-runner".to_owned());
-    Ok(Package { url: format!("{base}/{version}/{file}"), sha256, token: None, content })
+    Ok(Package { url: format!("{base}/{version}/{file}"), sha256: sha256.to_string(), token: None, content })
 }
 
-/// The digest of a file in the output of `sha256sum`: `<digest> *binaries/gitlab-runner-linux-amd64`.
-fn checksum(list: &str, file: &str) -> Option<String> {
+/// Returns the digest of a file in the output of `sha256sum`: `<digest> *binaries/gitlab-runner-linux-amd64`.
+fn checksum(list: &str, file: &str) -> Option<Sha256Digest> {
     let found = list.lines().find_map(|line| {
         let (sum, name) = line.split_once(char::is_whitespace)?;
         let name = name.trim_start().trim_start_matches('*').trim_end();
         (name.trim_start_matches("./") == file).then_some(sum)
     })?;
-    let valid = found.len() == 64 && found.bytes().all(|byte| byte.is_ascii_hexdigit());
-    valid.then(|| found.to_ascii_lowercase())
+    found.parse().ok()
 }
 
 fn os(platform: &Platform) -> Result<&'static str> {
@@ -278,35 +273,37 @@ fn arch(platform: &Platform) -> Result<&'static str> {
     match platform.arch.as_str() {
         "x86_64" => Ok("amd64"),
         "aarch64" => Ok("arm64"),
-        other => Err(Error::unsupported(format!("there is no GitLab Runner for {other} processors"))
+        other => Err(Error::unsupported(format!("GitLab Runner does not support {other} processors"))
             .hint("run this on an x86_64 or aarch64 machine")),
     }
 }
 
-/// Refusals of what concerns runners, in words that help; `None` for those that the usual words fit.
+/// Explains refusals of requests about runners; `None` for those that need no special message.
 pub fn explain(refusal: &Refusal, says: &str, own_job: bool) -> Option<Error> {
     let path = refusal.path;
     if !path.contains("/runners") {
         return None;
     }
-    let token = "make a token with the role Maintainer (of a group: Owner) and the scope api, or create_runner, manage_runner and read_api, and save it as the masked variable REPO_TOKEN";
+    let token = "create a token with the role Maintainer (Owner for a group) and the scope api, or create_runner, manage_runner and read_api, and save it as the masked variable REPO_TOKEN";
     match refusal.status.as_u16() {
         401 | 403 if own_job => Some(
-            Error::auth(format!("the job's own token (CI_JOB_TOKEN) may not manage runners (GitLab says: {says})"))
-                .hint(token),
+            Error::auth(format!(
+                "the job's own token (CI_JOB_TOKEN) is not allowed to manage runners (GitLab says: {says})"
+            ))
+            .hint(token),
         ),
         403 if says.contains("more than one project") => Some(
-            Error::conflict(format!("the runner serves other projects too (GitLab says: {says})"))
-                .hint("remove it on the page of the runner"),
+            Error::conflict(format!("the runner also serves other projects (GitLab says: {says})"))
+                .hint("remove it in GitLab, on the runner's page"),
         ),
-        403 => Some(Error::auth(format!("the token may not manage runners (GitLab says: {says})")).hint(token)),
-        410 => Some(
-            Error::unsupported(format!("GitLab does not register runners by a registration token any more ({says})"))
-                .hint("ask the administrators of GitLab to allow it, or to update GitLab to 16.0 or later"),
-        ),
-        400 => {
-            Some(Error::usage(format!("GitLab does not accept this runner ({says})")).hint("check --name and --labels"))
+        403 => {
+            Some(Error::auth(format!("the token is not allowed to manage runners (GitLab says: {says})")).hint(token))
         }
+        410 => Some(
+            Error::unsupported(format!("GitLab no longer supports registration tokens ({says})"))
+                .hint("ask the GitLab administrators to allow them, or to update GitLab to 16.0 or later"),
+        ),
+        400 => Some(Error::usage(format!("GitLab rejected the runner ({says})")).hint("check --name and --labels")),
         _ => None,
     }
 }
@@ -323,7 +320,8 @@ mod tests {
             format!("{}  ./binaries/gitlab-runner-linux-amd64\r", sum.to_uppercase()),
         ] {
             let list = format!("{}  binaries/gitlab-runner-linux-amd64-fips\n{line}\n", "0".repeat(64));
-            assert_eq!(checksum(&list, "binaries/gitlab-runner-linux-amd64"), Some(sum.clone()), "{list}");
+            let found = checksum(&list, "binaries/gitlab-runner-linux-amd64").unwrap();
+            assert_eq!(found.as_str(), sum, "{list}");
         }
         assert_eq!(checksum("12  binaries/x\n<html>", "binaries/x"), None);
     }

@@ -53,10 +53,7 @@ impl Open {
         }
         let (again, before) = (File::open(path)?, self.file.metadata()?);
         let now = again.metadata()?;
-        match (now.dev(), now.ino()) == (before.dev(), before.ino()) {
-            true => Ok(Some(again)),
-            false => Err(changed()),
-        }
+        if (now.dev(), now.ino()) == (before.dev(), before.ino()) { Ok(Some(again)) } else { Err(changed()) }
     }
 
     #[cfg(not(unix))]
@@ -177,10 +174,7 @@ fn path_of_same(meta: &Metadata, path: Option<&Path>) -> io::Result<Option<PathB
     let Some(path) = path else { return Ok(None) };
     let real = fs::canonicalize(path)?;
     let there = fs::symlink_metadata(&real)?;
-    match (there.dev(), there.ino()) == (meta.dev(), meta.ino()) {
-        true => Ok(Some(real)),
-        false => Err(changed()),
-    }
+    if (there.dev(), there.ino()) == (meta.dev(), meta.ino()) { Ok(Some(real)) } else { Err(changed()) }
 }
 
 /// The same on Windows, where the standard library does not tell the identity of a file: its size and times stand for it.
@@ -190,10 +184,7 @@ fn path_of_same(meta: &Metadata, path: Option<&Path>) -> io::Result<Option<PathB
     let real = fs::canonicalize(path)?;
     let there = fs::symlink_metadata(&real)?;
     let mark = |meta: &Metadata| (meta.is_file(), meta.len(), meta.created().ok(), meta.modified().ok());
-    match mark(&there) == mark(meta) {
-        true => Ok(Some(real)),
-        false => Err(changed()),
-    }
+    if mark(&there) == mark(meta) { Ok(Some(real)) } else { Err(changed()) }
 }
 
 fn changed() -> io::Error {

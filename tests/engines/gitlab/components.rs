@@ -125,7 +125,7 @@ fn all_inputs_of_the_runner_at_once_are_what_the_program_takes() {
     let Some(mut project) = Project::on(&forge) else { return };
     project.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").set("AWS_SECRET_ACCESS_KEY", "of-the-job");
     project.set("AWS_ENDPOINT_URL", &ec2.url()).set("AWS_EC2_METADATA_DISABLED", "true");
-    let program = format!("agent-url: https://mirror.example/cml\nagent-sha256: '{}'\n", "5e".repeat(32));
+    let program = format!("bootstrap-url: https://mirror.example/cml\nbootstrap-sha256: '{}'\n", "5e".repeat(32));
     let inputs = "cloud: aws\ncloud-region: eu-west-3\ncloud-metadata: [team=a, 'b=c d']\ndry-run: true\n";
     project.includes("runner", &format!("{RELEASE}{program}{inputs}"), TRAIN);
     let ran = project.push();

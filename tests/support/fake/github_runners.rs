@@ -109,7 +109,7 @@ fn downloads(state: &State, url: &str) -> Response {
         let mut json = json!({ "os": os, "architecture": arch, "download_url": format!("{url}/downloads/{name}"), "filename": name });
         if !state.runners.no_checksums {
             let body = state.runners.files.get(&name).map_or(&b""[..], Vec::as_slice);
-            json["sha256_checksum"] = json!(cml::forge::hash(body));
+            json["sha256_checksum"] = json!(cml::digest::hash(body));
         }
         if let Some(token) = &state.runners.download_token {
             json["temp_download_token"] = json!(token);

@@ -157,7 +157,7 @@ pub fn download(state: &State, request: &Request, path: &[&str]) -> Response {
             .files
             .iter()
             .filter_map(|(name, body)| Some((name.strip_prefix(version)?.strip_prefix('/')?, body)));
-        let list: String = files.map(|(name, body)| format!("{} *{name}\n", cml::forge::hash(body))).collect();
+        let list: String = files.map(|(name, body)| format!("{} *{name}\n", cml::digest::hash(body))).collect();
         if !list.is_empty() {
             return Response::bytes(200, "binary/octet-stream", list);
         }

@@ -1,19 +1,19 @@
-//! Types of machines: which are asked for, and what Amazon says of them.
+//! Resolves the requested instance types, and what Amazon knows about them.
 
 use super::explain::explained;
-use super::{Arch, Aws, InstanceSpec, Wanted, filter, sizes};
+use super::{Arch, Aws, InstanceSpec, TypeRequest, filter, sizes};
 use crate::error::{Error, Result};
 use aws_sdk_ec2::types::{ArchitectureType, InstanceType};
 
 impl Aws {
-    /// The types that will do, in the order of preference; what they run; and whether they have GPUs.
-    pub(super) async fn kinds(&self, spec: &InstanceSpec) -> Result<(Vec<String>, Arch, bool)> {
+    /// Returns the possible types in the order of preference, their architecture, and whether they have GPUs.
+    pub(super) async fn instance_types(&self, spec: &InstanceSpec) -> Result<(Vec<String>, Arch, bool)> {
         let names = match sizes::aws(&spec.types, spec.gpu.as_deref(), spec.arch)? {
-            // The table knows them; those that the region lacks drop out with its zones' offerings.
-            Wanted::Class(kinds, arch, gpu) => {
-                return Ok((kinds.iter().map(|kind| (*kind).to_owned()).collect(), arch, gpu.is_some()));
+            // From the table; those that the region lacks are dropped by its zones' offerings.
+            TypeRequest::Class(instance_types, arch, gpu) => {
+                return Ok((instance_types.iter().map(|name| (*name).to_owned()).collect(), arch, gpu.is_some()));
             }
-            Wanted::Native(names) => names,
+            TypeRequest::Native(names) => names,
         };
         let client = self.client().await?;
         let request = client.describe_instance_types().filters(filter("instance-type", names.clone()));
@@ -24,10 +24,10 @@ impl Aws {
             let found = answer
                 .instance_types()
                 .iter()
-                .find(|kind| kind.instance_type() == Some(&InstanceType::from(name.as_str())));
+                .find(|info| info.instance_type() == Some(&InstanceType::from(name.as_str())));
             let found = found.ok_or_else(|| {
-                Error::not_found(format!("{} has no machines of the type {name}", self.region))
-                    .hint("check --cloud-type and --cloud-region: newer types are not everywhere")
+                Error::not_found(format!("{} has no instance type {name}", self.region))
+                    .hint("check --cloud-type and --cloud-region: newer types are not available everywhere")
             })?;
             gpu |= found.gpu_info().is_some();
             let runs = found.processor_info().map(|info| info.supported_architectures()).unwrap_or_default();
@@ -36,15 +36,16 @@ impl Aws {
         let arch = archs[0];
         if archs.iter().any(|other| *other != arch) || spec.arch.is_some_and(|wanted| wanted != arch) {
             return Err(Error::usage(format!(
-                "the types {} do not all run {}",
+                "the instance types {} are not all {}",
                 names.join(", "),
                 spec.arch.unwrap_or(arch).name()
             ))
-            .hint("give types of one architecture: one image starts on all of them"));
+            .hint("use types of one architecture: they share one image"));
         }
         if spec.gpu.as_deref().is_some_and(|gpu| gpu != "nogpu") && !gpu {
-            return Err(Error::usage(format!("{} has no GPU", names.join(", ")))
-                .hint("give a size with --cloud-gpu, such as --cloud-type m --cloud-gpu l4, or a type with a GPU"));
+            return Err(Error::usage(format!("{} has no GPU", names.join(", "))).hint(
+                "use a size with --cloud-gpu, such as --cloud-type m --cloud-gpu l4, or an instance type with a GPU",
+            ));
         }
         Ok((names, arch, gpu))
     }

@@ -1,8 +1,8 @@
-//! What a runner does next: a pure state machine. It is told what happens and when, and answers with what to do.
+//! What a runner does next: a pure state machine. It is fed what happens and when, and returns what to do.
 //!
 //! | phase | from | to |
 //! | --- | --- | --- |
-//! | booting | start | idle when ready, which the forge confirms where the program's word is none; fails after [`BOOT`], or after [`OUTAGE`] where it was ready before |
+//! | booting | start | idle when ready, which the forge confirms where the program's line is not enough; fails after [`READY_TIMEOUT`], or after [`MAX_OUTAGE`] where it was ready before |
 //! | idle | ready, or the last job ended | busy; leaving or stopping when the idle time is over; stopping when the forge does not know it any more |
 //! | busy | a job started | idle, or lingering after the only job |
 //! | leaving | idle for too long, where the forge is asked first | stopping; back when a job came in between |
@@ -14,41 +14,41 @@
 //! The end of the process counts more than its last line; jobs start again only when the process has ended.
 
 use crate::error::Error;
-use crate::forge::runner::{Ending, Event, Job, JobResult, RunnerState};
+use crate::forge::runner::{Event, ExitDisposition, Job, JobResult, RunnerStatus};
 use crate::host::{Signal, SignalTarget};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
-mod words;
+mod types;
 
-pub use words::{Act, Deletion, Input, Outcome, Rules, Standing, Status, name};
+pub use types::{Action, DeregisterResult, Input, LifecycleEvent, RegistrationStatus, Rules, RunOutcome};
 
-/// A runner is ready by then, or something is wrong.
-pub const BOOT: Duration = Duration::from_secs(600);
-/// A runner that was ready before may be without its forge for so long, where no idle time says otherwise.
-pub const OUTAGE: Duration = Duration::from_secs(60 * 60);
+/// How long a runner may take until it is ready.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a runner that was ready before may be without its forge, where the idle time is not longer.
+pub const MAX_OUTAGE: Duration = Duration::from_secs(60 * 60);
 /// How often the forge is asked about an idle runner.
-const CHECK: Duration = Duration::from_secs(5 * 60);
-/// How often the forge is asked again that did not answer while a runner starts.
-const CHECK_AGAIN: Duration = Duration::from_secs(15);
-/// So often in a row the forge sees an idle runner offline, or contradicts the program's lines, before that counts.
-const OFFLINE: u32 = 2;
-/// So long after a job's first line the forge is asked whether it sees the job.
-const SOON: Duration = Duration::from_secs(5);
-/// So often in a row another registration is got for one that was used up without a job.
-const UNUSED: u32 = 5;
-/// The same trouble is told again only after this time.
-const TROUBLE: Duration = Duration::from_secs(10 * 60);
-/// So many different troubles are told apart.
-const TROUBLES: usize = 16;
-/// A killed process is gone by then.
-const KILLED: Duration = Duration::from_secs(20);
-/// So often in a row a program may want to be started again without having been ready.
-const RESTARTS: u32 = 10;
-/// A program that watches the idle time itself may be this much ahead.
-const AHEAD: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// How often the forge is asked again when it did not answer while a runner starts.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(15);
+/// How often in a row the forge sees an idle runner offline, or contradicts the program's lines, before that counts.
+const MAX_MISSES: u32 = 2;
+/// How long after a job's first line the forge is asked whether it sees the job.
+const FIRST_JOB_CHECK: Duration = Duration::from_secs(5);
+/// How often in a row a registration that was used up without a job is replaced.
+const MAX_UNUSED_REGISTRATIONS: u32 = 5;
+/// How long the same warning is not repeated.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// How many different warnings are tracked.
+const MAX_TRACKED_WARNINGS: usize = 16;
+/// How long a killed process may take to end.
+const KILL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often in a row a program may be restarted without having been ready.
+const MAX_RESTARTS: u32 = 10;
+/// How much earlier a program that watches the idle time itself may end.
+const IDLE_TOLERANCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -76,9 +76,9 @@ enum Phase {
     Done,
 }
 
-/// The machine.
+/// The state of a supervised runner.
 #[derive(Debug)]
-pub struct Machine {
+pub struct RunnerState {
     rules: Rules,
     phase: Phase,
     /// When the program was first started without having been ready since.
@@ -91,45 +91,45 @@ pub struct Machine {
     check_at: Option<Duration>,
     /// Whether it is being asked.
     checking: bool,
-    /// Until when the program's word alone counts for nothing.
+    /// Until when the program's line alone does not make it ready.
     troubled_until: Duration,
-    /// Why the program says that its credential was refused, until the forge was asked.
+    /// The program's line that its credential was refused, until the forge was asked.
     refused: Option<String>,
     /// How often in a row the forge saw it offline while it was idle.
     offline: u32,
-    /// How often in a row the forge did not know it, and said something else of its job than its lines.
+    /// How often in a row the forge did not know it, and contradicted its lines about jobs.
     missing: u32,
     contradictions: u32,
-    /// Whether the forge ever saw the job that runs, and whether only the forge said that there is one.
+    /// Whether the forge ever saw the running job, and whether only the forge reported it.
     is_job_seen: bool,
-    is_job_unsaid: bool,
+    is_job_from_forge: bool,
     /// Whether the present registration is used up without a job, and how many before it were.
     used_up: bool,
     unused: u32,
-    /// What troubles it had lately: when each was told, and how often it came since.
+    /// Its recent warnings: when each was shown, and how often it came since.
     troubles: BTreeMap<String, (Duration, u32)>,
     jobs: Vec<Job>,
-    /// What a hook told of a job whose first line is still on its way.
-    early: Option<Job>,
+    /// What a hook reported of a job whose first line has not arrived yet.
+    early_hook: Option<Job>,
     ended: usize,
     /// The last job of the present registration that ended, and how.
-    last: Option<(Job, JobResult)>,
-    /// Jobs that a signal or the end of the process took down.
+    last_job: Option<(Job, JobResult)>,
+    /// Jobs that a signal or the end of the process interrupted.
     lost: Vec<Job>,
     signal: Option<Signal>,
     reason: Option<String>,
     failure: Option<Error>,
-    /// Why the program cannot run on this machine, if it said so.
+    /// Why the program cannot run on this host, if it said so.
     unusable: Option<Error>,
     deregistered: bool,
-    acts: Vec<Act>,
+    actions: Vec<Action>,
 }
 
-impl Machine {
-    /// The machine of a program that is being started.
+impl RunnerState {
+    /// Creates the state of a program that is being started.
     pub fn new(rules: Rules, now: Duration) -> Self {
         let check_at = rules.poll.filter(|_| rules.can_check).map(|pause| now + pause);
-        Machine {
+        RunnerState {
             rules,
             phase: Phase::Booting,
             boot: now,
@@ -144,40 +144,40 @@ impl Machine {
             missing: 0,
             contradictions: 0,
             is_job_seen: false,
-            is_job_unsaid: false,
+            is_job_from_forge: false,
             used_up: false,
             unused: 0,
             troubles: BTreeMap::new(),
             jobs: Vec::new(),
-            early: None,
+            early_hook: None,
             ended: 0,
-            last: None,
+            last_job: None,
             lost: Vec::new(),
             signal: None,
             reason: None,
             failure: None,
             unusable: None,
             deregistered: false,
-            acts: Vec::new(),
+            actions: Vec::new(),
         }
     }
 
-    /// How the last job of the present registration ended.
+    /// Returns how the last job of the present registration ended.
     pub fn last_result(&self) -> Option<JobResult> {
-        self.last.as_ref().map(|(_, result)| *result)
+        self.last_job.as_ref().map(|(_, result)| *result)
     }
 
-    /// Whether a job runs.
+    /// Returns whether a job is running.
     pub fn is_busy(&self) -> bool {
         !self.jobs.is_empty()
     }
 
-    /// Whether a job runs of which it is not known how it is started again.
+    /// Returns whether a job is running that no hook has told how to rerun.
     pub fn wants_hook(&self) -> bool {
         self.jobs.iter().any(|job| job.rerun.is_none())
     }
 
-    /// When it wants to be told the time at the latest.
+    /// Returns when [`Input::Tick`] is due at the latest.
     pub fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Booting => Some(earlier(self.boot + self.boot_limit(), self.check_at)),
@@ -193,29 +193,29 @@ impl Machine {
         }
     }
 
-    /// How long the program may take to be ready.
+    /// Returns how long the program may take to be ready.
     fn boot_limit(&self) -> Duration {
-        if self.was_ready { self.rules.idle.map_or(OUTAGE, |idle| idle.max(BOOT)) } else { BOOT }
+        if self.was_ready { self.rules.idle.map_or(MAX_OUTAGE, |idle| idle.max(READY_TIMEOUT)) } else { READY_TIMEOUT }
     }
 
-    /// Takes what happened at a time, and says what to do, in order.
-    pub fn feed(&mut self, input: Input, now: Duration) -> Vec<Act> {
+    /// Handles an input at a time, and returns what to do, in order.
+    pub fn feed(&mut self, input: Input, now: Duration) -> Vec<Action> {
         if self.phase != Phase::Done {
             match input {
-                Input::Told(event) => self.told(event, now),
-                Input::Hook(job) => self.hook(job),
-                Input::Exited(ending) => self.exited(ending, now),
-                Input::Deleted(deletion) => self.deleted(deletion, now),
-                Input::Checked(standing) => self.checked(standing, now),
-                Input::Signal(signal) => self.signalled(signal, now),
+                Input::Event(event) => self.handle_event(event, now),
+                Input::Hook(job) => self.handle_hook(job),
+                Input::Exited(disposition) => self.handle_exit(disposition, now),
+                Input::Deregistered(result) => self.handle_deregistration(result, now),
+                Input::Checked(status) => self.handle_check(status, now),
+                Input::Signal(signal) => self.handle_signal(signal, now),
                 Input::Tick => {}
             }
-            self.look_at_the_clock(now);
+            self.handle_deadline(now);
         }
-        std::mem::take(&mut self.acts)
+        std::mem::take(&mut self.actions)
     }
 
-    fn told(&mut self, event: Event, now: Duration) {
+    fn handle_event(&mut self, event: Event, now: Duration) {
         match event {
             Event::Ready => match self.rules.confirm_after {
                 Some(pause) if self.phase == Phase::Booting => self.check_at = Some(now + pause),
@@ -224,7 +224,7 @@ impl Machine {
             },
             Event::Started(job) => self.started(job, now),
             Event::Ended { job, result } => self.job_ended(job.as_deref(), result, now),
-            // The listener may fall back to another configuration of its own, and ends by itself otherwise.
+            // The listener may fall back to another configuration of its own; if not, it ends by itself.
             Event::Deregistered if self.phase == Phase::Booting => {
                 self.deregistered = true;
             }
@@ -233,64 +233,65 @@ impl Machine {
             Event::Unusable { what, hint } => self.unusable = Some(Error::config(what).hint(hint)),
             Event::Trouble(text) => {
                 self.troubled_until = now + self.rules.confirm_after.unwrap_or_default();
-                // A program that is asked to end twice says so.
+                // A program that is asked to end twice prints a line about it.
                 if !matches!(self.phase, Phase::Stopping { .. }) || !self.jobs.is_empty() {
-                    self.trouble(text, now);
+                    self.warn(text, now);
                 }
             }
         }
     }
 
-    /// The forge takes it.
+    /// Makes it ready: the forge accepts it.
     fn is_ready(&mut self, now: Duration) {
         self.connected();
         (self.restarts, self.deregistered) = (0, false);
         if self.phase == Phase::Booting {
             self.idle(now);
-            self.acts.push(Act::Say(Status::Ready));
+            self.actions.push(Action::Announce(LifecycleEvent::Ready));
         }
     }
 
     fn connected(&mut self) {
         (self.ready, self.was_ready) = (true, true);
         if !std::mem::take(&mut self.troubles).is_empty() {
-            self.acts.push(Act::Inform(format!("the runner {} reaches the forge again", self.rules.name)));
+            self.actions.push(Action::Inform(format!("runner {} is connected to the forge again", self.rules.name)));
         }
     }
 
     fn idle(&mut self, now: Duration) {
         self.phase = Phase::Idle { since: now };
-        (self.check_at, self.offline) = (self.check_after(self.rules.poll.unwrap_or(CHECK), now), 0);
+        (self.check_at, self.offline) = (self.check_after(self.rules.poll.unwrap_or(CHECK_INTERVAL), now), 0);
     }
 
     fn check_after(&self, pause: Duration, now: Duration) -> Option<Duration> {
         self.rules.can_check.then_some(now + pause)
     }
 
-    /// Takes what the forge sees, where the program's lines are not known from a source. Returns whether that is all.
-    fn polled(&mut self, standing: &Standing, pause: Duration, now: Duration) -> bool {
+    /// Applies a poll of the forge, where the program's lines are not known from its source. Returns whether nothing else
+    /// needs to be done.
+    fn polled(&mut self, status: &RegistrationStatus, pause: Duration, now: Duration) -> bool {
         self.check_at = self.check_after(pause, now);
-        self.missing = if *standing == Standing::Unknown { self.missing + 1 } else { 0 };
-        match (self.phase, standing) {
+        self.missing = if *status == RegistrationStatus::Unknown { self.missing + 1 } else { 0 };
+        match (self.phase, status) {
             // One answer may be the forge's mistake.
-            (_, Standing::Unknown) => self.missing < OFFLINE,
-            (Phase::Booting, Standing::Known(state)) => {
+            (_, RegistrationStatus::Unknown) => self.missing < MAX_MISSES,
+            (Phase::Booting, RegistrationStatus::Known(state)) => {
                 if state.online {
                     self.is_ready(now);
                 }
                 true
             }
-            (Phase::Idle { .. } | Phase::Busy, Standing::Known(RunnerState { busy: Some(busy), .. })) => {
+            (Phase::Idle { .. } | Phase::Busy, RegistrationStatus::Known(RunnerStatus { busy: Some(busy), .. })) => {
                 self.compare(*busy, now);
                 true
             }
-            (Phase::Booting, Standing::Unclear(_)) => false,
+            (Phase::Booting, RegistrationStatus::Unclear(_)) => false,
             _ => true,
         }
     }
 
-    /// Compares what the forge says of a job with the program's lines, which may have other words by now. The forge may be a
-    /// moment late, and may tell of no job at all.
+    /// Compares the forge's view of jobs with the program's lines, whose wording may have changed. The forge may lag, and
+    /// may report no job at all.
     fn compare(&mut self, busy: bool, now: Duration) {
         let runs = self.is_busy();
         self.is_job_seen |= busy && runs;
@@ -299,40 +300,40 @@ impl Machine {
             return;
         }
         self.contradictions += 1;
-        if self.contradictions < OFFLINE {
+        if self.contradictions < MAX_MISSES {
             return;
         }
         self.contradictions = 0;
         if busy {
             self.started(Job::default(), now);
-            (self.is_job_unsaid, self.is_job_seen) = (true, true);
+            (self.is_job_from_forge, self.is_job_seen) = (true, true);
             return;
         }
         for job in std::mem::take(&mut self.jobs) {
             self.ended += 1;
-            self.acts.push(Act::Say(Status::Ended(job, None)));
+            self.actions.push(Action::Announce(LifecycleEvent::Ended(job, None)));
         }
         self.none_runs(now);
     }
 
-    /// Tells of a trouble: the same one once, and then now and again with its number.
-    fn trouble(&mut self, text: String, now: Duration) {
-        if let Some((told, count)) = self.troubles.get_mut(&text) {
+    /// Warns: the same text once, and then from time to time with its count.
+    fn warn(&mut self, text: String, now: Duration) {
+        if let Some((shown, count)) = self.troubles.get_mut(&text) {
             *count += 1;
-            if now >= *told + TROUBLE {
-                self.acts.push(Act::Warn(format!("{text} ({count} times more)")));
-                (*told, *count) = (now, 0);
+            if now >= *shown + WARNING_INTERVAL {
+                self.actions.push(Action::Warn(format!("{text} ({count} more times)")));
+                (*shown, *count) = (now, 0);
             }
             return;
         }
-        if self.troubles.len() >= TROUBLES {
+        if self.troubles.len() >= MAX_TRACKED_WARNINGS {
             self.troubles.pop_first();
         }
         self.troubles.insert(text.clone(), (now, 0));
-        self.acts.push(Act::Warn(text));
+        self.actions.push(Action::Warn(text));
     }
 
-    /// The program says that its credential was refused. The forge itself is asked whether that is so.
+    /// Handles the program's line that its credential was refused: the forge itself is asked whether that is so.
     fn refused(&mut self, text: String, now: Duration) {
         self.troubled_until = now + self.rules.confirm_after.unwrap_or_default();
         match self.phase {
@@ -342,12 +343,12 @@ impl Machine {
                 self.check();
             }
             Phase::Stopping { .. } | Phase::Done => {}
-            _ => self.trouble(text, now),
+            _ => self.warn(text, now),
         }
     }
 
     fn fail_refused(&mut self, text: String, now: Duration) {
-        let hint = "check that the runner was not removed meanwhile, and that this machine's address may use it";
+        let hint = "check that the runner has not been removed, and that the forge accepts this host's IP address";
         self.failure.get_or_insert(Error::auth(text).hint(hint));
         self.interrupt(now);
     }
@@ -355,76 +356,76 @@ impl Machine {
     fn check(&mut self) {
         self.check_at = None;
         if !std::mem::replace(&mut self.checking, true) {
-            self.acts.push(Act::Check);
+            self.actions.push(Action::Check);
         }
     }
 
-    /// The forge's answer.
-    fn checked(&mut self, standing: Standing, now: Duration) {
-        // Of a registration that was given up meanwhile.
+    /// Handles the forge's answer about the registration.
+    fn handle_check(&mut self, status: RegistrationStatus, now: Duration) {
+        // The answer is about a registration that was given up in the meantime.
         if !std::mem::take(&mut self.checking) {
             return;
         }
-        if self.rules.poll.is_some_and(|pause| self.polled(&standing, pause, now)) {
+        if self.rules.poll.is_some_and(|pause| self.polled(&status, pause, now)) {
             return;
         }
         let refused = self.refused.take();
         let quiet = now >= self.troubled_until;
-        match (self.phase, standing) {
-            (Phase::Booting, Standing::Unknown) => {
-                let usual = || format!("the forge does not know the runner {}", self.rules.name);
+        match (self.phase, status) {
+            (Phase::Booting, RegistrationStatus::Unknown) => {
+                let usual = || format!("the forge does not know runner {}", self.rules.name);
                 let text = refused.unwrap_or_else(usual);
                 self.fail_refused(text, now);
             }
-            (Phase::Booting, Standing::Known(_)) if refused.is_none() && quiet => self.is_ready(now),
-            (Phase::Booting, standing) => {
+            (Phase::Booting, RegistrationStatus::Known(_)) if refused.is_none() && quiet => self.is_ready(now),
+            (Phase::Booting, status) => {
                 if let Some(text) = refused {
-                    self.trouble(text, now);
+                    self.warn(text, now);
                 }
-                if let Standing::Unclear(why) = standing {
-                    self.trouble(format!("cannot ask the forge about the runner: {why}"), now);
-                    self.check_at = Some(now + CHECK_AGAIN);
+                if let RegistrationStatus::Unclear(why) = status {
+                    self.warn(format!("cannot check the runner's status: {why}"), now);
+                    self.check_at = Some(now + RECHECK_INTERVAL);
                 } else {
                     self.check_at = Some(self.troubled_until.max(now + Duration::from_secs(1)));
                 }
             }
-            (Phase::Idle { .. }, Standing::Unknown) => self.vanished(now),
-            (Phase::Idle { .. }, standing) => {
+            (Phase::Idle { .. }, RegistrationStatus::Unknown) => self.vanished(now),
+            (Phase::Idle { .. }, status) => {
                 if let Some(text) = refused {
-                    self.trouble(text, now);
+                    self.warn(text, now);
                 }
-                let is_offline = matches!(standing, Standing::Known(RunnerState { online: false, .. }));
+                let is_offline = matches!(status, RegistrationStatus::Known(RunnerStatus { online: false, .. }));
                 self.offline = if is_offline { self.offline + 1 } else { 0 };
-                self.check_at = Some(now + CHECK);
-                if self.rules.one_job_each && self.offline >= OFFLINE {
+                self.check_at = Some(now + CHECK_INTERVAL);
+                if self.rules.one_job_each && self.offline >= MAX_MISSES {
                     self.vanished(now);
                 }
             }
-            (Phase::Busy, Standing::Unknown) if !self.rules.one_job_each => self.removed(now),
+            (Phase::Busy, RegistrationStatus::Unknown) if !self.rules.one_job_each => self.removed(now),
             (Phase::Busy, _) => {
                 if let Some(text) = refused {
-                    self.trouble(text, now);
+                    self.warn(text, now);
                 }
             }
             _ => {}
         }
     }
 
-    /// The forge does not know an idle runner any more, or never sees it.
+    /// Handles an idle runner that the forge no longer knows, or never sees online.
     fn vanished(&mut self, now: Duration) {
         if !self.rules.one_job_each {
             return self.removed(now);
         }
         self.used_up();
-        self.acts.push(Act::Send(self.rules.interrupt, SignalTarget::Leader));
+        self.actions.push(Action::Send(self.rules.interrupt, SignalTarget::Leader));
         self.stopping(now + self.rules.drain_grace, true);
     }
 
-    /// A registration for one job is gone, and there was none.
+    /// Notes that a registration for one job is gone without a job.
     fn used_up(&mut self) {
         self.used_up = true;
         let name = &self.rules.name;
-        self.acts.push(Act::Warn(format!("the registration of the runner {name} was used up without a job")));
+        self.actions.push(Action::Warn(format!("the registration of runner {name} was used up without a job")));
         if self.rules.single {
             self.reason.get_or_insert_with(|| "its registration was used up without a job".to_owned());
         }
@@ -434,8 +435,8 @@ impl Machine {
         self.phase = Phase::Stopping { kill_at, gentle, killed: false, again_at: None };
     }
 
-    /// Somebody removed the runner at the forge. One whose registration was good for the job that ended is as it is to
-    /// be; others end, when their job has.
+    /// Handles the removal of the runner at the forge. For a registration that was good for one job, which has ended, this
+    /// is expected; other runners end after their job.
     fn removed(&mut self, now: Duration) {
         if self.rules.one_job_each && self.ended > 0 {
             return;
@@ -443,7 +444,7 @@ impl Machine {
         self.deregistered = true;
         self.removal();
         if matches!(self.phase, Phase::Booting | Phase::Idle { .. }) {
-            // One that watches for this signal between two requests only would take long.
+            // One that handles this signal only between two requests would take long.
             match self.rules.second_interrupt {
                 Some(_) => self.interrupt(now),
                 None => self.drain(now),
@@ -455,9 +456,9 @@ impl Machine {
     fn removal(&mut self) {
         self.reason.get_or_insert_with(|| "removed".to_owned());
         if !self.was_ready {
-            let error = Error::conflict(format!("somebody removed the runner {} before it was ready", self.rules.name));
+            let error = Error::conflict(format!("runner {} was removed before it was ready", self.rules.name));
             self.failure
-                .get_or_insert(error.hint("look for another program that removes runners, and launch it again"));
+                .get_or_insert(error.hint("check whether another program removes runners, and launch it again"));
         }
     }
 
@@ -465,45 +466,45 @@ impl Machine {
         if job.id.is_some() && self.jobs.iter().any(|known| known.id == job.id) {
             return;
         }
-        if std::mem::take(&mut self.is_job_unsaid) && self.is_busy() {
+        if std::mem::take(&mut self.is_job_from_forge) && self.is_busy() {
             // The forge was faster than the line.
             self.jobs = vec![job];
             return;
         }
         (self.contradictions, self.is_job_seen) = (0, false);
         if self.rules.one_at_a_time {
-            // Nothing said how the one before ended: it never ran.
+            // No line told how the previous one ended: it never ran.
             for over in std::mem::take(&mut self.jobs) {
-                self.acts.push(Act::Say(Status::Ended(over, None)));
+                self.actions.push(Action::Announce(LifecycleEvent::Ended(over, None)));
             }
         }
-        // The first request was answered with a job: nothing is left to be confirmed.
+        // The first request was answered with a job: that confirms the runner.
         let announced = self.rules.confirm_after.is_some() && (self.check_at.is_some() || self.checking);
         if self.phase == Phase::Booting && announced {
-            self.acts.push(Act::Say(Status::Ready));
+            self.actions.push(Action::Announce(LifecycleEvent::Ready));
         }
         self.connected();
         self.unused = 0;
-        self.acts.push(Act::Say(Status::Started(job.clone())));
+        self.actions.push(Action::Announce(LifecycleEvent::Started(job.clone())));
         self.jobs.push(job);
-        if let Some(told) = self.early.take() {
-            self.hook(told);
+        if let Some(hook_job) = self.early_hook.take() {
+            self.handle_hook(hook_job);
         }
         if matches!(self.phase, Phase::Booting | Phase::Idle { .. } | Phase::Lingering { .. }) {
             self.phase = Phase::Busy;
-            self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause.min(SOON), now));
+            self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause.min(FIRST_JOB_CHECK), now));
         }
     }
 
-    /// A hook's word comes before the job's last line, and maybe before its first.
-    fn hook(&mut self, told: Job) {
+    /// Handles a hook's report, which arrives before the job's last line, and maybe before its first.
+    fn handle_hook(&mut self, hook_job: Job) {
         match self.jobs.iter_mut().find(|job| job.rerun.is_none()) {
             Some(job) => {
-                job.rerun = told.rerun;
-                job.attempt = told.attempt;
-                job.pipeline = job.pipeline.take().or(told.pipeline);
+                job.rerun = hook_job.rerun;
+                job.attempt = hook_job.attempt;
+                job.pipeline = job.pipeline.take().or(hook_job.pipeline);
             }
-            None => self.early = Some(told),
+            None => self.early_hook = Some(hook_job),
         }
     }
 
@@ -516,10 +517,10 @@ impl Machine {
         };
         let job = self.jobs.remove(place);
         let success = result == JobResult::Succeeded;
-        (self.is_job_unsaid, self.contradictions) = (false, 0);
+        (self.is_job_from_forge, self.contradictions) = (false, 0);
         self.ended += 1;
-        self.acts.push(Act::Say(Status::Ended(job.clone(), Some(success))));
-        self.last = Some((job.clone(), result));
+        self.actions.push(Action::Announce(LifecycleEvent::Ended(job.clone(), Some(success))));
+        self.last_job = Some((job.clone(), result));
         if self.signal.is_some() && !success {
             self.lost.push(job);
         }
@@ -545,42 +546,43 @@ impl Machine {
         }
     }
 
-    fn deleted(&mut self, deletion: Deletion, now: Duration) {
+    fn handle_deregistration(&mut self, result: DeregisterResult, now: Duration) {
         if self.phase != Phase::Leaving {
             return;
         }
-        match deletion {
-            Deletion::Gone => self.drain(now),
-            Deletion::Failed if self.jobs.is_empty() => self.drain(now),
-            Deletion::Busy | Deletion::Failed => {
+        match result {
+            DeregisterResult::Removed => self.drain(now),
+            DeregisterResult::Failed if self.jobs.is_empty() => self.drain(now),
+            DeregisterResult::Busy | DeregisterResult::Failed => {
                 self.reason = None;
-                match self.jobs.is_empty() {
-                    true => self.idle(now),
-                    false => self.phase = Phase::Busy,
+                if self.jobs.is_empty() {
+                    self.idle(now);
+                } else {
+                    self.phase = Phase::Busy;
                 }
             }
         }
     }
 
     fn drain(&mut self, now: Duration) {
-        self.acts.push(Act::Send(self.rules.drain, SignalTarget::Leader));
+        self.actions.push(Action::Send(self.rules.drain, SignalTarget::Leader));
         self.stopping(now + self.rules.drain_grace, true);
     }
 
     fn interrupt(&mut self, now: Duration) {
-        self.acts.push(Act::Send(self.rules.interrupt, SignalTarget::Leader));
-        self.acts.push(Act::Stop);
+        self.actions.push(Action::Send(self.rules.interrupt, SignalTarget::Leader));
+        self.actions.push(Action::Stop);
         let again_at = self.rules.second_interrupt.filter(|_| self.jobs.is_empty()).map(|pause| now + pause);
         self.phase = Phase::Stopping { kill_at: now + self.rules.grace, gentle: false, killed: false, again_at };
     }
 
     fn kill(&mut self, now: Duration) {
-        self.acts.push(Act::Send(Signal::Kill, SignalTarget::All));
-        self.acts.push(Act::Stop);
-        self.phase = Phase::Stopping { kill_at: now + KILLED, gentle: false, killed: true, again_at: None };
+        self.actions.push(Action::Send(Signal::Kill, SignalTarget::All));
+        self.actions.push(Action::Stop);
+        self.phase = Phase::Stopping { kill_at: now + KILL_TIMEOUT, gentle: false, killed: true, again_at: None };
     }
 
-    fn signalled(&mut self, signal: Signal, now: Duration) {
+    fn handle_signal(&mut self, signal: Signal, now: Duration) {
         if self.signal.is_some() {
             return match self.phase {
                 Phase::Waiting { .. } | Phase::Renewing => self.finish(),
@@ -588,10 +590,10 @@ impl Machine {
             };
         }
         self.signal = Some(signal);
-        self.reason = Some(name(signal).to_owned());
+        self.reason = Some(signal.name().to_owned());
         match self.phase {
             Phase::Waiting { .. } | Phase::Renewing => self.finish(),
-            // It ends by itself, and still has its job's end to report.
+            // It ends by itself, and still has to report the end of its job.
             Phase::Lingering { .. } => self.stopping(now + self.rules.grace, false),
             Phase::Stopping { killed: true, .. } | Phase::Done => {}
             Phase::Booting | Phase::Idle { .. } | Phase::Busy | Phase::Leaving | Phase::Stopping { .. } => {
@@ -600,17 +602,17 @@ impl Machine {
         }
     }
 
-    fn exited(&mut self, ending: Ending, now: Duration) {
+    fn handle_exit(&mut self, disposition: ExitDisposition, now: Duration) {
         let expected = matches!(self.phase, Phase::Stopping { .. });
-        if !expected && matches!(ending, Ending::Done | Ending::JobCut) {
-            // It did what it was to; the line that says so did not arrive.
+        if !expected && matches!(disposition, ExitDisposition::Completed | ExitDisposition::JobLost) {
+            // It completed its job; the line about that did not arrive.
             for job in std::mem::take(&mut self.jobs) {
                 self.ended += 1;
-                self.acts.push(Act::Say(Status::Ended(job, None)));
+                self.actions.push(Action::Announce(LifecycleEvent::Ended(job, None)));
             }
         }
         self.lost.append(&mut self.jobs);
-        if let (Ending::JobCut, false, Some((mut job, _))) = (&ending, expected, self.last.take()) {
+        if let (ExitDisposition::JobLost, false, Some((mut job, _))) = (&disposition, expected, self.last_job.take()) {
             job.maybe_canceled = true;
             self.lost.push(job);
         }
@@ -625,60 +627,65 @@ impl Machine {
             return self.finish();
         }
         let is_unused = self.rules.one_job_each && self.ended == 0 && self.was_ready && self.reason.is_none();
-        match ending {
-            Ending::Failed(error) => {
+        match disposition {
+            ExitDisposition::Failed(error) => {
                 self.failure = Some(self.unusable.take().unwrap_or(error));
                 self.finish();
             }
-            Ending::Done | Ending::JobCut | Ending::Again(_) if another && self.ended > 0 => self.renew(now),
-            Ending::Done if is_unused => {
+            ExitDisposition::Completed | ExitDisposition::JobLost | ExitDisposition::Restart(_)
+                if another && self.ended > 0 =>
+            {
+                self.renew(now)
+            }
+            ExitDisposition::Completed if is_unused => {
                 self.used_up();
-                match another {
-                    true => self.renew_unused(now),
-                    false => self.finish(),
+                if another {
+                    self.renew_unused(now);
+                } else {
+                    self.finish();
                 }
             }
-            Ending::Done | Ending::JobCut => {
+            ExitDisposition::Completed | ExitDisposition::JobLost => {
                 self.reason.get_or_insert_with(|| match (self.phase, self.rules.idle) {
-                    (Phase::Idle { since }, Some(idle)) if now + AHEAD >= since + idle => timeout(idle),
+                    (Phase::Idle { since }, Some(idle)) if now + IDLE_TOLERANCE >= since + idle => timeout(idle),
                     _ if self.rules.single && self.ended > 0 => "single job".to_owned(),
                     _ => "runner closed with exit code 0".to_owned(),
                 });
                 self.finish();
             }
-            Ending::Again(_) if self.reason.is_some() => self.finish(),
-            Ending::Again(pause) => self.again(pause, now),
+            ExitDisposition::Restart(_) if self.reason.is_some() => self.finish(),
+            ExitDisposition::Restart(pause) => self.restart(pause, now),
         }
     }
 
     fn renew(&mut self, now: Duration) {
         self.rerun_lost();
-        (self.ended, self.early, self.last) = (0, None, None);
+        (self.ended, self.early_hook, self.last_job) = (0, None, None);
         (self.used_up, self.was_ready, self.ready, self.deregistered) = (false, false, false, false);
         (self.checking, self.check_at) = (false, None);
-        (self.is_job_unsaid, self.contradictions, self.missing) = (false, 0, 0);
+        (self.is_job_from_forge, self.contradictions, self.missing) = (false, 0, 0);
         (self.boot, self.phase) = (now, Phase::Renewing);
-        self.acts.push(Act::Renew);
+        self.actions.push(Action::Renew);
     }
 
-    /// Gets another registration for one that was used up without a job, which is removed first: it has the name.
+    /// Replaces a registration that was used up without a job. It is removed first: it has the name.
     fn renew_unused(&mut self, now: Duration) {
         self.unused += 1;
-        if self.unused > UNUSED {
+        if self.unused > MAX_UNUSED_REGISTRATIONS {
             let name = &self.rules.name;
             self.failure = Some(
                 Error::remote(format!(
-                    "the registrations of the runner {name} are used up without jobs again and again"
+                    "the registrations of runner {name} were used up without a job {MAX_UNUSED_REGISTRATIONS} times in a row"
                 ))
-                .hint("look for jobs that are cancelled while they are queued; --log debug shows the program's lines"),
+                .hint("check for jobs that are cancelled while they are queued; --log debug shows the runner program's output"),
             );
             return self.finish();
         }
-        self.acts.push(Act::Unregister);
+        self.actions.push(Action::Unregister);
         self.renew(now);
     }
 
-    /// The program of another registration is being started.
+    /// Notes that the program is being started with another registration.
     pub fn renewed(&mut self, now: Duration) {
         if self.phase == Phase::Renewing {
             (self.boot, self.phase) = (now, Phase::Booting);
@@ -686,14 +693,14 @@ impl Machine {
         }
     }
 
-    fn again(&mut self, pause: Duration, now: Duration) {
+    fn restart(&mut self, pause: Duration, now: Duration) {
         self.rerun_lost();
         self.restarts += 1;
-        if self.restarts > RESTARTS {
+        if self.restarts > MAX_RESTARTS {
             let name = &self.rules.name;
             self.failure = Some(
-                Error::remote(format!("the program of the runner {name} ends again and again before it is ready"))
-                    .hint("its last lines are above; --log debug shows all of them"),
+                Error::remote(format!("runner {name} exited {MAX_RESTARTS} times in a row before it was ready"))
+                    .hint("the last lines of its output are above; --log debug shows all of it"),
             );
             return self.finish();
         }
@@ -706,7 +713,7 @@ impl Machine {
 
     fn rerun_lost(&mut self) {
         if !self.lost.is_empty() {
-            self.acts.push(Act::Rerun(std::mem::take(&mut self.lost)));
+            self.actions.push(Action::Rerun(std::mem::take(&mut self.lost)));
         }
     }
 
@@ -715,60 +722,62 @@ impl Machine {
         self.rerun_lost();
         let error = self.failure.take().or_else(|| {
             interrupted.then(|| {
-                Error::interrupted(format!("the runner {} was interrupted while a job was running", self.rules.name))
+                Error::interrupted(format!("runner {} was interrupted while a job was running", self.rules.name))
             })
         });
-        let told = || error.as_ref().map_or_else(|| "runner closed".to_owned(), ToString::to_string);
-        let reason = self.reason.take().unwrap_or_else(told);
-        self.acts.push(Act::Finish(Outcome { reason, error }));
+        let message = || error.as_ref().map_or_else(|| "runner closed".to_owned(), ToString::to_string);
+        let reason = self.reason.take().unwrap_or_else(message);
+        self.actions.push(Action::Finish(RunOutcome { reason, error }));
         self.phase = Phase::Done;
     }
 
-    fn look_at_the_clock(&mut self, now: Duration) {
+    fn handle_deadline(&mut self, now: Duration) {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
         match self.phase {
-            Phase::Booting if now < self.boot + self.boot_limit() => match self.rules.can_check {
-                true => self.check(),
-                // Nobody can be asked: the program's word counts, when it has told of no trouble since.
-                false if now < self.troubled_until => self.check_at = Some(self.troubled_until),
-                false => {
+            Phase::Booting if now < self.boot + self.boot_limit() => {
+                if self.rules.can_check {
+                    self.check();
+                } else if now < self.troubled_until {
+                    // The forge cannot be asked: the program's line counts, when it has reported no trouble since.
+                    self.check_at = Some(self.troubled_until);
+                } else {
                     self.check_at = None;
                     self.is_ready(now);
                 }
-            },
+            }
             Phase::Booting => {
                 let (name, minutes) = (&self.rules.name, self.boot_limit().as_secs() / 60);
-                let what = match self.was_ready {
-                    true => format!("the runner {name} cannot reach the forge any more, for {minutes} minutes"),
-                    false => format!("the runner {name} was not ready within {minutes} minutes"),
+                let what = if self.was_ready {
+                    format!("runner {name} has not reached the forge for {minutes} minutes")
+                } else {
+                    format!("runner {name} was not ready within {minutes} minutes")
                 };
                 self.failure = Some(
                     Error::remote(what)
-                        .hint("its last lines are above: check that this machine reaches the forge, through the proxy if there is one"),
+                        .hint("the last lines of its output are above: check that this host can reach the forge, through the proxy if there is one"),
                 );
                 self.interrupt(now);
             }
             Phase::Idle { since } if self.rules.idle.is_none_or(|idle| now < since + idle) => self.check(),
             Phase::Idle { .. } => {
                 self.reason = self.rules.idle.map(timeout);
-                match self.rules.delete_first {
-                    true => {
-                        self.phase = Phase::Leaving;
-                        self.acts.push(Act::Delete);
-                    }
-                    false => self.drain(now),
+                if self.rules.delete_first {
+                    self.phase = Phase::Leaving;
+                    self.actions.push(Action::Deregister);
+                } else {
+                    self.drain(now);
                 }
             }
             Phase::Lingering { .. } => self.drain(now),
             Phase::Stopping { kill_at, gentle, killed: false, again_at: Some(_) } if now < kill_at => {
-                self.acts.push(Act::Send(self.rules.interrupt, SignalTarget::Leader));
+                self.actions.push(Action::Send(self.rules.interrupt, SignalTarget::Leader));
                 self.stopping(kill_at, gentle);
             }
             Phase::Stopping { killed: false, .. } => self.kill(now),
             Phase::Stopping { killed: true, .. } => {
-                let error = Error::internal(format!("the program of the runner {} cannot be killed", self.rules.name));
+                let error = Error::internal(format!("cannot kill the program of runner {}", self.rules.name));
                 self.failure.get_or_insert(error);
                 self.lost.append(&mut self.jobs);
                 // While it runs, a job must not run a second time.
@@ -778,7 +787,7 @@ impl Machine {
             Phase::Waiting { .. } => {
                 self.phase = Phase::Booting;
                 self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause, now));
-                self.acts.push(Act::Start);
+                self.actions.push(Action::Start);
             }
             Phase::Busy => self.check(),
             Phase::Leaving | Phase::Renewing | Phase::Done => {}

@@ -4,28 +4,30 @@
 use super::runners::SECRET;
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::{Agent, Ending, EnvFile, Event, Job, JobResult, Place, Registration};
+use crate::forge::runner::{
+    EnvFile, Event, ExitDisposition, Job, JobResult, Registration, RunnerConfig, RunnerProcess,
+};
 use crate::host::Signal;
 use std::time::Duration;
 
-/// Docker kills the container when it has not ended by then, in seconds.
+/// The time in seconds after which Docker kills the container.
 const STOP: u64 = 30;
-/// What that takes in all.
+/// How long stopping may take in all.
 const GRACE: Duration = Duration::from_secs(STOP + 15);
 
-/// "Completing step" announces the report of a step, which takes a moment; a runner that is stopped before leaves the step to
-/// hang and fail.
+/// How long reporting a step may take after the line "Completing step"; a runner that is stopped before leaves the step
+/// hanging.
 const LINGER: Duration = Duration::from_secs(15);
 
-/// How often Bitbucket is asked about the runner, whose lines no source tells: a fraction of what it answers in an hour.
+/// How often Bitbucket is asked about the runner, whose source is not public: a fraction of its hourly rate limit.
 const POLL: Duration = Duration::from_secs(30);
 
 /// Variables for the container: <https://support.atlassian.com/bitbucket-cloud/docs/configure-a-runner-to-use-a-proxy/> and
 /// <https://support.atlassian.com/bitbucket-cloud/docs/use-your-docker-images-in-self-hosted-runners/>.
 const PASSED_ON: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PAUSE_IMAGE", "AUTH_PROXY_IMAGE", "CLONE_IMAGE"];
 
-/// How the runner of a registration is run.
-pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
+/// Returns how to run the runner of a registration.
+pub fn runner_process(registration: &Registration, config: &RunnerConfig) -> Result<RunnerProcess> {
     let (credential, settings) = (&registration.credential, &registration.settings);
     let of = |name: &str| {
         let value = settings.get(name).map(String::as_str).or(credential.get(name).map(Secret::expose));
@@ -34,7 +36,7 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
                 .hint("register it again")
         })
     };
-    let work = place.work.display().to_string();
+    let work = config.work.display().to_string();
     let mut variables = vec![("ACCOUNT_UUID", of("account_uuid")?)];
     if settings.contains_key("repository_uuid") {
         variables.push(("REPOSITORY_UUID", of("repository_uuid")?));
@@ -46,22 +48,22 @@ pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
         ("WORKING_DIRECTORY", work.as_str()),
         ("RUNTIME_PREREQUISITES_ENABLED", "true"),
     ]);
-    if place.gpu {
+    if config.gpu {
         variables.push(("NVIDIA_VISIBLE_DEVICES", "all"));
     }
     let lines: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    let file = place.hooks.join("bitbucket.env");
-    let name = container(&registration.name);
-    Ok(Agent {
-        argv: argv(&name, &file.display().to_string(), &work, place.gpu, of("image")?),
+    let file = config.hooks.join("bitbucket.env");
+    let name = container_name(&registration.name);
+    Ok(RunnerProcess {
+        argv: argv(&name, &file.display().to_string(), &work, config.gpu, of("image")?),
         env: Vec::new(),
         files: vec![(file.clone(), Secret::new(lines))],
         own_files: Vec::new(),
         checked_files: Vec::new(),
         logs: None,
-        reads,
-        hook: None,
-        ends,
+        parse_line,
+        parse_hook_line: None,
+        interpret_exit,
         drain: Signal::Terminate,
         interrupt: Signal::Terminate,
         grace: GRACE,
@@ -91,14 +93,14 @@ fn argv(name: &str, env_file: &str, work: &str, gpu: bool, image: &str) -> Vec<S
     argv.into_iter().map(str::to_owned).collect()
 }
 
-/// Docker's names have fewer characters than Bitbucket's.
-fn container(name: &str) -> String {
+/// Returns the container's name: Docker allows fewer characters than Bitbucket.
+fn container_name(name: &str) -> String {
     let plain = name.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' });
     format!("cml-runner-{}", plain.collect::<String>())
 }
 
-/// Lines such as `[2022-06-05 17:23:41,945] Updating runner status to "ONLINE" and checking for new steps …`.
-fn reads(line: &str) -> Option<Event> {
+/// Parses lines such as `[2022-06-05 17:23:41,945] Updating runner status to "ONLINE" and checking for new steps …`.
+fn parse_line(line: &str) -> Option<Event> {
     let (time, text) = line.strip_prefix('[')?.split_once("] ")?;
     if !time.starts_with(|c: char| c.is_ascii_digit()) || time.len() > 30 {
         return None;
@@ -116,27 +118,27 @@ fn reads(line: &str) -> Option<Event> {
     Some(Event::Ended { job: None, result })
 }
 
-/// Those of `docker run`: <https://docs.docker.com/engine/containers/run/#exit-status>.
-fn ends(code: Option<i32>, _: Option<JobResult>) -> Ending {
+/// Interprets the exit codes of `docker run`: <https://docs.docker.com/engine/containers/run/#exit-status>.
+fn interpret_exit(code: Option<i32>, _: Option<JobResult>) -> ExitDisposition {
     let docker = |what: &str| {
-        Ending::Failed(Error::config(what.to_owned()).hint(
+        ExitDisposition::Failed(Error::config(what.to_owned()).hint(
             "check that Docker runs, that this user may use it (docker ps), and that it can pull the runner's image",
         ))
     };
     match code {
         // The last two: it was asked to end.
-        Some(0 | 130 | 143) => Ending::Done,
-        Some(125) => docker("Docker could not start the container of the runner"),
-        Some(126 | 127) => docker("there is no Docker to run the runner's image, or the image is another one"),
-        Some(137) => Ending::Failed(
-            Error::remote("the container of the runner was killed")
-                .hint("the runner asks for 512 MB of memory, and its steps for more: the machine may be too small"),
+        Some(0 | 130 | 143) => ExitDisposition::Completed,
+        Some(125) => docker("Docker could not start the runner's container"),
+        Some(126 | 127) => docker("docker was not found, or the image is not the runner's"),
+        Some(137) => ExitDisposition::Failed(
+            Error::remote("the runner's container was killed")
+                .hint("the runner needs 512 MB of memory, and its steps more: this computer may have too little"),
         ),
-        Some(code) => Ending::Failed(
-            Error::remote(format!("the runner's container ended with exit code {code}"))
-                .hint("run this with --log debug to read what the program says"),
+        Some(code) => ExitDisposition::Failed(
+            Error::remote(format!("the runner's container exited with code {code}"))
+                .hint("run this with --log debug to see the program's output"),
         ),
-        None => Ending::Failed(Error::remote("the docker command was killed")),
+        None => ExitDisposition::Failed(Error::remote("the docker command was killed")),
     }
 }
 
@@ -161,8 +163,8 @@ mod tests {
         Registration { driver: "bitbucket".into(), id: "{u}".into(), name: "cml x".into(), credential, settings }
     }
 
-    fn place() -> Place {
-        Place {
+    fn config() -> RunnerConfig {
+        RunnerConfig {
             program: "/p".into(),
             work: "/w".into(),
             single: true,
@@ -176,8 +178,8 @@ mod tests {
 
     #[test]
     fn the_secret_is_in_the_file_only() {
-        let agent = agent(&registration(true), &place()).unwrap();
-        let words = agent.argv.join(" ");
+        let runner = runner_process(&registration(true), &config()).unwrap();
+        let words = runner.argv.join(" ");
         assert!(
             words.starts_with("docker container run --rm --name cml-runner-cml-x --env-file /h/bitbucket.env "),
             "{words}"
@@ -187,30 +189,30 @@ mod tests {
             "{words}"
         );
         assert_eq!(
-            agent.files[0].1.expose(),
+            runner.files[0].1.expose(),
             "ACCOUNT_UUID={a}\nREPOSITORY_UUID={r}\nRUNNER_UUID={u}\nOAUTH_CLIENT_ID=client\nOAUTH_CLIENT_SECRET=s3cret\n\
              WORKING_DIRECTORY=/w\nRUNTIME_PREREQUISITES_ENABLED=true\nNVIDIA_VISIBLE_DEVICES=all"
         );
-        assert_eq!(agent.stop.unwrap().join(" "), "docker container stop --time 30 cml-runner-cml-x");
-        let workspaces = super::agent(&registration(false), &place()).unwrap();
+        assert_eq!(runner.stop.unwrap().join(" "), "docker container stop --time 30 cml-runner-cml-x");
+        let workspaces = super::runner_process(&registration(false), &config()).unwrap();
         assert!(!workspaces.files[0].1.expose().contains("REPOSITORY_UUID"));
     }
 
     #[test]
     fn lines_mean_what_the_runner_means() {
         let ready = "[2022-06-05 17:23:41,945] Updating runner status to \"ONLINE\" and checking for new steps assigned to the runner after 0 seconds and then every 30 seconds.";
-        assert_eq!(reads(ready), Some(Event::Ready));
+        assert_eq!(parse_line(ready), Some(Event::Ready));
         let step = "[2022-06-05 17:24:12,246] Getting step StepId{accountUuid={a}, repositoryUuid={r}, pipelineUuid={p-1}, stepUuid={s-1}}.";
         let pipeline = Some("{p-1}".to_owned());
         let job = Job { id: Some("{s-1}".into()), rerun: pipeline.clone(), pipeline, ..Job::default() };
-        assert_eq!(reads(step), Some(Event::Started(job)));
+        assert_eq!(parse_line(step), Some(Event::Started(job)));
         let ended = |result| Some(Event::Ended { job: None, result });
         assert_eq!(
-            reads("[2022-06-05 17:24:53,466] Completing step with result Result{status=FAILED, error=None}."),
+            parse_line("[2022-06-05 17:24:53,466] Completing step with result Result{status=FAILED, error=None}."),
             ended(JobResult::Failed)
         );
         assert_eq!(
-            reads("[2022-06-05 17:24:53,466] Completing step with result Result{status=PASSED, error=None}."),
+            parse_line("[2022-06-05 17:24:53,466] Completing step with result Result{status=PASSED, error=None}."),
             ended(JobResult::Succeeded)
         );
         for line in [
@@ -219,15 +221,18 @@ mod tests {
             "[2022-06-05 17:24:53,466] echo Completing step with result Result{status=PASSED",
             "",
         ] {
-            assert_eq!(reads(line), None, "{line}");
+            assert_eq!(parse_line(line), None, "{line}");
         }
     }
 
     #[test]
     fn exit_codes_are_those_of_docker() {
-        assert!(matches!(ends(Some(0), None), Ending::Done) && matches!(ends(Some(143), None), Ending::Done));
+        assert!(
+            matches!(interpret_exit(Some(0), None), ExitDisposition::Completed)
+                && matches!(interpret_exit(Some(143), None), ExitDisposition::Completed)
+        );
         for code in [Some(1), Some(125), Some(127), Some(137), None] {
-            assert!(matches!(ends(code, None), Ending::Failed(_)), "{code:?}");
+            assert!(matches!(interpret_exit(code, None), ExitDisposition::Failed(_)), "{code:?}");
         }
     }
 }

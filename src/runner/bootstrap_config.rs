@@ -1,4 +1,4 @@
-//! What a machine in a cloud is told: plain data, with one runner's credential as its only secret.
+//! The configuration that an instance in a cloud gets: plain data, with one runner's credential as its only secret.
 
 use crate::env::Secret;
 use crate::error::{Error, Result};
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The version of the form; a program takes its own alone, as the launcher pins the program's digest.
+/// The version of the format. Only the same version is accepted, as the launcher pins the binary's digest.
 const VERSION: u64 = 1;
 
-/// What the machine is told.
+/// The configuration of an instance's runner.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub struct BootstrapConfig {
     /// The runner's name.
     pub name: String,
-    /// The name of the forge's row.
+    /// The name of the forge's driver.
     pub driver: String,
     /// The repository's address.
     pub repo: String,
@@ -28,9 +28,9 @@ pub struct Document {
     pub single: bool,
     /// Time without a job after which it ends.
     pub idle: Option<Duration>,
-    /// When it must be gone at the latest, in seconds since 1970.
+    /// When the instance must be gone at the latest, in seconds since 1970.
     pub deadline: i64,
-    /// The runner that the forge knows.
+    /// The runner's registration.
     pub registration: Registration,
     /// The runner program; `None` where it comes as an image.
     pub package: Option<Package>,
@@ -40,18 +40,18 @@ pub struct Document {
     pub docker_required: bool,
     /// Volumes for containers of jobs.
     pub docker_volumes: Vec<String>,
-    /// Whether the machine has GPUs.
+    /// Whether the instance has GPUs.
     pub gpu: bool,
-    /// The user's own script, which runs first.
+    /// The user's start-up script, which runs first.
     pub startup_script: Option<String>,
     /// The cloud's name.
     pub cloud: String,
-    /// Whether jobs may act as the machine, which has an identity in its cloud then.
+    /// Whether jobs may use the instance's identity.
     pub identity: bool,
 }
 
-impl Document {
-    /// As JSON on one line.
+impl BootstrapConfig {
+    /// Serializes the configuration as JSON on one line.
     pub fn to_json(&self) -> Secret {
         let secrets = |(name, value): (&String, &Secret)| (name.clone(), Value::from(value.expose()));
         let credential: serde_json::Map<_, _> = self.registration.credential.iter().map(secrets).collect();
@@ -68,44 +68,45 @@ impl Document {
         });
         let registration = json!({ "driver": self.registration.driver, "id": self.registration.id,
             "name": self.registration.name, "credential": credential, "settings": self.registration.settings });
-        let document = json!({ "v": VERSION, "name": self.name, "driver": self.driver, "repo": self.repo,
+        let config = json!({ "v": VERSION, "name": self.name, "driver": self.driver, "repo": self.repo,
             "labels": self.labels, "single": self.single, "idle": self.idle.map(|idle| idle.as_secs()),
             "deadline": self.deadline, "registration": registration, "package": package,
             "docker_image": self.docker_image, "docker_required": self.docker_required, "docker_volumes": self.docker_volumes, "gpu": self.gpu,
             "startup_script": self.startup_script.as_ref().map(|script| BASE64_STANDARD.encode(script)), "cloud": self.cloud, "identity": self.identity });
-        Secret::new(document.to_string())
+        Secret::new(config.to_string())
     }
 
-    /// Reads one.
+    /// Parses a configuration.
     ///
     /// # Errors
-    /// It is none, or one of another version. What is in it is not shown: it holds a credential.
+    /// It is invalid, or of another version. Its content is not shown: it holds a credential.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let wrong = |why: String| {
-            Error::config(format!("the launch document is not one ({why})"))
-                .hint("it is written by cml runner launch --cloud, for the cml of the same version")
+            Error::config(format!("invalid bootstrap configuration ({why})"))
+                .hint("it must be written by cml runner launch --cloud of the same version")
         };
         let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| wrong(format!("no JSON at line {} column {}", error.line(), error.column())))?;
+            .map_err(|error| wrong(format!("not JSON at line {} column {}", error.line(), error.column())))?;
         match value.get("v").and_then(Value::as_u64) {
             Some(VERSION) => {}
             version => return Err(wrong(format!("version {version:?} instead of {VERSION}"))),
         }
-        let mut raw = Raw::deserialize(value).map_err(|_| wrong("a field is missing or of another kind".to_owned()))?;
+        let mut raw =
+            RawConfig::deserialize(value).map_err(|_| wrong("a field is missing or has another type".to_owned()))?;
         let script = raw
             .startup_script
             .take()
             .map(|text| BASE64_STANDARD.decode(text).ok().and_then(|b| String::from_utf8(b).ok()));
         if script == Some(None) {
-            return Err(wrong("the start-up script is not in base64".to_owned()));
+            return Err(wrong("the start-up script is not base64".to_owned()));
         }
-        Ok(raw.into_document(script.flatten()))
+        Ok(raw.into_config(script.flatten()))
     }
 }
 
-/// The form of [`Document::to_json`].
+/// The JSON format of [`BootstrapConfig::to_json`].
 #[derive(Deserialize)]
-struct Raw {
+struct RawConfig {
     name: String,
     driver: String,
     repo: String,
@@ -141,15 +142,15 @@ struct RawPackage {
     program: Option<String>,
 }
 
-impl Raw {
-    fn into_document(self, startup_script: Option<String>) -> Document {
+impl RawConfig {
+    fn into_config(self, startup_script: Option<String>) -> BootstrapConfig {
         let RawRegistration { driver, id, name, credential, settings } = self.registration;
         let credential = credential.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         let package = self.package.map(|RawPackage { url, sha256, token, program }| {
             let content = program.map_or(PackageContent::TarGz, PackageContent::Program);
             Package { url, sha256, token: token.map(Secret::new), content }
         });
-        Document {
+        BootstrapConfig {
             name: self.name,
             driver: self.driver,
             repo: self.repo,
@@ -175,8 +176,8 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    pub fn document(name: &str, token: &str, script: Option<&str>) -> Document {
-        Document {
+    pub fn config(name: &str, token: &str, script: Option<&str>) -> BootstrapConfig {
+        BootstrapConfig {
             name: name.to_owned(),
             driver: "gitlab".to_owned(),
             repo: "https://gitlab.example/group/project".to_owned(),
@@ -210,42 +211,42 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn it_is_one_line_and_comes_back(name in ".*", token in ".*", script in proptest::option::of("(?s).*")) {
-            let json = document(&name, &token, script.as_deref()).to_json();
+            let json = config(&name, &token, script.as_deref()).to_json();
             prop_assert!(!json.expose().contains(['\n', '\r', '\0']));
-            let back = Document::parse(json.expose().as_bytes()).unwrap();
+            let back = BootstrapConfig::parse(json.expose().as_bytes()).unwrap();
             let again = back.to_json();
             prop_assert_eq!(again.expose(), json.expose());
             prop_assert_eq!(&back.startup_script, &script);
             prop_assert_eq!(back.registration.credential["token"].expose(), token.trim());
-            prop_assert_eq!(back.package, document("", "", None).package);
+            prop_assert_eq!(back.package, config("", "", None).package);
         }
 
         #[test]
         fn nothing_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            prop_assert!(Document::parse(&bytes).is_err());
+            prop_assert!(BootstrapConfig::parse(&bytes).is_err());
         }
     }
 
     #[test]
     fn what_is_wrong_is_said_without_what_is_in_it() {
-        let good = document("r", "glrt-secret", Some("true")).to_json();
+        let good = config("r", "glrt-secret", Some("true")).to_json();
         let cases = [
-            ("{".to_owned(), "the launch document is not one (no JSON at line 1 column 1)"),
+            ("{".to_owned(), "invalid bootstrap configuration (not JSON at line 1 column 1)"),
             (
                 good.expose().replace("\"v\":1", "\"v\":2"),
-                "the launch document is not one (version Some(2) instead of 1)",
+                "invalid bootstrap configuration (version Some(2) instead of 1)",
             ),
             (
                 good.expose().replace("\"single\":true", "\"single\":\"glrt-secret\""),
-                "the launch document is not one (a field is missing or of another kind)",
+                "invalid bootstrap configuration (a field is missing or has another type)",
             ),
             (
                 good.expose().replace("dHJ1ZQ==", "!"),
-                "the launch document is not one (the start-up script is not in base64)",
+                "invalid bootstrap configuration (the start-up script is not base64)",
             ),
         ];
         for (text, message) in cases {
-            let error = Document::parse(text.as_bytes()).unwrap_err();
+            let error = BootstrapConfig::parse(text.as_bytes()).unwrap_err();
             assert_eq!(
                 (error.to_string().as_str(), error.exit_code()),
                 (message, crate::error::Kind::Config.exit_code())

@@ -1,58 +1,58 @@
-//! From the accepted machine to the runner that is online, or to the reason why it is not.
+//! Waits until the runner of a new instance is online, or finds out why it is not.
 
-use super::{Phases, told};
-use crate::cloud::{Cloud, Instance, State};
-use crate::command::runner::launch::{End, Launching, unless};
+use super::{Phases, summary};
+use crate::cloud::{Cloud, Instance, InstanceState};
+use crate::command::runner::launch::{Launching, Shutdown, run_until};
 use crate::error::{Error, Kind, Result};
 use crate::forge::runner::{Registration, Runner};
 use futures_util::future::join;
 use std::time::Duration;
 
-/// Between two looks, which cost one request at the forge and one at the cloud.
-const PAUSE: Duration = Duration::from_secs(2);
-/// The machine's console is shown when its runner is not online by then.
-const SLOW: Duration = Duration::from_secs(100);
-/// So much of the console is shown.
-const TAIL: usize = 30;
-/// A machine or a runner that was just made may be a moment late in an answer.
-const LATE: u32 = 3;
+/// Pause between two checks, each of which costs one request at the forge and one at the cloud.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// How long to wait before the instance's console is shown.
+const CONSOLE_AFTER: Duration = Duration::from_secs(100);
+/// How many lines of the console are shown.
+const SHOWN_LINES: usize = 30;
+/// How often in a row a new instance or runner may be missing from an answer.
+const MAX_MISSES: u32 = 3;
 
-/// What is known of the wait so far.
+/// The state of the wait.
 #[derive(Default)]
-struct Wait {
+struct OnlineWait {
     runs: bool,
     shown: bool,
-    /// How often in a row the cloud did not know the machine, and the forge not the runner.
+    /// How often in a row the cloud did not know the instance, and the forge not the runner.
     no_machine: u32,
     no_runner: u32,
 }
 
 impl Launching<'_> {
-    /// Waits until the runner is online; `None` when the program was asked to end.
+    /// Waits until the runner is online; `None` when a signal came.
     ///
     /// # Errors
-    /// [`Kind::Died`]: the machine ended, or its runner is not online in time. The console was shown then.
+    /// [`Kind::Died`]: the instance ended, or its runner is not online in time. The console was shown then.
     pub(super) async fn wait_online(
         &self,
         cloud: &dyn Cloud,
         mut instance: Instance,
         registration: &Registration,
         phases: &Phases<'_>,
-        end: &mut End<'_>,
+        shutdown: &mut Shutdown<'_>,
     ) -> Result<Option<Instance>> {
         let app = self.app;
         let begun = app.host.elapsed();
-        let mut wait = Wait::default();
+        let mut wait = OnlineWait::default();
         loop {
             app.http.restart_budget();
             let looks = join(self.connected.forge.get_runner(&registration.id), cloud.get_instance(&instance.id));
-            let Some((runner, machine)) = unless(end, looks).await else { return Ok(None) };
-            let runner = self.passable(runner)?;
-            if let Some(machine) = self.passable(machine)? {
+            let Some((runner, machine)) = run_until(shutdown, looks).await else { return Ok(None) };
+            let runner = self.tolerate_failure(runner)?;
+            if let Some(machine) = self.tolerate_failure(machine)? {
                 wait.no_machine = if machine.is_none() { wait.no_machine + 1 } else { 0 };
                 instance = machine.unwrap_or(instance);
             }
-            if instance.state == State::Running && !wait.runs {
+            if instance.state == InstanceState::Running && !wait.runs {
                 wait.runs = true;
                 phases.say("running");
             }
@@ -65,56 +65,56 @@ impl Launching<'_> {
                 self.show_console(cloud, &instance).await;
                 return Err(died(format!(
                     "instance {} ended before its runner was online: {why}",
-                    told::instance(&instance)
+                    summary::render_instance(&instance)
                 )));
             }
-            if waited >= self.patience {
+            if waited >= self.boot_timeout {
                 self.show_console(cloud, &instance).await;
-                let seconds = self.patience.as_secs();
+                let seconds = self.boot_timeout.as_secs();
                 return Err(died(format!(
-                    "the runner of {} is not online after {seconds} seconds",
-                    told::instance(&instance)
+                    "the runner of instance {} did not come online within {seconds} seconds",
+                    summary::render_instance(&instance)
                 ))
-                .hint("its console is above: check that the machine reaches the internet (a private subnet needs a NAT gateway), or give a start-up script that takes longer more time with --cloud-boot-timeout"));
+                .hint("its console is above: check that the instance can reach the internet (a private subnet needs a NAT gateway), or raise --cloud-boot-timeout if its start-up script takes longer"));
             }
-            if waited >= SLOW && !wait.shown {
+            if waited >= CONSOLE_AFTER && !wait.shown {
                 wait.shown = true;
                 app.log.info(&format!(
-                    "the runner is not online after {} seconds; the machine's console:",
-                    SLOW.as_secs()
+                    "the runner is not online after {} seconds; the instance's console:",
+                    CONSOLE_AFTER.as_secs()
                 ));
                 self.show_console(cloud, &instance).await;
             }
-            if unless(end, app.host.sleep(PAUSE)).await.is_none() {
+            if run_until(shutdown, app.host.sleep(POLL_INTERVAL)).await.is_none() {
                 return Ok(None);
             }
         }
     }
 
-    /// An answer; `None` when there was none and the next look may have one.
-    fn passable<T>(&self, answer: Result<T>) -> Result<Option<T>> {
+    /// Turns a temporary failure into `None` and logs it.
+    fn tolerate_failure<T>(&self, answer: Result<T>) -> Result<Option<T>> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if matches!(error.kind(), Kind::Remote | Kind::RateLimited) => {
-                self.app.log.warn(&format!("{error}; looking again"));
+                self.app.log.warn(&format!("{error}; retrying"));
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// The end of the machine's console, where the cloud has it by now.
+    /// Logs the last lines of the instance's console, if the cloud has them already.
     async fn show_console(&self, cloud: &dyn Cloud, instance: &Instance) {
         self.app.http.restart_budget();
         match cloud.instance_logs(&instance.id).await {
             Ok(text) if !text.trim().is_empty() => {
                 let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-                for line in &lines[lines.len().saturating_sub(TAIL)..] {
+                for line in &lines[lines.len().saturating_sub(SHOWN_LINES)..] {
                     self.app.log.quote(&format!("console: {line}"));
                 }
             }
-            Ok(_) => self.app.log.info("the machine has written nothing to its console yet"),
-            Err(error) => self.app.log.info(&format!("the machine's console cannot be had ({error})")),
+            Ok(_) => self.app.log.info("the instance's console is still empty"),
+            Err(error) => self.app.log.info(&format!("cannot fetch the console output ({error})")),
         }
     }
 }
@@ -123,29 +123,29 @@ fn died(what: String) -> Error {
     Error::new(Kind::Died, what)
 }
 
-impl Wait {
+impl OnlineWait {
     fn is_online(&mut self, runner: Option<Option<Runner>>, instance: &Instance) -> bool {
         match runner {
             Some(Some(runner)) => {
                 self.no_runner = 0;
                 runner.online
             }
-            // A runner for one job may have done it between two looks.
+            // A runner for one job may have completed it between two checks.
             Some(None) => {
                 self.no_runner += 1;
-                self.no_runner >= LATE && self.runs && instance.state == State::Running
+                self.no_runner >= MAX_MISSES && self.runs && instance.state == InstanceState::Running
             }
             None => false,
         }
     }
 
-    /// Why no runner will come any more.
+    /// Returns why the runner will never come online, if that is certain.
     fn failed(&self, instance: &Instance) -> Option<String> {
         match instance.state {
-            State::Gone | State::Stopped => {
+            InstanceState::Gone | InstanceState::Stopped => {
                 Some(instance.reason.clone().unwrap_or_else(|| "the cloud gives no reason".to_owned()))
             }
-            _ if self.no_machine >= LATE && self.runs => Some("the cloud does not know it any more".to_owned()),
+            _ if self.no_machine >= MAX_MISSES && self.runs => Some("the cloud no longer lists it".to_owned()),
             _ => None,
         }
     }

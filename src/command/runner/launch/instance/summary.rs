@@ -1,24 +1,24 @@
-//! What people and scripts are told of a machine.
+//! The plan and the summary of an instance, for people and scripts.
 
 use super::{Instance, InstanceSpec, Launching, Plan, Registration};
 use crate::log::sanitize;
 use serde_json::{Value, json};
 
-/// A plan, a line each.
-pub fn plan(plan: &Plan) -> String {
+/// Renders a plan, one line per property.
+pub fn render_plan(plan: &Plan) -> String {
     let width = plan.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     plan.lines.iter().map(|(name, value)| format!("{name:width$}  {}\n", sanitize::one_line(value))).collect()
 }
 
-/// `i-0123 (m7i.2xlarge, eu-west-1b, spot)`.
-pub fn instance(instance: &Instance) -> String {
-    let what = [Some(instance.kind.as_str()), instance.zone.as_deref(), instance.spot.then_some("spot")];
+/// Renders an instance as `i-0123 (m7i.2xlarge, eu-west-1b, spot)`.
+pub fn render_instance(instance: &Instance) -> String {
+    let what = [Some(instance.instance_type.as_str()), instance.zone.as_deref(), instance.spot.then_some("spot")];
     let what: Vec<&str> = what.into_iter().flatten().filter(|word| !word.is_empty()).collect();
     format!("{} ({})", instance.id, what.join(", "))
 }
 
 impl Launching<'_> {
-    /// The line of JSON that CML ends with; `id` is the runner's name there, too.
+    /// Returns the JSON line that CML ends with; `id` is the runner's name there, too.
     pub(super) fn line(
         &self,
         region: &str,
@@ -29,11 +29,11 @@ impl Launching<'_> {
         let args = self.args;
         let launched = instance.launched.and_then(|time| chrono::DateTime::from_timestamp(time, 0));
         let metadata: serde_json::Map<String, Value> =
-            spec.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+            spec.user_tags.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         let mut line = json!({
             "awsSecurityGroup": spec.security_group.clone().unwrap_or_default(),
             "awsSubnetId": spec.subnets.join(","),
-            "cloud": args.cloud.place.name(),
+            "cloud": args.cloud.location.name(),
             "cmlVersion": env!("CARGO_PKG_VERSION"),
             "deadline": spec.tags.deadline,
             "driver": self.connected.driver.name,
@@ -45,12 +45,12 @@ impl Launching<'_> {
             "instanceId": instance.id,
             "instanceIp": instance.address,
             "instanceLaunchTime": launched.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
-            "instancePermissionSet": spec.permission_set.clone().unwrap_or_default(),
-            "instanceType": instance.kind,
+            "instancePermissionSet": spec.identity.clone().unwrap_or_default(),
+            "instanceType": instance.instance_type,
             "labels": self.labels.join(","),
             "metadata": metadata,
             "name": args.name.clone().unwrap_or_else(|| registration.name.clone()),
-            "region": args.cloud.place.cloud_region.clone().unwrap_or_else(|| region.to_owned()),
+            "region": args.cloud.location.cloud_region.clone().unwrap_or_else(|| region.to_owned()),
             "repo": self.connected.repository.url(),
             "runnerId": registration.id,
             "single": self.single,

@@ -1,5 +1,4 @@
-//! The runner program of GitLab, <https://docs.gitlab.com/runner/>: what it is started with, what its lines and exit
-//! codes mean.
+//! The runner program of GitLab, <https://docs.gitlab.com/runner/>: how to start it, and what its lines and exit codes mean.
 //!
 //! Its token is in a configuration file that it reads once: a shell executor gives its own environment to the jobs.
 
@@ -7,7 +6,7 @@ use super::runners::{TOKEN, URL};
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::forge::runner::JobResult::{self, Canceled, Failed, Succeeded};
-use crate::forge::runner::{Agent, Ending, Event, Job, Place, Registration};
+use crate::forge::runner::{Event, ExitDisposition, Job, Registration, RunnerConfig, RunnerProcess};
 use crate::host::Signal;
 use serde_json::Value;
 use std::path::Path;
@@ -15,47 +14,47 @@ use std::time::Duration;
 
 /// The program aborts its jobs within 30 seconds (`common.DefaultShutdownTimeout`), and then tells GitLab.
 const GRACE: Duration = Duration::from_secs(40);
-/// SIGQUIT is looked at between two requests for a job, which GitLab may hold for 50 seconds
+/// SIGQUIT is handled between two requests for a job, which GitLab may hold for 50 seconds
 /// (<https://docs.gitlab.com/ci/runners/long_polling/>).
 const DRAIN_GRACE: Duration = Duration::from_secs(75);
-/// The program tells how a job ended before GitLab knows, and tries that for many minutes (`common.DefaultUpdateInterval` and
-/// growing pauses).
+/// The program logs how a job ended before GitLab knows, and retries that for many minutes (`common.DefaultUpdateInterval`
+/// and growing pauses).
 const LINGER: Duration = Duration::from_secs(20 * 60);
 /// The second SIGTERM ends the program at once (`commands/single.go`), also within a request for a job.
 const SECOND_INTERRUPT: Duration = Duration::from_millis(500);
 /// The program's first line comes before its first request, whose refusal comes within this time.
 const CONFIRM_AFTER: Duration = Duration::from_secs(3);
-/// The idle time is the supervisor's matter; the program ends this much later by itself.
-const LATER: Duration = Duration::from_secs(60);
+/// The supervisor watches the idle time; the program ends this much later by itself.
+const IDLE_MARGIN: Duration = Duration::from_secs(60);
 
-/// How the runner of a registration is run.
-pub fn agent(registration: &Registration, place: &Place) -> Result<Agent> {
+/// Returns how to run the runner of a registration.
+pub fn runner_process(registration: &Registration, config: &RunnerConfig) -> Result<RunnerProcess> {
     let (Some(url), Some(token)) = (registration.settings.get(URL), registration.credential.get(TOKEN)) else {
         return Err(Error::config(format!("the registration of runner {} has no token", registration.name))
             .hint("register it again"));
     };
-    let config = place.hooks.join("config.toml");
-    let words = ["--log-format=json", "run-single", "--config"].map(str::to_owned);
-    let mut argv = vec![path(&place.program.join("gitlab-runner"))];
-    argv.extend(words);
-    argv.push(path(&config));
+    let config_file = config.hooks.join("config.toml");
+    let args = ["--log-format=json", "run-single", "--config"].map(str::to_owned);
+    let mut argv = vec![path(&config.program.join("gitlab-runner"))];
+    argv.extend(args);
+    argv.push(path(&config_file));
     argv.push(format!("--runner={}", registration.name));
-    if let Some(idle) = place.idle {
-        argv.push(format!("--wait-timeout={}", (idle + LATER).as_secs()));
+    if let Some(idle) = config.idle {
+        argv.push(format!("--wait-timeout={}", (idle + IDLE_MARGIN).as_secs()));
     }
-    if place.single {
+    if config.single {
         argv.push("--max-builds=1".to_owned());
     }
-    Ok(Agent {
+    Ok(RunnerProcess {
         argv,
         env: Vec::new(),
-        files: vec![(config, configuration(&registration.name, url, token, place))],
+        files: vec![(config_file, configuration(&registration.name, url, token, config))],
         own_files: Vec::new(),
         checked_files: Vec::new(),
         logs: None,
-        reads,
-        hook: None,
-        ends,
+        parse_line,
+        parse_hook_line: None,
+        interpret_exit,
         drain: Signal::Quit,
         interrupt: Signal::Terminate,
         grace: GRACE,
@@ -79,9 +78,9 @@ fn path(path: &Path) -> String {
 
 /// <https://docs.gitlab.com/runner/configuration/advanced-configuration/>. Strings are written as in JSON, which TOML
 /// reads too.
-fn configuration(name: &str, url: &str, token: &Secret, place: &Place) -> Secret {
+fn configuration(name: &str, url: &str, token: &Secret, config: &RunnerConfig) -> Secret {
     let text = |text: &str| Value::from(text).to_string();
-    let executor = if place.docker_image.is_some() { "docker" } else { "shell" };
+    let executor = if config.docker_image.is_some() { "docker" } else { "shell" };
     let mut lines = vec![
         "concurrent = 1".to_owned(),
         "[[runners]]".to_owned(),
@@ -90,18 +89,18 @@ fn configuration(name: &str, url: &str, token: &Secret, place: &Place) -> Secret
         format!("token = {}", text(token.expose())),
         format!("executor = {}", text(executor)),
     ];
-    match &place.docker_image {
+    match &config.docker_image {
         None => {
-            lines.push(format!("builds_dir = {}", text(&path(&place.work))));
-            lines.push(format!("cache_dir = {}", text(&path(&place.work.join("cache")))));
+            lines.push(format!("builds_dir = {}", text(&path(&config.work))));
+            lines.push(format!("cache_dir = {}", text(&path(&config.work.join("cache")))));
         }
         Some(image) => {
-            let volumes = place.docker_volumes.iter().map(String::as_str).chain(["/cache"]);
+            let volumes = config.docker_volumes.iter().map(String::as_str).chain(["/cache"]);
             let volumes: Vec<String> = volumes.map(text).collect();
             lines.push("[runners.docker]".to_owned());
             lines.push(format!("image = {}", text(image)));
             lines.push(format!("volumes = [{}]", volumes.join(", ")));
-            if place.gpu {
+            if config.gpu {
                 // <https://docs.gitlab.com/runner/configuration/gpus/>
                 lines.push("gpus = \"all\"".to_owned());
             }
@@ -110,9 +109,9 @@ fn configuration(name: &str, url: &str, token: &Secret, place: &Place) -> Secret
     Secret::new(lines.join("\n") + "\n")
 }
 
-/// Lines of `network/gitlab.go`, `common/build.go` and `commands/single.go`, as JSON: nothing that a job says can look
+/// Parses lines of `network/gitlab.go`, `common/build.go` and `commands/single.go`, as JSON: no output of a job can look
 /// like one.
-fn reads(line: &str) -> Option<Event> {
+fn parse_line(line: &str) -> Option<Event> {
     let fields: Value = serde_json::from_str(line.trim()).ok()?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let job = || fields.get("job").and_then(Value::as_u64).map(|id| id.to_string());
@@ -130,7 +129,7 @@ fn reads(line: &str) -> Option<Event> {
             // GitLab does not know the token, or something between refuses for a while.
             "forbidden" => Some(Event::Refused(format!("GitLab refuses the runner's token{}", status()))),
             "no content" => None,
-            trouble => Some(Event::Trouble(format!("cannot ask GitLab for jobs: {trouble}{}", status()))),
+            trouble => Some(Event::Trouble(format!("cannot fetch jobs from GitLab: {trouble}{}", status()))),
         };
     }
     let ended = message == "Job succeeded" || message.starts_with("Job failed");
@@ -149,20 +148,20 @@ fn reads(line: &str) -> Option<Event> {
     fatal.then(|| Event::Trouble(message.to_owned()))
 }
 
-fn ends(code: Option<i32>, _: Option<JobResult>) -> Ending {
+fn interpret_exit(code: Option<i32>, _: Option<JobResult>) -> ExitDisposition {
     let what = match code {
-        Some(0) => return Ending::Done,
-        Some(code) => format!("GitLab Runner ended with exit code {code}"),
+        Some(0) => return ExitDisposition::Completed,
+        Some(code) => format!("GitLab Runner exited with code {code}"),
         None => "GitLab Runner was killed".to_owned(),
     };
-    Ending::Failed(Error::remote(what).hint("run this with --log debug to read what the program says"))
+    ExitDisposition::Failed(Error::remote(what).hint("run this with --log debug to see the program's output"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn agent_of(image: Option<&str>, idle: Option<u64>) -> Agent {
+    fn process_of(image: Option<&str>, idle: Option<u64>) -> RunnerProcess {
         let registration = Registration {
             driver: "gitlab".into(),
             id: "7".into(),
@@ -170,7 +169,7 @@ mod tests {
             credential: [(TOKEN.to_owned(), Secret::new("glrt-s3cret"))].into(),
             settings: [(URL.to_owned(), "https://host/prefix".to_owned())].into(),
         };
-        let place = Place {
+        let config = RunnerConfig {
             program: "/p".into(),
             work: "/w".into(),
             single: true,
@@ -180,23 +179,23 @@ mod tests {
             gpu: true,
             hooks: "/h".into(),
         };
-        agent(&registration, &place).unwrap()
+        runner_process(&registration, &config).unwrap()
     }
 
     #[test]
     fn the_token_is_in_the_file_only() {
-        let agent = agent_of(Some("iterativeai/cml:latest-gpu"), Some(300));
+        let runner = process_of(Some("iterativeai/cml:latest-gpu"), Some(300));
         assert_eq!(
-            agent.argv.join(" "),
+            runner.argv.join(" "),
             "/p/gitlab-runner --log-format=json run-single --config /h/config.toml --runner=cml-\"x\" --wait-timeout=360 --max-builds=1"
         );
-        assert!(agent.env.is_empty());
+        assert!(runner.env.is_empty());
         assert_eq!(
-            agent.files[0].1.expose(),
+            runner.files[0].1.expose(),
             "concurrent = 1\n[[runners]]\nname = \"cml-\\\"x\\\"\"\nurl = \"https://host/prefix\"\ntoken = \"glrt-s3cret\"\nexecutor = \"docker\"\n\
              [runners.docker]\nimage = \"iterativeai/cml:latest-gpu\"\nvolumes = [\"/data:/data:ro\", \"/cache\"]\ngpus = \"all\""
         );
-        let shell = agent_of(None, None);
+        let shell = process_of(None, None);
         let file = shell.files[0].1.expose();
         assert!(file.contains("executor = \"shell\"\nbuilds_dir = \"/w\"\n") && !file.contains("docker"), "{file}");
         assert!(!shell.argv.iter().any(|word| word.contains("wait-timeout")));
@@ -205,29 +204,32 @@ mod tests {
     #[test]
     fn lines_mean_what_the_program_means() {
         let ready = r#"{"level":"info","msg":"Starting runner for https://gitlab.com with token t1_abc ...","time":"2026-08-22T10:00:00Z"}"#;
-        assert_eq!(reads(ready), Some(Event::Ready));
+        assert_eq!(parse_line(ready), Some(Event::Ready));
         let received = r#"{"job":1234,"level":"info","msg":"Checking for jobs... received","repo_url":"https://gitlab.com/g/p.git","runner":"t1_abc","time":"2026-08-22T10:00:03Z"}"#;
         let job = Job { id: Some("1234".into()), rerun: Some("1234".into()), ..Job::default() };
-        assert_eq!(reads(received), Some(Event::Started(job)));
+        assert_eq!(parse_line(received), Some(Event::Started(job)));
         let ended = |result| Some(Event::Ended { job: Some("1234".into()), result });
         let passed = r#"{"duration_s":9.7,"job":1234,"job-status":"success","level":"info","msg":"Job succeeded","project":7,"runner":"t1_abc"}"#;
-        assert_eq!(reads(passed), ended(Succeeded));
+        assert_eq!(parse_line(passed), ended(Succeeded));
         let failed = r#"{"duration_s":9.7,"error":{},"exit_code":1,"job":1234,"job-status":"failed","level":"warning","msg":"Job failed: exit status 1"}"#;
-        assert_eq!(reads(failed), ended(Failed));
+        assert_eq!(parse_line(failed), ended(Failed));
         let system = r#"{"duration_s":0.1,"job":1234,"job-status":"failed","level":"error","msg":"Job failed (system failure): aborted: terminated"}"#;
-        assert_eq!(reads(system), ended(Failed));
+        assert_eq!(parse_line(system), ended(Failed));
         // Since GitLab Runner 19.1.
         let interrupted = r#"{"duration_s":4.2,"exit_code":0,"failure_reason":"runner_interrupted","job":1234,"job-status":"failed","level":"warning","msg":"Job failed: aborted: terminated"}"#;
-        assert_eq!(reads(interrupted), ended(Failed));
+        assert_eq!(parse_line(interrupted), ended(Failed));
         let canceled = r#"{"code":200,"job":1234,"job-status":"canceling","level":"info","msg":"Submitting job to coordinator...ok"}"#;
-        assert_eq!(reads(canceled), ended(Canceled));
+        assert_eq!(parse_line(canceled), ended(Canceled));
         let unknown = r#"{"code":404,"job":1234,"job-status":"","level":"warning","msg":"Submitting job to coordinator... not found"}"#;
-        assert_eq!(reads(unknown), ended(Canceled));
+        assert_eq!(parse_line(unknown), ended(Canceled));
         let forbidden = r#"{"level":"error","msg":"Checking for jobs... forbidden","runner":"t1_abc","status":"POST https://gitlab.com/api/v4/jobs/request: 403 Forbidden"}"#;
         let refused = "GitLab refuses the runner's token (POST https://gitlab.com/api/v4/jobs/request: 403 Forbidden)";
-        assert_eq!(reads(forbidden), Some(Event::Refused(refused.into())));
+        assert_eq!(parse_line(forbidden), Some(Event::Refused(refused.into())));
         let down = r#"{"level":"warning","msg":"Checking for jobs... failed","status":"502 Bad Gateway"}"#;
-        assert_eq!(reads(down), Some(Event::Trouble("cannot ask GitLab for jobs: failed (502 Bad Gateway)".into())));
+        assert_eq!(
+            parse_line(down),
+            Some(Event::Trouble("cannot fetch jobs from GitLab: failed (502 Bad Gateway)".into()))
+        );
     }
 
     #[test]
@@ -242,9 +244,12 @@ mod tests {
             "",
             "[]",
         ] {
-            assert_eq!(reads(line), None, "{line}");
+            assert_eq!(parse_line(line), None, "{line}");
         }
-        assert!(matches!(ends(Some(0), None), Ending::Done));
-        assert!(matches!(ends(Some(1), None), Ending::Failed(_)) && matches!(ends(None, None), Ending::Failed(_)));
+        assert!(matches!(interpret_exit(Some(0), None), ExitDisposition::Completed));
+        assert!(
+            matches!(interpret_exit(Some(1), None), ExitDisposition::Failed(_))
+                && matches!(interpret_exit(None, None), ExitDisposition::Failed(_))
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Where on this machine a runner lives: `~/.cml/<name>`, or the folder of `--workdir`.
+//! The folders of a runner on this host: below `~/.cml/<name>`, or in `--workdir`.
 
 use super::options::Launch;
 use crate::app::App;
@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 
 /// The folders of one runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folders {
-    /// This runner's alone; removed with it.
+pub struct RunnerDirs {
+    /// The folder for this runner alone; removed with it.
     pub own: PathBuf,
-    /// Where the runner program is, or will be.
+    /// The folder of the runner program.
     pub program: PathBuf,
-    /// What the runner calls around each job.
+    /// The folder of the scripts that the runner calls around each job.
     pub hooks: PathBuf,
-    /// Where jobs work; it stays.
+    /// The working directory of jobs; it is kept.
     pub work: PathBuf,
 }
 
-impl Folders {
-    /// The folders of a runner of that name. A folder of `--runner-path` is there already.
+impl RunnerDirs {
+    /// Returns the folders of a runner of that name. The folder of `--runner-path` must exist.
     pub fn new(app: &App, args: &Launch, name: &str) -> Result<Self> {
         let here =
             || app.host.current_dir().map_err(|e| Error::config(format!("cannot find the current directory ({e})")));
@@ -31,28 +31,28 @@ impl Folders {
             }
             None => {
                 let home = app.env().get(vars::HOME).ok_or_else(|| {
-                    Error::config("HOME is not set, so there is no folder for the runner")
+                    Error::config("cannot determine the runner's folder: HOME is not set")
                         .hint("give one with --workdir")
                 })?;
                 let folder = here()?.join(home).join(".cml").join(name);
                 (folder.join("runner"), folder.join("_work"))
             }
         };
-        // Two launches at once may ask for one name.
+        // Two simultaneous launches may use the same name.
         let own = own.join(format!("{:08x}", app.host.random() as u32));
         let program = match &args.runner_path {
-            Some(path) => whole(app, path)?,
+            Some(path) => resolve_runner_path(app, path)?,
             None => own.join("program"),
         };
-        Ok(Folders { program, hooks: own.join("hooks"), own, work })
+        Ok(RunnerDirs { program, hooks: own.join("hooks"), own, work })
     }
 }
 
-/// A folder of `--runner-path`, which must be there.
-pub fn whole(app: &App, path: &Path) -> Result<PathBuf> {
+/// Returns the absolute path of `--runner-path`, which must exist.
+pub fn resolve_runner_path(app: &App, path: &Path) -> Result<PathBuf> {
     let wrong = |e: std::io::Error| {
         Error::config(format!("cannot use --runner-path {} ({e})", path.display()))
-            .hint("it is a folder with the forge's runner, unpacked")
+            .hint("it must be a folder with the forge's unpacked runner program")
     };
     app.host.list(path).map_err(wrong)?;
     app.host.canonicalize(path).map_err(wrong)

@@ -1,0 +1,143 @@
+//! `cml runner bootstrap`: turns a new cloud instance into a runner. The instance's service powers it off when this ends,
+//! however it ends.
+
+use crate::app::App;
+use crate::cloud::CLOUDS;
+use crate::error::{Error, Kind, Result};
+use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository};
+use crate::host::Signal;
+use crate::runner::bootstrap_config::BootstrapConfig;
+use crate::runner::state::LifecycleEvent;
+use crate::runner::supervise::{Supervised, supervise};
+use clap::Args;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+mod prepare;
+
+/// The user that jobs run as.
+const USER: &str = "ci";
+/// The folder of the runner's folders; it belongs to root.
+const HOME: &str = "/var/lib/cml";
+/// The interval of watchdog notifications: a third of the service's `WatchdogSec`.
+const WATCHDOG_INTERVAL: Duration = Duration::from_secs(60);
+/// How long before the instance's deadline its runner is asked to end.
+const SHUTDOWN_MARGIN: Duration = Duration::from_secs(120);
+
+/// Options of `cml runner bootstrap`.
+#[derive(Debug, Args)]
+pub struct Bootstrap {
+    /// File with the bootstrap configuration; it is deleted
+    #[arg(long, value_name = "FILE")]
+    pub launch_file: PathBuf,
+}
+
+/// Runs the verb.
+pub async fn run(app: &App, args: &Bootstrap) -> Result<()> {
+    let platform = app.host.platform();
+    if cfg!(target_arch = "wasm32") || platform.os != "linux" {
+        return Err(Error::unsupported("cml runner bootstrap needs the native program on Linux")
+            .hint("to turn this machine into a runner, use: cml runner launch"));
+    }
+    let unreadable = |error| {
+        Error::config(format!("cannot read the bootstrap configuration {} ({error})", args.launch_file.display()))
+            .hint("an instance becomes a runner only once: launch another one")
+    };
+    let bootstrap = BootstrapConfig::parse(&app.host.read(&args.launch_file).map_err(unreadable)?)?;
+    bootstrap.registration.credential.values().for_each(|secret| app.log.hide("the credential of the runner", secret));
+    if let Some(token) = bootstrap.package.as_ref().and_then(|package| package.token.as_ref()) {
+        app.log.hide("the token of the download", token);
+    }
+    prepare::remove_secrets(app, &args.launch_file)?;
+    let outcome = work(app, bootstrap).await;
+    app.host.notify("STOPPING=1");
+    outcome
+}
+
+async fn work(app: &App, bootstrap: BootstrapConfig) -> Result<()> {
+    let left = Duration::from_secs(u64::try_from(bootstrap.deadline).unwrap_or(0)).saturating_sub(app.host.now());
+    let prepared = {
+        let preparing = pin!(prepare::prepare(app, &bootstrap));
+        let end = pin!(select(Box::pin(app.host.interrupted()), Box::pin(app.host.sleep(left))));
+        match select(preparing, end).await {
+            Either::Left((config, _)) => config?,
+            Either::Right(_) => return Err(Error::new(Kind::Interrupted, "interrupted before the runner was started")),
+        }
+    };
+    let driver = FORGES.iter().find(|driver| driver.name == bootstrap.driver).ok_or_else(|| {
+        Error::config(format!("unknown forge '{}' in the bootstrap configuration", bootstrap.driver))
+            .hint("the instance runs another version of cml than the launcher")
+    })?;
+    let forge = forge(app, driver, &bootstrap);
+    let on_status = |event: &LifecycleEvent| {
+        if matches!(event, LifecycleEvent::Ready) {
+            app.host.notify("READY=1\nSTATUS=waiting for jobs");
+        }
+        if matches!(event, LifecycleEvent::Started(_)) {
+            app.host.notify("STATUS=running a job");
+        }
+    };
+    let deadline = app.host.sleep(left.saturating_sub(SHUTDOWN_MARGIN.min(left / 10)));
+    let shutdown_triggers: Vec<LocalBoxFuture<'_, Signal>> = vec![
+        Box::pin(send_watchdog(app)),
+        Box::pin(async move {
+            deadline.await;
+            app.log.warn("the instance has reached its maximum lifetime: stopping");
+            Signal::Terminate
+        }),
+        Box::pin(wait_for_interruption(app, &bootstrap.cloud)),
+    ];
+    supervise(Supervised {
+        app,
+        forge: forge.as_deref(),
+        driver,
+        repo: bootstrap.repo.clone(),
+        registration: bootstrap.registration.clone(),
+        renew: None,
+        config: prepared,
+        pass_env: Vec::new(),
+        retry: None,
+        keep_logs: None,
+        remove: vec![Path::new(HOME).join("runner")],
+        user: Some(USER.to_owned()),
+        shutdown_triggers,
+        on_status: Some(&on_status),
+    })
+    .await
+}
+
+/// Waits until the cloud announces an interruption of this instance; never returns where it does not announce them.
+async fn wait_for_interruption(app: &App, cloud: &str) -> Signal {
+    match CLOUDS.iter().find(|row| row.name == cloud) {
+        Some(row) => (row.wait_for_interruption)(app).await,
+        None => std::future::pending().await,
+    }
+    app.log.warn(&format!("{cloud} is reclaiming this spot instance: stopping"));
+    Signal::Terminate
+}
+
+/// Notifies the service manager's watchdog, for ever.
+async fn send_watchdog(app: &App) -> Signal {
+    loop {
+        app.host.notify("WATCHDOG=1");
+        app.host.sleep(WATCHDOG_INTERVAL).await;
+    }
+}
+
+/// Connects to the forge, where the runner's own credential is enough to unregister it.
+fn forge(app: &App, driver: &Driver, bootstrap: &BootstrapConfig) -> Option<Rc<dyn Forge>> {
+    let connection = Connection {
+        repository: Repository::parse(&bootstrap.repo, None).ok()?,
+        api: None,
+        token: None,
+        context: Context::default(),
+        publish_branch: None,
+        http: app.http.clone(),
+        log: app.log.clone(),
+        host: app.host.clone(),
+    };
+    (driver.connect)(connection).ok().filter(|forge| forge.takes_runner_credential())
+}

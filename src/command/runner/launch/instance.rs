@@ -1,0 +1,318 @@
+//! `cml runner launch --cloud`: turns a new cloud instance into a runner.
+//!
+//! Look for an existing runner → plan and preflight → register → create the instance → wait until it is online. Whatever
+//! fails, or a signal, rolls back what was created: first the instance, then the registration.
+
+use super::{Inspection, LaunchOutcome, Launching, Shutdown, run_until};
+use crate::app::App;
+use crate::cloud::{self, Cloud, Instance, InstanceSpec, Plan, tags::Tags};
+use crate::command::runner::bootstrap_binary;
+use crate::connect::Connected;
+use crate::error::{Error, Kind, Result};
+use crate::forge::runner::{NewRunner, Package, Registration};
+use crate::host::{Platform, Signal};
+use crate::outputs;
+use crate::runner::bootstrap_config::BootstrapConfig;
+use crate::runner::script::{BootstrapBinary, Limits, render};
+use futures_util::future::join;
+use std::cell::Cell;
+use std::time::Duration;
+
+mod online;
+mod summary;
+
+/// Pauses between lookups of an instance of which it is unknown whether it was created.
+const LOOKUP_PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// What the instance downloads.
+struct BootstrapInputs {
+    package: Option<Package>,
+    binary: BootstrapBinary,
+}
+
+/// What a rollback has to delete.
+#[derive(Default)]
+struct CreatedResources {
+    /// The instance, if it is known.
+    instance: Option<Instance>,
+    /// Whether there may be one that is unknown.
+    is_uncertain: bool,
+}
+
+impl Launching<'_> {
+    /// Launches an instance in a cloud.
+    pub(super) async fn run_in(mut self, row: &cloud::Driver, cloud: &dyn Cloud) -> Result<()> {
+        let caught = Cell::new(None);
+        let host = self.app.host.clone();
+        // By this prefix `cml runner reap` finds registrations that never got an instance.
+        self.names = self.names.with_prefix(super::super::name::cloud_prefix(cloud));
+        let mut shutdown: Shutdown<'_> = Box::pin(async { caught.set(Some(host.interrupted().await)) });
+        let outcome = self.launch_in(row, cloud, &mut shutdown).await;
+        drop(shutdown);
+        match caught.get() {
+            Some(signal) => Err(interrupted_by(signal)),
+            None => outcome,
+        }
+    }
+
+    async fn launch_in(&mut self, row: &cloud::Driver, cloud: &dyn Cloud, shutdown: &mut Shutdown<'_>) -> Result<()> {
+        self.announce();
+        let inspection = if self.args.cloud.dry_run {
+            None
+        } else {
+            match self.inspect(0, shutdown).await? {
+                Some(inspection) => Some(inspection),
+                None => return Ok(()),
+            }
+        };
+        // The cloud is not asked when there is nothing to launch.
+        let inspection = match inspection {
+            Some(inspection @ (super::ReuseDecision::Reuse(_) | super::ReuseDecision::Taken(_), _)) => {
+                return self.acquire(inspection, shutdown).await.map(drop);
+            }
+            inspection => inspection,
+        };
+        let phases = Phases::new(self.app);
+        let mut spec = self.spec(row, cloud);
+        let Some(plan) = run_until(shutdown, cloud.plan(&spec)).await else { return Ok(()) };
+        let plan = plan?;
+        let Some(inspection) = inspection else {
+            return self.app.print(&summary::render_plan(&plan));
+        };
+        phases.say("checked and planned");
+        self.platform = Platform { os: "linux".into(), arch: plan.arch.name().into() };
+        let Some(inputs) = run_until(shutdown, self.prepare_inputs()).await else { return Ok(()) };
+        let inputs = inputs?;
+        self.launch_planned(inspection, cloud, (&plan, &mut spec), inputs, &phases, shutdown).await
+    }
+
+    /// Finds the runner package and the cml binary for the instance, before anything is created.
+    async fn prepare_inputs(&self) -> Result<BootstrapInputs> {
+        let package = self.connected.forge.runner_package(&self.platform);
+        let binary = bootstrap_binary::find(self.app, &self.args.cloud, &self.platform);
+        let (package, binary) = join(package, binary).await;
+        Ok(BootstrapInputs { package: package?, binary: binary? })
+    }
+
+    async fn launch_planned(
+        &self,
+        inspection: Inspection,
+        cloud: &dyn Cloud,
+        (plan, spec): (&Plan, &mut InstanceSpec),
+        inputs: BootstrapInputs,
+        phases: &Phases<'_>,
+        shutdown: &mut Shutdown<'_>,
+    ) -> Result<()> {
+        let LaunchOutcome::Registered(registered) = self.acquire(inspection, shutdown).await? else { return Ok(()) };
+        let (new, registration) = *registered;
+        registration.credential.values().for_each(|secret| self.app.log.hide("the credential of the runner", secret));
+        spec.name.clone_from(&registration.name);
+        spec.tags.name.clone_from(&registration.name);
+        spec.tags.runner = Some(registration.id.clone());
+        let mut created_resources = CreatedResources::default();
+        let config = self.bootstrap_config(plan, spec, &new, &registration, inputs.package);
+        let limits = Limits {
+            lifetime: self.args.cloud.cloud_max_lifetime.0,
+            boot: Duration::from_secs(self.args.cloud.cloud_boot_timeout),
+        };
+        let script = render(&config, &inputs.binary, limits, plan.script_limit);
+        let outcome = match script {
+            Ok(script) => {
+                self.create(cloud, (spec, &script), &registration, &mut created_resources, phases, shutdown).await
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(Some(instance)) => self.print_summary(cloud, spec, &registration, &instance),
+            outcome => {
+                self.rollback(cloud, spec, created_resources, &registration, outcome.is_ok()).await;
+                outcome.map(drop)
+            }
+        }
+    }
+
+    /// Creates the instance and waits for its runner; `None` when a signal came.
+    async fn create(
+        &self,
+        cloud: &dyn Cloud,
+        (spec, script): (&InstanceSpec, &crate::env::Secret),
+        registration: &Registration,
+        created_resources: &mut CreatedResources,
+        phases: &Phases<'_>,
+        shutdown: &mut Shutdown<'_>,
+    ) -> Result<Option<Instance>> {
+        self.app.http.restart_budget();
+        created_resources.is_uncertain = true;
+        let (created, ended) = self.run_to_completion(cloud.create_instance(spec, script), shutdown).await;
+        let instance = created.inspect_err(|error| created_resources.is_uncertain = ended || error.is_ambiguous())?;
+        created_resources.instance = Some(instance.clone());
+        phases.say(&format!("instance {} accepted", summary::render_instance(&instance)));
+        if ended {
+            return Ok(None);
+        }
+        self.wait_online(cloud, instance, registration, phases, shutdown).await
+    }
+
+    /// Terminates the instance, and any that may have been created, and then removes the registration.
+    async fn rollback(
+        &self,
+        cloud: &dyn Cloud,
+        spec: &InstanceSpec,
+        created_resources: CreatedResources,
+        registration: &Registration,
+        signalled: bool,
+    ) {
+        let Launching { app, .. } = self;
+        app.http.restart_budget();
+        if signalled {
+            app.http.shorten_deadline();
+        }
+        let ids = match created_resources.instance {
+            Some(instance) => vec![instance.id],
+            None if created_resources.is_uncertain => self.find_orphans(cloud, spec).await,
+            None => Vec::new(),
+        };
+        for id in ids {
+            match cloud.delete_instance(&id).await {
+                Ok(()) => app.log.info(&format!("terminated instance {id}")),
+                Err(error) => {
+                    app.log.warn_with_hint(
+                        &format!("instance {id} may still be running ({error})"),
+                        "terminate it with cml runner reap; it also powers itself off when it is idle or its runner is not ready in time",
+                    );
+                }
+            }
+        }
+        self.unregister(registration).await;
+    }
+
+    /// Finds our instances of this launch: the answer about one was lost, or a signal came before it.
+    async fn find_orphans(&self, cloud: &dyn Cloud, spec: &InstanceSpec) -> Vec<String> {
+        let mut pauses = LOOKUP_PAUSES.into_iter();
+        loop {
+            let found = cloud.list_instances().await.map(|all| {
+                let ours = |one: &Instance| one.tags.runner == spec.tags.runner && one.tags.name == spec.tags.name;
+                all.into_iter().filter(ours).map(|one| one.id).collect::<Vec<_>>()
+            });
+            match (found, pauses.next()) {
+                (Ok(found), _) if !found.is_empty() => return found,
+                // The list may lag behind.
+                (_, Some(pause)) => self.app.host.sleep(pause).await,
+                (Ok(_), None) => return Vec::new(),
+                (Err(error), None) => {
+                    let text = format!("an instance may have been created ({error})");
+                    self.app
+                        .log
+                        .warn_with_hint(&text, "if so, terminate it with cml runner reap, which finds it by its tags");
+                    return Vec::new();
+                }
+            }
+        }
+    }
+
+    /// Returns the specification of the instance.
+    fn spec(&self, row: &cloud::Driver, cloud: &dyn Cloud) -> InstanceSpec {
+        let Launching { app, args, connected: Connected { driver, repository, context, .. }, .. } = self;
+        let wish = &args.cloud;
+        let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let user_tags = wish.cloud_metadata.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default()));
+        let deadline = app.host.now() + wish.cloud_max_lifetime.0;
+        let name = self.names.candidate(0);
+        app.log.debug(&format!("launching an instance on {} in {}", row.title, cloud.region()));
+        InstanceSpec {
+            types: text(&wish.cloud_type).unwrap_or_else(|| "m".to_owned()),
+            gpu: text(&wish.cloud_gpu),
+            arch: wish.cloud_arch,
+            image: text(&wish.cloud_image),
+            disk: wish.cloud_hdd_size.unwrap_or(35),
+            spot: wish.cloud_spot,
+            spot_price: wish.cloud_spot_price.filter(|price| *price >= 0.0),
+            on_demand_fallback: wish.cloud_on_demand_fallback,
+            identity: text(&wish.cloud_permission_set),
+            security_group: text(&wish.cloud_aws_security_group),
+            subnets: wish.cloud_aws_subnet.iter().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()).collect(),
+            user_tags: user_tags.collect(),
+            tags: Tags {
+                name: name.clone(),
+                repository: repository.url(),
+                run: context.job.clone(),
+                deadline: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX),
+                forge: driver.name.to_owned(),
+                runner: None,
+            },
+            name,
+        }
+    }
+
+    fn bootstrap_config(
+        &self,
+        plan: &Plan,
+        spec: &InstanceSpec,
+        new: &NewRunner,
+        registration: &Registration,
+        package: Option<Package>,
+    ) -> BootstrapConfig {
+        let Launching { args, connected, .. } = self;
+        let image = connected.forge.job_image(plan.gpu);
+        BootstrapConfig {
+            name: new.name.clone(),
+            driver: connected.driver.name.to_owned(),
+            repo: connected.repository.url(),
+            labels: new.labels.clone(),
+            single: new.single,
+            idle: args.idle_timeout.0,
+            deadline: spec.tags.deadline,
+            registration: registration.clone(),
+            package,
+            docker_image: args.docker_image.clone().filter(|_| image.is_some()).or(image.map(str::to_owned)),
+            docker_required: args.docker_image.is_some() && image.is_some(),
+            docker_volumes: args.docker_volumes.clone(),
+            gpu: plan.gpu,
+            startup_script: args.cloud.cloud_startup_script.clone(),
+            cloud: args.cloud.location.name(),
+            identity: spec.identity.is_some(),
+        }
+    }
+
+    /// Prints the summary that scripts read: CML's line, the last one, and the step outputs.
+    fn print_summary(
+        &self,
+        cloud: &dyn Cloud,
+        spec: &InstanceSpec,
+        registration: &Registration,
+        instance: &Instance,
+    ) -> Result<()> {
+        let results = [("runner-name", registration.name.as_str()), ("instance-id", instance.id.as_str())];
+        outputs::set(self.app, &results)?;
+        self.app.log.info(&self.line(cloud.region(), spec, registration, instance).to_string());
+        Ok(())
+    }
+}
+
+/// Returns a signal's error, with the exit code that a shell gives it.
+fn interrupted_by(signal: Signal) -> Error {
+    let message = format!("the launch was interrupted by {}", signal.name());
+    Error::new(Kind::Interrupted, message).exits_with(signal.exit_code())
+}
+
+/// A timer for the phases of a launch.
+struct Phases<'a> {
+    app: &'a App,
+    begun: Duration,
+}
+
+impl<'a> Phases<'a> {
+    fn new(app: &'a App) -> Self {
+        Phases { app, begun: app.host.elapsed() }
+    }
+
+    /// Returns the time since the launch began.
+    fn so_far(&self) -> Duration {
+        self.app.host.elapsed().saturating_sub(self.begun)
+    }
+
+    /// Logs that a phase is done, and after how long.
+    fn say(&self, what: &str) {
+        self.app.log.info(&format!("{what} after {:.1} s", self.so_far().as_secs_f64()));
+    }
+}
