@@ -3,6 +3,7 @@
 mod failures;
 #[cfg(target_os = "linux")]
 mod firewall;
+mod fixture;
 mod identity;
 mod launch;
 #[cfg(target_os = "linux")]
@@ -12,6 +13,5 @@ mod policy;
 mod reap;
 #[cfg(target_os = "linux")]
 mod rehearsal;
-mod scene;
 #[cfg(target_os = "linux")]
 mod vm;

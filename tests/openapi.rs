@@ -3,6 +3,6 @@
 
 mod bitbucket;
 mod bitbucket_refusals;
-mod desk;
+mod fixture;
 mod github;
 mod github_refusals;

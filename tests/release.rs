@@ -31,33 +31,33 @@ esac
 const PROGRAMS: [&str; 4] = ["linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64"];
 
 /// A clone at a tag, its origin, programs, and a folder for what the others do.
-struct Scene {
+struct ReleaseFixture {
     folder: tempfile::TempDir,
 }
 
-impl Scene {
-    fn new() -> Scene {
-        let scene = Scene { folder: tempfile::tempdir().unwrap() };
+impl ReleaseFixture {
+    fn new() -> ReleaseFixture {
+        let fixture = ReleaseFixture { folder: tempfile::tempdir().unwrap() };
         for (name, text) in [("gh", GH), ("docker", DOCKER)] {
-            executable(&scene.path("bin").join(name), text);
+            executable(&fixture.path("bin").join(name), text);
         }
         for name in PROGRAMS {
-            scene.file(&format!("programs/cml-{name}"), name);
+            fixture.file(&format!("programs/cml-{name}"), name);
         }
-        scene.file("clone/Cargo.toml", "[package]\nversion = \"1.2.3\"\n\n[dependencies]\nversion = \"9\"\n");
-        scene.file("clone/CHANGELOG.md", "# Changelog\n\n## [1.2.3] - 2026-12-01\n\nNews.\n\n## [1.2.2]\n\nOld.\n");
-        scene.file("clone/README.md", "      - uses: org/setup-cml-rs@v1\n");
-        scene.file("clone/action/native.json", "{}\n");
-        scene.file("clone/dist/build.json", "{}\n");
-        scene.git(&["init", "--quiet", "--bare", "../origin"]);
-        scene.git(&["init", "--quiet", "--initial-branch", "main"]);
-        scene.git(&["add", "."]);
-        scene.git(&["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "one"]);
-        scene.git(&["tag", "v1.2.3"]);
-        scene.git(&["remote", "add", "origin", "../origin"]);
-        scene.git(&["push", "--quiet", "origin", "main", "v1.2.3"]);
-        scene.make_patch(&[("action/native.json", &scene.record())]);
-        scene
+        fixture.file("clone/Cargo.toml", "[package]\nversion = \"1.2.3\"\n\n[dependencies]\nversion = \"9\"\n");
+        fixture.file("clone/CHANGELOG.md", "# Changelog\n\n## [1.2.3] - 2026-12-01\n\nNews.\n\n## [1.2.2]\n\nOld.\n");
+        fixture.file("clone/README.md", "      - uses: org/setup-cml-rs@v1\n");
+        fixture.file("clone/action/native.json", "{}\n");
+        fixture.file("clone/dist/build.json", "{}\n");
+        fixture.git(&["init", "--quiet", "--bare", "../origin"]);
+        fixture.git(&["init", "--quiet", "--initial-branch", "main"]);
+        fixture.git(&["add", "."]);
+        fixture.git(&["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "one"]);
+        fixture.git(&["tag", "v1.2.3"]);
+        fixture.git(&["remote", "add", "origin", "../origin"]);
+        fixture.git(&["push", "--quiet", "origin", "main", "v1.2.3"]);
+        fixture.make_patch(&[("action/native.json", &fixture.record())]);
+        fixture
     }
 
     /// `action/native.json` as `cargo xtask digests` writes it.
@@ -142,24 +142,24 @@ impl Scene {
 
 #[test]
 fn a_tag_that_is_not_the_version_releases_nothing() {
-    let scene = Scene::new();
-    scene.script("version.sh", &["v1.2.3"]).ok();
-    let wrong = scene.script("version.sh", &["v1.2.4"]);
+    let fixture = ReleaseFixture::new();
+    fixture.script("version.sh", &["v1.2.3"]).ok();
+    let wrong = fixture.script("version.sh", &["v1.2.4"]);
     wrong.fails(
         1,
         "the tag is v1.2.4, Cargo.toml has version 1.2.3",
         "remove the tag, commit the version, and tag that commit",
     );
-    scene.file("clone/CHANGELOG.md", "## [Unreleased]\n");
-    let silent = scene.script("version.sh", &["v1.2.3"]);
+    fixture.file("clone/CHANGELOG.md", "## [Unreleased]\n");
+    let silent = fixture.script("version.sh", &["v1.2.3"]);
     silent.fails(
         1,
         "CHANGELOG.md has no section [1.2.3]",
         "give what is under [Unreleased] that heading, and tag that commit",
     );
-    scene.git(&["checkout", "--quiet", "."]);
-    scene.file("clone/README.md", "      - uses: org/setup-cml-rs@v12\n");
-    scene.script("version.sh", &["v1.2.3"]).fails(
+    fixture.git(&["checkout", "--quiet", "."]);
+    fixture.file("clone/README.md", "      - uses: org/setup-cml-rs@v12\n");
+    fixture.script("version.sh", &["v1.2.3"]).fails(
         1,
         "README.md has no line `uses: org/setup-cml-rs@v1`",
         "release the series that users are told to take, or tell them of v1 everywhere, and tag that commit",
@@ -168,35 +168,35 @@ fn a_tag_that_is_not_the_version_releases_nothing() {
 
 #[test]
 fn the_release_is_out_before_the_action_names_it() {
-    let scene = Scene::new();
-    scene.publish().ok();
-    let (action, log) = (scene.tag("action-v1.2.3"), scene.log());
-    assert_eq!(scene.tag("v1"), action);
-    assert_eq!(scene.git(&["show", &format!("{action}:action/native.json")]), scene.record());
-    assert_eq!(scene.git(&["rev-parse", &format!("{action}^")]), scene.git(&["rev-parse", "v1.2.3"]));
+    let fixture = ReleaseFixture::new();
+    fixture.publish().ok();
+    let (action, log) = (fixture.tag("action-v1.2.3"), fixture.log());
+    assert_eq!(fixture.tag("v1"), action);
+    assert_eq!(fixture.git(&["show", &format!("{action}:action/native.json")]), fixture.record());
+    assert_eq!(fixture.git(&["rev-parse", &format!("{action}^")]), fixture.git(&["rev-parse", "v1.2.3"]));
     assert!(log.contains("--notes \nNews."), "{log}");
     assert!(!log.contains("Old."), "{log}");
-    let formula = std::fs::read_to_string(scene.path("release/cml.rb")).unwrap();
+    let formula = std::fs::read_to_string(fixture.path("release/cml.rb")).unwrap();
     let address = "https://github.com/org/setup-cml-rs/releases/download/v1.2.3/cml-macos-aarch64";
     let digest = cml::digest::hash(b"macos-aarch64");
     assert!(formula.contains(&format!("url \"{address}\"\n      sha256 \"{digest}\"\n")), "{formula}");
     assert!(formula.contains("\n  version \"1.2.3\"\n"), "{formula}");
-    assert!(scene.path("release/cml-linux-aarch64").exists() && !scene.path("draft").exists(), "{log}");
+    assert!(fixture.path("release/cml-linux-aarch64").exists() && !fixture.path("draft").exists(), "{log}");
 }
 
 #[test]
 fn a_release_that_was_interrupted_goes_on() {
-    let scene = Scene::new();
-    scene.file("lost", "");
-    assert_ne!(scene.publish().code, Some(0));
-    assert!(scene.tag("v1").is_empty() && scene.path("draft").exists());
-    std::fs::remove_file(scene.path("lost")).unwrap();
-    scene.publish().ok();
-    let first = scene.tag("v1");
-    scene.git(&["push", "--quiet", "--delete", "origin", "v1"]);
-    scene.publish().ok();
-    assert_eq!((scene.tag("v1"), scene.tag("action-v1.2.3")), (first.clone(), first));
-    assert_eq!(scene.log().matches("release create").count(), 1, "{}", scene.log());
+    let fixture = ReleaseFixture::new();
+    fixture.file("lost", "");
+    assert_ne!(fixture.publish().code, Some(0));
+    assert!(fixture.tag("v1").is_empty() && fixture.path("draft").exists());
+    std::fs::remove_file(fixture.path("lost")).unwrap();
+    fixture.publish().ok();
+    let first = fixture.tag("v1");
+    fixture.git(&["push", "--quiet", "--delete", "origin", "v1"]);
+    fixture.publish().ok();
+    assert_eq!((fixture.tag("v1"), fixture.tag("action-v1.2.3")), (first.clone(), first));
+    assert_eq!(fixture.log().matches("release create").count(), 1, "{}", fixture.log());
 }
 
 #[test]
@@ -210,17 +210,17 @@ fn an_older_release_takes_nobody_back() {
         (&["v1.3.0", "v2.0.0"], "1.2"),
     ];
     for (out, moving) in cases {
-        let scene = Scene::new();
+        let fixture = ReleaseFixture::new();
         for version in out {
-            scene.git(&["push", "--quiet", "origin", &format!("main:refs/tags/action-{version}")]);
+            fixture.git(&["push", "--quiet", "origin", &format!("main:refs/tags/action-{version}")]);
         }
         let series = moving.split(' ').any(|name| name == "1");
-        let printed = scene.publish().ok();
-        assert_eq!(scene.tag("v1").is_empty(), !series, "{out:?}");
+        let printed = fixture.publish().ok();
+        assert_eq!(fixture.tag("v1").is_empty(), !series, "{out:?}");
         assert_eq!(printed.contains("v1 stays at v1."), !series, "{out:?}: {printed}");
-        assert!(!scene.tag("action-v1.2.3").is_empty(), "{out:?}");
-        scene.script("image-tags.sh", &["v1.2.3"]).ok();
-        let log = scene.log();
+        assert!(!fixture.tag("action-v1.2.3").is_empty(), "{out:?}");
+        fixture.script("image-tags.sh", &["v1.2.3"]).ok();
+        let log = fixture.log();
         let tags = |end: &str| {
             let line = log.lines().find(|line| line.ends_with(end)).unwrap_or_else(|| panic!("{out:?}: {log}"));
             let words: Vec<_> = line.split(' ').collect();
@@ -236,46 +236,46 @@ fn an_older_release_takes_nobody_back() {
         }
     }
     // Who cannot be asked is not taken for having nothing newer.
-    let scene = Scene::new();
-    scene.git(&["remote", "set-url", "origin", "../nowhere"]);
-    assert_ne!(scene.script("image-tags.sh", &["v1.2.3"]).code, Some(0));
-    assert!(!scene.log().contains("imagetools"), "{}", scene.log());
+    let fixture = ReleaseFixture::new();
+    fixture.git(&["remote", "set-url", "origin", "../nowhere"]);
+    assert_ne!(fixture.script("image-tags.sh", &["v1.2.3"]).code, Some(0));
+    assert!(!fixture.log().contains("imagetools"), "{}", fixture.log());
 }
 
 #[test]
 fn a_program_that_is_out_is_not_replaced() {
-    let scene = Scene::new();
-    scene.publish().ok();
-    let before = scene.tag("v1");
-    scene.file("programs/cml-linux-x86_64", "another");
-    scene.clean();
-    scene.make_patch(&[("action/native.json", &scene.record())]);
-    let ran = scene.publish();
+    let fixture = ReleaseFixture::new();
+    fixture.publish().ok();
+    let before = fixture.tag("v1");
+    fixture.file("programs/cml-linux-x86_64", "another");
+    fixture.clean();
+    fixture.make_patch(&[("action/native.json", &fixture.record())]);
+    let ran = fixture.publish();
     ran.fails(
         1,
         "the release v1.2.3 is out with other programs",
         "a published program is not replaced: make a new version",
     );
-    assert_eq!(std::fs::read_to_string(scene.path("release/cml-linux-x86_64")).unwrap(), "linux-x86_64");
-    assert_eq!(scene.tag("v1"), before);
+    assert_eq!(std::fs::read_to_string(fixture.path("release/cml-linux-x86_64")).unwrap(), "linux-x86_64");
+    assert_eq!(fixture.tag("v1"), before);
 }
 
 #[test]
 fn a_program_whose_digest_is_not_recorded_is_not_published() {
     let error = "the programs are not those whose digests action/native.json records";
     let hint = "run the jobs program and digests again";
-    let scene = Scene::new();
-    scene.file("programs/cml-linux-x86_64", "replaced");
-    scene.refuses(error, hint);
-    let scene = Scene::new();
-    scene.file("programs/cml-windows-x86_64.exe", "one more");
-    scene.refuses(error, hint);
-    let scene = Scene::new();
-    std::fs::remove_file(scene.path("programs/cml-linux-x86_64")).unwrap();
-    scene.refuses(error, hint);
-    let scene = Scene::new();
-    scene.make_patch(&[("dist/build.json", "{ \"digests\": \"none\" }\n")]);
-    scene.refuses(error, hint);
+    let fixture = ReleaseFixture::new();
+    fixture.file("programs/cml-linux-x86_64", "replaced");
+    fixture.refuses(error, hint);
+    let fixture = ReleaseFixture::new();
+    fixture.file("programs/cml-windows-x86_64.exe", "one more");
+    fixture.refuses(error, hint);
+    let fixture = ReleaseFixture::new();
+    std::fs::remove_file(fixture.path("programs/cml-linux-x86_64")).unwrap();
+    fixture.refuses(error, hint);
+    let fixture = ReleaseFixture::new();
+    fixture.make_patch(&[("dist/build.json", "{ \"digests\": \"none\" }\n")]);
+    fixture.refuses(error, hint);
 }
 
 #[test]
@@ -287,41 +287,41 @@ fn the_patch_with_the_digests_changes_nothing_else() {
         ("dist/evil.js", "1\n"),
         (".github/scripts/newest.sh", "echo owned\n"),
     ] {
-        let scene = Scene::new();
-        scene.make_patch(&[("action/native.json", &scene.record()), (path, text)]);
-        scene.refuses(&format!("the patch changes {path}"), hint);
+        let fixture = ReleaseFixture::new();
+        fixture.make_patch(&[("action/native.json", &fixture.record()), (path, text)]);
+        fixture.refuses(&format!("the patch changes {path}"), hint);
     }
-    let scene = Scene::new();
-    std::fs::remove_file(scene.path("clone/dist/build.json")).unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", scene.path("clone/dist/build.json")).unwrap();
-    scene.make_patch(&[("action/native.json", &scene.record())]);
-    scene.refuses("the patch changes dist/build.json", hint);
-    let scene = Scene::new();
-    executable(&scene.path("clone/dist/build.json"), "{}\n");
-    scene.make_patch(&[("action/native.json", &scene.record())]);
-    scene.refuses("the patch makes dist/build.json something else than a file", "look at the job digests");
+    let fixture = ReleaseFixture::new();
+    std::fs::remove_file(fixture.path("clone/dist/build.json")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", fixture.path("clone/dist/build.json")).unwrap();
+    fixture.make_patch(&[("action/native.json", &fixture.record())]);
+    fixture.refuses("the patch changes dist/build.json", hint);
+    let fixture = ReleaseFixture::new();
+    executable(&fixture.path("clone/dist/build.json"), "{}\n");
+    fixture.make_patch(&[("action/native.json", &fixture.record())]);
+    fixture.refuses("the patch makes dist/build.json something else than a file", "look at the job digests");
 }
 
 #[test]
 fn digests_are_of_all_programs_or_none() {
-    let scene = Scene::new();
-    scene.script("digests.sh", &["../programs"]).fails(1, "../programs has no cml-windows-x86_64.exe", "");
-    assert!(scene.git(&["status", "--porcelain"]).is_empty());
+    let fixture = ReleaseFixture::new();
+    fixture.script("digests.sh", &["../programs"]).fails(1, "../programs has no cml-windows-x86_64.exe", "");
+    assert!(fixture.git(&["status", "--porcelain"]).is_empty());
 }
 
 #[test]
 fn images_are_made_for_each_architecture_and_joined() {
-    let scene = Scene::new();
+    let fixture = ReleaseFixture::new();
     for (arch, name) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
-        scene.script("image.sh", &["v1.2.3", "../programs", arch]).ok();
-        let context = scene.path("context");
+        fixture.script("image.sh", &["v1.2.3", "../programs", arch]).ok();
+        let context = fixture.path("context");
         let archive = context.join(format!("{arch}.tar"));
         let program = ["-xOf", archive.to_str().unwrap(), "usr/local/bin/cml"];
         assert_eq!(Ran::of(Command::new("tar").args(program)).ok(), format!("linux-{name}"));
         std::fs::remove_dir_all(context).unwrap();
     }
-    scene.script("image-tags.sh", &["v1.2.3"]).ok();
-    let log = scene.log();
+    fixture.script("image-tags.sh", &["v1.2.3"]).ok();
+    let log = fixture.log();
     for (target, name) in [
         ("cml", "org/cml:1.2.3"),
         ("train", "org/cml:1.2.3-dvc3"),
@@ -355,16 +355,16 @@ fn images_are_made_for_each_architecture_and_joined() {
 
 #[test]
 fn images_are_not_made_without_a_place_to_push_them_to() {
-    let scene = Scene::new();
+    let fixture = ReleaseFixture::new();
     for (script, arguments) in [("image.sh", &["v1.2.3", "../programs", "amd64"][..]), ("image-tags.sh", &["v1.2.3"])] {
-        let mut command = scene.command(concat!(env!("CARGO_MANIFEST_DIR"), "/.github/scripts/").to_owned() + script);
+        let mut command = fixture.command(concat!(env!("CARGO_MANIFEST_DIR"), "/.github/scripts/").to_owned() + script);
         Ran::of(command.args(arguments)).fails(
             1,
             "DOCKERHUB_USERNAME or DOCKERHUB_TOKEN is not set",
             "give the environment images the variable and the secret",
         );
     }
-    assert!(!scene.path("log").exists(), "{}", scene.log());
+    assert!(!fixture.path("log").exists(), "{}", fixture.log());
 }
 
 /// What `cargo binstall` downloads is what the release has.

@@ -17,7 +17,7 @@ use cml::log::Level;
 mod own;
 
 /// One machine that manages the runners of a place.
-struct Desk {
+struct ApiFixture {
     fake: Fake,
     vendor: Vendor,
     /// The slug of the repository, or of what owns it.
@@ -25,12 +25,12 @@ struct Desk {
     library: Library,
 }
 
-impl Desk {
-    fn new(vendor: Vendor) -> Desk {
-        Desk::at(vendor, vendor.slug())
+impl ApiFixture {
+    fn new(vendor: Vendor) -> ApiFixture {
+        ApiFixture::at(vendor, vendor.slug())
     }
 
-    fn at(vendor: Vendor, place: &'static str) -> Desk {
+    fn at(vendor: Vendor, place: &'static str) -> ApiFixture {
         let fake = Fake::start();
         let downloads = fake.downloads_url();
         let (github, gitlab) = (fake.api(Vendor::GitHub), fake.api(Vendor::GitLab));
@@ -41,7 +41,7 @@ impl Desk {
             ("CML_GITLAB_RUNNER_DOWNLOADS", &downloads),
             ("CML_BITBUCKET_RUNNER_IMAGE", "mirror/runner:3"),
         ]);
-        Desk { fake, vendor, place, library }
+        ApiFixture { fake, vendor, place, library }
     }
 
     fn app(&self) -> &App {
@@ -138,40 +138,40 @@ const PLACES: [(Vendor, &str); 8] = [
 #[test]
 fn a_runner_is_registered_seen_and_removed() {
     for (vendor, place) in PLACES {
-        let desk = Desk::at(vendor, place);
-        let made = desk.register(&new("cml-1")).unwrap();
-        assert_eq!((made.name.as_str(), made.driver.as_str()), ("cml-1", desk.driver()), "{place}");
-        let seen = desk.get(&made.id).unwrap();
+        let fixture = ApiFixture::at(vendor, place);
+        let made = fixture.register(&new("cml-1")).unwrap();
+        assert_eq!((made.name.as_str(), made.driver.as_str()), ("cml-1", fixture.driver()), "{place}");
+        let seen = fixture.get(&made.id).unwrap();
         assert!(!seen.online && seen.has(&["cml".into(), "GPU".into()]) && seen.name == "cml-1", "{place}: {seen:?}");
-        desk.fake.set_runner("cml-1", Doing::Idle);
-        let online = desk.list(&["cml", "gpu"]);
+        fixture.fake.set_runner("cml-1", Doing::Idle);
+        let online = fixture.list(&["cml", "gpu"]);
         assert!(online.len() == 1 && online[0].online && online[0].id == made.id, "{place}: {online:?}");
-        assert!(online[0].busy == Some(false) && desk.list(&["cml", "other"]).is_empty(), "{place}");
-        desk.fake.set_runner("cml-1", Doing::Busy);
-        assert_eq!(desk.get(&made.id).unwrap().busy, Some(true), "{place}");
-        desk.fake.set_runner("cml-1", Doing::Idle);
-        desk.delete(&made.id).unwrap();
+        assert!(online[0].busy == Some(false) && fixture.list(&["cml", "other"]).is_empty(), "{place}");
+        fixture.fake.set_runner("cml-1", Doing::Busy);
+        assert_eq!(fixture.get(&made.id).unwrap().busy, Some(true), "{place}");
+        fixture.fake.set_runner("cml-1", Doing::Idle);
+        fixture.delete(&made.id).unwrap();
         // Once more is fine.
-        desk.delete(&made.id).unwrap();
-        assert!(desk.get(&made.id).is_none() && desk.held().is_empty(), "{place}");
+        fixture.delete(&made.id).unwrap();
+        assert!(fixture.get(&made.id).is_none() && fixture.held().is_empty(), "{place}");
     }
 }
 
 #[test]
 fn listings_are_read_to_their_end() {
     for vendor in VENDORS {
-        let desk = Desk::new(vendor);
-        let forge = desk.connected("good").forge;
+        let fixture = ApiFixture::new(vendor);
+        let forge = fixture.connected("good").forge;
         for n in 0..120 {
-            desk.run(forge.register_runner(&new(&format!("cml-{n}")))).unwrap();
+            fixture.run(forge.register_runner(&new(&format!("cml-{n}")))).unwrap();
         }
-        let all = desk.list(&[]);
+        let all = fixture.list(&[]);
         assert_eq!(all.len(), 120, "{vendor:?}");
         assert!(all.windows(2).all(|two| two[0].order < two[1].order), "{vendor:?}");
-        desk.fake.clear_requests();
-        assert_eq!(desk.list(&["gpu"]).len(), 120);
+        fixture.fake.clear_requests();
+        assert_eq!(fixture.list(&["gpu"]).len(), 120);
         // Pages, and for GitLab what the address is of: not one request a runner.
-        assert!(desk.fake.requests().len() <= 3, "{vendor:?}: {}", desk.fake.transcript());
+        assert!(fixture.fake.requests().len() <= 3, "{vendor:?}: {}", fixture.fake.transcript());
     }
 }
 
@@ -184,12 +184,12 @@ fn a_lost_answer_leaves_one_runner() {
         (Vendor::Bitbucket, "POST /bitbucket/*/runners"),
     ] {
         for fault in [Fault::DropAfter, Fault::answer_after(502, &[], "bad gateway"), Fault::Truncate(20)] {
-            let desk = Desk::new(vendor);
-            desk.fake.fault(pattern, 1, fault.clone());
-            let made = desk.register(&new("cml-1")).unwrap();
-            assert_eq!(desk.held(), ["cml-1"], "{vendor:?} {fault:?}");
-            assert!(desk.get(&made.id).is_some(), "{vendor:?}: the credential is of another runner");
-            assert!(desk.fake.unused_faults().is_empty());
+            let fixture = ApiFixture::new(vendor);
+            fixture.fake.fault(pattern, 1, fault.clone());
+            let made = fixture.register(&new("cml-1")).unwrap();
+            assert_eq!(fixture.held(), ["cml-1"], "{vendor:?} {fault:?}");
+            assert!(fixture.get(&made.id).is_some(), "{vendor:?}: the credential is of another runner");
+            assert!(fixture.fake.unused_faults().is_empty());
         }
     }
 }
@@ -197,17 +197,21 @@ fn a_lost_answer_leaves_one_runner() {
 /// A listing that is late does not show the runner whose answer was lost, but its name is taken.
 #[test]
 fn a_late_listing_leaves_one_runner() {
-    let desk = Desk::new(Vendor::GitHub);
-    desk.fake.fault("POST /github/*/generate-jitconfig", 1, Fault::DropAfter);
+    let fixture = ApiFixture::new(Vendor::GitHub);
+    fixture.fake.fault("POST /github/*/generate-jitconfig", 1, Fault::DropAfter);
     let empty = Fault::answer(200, &[], r#"{"total_count":0,"runners":[]}"#);
-    desk.fake.fault("GET /github/repos/octo/model/actions/runners?", 1, empty);
-    let made = desk.register(&new("cml-1")).unwrap();
-    assert_eq!(desk.held(), ["cml-1"]);
-    assert!(desk.get(&made.id).is_some() && desk.fake.unused_faults().is_empty());
+    fixture.fake.fault("GET /github/repos/octo/model/actions/runners?", 1, empty);
+    let made = fixture.register(&new("cml-1")).unwrap();
+    assert_eq!(fixture.held(), ["cml-1"]);
+    assert!(fixture.get(&made.id).is_some() && fixture.fake.unused_faults().is_empty());
     // Nobody can tell: what to look at.
-    desk.fake.fault("POST /github/*/generate-jitconfig", 1, Fault::DropAfter);
-    desk.fake.fault("GET /github/repos/octo/model/actions/runners?", 9, Fault::answer(403, &[], r#"{"message":"no"}"#));
-    let (kind, message, hint) = failed(desk.register(&new("cml-2")));
+    fixture.fake.fault("POST /github/*/generate-jitconfig", 1, Fault::DropAfter);
+    fixture.fake.fault(
+        "GET /github/repos/octo/model/actions/runners?",
+        9,
+        Fault::answer(403, &[], r#"{"message":"no"}"#),
+    );
+    let (kind, message, hint) = failed(fixture.register(&new("cml-2")));
     assert!(
         kind == Kind::Remote && message.starts_with("it is not known whether runner cml-2 was registered"),
         "{message}"
@@ -218,28 +222,29 @@ fn a_late_listing_leaves_one_runner() {
 /// Runners that were there before, of the same name, are not ours to remove.
 #[test]
 fn older_runners_of_the_name_stay() {
-    let desk = Desk::new(Vendor::GitLab);
-    let old = desk.register(&new("cml-1")).unwrap();
-    let before = desk.list(&[]);
-    desk.fake.fault("POST /gitlab/*/user/runners", 1, Fault::DropAfter);
-    let forge = desk.connected("good").forge;
-    let made =
-        desk.run(register_runner_once(&*forge, &desk.app().http, &desk.app().log, &new("cml-1"), &before)).unwrap();
-    assert!(desk.get(&old.id).is_some() && desk.get(&made.id).is_some());
-    assert_eq!(desk.held().len(), 2);
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    let old = fixture.register(&new("cml-1")).unwrap();
+    let before = fixture.list(&[]);
+    fixture.fake.fault("POST /gitlab/*/user/runners", 1, Fault::DropAfter);
+    let forge = fixture.connected("good").forge;
+    let made = fixture
+        .run(register_runner_once(&*forge, &fixture.app().http, &fixture.app().log, &new("cml-1"), &before))
+        .unwrap();
+    assert!(fixture.get(&old.id).is_some() && fixture.get(&made.id).is_some());
+    assert_eq!(fixture.held().len(), 2);
 }
 
 #[test]
 fn a_runner_unregisters_by_what_it_has() {
     for vendor in VENDORS {
-        let desk = Desk::new(vendor);
-        let made = desk.register(&new("cml-1")).unwrap();
+        let fixture = ApiFixture::new(vendor);
+        let made = fixture.register(&new("cml-1")).unwrap();
         // On GitLab the runner's own token does, whatever the user's may do.
         let token = if vendor == Vendor::GitLab { "readonly" } else { "good" };
-        let forge = desk.connected(token).forge;
-        desk.run(forge.unregister_runner(&made)).unwrap();
-        assert!(desk.held().is_empty(), "{vendor:?}");
-        desk.run(forge.unregister_runner(&made)).unwrap();
+        let forge = fixture.connected(token).forge;
+        fixture.run(forge.unregister_runner(&made)).unwrap();
+        assert!(fixture.held().is_empty(), "{vendor:?}");
+        fixture.run(forge.unregister_runner(&made)).unwrap();
     }
 }
 
@@ -247,8 +252,8 @@ fn a_runner_unregisters_by_what_it_has() {
 fn only_runners_belong_to_owners() {
     for vendor in [Vendor::GitHub, Vendor::Bitbucket] {
         let place = if vendor == Vendor::GitHub { "octo" } else { "team" };
-        let desk = Desk::at(vendor, place);
-        let (kind, message, hint) = failed(desk.run(connect(desk.app(), &desk.global("good"), None)));
+        let fixture = ApiFixture::at(vendor, place);
+        let (kind, message, hint) = failed(fixture.run(connect(fixture.app(), &fixture.global("good"), None)));
         assert!(kind == Kind::Usage && message.ends_with("is not a repository"), "{message}");
         assert_eq!(hint, "give --repo as https://host/owner/name or owner/name");
     }
@@ -288,15 +293,16 @@ fn tokens_that_may_not_manage_runners_are_told_what_is_missing() {
         (Vendor::GitLab, "group", "nocontents", "the token is not allowed to manage runners", "Owner for a group"),
         (Vendor::Bitbucket, "team/model", "readonly", "the token is not allowed to manage runners", "runner:write"),
     ] {
-        let desk = Desk::at(vendor, place);
-        let forge = desk.connected(token).forge;
-        let outcomes = [desk.run(forge.list_runners(&[])).err(), desk.run(forge.register_runner(&new("cml-1"))).err()];
+        let fixture = ApiFixture::at(vendor, place);
+        let forge = fixture.connected(token).forge;
+        let outcomes =
+            [fixture.run(forge.list_runners(&[])).err(), fixture.run(forge.register_runner(&new("cml-1"))).err()];
         for error in outcomes {
             let error = error.expect("a refusal");
             assert_eq!(error.kind(), Kind::Auth, "{vendor:?} {error}");
             assert!(error.to_string().contains(message) && error.hint_text().unwrap().contains(hint), "{error:?}");
         }
-        assert!(desk.held().is_empty());
+        assert!(fixture.held().is_empty());
     }
     // An organisation, group or workspace that is not there.
     for (vendor, place, kind) in [
@@ -304,8 +310,8 @@ fn tokens_that_may_not_manage_runners_are_told_what_is_missing() {
         (Vendor::GitLab, "nobody", Kind::NotFound),
         (Vendor::Bitbucket, "nobody", Kind::NotFound),
     ] {
-        let desk = Desk::at(vendor, place);
-        assert_eq!(failed(desk.run(desk.connected("good").forge.list_runners(&[]))).0, kind, "{vendor:?}");
+        let fixture = ApiFixture::at(vendor, place);
+        assert_eq!(failed(fixture.run(fixture.connected("good").forge.list_runners(&[]))).0, kind, "{vendor:?}");
     }
 }
 
@@ -313,32 +319,32 @@ fn tokens_that_may_not_manage_runners_are_told_what_is_missing() {
 #[test]
 fn a_runner_program_tells_by_its_credential_what_it_does() {
     for (vendor, name) in [(Vendor::GitHub, "jit"), (Vendor::Bitbucket, "oauth_client_secret")] {
-        let desk = Desk::new(vendor);
-        let made = desk.register(&new("cml-1")).unwrap();
+        let fixture = ApiFixture::new(vendor);
+        let made = fixture.register(&new("cml-1")).unwrap();
         let tell = |what: &str| {
             let request =
-                http::Request::post(format!("{}/{what}", desk.fake.tell_url())).extension(cml::http::Discloses);
+                http::Request::post(format!("{}/{what}", fixture.fake.tell_url())).extension(cml::http::Discloses);
             let request = request.body(made.credential[name].expose().to_owned().into()).unwrap();
-            desk.run(desk.app().http.send(request)).unwrap();
+            fixture.run(fixture.app().http.send(request)).unwrap();
         };
         tell("online");
-        assert!(desk.get(&made.id).unwrap().online);
+        assert!(fixture.get(&made.id).unwrap().online);
         tell("busy");
-        assert_eq!(desk.fake.runners(vendor, vendor.slug())[0].doing, Doing::Busy);
+        assert_eq!(fixture.fake.runners(vendor, vendor.slug())[0].doing, Doing::Busy);
         tell("done");
         // A job on GitHub ends its runner.
-        assert_eq!(desk.get(&made.id).is_none(), vendor == Vendor::GitHub);
+        assert_eq!(fixture.get(&made.id).is_none(), vendor == Vendor::GitHub);
     }
 }
 
 /// The fake's side of GitLab's protocol, as `network/gitlab.go` reads it: a runner of GitLab's own could be pointed at it.
 #[test]
 fn a_runner_program_of_gitlab_asks_for_jobs_as_the_real_one_does() {
-    let desk = Desk::new(Vendor::GitLab);
-    let made = desk.register(&new("cml-1")).unwrap();
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    let made = fixture.register(&new("cml-1")).unwrap();
     let hold = std::time::Duration::from_millis(400);
-    desk.fake.configure_runners(|runners| runners.queue.hold = hold);
-    let api = desk.fake.api(Vendor::GitLab);
+    fixture.fake.configure_runners(|runners| runners.queue.hold = hold);
+    let api = fixture.fake.api(Vendor::GitLab);
     let ask = |method: &str, path: &str, token: &str, range: Option<&str>, body: &str| {
         let kind = if range.is_some() { "text/plain" } else { "application/json" };
         let mut headers = vec![("Content-Type", kind), ("JOB-TOKEN", token)];
@@ -357,16 +363,16 @@ fn a_runner_program_of_gitlab_asks_for_jobs_as_the_real_one_does() {
     let begun = std::time::Instant::now();
     let update = none.header("x-gitlab-last-update");
     assert_eq!(request(token, update).status, 204);
-    assert!(begun.elapsed() >= hold && desk.get(&made.id).unwrap().online);
+    assert!(begun.elapsed() >= hold && fixture.get(&made.id).unwrap().online);
     let id = std::thread::scope(|scope| {
         let held = scope.spawn(|| request(token, update));
-        let id = desk.fake.queue_job("true");
+        let id = fixture.fake.queue_job("true");
         let job: serde_json::Value = serde_json::from_slice(&held.join().unwrap().body).unwrap();
         assert_eq!((&job["id"], &job["steps"][0]["script"][0]), (&id.into(), &"true".into()));
         (id, job["token"].as_str().unwrap().to_owned())
     });
     let (path, trace) = (format!("jobs/{}", id.0), format!("jobs/{}/trace?debug_trace=false", id.0));
-    assert_eq!(desk.fake.runners(Vendor::GitLab, Vendor::GitLab.slug())[0].doing, Doing::Busy);
+    assert_eq!(fixture.fake.runners(Vendor::GitLab, Vendor::GitLab.slug())[0].doing, Doing::Busy);
     let append = |range: Option<&str>, text: &str| {
         let answer = ask("PATCH", &trace, &id.1, range.or(Some("")), text);
         (answer.status, answer.header("range").to_owned(), answer.header("job-status").to_owned())
@@ -384,10 +390,10 @@ fn a_runner_program_of_gitlab_asks_for_jobs_as_the_real_one_does() {
     assert_eq!(set("glcbt-another", "success").0, 403);
     assert_eq!(set(&id.1, "running"), (200, "running".into()));
     // A job that is being cancelled is cancelled with its runner's word, and not running any more.
-    desk.fake.configure_runners(|runners| runners.queue.jobs[0].status = "canceling".to_owned());
+    fixture.fake.configure_runners(|runners| runners.queue.jobs[0].status = "canceling".to_owned());
     assert_eq!(set(&id.1, "running"), (200, "canceling".into()));
     assert_eq!(set(&id.1, "failed"), (200, "canceled".into()));
     assert_eq!(set(&id.1, "success"), (403, "canceled".into()));
-    assert_eq!(desk.fake.job(id.0).log, b"hello!!");
-    assert_eq!(desk.fake.runners(Vendor::GitLab, Vendor::GitLab.slug())[0].doing, Doing::Idle);
+    assert_eq!(fixture.fake.job(id.0).log, b"hello!!");
+    assert_eq!(fixture.fake.runners(Vendor::GitLab, Vendor::GitLab.slug())[0].doing, Doing::Idle);
 }

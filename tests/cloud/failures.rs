@@ -1,168 +1,168 @@
 //! What is said and undone where it goes wrong.
 
-use super::scene::{Scene, last_line};
+use super::fixture::{CloudFixture, last_line};
 use crate::support::ec2::Wrong;
 use crate::support::fake::Vendor;
 use crate::support::moto::Moto;
 
 #[test]
 fn a_permission_that_is_missing_is_named_before_anything_is_made() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ap-northeast-1") else { return };
-    scene.ec2.fails("RunInstances", 1, Wrong::Refused(403, "UnauthorizedOperation", "You are not authorized to perform this operation. User: x is not authorized to perform: ec2:RunInstances on resource: y"));
-    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "allow ec2:RunInstances in the policy*");
-    assert!(scene.forge.requests().iter().all(|request| request.method != "POST"));
-    scene.is_clean();
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-1") else { return };
+    fixture.ec2.fails("RunInstances", 1, Wrong::Refused(403, "UnauthorizedOperation", "You are not authorized to perform this operation. User: x is not authorized to perform: ec2:RunInstances on resource: y"));
+    fixture.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "allow ec2:RunInstances in the policy*");
+    assert!(fixture.forge.requests().iter().all(|request| request.method != "POST"));
+    fixture.is_clean();
 }
 
 #[test]
 fn where_there_is_no_spot_capacity_the_full_price_is_paid_unless_that_is_not_wanted() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ap-northeast-2") else { return };
-    scene.ec2.fails("CreateFleet", 1, Wrong::NoMachine("InsufficientInstanceCapacity"));
-    let ran = scene.start(&["--cloud-spot", "--cloud-on-demand-fallback=false"]).end();
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-2") else { return };
+    fixture.ec2.fails("CreateFleet", 1, Wrong::NoMachine("InsufficientInstanceCapacity"));
+    let ran = fixture.start(&["--cloud-spot", "--cloud-on-demand-fallback=false"]).end();
     ran.fails(
         11,
         "no capacity for *m7i.2xlarge* in *There is none. (InsufficientInstanceCapacity)",
         "try again later*",
     );
-    scene.is_clean();
+    fixture.is_clean();
 
-    scene.ec2.fails("CreateFleet", 1, Wrong::NoMachine("UnfulfillableCapacity"));
-    let ran = scene.launch(&["--cloud-spot"]);
+    fixture.ec2.fails("CreateFleet", 1, Wrong::NoMachine("UnfulfillableCapacity"));
+    let ran = fixture.launch(&["--cloud-spot"]);
     assert_eq!(last_line(&ran)["spot"], false, "{ran:#?}");
     let tokens: Vec<_> =
-        scene.ec2.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
+        fixture.ec2.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
     assert!(tokens.len() == 3 && tokens[1] != tokens[2], "{tokens:?}");
 }
 
 #[test]
 fn a_lost_answer_makes_no_second_machine() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ap-northeast-3") else { return };
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-3") else { return };
     for action in ["CreateFleet", "CreateLaunchTemplate", "CreateSecurityGroup"] {
-        scene.ec2.fails(action, 1, Wrong::LostAnswer);
+        fixture.ec2.fails(action, 1, Wrong::LostAnswer);
     }
-    let ran = scene.launch(&[]);
+    let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!(scene.machine().id, last_line(&ran)["instanceId"]);
-    assert_eq!(scene.ec2.of("CreateFleet").len(), 2);
+    assert_eq!(fixture.machine().id, last_line(&ran)["instanceId"]);
+    assert_eq!(fixture.ec2.of("CreateFleet").len(), 2);
 }
 
 #[test]
 fn a_machine_of_which_the_answer_never_comes_is_found_by_its_tags_and_ended() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ap-south-1") else { return };
-    scene.ec2.fails("CreateFleet", 99, Wrong::LostAnswer);
-    let ran = scene.cml.run(&["runner", "launch", "--timeout", "15"]);
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-south-1") else { return };
+    fixture.ec2.fails("CreateFleet", 99, Wrong::LostAnswer);
+    let ran = fixture.cml.run(&["runner", "launch", "--timeout", "15"]);
     assert_eq!(ran.code, Some(9), "{ran:#?}");
-    assert_eq!(scene.ec2.machines().len(), 1);
-    scene.is_clean();
+    assert_eq!(fixture.ec2.machines().len(), 1);
+    fixture.is_clean();
 }
 
 /// Real: the program. Scripted: what EC2 says of a thing that was made a moment ago, at the request and in a fleet's answer.
 #[test]
 fn what_was_made_a_moment_ago_is_asked_for_again() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "me-central-1") else { return };
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "me-central-1") else { return };
     let missing = "The specified launch template, with template name cml-x, does not exist.";
-    scene.ec2.fails("CreateFleet", 1, Wrong::Refused(400, "InvalidLaunchTemplateName.NotFoundException", missing));
-    scene.ec2.fails("CreateFleet", 1, Wrong::NoMachine("InvalidGroup.NotFound"));
-    let ran = scene.launch(&[]);
+    fixture.ec2.fails("CreateFleet", 1, Wrong::Refused(400, "InvalidLaunchTemplateName.NotFoundException", missing));
+    fixture.ec2.fails("CreateFleet", 1, Wrong::NoMachine("InvalidGroup.NotFound"));
+    let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let tokens: std::collections::BTreeSet<String> =
-        scene.ec2.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
+        fixture.ec2.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
     assert_eq!(tokens.len(), 3, "another one each time");
-    scene.machine();
+    fixture.machine();
 }
 
 #[test]
 fn throttling_is_waited_for() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ap-southeast-1") else { return };
-    scene.ec2.fails("CreateFleet", 2, Wrong::Refused(503, "RequestLimitExceeded", "Request limit exceeded."));
-    let ran = scene.launch(&[]);
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-1") else { return };
+    fixture.ec2.fails("CreateFleet", 2, Wrong::Refused(503, "RequestLimitExceeded", "Request limit exceeded."));
+    let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    scene.machine();
+    fixture.machine();
 }
 
 #[test]
 fn expired_credentials_are_told_from_wrong_ones() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ap-southeast-2") else { return };
-    scene.ec2.fails(
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-2") else { return };
+    fixture.ec2.fails(
         "DescribeImages",
         1,
         Wrong::Refused(400, "ExpiredToken", "The security token included in the request is expired"),
     );
-    scene.run(&["launch"]).fails(4, "the AWS credentials have expired", "get new ones in the same job*");
-    scene.ec2.fails("DescribeImages", 1, Wrong::Refused(401, "AuthFailure", "AWS was not able to validate"));
-    scene.run(&["launch"]).fails(
+    fixture.run(&["launch"]).fails(4, "the AWS credentials have expired", "get new ones in the same job*");
+    fixture.ec2.fails("DescribeImages", 1, Wrong::Refused(401, "AuthFailure", "AWS was not able to validate"));
+    fixture.run(&["launch"]).fails(
         4,
         "AWS rejected the credentials (AuthFailure)",
         "check the keys, that the account has enabled the region, *",
     );
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
 fn a_machine_that_dies_is_explained_at_once() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ca-central-1") else { return };
-    let launch = scene.start(&[]);
-    scene.until("a machine", || !scene.ec2.alive().is_empty());
-    let id = scene.machine().id;
-    scene.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={id}"));
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ca-central-1") else { return };
+    let launch = fixture.start(&[]);
+    fixture.until("a machine", || !fixture.ec2.alive().is_empty());
+    let id = fixture.machine().id;
+    fixture.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={id}"));
     let ran = launch.end();
     ran.fails(12, &format!("instance {id} (*) ended before its runner was online: *"), "");
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
 fn a_runner_that_never_comes_online_is_given_up() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "eu-south-1") else { return };
-    let ran = scene.start(&["--cloud-boot-timeout", "3"]).end();
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "eu-south-1") else { return };
+    let ran = fixture.start(&["--cloud-boot-timeout", "3"]).end();
     ran.fails(
         12,
         "the runner of instance *i-* did not come online within 3 seconds",
         "its console is above: check that the instance can reach the internet*",
     );
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
 fn a_signal_undoes_what_was_made() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "sa-east-1") else { return };
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "sa-east-1") else { return };
     // While it waits for the runner; a second signal does not keep it from undoing.
-    let launch = scene.start(&[]);
-    scene.until("a machine", || !scene.ec2.of("DescribeInstances").is_empty());
+    let launch = fixture.start(&[]);
+    fixture.until("a machine", || !fixture.ec2.of("DescribeInstances").is_empty());
     launch.signal("TERM");
     std::thread::sleep(std::time::Duration::from_millis(50));
     launch.signal("TERM");
     launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
-    scene.is_clean();
+    fixture.is_clean();
     // While the machine is being made.
-    scene.ec2.forget();
-    scene.ec2.fails("CreateFleet", 1, Wrong::Slow(std::time::Duration::from_secs(2)));
-    let launch = scene.start(&[]);
-    scene.until("a fleet", || !scene.ec2.of("CreateFleet").is_empty());
+    fixture.ec2.forget();
+    fixture.ec2.fails("CreateFleet", 1, Wrong::Slow(std::time::Duration::from_secs(2)));
+    let launch = fixture.start(&[]);
+    fixture.until("a fleet", || !fixture.ec2.of("CreateFleet").is_empty());
     launch.signal("INT");
     launch.end().fails(130, "the launch was interrupted by SIGINT", "");
-    assert_eq!(scene.ec2.machines().len(), 2);
-    scene.is_clean();
+    assert_eq!(fixture.ec2.machines().len(), 2);
+    fixture.is_clean();
     // Before anything is made.
-    scene.ec2.forget();
-    scene.ec2.fails("DescribeImages", 1, Wrong::Slow(std::time::Duration::from_secs(2)));
-    let launch = scene.start(&[]);
-    scene.until("a question", || !scene.ec2.calls().is_empty());
+    fixture.ec2.forget();
+    fixture.ec2.fails("DescribeImages", 1, Wrong::Slow(std::time::Duration::from_secs(2)));
+    let launch = fixture.start(&[]);
+    fixture.until("a question", || !fixture.ec2.calls().is_empty());
     launch.signal("TERM");
     launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
 fn amazons_own_judgement_of_a_policy_is_understood() {
-    let Some(mut scene) = Scene::new(Vendor::GitHub, "us-gov-west-1") else { return };
+    let Some(mut fixture) = CloudFixture::new(Vendor::GitHub, "us-gov-west-1") else { return };
     // Signatures are checked, too: nothing is in between.
     let moto = Moto::start_with_machines().unwrap();
     let allowed =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*"}]}"#;
     let (id, secret) = moto.guard(allowed);
-    scene.cml.set("AWS_ENDPOINT_URL", &moto.url).set("AWS_ACCESS_KEY_ID", &id).set("AWS_SECRET_ACCESS_KEY", &secret);
-    scene.cml.set("CML_RUNNER_CLOUD_REGION", "us-east-1");
-    scene.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "allow ec2:RunInstances in the policy*");
-    scene.cml.set("AWS_SECRET_ACCESS_KEY", "another-one-that-is-wrong");
-    scene.run(&["launch"]).fails(4, "AWS rejected the credentials (*)", "check the keys*");
+    fixture.cml.set("AWS_ENDPOINT_URL", &moto.url).set("AWS_ACCESS_KEY_ID", &id).set("AWS_SECRET_ACCESS_KEY", &secret);
+    fixture.cml.set("CML_RUNNER_CLOUD_REGION", "us-east-1");
+    fixture.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "allow ec2:RunInstances in the policy*");
+    fixture.cml.set("AWS_SECRET_ACCESS_KEY", "another-one-that-is-wrong");
+    fixture.run(&["launch"]).fails(4, "AWS rejected the credentials (*)", "check the keys*");
 }

@@ -1,6 +1,6 @@
 //! What a launch asks for and says.
 
-use super::scene::{Scene, last_line, user_data};
+use super::fixture::{CloudFixture, last_line, user_data};
 use crate::support::ec2::{Ec2, Wrong};
 use crate::support::fake::Vendor;
 use crate::support::moto::Moto;
@@ -10,10 +10,10 @@ use serde_json::json;
 
 #[test]
 fn a_machine_is_made_and_becomes_a_runner() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "us-west-1") else { return };
-    let ran = scene.launch(&["--labels", "gpu,big", "--cloud-metadata", "team=ml"]);
-    assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", scene.ec2.calls());
-    let (machine, runner) = (scene.machine(), &scene.runners()[0]);
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "us-west-1") else { return };
+    let ran = fixture.launch(&["--labels", "gpu,big", "--cloud-metadata", "team=ml"]);
+    assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.ec2.calls());
+    let (machine, runner) = (fixture.machine(), &fixture.runners()[0]);
     assert!(runner.name.starts_with("cml-us-west-1-"), "{}", runner.name);
 
     let line = last_line(&ran);
@@ -26,7 +26,7 @@ fn a_machine_is_made_and_becomes_a_runner() {
         ("instanceId", json!(machine.id)),
         ("labels", json!("gpu,big")),
         ("metadata", json!({ "team": "ml" })),
-        ("repo", json!(scene.forge.repo_url(Vendor::GitHub))),
+        ("repo", json!(fixture.forge.repo_url(Vendor::GitHub))),
         ("region", json!("us-west-1")),
         ("single", json!(true)),
         ("spot", json!(false)),
@@ -44,7 +44,7 @@ fn a_machine_is_made_and_becomes_a_runner() {
         ("Name", runner.name.clone()),
         ("cml-managed", "true".into()),
         ("cml-name", runner.name.clone()),
-        ("cml-repo", scene.forge.repo_url(Vendor::GitHub)),
+        ("cml-repo", fixture.forge.repo_url(Vendor::GitHub)),
         ("cml-forge", "github".into()),
         ("cml-deadline", deadline.to_string()),
         ("cml-runner-id", runner.id.to_string()),
@@ -56,10 +56,10 @@ fn a_machine_is_made_and_becomes_a_runner() {
     let days = now + 35 * 24 * 60 * 60;
     assert!((days - 600..=days).contains(&deadline), "35 days: {deadline}");
 
-    let group = scene.ec2.of("CreateSecurityGroup");
+    let group = fixture.ec2.of("CreateSecurityGroup");
     assert_eq!(group[0].fields["GroupName"], "cml-no-inbound");
-    assert!(scene.ec2.actions().iter().all(|action| !action.contains("Ingress") && !action.contains("KeyPair")));
-    let template = &scene.ec2.of("CreateLaunchTemplate")[0].fields;
+    assert!(fixture.ec2.actions().iter().all(|action| !action.contains("Ingress") && !action.contains("KeyPair")));
+    let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;
     for (name, value) in [
         ("MetadataOptions.HttpTokens", "required"),
         ("MetadataOptions.HttpPutResponseHopLimit", "1"),
@@ -80,16 +80,16 @@ fn a_machine_is_made_and_becomes_a_runner() {
 
 #[test]
 fn the_machine_gets_one_runners_credential_and_no_other_secret() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "us-west-2") else { return };
-    let ran = scene.launch(&["--cloud-startup-script", &STANDARD.encode("echo hello")]);
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "us-west-2") else { return };
+    let ran = fixture.launch(&["--cloud-startup-script", &STANDARD.encode("echo hello")]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    let fleet = &scene.ec2.of("CreateFleet")[0].fields;
-    let script = user_data(&scene);
-    for secret in [super::scene::SECRET, "\"good\"", "AKIA"] {
+    let fleet = &fixture.ec2.of("CreateFleet")[0].fields;
+    let script = user_data(&fixture);
+    for secret in [super::fixture::SECRET, "\"good\"", "AKIA"] {
         assert!(!script.contains(secret), "{secret}: {script}");
     }
     assert!(script.contains("https://mirror.example/cml-linux-x86_64") && script.contains(&"5e".repeat(32)));
-    assert!(!ran.stderr.contains(&scene.runners()[0].credential), "{ran:#?}");
+    assert!(!ran.stderr.contains(&fixture.runners()[0].credential), "{ran:#?}");
     assert!(fleet["ClientToken"].len() == 64 && fleet["Type"] == "instant");
 }
 
@@ -97,25 +97,25 @@ fn the_machine_gets_one_runners_credential_and_no_other_secret() {
 fn jobs_may_act_as_a_machine_that_has_an_identity() {
     let Some(moto) = Moto::with_machines("ca-central-1") else { return };
     moto.instance_profile("trainer");
-    let scene = Scene::of(Vendor::GitLab, Ec2::over(moto, "ca-central-1").unwrap());
+    let fixture = CloudFixture::of(Vendor::GitLab, Ec2::over(moto, "ca-central-1").unwrap());
     for (set, field) in [("trainer", "Name"), ("arn:aws:iam::123456789012:instance-profile/trainer", "Arn")] {
-        scene.ec2.forget();
-        let ran = scene.launch(&["--name", field, "--cloud-permission-set", set]);
-        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", scene.ec2.calls());
+        fixture.ec2.forget();
+        let ran = fixture.launch(&["--name", field, "--cloud-permission-set", set]);
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.ec2.calls());
         assert_eq!(last_line(&ran)["instancePermissionSet"], set);
-        let template = &scene.ec2.of("CreateLaunchTemplate")[0].fields;
+        let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;
         assert_eq!(template[&format!("LaunchTemplateData.IamInstanceProfile.{field}")], set, "{template:#?}");
         // A container is one hop away from its machine.
         assert_eq!(template["LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit"], "2");
-        assert!(user_data(&scene).contains("\"identity\":true"));
+        assert!(user_data(&fixture).contains("\"identity\":true"));
     }
 }
 
 /// Real: the program. Scripted: the image, with a data disk that outlives its machine; EC2 is moto.
 #[test]
 fn all_disks_of_an_image_go_with_the_machine() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "us-east-1") else { return };
-    scene.ec2.fails("DescribeImages", 1, Wrong::Answered(
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "us-east-1") else { return };
+    fixture.ec2.fails("DescribeImages", 1, Wrong::Answered(
         "<imagesSet><item><imageId>ami-0a000000000000002</imageId><name>mine</name><architecture>x86_64</architecture>\
         <rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping>\
         <item><deviceName>/dev/sda1</deviceName><ebs><volumeSize>50</volumeSize></ebs></item>\
@@ -123,10 +123,10 @@ fn all_disks_of_an_image_go_with_the_machine() {
         <item><deviceName>/dev/sdc</deviceName><virtualName>ephemeral0</virtualName></item>\
         </blockDeviceMapping></item></imagesSet>",
     ));
-    let ran = scene.launch(&["--cloud-image", "ami-0a000000000000002"]);
+    let ran = fixture.launch(&["--cloud-image", "ami-0a000000000000002"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    let template = &scene.ec2.of("CreateLaunchTemplate")[0].fields;
-    let trial = &scene.ec2.of("RunInstances")[0].fields;
+    let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;
+    let trial = &fixture.ec2.of("RunInstances")[0].fields;
     for (fields, start) in [(template, "LaunchTemplateData."), (trial, "")] {
         for (name, value) in [
             ("1.DeviceName", Some("/dev/sda1")),
@@ -146,19 +146,19 @@ fn all_disks_of_an_image_go_with_the_machine() {
 #[test]
 fn every_forge_gets_its_runner() {
     for (vendor, region) in [(Vendor::GitLab, "eu-west-2"), (Vendor::Bitbucket, "eu-west-3")] {
-        let Some(scene) = Scene::new(vendor, region) else { return };
-        let ran = scene.launch(&["--cloud-spot"]);
-        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", scene.ec2.calls());
+        let Some(fixture) = CloudFixture::new(vendor, region) else { return };
+        let ran = fixture.launch(&["--cloud-spot"]);
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.ec2.calls());
         let line = last_line(&ran);
         assert_eq!((&line["single"], &line["spot"]), (&json!(false), &json!(true)), "{line}");
-        assert_eq!(line["instanceId"], scene.machine().id);
+        assert_eq!(line["instanceId"], fixture.machine().id);
     }
 }
 
 #[test]
 fn a_plan_is_printed_and_nothing_made() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "eu-central-1") else { return };
-    let ran = scene.run(&["launch", "--dry-run", "--cloud-type", "m", "--cloud-arch", "arm64", "--cloud-spot"]);
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "eu-central-1") else { return };
+    let ran = fixture.run(&["launch", "--dry-run", "--cloud-type", "m", "--cloud-arch", "arm64", "--cloud-spot"]);
     let plan = ran.ok();
     for words in [
         "region",
@@ -170,33 +170,33 @@ fn a_plan_is_printed_and_nothing_made() {
     ] {
         assert!(plan.contains(words), "{words}: {plan}");
     }
-    assert!(scene.ec2.actions().iter().all(|action| action.starts_with("Describe") || action == "RunInstances"));
-    scene.is_clean();
+    assert!(fixture.ec2.actions().iter().all(|action| action.starts_with("Describe") || action == "RunInstances"));
+    fixture.is_clean();
 }
 
 #[test]
 fn no_two_processes_draw_the_same_token() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ap-southeast-3") else { return };
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-3") else { return };
     for _ in 0..2 {
-        scene.run(&["launch", "--dry-run"]).ok();
+        fixture.run(&["launch", "--dry-run"]).ok();
     }
     // Of the trial that makes nothing, the SDK draws it; a fleet's follows from the runner's name, which we draw.
-    let trials = scene.ec2.of("RunInstances");
+    let trials = fixture.ec2.of("RunInstances");
     let drawn: std::collections::BTreeSet<&str> =
         trials.iter().map(|call| call.fields["ClientToken"].as_str()).collect();
     assert_eq!((drawn.len(), drawn.iter().filter(|token| token.len() == 36).count()), (2, 2), "{trials:?}");
     for _ in 0..2 {
-        assert_eq!(scene.launch(&[]).code, Some(0));
+        assert_eq!(fixture.launch(&[]).code, Some(0));
     }
-    let fleets = scene.ec2.of("CreateFleet");
+    let fleets = fixture.ec2.of("CreateFleet");
     assert!(fleets.len() == 2 && fleets[0].fields["ClientToken"] != fleets[1].fields["ClientToken"], "{fleets:?}");
-    assert_eq!((scene.ec2.alive().len(), scene.runners().len()), (2, 2));
+    assert_eq!((fixture.ec2.alive().len(), fixture.runners().len()), (2, 2));
 }
 
 #[test]
 fn what_means_nothing_for_a_machine_is_said() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "cn-north-1") else { return };
-    let ran = scene.run(&["launch", "--dry-run", "--single=false", "--pass-env", "X", "--runner-path", "/x"]);
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "cn-north-1") else { return };
+    let ran = fixture.run(&["launch", "--dry-run", "--single=false", "--pass-env", "X", "--runner-path", "/x"]);
     for says in [
         "warning: these options have no effect with --cloud: --pass-env, --runner-path",
         "warning: the instance runs one job: it has no token to register for another one",
@@ -207,13 +207,13 @@ fn what_means_nothing_for_a_machine_is_said() {
 
 #[test]
 fn a_runner_that_is_there_is_reused_and_the_cloud_not_asked() {
-    let Some(scene) = Scene::new(Vendor::GitLab, "ap-east-1") else { return };
-    let ran = scene.launch(&["--reuse"]);
+    let Some(fixture) = CloudFixture::new(Vendor::GitLab, "ap-east-1") else { return };
+    let ran = fixture.launch(&["--reuse"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    scene.ec2.forget();
-    let ran = scene.run(&["launch", "--reuse"]);
+    fixture.ec2.forget();
+    let ran = fixture.run(&["launch", "--reuse"]);
     assert!(ran.code == Some(0) && ran.stderr.contains("Reusing existing"), "{ran:#?}");
-    assert!(scene.ec2.calls().is_empty());
+    assert!(fixture.ec2.calls().is_empty());
 }
 
 /// Real: the program. Standing in: EC2 (moto). Guard rails of an organisation judge the trial by every one of these.
@@ -221,17 +221,17 @@ fn a_runner_that_is_there_is_reused_and_the_cloud_not_asked() {
 fn the_trial_is_the_very_machine_of_the_template() {
     let Some(moto) = Moto::with_machines("ap-northeast-1") else { return };
     moto.instance_profile("trial");
-    let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "ap-northeast-1").unwrap());
+    let fixture = CloudFixture::of(Vendor::GitHub, Ec2::over(moto, "ap-northeast-1").unwrap());
     let args =
         ["--cloud-spot", "--cloud-spot-price", "0.5", "--cloud-permission-set", "trial", "--cloud-metadata", "team=ml"];
     // The second launch finds the group that the first one made.
     for name in ["one", "two"] {
-        scene.ec2.forget();
-        let ran = scene.launch(&[&args[..], &["--name", name]].concat());
-        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", scene.ec2.calls());
+        fixture.ec2.forget();
+        let ran = fixture.launch(&[&args[..], &["--name", name]].concat());
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.ec2.calls());
     }
-    let (trial, fleet) = (&scene.ec2.of("RunInstances")[0].fields, &scene.ec2.of("CreateFleet")[0].fields);
-    let template = &scene.ec2.of("CreateLaunchTemplate")[0].fields;
+    let (trial, fleet) = (&fixture.ec2.of("RunInstances")[0].fields, &fixture.ec2.of("CreateFleet")[0].fields);
+    let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;
     let data = template.iter().filter_map(|(name, value)| Some((name.strip_prefix("LaunchTemplateData.")?, value)));
     let data: Vec<_> = data.collect();
     assert!(data.len() > 12 && data.iter().any(|(name, _)| name.contains("SecurityGroupId")), "{data:#?}");
@@ -264,17 +264,17 @@ fn the_trial_is_the_very_machine_of_the_template() {
 #[test]
 fn tags_have_every_key_that_ec2_takes() {
     let Some(moto) = Moto::with_machines("eu-west-3") else { return };
-    let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "eu-west-3").unwrap());
+    let fixture = CloudFixture::of(Vendor::GitHub, Ec2::over(moto, "eu-west-3").unwrap());
     let keys = ["cost center", "acme.io/team", "a:b@c", "größe"];
     let pairs: Vec<String> = keys.iter().map(|key| format!("{key}=ml and more")).collect();
     let args: Vec<&str> = pairs.iter().flat_map(|pair| ["--cloud-metadata", pair.as_str()]).collect();
-    let ran = scene.launch(&args);
+    let ran = fixture.launch(&args);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    let tags = scene.machine().tags;
+    let tags = fixture.machine().tags;
     for key in keys {
         assert_eq!(tags.get(key).map(String::as_str), Some("ml and more"), "{key}: {tags:?}");
     }
-    let calls = scene.ec2.calls();
+    let calls = fixture.ec2.calls();
     assert!(calls.iter().all(|call| call.fields.keys().all(|name| !name.contains("InstanceMetadataTags"))));
 }
 
@@ -282,21 +282,21 @@ fn tags_have_every_key_that_ec2_takes() {
 #[test]
 fn each_subnet_keeps_its_own_setting_of_public_addresses() {
     let Some(moto) = Moto::with_machines("sa-east-1") else { return };
-    let scene = Scene::of(Vendor::GitHub, Ec2::over(moto, "sa-east-1").unwrap());
+    let fixture = CloudFixture::of(Vendor::GitHub, Ec2::over(moto, "sa-east-1").unwrap());
     let field = "LaunchTemplateData.NetworkInterface.1.AssociatePublicIpAddress";
-    let ran = scene.launch(&["--name", "one"]);
+    let ran = fixture.launch(&["--name", "one"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!(scene.ec2.of("CreateLaunchTemplate")[0].fields[field], "true", "all of them are public");
-    let subnets = scene.ec2.ask("Action=DescribeSubnets");
+    assert_eq!(fixture.ec2.of("CreateLaunchTemplate")[0].fields[field], "true", "all of them are public");
+    let subnets = fixture.ec2.ask("Action=DescribeSubnets");
     let subnet = subnets.split("<subnetId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
-    scene.ec2.ask(&format!("Action=ModifySubnetAttribute&SubnetId={subnet}&MapPublicIpOnLaunch.Value=false"));
-    scene.ec2.forget();
-    let ran = scene.launch(&["--name", "two"]);
+    fixture.ec2.ask(&format!("Action=ModifySubnetAttribute&SubnetId={subnet}&MapPublicIpOnLaunch.Value=false"));
+    fixture.ec2.forget();
+    let ran = fixture.launch(&["--name", "two"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!(scene.ec2.of("CreateLaunchTemplate")[0].fields.get(field), None, "one is private, the others are not");
-    let plan = scene.run(&["launch", "--dry-run"]).ok();
+    assert_eq!(fixture.ec2.of("CreateLaunchTemplate")[0].fields.get(field), None, "one is private, the others are not");
+    let plan = fixture.run(&["launch", "--dry-run"]).ok();
     assert!(plan.contains(&format!("through a public address, except in {subnet}, which must route")), "{plan}");
-    let plan = scene.run(&["launch", "--dry-run", "--cloud-aws-subnet", &subnet]).ok();
+    let plan = fixture.run(&["launch", "--dry-run", "--cloud-aws-subnet", &subnet]).ok();
     assert!(plan.contains("no public address: the subnets must route to a NAT gateway"), "{plan}");
 }
 
@@ -304,9 +304,9 @@ fn each_subnet_keeps_its_own_setting_of_public_addresses() {
 #[test]
 fn the_usual_image_has_the_owner_of_its_part_of_the_world() {
     for (region, owner) in [("us-gov-east-1", "513442679011"), ("cn-northwest-1", "837727238323")] {
-        let Some(scene) = Scene::new(Vendor::GitHub, region) else { return };
-        scene.ec2.fails("DescribeSubnets", 1, Wrong::Slow(std::time::Duration::from_millis(500)));
-        scene.run(&["launch", "--dry-run"]);
-        assert_eq!(scene.ec2.of("DescribeImages")[0].fields["Owner.1"], owner, "{region}");
+        let Some(fixture) = CloudFixture::new(Vendor::GitHub, region) else { return };
+        fixture.ec2.fails("DescribeSubnets", 1, Wrong::Slow(std::time::Duration::from_millis(500)));
+        fixture.run(&["launch", "--dry-run"]);
+        assert_eq!(fixture.ec2.of("DescribeImages")[0].fields["Owner.1"], owner, "{region}");
     }
 }

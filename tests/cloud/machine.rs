@@ -2,7 +2,7 @@
 
 use super::rehearsal::{boot, boot_on, power_off, until_doing};
 use super::vm::Vm;
-use crate::launch::yard::begin_job;
+use crate::launch::fixture::begin_job;
 use crate::support::Cml;
 use crate::support::fake::{Doing, Vendor};
 use base64::Engine as _;
@@ -12,15 +12,15 @@ use base64::engine::general_purpose::STANDARD;
 fn a_start_up_script_that_fails_ends_the_machine_and_the_launch() {
     let script = STANDARD.encode("#!/bin/sh\necho \"$HOME $USER\"; echo no such driver\nexit 3\n");
     let args = ["--cloud-startup-script", script.as_str()];
-    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-west-1", &args, |data| data) else { return };
+    let Some((fixture, mut vm, launch)) = boot(Vendor::GitLab, "us-west-1", &args, |data| data) else { return };
     assert_eq!(vm.until_off(), Some(3));
     // A service has no home, and git and pip want one.
     let says = "/root root\nno such driver\nerror: the start-up script failed (exit code 3)\nhint: see --cloud-startup-script\n";
     assert!(vm.read("console").ends_with(says), "{}", vm.read("console"));
-    power_off(&scene);
+    power_off(&fixture);
     let ran = launch.end();
     assert_eq!(ran.code, Some(12), "{ran:#?}");
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
@@ -29,19 +29,19 @@ fn a_runner_program_that_is_not_what_its_digest_says_ends_the_machine() {
         let (before, rest) = data.rsplit_once("\"sha256\":\"").unwrap();
         format!("{before}\"sha256\":\"{}{}", "0".repeat(64), &rest[64..])
     };
-    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "ap-south-1", &[], other) else { return };
+    let Some((fixture, mut vm, launch)) = boot(Vendor::GitLab, "ap-south-1", &[], other) else { return };
     assert_eq!(vm.until_off(), Some(9), "{}", vm.read("console"));
     let says = format!(" instead of {}\n", "0".repeat(64));
     assert!(vm.read("console").contains(&says), "{}", vm.read("console"));
     assert!(!vm.job().join("env").exists(), "it was run");
-    power_off(&scene);
+    power_off(&fixture);
     assert_eq!(launch.end().code, Some(12));
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
 fn a_runner_that_comes_as_an_image_needs_docker() {
-    let Some((scene, mut vm, launch)) = boot(Vendor::Bitbucket, "ap-south-2", &[], |data| {
+    let Some((fixture, mut vm, launch)) = boot(Vendor::Bitbucket, "ap-south-2", &[], |data| {
         data.replacen("set -eu", "set -eu\nprintf '#!/bin/sh\\nexit 100\\n' >/usr/local/sbin/apt-get", 1)
     }) else {
         return;
@@ -50,15 +50,15 @@ fn a_runner_that_comes_as_an_image_needs_docker() {
     let says = "error: the runner is a Docker image, but Docker is not running on this instance\n\
         hint: use a --cloud-image with Docker, or install it in --cloud-startup-script\n";
     assert!(vm.read("console").ends_with(&format!("installing Docker\n{says}")), "{}", vm.read("console"));
-    power_off(&scene);
+    power_off(&fixture);
     assert_eq!(launch.end().code, Some(12));
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
 fn jobs_that_are_to_run_in_a_container_do_not_run_outside_of_one() {
     let args = ["--docker-image", "python:3"];
-    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "eu-south-2", &args, |data| {
+    let Some((fixture, mut vm, launch)) = boot(Vendor::GitLab, "eu-south-2", &args, |data| {
         data.replacen("set -eu", "set -eu\nprintf '#!/bin/sh\\nexit 100\\n' >/usr/local/sbin/apt-get", 1)
     }) else {
         return;
@@ -67,9 +67,9 @@ fn jobs_that_are_to_run_in_a_container_do_not_run_outside_of_one() {
     let says = "error: --docker-image needs Docker, which is not running on this instance\n";
     assert!(vm.read("console").contains(says), "{}", vm.read("console"));
     assert!(!vm.job().join("env").exists(), "the runner was started");
-    power_off(&scene);
+    power_off(&fixture);
     assert_eq!(launch.end().code, Some(12));
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
@@ -77,18 +77,18 @@ fn an_idle_machine_ends_and_what_its_runner_leaves_is_reaped() {
     for (vendor, region) in [(Vendor::GitHub, "us-west-2"), (Vendor::GitLab, "eu-north-1")] {
         // As with --cloud-permission-set.
         let known = |data: String| data.replace("\"identity\":false", "\"identity\":true");
-        let Some((scene, mut vm, launch)) = boot(vendor, region, &["--idle-timeout", "2"], known) else { return };
+        let Some((fixture, mut vm, launch)) = boot(vendor, region, &["--idle-timeout", "2"], known) else { return };
         assert_eq!(launch.end().code, Some(0), "{}", vm.read("console"));
         assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
         assert!(vm.read("console").contains("\"reason\":\"timeout:2\""), "{}", vm.read("console"));
         // Jobs act as the machine: they reach its metadata.
         assert!(!vm.read("log").contains("nft"), "{}", vm.read("log"));
-        power_off(&scene);
+        power_off(&fixture);
         // Only GitHub's runner has nothing to unregister with.
-        assert_eq!(scene.runners().len(), usize::from(vendor == Vendor::GitHub));
-        let ran = scene.run(&["reap", "--recheck-after", "0", "--cloud-boot-timeout", "0"]);
+        assert_eq!(fixture.runners().len(), usize::from(vendor == Vendor::GitHub));
+        let ran = fixture.run(&["reap", "--recheck-after", "0", "--cloud-boot-timeout", "0"]);
         assert_eq!(ran.code, Some(0), "{ran:#?}");
-        scene.is_clean();
+        fixture.is_clean();
     }
 }
 
@@ -103,34 +103,34 @@ fn without_rules_a_machine_with_an_identity_takes_no_job() {
     };
     fail(&vm);
     vm.give_identity();
-    let Some((scene, mut vm, launch)) = boot_on(vm, Vendor::GitLab, "eu-south-1", &[], |data| data) else { return };
+    let Some((fixture, mut vm, launch)) = boot_on(vm, Vendor::GitLab, "eu-south-1", &[], |data| data) else { return };
     assert_eq!(vm.until_off(), Some(3), "{}", vm.read("console"));
     let says =
         "error: jobs could use this instance's identity: cannot set up its packet filter\nhint: use a --cloud-image ";
     assert!(vm.read("console").contains(says), "{}", vm.read("console"));
     assert!(!vm.job().join("env").exists(), "the runner was started");
-    power_off(&scene);
+    power_off(&fixture);
     assert_eq!(launch.end().code, Some(12));
-    scene.is_clean();
+    fixture.is_clean();
 
     // Without an identity there is nothing but the runner's own credential to be read.
     let vm = Vm::new().unwrap();
     fail(&vm);
     let idle = ["--idle-timeout", "2"];
-    let Some((scene, mut vm, launch)) = boot_on(vm, Vendor::GitLab, "eu-south-1", &idle, |data| data) else { return };
+    let Some((fixture, mut vm, launch)) = boot_on(vm, Vendor::GitLab, "eu-south-1", &idle, |data| data) else { return };
     assert_eq!(launch.end().code, Some(0), "{}", vm.read("console"));
     assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
     assert!(vm.read("console").contains("warning: jobs can read the cloud's metadata"), "{}", vm.read("console"));
-    power_off(&scene);
-    scene.is_clean();
+    power_off(&fixture);
+    fixture.is_clean();
 }
 
 #[test]
 fn a_machine_that_the_cloud_takes_back_interrupts_its_job() {
-    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-east-1", &[], |data| data) else { return };
+    let Some((fixture, mut vm, launch)) = boot(Vendor::GitLab, "us-east-1", &[], |data| data) else { return };
     assert_eq!(launch.end().code, Some(0));
-    let job = begin_job(Vendor::GitLab, &scene.forge, &vm.job()).unwrap();
-    until_doing(&scene, &vm, Doing::Busy);
+    let job = begin_job(Vendor::GitLab, &fixture.forge, &vm.job()).unwrap();
+    until_doing(&fixture, &vm, Doing::Busy);
     vm.take_back();
     assert_eq!(vm.until_off(), Some(75), "{}", vm.read("console"));
     assert!(
@@ -138,10 +138,10 @@ fn a_machine_that_the_cloud_takes_back_interrupts_its_job() {
         "{}",
         vm.read("console")
     );
-    let job = scene.forge.job(job);
+    let job = fixture.forge.job(job);
     assert_eq!((&*job.status, job.reason.as_deref()), ("failed", Some("runner_interrupted")), "it was reported");
-    power_off(&scene);
-    scene.is_clean();
+    power_off(&fixture);
+    fixture.is_clean();
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_machine_ends_in_time() {
         let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
         format!("{before}\"deadline\":{end}{after}")
     };
-    let Some((scene, mut vm, launch)) = boot(Vendor::GitLab, "us-east-2", &[], soon) else { return };
+    let Some((fixture, mut vm, launch)) = boot(Vendor::GitLab, "us-east-2", &[], soon) else { return };
     assert_eq!(launch.end().code, Some(0));
     assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
     assert!(
@@ -160,15 +160,15 @@ fn a_machine_ends_in_time() {
         "{}",
         vm.read("console")
     );
-    power_off(&scene);
-    scene.is_clean();
+    power_off(&fixture);
+    fixture.is_clean();
 }
 
 #[test]
 fn a_machine_that_is_stopped_before_its_runner_begins_says_so() {
     let script = STANDARD.encode("#!/bin/sh\necho installing\nexec sleep 60\n");
     let args = ["--cloud-startup-script", script.as_str()];
-    let Some((scene, mut vm, launch)) = boot(Vendor::GitHub, "eu-west-3", &args, |data| data) else { return };
+    let Some((fixture, mut vm, launch)) = boot(Vendor::GitHub, "eu-west-3", &args, |data| data) else { return };
     vm.until("the script", || vm.read("console").contains("installing\n"));
     vm.signal("-TERM");
     assert_eq!(vm.until_off(), Some(75));
@@ -177,9 +177,9 @@ fn a_machine_that_is_stopped_before_its_runner_begins_says_so() {
         "{}",
         vm.read("console")
     );
-    power_off(&scene);
+    power_off(&fixture);
     assert_eq!(launch.end().code, Some(12));
-    scene.is_clean();
+    fixture.is_clean();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is wrong with an option, before anything is asked.
 
-use super::scene::Scene;
+use super::fixture::CloudFixture;
 use crate::support::fake::Vendor;
 use crate::support::is_wasm;
 
@@ -9,7 +9,7 @@ const ARCH: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" 
 
 #[test]
 fn wrong_options_have_no_effect() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "ca-west-1") else { return };
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ca-west-1") else { return };
     for (args, code, error, hint) in [
         (&["--cloud", "gcp"][..], 7, "this build of cml does not support --cloud gcp", "use --cloud aws, or*"),
         (&["--cloud-region", "moon"], 2, "moon is not an AWS region", "use us-east*"),
@@ -57,12 +57,12 @@ fn wrong_options_have_no_effect() {
         ),
         (&["--cloud-type", "m", "--cloud-gpu", "rtx"], 2, "there is no size m with the GPU rtx", "known are*"),
     ] {
-        let ran = scene.run(&[&["launch"], args].concat());
+        let ran = fixture.run(&[&["launch"], args].concat());
         ran.fails(code, error, hint);
-        assert!(scene.forge.requests().iter().all(|request| request.method == "GET"), "{args:?}");
-        scene.is_clean();
+        assert!(fixture.forge.requests().iter().all(|request| request.method == "GET"), "{args:?}");
+        fixture.is_clean();
     }
-    let mut alone = scene.cml.clone();
+    let mut alone = fixture.cml.clone();
     alone.unset("CML_RUNNER_CLOUD");
     alone.run(&["runner", "launch", "--dry-run"]).fails(
         2,
@@ -74,8 +74,8 @@ fn wrong_options_have_no_effect() {
 
 #[test]
 fn where_the_machine_gets_its_program_from_is_known_before_anything_is_made() {
-    let Some(mut scene) = Scene::new(Vendor::GitHub, "ap-south-2") else { return };
-    scene.cml.unset("CML_RUNNER_BOOTSTRAP_URL").unset("CML_RUNNER_BOOTSTRAP_SHA256");
+    let Some(mut fixture) = CloudFixture::new(Vendor::GitHub, "ap-south-2") else { return };
+    fixture.cml.unset("CML_RUNNER_BOOTSTRAP_URL").unset("CML_RUNNER_BOOTSTRAP_SHA256");
     let hint = "give the static binary for Linux with --bootstrap-url and --bootstrap-sha256";
     // The build under test is of no release. The action knows its release's programs, of which there are none yet.
     let (unknown, other) = match is_wasm() {
@@ -86,7 +86,7 @@ fn where_the_machine_gets_its_program_from_is_known_before_anything_is_made() {
     };
     let says = |why: &str| format!("cannot determine where the instance can download cml: {why}");
     let (unknown, other) = (says(unknown), says(other));
-    scene.run(&["launch", "--cloud-arch", ARCH]).fails(3, &unknown, hint);
-    scene.run(&["launch", "--cloud-arch", if ARCH == "arm64" { "x86_64" } else { "arm64" }]).fails(3, &other, hint);
-    scene.is_clean();
+    fixture.run(&["launch", "--cloud-arch", ARCH]).fails(3, &unknown, hint);
+    fixture.run(&["launch", "--cloud-arch", if ARCH == "arm64" { "x86_64" } else { "arm64" }]).fails(3, &other, hint);
+    fixture.is_clean();
 }

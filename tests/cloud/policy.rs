@@ -1,6 +1,6 @@
 //! The policy in docs/runners.md is what a launch, its undoing and reap ask for.
 
-use super::scene::Scene;
+use super::fixture::CloudFixture;
 use crate::support::fake::Vendor;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -23,14 +23,14 @@ fn policy(actions: &BTreeSet<String>) -> String {
 
 #[test]
 fn the_documentation_has_the_policy() {
-    let Some(scene) = Scene::new(Vendor::GitHub, "us-east-2") else { return };
-    let ran = scene.run(&["launch", "--dry-run", "--cloud-spot", "--cloud-type", "m5.2xlarge"]);
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "us-east-2") else { return };
+    let ran = fixture.run(&["launch", "--dry-run", "--cloud-spot", "--cloud-type", "m5.2xlarge"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    let ran = scene.launch(&["--cloud-spot"]);
+    let ran = fixture.launch(&["--cloud-spot"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    let again = scene.start(&["--name", "other", "--cloud-spot", "--cloud-boot-timeout", "0"]).end();
+    let again = fixture.start(&["--name", "other", "--cloud-spot", "--cloud-boot-timeout", "0"]).end();
     assert_eq!(again.code, Some(12), "{again:#?}");
-    let asked = scene.ec2.actions().into_iter().map(|action| format!("ec2:{action}"));
+    let asked = fixture.ec2.actions().into_iter().map(|action| format!("ec2:{action}"));
     let others = OF_A_FLEET.map(str::to_owned);
     let actions: BTreeSet<String> = asked.chain(others).collect();
     assert!(actions.contains(OURS) && actions.contains("ec2:GetConsoleOutput"), "{actions:?}");

@@ -5,9 +5,9 @@
 //! the machine is a namespace (`vm.rs`), which the test starts with the user data that EC2 got and terminates in moto when
 //! it powers off, as EC2 does with `InstanceInitiatedShutdownBehavior=terminate`.
 
-use super::scene::{Launch, SECRET, Scene, last_line, user_data};
+use super::fixture::{CloudFixture, Launch, SECRET, last_line, user_data};
 use super::vm::Vm;
-use crate::launch::yard;
+use crate::launch::fixture;
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Doing, Vendor};
 use crate::support::moto::Moto;
@@ -18,17 +18,17 @@ use sha2::{Digest, Sha256};
 use std::process::Command;
 
 /// The program and the runner's package are to be had.
-fn offer(scene: &Scene, vm: &Vm) -> (String, String) {
+fn offer(fixture: &CloudFixture, vm: &Vm) -> (String, String) {
     let cml = std::fs::read(native()).unwrap();
     let digest: String = Sha256::digest(&cml).iter().map(|byte| format!("{byte:02x}")).collect();
-    scene.forge.offer_download("cml", &cml);
+    fixture.forge.offer_download("cml", &cml);
     // A machine's jobs get nothing of the launcher's environment: what the fake program needs is written into it.
-    let known = format!("#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n", scene.forge.tell_url(), vm.job().display());
+    let known = format!("#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n", fixture.forge.tell_url(), vm.job().display());
     let look = "id -un >\"$ROOT/user\"; id -Gn >>\"$ROOT/user\"; cat /proc/self/oom_score_adj >>\"$ROOT/user\"\n\
         pwd >>\"$ROOT/user\"; ls /run/cml/launch.json /var/lib/cloud/instances/i-1/scripts/part-001 >>\"$ROOT/user\" 2>/dev/null\n";
-    let text = yard::program(scene.vendor).replacen("#!/bin/sh\n", &(known + look), 1);
+    let text = fixture::program(fixture.vendor).replacen("#!/bin/sh\n", &(known + look), 1);
     vm.put("package/bin/Runner.Listener", &text, 0o755);
-    if scene.vendor == Vendor::Bitbucket {
+    if fixture.vendor == Vendor::Bitbucket {
         // Docker lets in who is in its group, and answers to some other words than the runner's.
         let daemon = "#!/bin/sh\n\
             case \" $(id -Gn) \" in *' root '*|*' docker '*) ;; *) echo 'permission denied' >&2; exit 1 ;; esac\n\
@@ -39,10 +39,10 @@ fn offer(scene: &Scene, vm: &Vm) -> (String, String) {
     let tar = Command::new("tar").args(["-czf", "p.tar.gz", "-C", "package", "bin"]).current_dir(vm.path()).status();
     assert!(tar.unwrap().success());
     let package = std::fs::read(vm.path().join("p.tar.gz")).unwrap();
-    scene.forge.offer_download(&format!("actions-runner-linux-{arch}-2.336.0.tar.gz"), &package);
+    fixture.forge.offer_download(&format!("actions-runner-linux-{arch}-2.336.0.tar.gz"), &package);
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    scene.forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-linux-{arch}"), text.as_bytes());
-    (format!("{}/cml", scene.forge.downloads_url()), digest)
+    fixture.forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-linux-{arch}"), text.as_bytes());
+    (format!("{}/cml", fixture.forge.downloads_url()), digest)
 }
 
 /// A launch whose machine boots, with user data that EC2 got, and a test changed.
@@ -51,7 +51,7 @@ pub fn boot(
     region: &'static str,
     args: &[&str],
     change: impl Fn(String) -> String,
-) -> Option<(Scene, Vm, Launch)> {
+) -> Option<(CloudFixture, Vm, Launch)> {
     boot_on(Vm::new()?, vendor, region, args, change)
 }
 
@@ -62,37 +62,37 @@ pub fn boot_on(
     region: &'static str,
     args: &[&str],
     change: impl Fn(String) -> String,
-) -> Option<(Scene, Vm, Launch)> {
+) -> Option<(CloudFixture, Vm, Launch)> {
     let moto = Moto::with_machines(region)?;
-    let scene = Scene::of(vendor, Ec2::over(moto, region)?);
-    let (url, digest) = offer(&scene, &vm);
+    let fixture = CloudFixture::of(vendor, Ec2::over(moto, region)?);
+    let (url, digest) = offer(&fixture, &vm);
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     let usual = ["--bootstrap-url", &url, "--bootstrap-sha256", &digest, "--cloud-arch", arch, "--single"];
-    let launch = scene.start(&[&usual, args].concat());
-    scene.until("a machine", || !scene.ec2.alive().is_empty());
-    vm.boot(&change(user_data(&scene)));
-    Some((scene, vm, launch))
+    let launch = fixture.start(&[&usual, args].concat());
+    fixture.until("a machine", || !fixture.ec2.alive().is_empty());
+    vm.boot(&change(user_data(&fixture)));
+    Some((fixture, vm, launch))
 }
 
 /// What EC2 does with a machine that powers off.
-pub fn power_off(scene: &Scene) {
-    scene.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", scene.machine().id));
+pub fn power_off(fixture: &CloudFixture) {
+    fixture.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", fixture.machine().id));
 }
 
 /// Waits until the forge says that its runner is online, or busy.
-pub fn until_doing(scene: &Scene, vm: &Vm, doing: Doing) {
-    vm.until(&format!("{doing:?}"), || scene.runners().iter().any(|runner| runner.doing == doing));
+pub fn until_doing(fixture: &CloudFixture, vm: &Vm, doing: Doing) {
+    vm.until(&format!("{doing:?}"), || fixture.runners().iter().any(|runner| runner.doing == doing));
 }
 
 fn rehearse(vendor: Vendor, region: &'static str) {
     let script = STANDARD.encode("#!/bin/sh\nid -un\necho \"$HOME $USER\"\necho the start-up script ran\n");
     let args = ["--cloud-startup-script", script.as_str()];
-    let Some((scene, mut vm, launch)) = boot(vendor, region, &args, |data| data) else { return };
+    let Some((fixture, mut vm, launch)) = boot(vendor, region, &args, |data| data) else { return };
     // The launcher sees it online, and says so.
-    until_doing(&scene, &vm, Doing::Idle);
+    until_doing(&fixture, &vm, Doing::Idle);
     let ran = launch.end();
     assert_eq!(ran.code, Some(0), "{ran:#?} {}", vm.read("console"));
-    let (machine, runner) = (scene.machine(), scene.runners().remove(0));
+    let (machine, runner) = (fixture.machine(), fixture.runners().remove(0));
     assert_eq!(last_line(&ran)["instanceId"], machine.id, "{ran:#?}");
     let arguments = vm.arguments();
     assert!(
@@ -112,20 +112,20 @@ fn rehearse(vendor: Vendor, region: &'static str) {
     assert!(environment.contains("HOME=/home/ci\n"), "{environment}");
 
     // A job.
-    yard::begin_job(vendor, &scene.forge, &vm.job());
-    until_doing(&scene, &vm, Doing::Busy);
+    fixture::begin_job(vendor, &fixture.forge, &vm.job());
+    until_doing(&fixture, &vm, Doing::Busy);
     std::fs::write(vm.job().join("end"), "").unwrap();
     assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
 
     // The machine is off: EC2 terminates it, and nothing is left anywhere.
-    power_off(&scene);
-    assert_eq!(scene.ec2.alive(), []);
+    power_off(&fixture);
+    assert_eq!(fixture.ec2.alive(), []);
     if vendor == Vendor::Bitbucket {
         // Its runner has nothing to unregister with: it stays, offline, until it is reaped.
-        assert_eq!(scene.runners().len(), 1);
-        scene.run(&["reap", "--recheck-after", "0", "--cloud-boot-timeout", "0"]).ok();
+        assert_eq!(fixture.runners().len(), 1);
+        fixture.run(&["reap", "--recheck-after", "0", "--cloud-boot-timeout", "0"]).ok();
     }
-    scene.is_clean();
+    fixture.is_clean();
     let left = vm.read("left");
     assert!(left.lines().all(|file| file.starts_with("/var/lib/cml/runner/work/")), "{left}");
 
@@ -142,8 +142,8 @@ fn rehearse(vendor: Vendor, region: &'static str) {
     for says in ["READY=1\nSTATUS=waiting for jobs\n", "WATCHDOG=1\n", "STATUS=running a job\n", "STOPPING=1\n"] {
         assert!(told.contains(says), "{told}");
     }
-    let ran = scene.run(&["reap", "--recheck-after", "0"]);
-    assert!(ran.code == Some(0) && scene.ec2.of("TerminateInstances").is_empty(), "{ran:#?}");
+    let ran = fixture.run(&["reap", "--recheck-after", "0"]);
+    assert!(ran.code == Some(0) && fixture.ec2.of("TerminateInstances").is_empty(), "{ran:#?}");
 }
 
 #[test]

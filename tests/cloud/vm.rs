@@ -6,7 +6,7 @@
 //! packet filter (recorded), apt-get (it has what a test put there), the metadata service (a server on this machine). The
 //! network is this machine's, so that the fake forge can be reached.
 
-use super::scene::PATIENCE;
+use super::fixture::PATIENCE;
 use crate::support::executable;
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
 use crate::support::fake::server::{Port, Server};

@@ -1,6 +1,6 @@
 //! From the launch to the end, with nothing left.
 
-use super::yard::{Yard, events};
+use super::fixture::{RunnerFixture, events};
 use crate::support::fake::{Kind, Vendor};
 use crate::support::{VENDORS, is_wasm};
 use std::time::Duration;
@@ -8,30 +8,30 @@ use std::time::Duration;
 #[test]
 fn a_machine_runs_one_job_and_leaves_nothing() {
     for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
-        let yard = Yard::new(vendor);
-        let launch = yard.launch("log", &["--labels=gpu", "--single"]);
+        let fixture = RunnerFixture::new(vendor);
+        let launch = fixture.launch("log", &["--labels=gpu", "--single"]);
         launch.until("\"status\":\"ready\"");
-        let [runner] = &yard.runners()[..] else { panic!("{:?}", yard.runners()) };
+        let [runner] = &fixture.runners()[..] else { panic!("{:?}", fixture.runners()) };
         assert!(runner.name.starts_with("cml-") && runner.labels.contains(&"gpu".to_owned()), "{runner:?}");
-        let listed = yard.run(&["list"]).ok();
+        let listed = fixture.run(&["list"]).ok();
         assert!(listed.contains(&runner.name) && listed.contains("online"), "{listed}");
-        let job = yard.begin_job();
+        let job = fixture.begin_job();
         launch.until("job_started");
-        yard.cml.file("end", "");
+        fixture.cml.file("end", "");
         let ran = launch.end();
         assert_eq!(ran.code, Some(0), "{ran:#?}");
         let expected = ["ready", "job_started", "job_ended", "terminated: single job"];
         assert_eq!(events(&ran.stderr), expected, "{vendor:?} {ran:#?}");
-        yard.is_clean();
+        fixture.is_clean();
         if vendor == Vendor::Bitbucket {
             // Before each launch; a registry that cannot be reached keeps no image away that is there.
             let image = "docker-public.packages.atlassian.com/sox/atlassian/bitbucket-pipelines-runner\n";
-            assert_eq!(yard.cml.read("pulled"), image);
+            assert_eq!(fixture.cml.read("pulled"), image);
         }
         // What the job could see.
-        let env = yard.cml.read("env");
+        let env = fixture.cml.read("env");
         assert!(env.contains("TELL=") && !env.contains("REPO_TOKEN") && !env.contains("CML_"), "{env}");
-        let asked: Vec<_> = yard.forge.requests().iter().map(|r| format!("{} {}", r.method, r.path)).collect();
+        let asked: Vec<_> = fixture.forge.requests().iter().map(|r| format!("{} {}", r.method, r.path)).collect();
         let at =
             |end: &str| asked.iter().position(|line| line.contains(end)).unwrap_or_else(|| panic!("{end}: {asked:#?}"));
         let register = [
@@ -44,7 +44,7 @@ fn a_machine_runs_one_job_and_leaves_nothing() {
             _ => ("tell/online", "tell/busy"),
         };
         assert!(at(register) < at(online) && at(online) < at(busy), "{asked:#?}");
-        if let Some(job) = job.map(|id| yard.forge.job(id)) {
+        if let Some(job) = job.map(|id| fixture.forge.job(id)) {
             assert_eq!((&*job.status, &*job.log), ("success", &b"Running with gitlab-runner\n"[..]));
         }
         assert_eq!(asked.iter().filter(|line| line.contains(register)).count(), 1, "{asked:#?}");
@@ -68,19 +68,19 @@ fn a_signal_at_any_step_undoes_what_was_made() {
         (Vendor::GitLab, "GET *release.sha256"),
         (Vendor::Bitbucket, "POST *pipelines-config/runners"),
     ] {
-        let yard = Yard::new(vendor);
-        yard.forge.fault(step, 1, slow.clone());
-        let launch = yard.launch("log", &[]);
-        yard.until(step, || yard.forge.unused_faults().is_empty());
+        let fixture = RunnerFixture::new(vendor);
+        fixture.forge.fault(step, 1, slow.clone());
+        let launch = fixture.launch("log", &[]);
+        fixture.until(step, || fixture.forge.unused_faults().is_empty());
         launch.kill("TERM");
         let ran = launch.end();
         assert_eq!(ran.code, Some(0), "{step}: {ran:#?}");
-        yard.is_clean();
+        fixture.is_clean();
         assert!(events(&ran.stderr).is_empty(), "{ran:#?}");
     }
     for vendor in VENDORS {
-        let yard = Yard::new(vendor);
-        let launch = yard.launch("log", &[]);
+        let fixture = RunnerFixture::new(vendor);
+        let launch = fixture.launch("log", &[]);
         launch.until("\"status\":\"ready\"");
         launch.kill("INT");
         let ran = launch.end();
@@ -89,7 +89,7 @@ fn a_signal_at_any_step_undoes_what_was_made() {
             (Some(0), "terminated: SIGINT"),
             "{ran:#?}"
         );
-        yard.is_clean();
+        fixture.is_clean();
     }
 }
 
@@ -99,19 +99,19 @@ fn a_runner_that_gitlab_forgets_while_it_waits_ends() {
     if is_wasm() {
         return;
     }
-    let yard = Yard::new(Vendor::GitLab);
-    let launch = yard.launch("log", &["--idle-timeout=never"]);
+    let fixture = RunnerFixture::new(Vendor::GitLab);
+    let launch = fixture.launch("log", &["--idle-timeout=never"]);
     launch.until("\"status\":\"ready\"");
-    yard.forge.configure_runners(|runners| runners.all.clear());
+    fixture.forge.configure_runners(|runners| runners.all.clear());
     let ran = launch.end();
     assert_eq!(
         (ran.code, events(&ran.stderr)),
         (Some(0), vec!["ready".into(), "terminated: removed".into()]),
         "{ran:#?}"
     );
-    let verified = yard.forge.requests().iter().filter(|request| request.path.ends_with("/runners/verify")).count();
-    assert_eq!(verified, 2, "when it was ready and when it was refused: {}", yard.forge.transcript());
-    yard.is_clean();
+    let verified = fixture.forge.requests().iter().filter(|request| request.path.ends_with("/runners/verify")).count();
+    assert_eq!(verified, 2, "when it was ready and when it was refused: {}", fixture.forge.transcript());
+    fixture.is_clean();
 }
 
 /// The job is aborted, GitLab gets its runner's word, and it runs again: not as a job that the runner lost.
@@ -120,22 +120,22 @@ fn an_interrupted_job_of_gitlab_is_reported_by_its_runner() {
     if is_wasm() {
         return;
     }
-    let yard = Yard::new(Vendor::GitLab);
-    let launch = yard.launch("log", &["--no-retry"]);
+    let fixture = RunnerFixture::new(Vendor::GitLab);
+    let launch = fixture.launch("log", &["--no-retry"]);
     launch.until("\"status\":\"ready\"");
-    let job = yard.begin_job().unwrap();
+    let job = fixture.begin_job().unwrap();
     launch.until("job_started");
     launch.kill("TERM");
     let ran = launch.end();
     assert_eq!(ran.code, Some(75), "{ran:#?}");
-    let job = yard.forge.job(job);
+    let job = fixture.forge.job(job);
     assert_eq!(
         (&*job.status, job.reason.as_deref()),
         ("failed", Some("runner_interrupted")),
         "{ran:#?} {}",
-        yard.forge.transcript()
+        fixture.forge.transcript()
     );
-    yard.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
@@ -143,22 +143,22 @@ fn what_keeps_the_program_away_unregisters_the_runner() {
     if is_wasm() {
         return;
     }
-    let yard = Yard::new(Vendor::GitHub);
-    yard.forge.configure_runners(|runners| runners.no_checksums = true);
-    let ran = yard.run(&["launch"]);
+    let fixture = RunnerFixture::new(Vendor::GitHub);
+    fixture.forge.configure_runners(|runners| runners.no_checksums = true);
+    let ran = fixture.run(&["launch"]);
     assert!(ran.code != Some(0) && ran.stderr.contains("--runner-path"), "{ran:#?}");
-    yard.is_clean();
+    fixture.is_clean();
 
     // A folder with the program will do.
-    let root = yard.cml.path().display().to_string();
-    let launch = yard.launch("log", &["--runner-path", &root, "--idle-timeout=1"]);
+    let root = fixture.cml.path().display().to_string();
+    let launch = fixture.launch("log", &["--runner-path", &root, "--idle-timeout=1"]);
     let ran = launch.end();
     assert_eq!(
         (ran.code, events(&ran.stderr)),
         (Some(0), vec!["ready".into(), "terminated: timeout:1".into()]),
         "{ran:#?}"
     );
-    yard.is_clean();
+    fixture.is_clean();
 }
 
 #[test]
@@ -166,16 +166,16 @@ fn github_gets_a_registration_for_each_of_several_jobs() {
     if is_wasm() {
         return;
     }
-    let yard = Yard::new(Vendor::GitHub);
-    let launch = yard.launch("log", &["--single=false"]);
+    let fixture = RunnerFixture::new(Vendor::GitHub);
+    let launch = fixture.launch("log", &["--single=false"]);
     let jobs = |log: &str| events(log).iter().filter(|event| *event == "job_ended").count();
-    yard.cml.file("go", "");
-    yard.cml.file("end", "");
-    yard.until("three jobs", || jobs(&launch.log()) >= 3);
-    std::fs::remove_file(yard.cml.path().join("go")).unwrap();
-    yard.until("an idle runner", || events(&launch.log()).last().is_some_and(|event| event == "ready"));
+    fixture.cml.file("go", "");
+    fixture.cml.file("end", "");
+    fixture.until("three jobs", || jobs(&launch.log()) >= 3);
+    std::fs::remove_file(fixture.cml.path().join("go")).unwrap();
+    fixture.until("an idle runner", || events(&launch.log()).last().is_some_and(|event| event == "ready"));
     launch.kill("TERM");
     let ran = launch.end();
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    yard.is_clean();
+    fixture.is_clean();
 }

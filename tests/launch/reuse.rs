@@ -1,21 +1,22 @@
 //! Runners that are there already, and launches at the same moment.
 
-use super::yard::{Launch, Yard};
+use super::fixture::{Launch, RunnerFixture};
 use crate::support::fake::{Doing, Vendor};
 use crate::support::{VENDORS, is_wasm};
 
-/// A yard in which somebody runs a runner.
-fn with_runner(vendor: Vendor, name: &str, labels: &str) -> (Yard, Launch) {
-    let yard = Yard::new(vendor);
-    let launch = yard.launch("other", &["--name", name, "--labels", labels, "--single=false"]);
+/// A fixture in which somebody runs a runner.
+fn with_runner(vendor: Vendor, name: &str, labels: &str) -> (RunnerFixture, Launch) {
+    let fixture = RunnerFixture::new(vendor);
+    let launch = fixture.launch("other", &["--name", name, "--labels", labels, "--single=false"]);
     launch.until("\"status\":\"ready\"");
-    yard.until("an online runner", || yard.runners().iter().any(|runner| runner.doing == Doing::Idle));
-    yard.forge.clear_requests();
-    (yard, launch)
+    fixture.until("an online runner", || fixture.runners().iter().any(|runner| runner.doing == Doing::Idle));
+    fixture.forge.clear_requests();
+    (fixture, launch)
 }
 
-fn registrations(yard: &Yard) -> usize {
-    yard.forge
+fn registrations(fixture: &RunnerFixture) -> usize {
+    fixture
+        .forge
         .requests()
         .iter()
         .filter(|request| {
@@ -27,38 +28,43 @@ fn registrations(yard: &Yard) -> usize {
 #[test]
 fn a_runner_that_is_online_is_reused() {
     for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
-        let (yard, _other) = with_runner(vendor, "mine", "gpu,big");
+        let (fixture, _other) = with_runner(vendor, "mine", "gpu,big");
         for (args, says) in [
             (&["--reuse", "--labels=gpu"][..], "Reusing existing online runners with the gpu labels..."),
             (&["--reuse", "--labels=big,gpu"], "Reusing existing online runners with the big,gpu labels..."),
             (&["--reuse", "--name=mine", "--labels=other"], "Reusing existing runner named mine..."),
         ] {
-            let ran = yard.run(&[&["launch"], args].concat());
+            let ran = fixture.run(&[&["launch"], args].concat());
             assert!(ran.code == Some(0) && ran.stderr.contains(says), "{vendor:?} {ran:#?}");
         }
-        let ran = yard.run(&["launch", "--reuse-idle", "--labels=gpu"]);
+        let ran = fixture.run(&["launch", "--reuse-idle", "--labels=gpu"]);
         let says = "Checking for existing idle runner matching labels: gpu.\nFound matching idle runner.\n";
         assert!(ran.code == Some(0) && ran.stderr.contains(says), "{vendor:?} {ran:#?}");
-        yard.run(&["launch", "--name=mine"]).fails(
+        fixture.run(&["launch", "--name=mine"]).fails(
             6,
             "runner name mine is already in use",
             "change the name, add --reuse, or remove the existing runner with: cml runner stop mine",
         );
-        assert_eq!((registrations(&yard), yard.runners().len()), (0, 1), "{vendor:?} {}", yard.forge.transcript());
+        assert_eq!(
+            (registrations(&fixture), fixture.runners().len()),
+            (0, 1),
+            "{vendor:?} {}",
+            fixture.forge.transcript()
+        );
     }
 }
 
 #[test]
 fn where_all_are_busy_another_is_launched() {
     for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
-        let (yard, other) = with_runner(vendor, "mine", "gpu");
-        yard.begin_job();
+        let (fixture, other) = with_runner(vendor, "mine", "gpu");
+        fixture.begin_job();
         other.until("job_started");
-        let _ = std::fs::remove_file(yard.cml.path().join("go"));
+        let _ = std::fs::remove_file(fixture.cml.path().join("go"));
         for number in 2..4 {
-            let launch = yard.launch("log", &["--reuse-idle", "--labels=gpu"]);
+            let launch = fixture.launch("log", &["--reuse-idle", "--labels=gpu"]);
             launch.until("\"status\":\"ready\"");
-            assert_eq!(yard.runners().len(), 2, "{number}");
+            assert_eq!(fixture.runners().len(), 2, "{number}");
             launch.kill("TERM");
             assert_eq!(launch.end().code, Some(0));
         }
@@ -71,10 +77,10 @@ fn of_two_launches_at_the_same_moment_one_registers() {
     for (vendor, registration) in [(Vendor::GitHub, "POST *generate-jitconfig"), (Vendor::GitLab, "POST *user/runners")]
     {
         for mode in ["--reuse", "--reuse-idle"].into_iter().filter(|_| !is_wasm()) {
-            let yard = Yard::new(vendor);
-            yard.forge.barrier(registration, 2);
-            let launches = [yard.launch("one", &[mode]), yard.launch("two", &[mode])];
-            yard.until("the end of one", || {
+            let fixture = RunnerFixture::new(vendor);
+            fixture.forge.barrier(registration, 2);
+            let launches = [fixture.launch("one", &[mode]), fixture.launch("two", &[mode])];
+            fixture.until("the end of one", || {
                 let log = |launch: &Launch| launch.log();
                 launches.iter().any(|launch| {
                     log(launch).contains("Reusing existing") || log(launch).contains("Found matching idle runner.")
@@ -88,10 +94,10 @@ fn of_two_launches_at_the_same_moment_one_registers() {
             let [one, two] = launches;
             let (winner, loser) = if winner == 0 { (one, two) } else { (two, one) };
             assert_eq!(loser.end().code, Some(0));
-            assert_eq!(yard.runners().len(), 1, "{vendor:?} {}", yard.forge.transcript());
+            assert_eq!(fixture.runners().len(), 1, "{vendor:?} {}", fixture.forge.transcript());
             winner.kill("TERM");
             assert_eq!(winner.end().code, Some(0));
-            yard.is_clean();
+            fixture.is_clean();
         }
     }
 }
@@ -99,75 +105,75 @@ fn of_two_launches_at_the_same_moment_one_registers() {
 #[test]
 fn a_name_that_two_ask_for_is_the_first_ones() {
     for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
-        let yard = Yard::new(vendor);
-        let mut launches = [yard.launch("one", &["--name=mine"]), yard.launch("two", &["--name=mine"])];
+        let fixture = RunnerFixture::new(vendor);
+        let mut launches = [fixture.launch("one", &["--name=mine"]), fixture.launch("two", &["--name=mine"])];
         let over = |launches: &mut [Launch; 2]| launches.iter_mut().position(|launch| launch.is_over());
-        let end = std::time::Instant::now() + super::yard::PATIENCE;
+        let end = std::time::Instant::now() + super::fixture::PATIENCE;
         let loser = loop {
             if let Some(loser) = over(&mut launches) {
                 break loser;
             }
-            assert!(std::time::Instant::now() < end, "{vendor:?} {}", yard.forge.transcript());
+            assert!(std::time::Instant::now() < end, "{vendor:?} {}", fixture.forge.transcript());
             std::thread::sleep(std::time::Duration::from_millis(20));
         };
         launches[1 - loser].until("\"status\":\"ready\"");
         let [one, two] = launches;
         let (winner, loser) = if loser == 1 { (one, two) } else { (two, one) };
         loser.end().fails(6, "runner name mine is already in use", "change the name*");
-        assert_eq!(yard.runners().len(), 1, "{vendor:?}");
+        assert_eq!(fixture.runners().len(), 1, "{vendor:?}");
         winner.kill("TERM");
         winner.end();
-        yard.is_clean();
+        fixture.is_clean();
     }
 }
 
 #[test]
 fn a_leftover_is_removed_and_replaced() {
     for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
-        let yard = Yard::new(vendor);
+        let fixture = RunnerFixture::new(vendor);
         // The name that this launch gives.
-        let launch = yard.launch("log", &["--reuse"]);
+        let launch = fixture.launch("log", &["--reuse"]);
         launch.until("\"status\":\"ready\"");
-        let name = yard.runners()[0].name.clone();
+        let name = fixture.runners()[0].name.clone();
         launch.kill("TERM");
         launch.end();
         // Killed before it could unregister, with its machine.
-        yard.forge.configure_runners(|runners| assert!(runners.all.is_empty()));
-        let launch = yard.launch("log", &["--name", &name]);
+        fixture.forge.configure_runners(|runners| assert!(runners.all.is_empty()));
+        let launch = fixture.launch("log", &["--name", &name]);
         launch.until("\"status\":\"ready\"");
         launch.kill("KILL");
         drop(launch);
-        yard.until("an offline runner", || yard.runners().iter().all(|runner| runner.doing == Doing::Offline));
-        assert_eq!(yard.runners().len(), 1);
-        yard.run(&["launch", "--reuse", "--timeout=3", "--name", &name]).fails(
+        fixture.until("an offline runner", || fixture.runners().iter().all(|runner| runner.doing == Doing::Offline));
+        assert_eq!(fixture.runners().len(), 1);
+        fixture.run(&["launch", "--reuse", "--timeout=3", "--name", &name]).fails(
             6,
             &format!("runner name {name} is already in use by an offline runner"),
             &format!("start that runner, or remove it with: cml runner stop {name}"),
         );
-        let launch = yard.launch("log", &["--reuse", "--timeout=5"]);
+        let launch = fixture.launch("log", &["--reuse", "--timeout=5"]);
         launch.until("\"status\":\"ready\"");
         let says = format!("warning: runner {name} did not come online within 5 seconds: removing it");
         assert!(launch.log().contains(&says), "{}", launch.log());
         launch.kill("TERM");
         launch.end();
-        yard.is_clean();
+        fixture.is_clean();
     }
 }
 
 #[test]
 fn a_runner_is_stopped_unless_it_has_a_job() {
     for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
-        let (yard, _other) = with_runner(vendor, "mine", "gpu");
-        yard.run(&["stop", "other"]).fails(5, "no runner other in *", "list the runners with: cml runner list");
-        yard.forge.set_runner("mine", Doing::Busy);
+        let (fixture, _other) = with_runner(vendor, "mine", "gpu");
+        fixture.run(&["stop", "other"]).fails(5, "no runner other in *", "list the runners with: cml runner list");
+        fixture.forge.set_runner("mine", Doing::Busy);
         if vendor == Vendor::GitHub {
             let hint = "cancel the job or wait until it ends, then run this again";
-            yard.run(&["stop", "mine"]).fails(6, "runner mine is running a job", hint);
-            assert_eq!(yard.runners().len(), 1);
+            fixture.run(&["stop", "mine"]).fails(6, "runner mine is running a job", hint);
+            assert_eq!(fixture.runners().len(), 1);
         }
-        yard.forge.set_runner("mine", Doing::Idle);
-        let ran = yard.run(&["stop", "mine"]);
+        fixture.forge.set_runner("mine", Doing::Idle);
+        let ran = fixture.run(&["stop", "mine"]);
         assert!(ran.code == Some(0) && ran.stderr.contains("removed runner mine"), "{ran:#?}");
-        assert!(yard.runners().is_empty());
+        assert!(fixture.runners().is_empty());
     }
 }

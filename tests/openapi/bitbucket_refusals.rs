@@ -1,14 +1,14 @@
 //! What Bitbucket refuses, and what the checker does.
 
-use super::desk::{Desk, caught};
+use super::fixture::{ApiFixture, caught};
 use crate::support::fake::{HEAD, Vendor};
 use crate::support::png;
 use serde_json::{Value, json};
 
 const COMMENTS: &str = "/pullrequests/7/comments";
 
-fn desk(name: &str) -> Option<Desk> {
-    Desk::new(Vendor::Bitbucket, name)
+fn fixture(name: &str) -> Option<ApiFixture> {
+    ApiFixture::new(Vendor::Bitbucket, name)
 }
 
 #[test]
@@ -20,27 +20,27 @@ fn refusals_are_as_described_and_understood() {
         ("good", "issue/404", 5, "Bitbucket has ended its issue tracker"),
         ("good", "commit/4040404", 5, "commit"),
     ] {
-        let Some(mut desk) = desk(&format!("refused-{}-{code}", target.replace('/', "-"))) else { return };
-        desk.cml.set("REPO_TOKEN", token);
+        let Some(mut fixture) = fixture(&format!("refused-{}-{code}", target.replace('/', "-"))) else { return };
+        fixture.cml.set("REPO_TOKEN", token);
         for verb in ["create", "update"] {
-            let ran = desk.cml.run(&["comment", verb, "--target", target, "report.md"]);
+            let ran = fixture.cml.run(&["comment", verb, "--target", target, "report.md"]);
             assert!(ran.code == Some(code) && ran.stderr.contains(says), "{ran:#?}");
         }
     }
-    let Some(mut desk) = desk("refused-contents") else { return };
-    desk.cml.set("REPO_TOKEN", "nocontents").file("plot.png", png(1));
-    desk.cml.file("report.md", "![plot](plot.png)");
-    let ran = desk.cml.run(&["comment", "create", "report.md"]);
+    let Some(mut fixture) = fixture("refused-contents") else { return };
+    fixture.cml.set("REPO_TOKEN", "nocontents").file("plot.png", png(1));
+    fixture.cml.file("report.md", "![plot](plot.png)");
+    let ran = fixture.cml.run(&["comment", "create", "report.md"]);
     assert!(ran.stderr.contains("repository:write"), "{ran:#?}");
-    desk.cml.set("BITBUCKET_REPO_FULL_NAME", "team/none").unset("CML_REPO");
-    let ran = desk.cml.run(&["comment", "create", "report.md"]);
+    fixture.cml.set("BITBUCKET_REPO_FULL_NAME", "team/none").unset("CML_REPO");
+    let ran = fixture.cml.run(&["comment", "create", "report.md"]);
     assert_eq!(ran.code, Some(5), "{ran:#?}");
-    assert_eq!(desk.checked.prism.violations("team/none"), [""; 0]);
+    assert_eq!(fixture.checked.prism.violations("team/none"), [""; 0]);
 }
 
 #[test]
 fn the_fake_refuses_as_described() {
-    let Some(desk) = desk("fake") else { return };
+    let Some(fixture) = fixture("fake") else { return };
     let commit = format!("/commit/{HEAD}");
     let runner = |labels: Value| json!({ "name": "r", "labels": labels });
     for (method, path, body, status) in [
@@ -60,7 +60,7 @@ fn the_fake_refuses_as_described() {
         ("GET", "/pipelines-config/runners/%7Bx%7D", &Value::Null, 404),
         ("POST", "/pipelines-config/runners", &runner(json!(["gpu"])), 400),
     ] {
-        let answer = desk.send(method, path, body);
+        let answer = fixture.send(method, path, body);
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
     }
 }
@@ -99,7 +99,7 @@ fn forbidden_requests_are_caught() {
     .into_iter()
     .enumerate()
     {
-        let sent = |desk: &Desk| assert_eq!(desk.send(method, path, &body).status, 400);
+        let sent = |fixture: &ApiFixture| assert_eq!(fixture.send(method, path, &body).status, 400);
         let Some(found) = caught(Vendor::Bitbucket, &format!("forbidden-{n}"), sent) else { return };
         assert!(found.len() == 1 && found[0].contains(problem), "{path} {found:#?}");
     }
@@ -118,9 +118,9 @@ fn forbidden_answers_are_caught() {
     .into_iter()
     .enumerate()
     {
-        let run = |desk: &Desk| {
-            desk.fault("POST", COMMENTS, status, &answer);
-            assert_ne!(desk.cml.run(&["comment", "create", "report.md"]).code, Some(0));
+        let run = |fixture: &ApiFixture| {
+            fixture.fault("POST", COMMENTS, status, &answer);
+            assert_ne!(fixture.cml.run(&["comment", "create", "report.md"]).code, Some(0));
         };
         let Some(found) = caught(Vendor::Bitbucket, &format!("answer-{n}"), run) else { return };
         assert!(found.len() == 1 && found[0].contains(problem), "{found:#?}");

@@ -1,6 +1,6 @@
 //! What GitHub refuses, and what the checker does.
 
-use super::desk::{Desk, caught};
+use super::fixture::{ApiFixture, caught};
 use crate::support::fake::{HEAD, Vendor};
 use crate::support::png;
 use serde_json::{Value, json};
@@ -14,33 +14,35 @@ fn refusals_are_as_described_and_understood() {
         ("good", "issue/404", 5, "issue"),
         ("good", "commit/4040404", 5, "commit"),
     ] {
-        let Some(mut desk) = Desk::new(Vendor::GitHub, &format!("refused-{code}-{}", target.replace('/', "-"))) else {
+        let Some(mut fixture) =
+            ApiFixture::new(Vendor::GitHub, &format!("refused-{code}-{}", target.replace('/', "-")))
+        else {
             return;
         };
-        desk.cml.set("REPO_TOKEN", token);
+        fixture.cml.set("REPO_TOKEN", token);
         for verb in ["create", "update"] {
-            let ran = desk.cml.run(&["comment", verb, "--target", target, "report.md"]);
+            let ran = fixture.cml.run(&["comment", verb, "--target", target, "report.md"]);
             assert_eq!(ran.code, Some(code), "{ran:#?}");
             assert!(ran.stderr.contains(says), "{ran:#?}");
         }
     }
-    let Some(mut desk) = Desk::new(Vendor::GitHub, "refused-contents") else { return };
-    desk.cml.set("REPO_TOKEN", "nocontents").file("plot.png", png(1));
-    desk.cml.file("report.md", "![plot](plot.png)");
-    let ran = desk.cml.run(&["comment", "create", "report.md"]);
+    let Some(mut fixture) = ApiFixture::new(Vendor::GitHub, "refused-contents") else { return };
+    fixture.cml.set("REPO_TOKEN", "nocontents").file("plot.png", png(1));
+    fixture.cml.file("report.md", "![plot](plot.png)");
+    let ran = fixture.cml.run(&["comment", "create", "report.md"]);
     assert!(ran.stderr.contains("contents: write"), "{ran:#?}");
-    let Some(mut desk) = Desk::new(Vendor::GitHub, "refused-repository") else { return };
-    desk.cml.set("GITHUB_REPOSITORY", "octo/none").unset("GITHUB_EVENT_PATH");
-    let ran = desk.cml.run(&["comment", "create", "report.md"]);
+    let Some(mut fixture) = ApiFixture::new(Vendor::GitHub, "refused-repository") else { return };
+    fixture.cml.set("GITHUB_REPOSITORY", "octo/none").unset("GITHUB_EVENT_PATH");
+    let ran = fixture.cml.run(&["comment", "create", "report.md"]);
     assert_eq!(ran.code, Some(5), "{ran:#?}");
 }
 
 #[test]
 fn the_fake_refuses_as_described() {
-    let Some(desk) = Desk::new(Vendor::GitHub, "fake") else { return };
-    let main = desk.repo(|repo| repo.git.refs["refs/heads/main"].clone());
-    let orphan = json!({ "message": "x", "tree": desk.repo(|repo| repo.git.tree_of(&main).unwrap()) });
-    let orphan: Value = serde_json::from_slice(&desk.send("POST", "/git/commits", &orphan).body).unwrap();
+    let Some(fixture) = ApiFixture::new(Vendor::GitHub, "fake") else { return };
+    let main = fixture.repo(|repo| repo.git.refs["refs/heads/main"].clone());
+    let orphan = json!({ "message": "x", "tree": fixture.repo(|repo| repo.git.tree_of(&main).unwrap()) });
+    let orphan: Value = serde_json::from_slice(&fixture.send("POST", "/git/commits", &orphan).body).unwrap();
     let (unknown, long) = ("0".repeat(40), json!({ "body": "x".repeat(65_537) }));
     for (method, path, body, status) in [
         ("POST", "/issues/7/comments", &long, 422),
@@ -56,7 +58,7 @@ fn the_fake_refuses_as_described() {
         ("GET", &format!("/git/trees/{unknown}"), &Value::Null, 404),
         ("GET", &format!("/commits/{unknown}/pulls"), &Value::Null, 422),
     ] {
-        let answer = desk.send(method, path, body);
+        let answer = fixture.send(method, path, body);
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
     }
 }
@@ -74,8 +76,8 @@ fn forbidden_requests_are_caught() {
     .into_iter()
     .enumerate()
     {
-        let sent = |desk: &Desk| {
-            assert_eq!(desk.send("POST", path, &body).status, 400);
+        let sent = |fixture: &ApiFixture| {
+            assert_eq!(fixture.send("POST", path, &body).status, 400);
         };
         let Some(found) = caught(Vendor::GitHub, &format!("forbidden-{n}"), sent) else { return };
         assert!(found.len() == 1 && found[0].contains(problem), "{found:#?}");
@@ -92,9 +94,9 @@ fn forbidden_answers_are_caught() {
     .into_iter()
     .enumerate()
     {
-        let run = |desk: &Desk| {
-            desk.fault("POST", "/issues/7/comments", status, &answer);
-            assert_ne!(desk.cml.run(&["comment", "create", "report.md"]).code, Some(0));
+        let run = |fixture: &ApiFixture| {
+            fixture.fault("POST", "/issues/7/comments", status, &answer);
+            assert_ne!(fixture.cml.run(&["comment", "create", "report.md"]).code, Some(0));
         };
         let Some(found) = caught(Vendor::GitHub, &format!("answer-{n}"), run) else { return };
         assert!(found.len() == 1 && found[0].contains(problem), "{found:#?}");

@@ -1,19 +1,19 @@
 //! A runner's life, from ready to the end.
 
-use super::stage::{Stage, events};
+use super::fixture::{SupervisorFixture, events};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// Nothing is left on this machine.
-fn is_clean(stage: &Stage) {
+fn is_clean(fixture: &SupervisorFixture) {
     for left in ["private", "program"] {
-        assert!(!stage.path(left).exists(), "{left} is left");
+        assert!(!fixture.path(left).exists(), "{left} is left");
     }
 }
 
 #[test]
 fn a_job_on_github() {
-    let (stage, ran) = Stage::github(
+    let (fixture, ran) = SupervisorFixture::github(
         "ready
         begin 'train completed with result: Failed' 41 1
         finish 'train completed with result: Failed' Succeeded
@@ -28,8 +28,8 @@ fn a_job_on_github() {
         "terminated reason=single job".to_owned(),
     ];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.into()), "{ran:#?}");
-    assert_eq!(stage.read("forge"), "delete 1 when it has ended\n");
-    is_clean(&stage);
+    assert_eq!(fixture.read("forge"), "delete 1 when it has ended\n");
+    is_clean(&fixture);
     let ready = ran.stderr.lines().find(|line| line.contains("ready")).unwrap();
     let names: Vec<&str> = ready.split('"').skip(1).step_by(4).collect();
     assert_eq!(names, ["date", "level", "message", "repo", "status"], "CML's keys are sorted");
@@ -37,7 +37,7 @@ fn a_job_on_github() {
 
 #[test]
 fn lines_in_pieces_and_several_at_once() {
-    let (_, ran) = Stage::github(
+    let (_, ran) = SupervisorFixture::github(
         r"printf '2026-01-31 12:00:00Z: Listen'; rest 0.1; printf 'ing for Jobs\r\n2026-01-31 12:00:'
         printf '2026-01-31 12:00:00Z: noise on the other pipe\n' >&2
         rest 0.1; printf '01Z: Running job: a\n2026-01-31 12:00:02Z: Job a completed with result: Failed\n\377\n'
@@ -65,32 +65,32 @@ fn exit_codes_of_the_listener() {
         (7, false, 7, "GitHub no longer accepts this version", "error: GitHub no longer accepts this version"),
     ] {
         let job = if job { "begin a 1 1\nfinish a Succeeded" } else { "" };
-        let (stage, ran) = Stage::github(&format!("ready\n{job}\necho last words\nexit {code}")).run();
+        let (fixture, ran) = SupervisorFixture::github(&format!("ready\n{job}\necho last words\nexit {code}")).run();
         assert_eq!(ran.code, Some(ours), "{code}: {ran:#?}");
         let end = events(&ran).pop().unwrap();
         assert!(end.starts_with(&format!("terminated reason={reason}")), "{code}: {end}");
         assert!(ran.stderr.contains(error), "{code}: {ran:#?}");
         assert_eq!(ran.stderr.contains("runner: last words"), ours != 0, "{code}: {ran:#?}");
-        assert_eq!(stage.read("forge"), "delete 1 when it has ended\n", "{code}");
-        is_clean(&stage);
+        assert_eq!(fixture.read("forge"), "delete 1 when it has ended\n", "{code}");
+        is_clean(&fixture);
     }
 }
 
 #[test]
 fn a_listener_that_wants_it_is_started_again() {
-    let (stage, ran) = Stage::github(
+    let (fixture, ran) = SupervisorFixture::github(
         "echo x >>$ROOT/starts
         case $(wc -l <$ROOT/starts) in 1) exit 2;; 2) exit 3;; 3) exit 4;; esac
         ready; begin a 1 1; finish a Succeeded",
     )
     .run();
-    assert_eq!((ran.code, stage.read("starts").lines().count()), (Some(0), 4), "{ran:#?}");
+    assert_eq!((ran.code, fixture.read("starts").lines().count()), (Some(0), 4), "{ran:#?}");
     assert_eq!(events(&ran).last().unwrap(), "terminated reason=single job");
 }
 
 #[test]
 fn several_jobs_with_a_registration_each() {
-    let (stage, ran) = Stage::github(
+    let (fixture, ran) = SupervisorFixture::github(
         "ready
         echo x >>$ROOT/starts
         n=$(wc -l <$ROOT/starts)
@@ -113,25 +113,26 @@ fn several_jobs_with_a_registration_each() {
     ];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
     let asked = "register 2 when it has ended\nregister 3 when it has ended\ndelete 3 while the program runs\n";
-    assert_eq!(stage.read("forge"), asked);
+    assert_eq!(fixture.read("forge"), asked);
 }
 
 #[test]
 fn an_idle_runner_is_removed_before_it_ends_and_stays_while_the_forge_says_busy() {
-    let stage = Stage::github("trap 'exit 0' INT; ready; rest 60").set("idle", 1000);
-    std::fs::write(stage.path("busy"), "").unwrap();
-    let (stage, ran) = stage.run();
+    let fixture = SupervisorFixture::github("trap 'exit 0' INT; ready; rest 60").set("idle", 1000);
+    std::fs::write(fixture.path("busy"), "").unwrap();
+    let (fixture, ran) = fixture.run();
     assert_eq!(
         (ran.code, events(&ran)),
         (Some(0), vec!["ready".into(), "terminated reason=timeout:1".into()]),
         "{ran:#?}"
     );
-    assert_eq!(stage.read("forge"), "delete 1: busy while the program runs\ndelete 1 while the program runs\n");
+    assert_eq!(fixture.read("forge"), "delete 1: busy while the program runs\ndelete 1 while the program runs\n");
 }
 
 #[test]
 fn time_before_it_is_ready_is_not_idle() {
-    let (_, ran) = Stage::github("rest 1.5; ready; rest 0.3; begin a 1 1; finish a Canceled").set("idle", 1000).run();
+    let (_, ran) =
+        SupervisorFixture::github("rest 1.5; ready; rest 0.3; begin a 1 1; finish a Canceled").set("idle", 1000).run();
     assert_eq!(events(&ran).last().unwrap(), "terminated reason=single job", "{ran:#?}");
 }
 
@@ -150,13 +151,13 @@ received() { log '"job":'$1',"msg":"Checking for jobs... received"'; }
 succeeded() { log '"duration_s":1.5,"job":'$1',"job-status":"success","msg":"Job succeeded"'; }
 "#;
 
-fn gitlab(script: &str) -> Stage {
-    Stage::gitlab(&format!("{GITLAB}{script}"))
+fn gitlab(script: &str) -> SupervisorFixture {
+    SupervisorFixture::gitlab(&format!("{GITLAB}{script}"))
 }
 
 #[test]
 fn jobs_one_after_the_other_on_gitlab() {
-    let (stage, ran) = gitlab(
+    let (fixture, ran) = gitlab(
         r#"[ -s "$ROOT/private/config.toml" ] && cp "$ROOT/private/config.toml" "$ROOT/config"
         starting
         sleep 1; [ -e "$ROOT/private/config.toml" ] && echo left >"$ROOT/left"
@@ -187,21 +188,21 @@ fn jobs_one_after_the_other_on_gitlab() {
         "terminated reason=timeout:1",
     ];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
-    assert!(stage.read("config").contains("-token"));
-    assert!(!stage.path("left").exists(), "a job could read the token");
+    assert!(fixture.read("config").contains("-token"));
+    assert!(!fixture.path("left").exists(), "a job could read the token");
     let asked = "delete 1 when it has ended\n";
-    assert_eq!((stage.read("signals"), stage.read("forge")), ("QUIT\n".into(), asked.into()), "nothing runs again");
+    assert_eq!((fixture.read("signals"), fixture.read("forge")), ("QUIT\n".into(), asked.into()), "nothing runs again");
 }
 
 #[test]
 fn a_token_that_gitlab_refuses_at_the_start_is_a_failure() {
-    let stage = gitlab("starting; forbidden; held 300");
-    std::fs::write(stage.path("gone"), "").unwrap();
-    let (stage, ran) = stage.run();
+    let fixture = gitlab("starting; forbidden; held 300");
+    std::fs::write(fixture.path("gone"), "").unwrap();
+    let (fixture, ran) = fixture.run();
     let error = "GitLab refuses the runner's token (POST https://forge.example/api/v4/jobs/request: 403 Forbidden)";
     ran.fails(4, error, "check that the runner has not been removed*");
     assert!(!ran.stderr.contains("\"ready\""), "{ran:#?}");
-    assert_eq!(stage.read("signals"), "TERM\nTERM\n", "it would not see SIGQUIT for minutes");
+    assert_eq!(fixture.read("signals"), "TERM\nTERM\n", "it would not see SIGQUIT for minutes");
 }
 
 #[test]
@@ -215,7 +216,7 @@ fn a_refusal_that_passes_is_trouble() {
 
 #[test]
 fn a_job_that_came_with_the_request_that_was_open_is_run_to_its_end() {
-    let (stage, ran) = gitlab(
+    let (fixture, ran) = gitlab(
         r#"starting
         while [ -z "$finished" ]; do held 1; done
         received 11; held 1; succeeded 11"#,
@@ -225,18 +226,18 @@ fn a_job_that_came_with_the_request_that_was_open_is_run_to_its_end() {
     .run();
     let expected = ["ready", "job_started job=11", "job_ended job=11 success=true", "terminated reason=timeout:0"];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
-    assert_eq!(stage.read("signals"), "QUIT\n");
+    assert_eq!(fixture.read("signals"), "QUIT\n");
 }
 
 #[test]
 fn an_idle_runner_of_gitlab_that_is_interrupted_ends_at_once_and_without_a_word_of_trouble() {
-    let play = gitlab("starting; while :; do held 50; done").start();
-    play.until_said("\"ready\"");
+    let running = gitlab("starting; while :; do held 50; done").start();
+    running.until_said("\"ready\"");
     let begun = std::time::Instant::now();
-    play.signal("INT");
-    let (stage, ran) = play.end();
+    running.signal("INT");
+    let (fixture, ran) = running.end();
     assert!(begun.elapsed() < std::time::Duration::from_secs(15), "it was waited for");
-    assert_eq!((ran.code, stage.read("signals").as_str()), (Some(0), "TERM\nTERM\n"), "{ran:#?}");
+    assert_eq!((ran.code, fixture.read("signals").as_str()), (Some(0), "TERM\nTERM\n"), "{ran:#?}");
     assert!(!ran.stderr.contains("warning"), "{ran:#?}");
 }
 
@@ -251,20 +252,20 @@ fn an_interrupted_job_of_gitlab_starts_again_whether_or_not_it_was_reported() {
         ),
         (false, r#"held 1; log '"level":"fatal","msg":"shutdown timed out"'; exit 1"#),
     ] {
-        let play = gitlab(&format!("starting; received 11; while [ -z \"$term\" ]; do held 1; done\n{end}")).start();
-        play.until_said("job_started");
-        play.signal("TERM");
-        let (stage, ran) = play.end();
+        let running = gitlab(&format!("starting; received 11; while [ -z \"$term\" ]; do held 1; done\n{end}")).start();
+        running.until_said("job_started");
+        running.signal("TERM");
+        let (fixture, ran) = running.end();
         let asked = "rerun 11 when it has ended\ndelete 1 when it has ended\n";
-        assert_eq!((ran.code, stage.read("forge").as_str()), (Some(75), asked), "{ran:#?}");
-        assert_eq!(stage.read("signals"), "TERM\n", "a second one would end it at once");
+        assert_eq!((ran.code, fixture.read("forge").as_str()), (Some(75), asked), "{ran:#?}");
+        assert_eq!(fixture.read("signals"), "TERM\n", "a second one would end it at once");
         assert_eq!(ran.stderr.contains("warning: shutdown timed out\n"), !is_reported, "{ran:#?}");
     }
 }
 
 #[test]
 fn a_registration_that_is_used_up_without_a_job_is_replaced() {
-    let (stage, ran) = Stage::github(
+    let (fixture, ran) = SupervisorFixture::github(
         "ready
         echo x >>$ROOT/starts
         case $(wc -l <$ROOT/starts) in
@@ -283,12 +284,12 @@ fn a_registration_that_is_used_up_without_a_job_is_replaced() {
     // The old one first, whose name the new one has.
     let asked = "delete 1 when it has ended\nregister 2 when it has ended\nregister 3 when it has ended\n\
         delete 3 while the program runs\n";
-    assert_eq!(stage.read("forge"), asked, "{ran:#?}");
+    assert_eq!(fixture.read("forge"), asked, "{ran:#?}");
 }
 
 #[test]
 fn a_runner_that_was_ready_once_and_is_removed_ends_well() {
-    let (_, ran) = Stage::github(
+    let (_, ran) = SupervisorFixture::github(
         "echo x >>$ROOT/starts
         [ $(wc -l <$ROOT/starts) = 1 ] && { ready; exit 2; }
         echo 'Failed to create a session. The runner registration has been deleted from the server, please re-configure.' >&2
@@ -301,7 +302,7 @@ fn a_runner_that_was_ready_once_and_is_removed_ends_well() {
 
 #[test]
 fn a_listener_that_falls_back_to_another_configuration_is_left_alone() {
-    let (_, ran) = Stage::github(
+    let (_, ran) = SupervisorFixture::github(
         "echo 'Failed to create a session. The runner registration has been deleted from the server, please re-configure.' >&2
         rest 0.5; ready; begin a 1 1; finish a Succeeded",
     )
@@ -318,10 +319,10 @@ fn a_job_that_the_listener_cancelled_for_want_of_the_forge_runs_again_and_a_user
         ("Succeeded", "", "delete 1 when it has ended\n"),
         ("Failed", "", "delete 1 when it has ended\n"),
     ] {
-        let stage = Stage::github(&format!("ready; begin a 41 1; rest 0.2; finish a {result}; exit 2"));
-        std::fs::write(stage.path("canceled"), canceled).unwrap();
-        let (stage, ran) = stage.run();
-        assert_eq!((ran.code, stage.read("forge").as_str()), (Some(0), asked), "{result} {canceled}: {ran:#?}");
+        let fixture = SupervisorFixture::github(&format!("ready; begin a 41 1; rest 0.2; finish a {result}; exit 2"));
+        std::fs::write(fixture.path("canceled"), canceled).unwrap();
+        let (fixture, ran) = fixture.run();
+        assert_eq!((ran.code, fixture.read("forge").as_str()), (Some(0), asked), "{result} {canceled}: {ran:#?}");
     }
 }
 
@@ -350,23 +351,23 @@ fn containers_of_an_interrupted_job_are_removed_by_their_label() {
     for (end, removed) in [("INT", true), ("", false)] {
         let script = if removed { "begin a 41 1; rest 60" } else { "begin a 41 1; finish a Succeeded; removed" };
         let own = "files; cp .runner $ROOT/settings";
-        let mut stage = Stage::github(&format!("trap 'interrupted a' INT; {own}; ready; {script}"));
-        stage.program("path/docker", &format!("#!/bin/sh\n{DOCKER}\n"));
-        let path = format!("{}:{}", stage.path("path").display(), std::env::var("PATH").unwrap());
-        stage.env.push(("PATH".into(), path));
-        let play = stage.set("jit", jit()).start();
+        let mut fixture = SupervisorFixture::github(&format!("trap 'interrupted a' INT; {own}; ready; {script}"));
+        fixture.program("path/docker", &format!("#!/bin/sh\n{DOCKER}\n"));
+        let path = format!("{}:{}", fixture.path("path").display(), std::env::var("PATH").unwrap());
+        fixture.env.push(("PATH".into(), path));
+        let running = fixture.set("jit", jit()).start();
         if removed {
-            play.until_busy();
-            play.signal(end);
+            running.until_busy();
+            running.signal(end);
         }
-        let (stage, ran) = play.end();
-        let asked = stage.read("docker");
+        let (fixture, ran) = running.end();
+        let asked = fixture.read("docker");
         if !removed {
             assert_eq!(asked, "", "{ran:#?}");
             continue;
         }
         // As the listener makes it of its file (`DockerCommandManager.cs`).
-        let label = cml::digest::hash(stage.read("settings").to_lowercase().as_bytes());
+        let label = cml::digest::hash(fixture.read("settings").to_lowercase().as_bytes());
         assert_eq!(asked, removals(&format!("label={}", &label[..6])), "{ran:#?}");
     }
 }
@@ -374,7 +375,7 @@ fn containers_of_an_interrupted_job_are_removed_by_their_label() {
 /// Bitbucket's runner in its container, whose lines have words that nobody knows: only the forge says how it is.
 #[test]
 fn a_runner_of_bitbucket_with_other_words_is_ready_busy_and_idle_as_the_forge_sees_it() {
-    let (stage, ran) = Stage::bitbucket(
+    let (fixture, ran) = SupervisorFixture::bitbucket(
         r#"[ "$2" = run ] || exit 0
         trap 'echo "$(cat "$ROOT/state")" >"$ROOT/stopped"; exit 143' TERM
         log() { printf '{"time":"2027-01-31","message":"%s"}\n' "$1"; }
@@ -388,13 +389,13 @@ fn a_runner_of_bitbucket_with_other_words_is_ready_busy_and_idle_as_the_forge_se
     .run();
     let expected = ["ready", "job_started", "job_ended", "terminated reason=single job"];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
-    assert_eq!(stage.read("stopped"), "idle\n", "it was asked to end in the middle of its step");
+    assert_eq!(fixture.read("stopped"), "idle\n", "it was asked to end in the middle of its step");
 }
 
 /// What Bitbucket's documents name for proxies and mirrors, and what the user names.
 #[test]
 fn variables_of_proxies_and_mirrors_reach_bitbuckets_container() {
-    let mut stage = Stage::bitbucket(
+    let mut fixture = SupervisorFixture::bitbucket(
         r#"[ "$2" = run ] || exit 0
         shift 6; cp "$1" "$ROOT/variables"
         printf '[2026-01-31 12:00:00,001] Updating runner status to "ONLINE"\n'; exit 0"#,
@@ -406,13 +407,13 @@ fn variables_of_proxies_and_mirrors_reach_bitbuckets_container() {
         ("PAUSE_IMAGE", "mirror.example/pause:latest"),
         ("OTHER", "not asked for"),
     ] {
-        stage.env.push((name.into(), value.into()));
+        fixture.env.push((name.into(), value.into()));
     }
-    let (stage, ran) = stage.run();
+    let (fixture, ran) = fixture.run();
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    let variables = stage.read("variables");
+    let variables = fixture.read("variables");
     let ours = variables.split_once("RUNTIME_PREREQUISITES_ENABLED=true\n").unwrap().1;
-    let root = stage.folder.path().display();
+    let root = fixture.folder.path().display();
     let expected = format!(
         "HTTPS_PROXY=http://user:secret@proxy.example:3128\nNO_PROXY=localhost,.example\n\
          PAUSE_IMAGE=mirror.example/pause:latest\nPIDS={root}/pids\nROOT={root}\n"
@@ -429,22 +430,23 @@ fn containers_of_a_killed_step_of_bitbucket_are_removed() {
             log 'Updating runner status to "ONLINE" and checking for new steps'
             log 'Getting step StepId{accountUuid={1}, repositoryUuid={2}, pipelineUuid={p}, stepUuid={s}}.'
             while :; do sleep 0.1; done"#;
-        let play = Stage::bitbucket(&format!("[ \"$2\" = run ] || {{ {DOCKER}; exit 0; }}\n{step}")).start();
-        play.until_said("job_started");
-        play.signal(signal);
+        let running =
+            SupervisorFixture::bitbucket(&format!("[ \"$2\" = run ] || {{ {DOCKER}; exit 0; }}\n{step}")).start();
+        running.until_said("job_started");
+        running.signal(signal);
         let stop = "container stop --time 30 cml-runner-r1\n";
-        play.until("containers", |stage| {
-            let asked = stage.read("docker");
+        running.until("containers", |fixture| {
+            let asked = fixture.read("docker");
             asked.contains(stop) && asked.contains(&removals("name=1"))
         });
-        play.until("files", |stage| !stage.path("private").exists());
+        running.until("files", |fixture| !fixture.path("private").exists());
     }
 }
 
 /// The line announces the report; the container must live until that is done, which takes a second here.
 #[test]
 fn a_step_of_bitbucket_is_reported_before_its_runner_is_stopped() {
-    let (stage, ran) = Stage::bitbucket(
+    let (fixture, ran) = SupervisorFixture::bitbucket(
         r#"[ "$2" = run ] || exit 0
         trap '[ -e "$ROOT/reported" ] || echo lost >"$ROOT/reported"; exit 143' TERM
         log() { printf '[2026-01-31 12:00:00,001] %s\n' "$1"; }
@@ -457,12 +459,12 @@ fn a_step_of_bitbucket_is_reported_before_its_runner_is_stopped() {
     )
     .set("linger", 4000)
     .run();
-    assert_eq!((ran.code, stage.read("reported").as_str()), (Some(0), "done\n"), "{ran:#?}");
+    assert_eq!((ran.code, fixture.read("reported").as_str()), (Some(0), "done\n"), "{ran:#?}");
 }
 
 #[test]
 fn one_job_in_bitbuckets_container() {
-    let (stage, ran) = Stage::bitbucket(
+    let (fixture, ran) = SupervisorFixture::bitbucket(
         r#"echo "$*" >>"$ROOT/docker"
         [ "$2" = run ] || exit 0
         trap 'exit 143' TERM
@@ -480,7 +482,7 @@ fn one_job_in_bitbuckets_container() {
         "terminated reason=single job",
     ];
     assert_eq!((ran.code, events(&ran)), (Some(0), expected.map(str::to_owned).into()), "{ran:#?}");
-    assert_eq!(stage.read("docker").lines().count(), 1, "it ended by itself when asked to");
+    assert_eq!(fixture.read("docker").lines().count(), 1, "it ended by itself when asked to");
 }
 
 /// The listener of a folder that stays, with what the real one keeps of a registration, and its log.
@@ -489,13 +491,13 @@ const WITH_FILES: &str = "ls -A >$ROOT/found
     mkdir -p _diag; echo 'the reason' >_diag/Worker_2.log
     ready; begin a 41 1";
 
-fn folder_of_the_user(stage: &Stage) {
-    std::fs::create_dir(stage.path("program/_diag")).unwrap();
-    std::fs::write(stage.path("program/_diag/Worker_1.log"), "old").unwrap();
+fn folder_of_the_user(fixture: &SupervisorFixture) {
+    std::fs::create_dir(fixture.path("program/_diag")).unwrap();
+    std::fs::write(fixture.path("program/_diag/Worker_1.log"), "old").unwrap();
 }
 
-fn left(stage: &Stage) -> Vec<String> {
-    let files = |name: &str| std::fs::read_dir(stage.path(name)).unwrap().map(|entry| entry.unwrap().path());
+fn left(fixture: &SupervisorFixture) -> Vec<String> {
+    let files = |name: &str| std::fs::read_dir(fixture.path(name)).unwrap().map(|entry| entry.unwrap().path());
     let all = files("program").chain(files("program/_diag"));
     let mut names: Vec<_> = all.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
     names.sort();
@@ -507,23 +509,24 @@ fn the_users_own_folder_is_left_as_it_was() {
     for signal in ["", "KILL"] {
         let script =
             if signal.is_empty() { "finish a Succeeded; removed" } else { "trap 'interrupted a' INT; rest 60" };
-        let stage = Stage::github(&format!("{WITH_FILES}\n{script}")).set("runner_path", true).set("jit", jit());
-        folder_of_the_user(&stage);
+        let fixture =
+            SupervisorFixture::github(&format!("{WITH_FILES}\n{script}")).set("runner_path", true).set("jit", jit());
+        folder_of_the_user(&fixture);
         // Of a runner of cml that could not remove it.
-        std::fs::write(stage.path("program/.runner_migrated"), "x").unwrap();
-        std::fs::write(stage.path("program/.runner"), "{\"ephemeral\":true}").unwrap();
-        let play = stage.start();
+        std::fs::write(fixture.path("program/.runner_migrated"), "x").unwrap();
+        std::fs::write(fixture.path("program/.runner"), "{\"ephemeral\":true}").unwrap();
+        let running = fixture.start();
         if signal.is_empty() {
-            let (stage, ran) = play.end();
-            assert_eq!((ran.code, stage.read("found").as_str()), (Some(0), "_diag\nbin\n"), "{ran:#?}");
-            assert_eq!(left(&stage), ["Worker_1.log", "_diag", "bin"]);
-            assert!(stage.read(".runner").contains("\"ephemeral\":true"), "{:?}", stage.read(".runner"));
+            let (fixture, ran) = running.end();
+            assert_eq!((ran.code, fixture.read("found").as_str()), (Some(0), "_diag\nbin\n"), "{ran:#?}");
+            assert_eq!(left(&fixture), ["Worker_1.log", "_diag", "bin"]);
+            assert!(fixture.read(".runner").contains("\"ephemeral\":true"), "{:?}", fixture.read(".runner"));
         } else {
-            play.until_busy();
-            play.signal(signal);
-            play.until("files", |stage| !stage.path("program/.credentials").exists());
-            play.until("files", |stage| !stage.path("program/.runner").exists());
-            play.until("logs", |stage| left(stage) == ["Worker_1.log", "_diag", "bin"]);
+            running.until_busy();
+            running.signal(signal);
+            running.until("files", |fixture| !fixture.path("program/.credentials").exists());
+            running.until("files", |fixture| !fixture.path("program/.runner").exists());
+            running.until("logs", |fixture| left(fixture) == ["Worker_1.log", "_diag", "bin"]);
         }
     }
 }
@@ -544,32 +547,32 @@ fn folders_with_another_registration_or_hook_are_refused_and_not_touched() {
             "remove the line, *--pass-env ACTIONS_RUNNER_HOOK_JOB_STARTED*",
         ),
     ] {
-        let stage = Stage::github("echo x >$ROOT/started; ready").set("runner_path", true);
-        std::fs::write(stage.path("program").join(name), text).unwrap();
-        std::fs::write(stage.path("program/.credentials"), "theirs").unwrap();
-        let (stage, ran) = stage.run();
+        let fixture = SupervisorFixture::github("echo x >$ROOT/started; ready").set("runner_path", true);
+        std::fs::write(fixture.path("program").join(name), text).unwrap();
+        std::fs::write(fixture.path("program/.credentials"), "theirs").unwrap();
+        let (fixture, ran) = fixture.run();
         ran.fails(3, error, hint);
         assert_eq!(
-            (stage.read("program/.credentials").as_str(), stage.read(&format!("program/{name}")).as_str()),
+            (fixture.read("program/.credentials").as_str(), fixture.read(&format!("program/{name}")).as_str()),
             ("theirs", text)
         );
-        assert!(!stage.path("started").exists());
-        assert_eq!(stage.read("forge"), "delete 1 when it has ended\n");
+        assert!(!fixture.path("started").exists());
+        assert_eq!(fixture.read("forge"), "delete 1 when it has ended\n");
     }
 }
 
 #[test]
 fn the_users_own_hook_is_called_after_ours() {
-    let mut stage = Stage::github("ready; begin a 41 1; rest 60");
-    stage.program("mine.sh", "echo \"$GITHUB_RUN_ID\" >$ROOT/mine\n");
-    stage.env.push(("ACTIONS_RUNNER_HOOK_JOB_STARTED".into(), stage.path("mine.sh").display().to_string()));
-    let play = stage.start();
-    play.until_busy();
-    play.until("hook", |stage| stage.read("mine") == "41\n");
-    play.signal("INT");
-    let (stage, ran) = play.end();
+    let mut fixture = SupervisorFixture::github("ready; begin a 41 1; rest 60");
+    fixture.program("mine.sh", "echo \"$GITHUB_RUN_ID\" >$ROOT/mine\n");
+    fixture.env.push(("ACTIONS_RUNNER_HOOK_JOB_STARTED".into(), fixture.path("mine.sh").display().to_string()));
+    let running = fixture.start();
+    running.until_busy();
+    running.until("hook", |fixture| fixture.read("mine") == "41\n");
+    running.signal("INT");
+    let (fixture, ran) = running.end();
     assert_eq!(
-        (ran.code, stage.read("forge").as_str()),
+        (ran.code, fixture.read("forge").as_str()),
         (Some(75), "rerun 41 when it has ended\ndelete 1 when it has ended\n")
     );
 }
@@ -577,15 +580,16 @@ fn the_users_own_hook_is_called_after_ours() {
 #[test]
 fn logs_of_the_program_are_kept_where_that_is_asked_for() {
     for keeps in [true, false] {
-        let stage =
-            Stage::github(&format!("{WITH_FILES}\nln -s /etc/passwd _diag/other.log; finish a Succeeded; exit 1"));
-        folder_of_the_user(&stage);
-        let folder = stage.path("logs").display().to_string();
-        let (stage, ran) = if keeps { stage.set("keep_logs", folder).run() } else { stage.run() };
-        assert_eq!(stage.read("logs/r1/Worker_2.log"), if keeps { "the reason\n" } else { "" }, "{ran:#?}");
+        let fixture = SupervisorFixture::github(&format!(
+            "{WITH_FILES}\nln -s /etc/passwd _diag/other.log; finish a Succeeded; exit 1"
+        ));
+        folder_of_the_user(&fixture);
+        let folder = fixture.path("logs").display().to_string();
+        let (fixture, ran) = if keeps { fixture.set("keep_logs", folder).run() } else { fixture.run() };
+        assert_eq!(fixture.read("logs/r1/Worker_2.log"), if keeps { "the reason\n" } else { "" }, "{ran:#?}");
         assert_eq!(ran.stderr.contains("the runner program's logs are in "), keeps);
-        assert!(!stage.path("logs/r1/other.log").exists() && !stage.path("logs/r1/Worker_1.log").exists());
-        is_clean(&stage);
+        assert!(!fixture.path("logs/r1/other.log").exists() && !fixture.path("logs/r1/Worker_1.log").exists());
+        is_clean(&fixture);
     }
 }
 
@@ -593,19 +597,19 @@ fn logs_of_the_program_are_kept_where_that_is_asked_for() {
 fn a_machine_without_libicu_is_told_what_is_missing() {
     let script =
         "echo \"Process terminated. Couldn't find a valid ICU package installed on the system.\" >&2; kill -ABRT $$";
-    let (_, ran) = Stage::github(script).run();
+    let (_, ran) = SupervisorFixture::github(script).run();
     let hint = "install it (*libicu*), or do without: set DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 *";
     ran.fails(3, "the runner program cannot find libicu on this computer", hint);
 }
 
 #[test]
 fn a_program_that_is_not_there() {
-    let stage = Stage::github("");
-    std::fs::remove_file(stage.path("program/bin/Runner.Listener")).unwrap();
-    let (stage, ran) = stage.run();
+    let fixture = SupervisorFixture::github("");
+    std::fs::remove_file(fixture.path("program/bin/Runner.Listener")).unwrap();
+    let (fixture, ran) = fixture.run();
     let error =
-        format!("cannot start the runner program {}/program/bin/Runner.Listener (*)", stage.folder.path().display());
+        format!("cannot start the runner program {}/program/bin/Runner.Listener (*)", fixture.folder.path().display());
     ran.fails(3, &error, "check that it exists and is built for this operating system and architecture");
-    assert_eq!(stage.read("forge"), "delete 1 when it has ended\n");
-    is_clean(&stage);
+    assert_eq!(fixture.read("forge"), "delete 1 when it has ended\n");
+    is_clean(&fixture);
 }

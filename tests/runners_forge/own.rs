@@ -1,6 +1,6 @@
 //! What each forge does in its own way.
 
-use super::{Desk, failed, linux, new};
+use super::{ApiFixture, failed, linux, new};
 use crate::support::fake::{Doing, Kind as Fault, Phase, Run, Vendor};
 use cml::error::Kind;
 use cml::forge::runner::{NewRunner, Package, PackageContent};
@@ -8,82 +8,82 @@ use cml::host::Platform;
 
 #[test]
 fn github_refuses_a_name_that_is_taken_and_to_remove_a_busy_runner() {
-    let desk = Desk::new(Vendor::GitHub);
-    let made = desk.register(&new("cml-1")).unwrap();
-    let (kind, message, hint) = failed(desk.register(&new("cml-1")));
+    let fixture = ApiFixture::new(Vendor::GitHub);
+    let made = fixture.register(&new("cml-1")).unwrap();
+    let (kind, message, hint) = failed(fixture.register(&new("cml-1")));
     assert_eq!((kind, message.as_str()), (Kind::Conflict, "runner name cml-1 is already in use"));
     assert_eq!(hint, "use another --name, or remove that runner with cml runner stop");
-    desk.fake.set_runner("cml-1", Doing::Busy);
-    let (kind, message, _) = failed(desk.delete(&made.id));
+    fixture.fake.set_runner("cml-1", Doing::Busy);
+    let (kind, message, _) = failed(fixture.delete(&made.id));
     assert!(kind == Kind::Conflict && message.contains("still running a job"), "{message}");
-    assert_eq!(desk.held(), ["cml-1"]);
+    assert_eq!(fixture.held(), ["cml-1"]);
 }
 
 #[test]
 fn github_is_asked_for_the_labels_of_the_machine() {
-    let desk = Desk::new(Vendor::GitHub);
-    desk.register(&new("cml-1")).unwrap();
-    let held = desk.fake.runners(Vendor::GitHub, "octo/model");
+    let fixture = ApiFixture::new(Vendor::GitHub);
+    fixture.register(&new("cml-1")).unwrap();
+    let held = fixture.fake.runners(Vendor::GitHub, "octo/model");
     assert_eq!(held[0].labels, ["self-hosted", "linux", "x64", "cml", "gpu"]);
     assert_eq!((&held[0].request["runner_group_id"], &held[0].request["work_folder"]), (&1.into(), &"_work".into()));
-    desk.fake.configure_runners(|runners| runners.loses_labels = true);
-    assert_eq!(desk.register(&new("cml-2")).unwrap().name, "cml-2");
+    fixture.fake.configure_runners(|runners| runners.loses_labels = true);
+    assert_eq!(fixture.register(&new("cml-2")).unwrap().name, "cml-2");
 }
 
 #[test]
 fn groups_of_runners_are_those_of_a_github_organisation() {
     let in_group = |group: &str| NewRunner { group: Some(group.to_owned()), ..new("cml-1") };
-    let desk = Desk::at(Vendor::GitHub, "octo");
-    desk.register(&in_group("big gpus")).unwrap();
-    assert_eq!(desk.fake.runners(Vendor::GitHub, "octo")[0].request["runner_group_id"], 5);
-    let (kind, message, hint) = failed(desk.register(&in_group("small")));
+    let fixture = ApiFixture::at(Vendor::GitHub, "octo");
+    fixture.register(&in_group("big gpus")).unwrap();
+    assert_eq!(fixture.fake.runners(Vendor::GitHub, "octo")[0].request["runner_group_id"], 5);
+    let (kind, message, hint) = failed(fixture.register(&in_group("small")));
     assert_eq!((kind, message.as_str()), (Kind::NotFound, "the organisation octo has no runner group 'small'"));
     assert_eq!(hint, "it has: Default, Big GPUs");
-    let desk = Desk::new(Vendor::GitHub);
-    let (kind, message, _) = failed(desk.register(&in_group("big gpus")));
+    let fixture = ApiFixture::new(Vendor::GitHub);
+    let (kind, message, _) = failed(fixture.register(&in_group("big gpus")));
     assert_eq!(
         (kind, message.as_str()),
         (Kind::Usage, "octo/model is a repository: its runners cannot be in a runner group")
     );
-    desk.register(&in_group("Default")).unwrap();
+    fixture.register(&in_group("Default")).unwrap();
     for vendor in [Vendor::GitLab, Vendor::Bitbucket] {
-        let desk = Desk::new(vendor);
-        assert_eq!(failed(desk.register(&in_group("x"))).0, Kind::Unsupported);
-        assert!(desk.fake.requests().is_empty());
+        let fixture = ApiFixture::new(vendor);
+        assert_eq!(failed(fixture.register(&in_group("x"))).0, Kind::Unsupported);
+        assert!(fixture.fake.requests().is_empty());
     }
 }
 
 #[test]
 fn gitlab_gets_a_runner_that_takes_its_own_jobs_only() {
-    let desk = Desk::new(Vendor::GitLab);
-    let made = desk.register(&new("cml-1")).unwrap();
-    let request = &desk.fake.runners(Vendor::GitLab, "group/model")[0].request;
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    let made = fixture.register(&new("cml-1")).unwrap();
+    let request = &fixture.fake.runners(Vendor::GitLab, "group/model")[0].request;
     let expected = serde_json::json!({ "runner_type": "project_type", "project_id": 42, "description": "cml-1",
         "tag_list": "cml,gpu", "run_untagged": false, "locked": true, "access_level": "not_protected" });
     assert_eq!(*request, expected);
-    assert_eq!(made.settings["url"], format!("{}/gitlab", desk.fake.url()));
+    assert_eq!(made.settings["url"], format!("{}/gitlab", fixture.fake.url()));
     assert!(made.credential["token"].expose().starts_with("glrt-"));
     // One without tags takes every job.
-    desk.register(&NewRunner { labels: vec![], ..new("cml-2") }).unwrap();
-    assert_eq!(desk.fake.runners(Vendor::GitLab, "group/model")[1].request["run_untagged"], true);
+    fixture.register(&NewRunner { labels: vec![], ..new("cml-2") }).unwrap();
+    assert_eq!(fixture.fake.runners(Vendor::GitLab, "group/model")[1].request["run_untagged"], true);
     // Nothing else was registered on the way.
-    assert_eq!(desk.held(), ["cml-1", "cml-2"]);
-    desk.fake.configure_runners(|runners| runners.no_execution_status = true);
-    desk.fake.set_runner("cml-1", Doing::Busy);
-    assert_eq!(desk.list(&["gpu"])[0].busy, None);
-    assert_eq!(desk.get(&made.id).unwrap().busy, Some(true));
+    assert_eq!(fixture.held(), ["cml-1", "cml-2"]);
+    fixture.fake.configure_runners(|runners| runners.no_execution_status = true);
+    fixture.fake.set_runner("cml-1", Doing::Busy);
+    assert_eq!(fixture.list(&["gpu"])[0].busy, None);
+    assert_eq!(fixture.get(&made.id).unwrap().busy, Some(true));
 }
 
 #[test]
 fn an_old_gitlab_registers_in_the_old_way() {
-    let desk = Desk::new(Vendor::GitLab);
-    desk.fake.configure_runners(|runners| runners.old_gitlab = true);
-    let made = desk.register(&new("cml-1")).unwrap();
-    assert_eq!(desk.held(), ["cml-1"]);
-    desk.run(desk.connected("good").forge.unregister_runner(&made)).unwrap();
-    assert!(desk.held().is_empty());
-    desk.fake.configure_runners(|runners| runners.no_registration_tokens = true);
-    let (kind, message, hint) = failed(desk.register(&new("cml-1")));
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    fixture.fake.configure_runners(|runners| runners.old_gitlab = true);
+    let made = fixture.register(&new("cml-1")).unwrap();
+    assert_eq!(fixture.held(), ["cml-1"]);
+    fixture.run(fixture.connected("good").forge.unregister_runner(&made)).unwrap();
+    assert!(fixture.held().is_empty());
+    fixture.fake.configure_runners(|runners| runners.no_registration_tokens = true);
+    let (kind, message, hint) = failed(fixture.register(&new("cml-1")));
     assert!(
         kind == Kind::Unsupported && message.starts_with("GitLab does not register runners by a registration token"),
         "{message}"
@@ -93,16 +93,16 @@ fn an_old_gitlab_registers_in_the_old_way() {
 
 #[test]
 fn bitbucket_tells_what_the_image_needs() {
-    let desk = Desk::new(Vendor::Bitbucket);
-    let made = desk.register(&new("cml-1")).unwrap();
+    let fixture = ApiFixture::new(Vendor::Bitbucket);
+    let made = fixture.register(&new("cml-1")).unwrap();
     let of = |name: &str| made.settings.get(name).map(String::as_str);
     assert_eq!(of("account_uuid"), Some("{00000000-0000-4000-c000-000000000072}"));
     assert_eq!(of("repository_uuid"), Some("{00000000-0000-4000-8000-000000000044}"));
     assert_eq!(of("image"), Some("mirror/runner:3"));
     assert!(of("oauth_client_id").is_some() && made.credential.contains_key("oauth_client_secret"));
-    assert_eq!(desk.fake.runners(Vendor::Bitbucket, "team/model")[0].labels, ["self.hosted", "linux", "cml", "gpu"]);
-    let desk = Desk::at(Vendor::Bitbucket, "team");
-    let made = desk.register(&new("cml-1")).unwrap();
+    assert_eq!(fixture.fake.runners(Vendor::Bitbucket, "team/model")[0].labels, ["self.hosted", "linux", "cml", "gpu"]);
+    let fixture = ApiFixture::at(Vendor::Bitbucket, "team");
+    let made = fixture.register(&new("cml-1")).unwrap();
     assert!(!made.settings.contains_key("repository_uuid") && made.settings.contains_key("account_uuid"));
 }
 
@@ -118,65 +118,65 @@ fn labels_and_machines_that_a_forge_does_not_take_are_refused_before_anything_is
         (Vendor::Bitbucket, labelled("my-label"), Kind::Usage),
         (Vendor::Bitbucket, on("macos", "aarch64"), Kind::Unsupported),
     ] {
-        let desk = Desk::new(vendor);
-        let (is, message, hint) = failed(desk.register(&wrong));
+        let fixture = ApiFixture::new(vendor);
+        let (is, message, hint) = failed(fixture.register(&wrong));
         assert!(is == kind && !hint.is_empty(), "{vendor:?}: {message}");
-        assert!(desk.fake.requests().is_empty(), "{vendor:?}: {}", desk.fake.transcript());
+        assert!(fixture.fake.requests().is_empty(), "{vendor:?}: {}", fixture.fake.transcript());
     }
 }
 
 #[test]
 fn packages_come_with_their_checksums() {
-    let desk = Desk::new(Vendor::GitHub);
-    desk.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a program");
-    let github = desk.connected("good").forge;
-    let package = desk.run(github.runner_package(&linux())).unwrap().unwrap();
+    let fixture = ApiFixture::new(Vendor::GitHub);
+    fixture.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a program");
+    let github = fixture.connected("good").forge;
+    let package = fixture.run(github.runner_package(&linux())).unwrap().unwrap();
     assert_eq!((package.content, package.sha256), (PackageContent::TarGz, cml::digest::hash(b"a program")));
-    assert_eq!(package.url, format!("{}/actions-runner-linux-x64-2.336.0.tar.gz", desk.fake.downloads_url()));
+    assert_eq!(package.url, format!("{}/actions-runner-linux-x64-2.336.0.tar.gz", fixture.fake.downloads_url()));
     let mac = Platform { os: "macos".into(), arch: "aarch64".into() };
-    assert!(desk.run(github.runner_package(&mac)).unwrap().unwrap().url.contains("osx-arm64"));
-    desk.fake.configure_runners(|runners| runners.no_checksums = true);
-    let (kind, message, hint) = failed(desk.run(github.runner_package(&linux())));
+    assert!(fixture.run(github.runner_package(&mac)).unwrap().unwrap().url.contains("osx-arm64"));
+    fixture.fake.configure_runners(|runners| runners.no_checksums = true);
+    let (kind, message, hint) = failed(fixture.run(github.runner_package(&linux())));
     assert_eq!(
         (kind, message.as_str()),
         (Kind::Unsupported, "GitHub has no checksum of actions-runner-linux-x64-2.336.0.tar.gz")
     );
     assert!(hint.contains("--runner-path"));
 
-    let desk = Desk::new(Vendor::GitLab);
-    let gitlab = desk.connected("good").forge;
-    let (kind, message, hint) = failed(desk.run(gitlab.runner_package(&linux())));
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    let gitlab = fixture.connected("good").forge;
+    let (kind, message, hint) = failed(fixture.run(gitlab.runner_package(&linux())));
     assert!(kind == Kind::Config && message.starts_with("no GitLab Runner v19.3.0 at "), "{message}");
     assert!(hint.contains("CML_GITLAB_RUNNER_DOWNLOADS") && hint.contains("--runner-path"), "{hint}");
-    desk.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-arm64", b"another");
-    let (_, message, _) = failed(desk.run(gitlab.runner_package(&linux())));
+    fixture.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-arm64", b"another");
+    let (_, message, _) = failed(fixture.run(gitlab.runner_package(&linux())));
     assert!(message.ends_with("release.sha256 has no checksum of binaries/gitlab-runner-linux-amd64"), "{message}");
-    desk.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-amd64", b"a program");
-    let package = desk.run(gitlab.runner_package(&linux())).unwrap().unwrap();
+    fixture.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-amd64", b"a program");
+    let package = fixture.run(gitlab.runner_package(&linux())).unwrap().unwrap();
     assert_eq!(package.content, PackageContent::Program("gitlab-runner".into()));
     assert_eq!(package.sha256, cml::digest::hash(b"a program"));
-    assert_eq!(package.url, format!("{}/v19.3.0/binaries/gitlab-runner-linux-amd64", desk.fake.downloads_url()));
+    assert_eq!(package.url, format!("{}/v19.3.0/binaries/gitlab-runner-linux-amd64", fixture.fake.downloads_url()));
     // The token is for GitLab, not for where the program comes from.
-    let downloads = desk.fake.requests().into_iter().filter(|request| request.path.starts_with("/downloads"));
+    let downloads = fixture.fake.requests().into_iter().filter(|request| request.path.starts_with("/downloads"));
     assert!(downloads.into_iter().all(|request| request.header("private-token").is_none()));
 
-    let desk = Desk::new(Vendor::Bitbucket);
-    assert_eq!(desk.run(desk.connected("good").forge.runner_package(&linux())).unwrap(), None);
+    let fixture = ApiFixture::new(Vendor::Bitbucket);
+    assert_eq!(fixture.run(fixture.connected("good").forge.runner_package(&linux())).unwrap(), None);
 }
 
 /// What a server with private downloads offers: <https://docs.github.com/en/rest/actions/self-hosted-runners>.
 #[test]
 fn a_download_that_needs_a_token_gets_it() {
-    let desk = Desk::new(Vendor::GitHub);
-    desk.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"no archive");
-    desk.fake.configure_runners(|runners| runners.download_token = Some("short-lived".into()));
-    let package = desk.run(desk.connected("good").forge.runner_package(&linux())).unwrap().unwrap();
+    let fixture = ApiFixture::new(Vendor::GitHub);
+    fixture.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"no archive");
+    fixture.fake.configure_runners(|runners| runners.download_token = Some("short-lived".into()));
+    let package = fixture.run(fixture.connected("good").forge.runner_package(&linux())).unwrap().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (_, message, _) = failed(desk.run(cml::runner::package::install(desk.app(), &package, folder.path())));
+    let (_, message, _) = failed(fixture.run(cml::runner::package::install(fixture.app(), &package, folder.path())));
     assert!(message.starts_with("cannot unpack the runner program"), "it was downloaded: {message}");
     let without = Package { token: None, ..package };
     let folder = tempfile::tempdir().unwrap();
-    let (kind, message, _) = failed(desk.run(cml::runner::package::install(desk.app(), &without, folder.path())));
+    let (kind, message, _) = failed(fixture.run(cml::runner::package::install(fixture.app(), &without, folder.path())));
     assert_eq!(kind, Kind::NotFound, "{message}");
 }
 
@@ -195,26 +195,26 @@ fn a_lost_job_of_gitlab_starts_again_and_nothing_else_does() {
         (Phase::Running, 2, Ok(Some("52")), Vec::new()),
         (Phase::Failed, 3, Err("it has been started 3 times already"), Vec::new()),
     ] {
-        let desk = Desk::new(Vendor::GitLab);
+        let fixture = ApiFixture::new(Vendor::GitLab);
         let run = Run { attempt, lingers: u32::MAX, ..Run::new(5, phase) };
-        desk.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs.insert(5, run));
-        let forge = desk.connected("good").forge;
+        fixture.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs.insert(5, run));
+        let forge = fixture.connected("good").forge;
         let job = if attempt == 3 { "53" } else { "51" };
-        let outcome = desk.run(forge.rerun_lost(job, 3, &desk.app().http));
+        let outcome = fixture.run(forge.rerun_lost(job, 3, &fixture.app().http));
         let outcome = outcome.map(|rerun| rerun.map(|rerun| rerun.url)).map_err(|error| error.to_string());
-        let page = |id: &str| format!("{}/group/model/-/jobs/{id}", desk.fake.url());
+        let page = |id: &str| format!("{}/group/model/-/jobs/{id}", fixture.fake.url());
         assert_eq!(outcome, expected.map(|id| id.map(page)).map_err(str::to_owned), "{phase:?}");
-        let writes = desk.fake.requests().into_iter().filter(|request| request.method != "GET");
+        let writes = fixture.fake.requests().into_iter().filter(|request| request.method != "GET");
         let writes: Vec<_> = writes
             .map(|r| format!("{} {}", r.method, r.path.split("/projects/").nth(1).unwrap().split_once('/').unwrap().1))
             .collect();
         assert_eq!(writes, asked, "{phase:?} {attempt}");
     }
     // The answer is lost: it is not started twice.
-    let desk = Desk::new(Vendor::GitLab);
-    desk.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs.insert(5, Run::new(5, Phase::Failed)));
-    desk.fake.fault("POST *jobs/51/retry", 1, Fault::DropAfter);
-    let forge = desk.connected("good").forge;
-    desk.run(forge.rerun_lost("51", 3, &desk.app().http)).unwrap().unwrap();
-    assert_eq!(desk.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs[&5].starts.clone()), ["job"]);
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    fixture.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs.insert(5, Run::new(5, Phase::Failed)));
+    fixture.fake.fault("POST *jobs/51/retry", 1, Fault::DropAfter);
+    let forge = fixture.connected("good").forge;
+    fixture.run(forge.rerun_lost("51", 3, &fixture.app().http)).unwrap().unwrap();
+    assert_eq!(fixture.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs[&5].starts.clone()), ["job"]);
 }

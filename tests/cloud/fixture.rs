@@ -13,21 +13,21 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-pub struct Scene {
+pub struct CloudFixture {
     pub vendor: Vendor,
     pub forge: Forge,
     pub ec2: Ec2,
     pub cml: Cml,
 }
 
-impl Scene {
+impl CloudFixture {
     /// `None` where there is no moto.
-    pub fn new(vendor: Vendor, region: &'static str) -> Option<Scene> {
-        Some(Scene::of(vendor, Ec2::start(region)?))
+    pub fn new(vendor: Vendor, region: &'static str) -> Option<CloudFixture> {
+        Some(CloudFixture::of(vendor, Ec2::start(region)?))
     }
 
     /// The same on another EC2.
-    pub fn of(vendor: Vendor, ec2: Ec2) -> Scene {
+    pub fn of(vendor: Vendor, ec2: Ec2) -> CloudFixture {
         let region = ec2.region;
         let forge = Forge::start();
         forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
@@ -40,7 +40,7 @@ impl Scene {
         cml.set("CML_RUNNER_BOOTSTRAP_SHA256", &"5e".repeat(32));
         cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
         cml.set("AWS_EC2_METADATA_DISABLED", "true").set("GITHUB_JOB", "launch").set("BITBUCKET_STEP_UUID", "{step}");
-        Scene { vendor, forge, ec2, cml }
+        CloudFixture { vendor, forge, ec2, cml }
     }
 
     pub fn runners(&self) -> Vec<Runner> {
@@ -153,8 +153,8 @@ impl Launch {
 }
 
 /// What EC2 was given for the machine's first boot.
-pub fn user_data(scene: &Scene) -> String {
-    let fleets = scene.ec2.of("CreateFleet");
+pub fn user_data(fixture: &CloudFixture) -> String {
+    let fleets = fixture.ec2.of("CreateFleet");
     let mut fields = fleets.iter().flat_map(|call| &call.fields);
     let data = fields.find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
     String::from_utf8(STANDARD.decode(data).unwrap()).unwrap()

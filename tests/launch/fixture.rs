@@ -161,14 +161,14 @@ pub fn begin_job(vendor: Vendor, forge: &Forge, root: &Path) -> Option<u64> {
 }
 
 /// A machine with its forge.
-pub struct Yard {
+pub struct RunnerFixture {
     pub vendor: Vendor,
     pub forge: Forge,
     pub cml: Cml,
 }
 
-impl Yard {
-    pub fn new(vendor: Vendor) -> Yard {
+impl RunnerFixture {
+    pub fn new(vendor: Vendor) -> RunnerFixture {
         let forge = Forge::start();
         forge.configure_runners(|runners| runners.queue.hold = HOLD);
         let mut cml = Cml::on(&forge, vendor);
@@ -177,19 +177,19 @@ impl Yard {
         cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
         cml.set("PATH", &format!("{root}/path:{}", cml.env["PATH"]));
         cml.set("RUNNER_TRACKING_ID", "github_1").set("BITBUCKET_STEP_UUID", "{step}");
-        let yard = Yard { vendor, forge, cml };
-        yard.put("path/docker", Vendor::Bitbucket);
-        yard.put("gitlab-runner", Vendor::GitLab);
-        yard.put("bin/Runner.Listener", Vendor::GitHub);
+        let fixture = RunnerFixture { vendor, forge, cml };
+        fixture.put("path/docker", Vendor::Bitbucket);
+        fixture.put("gitlab-runner", Vendor::GitLab);
+        fixture.put("bin/Runner.Listener", Vendor::GitHub);
         let tar = ["--create", "--gzip", "--file", "runner.tar.gz", "bin"];
-        assert!(Command::new("tar").args(tar).current_dir(yard.cml.path()).status().unwrap().success());
-        let bytes = |name: &str| std::fs::read(yard.cml.path().join(name)).unwrap();
+        assert!(Command::new("tar").args(tar).current_dir(fixture.cml.path()).status().unwrap().success());
+        let bytes = |name: &str| std::fs::read(fixture.cml.path().join(name)).unwrap();
         let (x64, amd64) = if cfg!(target_arch = "aarch64") { ("arm64", "arm64") } else { ("x64", "amd64") };
         let (osx, darwin) = if cfg!(target_os = "macos") { ("osx", "darwin") } else { ("linux", "linux") };
         let (github, gitlab) = (bytes("runner.tar.gz"), bytes("gitlab-runner"));
-        yard.forge.offer_download(&format!("actions-runner-{osx}-{x64}-2.336.0.tar.gz"), &github);
-        yard.forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-{darwin}-{amd64}"), &gitlab);
-        yard
+        fixture.forge.offer_download(&format!("actions-runner-{osx}-{x64}-2.336.0.tar.gz"), &github);
+        fixture.forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-{darwin}-{amd64}"), &gitlab);
+        fixture
     }
 
     fn put(&self, name: &str, vendor: Vendor) {

@@ -1,4 +1,4 @@
-//! A stage for the supervisor: it runs in a process of its own (this test program, started again), over a forge that is
+//! A fixture for the supervisor: it runs in a process of its own (this test program, started again), over a forge that is
 //! a few files, with the real agents, and a program that a test writes.
 
 use crate::support::{Ran, executable};
@@ -25,41 +25,41 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A credential, in the forms in which it could be seen.
 pub const SECRET: &str = "a-credential-that-nobody-may-see";
 
-/// What is on the stage.
-pub struct Stage {
+/// What is on the fixture.
+pub struct SupervisorFixture {
     pub folder: tempfile::TempDir,
     settings: Value,
     pub env: Vec<(String, String)>,
 }
 
-impl Stage {
+impl SupervisorFixture {
     /// GitHub's listener, as a script that begins as the shared part does.
-    pub fn github(script: &str) -> Stage {
-        let stage = Stage::new("github");
-        stage.program(
+    pub fn github(script: &str) -> SupervisorFixture {
+        let fixture = SupervisorFixture::new("github");
+        fixture.program(
             "program/bin/Runner.Listener",
             &format!("{}{script}", include_str!("../support/runners/listener.sh")),
         );
-        stage
+        fixture
     }
 
     /// GitLab's runner.
-    pub fn gitlab(script: &str) -> Stage {
-        let stage = Stage::new("gitlab");
-        stage.program("program/gitlab-runner", &format!("#!/bin/sh\n{script}"));
-        stage
+    pub fn gitlab(script: &str) -> SupervisorFixture {
+        let fixture = SupervisorFixture::new("gitlab");
+        fixture.program("program/gitlab-runner", &format!("#!/bin/sh\n{script}"));
+        fixture
     }
 
     /// Docker, for Bitbucket's.
-    pub fn bitbucket(script: &str) -> Stage {
-        let mut stage = Stage::new("bitbucket");
-        stage.program("path/docker", &format!("#!/bin/sh\n{script}"));
-        let path = format!("{}:{}", stage.path("path").display(), std::env::var("PATH").unwrap());
-        stage.env.push(("PATH".into(), path));
-        stage
+    pub fn bitbucket(script: &str) -> SupervisorFixture {
+        let mut fixture = SupervisorFixture::new("bitbucket");
+        fixture.program("path/docker", &format!("#!/bin/sh\n{script}"));
+        let path = format!("{}:{}", fixture.path("path").display(), std::env::var("PATH").unwrap());
+        fixture.env.push(("PATH".into(), path));
+        fixture
     }
 
-    fn new(driver: &str) -> Stage {
+    fn new(driver: &str) -> SupervisorFixture {
         let folder = tempfile::tempdir().unwrap();
         for name in ["pids", "program", "path"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
@@ -77,10 +77,10 @@ impl Stage {
             ("GITHUB_RUN_ID", "99".into()),
             ("CI_JOB_TOKEN", "job-of-the-launcher".into()),
         ];
-        Stage { folder, settings, env: env.map(|(name, value)| (name.to_owned(), value)).into() }
+        SupervisorFixture { folder, settings, env: env.map(|(name, value)| (name.to_owned(), value)).into() }
     }
 
-    pub fn set(mut self, name: &str, value: impl Into<Value>) -> Stage {
+    pub fn set(mut self, name: &str, value: impl Into<Value>) -> SupervisorFixture {
         self.settings[name] = value.into();
         self
     }
@@ -100,24 +100,24 @@ impl Stage {
     /// Raises the curtain.
     pub fn start(self) -> Play {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "runner::stage::the_supervisor", "--ignored", "--nocapture", "--quiet"]);
+        command.args(["--exact", "runner::fixture::the_supervisor", "--ignored", "--nocapture", "--quiet"]);
         command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         command.env("CML_TEST_STAGE", self.settings.to_string()).stdin(Stdio::null());
         // A file, so that what survives cannot keep us waiting.
         let log = std::fs::File::create(self.path("log")).unwrap();
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Play { stage: self, child: Running(child) }
+        Play { fixture: self, child: Running(child) }
     }
 
-    /// The whole play.
-    pub fn run(self) -> (Stage, Ran) {
+    /// The whole running.
+    pub fn run(self) -> (SupervisorFixture, Ran) {
         self.start().end()
     }
 }
 
-/// A play under way.
+/// A running under way.
 pub struct Play {
-    pub stage: Stage,
+    pub fixture: SupervisorFixture,
     child: Running,
 }
 
@@ -130,30 +130,30 @@ impl Play {
     }
 
     /// Waits for something.
-    pub fn until(&self, what: &str, there: impl Fn(&Stage) -> bool) {
+    pub fn until(&self, what: &str, there: impl Fn(&SupervisorFixture) -> bool) {
         let end = Instant::now() + PATIENCE;
-        while !there(&self.stage) {
-            assert!(Instant::now() < end, "{what}: {}", self.stage.read("log"));
+        while !there(&self.fixture) {
+            assert!(Instant::now() < end, "{what}: {}", self.fixture.read("log"));
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// Waits for a word in what the supervisor says.
     pub fn until_said(&self, word: &str) {
-        self.until(word, |stage| stage.read("log").contains(word));
+        self.until(word, |fixture| fixture.read("log").contains(word));
     }
 
     /// Waits until a job runs of which a hook has told.
     pub fn until_busy(&self) {
         self.until_said("job_started");
-        self.until("hook", |stage| stage.read("private/jobs").ends_with('\n'));
+        self.until("hook", |fixture| fixture.read("private/jobs").ends_with('\n'));
     }
 
     /// The process that a program wrote down.
     pub fn pid(&self, name: &str) -> u32 {
         let file = format!("pids/{name}");
-        self.until(&file, |stage| stage.read(&file).ends_with('\n'));
-        self.stage.read(&file).trim().parse().unwrap()
+        self.until(&file, |fixture| fixture.read(&file).ends_with('\n'));
+        self.fixture.read(&file).trim().parse().unwrap()
     }
 
     pub fn id(&self) -> u32 {
@@ -164,17 +164,17 @@ impl Play {
         self.until(&format!("end of {pid}"), |_| !is_alive(pid));
     }
 
-    pub fn end(mut self) -> (Stage, Ran) {
+    pub fn end(mut self) -> (SupervisorFixture, Ran) {
         let end = Instant::now() + PATIENCE;
         let status = loop {
             match self.child.0.try_wait().unwrap() {
                 Some(status) => break status,
-                None if Instant::now() > end => panic!("it does not end: {}", self.stage.read("log")),
+                None if Instant::now() > end => panic!("it does not end: {}", self.fixture.read("log")),
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
         };
-        let ran = Ran { code: status.code(), stdout: String::new(), stderr: self.stage.read("log") };
-        (self.stage, ran)
+        let ran = Ran { code: status.code(), stdout: String::new(), stderr: self.fixture.read("log") };
+        (self.fixture, ran)
     }
 }
 
@@ -247,8 +247,8 @@ fn ends(code: Option<i32>, last: Option<JobResult>) -> ExitDisposition {
 }
 
 static DRIVER: Driver = Driver {
-    name: "stage",
-    title: "Stage",
+    name: "fixture",
+    title: "SupervisorFixture",
     ci: "",
     hosts: &[],
     token_vars: &[],
@@ -293,11 +293,11 @@ fn config(settings: &Value) -> RunnerConfig {
 }
 
 /// A forge that writes down what it is asked.
-struct Paper {
+struct FakeForge {
     folder: PathBuf,
 }
 
-impl Paper {
+impl FakeForge {
     fn note(&self, line: &str) {
         let listener = std::fs::read_to_string(self.folder.join("pids/listener")).unwrap_or_default();
         let runs = listener.trim().parse().is_ok_and(is_alive);
@@ -309,11 +309,11 @@ impl Paper {
 }
 
 fn none<T>() -> Result<T> {
-    Err(Error::internal("not on this stage"))
+    Err(Error::internal("not supported by this fixture"))
 }
 
 #[async_trait(?Send)]
-impl Forge for Paper {
+impl Forge for FakeForge {
     fn limits(&self) -> Limits {
         Limits { comment: 0 }
     }
@@ -388,7 +388,7 @@ fn the_supervisor() {
     let http = Http::new(host.clone(), log.clone(), Duration::from_secs(30));
     let app = App { host, log, http };
     let folder = PathBuf::from(settings["folder"].as_str().unwrap());
-    let forge = Paper { folder: folder.clone() };
+    let forge = FakeForge { folder: folder.clone() };
     let driver = settings["driver"].as_str().unwrap().to_owned();
     let number = Cell::new(1);
     let next = || -> futures_util::future::LocalBoxFuture<'_, Result<Registration>> {

@@ -29,20 +29,20 @@ fn shared(vendor: Vendor) -> Option<Arc<Checked>> {
 }
 
 /// A test's own repository, in which nothing may be against the description.
-pub struct Desk {
+pub struct ApiFixture {
     vendor: Vendor,
     pub checked: Arc<Checked>,
     pub slug: String,
     pub cml: Cml,
 }
 
-impl Desk {
+impl ApiFixture {
     /// In the pipeline of pull request 7.
-    pub fn new(vendor: Vendor, name: &str) -> Option<Desk> {
-        Some(Desk::at(shared(vendor)?, vendor, name))
+    pub fn new(vendor: Vendor, name: &str) -> Option<ApiFixture> {
+        Some(ApiFixture::at(shared(vendor)?, vendor, name))
     }
 
-    pub fn at(checked: Arc<Checked>, vendor: Vendor, name: &str) -> Desk {
+    pub fn at(checked: Arc<Checked>, vendor: Vendor, name: &str) -> ApiFixture {
         let owner = if vendor == Vendor::Bitbucket { "team" } else { "octo" };
         let slug = format!("{owner}/{name}");
         checked.forge.repo(vendor, &slug, |_| ());
@@ -59,11 +59,11 @@ impl Desk {
                 cml.file("event.json", json!({ "pull_request": { "number": 7, "head": head } }).to_string());
             }
         }
-        Desk { vendor, checked, slug, cml }
+        ApiFixture { vendor, checked, slug, cml }
     }
 
     /// In the pipeline of a push, which says nothing of a pull request.
-    pub fn pushed(mut self, commit: &str, branch: &str) -> Desk {
+    pub fn pushed(mut self, commit: &str, branch: &str) -> ApiFixture {
         let cml = &mut self.cml;
         match self.vendor {
             Vendor::Bitbucket => {
@@ -79,7 +79,7 @@ impl Desk {
     }
 
     /// In a clone of it with one commit, on its main branch.
-    pub fn cloned(mut self) -> Desk {
+    pub fn cloned(mut self) -> ApiFixture {
         let bare = self.cml.path().join(".git/bare");
         self.cml.file("model.json", "1");
         self.cml.git(&["init", "-q"]);
@@ -141,7 +141,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for ApiFixture {
     fn drop(&mut self) {
         let violations = self.checked.prism.violations(&self.slug);
         if !std::thread::panicking() {
@@ -154,10 +154,10 @@ impl Drop for Desk {
 }
 
 /// What the checker had against a test's requests; it is forgiven.
-pub fn caught(vendor: Vendor, name: &str, do_it: impl FnOnce(&Desk)) -> Option<Vec<String>> {
-    let desk = Desk::new(vendor, name)?;
-    do_it(&desk);
-    let violations = desk.checked.prism.forgive(&desk.slug);
+pub fn caught(vendor: Vendor, name: &str, do_it: impl FnOnce(&ApiFixture)) -> Option<Vec<String>> {
+    let fixture = ApiFixture::new(vendor, name)?;
+    do_it(&fixture);
+    let violations = fixture.checked.prism.forgive(&fixture.slug);
     Some(violations)
 }
 
