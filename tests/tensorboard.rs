@@ -3,7 +3,7 @@
 use crate::support::fake::{Forge, Vendor};
 use crate::support::net::get;
 use crate::support::node::skipped;
-use crate::support::{Cml, VENDORS};
+use crate::support::{Cml, VENDORS, eventually};
 use cml::files::Files;
 use cml::host::Host;
 use cml::host::native::Native;
@@ -188,7 +188,7 @@ fn what_is_appended_is_read_on() {
 
 #[test]
 fn watch_keeps_a_section_and_ends_with_a_last_update() {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
     let forge = Forge::start();
     let cml = Cml::on(&forge, Vendor::GitHub);
     let Some(logs) = with_logs(&cml) else { return };
@@ -199,11 +199,7 @@ fn watch_keeps_a_section_and_ends_with_a_last_update() {
     let mut child = cml.command(&args).stderr(std::process::Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     let path = cml.file("live/events.out.tfevents.1", &bytes[..bytes.len() / 3]);
-    let until = Instant::now() + Duration::from_secs(20);
-    while !cml.read("report.md").contains("train/loss") {
-        assert!(Instant::now() < until, "{}", cml.read("report.md"));
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    eventually("the charts", || cml.read("report.md").contains("train/loss"), || cml.read("report.md"));
     let first = cml.read("report.md");
     assert!(first.starts_with("# Report\n\nAccuracy: **0.99**\n\n[//]: # (tensorboard live: begin)\n"), "{first}");
     std::fs::write(&path, &bytes).unwrap();

@@ -2,15 +2,13 @@
 
 use crate::support::ec2::{Ec2, Machine};
 use crate::support::fake::{Doing, Forge, Runner, Vendor};
-use crate::support::{Cml, Ran};
+use crate::support::{Cml, Ran, TIMEOUT, eventually};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// Long enough for a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 pub struct CloudFixture {
@@ -64,7 +62,7 @@ impl CloudFixture {
     /// Runs a launch to its end, in which the machine boots at once.
     pub fn launch(&self, args: &[&str]) -> Ran {
         let mut launch = self.start(args);
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while launch.child.try_wait().unwrap().is_none() && Instant::now() < end {
             let boots = !self.ec2.of("DescribeInstances").is_empty();
             if let Some(runner) = self.runners().iter().find(|runner| boots && runner.doing == Doing::Offline) {
@@ -76,11 +74,7 @@ impl CloudFixture {
     }
 
     pub fn until(&self, what: &str, there: impl Fn() -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !there() {
-            assert!(Instant::now() < end, "{what}: {:?} {}", self.ec2.actions(), self.cml.read("log"));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually(what, there, || format!("{:?} {}", self.ec2.actions(), self.cml.read("log")));
     }
 
     /// The only machine.
@@ -135,7 +129,7 @@ impl Launch {
     }
 
     pub fn end(mut self) -> Ran {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let read = |name: &str| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -6,11 +6,10 @@
 //! packet filter (recorded), apt-get (it has what a test put there), the metadata service (a server on this machine). The
 //! network is this machine's, so that the fake forge can be reached.
 
-use super::fixture::PATIENCE;
-use crate::support::executable;
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
 use crate::support::fake::server::{Port, Server};
 use crate::support::node::skipped;
+use crate::support::{eventually, executable};
 use std::io::{BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -18,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 /// The machine's first process. What it changes is its own: `/etc` is a copy, the rest is empty.
 const BOOT: &str = r#"#!/bin/sh
@@ -145,11 +143,7 @@ impl Vm {
     }
 
     pub fn until(&self, what: &str, there: impl Fn() -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !there() {
-            assert!(Instant::now() < end, "{what}: {}\n{}", self.read("log"), self.read("console"));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually(what, there, || format!("{}\n{}", self.read("log"), self.read("console")));
     }
 
     /// Waits until it is off; the agent's exit code.

@@ -1,14 +1,11 @@
 //! A machine, a forge, and runner programs that print the real lines and tell the forge what they do.
 
 use crate::support::fake::{Forge, Runner, Vendor};
-use crate::support::{Cml, Ran, executable};
+use crate::support::{Cml, Ran, TIMEOUT, eventually, executable};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Long enough for a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the scripts share. `tell` says to the forge what the runner does: before its line, as a runner's session with
 /// the forge begins before it says so, and a test that waits for the line may ask the forge at once. A job's end is told after
@@ -220,7 +217,7 @@ impl RunnerFixture {
 
     /// Waits for something.
     pub fn until(&self, what: &str, there: impl Fn() -> bool) {
-        until(what, there, || self.forge.transcript());
+        eventually(what, there, || self.forge.transcript());
     }
 
     /// Nothing is left at the forge, nor on the machine but the folder of jobs and the cache.
@@ -242,14 +239,6 @@ fn files(folder: &Path) -> Vec<String> {
     entries.flat_map(|entry| below(entry.unwrap().path())).collect()
 }
 
-fn until(what: &str, there: impl Fn() -> bool, log: impl Fn() -> String) {
-    let end = Instant::now() + PATIENCE;
-    while !there() {
-        assert!(Instant::now() < end, "{what}: {}", log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// A launch under way.
 pub struct Launch {
     child: Child,
@@ -263,7 +252,7 @@ impl Launch {
 
     /// Waits for a word in its log.
     pub fn until(&self, word: &str) {
-        until(word, || self.log().contains(word), || self.log());
+        eventually(word, || self.log().contains(word), || self.log());
     }
 
     pub fn is_over(&mut self) -> bool {
@@ -277,7 +266,7 @@ impl Launch {
 
     /// Waits for its end.
     pub fn end(mut self) -> Ran {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while !self.is_over() {
             assert!(Instant::now() < end, "it does not end: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));

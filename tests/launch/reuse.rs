@@ -108,7 +108,7 @@ fn a_name_that_two_ask_for_is_the_first_ones() {
         let fixture = RunnerFixture::new(vendor);
         let mut launches = [fixture.launch("one", &["--name=mine"]), fixture.launch("two", &["--name=mine"])];
         let over = |launches: &mut [Launch; 2]| launches.iter_mut().position(|launch| launch.is_over());
-        let end = std::time::Instant::now() + super::fixture::PATIENCE;
+        let end = std::time::Instant::now() + crate::support::TIMEOUT;
         let loser = loop {
             if let Some(loser) = over(&mut launches) {
                 break loser;

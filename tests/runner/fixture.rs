@@ -1,7 +1,7 @@
 //! A fixture for the supervisor: it runs in a process of its own (this test program, started again), over a forge that is
 //! a few files, with the real agents, and a program that a test writes.
 
-use crate::support::{Ran, executable};
+use crate::support::{Ran, TIMEOUT, eventually, executable};
 use async_trait::async_trait;
 use cml::app::App;
 use cml::env::Secret;
@@ -20,12 +20,10 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Long enough for a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A credential, in the forms in which it could be seen.
 pub const SECRET: &str = "a-credential-that-nobody-may-see";
 
-/// What is on the fixture.
+/// The fixture.
 pub struct SupervisorFixture {
     pub folder: tempfile::TempDir,
     settings: Value,
@@ -131,11 +129,7 @@ impl Play {
 
     /// Waits for something.
     pub fn until(&self, what: &str, there: impl Fn(&SupervisorFixture) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !there(&self.fixture) {
-            assert!(Instant::now() < end, "{what}: {}", self.fixture.read("log"));
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually(what, || there(&self.fixture), || self.fixture.read("log"));
     }
 
     /// Waits for a word in what the supervisor says.
@@ -165,7 +159,7 @@ impl Play {
     }
 
     pub fn end(mut self) -> (SupervisorFixture, Ran) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let status = loop {
             match self.child.0.try_wait().unwrap() {
                 Some(status) => break status,

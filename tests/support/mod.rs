@@ -20,6 +20,20 @@ use fake::{Forge, HEAD, Vendor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what must happen; long enough for a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits until something holds. Fails after [`TIMEOUT`] with what `state` returns.
+#[track_caller]
+pub fn eventually(what: impl std::fmt::Display, holds: impl Fn() -> bool, state: impl Fn() -> String) {
+    let end = Instant::now() + TIMEOUT;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: {}", state());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// The build under test: the native program, or with `CML_TEST_BUILD=wasm` the WebAssembly of `dist/` in the Node
 /// that `CML_TEST_NODE` names.

@@ -4,11 +4,11 @@
 use super::{executable, wrap_git};
 use crate::support::clone::Clone;
 use crate::support::fake::{Forge, Vendor};
-use crate::support::{Cml, VENDORS};
+use crate::support::{Cml, VENDORS, eventually};
 use base64::Engine as _;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Variables of a job with secrets, each with its own value.
 const SECRETS: [&str; 12] = [
@@ -111,11 +111,7 @@ fn runs(file: &Path) -> bool {
 
 #[track_caller]
 fn ends(file: &Path) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while runs(file) {
-        assert!(Instant::now() < end, "{} still runs", file.display());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually("the end of a process", || !runs(file), || file.display().to_string());
 }
 
 /// The script of a git that hangs at a command, with a child of its own.

@@ -186,8 +186,8 @@ impl Aws {
 /// stays the same within a version of the program.
 fn template_name(spec: &InstanceSpec, planned: &Planned, group: &str) -> String {
     let Planned { image, .. } = planned;
-    let machine = (&image.id, &image.root, disk(spec, planned), &spec.identity);
-    let made_of = (env!("CARGO_PKG_VERSION"), machine, &image.disks, group, public_address(planned));
+    let disks = (&image.id, &image.root, disk(spec, planned), &spec.identity);
+    let made_of = (env!("CARGO_PKG_VERSION"), disks, &image.disks, group, public_address(planned));
     format!("cml-{}", &hash(format!("{made_of:?}").as_bytes())[..20])
 }
 

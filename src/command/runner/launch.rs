@@ -34,16 +34,16 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
     let mode = args.mode()?;
     let labels = args.labels()?;
     args.warn(app);
-    let machine = args.cloud.location.connect(app)?;
+    let cloud = args.cloud.location.connect(app)?;
     args.check()?;
     let platform = app.host.platform();
-    if machine.is_none() {
+    if cloud.is_none() {
         check_platform(&platform)?;
     }
     let connected = connect::connect_runners(app, global).await?;
     let by_default = connected.forge.runners_take_one_job();
     // Where each job needs its own registration, only the launcher, which has the token, could create the next one.
-    let only_one = machine.is_some() && by_default;
+    let only_one = cloud.is_some() && by_default;
     let single = args.is_single(by_default) || only_one;
     if only_one && !args.is_single(by_default) {
         app.log.warn("the instance runs one job: it has no token to register for another one");
@@ -63,13 +63,13 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
     }
     let names =
         RunnerNames::new(args.name.as_deref(), mode, connected.repository.url().as_str(), &labels, job, &*app.host);
-    let boot_timeout = match machine {
+    let boot_timeout = match cloud {
         Some(_) => args.cloud.cloud_boot_timeout,
         None => global.timeout,
     };
     let boot_timeout = Duration::from_secs(boot_timeout);
     let launch = Launching { app, args, connected: &connected, mode, labels, names, single, platform, boot_timeout };
-    match machine {
+    match cloud {
         Some((driver, cloud)) => launch.run_in(driver, &*cloud).await,
         None => launch.run().await,
     }

@@ -23,8 +23,8 @@ struct OnlineWait {
     runs: bool,
     shown: bool,
     /// How often in a row the cloud did not know the instance, and the forge not the runner.
-    no_machine: u32,
-    no_runner: u32,
+    instance_misses: u32,
+    runner_misses: u32,
 }
 
 impl Launching<'_> {
@@ -45,12 +45,12 @@ impl Launching<'_> {
         let mut wait = OnlineWait::default();
         loop {
             app.http.restart_budget();
-            let looks = join(self.connected.forge.get_runner(&registration.id), cloud.get_instance(&instance.id));
-            let Some((runner, machine)) = run_until(shutdown, looks).await else { return Ok(None) };
+            let checks = join(self.connected.forge.get_runner(&registration.id), cloud.get_instance(&instance.id));
+            let Some((runner, found)) = run_until(shutdown, checks).await else { return Ok(None) };
             let runner = self.tolerate_failure(runner)?;
-            if let Some(machine) = self.tolerate_failure(machine)? {
-                wait.no_machine = if machine.is_none() { wait.no_machine + 1 } else { 0 };
-                instance = machine.unwrap_or(instance);
+            if let Some(found) = self.tolerate_failure(found)? {
+                wait.instance_misses = if found.is_none() { wait.instance_misses + 1 } else { 0 };
+                instance = found.unwrap_or(instance);
             }
             if instance.state == InstanceState::Running && !wait.runs {
                 wait.runs = true;
@@ -127,13 +127,13 @@ impl OnlineWait {
     fn is_online(&mut self, runner: Option<Option<Runner>>, instance: &Instance) -> bool {
         match runner {
             Some(Some(runner)) => {
-                self.no_runner = 0;
+                self.runner_misses = 0;
                 runner.online
             }
             // A runner for one job may have completed it between two checks.
             Some(None) => {
-                self.no_runner += 1;
-                self.no_runner >= MAX_MISSES && self.runs && instance.state == InstanceState::Running
+                self.runner_misses += 1;
+                self.runner_misses >= MAX_MISSES && self.runs && instance.state == InstanceState::Running
             }
             None => false,
         }
@@ -145,7 +145,7 @@ impl OnlineWait {
             InstanceState::Gone | InstanceState::Stopped => {
                 Some(instance.reason.clone().unwrap_or_else(|| "the cloud gives no reason".to_owned()))
             }
-            _ if self.no_machine >= MAX_MISSES && self.runs => Some("the cloud no longer lists it".to_owned()),
+            _ if self.instance_misses >= MAX_MISSES && self.runs => Some("the cloud no longer lists it".to_owned()),
             _ => None,
         }
     }
