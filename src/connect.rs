@@ -35,7 +35,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "REPOSITORY")]
     pub repo: Option<String>,
     /// Token; prefer REPO_TOKEN, which is not visible in process lists
-    #[arg(long = "driver-token", alias = "token", global = true, value_name = "TOKEN", hide_default_value = true, value_parser = secret)]
+    #[arg(long = "driver-token", alias = "token", global = true, value_name = "TOKEN", hide_default_value = true)]
     pub token: Option<Secret>,
     /// Give up after this many seconds, retries included
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, help_heading = "Global options", value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -64,10 +64,6 @@ impl Global {
             _ => Level::Debug.into(),
         }
     }
-}
-
-fn secret(text: &str) -> Result<Secret, String> {
-    Ok(Secret::new(text))
 }
 
 /// Variables that hold the token, whatever the forge.

@@ -107,6 +107,11 @@ impl Error {
         }
     }
 
+    /// Returns the first of our own errors among an error and its sources.
+    pub fn from_chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+        chain(error).find_map(|error| error.downcast_ref())
+    }
+
     /// Adds what the user can do about it: one line.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -189,6 +194,13 @@ impl Error {
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+}
+
+/// Returns an error and its sources, from the outermost to the innermost.
+pub fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }
 
 impl fmt::Display for Error {

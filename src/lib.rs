@@ -111,10 +111,8 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
 /// Says what went wrong and what to do about it. Returns the exit code.
 fn report(log: &Log, error: &Error) -> u8 {
     // Before the error, which stays the last thing said.
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        log.debug(&format!("caused by: {error}"));
-        cause = error.source();
+    for cause in error::chain(error).skip(1) {
+        log.debug(&format!("caused by: {cause}"));
     }
     log.error(error);
     error.exit_code()

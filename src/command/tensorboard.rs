@@ -60,15 +60,11 @@ pub struct Logs {
     #[arg(long, hide = true, action = Set, default_value_t = true)]
     pub md: bool,
     /// Has no effect: there is no account to connect to
-    #[arg(long, short, hide = true, value_name = "JSON", value_parser = secret)]
+    #[arg(long, short, hide = true, value_name = "JSON")]
     pub credentials: Option<Secret>,
     /// Has no effect: addresses are not marked
     #[arg(long, hide = true, action = Set, default_value_t = false)]
     pub rm_watermark: bool,
-}
-
-fn secret(text: &str) -> Result<Secret, String> {
-    Ok(Secret::new(text))
 }
 
 /// Runs the verb.

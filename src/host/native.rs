@@ -9,6 +9,7 @@ use super::{
 #[cfg(unix)]
 use super::{CommandSpec, Process};
 use crate::env::{Env, vars};
+use crate::error::chain;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -122,7 +123,7 @@ impl Native {
         if let Some(client) = self.by_proxy.borrow().get(proxy) {
             return Ok(client.clone());
         }
-        let all = reqwest::Proxy::all(proxy).map_err(|e| invalid(chain(&e)))?;
+        let all = reqwest::Proxy::all(proxy).map_err(|e| invalid(root_cause(&e)))?;
         let client = self.build_client(Some(all))?;
         self.by_proxy.borrow_mut().insert(proxy.clone(), client.clone());
         Ok(client)
@@ -139,7 +140,7 @@ impl Native {
         if let Some(proxy) = proxy {
             builder = builder.proxy(proxy);
         }
-        builder.build().map_err(|e| invalid(chain(&e)))
+        builder.build().map_err(|e| invalid(root_cause(&e)))
     }
 
     fn tls(&self) -> Result<rustls::ClientConfig, SendError> {
@@ -183,21 +184,14 @@ fn invalid(text: String) -> SendError {
 }
 
 /// Returns the message of the innermost error.
-fn chain(error: &(dyn StdError + 'static)) -> String {
+fn root_cause(error: &(dyn StdError + 'static)) -> String {
     texts(error).pop().unwrap_or_default()
 }
 
 /// Returns the messages of an error and of its sources.
 fn texts(error: &(dyn StdError + 'static)) -> Vec<String> {
-    let mut texts: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if texts.last() != Some(&text) {
-            texts.push(text);
-        }
-        next = error.source();
-    }
+    let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
+    texts.dedup();
     texts
 }
 

@@ -231,12 +231,8 @@ fn is_metadata(uri: &http::Uri) -> bool {
 
 /// Our own error, if one lies underneath, or the store's in words that help.
 fn explain(error: object_store::Error, url: &Url) -> Error {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(inner) = next {
-        if let Some(ours) = inner.downcast_ref::<Error>() {
-            return ours.clone().or_hint(credentials(url));
-        }
-        next = inner.source();
+    if let Some(ours) = Error::from_chain(&error) {
+        return ours.clone().or_hint(credentials(url));
     }
     match &error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {

@@ -1,6 +1,6 @@
 //! Translates Amazon's errors: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>.
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, chain};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error as StdError;
 
@@ -22,30 +22,13 @@ where
         let (code, says) = (refused.err().code().unwrap_or_default(), refused.err().message().unwrap_or_default());
         return refusal(action, code, says);
     }
-    match ours(&error) {
+    match Error::from_chain(&error) {
         Some(ours) => ours.clone(),
-        None => Error::internal(format!("the EC2 client failed ({})", root(&error))),
-    }
-}
-
-/// Returns our own error among the sources of one of the SDK.
-fn ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(ours) = error.downcast_ref::<Error>() {
-            return Some(ours);
+        None => {
+            let root = chain(&error).last().map(ToString::to_string).unwrap_or_default();
+            Error::internal(format!("the EC2 client failed ({root})"))
         }
-        next = error.source();
     }
-    None
-}
-
-fn root(error: &(dyn StdError + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 /// Translates a refusal by its code.

@@ -1,7 +1,6 @@
 //! `--cloud` and its related options.
 
 use super::idle;
-use super::options::secret;
 use crate::app::App;
 use crate::cloud::{self, CLOUDS, Cloud as Connected, sizes::Arch};
 use crate::digest::Sha256Digest;
@@ -157,7 +156,7 @@ pub struct Cloud {
     #[arg(long, value_name = "BASE64", value_parser = script)]
     pub cloud_startup_script: Option<String>,
     /// SSH private key; not supported: instances accept no inbound connections
-    #[arg(long, value_name = "PEM", allow_hyphen_values = true, value_parser = secret)]
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
     pub cloud_ssh_private: Option<Secret>,
     /// AWS security group, by id or name [default: cml-no-inbound, which is created]
     #[arg(long, value_name = "GROUP")]

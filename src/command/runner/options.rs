@@ -93,16 +93,11 @@ pub struct Old {
     #[arg(long, alias = "tf_resource", hide = true, value_name = "BASE64")]
     pub tf_resource: Option<String>,
     /// Has no effect: CML did not read it either
-    #[arg(long, hide = true, value_name = "TOKEN", value_parser = secret)]
+    #[arg(long, hide = true, value_name = "TOKEN")]
     pub gcp_access_token: Option<Secret>,
     /// Has no effect: the runner stops when its log has been sent
     #[arg(long, hide = true, allow_hyphen_values = true, value_name = "SECONDS")]
     pub destroy_delay: Option<String>,
-}
-
-/// A value that the log never shows.
-pub(super) fn secret(text: &str) -> Result<Secret, String> {
-    Ok(Secret::new(text))
 }
 
 impl Launch {
