@@ -93,7 +93,7 @@ fn expired_credentials_are_told_from_wrong_ones() {
     fixture.run(&["launch"]).fails(
         4,
         "AWS rejected the credentials (AuthFailure)",
-        "check the keys, that the account has enabled the region, *",
+        "check the keys, that the region is enabled for the account, *",
     );
     fixture.is_clean();
 }

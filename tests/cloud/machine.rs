@@ -31,7 +31,7 @@ fn a_runner_program_that_is_not_what_its_digest_says_ends_the_machine() {
     };
     let Some((fixture, mut vm, launch)) = boot(Vendor::GitLab, "ap-south-1", &[], other) else { return };
     assert_eq!(vm.until_off(), Some(9), "{}", vm.read("console"));
-    let says = format!(" instead of {}\n", "0".repeat(64));
+    let says = format!(", expected {}\n", "0".repeat(64));
     assert!(vm.read("console").contains(&says), "{}", vm.read("console"));
     assert!(!vm.job().join("env").exists(), "it was run");
     power_off(&fixture);

@@ -17,13 +17,13 @@ fn wrong_options_have_no_effect() {
             &["--cloud-max-lifetime", "never"],
             2,
             "--cloud-max-lifetime never is not a duration between one minute and 35 days",
-            "it takes*",
+            "give seconds*",
         ),
         (
             &["--cloud-max-lifetime", "5"],
             2,
             "--cloud-max-lifetime 5 is not a duration between one minute and 35 days",
-            "it takes*",
+            "give seconds*",
         ),
         (
             &["--bootstrap-sha256", "abc"],
@@ -55,7 +55,7 @@ fn wrong_options_have_no_effect() {
             "the default image has no driver for the GPU of p3dn.24xlarge",
             "use a --cloud-image with NVIDIA's older proprietary driver*",
         ),
-        (&["--cloud-type", "m", "--cloud-gpu", "rtx"], 2, "there is no size m with the GPU rtx", "known are*"),
+        (&["--cloud-type", "m", "--cloud-gpu", "rtx"], 2, "there is no size m with the GPU rtx", "known GPUs:*"),
     ] {
         let ran = fixture.run(&[&["launch"], args].concat());
         ran.fails(code, error, hint);
@@ -69,7 +69,7 @@ fn wrong_options_have_no_effect() {
         "--dry-run needs --cloud",
         "add --cloud aws, or leave out --dry-run",
     );
-    alone.run(&["runner", "reap"]).fails(2, "--cloud is required", "give it: --cloud aws*");
+    alone.run(&["runner", "reap"]).fails(2, "--cloud is required", "add --cloud aws*");
 }
 
 #[test]

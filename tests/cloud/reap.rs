@@ -20,7 +20,7 @@ fn machines_are_listed_and_stopped() {
         "{ran:#?}"
     );
     fixture.is_clean();
-    fixture.run(&["stop", &runner.name]).fails(5, &format!("no runner {} in *", runner.name), "cml runner list*");
+    fixture.run(&["stop", &runner.name]).fails(5, &format!("no runner {} in *", runner.name), "list the runners*");
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn mistakes_cost_no_request() {
     assert_eq!(cml.run(&["runner"]).code, Some(2));
     if is_wasm() {
         let error = "the action cannot run a runner itself: it cannot start processes";
-        cml.run(&["runner", "launch"]).fails(7, error, "set cml up with native: true *");
+        cml.run(&["runner", "launch"]).fails(7, error, "set up cml with native: true *");
     } else {
         let hint = "give one with --workdir";
         cml.clone().unset("HOME").run(&["runner", "launch"]).fails(
@@ -172,7 +172,7 @@ fn mistakes_cost_no_request() {
         cml.run(&["runner", "launch", "--runner-path=nowhere"]).fails(
             3,
             error,
-            "it is a folder with the forge's runner*",
+            "it must be a folder with the forge's runner*",
         );
     }
     assert!(forge.requests().is_empty(), "{}", forge.transcript());

@@ -90,7 +90,7 @@ fn a_run_is_not_started_for_ever() {
 fn runs_that_cannot_be_looked_at_are_named() {
     let (forge, cml) = with(Vendor::GitHub, Run::new(5, Phase::Running));
     let run = |cml: &Cml, id: &str| cml.run(&["runner", "retry", "--run", id]);
-    run(&cml, "5").fails(6, "run 5 is still in_progress", "run this when it has ended, *");
+    run(&cml, "5").fails(6, "run 5 is still in_progress", "run this after it has completed, *");
     run(&cml, "6").fails(5, "no workflow run 6 in octo/model", "give the number in the run's URL *");
     run(&cml, "x").fails(2, "'x' is not the id of a workflow run", "give the number at the end of the run's URL*");
     assert_eq!(starts(&forge, Vendor::GitHub).len(), 0);

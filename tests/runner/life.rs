@@ -598,7 +598,7 @@ fn a_machine_without_libicu_is_told_what_is_missing() {
     let script =
         "echo \"Process terminated. Couldn't find a valid ICU package installed on the system.\" >&2; kill -ABRT $$";
     let (_, ran) = SupervisorFixture::github(script).run();
-    let hint = "install it (*libicu*), or do without: set DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 *";
+    let hint = "install it (*libicu*), or do without it: set DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 *";
     ran.fails(3, "the runner program cannot find libicu on this computer", hint);
 }
 
