@@ -120,7 +120,7 @@ fn without_rules_a_machine_with_an_identity_takes_no_job() {
     let Some((fixture, mut vm, launch)) = boot_on(vm, Vendor::GitLab, "eu-south-1", &idle, |data| data) else { return };
     assert_eq!(launch.end().code, Some(0), "{}", vm.read("console"));
     assert_eq!(vm.until_off(), Some(0), "{}", vm.read("console"));
-    assert!(vm.read("console").contains("warning: jobs can read the cloud's metadata"), "{}", vm.read("console"));
+    assert!(vm.read("console").contains("warning: jobs can read this instance's metadata"), "{}", vm.read("console"));
     power_off(&fixture);
     fixture.is_clean();
 }
