@@ -109,7 +109,7 @@ fn old_names_are_deprecated_and_old_options_have_no_effect() {
     cml.set("DOCKER_MACHINE", "x").set("RUNNER_NAME", "x").set("CML_RUNNER_DOCKER_MACHINE", "x");
     let ran = cml.run(&["runner", "launch", "--cloud=gcp", "--tpi-version=1", "--destroy-delay=1"]);
     for says in [
-        "warning: CML_RUNNER_DOCKER_MACHINE is the name of no option of cml runner and has no effect",
+        "warning: CML_RUNNER_DOCKER_MACHINE is not a variable of `cml runner` and has no effect",
         "warning: ignoring RUNNER_NAME environment variable, use CML_RUNNER_NAME or --name instead",
         "warning: these options no longer have an effect, as Terraform is not used: --tpi-version, --destroy-delay",
     ] {

@@ -17,7 +17,7 @@ fn an_interrupted_job_starts_again_after_the_end_of_its_runner() {
         let (fixture, ran) = running.end();
         let end = ["job_ended job=a success=false".to_owned(), format!("terminated reason={reason}")];
         assert_eq!(events(&ran)[2..], end, "{ran:#?}");
-        ran.fails(75, "the runner r1 was interrupted while a job was running", "");
+        ran.fails(75, "runner r1 was interrupted while a job was running", "");
         assert_eq!(fixture.read("forge"), "rerun 41 when it has ended\ndelete 1 when it has ended\n");
     }
 }

@@ -38,7 +38,7 @@ fn groups_of_runners_are_those_of_a_github_organisation() {
     assert_eq!(fixture.fake.runners(Vendor::GitHub, "octo")[0].request["runner_group_id"], 5);
     let (kind, message, hint) = failed(fixture.register(&in_group("small")));
     assert_eq!((kind, message.as_str()), (Kind::NotFound, "the organisation octo has no runner group 'small'"));
-    assert_eq!(hint, "it has: Default, Big GPUs");
+    assert_eq!(hint, "its runner groups: Default, Big GPUs");
     let fixture = ApiFixture::new(Vendor::GitHub);
     let (kind, message, _) = failed(fixture.register(&in_group("big gpus")));
     assert_eq!(
@@ -85,7 +85,7 @@ fn an_old_gitlab_registers_in_the_old_way() {
     fixture.fake.configure_runners(|runners| runners.no_registration_tokens = true);
     let (kind, message, hint) = failed(fixture.register(&new("cml-1")));
     assert!(
-        kind == Kind::Unsupported && message.starts_with("GitLab does not register runners by a registration token"),
+        kind == Kind::Unsupported && message.starts_with("GitLab no longer supports registration tokens"),
         "{message}"
     );
     assert!(hint.contains("16.0"));
