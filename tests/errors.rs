@@ -367,7 +367,7 @@ fn a_variable_that_is_no_option_is_noticed() {
     for vendor in VENDORS {
         let (forge, mut cml) = start(vendor);
         let ran = cml.set("CML_COMMENT_TARGTE", "commit").run(CREATE);
-        let warning = "warning: CML_COMMENT_TARGTE is the name of no option of cml comment and has no effect\n";
+        let warning = "warning: CML_COMMENT_TARGTE is not a variable of `cml comment` and has no effect; did you mean CML_COMMENT_TARGET?\n";
         assert_eq!(ran.stderr, warning);
         created(&forge, vendor, ran);
     }
