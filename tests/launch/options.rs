@@ -172,7 +172,7 @@ fn mistakes_cost_no_request() {
         cml.run(&["runner", "launch", "--runner-path=nowhere"]).fails(
             3,
             error,
-            "it must be a folder with the forge's runner*",
+            "it must be a folder with the forge's*",
         );
     }
     assert!(forge.requests().is_empty(), "{}", forge.transcript());
