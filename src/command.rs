@@ -9,6 +9,7 @@ pub mod images;
 pub mod place;
 pub mod pr;
 pub mod repo;
+pub mod report_args;
 pub mod runner;
 pub mod tensorboard;
 pub mod workflow;

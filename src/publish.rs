@@ -11,6 +11,7 @@ use crate::files::{self, Files, LARGEST_FILE, Refusal};
 use crate::forge::{Asset, Content, Forge, Repository, hash, repository_not_visible};
 use crate::git::{self, Standing};
 use crate::messages;
+use crate::report::source::{self, Source};
 use crate::report::{self, Reference, Use, mistakes};
 use base64::Engine;
 use bytes::Bytes;
@@ -89,11 +90,6 @@ pub struct Published {
 }
 
 impl Published {
-    /// A report for which nothing was published.
-    fn unchanged(text: &str) -> Self {
-        Published { text: text.to_owned(), files: 0, only_images: false }
-    }
-
     /// How many files it shows, for people.
     pub fn count(&self) -> String {
         messages::count(self.files, if self.only_images { "image" } else { "file" })
@@ -106,6 +102,24 @@ enum Trouble {
     Shown(String),
     /// It is only linked; and what the user can do.
     Linked(String, Option<&'static str>),
+}
+
+/// How many files cannot be published.
+#[derive(Default)]
+struct Troubles {
+    /// Files that the report shows.
+    shown: usize,
+    /// Files that it links to.
+    linked: usize,
+}
+
+/// A place in a source at which a file is used.
+struct Used {
+    range: Range<usize>,
+    /// The number of the file.
+    asset: usize,
+    /// What its address ends with, such as `#page=2`.
+    fragment: String,
 }
 
 /// The names in folders, by what they are in lower case.
@@ -180,15 +194,20 @@ impl FileFacts {
 }
 
 impl Publish<'_> {
-    /// Publishes the files of a report that lies at `path`. `before` are comments with an earlier version of
-    /// it: what they show already is not sent again.
-    pub async fn report(&self, path: &Path, text: &str, before: &[&str]) -> Result<Published> {
+    /// Publishes the files of a report. `before` are comments with an earlier version of it: what they show already is not
+    /// sent again.
+    pub async fn report(&self, sources: &[Source], before: &[&str]) -> Result<Published> {
+        let unchanged = || Published {
+            text: source::joined(sources.iter().map(|source| source.text.as_str())),
+            files: 0,
+            only_images: false,
+        };
         if self.destination == Destination::Nowhere {
-            return Ok(Published::unchanged(text));
+            return Ok(unchanged());
         }
-        let (assets, uses) = self.collect(path, text).await?;
+        let (assets, uses) = self.collect(sources).await?;
         if assets.is_empty() {
-            return Ok(Published::unchanged(text));
+            return Ok(unchanged());
         }
         let uploaded = self.upload(&assets, before).await;
         self.app.log.clear_progress();
@@ -198,14 +217,18 @@ impl Publish<'_> {
             Err(error) if error.kind() == Kind::Auth && self.destination == Destination::Forge && !self.strict => {
                 let hint = error.hint_text().unwrap_or("see docs/comments.md for other places");
                 self.app.log.warn_with_hint(&format!("the images are not published: {error}"), hint);
-                return Ok(Published::unchanged(text));
+                return Ok(unchanged());
             }
             Err(error) => return Err(error.context("cannot publish the images")),
         };
-        let replacements: Vec<_> =
-            uses.into_iter().map(|(range, asset, rest)| (range, format!("{}{rest}", addresses[asset]))).collect();
+        let rewrite = |(source, uses): (&Source, Vec<Used>)| {
+            let address = |used: Used| (used.range, format!("{}{}", addresses[used.asset], used.fragment));
+            report::rewrite(&source.text, &uses.into_iter().map(address).collect::<Vec<_>>())
+        };
+        let texts: Vec<String> = sources.iter().zip(uses).map(rewrite).collect();
         let only_images = assets.iter().all(|asset| asset.mime.starts_with("image/"));
-        Ok(Published { text: report::rewrite(text, &replacements), files: assets.len(), only_images })
+        let text = source::joined(texts.iter().map(String::as_str));
+        Ok(Published { text, files: assets.len(), only_images })
     }
 
     /// Publishes the report itself, for a comment that had to be cut. `before` as for [`Publish::report`].
@@ -225,12 +248,46 @@ impl Publish<'_> {
         })
     }
 
-    /// The different files that a report uses, and where: range, file, and the fragment to keep.
-    async fn collect(&self, path: &Path, text: &str) -> Result<(Vec<Asset>, Vec<(Range<usize>, usize, String)>)> {
+    /// Returns the different files that a report uses, and where each source uses them.
+    async fn collect(&self, sources: &[Source]) -> Result<(Vec<Asset>, Vec<Vec<Used>>)> {
         let files = Rc::new(self.app.files()?);
-        let mut collection = Collection::default();
+        let (mut collection, mut troubles) = (Collection::default(), Troubles::default());
+        let shown = match sources {
+            [one] => one.path.display().to_string(),
+            _ => "the report".to_owned(),
+        };
+        let (mut uses, mut blanks) = (Vec::new(), 0);
+        for source in sources {
+            // The same address is another file in another folder.
+            collection.addresses.clear();
+            uses.push(self.collect_from(source, &files, &mut collection, &mut troubles).await?);
+            blanks += self.warn_of_blanks(&source.path, &files, &source.text);
+        }
+        if troubles.shown > MAX_WARNINGS {
+            let more = troubles.shown - MAX_WARNINGS;
+            self.app.log.warn(&format!("{more} more files that {shown} shows cannot be published"));
+        }
+        if troubles.linked > MAX_WARNINGS {
+            self.app.log.warn(&format!("{} more linked files are not published", troubles.linked - MAX_WARNINGS));
+        }
+        let missing = troubles.shown + blanks;
+        if self.strict && missing > 0 {
+            let message = format!("{shown} shows {} that cannot be published", messages::count(missing, "file"));
+            return Err(Error::new(Kind::NotFound, message).hint("see the warnings above, or omit --strict"));
+        }
+        Ok((collection.assets, uses))
+    }
+
+    async fn collect_from(
+        &self,
+        source: &Source,
+        files: &Rc<Files>,
+        collection: &mut Collection,
+        troubles: &mut Troubles,
+    ) -> Result<Vec<Used>> {
+        let Source { path, text } = source;
         let mut uses = Vec::new();
-        let (mut troubles, mut links, mut line, mut counted) = (0, 0, 1, 0);
+        let (mut line, mut counted) = (1, 0);
         for reference in report::references(text) {
             let key = (reference.address, reference.used);
             let found = match collection.addresses.get(&key) {
@@ -238,52 +295,50 @@ impl Publish<'_> {
                 None => {
                     self.app.http.check_time()?;
                     let reference = Reference { range: reference.range.clone(), address: key.0.clone(), used: key.1 };
-                    let taken = self.take(path, &files, &reference, &mut collection).await;
+                    let taken = self.take(path, files, &reference, collection).await;
                     let found = taken.and_then(|asset| Ok(asset.map(|asset| collection.add(asset)).transpose()?));
                     if let Err(trouble) = &found {
                         line += text.as_bytes()[counted..reference.range.start].iter().filter(|b| **b == b'\n').count();
                         counted = reference.range.start;
-                        match trouble {
-                            Trouble::Shown(why) => {
-                                troubles += 1;
-                                if troubles <= MAX_WARNINGS {
-                                    self.app.log.warn_at(path, line, why, None);
-                                }
-                            }
-                            Trouble::Linked(why, hint) => {
-                                links += 1;
-                                if links <= MAX_WARNINGS {
-                                    // The same advice once for all.
-                                    let hint = hint.filter(|hint| collection.advice.insert(hint));
-                                    self.app.log.warn_at(path, line, why, hint);
-                                }
-                            }
-                        }
+                        self.warn_of(trouble, path, line, collection, troubles);
                     }
                     let found = found.unwrap_or_default();
                     collection.addresses.insert(key.clone(), found);
                     found
                 }
             };
-            if let Some(index) = found {
-                let rest = if report::is_local(&key.0) { report::fragment(&key.0) } else { "" };
-                uses.push((reference.range, index, rest.to_owned()));
+            if let Some(asset) = found {
+                let fragment = if report::is_local(&key.0) { report::fragment(&key.0) } else { "" };
+                uses.push(Used { range: reference.range, asset, fragment: fragment.to_owned() });
             }
         }
-        if troubles > MAX_WARNINGS {
-            let more = troubles - MAX_WARNINGS;
-            self.app.log.warn(&format!("{more} more files that {} shows cannot be published", path.display()));
+        Ok(uses)
+    }
+
+    fn warn_of(
+        &self,
+        trouble: &Trouble,
+        path: &Path,
+        line: usize,
+        collection: &mut Collection,
+        troubles: &mut Troubles,
+    ) {
+        match trouble {
+            Trouble::Shown(why) => {
+                troubles.shown += 1;
+                if troubles.shown <= MAX_WARNINGS {
+                    self.app.log.warn_at(path, line, why, None);
+                }
+            }
+            Trouble::Linked(why, hint) => {
+                troubles.linked += 1;
+                if troubles.linked <= MAX_WARNINGS {
+                    // The same advice once for all.
+                    let hint = hint.filter(|hint| collection.advice.insert(hint));
+                    self.app.log.warn_at(path, line, why, hint);
+                }
+            }
         }
-        if links > MAX_WARNINGS {
-            self.app.log.warn(&format!("{} more linked files are not published", links - MAX_WARNINGS));
-        }
-        troubles += self.warn_of_blanks(path, &files, text);
-        if self.strict && troubles > 0 {
-            let (shown, troubles) = (path.display(), messages::count(troubles, "file"));
-            let message = format!("{shown} shows {troubles} that cannot be published");
-            return Err(Error::new(Kind::NotFound, message).hint("see the warnings above, or leave --strict out"));
-        }
-        Ok((collection.assets, uses))
     }
 
     /// Warns of files whose names have blanks in the report, which Markdown shows as text. Returns how many would be shown.

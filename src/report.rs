@@ -18,6 +18,7 @@ mod nesting;
 pub mod plain;
 pub mod readings;
 pub mod section;
+pub mod source;
 pub mod split;
 pub mod target;
 pub mod watermark;

@@ -7,6 +7,7 @@ use crate::http::{Http, RetryPolicy};
 use crate::log::Log;
 use crate::report::isolate::closed;
 use crate::report::section::{self, Sections};
+use crate::report::source::joined;
 use crate::report::watermark::Watermark;
 use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,17 @@ pub enum Retire {
     Hide,
     /// Delete them.
     Delete,
+}
+
+/// How a section is written.
+#[derive(Debug, Clone, Copy)]
+pub struct SectionMode {
+    /// UTF-16 code units that a comment may have.
+    pub limit: usize,
+    /// Below what the section says already, instead of in its place.
+    pub append: bool,
+    /// Not at all where it says the same already, whichever the commit.
+    pub skip_unchanged: bool,
 }
 
 impl Sticky<'_> {
@@ -113,6 +125,33 @@ impl Sticky<'_> {
             [one] => vec![one.clone()],
             _ => (1..).zip(parts).map(|(n, part)| format!("{}\n\n({n}/{})", part.trim_end(), parts.len())).collect(),
         }
+    }
+
+    /// Returns what the newest comment says outside of its sections, with its continuations, and the text below it.
+    pub fn appended(&self, existing: &[Comment], text: &str) -> String {
+        let Some(mark) = self.watermark else { return text.to_owned() };
+        let earlier = self.newest_by_part(existing);
+        let count = earlier.len();
+        let said = earlier.iter().map(|(part, comment)| {
+            let said = sections(mark, comment).text;
+            let number = format!("\n\n({part}/{count})");
+            closed(said.strip_suffix(&number).unwrap_or(&said)).into_owned()
+        });
+        let said: Vec<String> = said.chain([text.to_owned()]).filter(|text| !text.trim().is_empty()).collect();
+        joined(said.iter().map(String::as_str))
+    }
+
+    /// Returns the first of the newest comments if they say the same as these parts, whichever the commit.
+    pub fn find_unchanged(&self, existing: &[Comment], parts: &[String]) -> Option<Comment> {
+        let mark = self.watermark?;
+        let mut newest = self.newest_by_part(existing);
+        let said = |body: &str| Sections::parse(mark.strip(body)).text;
+        let is_same = newest.len() == parts.len()
+            && (1..).zip(Self::numbered(parts)).all(|(n, text)| {
+                let body = self.forge.stored(&self.body(&text, n));
+                newest.get(&n).is_some_and(|old| said(&old.body) == said(&body))
+            });
+        newest.remove(&1).filter(|_| is_same)
     }
 
     /// Makes new comments; returns the first.
@@ -289,24 +328,34 @@ impl Sticky<'_> {
     /// had read before. Each writer therefore sends what it read within the same moment, never repeats a
     /// write blindly, and looks again after the time that a write of another can be under way; when its
     /// section is gone it writes again, with the sections of others that it has seen.
-    pub async fn section(&self, name: &str, text: &str, limit: usize) -> Result<Comment> {
+    pub async fn section(&self, name: &str, text: &str, mode: SectionMode) -> Result<Comment> {
         let Some(mark) = self.watermark else {
             return Err(Error::usage("--section needs the watermark: leave --rm-watermark out"));
         };
         // In the form in which it comes back.
-        let text = section::alone(name, &self.forge.stored(&section::alone(name, text)));
+        let as_stored = |text: &str| section::alone(name, &self.forge.stored(&section::alone(name, text)));
+        let mut text = as_stored(text);
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         let mut refused: BTreeSet<String> = BTreeSet::new();
         let mut all = self.find().await?;
         // The report of a run without sections, which the first section replaces.
         let whole = self.home(mark, &all, &mut seen).filter(|home| sections(mark, home).is_empty());
         let mut home = self.home(mark, &all, &mut seen);
+        if let Some(home) = home.take_if(|home| mode.skip_unchanged && holds(mark, home, name, &text)) {
+            self.log.info(&format!("section {name} has not changed: the comment stays as it is"));
+            return Ok(home);
+        }
+        if let Some(earlier) = home.as_ref().and_then(|home| sections(mark, home).named.remove(name))
+            && mode.append
+        {
+            text = as_stored(&joined([earlier.as_str(), &text]));
+        }
         let mut own: Vec<String> = Vec::new();
         let mut last = None;
         for round in 0..ROUNDS {
             let started = self.http.mark();
             let before = home.clone();
-            let written = self.write_section(mark, home.take(), (name, &text), &mut seen, limit).await;
+            let written = self.write_section(mark, home.take(), (name, &text), &mut seen, mode.limit).await;
             let (id, made) = match written {
                 Ok(written) => written,
                 // What was read is out of date, or it is not known what happened: read again.

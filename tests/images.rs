@@ -157,7 +157,7 @@ fn a_missing_image_is_named_with_file_and_line_and_strict_makes_it_an_error() {
         cml.file("out/report.md", text.replace("there", "../there"));
         let strict = cml.run(&["comment", "create", "--strict", "out/report.md"]);
         let error = "out/report.md shows 1 file that cannot be published";
-        strict.fails(5, error, "see the warnings above, or leave --strict out");
+        strict.fails(5, error, "see the warnings above, or omit --strict");
         assert!(strict.stderr.contains("out/report.md:5: gone.png is shown but does not exist"), "{}", strict.stderr);
         assert!(forge.requests().is_empty(), "{}", forge.transcript());
         let ran = cml.run(&["comment", "create", "out/report.md"]);

@@ -27,6 +27,7 @@ mod launch;
 mod legacy;
 mod limits;
 mod local;
+mod made_of;
 mod network;
 mod openapi;
 mod output;

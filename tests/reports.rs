@@ -182,18 +182,10 @@ fn an_address_that_is_written_wrong_is_corrected() {
         ran.ok();
         assert_eq!(posted(&forge, vendor), text);
         let ran = cml.run(&["comment", "create", "--strict", "report.md"]);
-        ran.fails(
-            5,
-            "report.md shows 4 files that cannot be published",
-            "see the warnings above, or leave --strict out",
-        );
+        ran.fails(5, "report.md shows 4 files that cannot be published", "see the warnings above, or omit --strict");
         cml.file("report.md", "![x](my plots/a.png)\n");
         let ran = cml.run(&["comment", "create", "--strict", "report.md"]);
-        ran.fails(
-            5,
-            "report.md shows 1 file that cannot be published",
-            "see the warnings above, or leave --strict out",
-        );
+        ran.fails(5, "report.md shows 1 file that cannot be published", "see the warnings above, or omit --strict");
     }
 }
 

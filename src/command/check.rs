@@ -2,6 +2,7 @@
 
 use super::comment;
 use super::images::Images;
+use super::report_args::{self, ReportArgs};
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
@@ -14,6 +15,7 @@ use crate::publish::{Destination, Publish};
 use crate::report::annotations::{self, Annotation};
 use crate::report::decode::{clean, decode};
 use crate::report::plain::without_mentions;
+use crate::report::source::{self, Source};
 use crate::report::split::{self, ReportLimits, Unit};
 use crate::report::target::TargetSpec;
 use crate::report::watermark::Watermark;
@@ -39,9 +41,9 @@ pub enum Command {
     # Figures, and remarks on lines of code\n  \
     cml check create --data accuracy=0.97 --annotations lint.sarif report.md")]
 pub struct Checks {
-    /// Markdown file; - for standard input
-    #[arg(value_name = "REPORT")]
-    pub report: PathBuf,
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportArgs,
 
     /// Commit that the check is about; that of the run otherwise
     #[arg(long, alias = "head-sha", value_name = "SHA")]
@@ -88,21 +90,21 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     if args.comment {
         args.mark(None, None).check()?;
     }
-    if files::is_stdin(&args.report) && args.annotations.as_deref().is_some_and(files::is_stdin) {
+    if args.report.is_stdin() && args.annotations.as_deref().is_some_and(files::is_stdin) {
         return Err(
             Error::usage("the report and --annotations are both standard input").hint("give one of them as a file")
         );
     }
     // What cannot be read must not cost a request.
     let destination = args.images.destination()?;
-    let text = comment::read(app, &args.report)?;
-    comment::warn_if_empty(app, &args.report, &text, args.images.strict)?;
+    let sources = args.report.read(app)?;
+    report_args::warn_if_empty(app, &sources, args.images.strict)?;
     let annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
     let connected = connect::connect_to_check(app, global, args.images.place.publish_branch.clone()).await?;
     connected.forge.can_check()?;
     let commit = args.commit(app, &connected).await?;
     let job = Job { app, args, connected, commit, destination };
-    job.create(&text, annotations).await
+    job.create(&sources, annotations).await
 }
 
 /// The annotations of a file.
@@ -192,14 +194,14 @@ impl Job<'_> {
         self.args.images.publish(self.app, &self.connected, &self.destination)
     }
 
-    async fn create(&self, text: &str, annotations: Vec<Annotation>) -> Result<()> {
+    async fn create(&self, sources: &[Source], annotations: Vec<Annotation>) -> Result<()> {
         let Connected { forge, repository, .. } = &self.connected;
         let publish = self.publish();
         let room = forge.report_limits();
         // Where neither the check nor a comment shows them, images need no place.
         let text = match room.is_some() || self.args.comment {
-            true => publish.report(&self.args.report, text, &[]).await?.text,
-            false => text.to_owned(),
+            true => publish.report(sources, &[]).await?.text,
+            false => source::joined(sources.iter().map(|source| source.text.as_str())),
         };
         let report = match room {
             Some(room) => self.fit(&publish, &self.args.with_data(&text), room).await?,

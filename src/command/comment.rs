@@ -3,23 +3,23 @@
 //! Markdown file → files published, addresses replaced → job summary → cut to the forge's size → comment.
 
 use super::images::Images;
+use super::report_args::{self, ReportArgs};
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
-use crate::files::{self, LARGEST_REPORT};
 use crate::forge::{Comment, Target, explain_not_found};
 use crate::host;
 use crate::outputs;
-use crate::publish::{self, Destination, Publish};
-use crate::report::decode::decode;
+use crate::publish::{Destination, Publish};
 use crate::report::section;
+use crate::report::source::Source;
 use crate::report::split::{self, ReportLimits, Unit};
 use crate::report::target::TargetSpec;
 use crate::report::watermark::Watermark;
-use crate::sticky::Retire;
+use crate::sticky::{Retire, SectionMode};
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -59,9 +59,9 @@ pub(super) const OVERFLOW_LIMIT: u32 = 10;
     # Create a new comment on a commit\n  cml comment create --target commit/4b1d0c9 report.md\n\n  \
     # Follow a training\n  cml comment update --watch report.md & python train.py; kill $!; wait")]
 pub struct Comments {
-    /// Markdown file; - for standard input
-    #[arg(value_name = "REPORT")]
-    pub report: PathBuf,
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportArgs,
 
     /// Where to comment: auto, pr, pr/42, commit, commit/<sha>, issue, issue/1337
     #[arg(long, value_name = "TARGET", default_value = "auto")]
@@ -90,6 +90,12 @@ pub struct Comments {
     /// Delete the report's earlier comments
     #[arg(long, conflicts_with = "section", action = Set, default_value_t = false)]
     pub delete_previous: bool,
+    /// Add the report below what the comment says already
+    #[arg(long, conflicts_with_all = ["hide_previous", "delete_previous", "watch"], action = Set, default_value_t = false)]
+    pub append: bool,
+    /// Leave the report's last comment as it is if it says the same, whichever the commit
+    #[arg(long, conflicts_with = "append", action = Set, default_value_t = false)]
+    pub skip_unchanged: bool,
 
     /// Title that tells this report's comments from others; {workflow} and {run} are replaced by the CI's
     #[arg(long, value_name = "TITLE", default_value = "", hide_default_value = true, help_heading = "Watermark")]
@@ -128,17 +134,17 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     };
     args.check(app, update)?;
     // A report that cannot be read must not cost a request.
-    let first = if args.watch { None } else { Some(read(app, &args.report)?) };
-    if let Some(text) = &first {
-        warn_if_empty(app, &args.report, text, args.images.strict)?;
+    let first = if args.watch { None } else { Some(args.report.read(app)?) };
+    if let Some(sources) = &first {
+        report_args::warn_if_empty(app, sources, args.images.strict)?;
     }
     let mut job = Job::prepare(app, global, args, update).await?;
     match first {
         None => watch::watch(&job).await,
-        Some(text) if args.print => job.print(&text).await,
-        Some(text) => {
+        Some(sources) if args.print => job.print(&sources).await,
+        Some(sources) => {
             let comment =
-                job.post(&text, PostOptions { update, summary: !args.no_summary, retire: args.retire() }).await?;
+                job.post(&sources, PostOptions { update, summary: !args.no_summary, retire: args.retire() }).await?;
             job.announce(&comment)?;
             if args.open {
                 open(app, &comment.url).await;
@@ -160,8 +166,16 @@ impl Comments {
         if !self.rm_watermark {
             Watermark::new(&self.watermark_title, None, None).check()?;
         }
-        if self.watch && files::is_stdin(&self.report) {
-            return Err(Error::usage("--watch cannot follow standard input").hint("pass the report as a file"));
+        if self.watch && (self.report.is_stdin() || self.report.files.is_empty()) {
+            return Err(Error::usage("--watch needs a file to follow").hint("pass the report as a file"));
+        }
+        if self.append && !update {
+            return Err(Error::usage("--append needs a comment to add to").hint("use `cml comment update --append`"));
+        }
+        if self.skip_unchanged && self.rm_watermark {
+            return Err(
+                Error::usage("--skip-unchanged finds the last comment by its watermark").hint("omit --rm-watermark")
+            );
         }
         if self.pr {
             app.log.warn("--pr is deprecated, please use --target=pr");
@@ -179,35 +193,6 @@ impl Comments {
             None => Ok(self.target.clone()),
         }
     }
-}
-
-/// Reads the report and returns its text, in the form that every forge accepts.
-pub(super) fn read(app: &App, path: &Path) -> Result<String> {
-    let shown = files::shown(path);
-    let bytes = app.files()?.named(path).and_then(|file| file.read(LARGEST_REPORT));
-    let bytes = bytes.map_err(|refusal| refusal.error(format!("cannot read the report {shown}"), path))?;
-    if let Some(what) = publish::not_a_report(path, &bytes) {
-        return Err(what);
-    }
-    let text =
-        decode(&bytes).map_err(|wrong| Error::config(format!("the report {shown} {wrong}")).hint(wrong.hint()))?;
-    // What was taken out may have stood in the middle of a secret.
-    app.log.check(&shown, text.as_bytes())?;
-    Ok(text)
-}
-
-/// Warns about an empty report (an error with `--strict`): usually the step that writes it went wrong.
-pub(super) fn warn_if_empty(app: &App, path: &Path, text: &str, strict: bool) -> Result<()> {
-    if !text.trim().is_empty() {
-        return Ok(());
-    }
-    let empty =
-        Error::config(format!("the report {} is empty", files::shown(path))).hint("check the step that writes it");
-    if strict {
-        return Err(empty);
-    }
-    app.log.warn_of(&empty.to_string(), empty.hint_text());
-    Ok(())
 }
 
 /// What posting the report includes.
@@ -256,12 +241,12 @@ impl<'a> Job<'a> {
     }
 
     /// Prints what would be sent for the report as it is now.
-    async fn print(&mut self, text: &str) -> Result<()> {
+    async fn print(&mut self, sources: &[Source]) -> Result<()> {
         let rehearsal = Rc::new(print::Rehearsal::new(self.connected.forge.clone()));
         self.connected.forge = rehearsal.clone();
         self.destination = Destination::Nowhere;
         let how = PostOptions { update: self.update, summary: false, retire: self.args.retire() };
-        let comment = self.post(text, how).await?;
+        let comment = self.post(sources, how).await?;
         rehearsal.print(self.app, &comment)
     }
 
@@ -278,16 +263,17 @@ impl<'a> Job<'a> {
     }
 
     /// Posts the report as it is now.
-    async fn post(&self, text: &str, options: PostOptions) -> Result<Comment> {
+    async fn post(&self, sources: &[Source], options: PostOptions) -> Result<Comment> {
         let PostOptions { update, summary, retire } = options;
-        section::check(text)?;
+        let Comments { append, skip_unchanged, .. } = *self.args;
+        sources.iter().try_for_each(|source| section::check(&source.text))?;
         let forge = &*self.connected.forge;
         let (watermark, commit) = (self.watermark.as_ref(), self.commit.as_deref());
         let sticky = self.connected.sticky(self.app, &self.target, watermark, commit);
         // A section reads for itself; here it only needs to know which images are there already.
         let needs_existing = match &self.args.section {
-            Some(_) => !crate::report::references(text).is_empty(),
-            None => update || retire.is_some(),
+            Some(_) => sources.iter().any(|source| !crate::report::references(&source.text).is_empty()),
+            None => update || retire.is_some() || skip_unchanged,
         };
         let existing = if needs_existing { self.explain_missing(sticky.find().await).await? } else { Vec::new() };
         let read = self.app.http.mark();
@@ -295,7 +281,7 @@ impl<'a> Job<'a> {
         // Addresses do not tell whether they lead to the branch: earlier ones may be of the hidden ref.
         let known = existing.iter().rev().filter(|_| self.args.images.place.publish_branch.is_none());
         let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
-        let published = publish.report(&self.args.report, text, &before).await?;
+        let published = publish.report(sources, &before).await?;
         if published.files > 0 {
             let is_copied = self.connected.is_preview() && self.destination == Destination::Forge;
             let count = published.count();
@@ -309,11 +295,23 @@ impl<'a> Job<'a> {
             outputs::summary(self.app, &self.connected.context, &published.text)?;
         }
         if let Some(name) = &self.args.section {
-            let written = sticky.section(name, &published.text, forge.limits().comment).await;
+            let mode = SectionMode { limit: forge.limits().comment, append, skip_unchanged };
+            let written = sticky.section(name, &published.text, mode).await;
             return self.explain_missing(written).await;
         }
         let room = forge.limits().comment.saturating_sub(sticky.overhead());
-        let parts = self.fit(&publish, &published.text, &before, room).await?;
+        let text = if append {
+            // What another job added while images were published stays.
+            let now = self.explain_missing(sticky.find().await).await?;
+            sticky.appended(&now, &published.text)
+        } else {
+            published.text
+        };
+        let parts = self.fit(&publish, &text, &before, room).await?;
+        if let Some(same) = sticky.find_unchanged(&existing, &parts).filter(|_| skip_unchanged) {
+            self.app.log.info("the report has not changed: its comment stays as it is");
+            return Ok(same);
+        }
         let posted = match retire {
             Some(how) => match sticky.create(&parts).await {
                 Ok(made) => sticky.retire(&existing, how).await.map(|()| made),

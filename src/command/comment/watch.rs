@@ -8,7 +8,7 @@ use super::{Job, PostOptions};
 use crate::error::{Kind, Result};
 use crate::files;
 use crate::host::Stat;
-use crate::report;
+use crate::report::{self, source::Source};
 use futures_util::future::{Either, select};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -40,7 +40,7 @@ async fn follow(job: &Job<'_>) -> Result<()> {
     // A report that is there already is posted at once, unless a trigger decides.
     let is_present = job.args.trigger_file.is_none() && last.0.first().is_some_and(|(_, stat)| stat.is_some());
     let mut changed = is_present.then_some((QUIET_POLLS - 1, 0));
-    job.app.log.info(&format!("watching {}", job.args.report.display()));
+    job.app.log.info(&format!("watching {}", job.args.report.shown()));
     loop {
         if let Either::Right(_) = select(pin!(job.app.host.sleep(POLL_INTERVAL)), &mut end).await {
             return watcher.finish().await;
@@ -81,7 +81,7 @@ async fn follow(job: &Job<'_>) -> Result<()> {
 struct Watcher<'a, 'b> {
     job: &'a Job<'b>,
     /// The report that was posted last, and the state of its files.
-    posted: Option<(String, Snapshot)>,
+    posted: Option<(Vec<Source>, Snapshot)>,
 }
 
 impl Watcher<'_, '_> {
@@ -97,15 +97,17 @@ impl Watcher<'_, '_> {
         self.job.app.host.stat(path).ok()
     }
 
-    /// The state of the report and the files that it shows.
+    /// Returns the state of the report's files and of those that they show.
     fn content(&self) -> Snapshot {
-        let report = &self.job.args.report;
-        let mut files = vec![report.clone()];
-        let opener = self.job.app.files();
-        if let (Ok(text), Ok(opener)) = (super::read(self.job.app, report), opener) {
-            let folder = files::folder_of(report);
-            for reference in report::references(&text).iter().filter(|r| report::is_local(&r.address)) {
-                let names = report::file_names(&reference.address).into_iter();
+        let Job { app, args, .. } = self.job;
+        // A pattern that matches nothing yet stands for itself.
+        let mut files = args.report.paths(app).unwrap_or_else(|_| args.report.files.clone());
+        if let (Ok(sources), Ok(opener)) = (args.report.read(app), app.files()) {
+            for source in sources {
+                let folder = files::folder_of(&source.path);
+                let references = report::references(&source.text).into_iter();
+                let names =
+                    references.filter(|r| report::is_local(&r.address)).flat_map(|r| report::file_names(&r.address));
                 files.extend(names.filter(|name| opener.foreign_name(name).is_none()).map(|name| folder.join(name)));
             }
         }
@@ -126,22 +128,22 @@ impl Watcher<'_, '_> {
             return true;
         }
         app.http.restart_budget();
-        let text = match super::read(app, &args.report) {
-            Ok(text) if text.trim().is_empty() => return true,
-            Ok(text) => text,
+        let sources = match args.report.read(app) {
+            Ok(sources) if is_empty(&sources) => return true,
+            Ok(sources) => sources,
             Err(error) => {
                 app.log.warn(&format!("{error}; waiting for the next change"));
                 return true;
             }
         };
         let content = self.content();
-        if self.posted.as_ref().is_some_and(|(old, seen)| *old == text && *seen == content) {
+        if self.posted.as_ref().is_some_and(|(old, seen)| *old == sources && *seen == content) {
             return true;
         }
-        match self.job.post(&text, self.options(false)).await {
+        match self.job.post(&sources, self.options(false)).await {
             Ok(comment) => {
                 app.log.info(&format!("posted {}", comment.url));
-                let first = self.posted.replace((text, content)).is_none();
+                let first = self.posted.replace((sources, content)).is_none();
                 if first && let Err(error) = self.job.announce(&comment) {
                     app.log.warn(&error.to_string());
                 }
@@ -173,19 +175,23 @@ impl Watcher<'_, '_> {
         app.log.info("stopping: updating the comment one last time");
         app.http.restart_budget();
         app.http.shorten_deadline();
-        let text = super::read(app, &args.report)?;
-        if text.trim().is_empty() {
+        let sources = args.report.read(app)?;
+        if is_empty(&sources) {
             return Ok(());
         }
-        let fresh = self.posted.as_ref().is_none_or(|(old, seen)| *old != text || *seen != self.content());
+        let fresh = self.posted.as_ref().is_none_or(|(old, seen)| *old != sources || *seen != self.content());
         let summary = !args.no_summary && connected.context.summary_file.is_some();
         // Posting what is there already sends nothing; it gives the report with its published images.
         if fresh || summary {
-            let comment = self.job.post(&text, self.options(summary)).await?;
+            let comment = self.job.post(&sources, self.options(summary)).await?;
             if self.posted.is_none() {
                 self.job.announce(&comment)?;
             }
         }
         Ok(())
     }
+}
+
+fn is_empty(sources: &[Source]) -> bool {
+    sources.iter().all(|source| source.text.trim().is_empty())
 }
