@@ -174,8 +174,10 @@ impl Sticky<'_> {
         let mut newest = self.newest_by_part(existing);
         let stale = self.http.mark().saturating_sub(read) > STALE;
         let mut posted = Vec::new();
+        let (mut is_new, mut is_refused) = (false, false);
         for (n, text) in (1..).zip(Self::numbered(parts)) {
             let Some(old) = newest.remove(&n) else {
+                is_new = true;
                 posted.push(self.make(&self.body(&text, n)).await?);
                 continue;
             };
@@ -188,13 +190,16 @@ impl Sticky<'_> {
             posted.push(match done {
                 // Somebody deleted it meanwhile.
                 Err(error) if error.kind() == Kind::NotFound => self.make(&self.body(&text, n)).await?,
-                Err(error) if error.kind() == Kind::Auth => self.make_instead(&old, &text, n, &error).await?,
+                Err(error) if error.kind() == Kind::Auth => {
+                    is_refused = true;
+                    self.make_instead(&old, &text, n, &error).await?
+                }
                 outcome => outcome?,
             });
         }
         let left = newest.into_values().map(|comment| async move { self.discard(&comment).await });
         try_join_all(left).await?;
-        if existing.is_empty() {
+        if is_new && !is_refused {
             return self.fold(posted).await;
         }
         posted.into_iter().next().ok_or_else(nothing)

@@ -298,9 +298,15 @@ fn earlier_comments_are_hidden_or_deleted() {
 }
 
 #[test]
-fn two_first_comments_at_the_same_moment_become_one() {
-    for vendor in VENDORS {
+fn comments_made_at_the_same_moment_become_one() {
+    for (vendor, is_first) in VENDORS.into_iter().flat_map(|vendor| [(vendor, true), (vendor, false)]) {
         let forge = Forge::start();
+        if !is_first {
+            // It grows by parts.
+            let cml = Cml::on(&forge, vendor);
+            cml.file("report.md", "short");
+            cml.run(&["comment", "update", "report.md"]).ok();
+        }
         forge.barrier("POST *comments", 4);
         forge.barrier("POST *notes", 4);
         let runs: Vec<_> = (0..4)
