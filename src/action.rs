@@ -37,17 +37,17 @@ pub struct Input {
 pub const INPUTS: &[Input] = &[
     Input {
         name: "command",
-        help: "Command to run in this step, such as comment update; without it cml is set up for the later steps",
+        help: "Command to run in this step, such as comment update [default: set cml up for later steps]",
         default: "",
     },
     Input {
         name: "token",
-        help: "Token of the command; REPO_TOKEN in the environment goes first. Later steps do not see it",
+        help: "Token for the command; REPO_TOKEN in the environment takes precedence. Not visible to later steps",
         default: "${{ github.token }}",
     },
     Input {
         name: "native",
-        help: "true: set up the native program of this version, checked against its recorded digest; auto: if that works",
+        help: "true: set up the native program of this version, checked against its recorded digest; auto: if available",
         default: "false",
     },
     Input {
@@ -57,10 +57,10 @@ pub const INPUTS: &[Input] = &[
     },
     Input {
         name: "vega",
-        help: "true: install vl2png, vl2svg and vg2png now; false: never; otherwise when one is first called",
+        help: "true: install vl2png, vl2svg and vg2png now; false: never [default: when one is first called]",
         default: "auto",
     },
-    Input { name: "version", help: "Has no effect: the version is the one after @ in uses:", default: "" },
+    Input { name: "version", help: "Has no effect; the version is the one after @ in uses:", default: "" },
 ];
 
 /// Runs the step and returns its exit code.
@@ -71,7 +71,7 @@ pub async fn run(host: Rc<dyn Host>) -> u8 {
     let own: Vec<&str> = INPUTS.iter().map(|input| input.name).collect();
     let line = inputs::action::command_line(&tree, &own, host.env());
     match line.and_then(|line| only_the_command(host.env(), line)) {
-        Err(error) => crate::report(&log, &error),
+        Err(error) => crate::print_error(&log, &error),
         Ok(Some(mut argv)) => {
             if debug && !argv.iter().any(|word| word.starts_with("--log")) {
                 argv.insert(1, "--log=debug".to_owned());
@@ -80,19 +80,19 @@ pub async fn run(host: Rc<dyn Host>) -> u8 {
         }
         Ok(None) => match setup::run(&app(host, log.clone())).await {
             Ok(()) => 0,
-            Err(error) => crate::report(&log, &error),
+            Err(error) => crate::print_error(&log, &error),
         },
     }
 }
 
-/// What is for later steps is refused in a step that has a command of its own: it would be done for nobody.
+/// Returns what is for later steps is refused in a step that has a command of its own: it would be done for nobody.
 fn only_the_command(env: &Env, line: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
     for name in ["native", "vega"].into_iter().filter(|_| line.is_some()) {
         let value = env.named(&inputs::action::variable(name)).unwrap_or_default();
         let default = INPUTS.iter().any(|input| input.name == name && input.default == value);
         if !default && !matches!(value, "" | "false") {
-            return Err(Error::usage(format!("the input {name} is for later steps, and this step has a command"))
-                .hint("use two steps: one that sets cml up, and one with run: cml …"));
+            return Err(Error::usage(format!("the input {name} is for later steps, but this step has a command"))
+                .hint("use two steps: one that sets cml up and one with run: cml …"));
         }
     }
     Ok(line)
@@ -103,7 +103,7 @@ pub async fn install_vega(host: Rc<dyn Host>) -> u8 {
     let log = Log::new(host.clone(), Level::Info);
     match vega::install(&app(host, log.clone())).await {
         Ok(_) => 0,
-        Err(error) => crate::report(&log, &error),
+        Err(error) => crate::print_error(&log, &error),
     }
 }
 
@@ -112,12 +112,12 @@ fn app(host: Rc<dyn Host>, log: Log) -> App {
     App { host, log, http }
 }
 
-/// What an input says; `None` when it is not given.
+/// Returns what an input says; `None` when it is not given.
 fn input<'a>(app: &'a App, name: &str) -> Option<&'a str> {
     app.env().named(&inputs::action::variable(name)).map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// An input that may also be `auto`: `None` then.
+/// Returns an input that may also be `auto`: `None` then.
 fn yes_no_auto(app: &App, name: &str, default: Option<bool>) -> Result<Option<bool>> {
     match input(app, name).map(str::to_ascii_lowercase).as_deref() {
         None => Ok(default),
@@ -128,17 +128,17 @@ fn yes_no_auto(app: &App, name: &str, default: Option<bool>) -> Result<Option<bo
     }
 }
 
-/// The folder of `index.js` and what was made with it.
+/// Returns the folder of `index.js` and what was made with it.
 fn dist(app: &App) -> PathBuf {
     let program = app.host.current_exe_argv();
     Path::new(program.last().map_or("", String::as_str)).parent().unwrap_or(Path::new("")).to_path_buf()
 }
 
-/// The folder of this version for the time of the job.
+/// Returns the folder of this version for the time of the job.
 fn folder(app: &App) -> Result<PathBuf> {
     let temp = app.env().get(vars::RUNNER_TEMP).ok_or_else(|| {
-        Error::config("RUNNER_TEMP is not set, so this is not the step of a GitHub workflow")
-            .hint("on the command line the program is called with a name: node index.js cml …")
+        Error::config("RUNNER_TEMP is not set; this is not a step of a GitHub workflow")
+            .hint("on the command line pass the program's name: node index.js cml …")
     })?;
     Ok(Path::new(temp).join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")))
 }

@@ -17,12 +17,12 @@ pub struct App {
     pub host: Rc<dyn Host>,
     /// The log.
     pub log: Log,
-    /// The client.
+    /// The HTTP client.
     pub http: Http,
 }
 
 impl App {
-    /// The environment.
+    /// Returns the environment.
     pub fn env(&self) -> &Env {
         self.host.env()
     }
@@ -32,7 +32,7 @@ impl App {
         self.host.out(text).map_err(|error| unwritable_output(&error))
     }
 
-    /// Writes what a command has made to standard output. Where that fails, the log has it.
+    /// Writes a command's result to standard output. If that fails, logs it.
     pub fn print_result(&self, text: &str) -> Result<()> {
         self.host.out(text).map_err(|error| {
             let line = text.trim_end();
@@ -41,16 +41,16 @@ impl App {
                 self.log.info(line);
             }
             Error::config(format!("cannot write {what} to standard output ({error})"))
-                .hint("check where standard output leads to; everything else is done")
+                .hint("check what standard output is connected to; everything else was done")
         })
     }
 
-    /// Prints a result, such as an address that a forge gave, as one line on standard output. Where that fails, the error has it.
+    /// Prints a result, such as an address from a forge, as one line on standard output. If that fails, the error contains it.
     pub fn print_line(&self, text: &str) -> Result<()> {
         self.print_result(&format!("{}\n", self.log.line(text)))
     }
 
-    /// What opens the files that are posted or published.
+    /// Returns what opens the files that are posted or published.
     pub fn files(&self) -> Result<Files> {
         let files = Files::new(self.host.clone(), self.working_copy()?);
         Ok(match named_folder(self) {
@@ -59,17 +59,17 @@ impl App {
         })
     }
 
-    /// The folder whose files may be published: the working copy around the current directory, else the current
-    /// directory; symbolic links resolved. What the CI names is the highest that it can be, and another user's is none.
+    /// Returns the folder whose files may be published: the working copy around the current directory, or else the
+    /// current directory; symbolic links resolved. It is never above the folder that the CI names, nor another user's.
     pub fn working_copy(&self) -> Result<PathBuf> {
         let here = self.here()?;
         let found = Checkout::around(self, &here).filter(|checkout| checkout.named || !checkout.is_foreign(self));
         Ok(found.map_or(here, |checkout| checkout.top))
     }
 
-    /// The current directory; symbolic links resolved.
+    /// Returns the current directory; symbolic links resolved.
     pub fn here(&self) -> Result<PathBuf> {
-        let unreadable = |e: std::io::Error| Error::config(format!("cannot find the current directory ({e})"));
+        let unreadable = |e: std::io::Error| Error::config(format!("cannot determine the current directory ({e})"));
         let here = self.host.current_dir().map_err(unreadable)?;
         self.host.canonicalize(&here).map_err(unreadable)
     }
@@ -90,7 +90,8 @@ impl App {
     }
 }
 
-/// Standard output takes nothing.
+/// Returns the error for a standard output that cannot be written.
 pub fn unwritable_output(error: &std::io::Error) -> Error {
-    Error::config(format!("cannot write to standard output ({error})")).hint("check where standard output leads to")
+    Error::config(format!("cannot write to standard output ({error})"))
+        .hint("check what standard output is connected to")
 }

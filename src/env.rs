@@ -16,27 +16,27 @@ pub use secrets::{is_reference, is_secret_name, secrets};
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// The value of a variable; an empty one counts as unset, as CI systems pass empty strings for "none".
+    /// Returns the value of a variable; an empty one counts as unset, as CI systems pass empty strings for "none".
     pub fn get(&self, var: Var) -> Option<&str> {
         self.named(var.name)
     }
 
-    /// The value of a variable by a name known only at run time.
+    /// Returns the value of a variable by a name known only at run time.
     pub fn named(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
-    /// The first of several variables that is set.
+    /// Returns the first of several variables that is set.
     pub fn first(&self, vars: &[Var]) -> Option<(Var, &str)> {
         vars.iter().find_map(|v| Some((*v, self.get(*v)?)))
     }
 
-    /// All names, for finding misspelt ones.
+    /// Returns all names, for finding misspelt ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// All variables, for handing the environment on to an SDK.
+    /// Returns all variables, for handing the environment on to an SDK.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
     }
@@ -97,7 +97,7 @@ impl Secret {
         Secret(value.into().trim().to_owned())
     }
 
-    /// The value itself, to be put into a request and nowhere else.
+    /// Returns the value itself, to be put into a request and nowhere else.
     pub fn expose(&self) -> &str {
         &self.0
     }

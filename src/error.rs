@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name in `--log json`.
+    /// Returns its name in `--log json`.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Usage => "usage",
@@ -61,7 +61,7 @@ impl Kind {
         }
     }
 
-    /// The exit code of the process, as listed in `docs/errors.md`.
+    /// Returns the exit code of the process, as listed in `docs/errors.md`.
     pub const fn exit_code(self) -> u8 {
         match self {
             Kind::Usage => 2,
@@ -93,8 +93,20 @@ pub struct Error {
     exit_code: Option<u8>,
 }
 
+/// Returns an error and its sources, the outermost first.
+pub fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
 impl Error {
-    /// An error of a class with its message.
+    /// Returns the first of our own errors among an error and its sources.
+    pub fn from_chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
+        chain(error).find_map(|error| error.downcast_ref())
+    }
+
+    /// Returns an error of a class with its message.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Error {
             kind,
@@ -133,14 +145,14 @@ impl Error {
         self
     }
 
-    /// Says what was being done when it happened.
+    /// Prepends what was being done when it happened.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);
         self
     }
 
-    /// Says what failed before this did, which was tried in its stead.
+    /// Prepends an earlier error, whose alternative failed with this one.
     #[must_use]
     pub fn after(mut self, earlier: Option<Error>) -> Self {
         if let Some(earlier) = earlier {
@@ -149,7 +161,7 @@ impl Error {
         self
     }
 
-    /// Marks that the request may have been carried out all the same: look before sending it again.
+    /// Marks that the request may have succeeded despite the error: check before sending it again.
     #[must_use]
     pub fn ambiguous(mut self) -> Self {
         self.ambiguous = true;
@@ -168,29 +180,29 @@ impl Error {
         self.retry_after
     }
 
-    /// Ends the process with another code than that of the class.
+    /// Sets another exit code than that of the class.
     #[must_use]
     pub fn exits_with(mut self, code: u8) -> Self {
         self.exit_code = Some(code);
         self
     }
 
-    /// The exit code of the process.
+    /// Returns the exit code of the process.
     pub fn exit_code(&self) -> u8 {
         self.exit_code.unwrap_or(self.kind.exit_code())
     }
 
-    /// The class.
+    /// Returns the class.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Whether the request may have been carried out all the same.
+    /// Returns whether the request may have succeeded despite the error.
     pub fn is_ambiguous(&self) -> bool {
         self.ambiguous
     }
 
-    /// What the user can do.
+    /// Returns what the user can do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }

@@ -78,38 +78,38 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Unreadable(error) => error.fmt(f),
-            Refusal::Outside => f.write_str("it leads out of the working copy"),
+            Refusal::Outside => f.write_str("it is outside the working copy"),
             Refusal::Git => f.write_str("it belongs to git's own folder"),
-            Refusal::System => f.write_str("nothing in /proc, /sys and /dev is published"),
+            Refusal::System => f.write_str("files in /proc, /sys and /dev are never published"),
             Refusal::Device => f.write_str("it is a device"),
             Refusal::Pipe => f.write_str("it is a named pipe"),
             Refusal::Directory => f.write_str("it is a directory"),
             Refusal::Name(what) => f.write_str(what),
-            Refusal::TooLarge(most) => write!(f, "it has more than {} MB", most >> 20),
+            Refusal::TooLarge(most) => write!(f, "it is larger than {} MB", most >> 20),
         }
     }
 }
 
 impl Refusal {
-    /// What the user can do.
+    /// Returns what the user can do.
     pub fn hint(&self) -> &'static str {
         match self {
             Refusal::Unreadable(_) | Refusal::Directory => "check the path: it is relative to the current directory",
             Refusal::Outside => {
-                "a path in the working copy has to end at a file in it; name a file elsewhere by its own path"
+                "a symbolic link in the working copy must not lead out of it; pass the target's own path instead"
             }
             Refusal::TooLarge(_) => "keep large data in a bucket and link to it",
             Refusal::Git | Refusal::System | Refusal::Device | Refusal::Pipe | Refusal::Name(_) => {
-                "write what is to be published to a regular file, or pass it on standard input with -"
+                "write it to a regular file, or pass it on standard input with -"
             }
         }
     }
 
-    /// The error for a file that the command line names.
+    /// Returns the error for a file that the command line names.
     pub fn error(self, doing: impl fmt::Display, path: &Path) -> Error {
         let kind = if matches!(self, Refusal::TooLarge(_)) { Kind::TooLarge } else { Kind::Config };
         let not_unicode = matches!(self, Refusal::Unreadable(_)) && path.to_string_lossy().contains('\u{fffd}');
-        let hint = if not_unicode { "the name of the file is not UTF-8: rename it" } else { self.hint() };
+        let hint = if not_unicode { "rename the file: its name is not UTF-8" } else { self.hint() };
         Error::new(kind, format!("{doing} ({self})")).hint(hint)
     }
 }
@@ -124,34 +124,31 @@ impl From<io::Error> for Refusal {
 }
 
 impl Checked {
-    /// Its size in bytes; 0 where it has none.
+    /// Returns its size in bytes; 0 where it has none.
     pub fn len(&self) -> u64 {
         self.0.facts().len
     }
 
-    /// Whether it has no size.
+    /// Returns whether it has no size.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Its path with every symbolic link resolved, where it has one.
+    /// Returns its path with every symbolic link resolved, where it has one.
     pub fn real(&self) -> Option<&Path> {
         self.0.facts().real.as_deref()
     }
 
-    /// All of it, which is `most` bytes at the most. What its size says already is not read.
+    /// Returns all of it, which is `most` bytes at the most. What its size says already is not read.
     pub fn read(&self, most: u64) -> Result<Vec<u8>, Refusal> {
         if self.len() > most {
             return Err(Refusal::TooLarge(most));
         }
         let bytes = self.0.read(0, most + 1)?;
-        match bytes.len() as u64 > most {
-            true => Err(Refusal::TooLarge(most)),
-            false => Ok(bytes),
-        }
+        if bytes.len() as u64 > most { Err(Refusal::TooLarge(most)) } else { Ok(bytes) }
     }
 
-    /// A part of it.
+    /// Returns a part of it.
     pub fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         self.0.read(offset, length as u64)
     }
@@ -229,8 +226,8 @@ impl Files {
         }
     }
 
-    /// Whether a folder that was found in one which the command line names may be searched: whoever names a folder of the
-    /// working copy means nothing outside of it.
+    /// Returns whether a folder that was found in one which the command line names may be searched: whoever names a
+    /// folder of the working copy means nothing outside of it.
     pub fn may_search(&self, folder: &Path) -> bool {
         let real = self.host.canonicalize(folder);
         let Ok((whole, real)) = self.absolute(folder).and_then(|whole| Ok((whole, real?))) else { return false };
@@ -238,7 +235,8 @@ impl Files {
         is_public && is_below(&self.entered(&whole), &real)
     }
 
-    /// Why a name that a report has is not even looked for: on Windows looking is enough to reach another host.
+    /// Returns why a name that a report has is not even looked for: on Windows looking is enough to reach another
+    /// host.
     pub fn foreign_name(&self, name: &str) -> Option<&'static str> {
         self.is_windows.then(|| windows::foreign(name)).flatten()
     }
@@ -282,7 +280,7 @@ impl Files {
         Ok(Checked(file))
     }
 
-    /// What no file may be, whoever names it.
+    /// Returns what no file may be, whoever names it.
     fn judge(&self, facts: &FileFacts) -> Result<(), Refusal> {
         let Some(real) = &facts.real else {
             // A file without a path cannot be judged; a pipe is its reader's.
@@ -300,7 +298,7 @@ impl Files {
             || self.git.iter().any(|folder| real.starts_with(folder))
     }
 
-    /// Whether a path is in a folder of the kernel's. A working copy may lie in its shared memory.
+    /// Returns whether a path is in a folder of the kernel's. A working copy may lie in its shared memory.
     fn is_system(&self, path: &Path) -> bool {
         const MEMORY: &str = "/dev/shm";
         let is_memory = path.starts_with(MEMORY) && self.root.starts_with(MEMORY);
@@ -354,7 +352,7 @@ impl Files {
     }
 }
 
-/// Whether a path, with links resolved, is below all of some folders.
+/// Returns whether a path, with links resolved, is below all of some folders.
 fn is_below(folders: &[&PathBuf], real: &Path) -> bool {
     folders.iter().all(|folder| real.starts_with(folder))
 }
@@ -367,18 +365,18 @@ fn must_be_below(folders: &[&PathBuf], facts: &FileFacts) -> Result<(), Refusal>
     }
 }
 
-/// Whether a name on the command line means standard input.
+/// Returns whether a name on the command line means standard input.
 pub fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN) || descriptor(path) == Some(0)
 }
 
-/// How messages name a report or another file of the command line.
+/// Returns how messages name a report or another file of the command line.
 pub fn shown(path: &Path) -> String {
     if path == Path::new(STDIN) { "on standard input".to_owned() } else { path.display().to_string() }
 }
 
-/// The folder to which the addresses in a file are relative: that of its name, for standard input and other descriptors the
-/// current one.
+/// Returns the folder to which the addresses in a file are relative: that of its name, for standard input and other
+/// descriptors the current one.
 pub fn folder_of(path: &Path) -> &Path {
     match descriptor(path) {
         Some(_) => Path::new(""),
@@ -386,7 +384,7 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The number of a descriptor that a path names as shells do.
+/// Returns the number of a descriptor that a path names as shells do.
 fn descriptor(path: &Path) -> Option<u32> {
     let text = path.to_str()?;
     if text == "/dev/stdin" {
@@ -396,7 +394,7 @@ fn descriptor(path: &Path) -> Option<u32> {
     number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten()
 }
 
-/// An absolute path without `.` and `..`, as it is written.
+/// Returns an absolute path without `.` and `..`, as it is written.
 fn lexical(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut made, part| {
         match part {
@@ -408,8 +406,8 @@ fn lexical(path: &Path) -> PathBuf {
     })
 }
 
-/// Where git keeps what belongs to a working copy, besides a folder `.git`: what the file of that name says (in a linked
-/// worktree, a submodule, or after `git init --separate-git-dir`), and the environment.
+/// Returns where git keeps what belongs to a working copy, besides a folder `.git`: what the file of that name says
+/// (in a linked worktree, a submodule, or after `git init --separate-git-dir`), and the environment.
 /// <https://git-scm.com/docs/gitrepository-layout>
 fn git_folders(host: &dyn Host, root: &Path) -> Vec<PathBuf> {
     let text = |path: &Path| {

@@ -69,7 +69,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Whether a host is this forge's.
+    /// Returns whether a host is this forge's.
     pub fn has_host(&self, host: &str) -> bool {
         self.hosts.iter().any(|known| if known.starts_with('.') { host.ends_with(known) } else { host == *known })
     }
@@ -139,7 +139,7 @@ pub enum Viewer {
     Unknown,
 }
 
-/// Whether a name has `bot` as a word: the account of a project's or group's access token on GitLab
+/// Returns whether a name has `bot` as a word: the account of a project's or group's access token on GitLab
 /// (`project_42_bot_0123…`), and what people call such an account of their own.
 pub fn is_named_bot(name: &str) -> bool {
     name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word.eq_ignore_ascii_case("bot"))
@@ -178,7 +178,7 @@ pub struct PullRequest {
 }
 
 impl PullRequest {
-    /// Whether a commit is the head.
+    /// Returns whether a commit is the head.
     pub fn is_at(&self, commit: &str) -> bool {
         !self.head.is_empty() && (commit.starts_with(&self.head) || self.head.starts_with(commit))
     }
@@ -218,24 +218,25 @@ impl fmt::Debug for Content {
 }
 
 impl Asset {
-    /// The bytes. A file that is not any more what it was when the report was read is an error: its name, which
-    /// is a hash, would stand for something else.
+    /// Returns the bytes. A file that is not any more what it was when the report was read is an error: its name,
+    /// which is a hash, would stand for something else.
     pub fn read(&self) -> Result<Bytes> {
         match &self.content {
             Content::Here(bytes) => Ok(bytes.clone()),
             Content::File(files, path) => {
                 let bytes = files.found(path).and_then(|file| file.read(LARGEST_FILE));
                 let bytes = bytes.map_err(|refusal| refusal.error(format!("cannot read {}", path.display()), path))?;
-                match hash(&bytes) == self.hash {
-                    true => Ok(bytes.into()),
-                    false => Err(Error::conflict(format!("{} changed while it was being published", path.display()))
-                        .hint("publish the report once its images are complete, or use --watch")),
+                if hash(&bytes) == self.hash {
+                    Ok(bytes.into())
+                } else {
+                    Err(Error::conflict(format!("{} changed while it was being published", path.display()))
+                        .hint("publish the report after its images are complete, or use --watch"))
                 }
             }
         }
     }
 
-    /// How many bytes it has.
+    /// Returns how many bytes it has.
     pub fn size(&self) -> u64 {
         match &self.content {
             Content::Here(bytes) => bytes.len() as u64,
@@ -243,7 +244,7 @@ impl Asset {
         }
     }
 
-    /// A name that is the same for the same bytes and never for others.
+    /// Returns a name that is the same for the same bytes and never for others.
     pub fn unique_name(&self) -> String {
         format!("{}.{}", &self.hash[..32.min(self.hash.len())], self.extension)
     }
@@ -278,7 +279,7 @@ pub type Keep<'a> = &'a dyn Fn(&Comment) -> bool;
 /// [`crate::sticky`].
 #[async_trait(?Send)]
 pub trait Forge {
-    /// How large things may be.
+    /// Returns how large things may be.
     fn limits(&self) -> Limits;
 
     /// Returns the token's user. Asked only where comments of several users are in question.
@@ -286,7 +287,7 @@ pub trait Forge {
         Ok(Viewer::Unknown)
     }
 
-    /// All comments of a target that `keep` accepts, oldest first.
+    /// Returns all comments of a target that `keep` accepts, oldest first.
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>>;
 
     /// One comment as it is now.
@@ -313,7 +314,7 @@ pub trait Forge {
 
     /// Whether [`Forge::hide_comment`] works; asked before anything is done.
     fn can_hide(&self) -> Result<()> {
-        Err(Error::unsupported("this forge cannot hide comments").hint("use --delete-previous instead"))
+        Err(Error::unsupported("hiding comments is not supported by this forge").hint("use --delete-previous instead"))
     }
 
     /// Collapses a comment as out of date.
@@ -337,50 +338,52 @@ pub trait Forge {
 
     /// Whether [`Forge::create_check`] works; asked before anything is done.
     fn can_check(&self) -> Result<()> {
-        Err(Error::unsupported("this forge has no checks").hint("use cml comment create instead"))
+        Err(Error::unsupported("checks are not supported by this forge").hint("use cml comment create instead"))
     }
 
-    /// How much of a report a check shows as Markdown; `None` where it is plain text, which the forge cuts.
+    /// Returns how much of a report a check shows as Markdown; `None` where it is plain text, which the forge cuts.
     fn report_limits(&self) -> Option<ReportLimits> {
         None
     }
 
     /// Makes a check, or brings an unfinished one up to date.
-    async fn create_check(&self, _check: &check::Check) -> Result<check::Made> {
+    async fn create_check(&self, _check: &check::Check) -> Result<check::CreatedCheck> {
         Err(self.can_check().err().unwrap_or_else(|| Error::internal("a forge that checks nothing")))
     }
 
-    /// What pushing to this forge and opening pull requests asks for; an error where there is no such thing.
+    /// Returns what pushing to this forge and opening pull requests asks for; an error where there is no such thing.
     fn push_config(&self) -> Result<pull::PushConfig> {
-        pull::none()
+        pull::unsupported()
     }
 
-    /// The pull request from one branch of the repository to another: the open one, else the last that was merged.
+    /// Returns the pull request from one branch of the repository to another: the open one, else the last that was
+    /// merged.
     async fn find_pull_request(&self, _source: &str, _target: &str) -> Result<Option<PullRequest>> {
-        pull::none()
+        pull::unsupported()
     }
 
     /// Opens a pull request. When it is not known whether that worked, the error [`Error::is_ambiguous`].
     async fn create_pull_request(&self, _new: &pull::NewPullRequest) -> Result<PullRequest> {
-        pull::none()
+        pull::unsupported()
     }
 
     /// Merges a pull request, when its checks have passed where the forge can wait for that. An error that has
     /// [`Error::retry_after`] may be over then.
     async fn merge_pull_request(&self, _pull: &PullRequest, _how: pull::Merge) -> Result<pull::Merged> {
-        pull::none()
+        pull::unsupported()
     }
 
     /// Puts files where the repository's readers, and nobody else, can see them. Returns their URLs, in order.
     async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>>;
 
-    /// Whether an address has, from its first character to its last, the form in which [`Forge::upload_assets`] gives one to a
-    /// file of that [`Asset::unique_name`], and lasts. The name proves nothing: anybody can compute the hash of a file.
+    /// Returns whether an address has, from its first character to its last, the form in which
+    /// [`Forge::upload_assets`] gives one to a file of that [`Asset::unique_name`], and lasts. The name proves
+    /// nothing: anybody can compute the hash of a file.
     fn is_asset(&self, _address: &str, _name: &str) -> bool {
         false
     }
 
-    /// An address that [`Forge::upload_assets`] gave, as it is written outside of the forge's comments.
+    /// Returns an address that [`Forge::upload_assets`] gave, as it is written outside of the forge's comments.
     fn asset_address(&self, address: &str) -> String {
         address.to_owned()
     }
@@ -388,8 +391,8 @@ pub trait Forge {
     /// Starts a run of the CI again, exactly once, within the time of `http`; without its identity the one that
     /// `own`, this repository's CI, says.
     async fn rerun(&self, _id: Option<&str>, _own: &Context, _http: &Http) -> Result<Rerun> {
-        Err(Error::unsupported("the local preview has no runs that could start again")
-            .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
+        Err(Error::unsupported("the local preview has no runs to restart")
+            .hint("pass --repo and a token in REPO_TOKEN, or run this in a pipeline"))
     }
 
     /// Starts a job again, and no other, that its runner took down with it: what [`runner::Job::rerun`] says. `most` is how often
@@ -398,27 +401,28 @@ pub trait Forge {
         self.rerun(Some(id), &Context::default(), http).await.map(Some)
     }
 
-    /// Whether a runner's registration is good for one job only, so that ending after one is the default.
+    /// Returns whether a runner's registration is good for one job only, so that ending after one is the default.
     fn runners_take_one_job(&self) -> bool {
         false
     }
 
-    /// The image of jobs that name none; `None` where the runner does not start containers for jobs.
+    /// Returns the image of jobs that name none; `None` where the runner does not start containers for jobs.
     fn job_image(&self, _gpu: bool) -> Option<&'static str> {
         None
     }
 
-    /// The jobs of a run that has ended without success, of those that `ours` accepts by the name of their runner.
+    /// Returns the jobs of a run that has ended without success, of those that `ours` accepts by the name of their
+    /// runner.
     async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<runner::FailedRun> {
         runner::unsupported()
     }
 
-    /// The runners that have all of some labels; all runners without.
+    /// Returns the runners that have all of some labels; all runners without.
     async fn list_runners(&self, _labels: &[String]) -> Result<Vec<runner::Runner>> {
         runner::unsupported()
     }
 
-    /// A runner as it is now; `None` when there is none of that identity.
+    /// Returns a runner as it is now; `None` when there is none of that identity.
     async fn get_runner(&self, _id: &str) -> Result<Option<runner::Runner>> {
         runner::unsupported()
     }
@@ -451,39 +455,39 @@ pub trait Forge {
         self.delete_runner(&registration.id).await
     }
 
-    /// Whether [`Forge::unregister_runner`] needs nothing but the runner's own credential.
+    /// Returns whether [`Forge::unregister_runner`] needs nothing but the runner's own credential.
     fn takes_runner_credential(&self) -> bool {
         false
     }
 
-    /// The runner program for a machine; `None` where it comes as an image.
+    /// Returns the runner program for a machine; `None` where it comes as an image.
     async fn runner_package(&self, _platform: &crate::host::Platform) -> Result<Option<runner::Package>> {
         runner::unsupported()
     }
 
-    /// The image that the runner program comes as, where it does.
+    /// Returns the image that the runner program comes as, where it does.
     fn runner_image(&self) -> Option<&str> {
         None
     }
 
-    /// What is known of the connection before anything is sent.
+    /// Returns what is known of the connection before anything is sent.
     fn about(&self) -> About {
         About::default()
     }
 
-    /// What the token may do, found out without any effect. A repository that cannot be seen is an error.
+    /// Returns what the token may do, found out without any effect. A repository that cannot be seen is an error.
     async fn permissions(&self) -> Result<Diagnosis> {
         Ok(Diagnosis::default())
     }
 
-    /// Whether the repository can be seen with this token: tells a missing pull request from a missing
+    /// Returns whether the repository can be seen with this token: tells a missing pull request from a missing
     /// repository.
     async fn can_see_repository(&self) -> Result<bool>;
 }
 
 /// Nothing says which run is meant.
 fn which_run(what: &str) -> Error {
-    Error::usage(format!("cannot tell which {what} to run again")).hint("give its number with --id")
+    Error::usage(format!("cannot determine which {what} to rerun")).hint("pass its number with --id")
 }
 
 /// How many requests of one listing are under way at once: enough for 1,000 comments in one go.
@@ -512,15 +516,15 @@ pub async fn send_each(
 const MAX_PAGES: u32 = 200;
 
 /// Watches over a list that is read page by page, so that it ends.
-struct Pages {
+struct PageGuard {
     forge: &'static str,
     read: u32,
     seen: HashSet<u64>,
 }
 
-impl Pages {
-    fn of(forge: &'static str) -> Self {
-        Pages { forge, read: 0, seen: HashSet::new() }
+impl PageGuard {
+    fn new(forge: &'static str) -> Self {
+        PageGuard { forge, read: 0, seen: HashSet::new() }
     }
 
     /// Counts a page. Fails when it brings nothing but what was there before, or one too many.
@@ -540,7 +544,7 @@ impl Pages {
 
     fn endless(&self, why: &str) -> Error {
         Error::remote(format!("the list of comments on {} does not end ({why})", self.forge))
-            .hint("the server, or a proxy before it, is at fault: try again later")
+            .hint("this is a fault of the server or of a proxy; try again later")
     }
 }
 
@@ -565,7 +569,7 @@ pub fn seconds(date: &str) -> i64 {
     chrono::DateTime::parse_from_rfc3339(date).map_or(0, |date| date.timestamp())
 }
 
-/// Whether a text is one of the hashes that git and the forges write: so many lower-case hexadecimal digits.
+/// Returns whether a text is one of the hashes that git and the forges write: so many lower-case hexadecimal digits.
 fn is_hash(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -580,13 +584,12 @@ pub async fn explain_not_found(forge: &dyn Forge, repository: &Repository, targe
     }
     match forge.can_see_repository().await {
         Ok(true) => {
-            let missing = Error::not_found(format!("there is no {target} in {repository}"));
+            let missing = Error::not_found(format!("{target} not found in {repository}"));
             match (error.hint_text(), target) {
                 // The forge knows more about it.
                 (Some(hint), _) => missing.hint(hint),
                 (None, Target::Commit(_)) => missing.hint(PUSH_FIRST),
-                (None, _) => missing
-                    .hint("check the number given with --target, or leave --target out to find it from the event"),
+                (None, _) => missing.hint("check the number in --target, or omit --target to use the event's"),
             }
         }
         Ok(false) => repository_not_visible(repository),
@@ -594,11 +597,10 @@ pub async fn explain_not_found(forge: &dyn Forge, repository: &Repository, targe
     }
 }
 
-/// The repository does not exist for this token.
+/// Returns the error for a repository that the token cannot see.
 pub fn repository_not_visible(repository: &Repository) -> Error {
-    Error::not_found(format!("repository {} was not found with this token", repository.url())).hint(
-        "check --repo, and that the token may read this repository (a token cannot see that a private one exists)",
-    )
+    Error::not_found(format!("repository {} was not found with this token", repository.url()))
+        .hint("check --repo, and that the token can read the repository (a private one looks as if it did not exist)")
 }
 
 #[cfg(test)]

@@ -228,11 +228,13 @@ impl<'a> Git<'a> {
         let ended = self.app.host.execute(&call.command(self.app, args)).await;
         ended.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => self.app.http.out_of_time().context(explain::failed(args)),
-            _ => Error::config(format!("git cannot be run ({error})")).hint("install git, and have it on PATH"),
+            _ => {
+                Error::config(format!("cannot run git ({error})")).hint("install git, and make sure that it is on PATH")
+            }
         })
     }
 
-    /// What a command prints; its failure is explained.
+    /// Returns what a command prints; its failure is explained.
     async fn run(&self, access: Access, args: &[&str], more: &[(&str, &str)]) -> Result<Vec<u8>> {
         let output = self.output(access, args, more).await?;
         match output.code {
@@ -262,7 +264,7 @@ impl<'a> Git<'a> {
         Status::parse(&self.run(Read, &args, &[]).await?)
     }
 
-    /// Whether any file fits the pathspecs, and whether git has it: for saying why nothing changed.
+    /// Returns whether any file fits the pathspecs, and whether git has it: for saying why nothing changed.
     pub async fn fitting(&self, pathspecs: &[String]) -> Result<(bool, bool)> {
         let fixed = ["ls-files", "-t", "-z", "--cached", "--others", "--"];
         let args: Vec<&str> = fixed.into_iter().chain(pathspecs.iter().map(String::as_str)).collect();
@@ -271,8 +273,8 @@ impl<'a> Git<'a> {
         Ok((entries.peek().is_some(), entries.any(|entry| !entry.starts_with(b"?"))))
     }
 
-    /// The commits on the way from one to another, newest first, each with its parents; none where the first is not
-    /// an ancestor of the second, or is unknown.
+    /// Returns the commits on the way from one to another, newest first, each with its parents; none where the first
+    /// is not an ancestor of the second, or is unknown.
     pub async fn between(&self, from: &str, to: &str) -> Result<Vec<Vec<String>>> {
         let range = format!("{from}..{to}");
         let args = ["rev-list", "--ancestry-path", "--parents", "--max-count=2", &range, "--"];
@@ -392,23 +394,23 @@ impl<'a> Git<'a> {
         self.run(Transfer, args, &[]).await.map(drop)
     }
 
-    /// What a command prints, without the white space around it.
+    /// Returns what a command prints, without the white space around it.
     pub async fn query(&self, args: &[&str]) -> Result<String> {
         self.text(Read, args, &[]).await
     }
 }
 
-/// A path as git writes it.
+/// Returns a path as git writes it.
 fn slashes(path: &Path) -> String {
     let text = path.display().to_string();
     if cfg!(windows) { text.trim_start_matches(r"\\?\").replace('\\', "/") } else { text }
 }
 
 fn no_repository() -> Error {
-    Error::config("this is no git repository").hint("run this inside the clone of the repository")
+    Error::config("not a git repository").hint("run this inside the clone of the repository")
 }
 
-/// The folder in which git keeps what belongs to a working copy: `.git`, or what the file of that name says.
+/// Returns the folder in which git keeps what belongs to a working copy: `.git`, or what the file of that name says.
 fn folder(app: &App, top: &Path) -> Result<PathBuf> {
     let dot = top.join(".git");
     match app.host.stat(&dot) {

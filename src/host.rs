@@ -328,7 +328,7 @@ pub trait Host {
         _to: &Path,
         _patience: Duration,
     ) -> Result<http::Response<Bytes>, SendError> {
-        Err(SendError::new(SendPhase::Invalid, "only the native program downloads to files"))
+        Err(SendError::new(SendPhase::Invalid, "only the native program can download to files"))
     }
 
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the

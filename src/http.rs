@@ -243,7 +243,7 @@ impl Http {
                         redirects += 1;
                         if redirects > MAX_REDIRECTS {
                             return Err(Error::remote(format!("too many redirects from {}", authority(&request)))
-                                .hint("check the address of the repository and of the API"));
+                                .hint("check the addresses of the repository and the API"));
                         }
                         follow(&mut request, next)?;
                         continue;

@@ -81,7 +81,7 @@ fn old_names() -> impl Iterator<Item = &'static str> {
     LEGACY.iter().map(|(old, _)| *old).chain(PROGRAMS.iter().copied())
 }
 
-/// The names of CML's older programs, without `cml-`.
+/// Returns the names of CML's older programs, without `cml-`.
 pub fn programs() -> impl Iterator<Item = &'static str> {
     old_names().filter(|old| !ONLY_COMMANDS.contains(old))
 }
@@ -134,7 +134,7 @@ fn by_old_name(command: &Command, argv: Vec<String>, warnings: &mut Vec<String>)
     std::iter::once(program).chain(rest).collect()
 }
 
-/// Whether what follows `pr` has no verb: a file may stand where it does now.
+/// Returns whether what follows `pr` has no verb: a file may stand where it does now.
 fn is_bare_pr(command: &Command, rest: &[String]) -> bool {
     let create = command.find_subcommand("pr").and_then(|pr| pr.find_subcommand("create"));
     let path: Vec<&Command> = std::iter::once(command).chain(create).collect();
@@ -143,7 +143,7 @@ fn is_bare_pr(command: &Command, rest: &[String]) -> bool {
     rest.first().is_some_and(|first| !asks(first)) && verb.is_none()
 }
 
-/// The first token that is neither an option of these commands nor the value of one.
+/// Returns the first token that is neither an option of these commands nor the value of one.
 fn first_word(path: &[&Command], tokens: &[String]) -> Option<usize> {
     let takes = |token: &String| match token.strip_prefix("--") {
         Some(long) => find(path, &kebab(long)).is_some_and(|arg| arg.get_action().takes_values() && !is_switch(arg)),
@@ -168,7 +168,7 @@ fn find<'a>(path: &[&'a Command], name: &str) -> Option<&'a Arg> {
     path.iter().rev().flat_map(|command| command.get_arguments()).find(|arg| names(arg).any(|n| n == name))
 }
 
-/// What a prepared command line says about the log, for what is wrong with that line itself.
+/// Returns what a prepared command line says about the log, for what is wrong with that line itself.
 pub fn verbosity(argv: &[String], env: &Env) -> Verbosity {
     let options = || argv.iter().take_while(|token| *token != "--").map(String::as_str);
     let letter = options().find_map(|option| match option {
@@ -232,7 +232,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Every value of an option that takes many: as in CML, everything up to the next option.
+/// Returns every value of an option that takes many: as in CML, everything up to the next option.
 fn all_values(
     name: &str,
     first: Option<String>,
@@ -247,7 +247,7 @@ fn names(arg: &Arg) -> impl Iterator<Item = &str> {
     arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default())
 }
 
-/// A yes-or-no option, which may stand without its value.
+/// Returns a yes-or-no option, which may stand without its value.
 fn is_switch(arg: &Arg) -> bool {
     is_flag(arg)
         || matches!(arg.get_action(), ArgAction::Set) && arg.get_num_args().is_some_and(|n| n.min_values() == 0)
@@ -258,7 +258,7 @@ fn is_flag(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue)
 }
 
-/// An option as the parser takes it; a flag that is off is none.
+/// Returns an option as the parser takes it; a flag that is off is none.
 fn option(name: &str, value: Option<String>, is_flag: bool) -> Option<String> {
     match value.as_deref().map(crate::cli::parse_bool) {
         Some(Ok(is_on)) if is_flag => is_on.then(|| format!("--{name}")),
@@ -276,7 +276,7 @@ fn kebab(name: &str) -> String {
     })
 }
 
-/// The options that the environment gives and the command line does not.
+/// Returns the options that the environment gives and the command line does not.
 fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mut Vec<String>) -> Vec<String> {
     let Some(family) = path.get(1).map(|command| command.get_name()) else { return Vec::new() };
     let prefixes = prefixes(family);
@@ -315,20 +315,20 @@ fn from_env(path: &[&Command], given: &HashSet<String>, env: &Env, warnings: &mu
     found
 }
 
-/// Whether one is the other but for a letter or two.
+/// Returns whether the names differ by at most two letters.
 fn is_typo(name: &str, known: &str) -> bool {
     name.len().abs_diff(known.len()) <= 2 && strsim::osa_distance(name, known) <= 2
 }
 
-/// Whether any command reads a variable of that name.
+/// Returns whether any command reads a variable of that name.
 fn is_known(path: &[&Command], name: &str) -> bool {
     let other = vars::ALL.iter().any(|var| var.name == name);
     let mut families = path.first().into_iter().flat_map(|root| root.get_subcommands());
     other || families.any(|family| prefixes(family.get_name()).iter().any(|prefix| name.starts_with(prefix.as_str())))
 }
 
-/// What a variable says: an option that may be given several times has a value a line, or those of a JSON array, which
-/// is what GitLab makes of an array that is put into a text.
+/// Returns the values of a variable: an option that can be repeated has one value per line, or those of a JSON array,
+/// which is how GitLab expands an array in a string.
 fn values(arg: &Arg, text: &str) -> Vec<String> {
     if !matches!(arg.get_action(), ArgAction::Append) {
         return vec![text.to_owned()];
@@ -340,13 +340,13 @@ fn values(arg: &Arg, text: &str) -> Vec<String> {
     }
 }
 
-/// The beginnings of a command's variables, the oldest last.
+/// Returns the beginnings of a command's variables, the oldest last.
 pub fn prefixes(family: &str) -> Vec<String> {
     let old = LEGACY_PREFIXES.iter().filter(|(command, _)| *command == family).map(|(_, prefix)| (*prefix).to_owned());
     std::iter::once(format!("CML_{}_", upper(family))).chain(old).collect()
 }
 
-/// The variables of an option, the one that goes first first.
+/// Returns the variables of an option, the one that goes first first.
 pub fn variables(family: &str, arg: &Arg) -> Vec<String> {
     let global = arg.is_global_set().then(|| "CML_".to_owned());
     let prefixes = global.into_iter().chain(prefixes(family));
@@ -358,7 +358,7 @@ pub fn old_name(words: &[&str]) -> Option<&'static str> {
     LEGACY.iter().find(|(_, new)| *new == words).map(|(old, _)| *old)
 }
 
-/// The value of one of CML's oldest variables, and what to use instead.
+/// Returns the value of one of CML's oldest variables, and what to use instead.
 fn from_oldest<'a>(family: &str, arg: &Arg, env: &'a Env) -> Option<(&'a str, String)> {
     let (_, prefix, options) = OLDEST.iter().find(|(command, ..)| *command == family)?;
     let option = options.iter().find(|option| names(arg).any(|name| upper(name) == **option))?;

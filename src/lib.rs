@@ -51,8 +51,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The entry of the WebAssembly: a command line (with the program's name first), or nothing for the step of a
-/// GitHub workflow. Returns the exit code.
+/// Runs a command line (with the program's name first) in WebAssembly, or without one the step of a GitHub workflow.
+/// Returns the exit code.
 #[cfg(target_arch = "wasm32")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub async fn start(argv: Vec<String>) -> u8 {
@@ -70,14 +70,14 @@ pub async fn run(host: Rc<dyn Host>, argv: Vec<String>) -> u8 {
     run_as(host, argv, Style::Plain).await
 }
 
-/// Says that the system does not give this program what it needs to start. Returns the exit code.
+/// Prints that the program cannot start. Returns the exit code.
 pub fn cannot_start(host: Rc<dyn Host>, error: &std::io::Error) -> u8 {
     let error = Error::config(format!("cannot start ({error})"))
         .hint("check the limits of this process, such as that of open files: ulimit -n");
-    report(&Log::new(host, log::Level::Info), &error)
+    print_error(&Log::new(host, log::Level::Info), &error)
 }
 
-/// The same with a log of another kind.
+/// Runs one command line with a log in another style.
 async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
     let slashes = cfg!(target_arch = "wasm32") && host.platform().os == "windows";
     let command = cli::command(slashes);
@@ -102,15 +102,15 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
     }
     match select(pin!(execute(host.clone(), log.clone(), &cli)), host.terminated()).await {
         Either::Left((Ok(()), _)) => 0,
-        Either::Left((Err(error), _)) => report(&log, &error),
-        // What is dropped tidies up.
+        Either::Left((Err(error), _)) => print_error(&log, &error),
+        // Dropping the future cleans up.
         Either::Right((signal, _)) => signal.exit_code(),
     }
 }
 
-/// Says what went wrong and what to do about it. Returns the exit code.
-fn report(log: &Log, error: &Error) -> u8 {
-    // Before the error, which stays the last thing said.
+/// Prints the error, its causes at the level debug, and its hint. Returns the exit code.
+fn print_error(log: &Log, error: &Error) -> u8 {
+    // Before the error, which is the last line.
     for cause in error::chain(error).skip(1) {
         log.debug(&format!("caused by: {cause}"));
     }
@@ -126,7 +126,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     if let Some(path) = &global.ca_cert {
         let wrong = |why: String| {
             Error::config(format!("cannot use --ca-cert {} ({why})", path.display()))
-                .hint("it is a PEM file: its certificates begin with -----BEGIN CERTIFICATE-----")
+                .hint("the file must be in PEM format; certificates begin with -----BEGIN CERTIFICATE-----")
         };
         let pem = app.files()?.named(path).and_then(|file| file.read(files::LARGEST_REPORT));
         let pem = pem.map_err(|refusal| wrong(refusal.to_string()))?;
@@ -146,7 +146,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     }
 }
 
-/// Hides the tokens, whatever they are, and the environment's other secrets.
+/// Hides the tokens, and the environment's other secrets, in the log.
 fn hide_secrets(host: &dyn Host, log: &Log, global: &connect::Global) {
     let tokens = forge::FORGES.iter().flat_map(|driver| driver.token_vars).chain(connect::TOKEN_VARS);
     for var in tokens.chain([&env::vars::AWS_SECRET_ACCESS_KEY, &env::vars::AWS_SESSION_TOKEN]) {
@@ -160,11 +160,11 @@ fn hide_secrets(host: &dyn Host, log: &Log, global: &connect::Global) {
     log.hide_environment();
 }
 
-/// Help and version go to standard output; what is wrong with a command line goes to the log.
+/// Prints help and version to standard output, or a wrong command line to the log. Returns the exit code.
 fn refuse(host: &Rc<dyn Host>, error: &clap::Error, log: &Log) -> u8 {
-    // A value that our own code does not take: it says what it takes.
-    if let Some(ours) = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>()) {
-        return report(log, ours);
+    // A value that our own parser refused: it has its own message.
+    if let Some(ours) = Error::from_chain(error) {
+        return print_error(log, ours);
     }
     let (text, coloured) = (error.render().to_string(), error.render().ansi().to_string());
     if error.use_stderr() {
@@ -174,6 +174,6 @@ fn refuse(host: &Rc<dyn Host>, error: &clap::Error, log: &Log) -> u8 {
     let is_coloured = log::colours::wanted(host.env(), host.is_terminal(host::Stream::Output));
     match host.out(if is_coloured { &coloured } else { &text }) {
         Ok(()) => 0,
-        Err(error) => report(log, &app::unwritable_output(&error)),
+        Err(error) => print_error(log, &app::unwritable_output(&error)),
     }
 }

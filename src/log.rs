@@ -20,13 +20,13 @@ pub use verbosity::Verbosity;
 /// How much to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Only what made it fail.
+    /// Errors only.
     Error,
-    /// Also what the user should look at.
+    /// Also warnings.
     Warn,
-    /// Also what was done.
+    /// Also progress.
     Info,
-    /// Also each request.
+    /// Also every request.
     Debug,
 }
 
@@ -43,10 +43,10 @@ impl Level {
 
     const fn help(self) -> &'static str {
         match self {
-            Level::Error => "Only what made it fail",
-            Level::Warn => "Also what the user should look at",
-            Level::Info => "Also what was done",
-            Level::Debug => "Also each request",
+            Level::Error => "Errors only",
+            Level::Warn => "Also warnings",
+            Level::Info => "Also progress",
+            Level::Debug => "Also every request",
         }
     }
 
@@ -109,13 +109,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log on the host's standard error.
+    /// Returns a log on the host's standard error.
     pub fn new(host: Rc<dyn Host>, verbosity: impl Into<Verbosity>) -> Self {
         let verbosity = verbosity.into();
         Log { host, verbosity, style: Style::Plain, progress: Rc::default(), secrets: Rc::default() }
     }
 
-    /// The same log with other looks.
+    /// Returns the same log with other looks.
     #[must_use]
     pub fn style(self, style: Style) -> Self {
         Log { style, ..self }
@@ -138,7 +138,7 @@ impl Log {
         }
     }
 
-    /// The text without secrets, and without the credentials in addresses.
+    /// Returns the text without secrets, and without the credentials in addresses.
     pub fn redact(&self, text: &str) -> String {
         self.secrets.borrow().redact(&without_credentials(text))
     }
@@ -156,18 +156,19 @@ impl Log {
         }
     }
 
-    /// The text for standard output, where it is not ours alone: without secrets, and without commands for the runner.
+    /// Returns the text for standard output, where it is not ours alone: without secrets, and without commands for
+    /// the runner.
     pub fn harmless(&self, text: &str) -> String {
         inert(&sanitize::lines(&self.redact(text)))
     }
 
-    /// The text as one line of standard output, which others read: as it is, but that nothing in it controls a terminal
-    /// or the runner.
+    /// Returns the text as one line of standard output, which others read: as it is, but that nothing in it controls
+    /// a terminal or the runner.
     pub fn line(&self, text: &str) -> String {
         inert(&sanitize::one_line(text))
     }
 
-    fn tell(&self, entry: Entry<'_>) {
+    fn write_entry(&self, entry: Entry<'_>) {
         if entry.level > self.verbosity.level {
             return;
         }
@@ -198,7 +199,7 @@ impl Log {
         }
     }
 
-    /// Whether lines are coloured.
+    /// Returns whether lines are coloured.
     fn has_colours(&self) -> bool {
         let is_plain = self.style == Style::Plain && !self.verbosity.json;
         is_plain && colours::wanted(self.host.env(), self.host.is_terminal(Stream::Error))
@@ -220,7 +221,7 @@ impl Log {
     pub fn error(&self, error: &Error) {
         let message = error.to_string();
         let kind = Some(error.kind().name());
-        self.tell(Entry { kind, hint: error.hint_text(), ..Entry::new(Level::Error, &message) });
+        self.write_entry(Entry { kind, hint: error.hint_text(), ..Entry::new(Level::Error, &message) });
     }
 
     /// What the parser of command lines says of a wrong one: `text` as it is, `coloured` for a terminal.
@@ -231,26 +232,27 @@ impl Log {
         }
         let text = text.trim_start_matches("error: ");
         if self.style == Style::Annotations {
-            return self.tell(Entry::new(Level::Error, text));
+            return self.write_entry(Entry::new(Level::Error, text));
         }
         let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let message = one_line(text.split("\n\n").next().unwrap_or_default());
         let hint = text.split_once("  tip: ").map(|(_, rest)| one_line(rest.split("\n\n").next().unwrap_or_default()));
         let kind = Some(crate::error::Kind::Usage.name());
-        self.tell(Entry { kind, hint: hint.as_deref(), ..Entry::new(Level::Error, &message) });
+        self.write_entry(Entry { kind, hint: hint.as_deref(), ..Entry::new(Level::Error, &message) });
     }
 
     /// What another program said before it failed.
     pub fn quote(&self, text: &str) {
-        match self.verbosity.json {
-            true => self.tell(Entry::new(Level::Error, text)),
-            false => self.plain(Level::Error, "", text),
+        if self.verbosity.json {
+            self.write_entry(Entry::new(Level::Error, text))
+        } else {
+            self.plain(Level::Error, "", text)
         }
     }
 
     /// Something is not as the user will want it.
     pub fn warn(&self, text: &str) {
-        self.tell(Entry::new(Level::Warn, text));
+        self.write_entry(Entry::new(Level::Warn, text));
     }
 
     /// The same, with what to do about it.
@@ -260,23 +262,23 @@ impl Log {
 
     /// The same with what is to be done about an error, where that is known.
     pub fn warn_of(&self, text: &str, hint: Option<&str>) {
-        self.tell(Entry { hint, ..Entry::new(Level::Warn, text) });
+        self.write_entry(Entry { hint, ..Entry::new(Level::Warn, text) });
     }
 
     /// The same about a line of a file.
     pub fn warn_at(&self, file: &Path, line: usize, text: &str, hint: Option<&str>) {
         let file = file.display().to_string();
-        self.tell(Entry { file: Some(&file), line: Some(line), hint, ..Entry::new(Level::Warn, text) });
+        self.write_entry(Entry { file: Some(&file), line: Some(line), hint, ..Entry::new(Level::Warn, text) });
     }
 
     /// Something was done.
     pub fn info(&self, text: &str) {
-        self.tell(Entry::new(Level::Info, text));
+        self.write_entry(Entry::new(Level::Info, text));
     }
 
     /// A detail for finding out what happened.
     pub fn debug(&self, text: &str) {
-        self.tell(Entry::new(Level::Debug, text));
+        self.write_entry(Entry::new(Level::Debug, text));
     }
 
     /// A line that replaces itself: only on a terminal, so that CI logs stay short.
@@ -307,10 +309,8 @@ fn escaped(text: &str) -> String {
 /// runner takes `::name::` at the beginning of a line and `##[name]` anywhere:
 /// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>.
 fn inert(text: &str) -> String {
-    let line = |line: &str| match line.trim_start().starts_with("::") {
-        true => line.replacen("::", ": :", 1),
-        false => line.to_owned(),
-    };
+    let line =
+        |line: &str| if line.trim_start().starts_with("::") { line.replacen("::", ": :", 1) } else { line.to_owned() };
     text.replace("##[", "## [").split_inclusive(['\n', '\r']).map(line).collect()
 }
 

@@ -7,7 +7,7 @@ pub const ACTION: &str = REPOSITORY.split_at("https://github.com/".len()).1;
 /// Name of the owner, also of the images.
 pub const OWNER: &str = ACTION.split_at(ACTION.len() - "/setup-cml-rs".len()).0;
 
-/// A number of things: `1 file`, `2 files`.
+/// Returns a number of things: `1 file`, `2 files`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -20,10 +20,10 @@ pub const NAMES: &[(&str, &str)] = &[
     ("check-id", "Number of the check on GitHub, for --check-id of a later step"),
     ("check-url", "Address of the check"),
     ("comment-url", "Address of the comment"),
-    ("instance-id", "Identity of the machine that was launched"),
+    ("instance-id", "ID of the instance that was launched"),
     ("pr-url", "Address of the pull request"),
-    ("run-url", "Address of the run that was started again"),
-    ("runner-name", "Name of the runner that was launched on a machine"),
+    ("run-url", "Address of the run that was restarted"),
+    ("runner-name", "Name of the runner that was launched on an instance"),
     ("version", "Version of cml that was set up"),
 ];
 
@@ -64,9 +64,10 @@ fn note(app: &App, path: &Path, lines: &str) -> std::io::Result<()> {
     let new: Vec<_> = lines.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
     let stays = |line: &&str| !line.split_once('=').is_some_and(|(name, _)| new.contains(&name));
     let kept: String = before.lines().filter(stays).map(|line| format!("{line}\n")).collect();
-    match kept == before {
-        true => app.host.append(path, lines.as_bytes()),
-        false => app.host.write(path, (kept + lines).as_bytes()),
+    if kept == before {
+        app.host.append(path, lines.as_bytes())
+    } else {
+        app.host.write(path, (kept + lines).as_bytes())
     }
 }
 
@@ -82,13 +83,10 @@ pub fn summary(app: &App, context: &Context, report: &str) -> Result<()> {
     let path = Path::new(path);
     let used = app.host.stat(path).map_or(0, |stat| stat.len);
     let room = usize::try_from(SUMMARY.saturating_sub(used + 2)).unwrap_or(usize::MAX);
-    let note = "*The report was cut here: it is longer than a job summary may be.*";
-    let text = match report.len() <= room {
-        true => report.to_owned(),
-        false => cut(report, room, note),
-    };
+    let note = "*The report was cut here: it is too long for a job summary.*";
+    let text = if report.len() <= room { report.to_owned() } else { cut(report, room, note) };
     if text.len() > room {
-        app.log.warn("the job summary is full: the report is not added to it");
+        app.log.warn("the job summary is full; the report was not added");
         return Ok(());
     }
     let written = app.host.append(path, format!("{text}\n\n").as_bytes());
@@ -101,11 +99,11 @@ fn unwritten(app: &App, what: &str, error: std::io::Error) -> Result<()> {
     if error.kind() != std::io::ErrorKind::NotFound {
         return Err(Error::config(text));
     }
-    app.log.warn_of(&text, Some("in a container of your own, mount the folder that the CI writes its files to"));
+    app.log.warn_of(&text, Some("in a container that you start yourself, mount the folder of the CI's files"));
     Ok(())
 }
 
-/// The report cut to so many bytes, where there is room for more than the note.
+/// Returns the report cut to so many bytes, where there is room for more than the note.
 fn cut(report: &str, room: usize, note: &str) -> String {
     let units = split::length(&report[..report.floor_char_boundary(room)]);
     let text = split::truncate(report, units.max(2 * note.len()), note);

@@ -33,7 +33,7 @@ pub const VARIABLES: &[Variable] = &[
         default: "$REPO_TOKEN",
         required: false,
     },
-    Variable { name: DEBUG, help: "true: tell everything that is done", default: "false", required: false },
+    Variable { name: DEBUG, help: "true: log everything", default: "false", required: false },
 ];
 
 const DEBUG: &str = "DEBUG";
@@ -49,11 +49,10 @@ pub async fn run(host: Rc<dyn Host>) -> u8 {
             }
             crate::run(host, argv).await
         }
-        Ok(None) => crate::report(
+        Ok(None) => crate::print_error(
             &log,
-            &Error::usage("the variable COMMAND is not given")
-                .hint("say what to do, for instance COMMAND: comment update"),
+            &Error::usage("the variable COMMAND is required").hint("set it, for instance COMMAND: comment update"),
         ),
-        Err(error) => crate::report(&log, &error),
+        Err(error) => crate::print_error(&log, &error),
     }
 }

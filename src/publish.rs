@@ -44,20 +44,20 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// The place that `--publish-url`, `--publish-native` and `--publish-signed` ask for together.
+    /// Returns the place that `--publish-url`, `--publish-native` and `--publish-signed` ask for together.
     pub fn choose(url: Option<&url::Url>, native: bool, signed: Option<u32>) -> Result<Self> {
         let bucket = url.is_some_and(|url| matches!(url.scheme(), "s3" | "gs" | "az"));
         if signed.is_some() && !bucket {
-            return Err(Error::usage("--publish-signed signs the addresses of a bucket, and none is given")
-                .hint("give --publish-url s3://bucket/prefix, gs://… or az://…"));
+            return Err(Error::usage("--publish-signed requires a bucket")
+                .hint("pass --publish-url s3://bucket/prefix, gs://… or az://…"));
         }
         match url {
             None => Ok(Destination::Forge),
             Some(_) if native => Ok(Destination::Forge),
             Some(url) if matches!(url.scheme(), "http" | "https") => Ok(Destination::Server(url.clone())),
             Some(url) if bucket => Ok(Destination::Bucket(url.clone(), signed)),
-            Some(url) => Err(Error::usage(format!("--publish-url does not take {}://", url.scheme()))
-                .hint("it takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")),
+            Some(url) => Err(Error::usage(format!("--publish-url does not support {}://", url.scheme()))
+                .hint("use https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")),
         }
     }
 }
@@ -90,7 +90,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// How many files it shows, for people.
+    /// Returns how many files it shows, for people.
     pub fn count(&self) -> String {
         messages::count(self.files, if self.only_images { "image" } else { "file" })
     }
@@ -168,7 +168,7 @@ impl Collection {
                 return Ok(self.assets.len() - 1);
             }
         };
-        Err(format!("{} is not published: the report shows {why}", asset.name))
+        Err(format!("{} was not published: the report shows {why}", asset.name))
     }
 }
 
@@ -183,7 +183,7 @@ struct FileFacts {
 }
 
 impl FileFacts {
-    fn of(bytes: &[u8]) -> Self {
+    fn new(bytes: &[u8]) -> Self {
         FileFacts { hash: hash(bytes), size: bytes.len() as u64, kind: media::sniff(bytes), stays_private: None }
     }
 
@@ -215,8 +215,8 @@ impl Publish<'_> {
             Ok(addresses) => addresses,
             // The forge is where files go unasked; a place that the user names must take them.
             Err(error) if error.kind() == Kind::Auth && self.destination == Destination::Forge && !self.strict => {
-                let hint = error.hint_text().unwrap_or("see docs/comments.md for other places");
-                self.app.log.warn_with_hint(&format!("the images are not published: {error}"), hint);
+                let hint = error.hint_text().unwrap_or("see docs/comments.md for other ways to publish");
+                self.app.log.warn_with_hint(&format!("cannot publish the images: {error}"), hint);
                 return Ok(unchanged());
             }
             Err(error) => return Err(error.context("cannot publish the images")),
@@ -265,10 +265,10 @@ impl Publish<'_> {
         }
         if troubles.shown > MAX_WARNINGS {
             let more = troubles.shown - MAX_WARNINGS;
-            self.app.log.warn(&format!("{more} more files that {shown} shows cannot be published"));
+            self.app.log.warn(&format!("cannot publish {more} more files that {shown} shows"));
         }
         if troubles.linked > MAX_WARNINGS {
-            self.app.log.warn(&format!("{} more linked files are not published", troubles.linked - MAX_WARNINGS));
+            self.app.log.warn(&format!("{} more linked files were not published", troubles.linked - MAX_WARNINGS));
         }
         let missing = troubles.shown + blanks;
         if self.strict && missing > 0 {
@@ -350,14 +350,14 @@ impl Publish<'_> {
         });
         let warn = |mistake: mistakes::Mistake| {
             let line = text[..mistake.range.start].matches('\n').count() + 1;
-            let why = format!("{} has a blank, which ends an address in Markdown", mistake.address);
+            let why = format!("{} contains a space, which ends an address in Markdown", mistake.address);
             self.app.log.warn_at(report, line, &why, Some(&format!("write {}", mistake.corrected())));
             usize::from(mistake.is_image)
         };
         there.map(warn).sum()
     }
 
-    /// The file that an address means, if it is to be published. An error is a trouble for the user's eyes.
+    /// Returns the file that an address means, if it is to be published. An error is a trouble for the user's eyes.
     async fn take(
         &self,
         report: &Path,
@@ -370,9 +370,9 @@ impl Publish<'_> {
             return Ok(data_uri(address).map(Some)?);
         }
         if address.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:")) {
-            let why = format!("{address} is a file of this machine and is not published");
+            let why = format!("{address} is a local file and was not published");
             return Err(match reference.used {
-                Use::Shown => Trouble::Shown(format!("{why}: write its path instead")),
+                Use::Shown => Trouble::Shown(format!("{why}; write its path instead")),
                 Use::Linked => Trouble::Linked(why, Some("write the path of a file in the working copy instead")),
             });
         }
@@ -385,8 +385,8 @@ impl Publish<'_> {
         };
         let Some(path) = self.find(report, files, address) else {
             return match (self.other_case(report, files, address, &mut collection.listed), reference.used) {
-                (Some(name), _) if name != *address => refuse(format!("does not exist: did you mean {name}?")),
-                (_, Use::Shown) => refuse("is shown but does not exist".to_owned()),
+                (Some(name), _) if name != *address => refuse(format!("does not exist; did you mean {name}?")),
+                (_, Use::Shown) => refuse("does not exist".to_owned()),
                 // A link may lead anywhere.
                 (_, Use::Linked) => Ok(None),
             };
@@ -394,7 +394,7 @@ impl Publish<'_> {
         let file = match files.found(&path) {
             Ok(file) => file,
             Err(Refusal::Unreadable(error)) => return Err(format!("{address} cannot be read ({error})").into()),
-            Err(_) => return refuse("lies outside of the working copy and is not published".to_owned()),
+            Err(_) => return refuse("is outside the working copy and was not published".to_owned()),
         };
         let real = file.real().unwrap_or(&path).to_owned();
         if !collection.files.contains_key(&real) {
@@ -402,25 +402,27 @@ impl Publish<'_> {
                 Ok(bytes) => bytes,
                 Err(Refusal::TooLarge(most)) => {
                     let (size, most) = (file.len() >> 20, most >> 20);
-                    return refuse(format!("has {size} MB: files of more than {most} MB are not published"));
+                    return refuse(format!("has {size} MB and was not published: the limit is {most} MB"));
                 }
                 Err(refusal) => return Err(format!("{address} cannot be read ({refusal})").into()),
             };
-            collection.files.insert(real.clone(), FileFacts::of(&bytes));
+            collection.files.insert(real.clone(), FileFacts::new(&bytes));
         }
         let Some(facts) = collection.files.get_mut(&real) else { return Ok(None) };
         let name = real.file_name().unwrap_or_default().to_string_lossy();
         let kind = match (reference.used, facts.kind) {
             (Use::Shown, Some(kind)) if kind.is_shown() => kind,
             (Use::Shown, Some(kind)) => {
-                return refuse(format!("is {}, which cannot be shown: not published", kind.mime));
+                return refuse(format!("is {}, which cannot be shown, and was not published", kind.mime));
             }
-            (Use::Shown, None) => return refuse("is not an image, video or audio file: not published".to_owned()),
+            (Use::Shown, None) => {
+                return refuse("is not an image, video or audio file and was not published".to_owned());
+            }
             (Use::Linked, known) => {
                 let harmless = known.filter(media::Kind::is_harmless).or_else(|| media::by_name(&name));
                 let Some(kind) = harmless.or(self.links.then_some(known.unwrap_or(media::BYTES))) else {
                     let hint = "--publish-links publishes linked files of any type";
-                    return Err(Trouble::Linked(format!("the linked file {address} is not published"), Some(hint)));
+                    return Err(Trouble::Linked(format!("the linked file {address} was not published"), Some(hint)));
                 };
                 let privacy = match facts.stays_private {
                     Some(privacy) => privacy,
@@ -428,7 +430,7 @@ impl Publish<'_> {
                 };
                 facts.stays_private = Some(privacy);
                 if let Some(why) = privacy {
-                    let why = format!("the linked file {address} is not published: {why}");
+                    let why = format!("the linked file {address} was not published: {why}");
                     return Err(Trouble::Linked(why, None));
                 }
                 kind
@@ -444,7 +446,8 @@ impl Publish<'_> {
         names.map(|name| folder.join(name)).find(|path| self.app.host.stat(path).is_ok_and(|stat| stat.is_file))
     }
 
-    /// The name of a file that is the same but for the case of its letters. `listed` keeps what was looked up.
+    /// Returns the name of a file that is the same but for the case of its letters. `listed` keeps what was looked
+    /// up.
     fn other_case(&self, report: &Path, files: &Files, address: &str, listed: &mut Listed) -> Option<String> {
         let names = report::file_names(address).into_iter().filter(|name| files.foreign_name(name).is_none());
         names.into_iter().find_map(|name| {
@@ -461,13 +464,13 @@ impl Publish<'_> {
         })
     }
 
-    /// Why a linked file is not for others, if so. An error where git does not say, as where there is no git.
+    /// Returns why a linked file is not for others, if so. An error where git does not say, as where there is no git.
     async fn stays_private(&self, path: &Path, address: &str) -> Result<Option<&'static str>, String> {
         match git::standing(self.app, path).await {
             Ok(Standing::Kept) => Ok(None),
             Ok(Standing::Ignored) => Ok(Some("git ignores it")),
             Ok(Standing::Elsewhere) => Ok(Some("it is not in the repository of the working copy")),
-            Err(why) => Err(format!("git cannot tell whether it ignores {address}, which is not published ({why})")),
+            Err(why) => Err(format!("{address} was not published: cannot determine whether git ignores it ({why})")),
         }
     }
 
@@ -494,15 +497,16 @@ impl Publish<'_> {
                     .filter(|(_, a)| a.is_none())
                     .map(|(asset, _)| asset.clone())
                     .collect();
-                let sent = match new.is_empty() {
-                    true => Vec::new(),
-                    false => match self.forge.upload_assets(&new, &progress).await {
+                let sent = if new.is_empty() {
+                    Vec::new()
+                } else {
+                    match self.forge.upload_assets(&new, &progress).await {
                         Err(error) if error.kind() == Kind::NotFound => {
                             let unseen = self.forge.can_see_repository().await.is_ok_and(|seen| !seen);
                             return Err(if unseen { repository_not_visible(self.repository) } else { error });
                         }
                         sent => sent?,
-                    },
+                    }
                 };
                 let mut sent = sent.into_iter();
                 for address in addresses.iter_mut().filter(|address| address.is_none()) {
@@ -516,8 +520,8 @@ impl Publish<'_> {
     }
 }
 
-/// The addresses that earlier versions of the comment have, by what may be the name of a file in them. That of a
-/// published file is its hash.
+/// Returns the addresses that earlier versions of the comment have, by what may be the name of a file in them. That
+/// of a published file is its hash.
 fn shown_before(before: &[&str]) -> HashMap<String, Vec<String>> {
     let mut shown: HashMap<String, Vec<String>> = HashMap::new();
     for body in before {
@@ -537,15 +541,15 @@ fn asset(name: &str, kind: media::Kind, bytes: Bytes) -> Asset {
     Asset { hash: hash(&bytes), name: name.to_owned(), mime, extension, content: Content::Here(bytes) }
 }
 
-/// A file that the user names. Its type is that of its content, else that of its name, unless `mime` says otherwise;
-/// its address ends as its name does.
-pub fn named(name: &str, mime: Option<&str>, bytes: Bytes) -> Result<Asset> {
+/// Returns a file that the user names. Its type is that of its content, else that of its name, unless `mime` says
+/// otherwise; its address ends as its name does.
+pub fn prepare_asset(name: &str, mime: Option<&str>, bytes: Bytes) -> Result<Asset> {
     if bytes.len() as u64 > LARGEST_FILE {
         let (size, most) = (bytes.len() >> 20, LARGEST_FILE >> 20);
-        return Err(Error::too_large(format!("{name} has {size} MB: files of more than {most} MB are not published"))
+        return Err(Error::too_large(format!("{name} has {size} MB and was not published: the limit is {most} MB"))
             .hint("publish a smaller file, or keep it in a bucket and link to it"));
     }
-    let mut made = asset(name, media::of(name, &bytes), bytes);
+    let mut made = asset(name, media::detect(name, &bytes), bytes);
     if let Some(mime) = mime {
         made.mime = mime.to_owned().into();
     }
@@ -557,7 +561,7 @@ pub fn named(name: &str, mime: Option<&str>, bytes: Bytes) -> Result<Asset> {
     Ok(made)
 }
 
-/// An error for a file that is given as the report and is something else.
+/// Returns an error for a file that is given as the report and is something else.
 pub fn not_a_report(path: &Path, bytes: &[u8]) -> Option<Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (noun, is_shown) = media::noun(&name, bytes)?;
@@ -569,30 +573,30 @@ pub fn not_a_report(path: &Path, bytes: &[u8]) -> Option<Error> {
     }
     let address = path.display().to_string();
     let address = if address.contains([' ', '(', ')']) { format!("<{address}>") } else { address };
-    let hint = match is_shown {
-        true => format!("add it to a report with ![]({address})"),
-        false => format!("link to it from a report with [{name}]({address})"),
+    let hint = if is_shown {
+        format!("add it to a report with ![]({address})")
+    } else {
+        format!("link to it from a report with [{name}]({address})")
     };
     Some(Error::config(format!("{} is {noun}, not a Markdown report", path.display())).hint(hint))
 }
 
-/// The picture inside of a `data:image/…` address (<https://www.rfc-editor.org/rfc/rfc2397>).
+/// Returns the picture inside of a `data:image/…` address (<https://www.rfc-editor.org/rfc/rfc2397>).
 fn data_uri(address: &str) -> Result<Asset, String> {
     let wrong = || "the data: address cannot be decoded".to_owned();
     let (head, data) = address.split_once(',').ok_or_else(wrong)?;
     let data: Vec<u8> = percent_encoding::percent_decode_str(data).collect();
-    let bytes = match head.ends_with(";base64") {
-        true => {
-            let data: Vec<u8> = data.into_iter().filter(|b| !b.is_ascii_whitespace()).collect();
-            base64::engine::general_purpose::GeneralPurpose::new(
-                &base64::alphabet::STANDARD,
-                base64::engine::GeneralPurposeConfig::new()
-                    .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
-            )
-            .decode(data)
-            .map_err(|_| wrong())?
-        }
-        false => data,
+    let bytes = if head.ends_with(";base64") {
+        let data: Vec<u8> = data.into_iter().filter(|b| !b.is_ascii_whitespace()).collect();
+        base64::engine::general_purpose::GeneralPurpose::new(
+            &base64::alphabet::STANDARD,
+            base64::engine::GeneralPurposeConfig::new()
+                .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+        )
+        .decode(data)
+        .map_err(|_| wrong())?
+    } else {
+        data
     };
     let kind = media::sniff(&bytes).filter(media::Kind::is_shown).ok_or("the data: address is not an image")?;
     Ok(asset(&format!("image.{}", kind.extension), kind, bytes.into()))
@@ -635,9 +639,9 @@ mod tests {
         }
         assert_eq!(collection.add(of(7)), Ok(7), "the same again is the same");
         let refused = collection.add(of(MAX_FILES)).unwrap_err();
-        assert_eq!(refused, "a.png is not published: the report shows more than 1000 files");
+        assert_eq!(refused, "a.png was not published: the report shows more than 1000 files");
         let mut collection = Collection { bytes: MAX_BYTES - 1, ..Collection::default() };
         let refused = collection.add(of(1)).unwrap_err();
-        assert_eq!(refused, "a.png is not published: the report shows more than 1 GB of files");
+        assert_eq!(refused, "a.png was not published: the report shows more than 1 GB of files");
     }
 }

@@ -25,7 +25,7 @@ pub mod watermark;
 
 pub use nesting::flatten;
 
-/// The dialect of the forges: tables, task lists, strike-through, footnotes, alerts, formulas.
+/// Returns the dialect of the forges: tables, task lists, strike-through, footnotes, alerts, formulas.
 pub fn dialect() -> Options {
     Options::ENABLE_TABLES
         | Options::ENABLE_TASKLISTS
@@ -56,13 +56,13 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The line it stands on, counted from 1.
+    /// Returns the line it stands on, counted from 1.
     pub fn line(&self, markdown: &str) -> usize {
         markdown.as_bytes()[..self.range.start.min(markdown.len())].iter().filter(|b| **b == b'\n').count() + 1
     }
 }
 
-/// All addresses in a report, in order.
+/// Returns all addresses in a report, in order.
 pub fn references(markdown: &str) -> Vec<Reference> {
     let mut found = Vec::new();
     let mut by_label: HashMap<String, Use> = HashMap::new();
@@ -128,7 +128,7 @@ impl Open {
     }
 }
 
-/// The bytes of the address in `](address "title")`.
+/// Returns the bytes of the address in `](address "title")`.
 fn inline_address(source: &str, within: Range<usize>, address: &str) -> Option<Range<usize>> {
     let text = source.get(within.clone())?;
     let open = within.start + text.find("](")? + 2;
@@ -137,7 +137,7 @@ fn inline_address(source: &str, within: Range<usize>, address: &str) -> Option<R
     plausible(&source[place.clone()], address).then_some(place)
 }
 
-/// The address that starts at a byte: in angle brackets, or up to white space or the closing parenthesis.
+/// Returns the address that starts at a byte: in angle brackets, or up to white space or the closing parenthesis.
 fn address_at(source: &str, start: usize, end: usize) -> Option<Range<usize>> {
     let bytes = source.as_bytes();
     if bytes.get(start) == Some(&b'<') {
@@ -189,7 +189,7 @@ fn in_definition_gap(c: char) -> bool {
     c.is_whitespace() || c == '>'
 }
 
-/// The byte after `[label]:`.
+/// Returns the byte after `[label]:`.
 fn label_end(definition: &str) -> Option<usize> {
     let mut escaped = false;
     for (at, c) in definition.char_indices() {
@@ -203,7 +203,7 @@ fn label_end(definition: &str) -> Option<usize> {
     None
 }
 
-/// The report with the addresses at some ranges replaced, every other byte kept. Ranges come from
+/// Returns the report with the addresses at some ranges replaced, every other byte kept. Ranges come from
 /// [`references`]; overlapping ones after the first are left out.
 pub fn rewrite(markdown: &str, replacements: &[(Range<usize>, String)]) -> String {
     let mut sorted: Vec<_> = replacements.iter().collect();
@@ -222,7 +222,7 @@ pub fn rewrite(markdown: &str, replacements: &[(Range<usize>, String)]) -> Strin
     text
 }
 
-/// An address whose characters end neither a Markdown destination nor an HTML attribute.
+/// Returns an address whose characters end neither a Markdown destination nor an HTML attribute.
 fn harmless(address: &str) -> String {
     let mut text = String::with_capacity(address.len());
     for c in address.chars() {
@@ -235,7 +235,7 @@ fn harmless(address: &str) -> String {
     text
 }
 
-/// Whether an address can be a file: not another scheme, host or a place in the page.
+/// Returns whether an address can be a file: not another scheme, host or a place in the page.
 pub fn is_local(address: &str) -> bool {
     let scheme = address.split_once(':').map(|(scheme, _)| scheme).filter(|s| {
         s.len() > 1
@@ -245,7 +245,7 @@ pub fn is_local(address: &str) -> bool {
     !address.is_empty() && scheme.is_none() && !address.starts_with("//") && !address.starts_with('#')
 }
 
-/// The file names that an address can mean, the likeliest first: as it stands, with `%20` and the like
+/// Returns the file names that an address can mean, the likeliest first: as it stands, with `%20` and the like
 /// undone, and without `?query` and `#fragment`.
 pub fn file_names(address: &str) -> Vec<String> {
     let path = address.split(['?', '#']).next().unwrap_or_default();
@@ -261,7 +261,7 @@ pub fn file_names(address: &str) -> Vec<String> {
     names
 }
 
-/// What of an address must follow a file to its new place: the fragment, which selects a page or GitHub's
+/// Returns what of an address must follow a file to its new place: the fragment, which selects a page or GitHub's
 /// light or dark picture.
 pub fn fragment(address: &str) -> &str {
     address.find('#').map_or("", |at| &address[at..])

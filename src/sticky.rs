@@ -1,5 +1,5 @@
-//! Comments that stay: found again by their watermark, updated in place, in several parts when they are long,
-//! and in sections when several jobs write them. Written once, over [`Forge`].
+//! Sticky comments: found by their watermark, updated in place, split into parts if they are long, and into sections if
+//! several jobs write them. Implemented once, over [`Forge`].
 
 use crate::error::{Error, Kind, Result};
 use crate::forge::{Comment, Forge, Target, Viewer, create_comment_once};
@@ -13,13 +13,14 @@ use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// After writing a section, so long others may still write what they had read before.
-const SETTLE: Duration = Duration::from_millis(800);
-/// What was read longer ago is read again before it is written over.
-const STALE: Duration = Duration::from_millis(500);
-/// Comments older than this are not being made by somebody right now.
-const ABANDONED: i64 = 120;
-const ROUNDS: u32 = 40;
+/// How long after writing a section other jobs may still write what they had read before.
+const SETTLE_DELAY: Duration = Duration::from_millis(800);
+/// A comment that was read longer ago is read again before it is overwritten.
+const MAX_READ_AGE: Duration = Duration::from_millis(500);
+/// Comments older than this are not being created by another job right now.
+const ABANDONED_AFTER_SECS: i64 = 120;
+/// Maximum number of times a section is written.
+const MAX_ROUNDS: u32 = 40;
 
 /// The comments of one report on one target.
 pub struct Sticky<'a> {
@@ -29,9 +30,9 @@ pub struct Sticky<'a> {
     pub http: &'a Http,
     /// The log.
     pub log: &'a Log,
-    /// What the comments stand on.
+    /// What the comments are on.
     pub target: &'a Target,
-    /// Their mark; `None` with `--rm-watermark`.
+    /// Their watermark; `None` with `--rm-watermark`.
     pub watermark: Option<&'a Watermark>,
     /// The commit that they are about.
     pub commit: Option<&'a str>,
@@ -40,7 +41,7 @@ pub struct Sticky<'a> {
 /// What to do with the comments of earlier runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retire {
-    /// Collapse them as out of date.
+    /// Collapse them as outdated.
     Hide,
     /// Delete them.
     Delete,
@@ -58,15 +59,15 @@ pub struct SectionMode {
 }
 
 impl Sticky<'_> {
-    /// All comments that carry the mark and are not another person's, oldest first.
+    /// Returns all comments that have the watermark and are not another person's, oldest first.
     pub async fn find(&self) -> Result<Vec<Comment>> {
         let Some(mark) = self.watermark else { return Ok(Vec::new()) };
         let found = self.forge.list_comments(self.target, &|c| mark.part_of(&c.body).is_some()).await?;
         self.own(found).await
     }
 
-    /// The comments of the token's user; where there are none, those of programs, such as that of an earlier token. Nobody asks
-    /// who that user is as long as one program has written all of them. See `docs/adr/0008-comment-ownership.md`.
+    /// Returns the comments of the token's user or, without any, those of programs, such as that of an earlier token. The
+    /// user is not requested as long as one program has written all of them. See `docs/adr/0008-comment-ownership.md`.
     async fn own(&self, found: Vec<Comment>) -> Result<Vec<Comment>> {
         let is_person = |comment: &Comment| comment.author.as_ref().is_some_and(|author| !author.is_bot);
         let authors: BTreeSet<&str> = found.iter().filter_map(|c| Some(c.author.as_ref()?.id.as_str())).collect();
@@ -84,14 +85,12 @@ impl Sticky<'_> {
         };
         if kept.len() < all {
             let others = all - kept.len();
-            self.log.debug(&format!(
-                "{others} comment(s) with the watermark of this report are other users': they stay as they are"
-            ));
+            self.log.debug(&format!("ignoring {others} comment(s) of other users with this report's watermark"));
         }
         Ok(kept)
     }
 
-    /// The length that marks and part numbers need.
+    /// Returns the length that watermarks and part numbers need.
     pub fn overhead(&self) -> usize {
         let mark = self.watermark.map_or(0, |mark| mark.mark(self.commit, 100).encode_utf16().count());
         mark + "\n\n(100/100)\n\n".len()
@@ -110,7 +109,7 @@ impl Sticky<'_> {
         }
     }
 
-    /// The body of the first comment, with the sections that are in it.
+    /// Returns the body of the first comment, with its sections.
     fn with_sections(&self, mut parts: Sections, text: &str) -> String {
         if parts.is_empty() {
             return self.body(text, 1);
@@ -119,7 +118,7 @@ impl Sticky<'_> {
         self.marked(&parts.compose(), 1)
     }
 
-    /// The parts of a report, numbered when there are several.
+    /// Returns the parts of a report, numbered if there are several.
     fn numbered(parts: &[String]) -> Vec<String> {
         match parts {
             [one] => vec![one.clone()],
@@ -154,31 +153,31 @@ impl Sticky<'_> {
         newest.remove(&1).filter(|_| is_same)
     }
 
-    /// Makes new comments; returns the first.
+    /// Creates new comments and returns the first.
     pub async fn create(&self, parts: &[String]) -> Result<Comment> {
         let mut first = None;
         for (n, text) in (1..).zip(Self::numbered(parts)) {
-            let made = self.make(&self.body(&text, n)).await?;
+            let made = self.create_comment(&self.body(&text, n)).await?;
             first.get_or_insert(made);
         }
-        first.ok_or_else(nothing)
+        first.ok_or_else(missing_parts)
     }
 
-    async fn make(&self, body: &str) -> Result<Comment> {
+    async fn create_comment(&self, body: &str) -> Result<Comment> {
         create_comment_once(self.forge, self.http, self.target, body).await
     }
 
-    /// Replaces the newest comment among `existing`, which had been read at `read`, and its continuations; makes
-    /// those that are missing and deletes those that are left over. Sections in the comment stay.
+    /// Replaces the newest comment among `existing`, which had been read at `read`, and its continuations;
+    /// creates missing ones and deletes surplus ones. Sections in the comment are kept.
     pub async fn update(&self, existing: &[Comment], read: Duration, parts: &[String]) -> Result<Comment> {
         let mut newest = self.newest_by_part(existing);
-        let stale = self.http.mark().saturating_sub(read) > STALE;
+        let stale = self.http.mark().saturating_sub(read) > MAX_READ_AGE;
         let mut posted = Vec::new();
         let (mut is_new, mut is_refused) = (false, false);
         for (n, text) in (1..).zip(Self::numbered(parts)) {
             let Some(old) = newest.remove(&n) else {
                 is_new = true;
-                posted.push(self.make(&self.body(&text, n)).await?);
+                posted.push(self.create_comment(&self.body(&text, n)).await?);
                 continue;
             };
             // Other jobs write this comment too, or may have begun to while images were published.
@@ -188,11 +187,11 @@ impl Sticky<'_> {
                 self.replace(&old, &self.body(&text, n)).await
             };
             posted.push(match done {
-                // Somebody deleted it meanwhile.
-                Err(error) if error.kind() == Kind::NotFound => self.make(&self.body(&text, n)).await?,
+                // It was deleted in the meantime.
+                Err(error) if error.kind() == Kind::NotFound => self.create_comment(&self.body(&text, n)).await?,
                 Err(error) if error.kind() == Kind::Auth => {
                     is_refused = true;
-                    self.make_instead(&old, &text, n, &error).await?
+                    self.create_instead(&old, &text, n, &error).await?
                 }
                 outcome => outcome?,
             });
@@ -200,9 +199,9 @@ impl Sticky<'_> {
         let left = newest.into_values().map(|comment| async move { self.discard(&comment).await });
         try_join_all(left).await?;
         if is_new && !is_refused {
-            return self.fold(posted).await;
+            return self.merge_duplicates(posted).await;
         }
-        posted.into_iter().next().ok_or_else(nothing)
+        posted.into_iter().next().ok_or_else(missing_parts)
     }
 
     async fn replace(&self, old: &Comment, body: &str) -> Result<Comment> {
@@ -212,41 +211,44 @@ impl Sticky<'_> {
         self.forge.update_comment(self.target, &old.id, body, RetryPolicy::Idempotent).await
     }
 
-    /// Makes a comment in place of one that the token may not change, with the sections that are in that.
-    async fn make_instead(&self, old: &Comment, text: &str, part: usize, why: &Error) -> Result<Comment> {
+    /// Creates a comment in place of one that the token is not allowed to change, with that comment's sections.
+    async fn create_instead(&self, old: &Comment, text: &str, part: usize, why: &Error) -> Result<Comment> {
         let shared = self.watermark.map(|mark| sections(mark, old)).filter(|_| part == 1).unwrap_or_default();
         let body = if part == 1 { self.with_sections(shared, text) } else { self.body(text, part) };
-        let made = self.make(&body).await?;
+        let made = self.create_comment(&body).await?;
         self.warn_not_changed(old, why);
         Ok(made)
     }
 
     fn warn_not_changed(&self, old: &Comment, why: &Error) {
         let message =
-            format!("the token may not change the earlier comment {} ({why}): a new one takes its place", old.url);
-        self.log.warn_with_hint(&message, "another user or an earlier token wrote it; whoever may can delete it");
+            format!("the token is not allowed to change the earlier comment {} ({why}); creating a new one", old.url);
+        self.log.warn_with_hint(
+            &message,
+            "it was written by another user or an earlier token; delete it with an account that is allowed to",
+        );
     }
 
     fn is_shared(&self, comment: &Comment) -> bool {
         self.watermark.is_some_and(|mark| !sections(mark, comment).is_empty())
     }
 
-    /// Replaces what stands outside of the sections, as they are right now. Like a section's, the write is not
-    /// repeated with what was read before.
-    async fn replace_text(&self, home: &Comment, text: &str) -> Result<Comment> {
+    /// Replaces the text outside the sections, and keeps the sections as they are now. As for a section, the write is
+    /// not repeated with what was read before.
+    async fn replace_text(&self, canonical: &Comment, text: &str) -> Result<Comment> {
         let mut round = 0;
         loop {
-            let now = self.forge.get_comment(self.target, &home.id).await?;
+            let now = self.forge.get_comment(self.target, &canonical.id).await?;
             let parts = self.watermark.map(|mark| sections(mark, &now)).unwrap_or_default();
             let body = self.with_sections(parts, text);
             if now.body == self.forge.stored(&body) {
                 return Ok(now);
             }
             match self.forge.update_comment(self.target, &now.id, &body, RetryPolicy::Never).await {
-                Err(error) if error.retry_after().is_some() && round < ROUNDS => {
-                    let pause = error.retry_after().unwrap_or(SETTLE);
+                Err(error) if error.retry_after().is_some() && round < MAX_ROUNDS => {
+                    let pause = error.retry_after().unwrap_or(SETTLE_DELAY);
                     self.log.info(&format!("{error}; reading the comment again"));
-                    self.http.pause_at_least(pause, SETTLE).await.map_err(|_| error)?;
+                    self.http.pause_at_least(pause, SETTLE_DELAY).await.map_err(|_| error)?;
                     round += 1;
                 }
                 outcome => return outcome,
@@ -260,21 +262,21 @@ impl Sticky<'_> {
         comments.iter().filter_map(|comment| Some((part(comment)?, comment.clone()))).collect()
     }
 
-    /// After making the first comments: another job may have done the same at the same moment. The oldest
-    /// comment stays, with the newest text and all sections; the others go. Whose text is the newest does it,
-    /// the others take back what they made.
-    async fn fold(&self, made: Vec<Comment>) -> Result<Comment> {
+    /// Merges duplicates after creating the first comments, because another job may have created some at the same time.
+    /// The oldest comment is kept, with the newest text and all sections; the others are deleted. The job with the newest
+    /// text merges; the others delete what they created.
+    async fn merge_duplicates(&self, made: Vec<Comment>) -> Result<Comment> {
         let all = self.find().await?;
-        let Some(mark) = self.watermark else { return made.into_iter().next().ok_or_else(nothing) };
-        let (Some(oldest), Some(newest)) = (firsts(mark, &all).next(), firsts(mark, &all).next_back()) else {
-            return made.into_iter().next().ok_or_else(nothing);
+        let Some(mark) = self.watermark else { return made.into_iter().next().ok_or_else(missing_parts) };
+        let (Some(oldest), Some(newest)) = (first_parts(mark, &all).next(), first_parts(mark, &all).next_back()) else {
+            return made.into_iter().next().ok_or_else(missing_parts);
         };
-        let mine = |comment: &Comment| made.iter().any(|own| own.id == comment.id);
+        let is_own = |comment: &Comment| made.iter().any(|own| own.id == comment.id);
         let untouched = made.first().is_some_and(|first| first.id == newest.id && first.body == newest.body);
-        if untouched && all.iter().all(mine) {
+        if untouched && all.iter().all(is_own) {
             return Ok(newest.clone());
         }
-        self.log.info("other jobs made this comment at the same time: folding them into the oldest");
+        self.log.info("other jobs created this comment at the same time; merging them into the oldest");
         if !untouched {
             for own in made.iter().filter(|own| own.id != oldest.id) {
                 self.discard(own).await?;
@@ -282,7 +284,7 @@ impl Sticky<'_> {
             return Ok(oldest.clone());
         }
         let mut merged = sections(mark, newest);
-        for (name, text) in firsts(mark, &all).flat_map(|comment| sections(mark, comment).named) {
+        for (name, text) in first_parts(mark, &all).flat_map(|comment| sections(mark, comment).named) {
             merged.named.entry(name).or_insert(text);
         }
         let text = if merged.is_empty() { mark.strip(&newest.body).to_owned() } else { merged.compose() };
@@ -295,7 +297,7 @@ impl Sticky<'_> {
         Ok(kept)
     }
 
-    /// Deletes a comment; one that the token may not delete stays, with a warning.
+    /// Deletes a comment. Warns if the token is not allowed to.
     async fn discard(&self, comment: &Comment) -> Result<()> {
         let deleted = self.forge.delete_comment(self.target, &comment.id).await;
         self.allow_refusal(deleted, "delete", comment)
@@ -304,16 +306,19 @@ impl Sticky<'_> {
     fn allow_refusal(&self, outcome: Result<()>, verb: &str, comment: &Comment) -> Result<()> {
         match outcome {
             Err(error) if error.kind() == Kind::Auth => {
-                let message = format!("the token may not {verb} the earlier comment {} ({error})", comment.url);
-                self.log
-                    .warn_with_hint(&message, "another user or an earlier token wrote it; whoever may can delete it");
+                let message =
+                    format!("the token is not allowed to {verb} the earlier comment {} ({error})", comment.url);
+                self.log.warn_with_hint(
+                    &message,
+                    "it was written by another user or an earlier token; delete it with an account that is allowed to",
+                );
                 Ok(())
             }
             outcome => outcome,
         }
     }
 
-    /// Hides or deletes the comments of earlier runs. Those that the token may not touch stay, with a warning.
+    /// Hides or deletes the comments of earlier runs. Warns about those that the token is not allowed to change.
     pub async fn retire(&self, comments: &[Comment], how: Retire) -> Result<()> {
         for comment in comments {
             match how {
@@ -327,50 +332,51 @@ impl Sticky<'_> {
         Ok(())
     }
 
-    /// Writes one section of the comment and makes sure that it stays there while others write theirs.
+    /// Writes one section of the comment, and makes sure that it is kept while other jobs write theirs.
     ///
     /// No forge offers a conditional update of a comment, so writers may overwrite each other with what they
     /// had read before. Each writer therefore sends what it read within the same moment, never repeats a
-    /// write blindly, and looks again after the time that a write of another can be under way; when its
-    /// section is gone it writes again, with the sections of others that it has seen.
+    /// write blindly, and reads the comment again after the time that another job's write may take; if its
+    /// section was overwritten it writes again, with the sections of other jobs that it has seen.
     pub async fn section(&self, name: &str, text: &str, mode: SectionMode) -> Result<Comment> {
         let Some(mark) = self.watermark else {
-            return Err(Error::usage("--section needs the watermark: leave --rm-watermark out"));
+            return Err(Error::usage("--section requires the watermark; omit --rm-watermark"));
         };
-        // In the form in which it comes back.
+        // In the form in which the forge returns it.
         let as_stored = |text: &str| section::alone(name, &self.forge.stored(&section::alone(name, text)));
         let mut text = as_stored(text);
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         let mut refused: BTreeSet<String> = BTreeSet::new();
         let mut all = self.find().await?;
         // The report of a run without sections, which the first section replaces.
-        let whole = self.home(mark, &all, &mut seen).filter(|home| sections(mark, home).is_empty());
-        let mut home = self.home(mark, &all, &mut seen);
-        if let Some(home) = home.take_if(|home| mode.skip_unchanged && holds(mark, home, name, &text)) {
+        let whole =
+            self.canonical_comment(mark, &all, &mut seen).filter(|canonical| sections(mark, canonical).is_empty());
+        let mut canonical = self.canonical_comment(mark, &all, &mut seen);
+        if let Some(canonical) = canonical.take_if(|canonical| mode.skip_unchanged && holds(mark, canonical, name, &text)) {
             self.log.info(&format!("section {name} has not changed: the comment stays as it is"));
-            return Ok(home);
+            return Ok(canonical);
         }
-        if let Some(earlier) = home.as_ref().and_then(|home| sections(mark, home).named.remove(name))
+        if let Some(earlier) = canonical.as_ref().and_then(|canonical| sections(mark, canonical).named.remove(name))
             && mode.append
         {
             text = as_stored(&joined([earlier.as_str(), &text]));
         }
         let mut own: Vec<String> = Vec::new();
         let mut last = None;
-        for round in 0..ROUNDS {
+        for round in 0..MAX_ROUNDS {
             let started = self.http.mark();
-            let before = home.clone();
-            let written = self.write_section(mark, home.take(), (name, &text), &mut seen, mode.limit).await;
+            let before = canonical.clone();
+            let written = self.write_section(mark, canonical.take(), (name, &text), &mut seen, mode.limit).await;
             let (id, made) = match written {
                 Ok(written) => written,
-                // What was read is out of date, or it is not known what happened: read again.
+                // What was read is outdated, or the outcome is unknown: read again.
                 Err(error) if error.retry_after().is_some() || error.kind() == Kind::NotFound => {
-                    let pause = error.retry_after().unwrap_or(SETTLE);
+                    let pause = error.retry_after().unwrap_or(SETTLE_DELAY);
                     self.log.debug(&format!("section {name}: {error}; reading again"));
                     self.http.pause(pause, 0).await.map_err(|_| error.clone())?;
                     last = Some(error);
                     all = self.find_except(&refused).await?;
-                    home = self.home(mark, &all, &mut seen);
+                    canonical = self.canonical_comment(mark, &all, &mut seen);
                     continue;
                 }
                 Err(error) => match before.filter(|_| error.kind() == Kind::Auth) {
@@ -379,7 +385,7 @@ impl Sticky<'_> {
                         seen.extend(sections(mark, &old).named.into_iter().filter(|(other, _)| other != name));
                         refused.insert(old.id);
                         all.retain(|comment| !refused.contains(&comment.id));
-                        home = self.home(mark, &all, &mut seen);
+                        canonical = self.canonical_comment(mark, &all, &mut seen);
                         continue;
                     }
                     None => return Err(error),
@@ -390,32 +396,32 @@ impl Sticky<'_> {
             }
             let took = self.http.mark().saturating_sub(started);
             // Writers that keep losing spread out further.
-            self.http.pause_at_least(SETTLE + took * 2, SETTLE * (1 << round.min(3))).await?;
-            home = match own.is_empty() {
+            self.http.pause_at_least(SETTLE_DELAY + took * 2, SETTLE_DELAY * (1 << round.min(3))).await?;
+            canonical = match own.is_empty() {
                 true => match self.forge.get_comment(self.target, &id).await {
                     Err(error) if error.kind() == Kind::NotFound => None,
                     found => Some(found?),
                 },
                 false => None,
             };
-            if home.is_none() {
+            if canonical.is_none() {
                 all = self.find_except(&refused).await?;
-                home = self.home(mark, &all, &mut seen);
+                canonical = self.canonical_comment(mark, &all, &mut seen);
             }
-            if let Some(home) = home.take_if(|home| holds(mark, home, name, &text)) {
-                self.clean_up(mark, &all, &home, &own).await?;
-                if whole.is_some_and(|whole| whole.id == home.id) {
+            if let Some(canonical) = canonical.take_if(|canonical| holds(mark, canonical, name, &text)) {
+                self.clean_up(mark, &all, &canonical, &own).await?;
+                if whole.is_some_and(|whole| whole.id == canonical.id) {
                     for rest in all.iter().filter(|comment| mark.part_of(&comment.body).is_some_and(|part| part > 1)) {
                         self.discard(rest).await?;
                     }
                 }
-                return Ok(home);
+                return Ok(canonical);
             }
-            self.log.debug(&format!("section {name} was overwritten: writing it again"));
+            self.log.debug(&format!("section {name} was overwritten; writing it again"));
         }
         Err(last.unwrap_or_else(|| {
-            Error::new(Kind::Conflict, format!("section {name} was overwritten by other jobs {ROUNDS} times"))
-                .hint("run fewer jobs at once, or give each its own --watermark-title")
+            Error::new(Kind::Conflict, format!("section {name} was overwritten by other jobs {MAX_ROUNDS} times"))
+                .hint("run fewer jobs at once, or use a different --watermark-title for each")
         }))
     }
 
@@ -425,35 +431,43 @@ impl Sticky<'_> {
         Ok(found)
     }
 
-    /// The comment that all writers of sections agree on: the oldest that has sections, else the newest.
-    fn home(&self, mark: &Watermark, all: &[Comment], seen: &mut BTreeMap<String, String>) -> Option<Comment> {
-        let mut home: Option<&Comment> = None;
-        for comment in firsts(mark, all) {
+    /// Returns the comment that all writers of sections agree on: the oldest with sections, or else the newest.
+    fn canonical_comment(
+        &self,
+        mark: &Watermark,
+        all: &[Comment],
+        seen: &mut BTreeMap<String, String>,
+    ) -> Option<Comment> {
+        let mut canonical: Option<&Comment> = None;
+        for comment in first_parts(mark, all) {
             let found = sections(mark, comment);
-            match home {
+            match canonical {
                 _ if found.is_empty() => {}
-                None => home = Some(comment),
-                // A comment made at the same time: what it holds belongs into the oldest.
+                None => canonical = Some(comment),
+                // A comment created at the same time: its sections belong into the oldest.
                 Some(_) => found.named.into_iter().for_each(|(name, text)| {
                     seen.entry(name).or_insert(text);
                 }),
             }
         }
-        home.or(firsts(mark, all).next_back()).cloned()
+        canonical.or(first_parts(mark, all).next_back()).cloned()
     }
 
-    /// One round: the identity of the comment that has our section, and whether it was made now.
+    /// Writes the section once. Returns the ID of the comment that has it, and whether it was created now.
     async fn write_section(
         &self,
         mark: &Watermark,
-        home: Option<Comment>,
+        canonical: Option<Comment>,
         (name, text): (&str, &str),
         seen: &mut BTreeMap<String, String>,
         limit: usize,
     ) -> Result<(String, bool)> {
         // A comment without sections is the report of an earlier run as a whole.
-        let mut merged =
-            home.as_ref().map(|home| sections(mark, home)).filter(|found| !found.is_empty()).unwrap_or_default();
+        let mut merged = canonical
+            .as_ref()
+            .map(|canonical| sections(mark, canonical))
+            .filter(|found| !found.is_empty())
+            .unwrap_or_default();
         for (other, text) in seen.iter() {
             merged.named.entry(other.clone()).or_insert_with(|| text.clone());
         }
@@ -464,28 +478,28 @@ impl Sticky<'_> {
         let length = crate::report::split::length(&body);
         if length > limit {
             return Err(Error::too_large(format!(
-                "with section {name} the comment would have {length} characters, {limit} are allowed"
+                "with section {name} the comment would have {length} characters, more than the limit of {limit}"
             ))
-            .hint("make the sections shorter, or give some of them another --watermark-title"));
+            .hint("shorten the sections, or use another --watermark-title for some of them"));
         }
-        match home {
-            Some(home) if home.body == self.forge.stored(&body) => Ok((home.id, false)),
-            Some(home) => {
-                self.forge.update_comment(self.target, &home.id, &body, RetryPolicy::Never).await?;
-                Ok((home.id, false))
+        match canonical {
+            Some(canonical) if canonical.body == self.forge.stored(&body) => Ok((canonical.id, false)),
+            Some(canonical) => {
+                self.forge.update_comment(self.target, &canonical.id, &body, RetryPolicy::Never).await?;
+                Ok((canonical.id, false))
             }
-            None => Ok((self.make(&body).await?.id, true)),
+            None => Ok((self.create_comment(&body).await?.id, true)),
         }
     }
 
-    /// Deletes our own comments that lost against an older one, and those that their makers left behind.
-    async fn clean_up(&self, mark: &Watermark, all: &[Comment], home: &Comment, own: &[String]) -> Result<()> {
+    /// Deletes our own comments that lost against an older one, and abandoned ones of other jobs.
+    async fn clean_up(&self, mark: &Watermark, all: &[Comment], canonical: &Comment, own: &[String]) -> Result<()> {
         let now = self.http.server_now();
-        let kept = sections(mark, home).named;
-        for comment in firsts(mark, all).filter(|comment| comment.id != home.id) {
+        let kept = sections(mark, canonical).named;
+        for comment in first_parts(mark, all).filter(|comment| comment.id != canonical.id) {
             let found = sections(mark, comment).named;
-            let folded = !found.is_empty() && found.keys().all(|name| kept.contains_key(name));
-            if folded && (own.contains(&comment.id) || now - comment.created > ABANDONED) {
+            let is_merged = !found.is_empty() && found.keys().all(|name| kept.contains_key(name));
+            if is_merged && (own.contains(&comment.id) || now - comment.created > ABANDONED_AFTER_SECS) {
                 self.discard(comment).await?;
             }
         }
@@ -493,8 +507,8 @@ impl Sticky<'_> {
     }
 }
 
-/// A report has one part at least.
-fn nothing() -> Error {
+/// Returns the error for a report without parts, which cannot happen.
+fn missing_parts() -> Error {
     Error::internal("a report without parts")
 }
 
@@ -502,12 +516,12 @@ fn holds(mark: &Watermark, comment: &Comment, name: &str, text: &str) -> bool {
     sections(mark, comment).named.get(name).is_some_and(|found| found == text)
 }
 
-/// A comment taken apart, without its mark.
+/// Parses the sections of a comment, without its watermark.
 fn sections(mark: &Watermark, comment: &Comment) -> Sections {
     Sections::parse(mark.strip(&comment.body))
 }
 
-/// The comments that are a report's first part, oldest first.
-fn firsts<'a>(mark: &'a Watermark, comments: &'a [Comment]) -> impl DoubleEndedIterator<Item = &'a Comment> {
+/// Returns the comments that are a report's first part, oldest first.
+fn first_parts<'a>(mark: &'a Watermark, comments: &'a [Comment]) -> impl DoubleEndedIterator<Item = &'a Comment> {
     comments.iter().filter(|comment| mark.part_of(&comment.body) == Some(1))
 }

@@ -80,14 +80,10 @@ fn a_step_outside_of_a_workflow_says_what_is_missing() {
     let Some(mut runner) = Runner::new() else { return };
     let path = runner.env.remove("GITHUB_PATH").unwrap();
     let hint = "hint: this is the step of a GitHub workflow: uses: org/setup-cml-rs@v1";
-    refused(&runner.uses(&[]), 3, &format!("GITHUB_PATH is not set, so nothing can be put on PATH%0A{hint}"));
+    refused(&runner.uses(&[]), 3, &format!("GITHUB_PATH is not set; cannot add cml to PATH%0A{hint}"));
     runner.set("GITHUB_PATH", &path).env.remove("RUNNER_TEMP");
-    let hint = "hint: on the command line the program is called with a name: node index.js cml …";
-    refused(
-        &runner.uses(&[]),
-        3,
-        &format!("RUNNER_TEMP is not set, so this is not the step of a GitHub workflow%0A{hint}"),
-    );
+    let hint = "hint: on the command line pass the program's name: node index.js cml …";
+    refused(&runner.uses(&[]), 3, &format!("RUNNER_TEMP is not set; this is not a step of a GitHub workflow%0A{hint}"));
     assert_eq!(runner.read("GITHUB_PATH"), "");
 }
 
@@ -98,7 +94,7 @@ fn inputs_of_the_action_are_checked_before_anything_is_done() {
     for (name, value) in [("vega", "maybe"), ("native", "sometimes")] {
         refused(&runner.uses(&[(name, value)]), 2, &format!("the input {name} is {value}%0A{takes}"));
     }
-    let token = "driver-token is no input of the action%0Ahint: the input is called token";
+    let token = "unknown input driver-token for the action%0Ahint: the input is called token";
     let ran = runner.uses(&[("command", "comment create"), ("report", "r.md"), ("driver-token", SECRET)]);
     refused(&ran, 2, token);
     assert_eq!((runner.read("GITHUB_PATH"), runner.temp.read_dir().unwrap().count()), (String::new(), 0));
@@ -111,7 +107,7 @@ fn the_version_of_cml_that_somebody_asked_for_is_a_warning() {
         assert_eq!(runner.uses(&[("version", ours)]).ok(), "", "{ours}");
     }
     let warning = format!(
-        "::warning::the input version is v0.20.6, but this is {VERSION}: the version is chosen in uses: org/setup-cml-rs@v{VERSION}\n"
+        "::warning::the input version is v0.20.6, but this is {VERSION}; choose the version in uses: org/setup-cml-rs@v{VERSION}\n"
     );
     assert_eq!(runner.uses(&[("version", "v0.20.6")]).ok(), warning);
     assert_eq!(runner.run("cml --version").ok(), format!("cml {VERSION}\n"));

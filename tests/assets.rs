@@ -98,7 +98,7 @@ fn file_is_appended_to() {
     cml.run(&["asset", "publish", "plot.png", "-f", "nowhere/report.md"]).fails(
         3,
         "cannot write to nowhere/report.md (*)",
-        "check --file: it is a file in a folder that exists",
+        "check --file: its folder must exist",
     );
 }
 
@@ -201,20 +201,20 @@ fn mistakes_cost_no_request() {
         (
             &["report.md", "--url", "ftp://host/"],
             2,
-            "--publish-url does not take ftp://",
-            "it takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
+            "--publish-url does not support ftp://",
+            "use https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
         ),
         (
             &["report.md", "--publish-signed=1"],
             2,
-            "--publish-signed signs the addresses of a bucket, and none is given",
-            "give --publish-url s3://bucket/prefix, gs://… or az://…",
+            "--publish-signed requires a bucket",
+            "pass --publish-url s3://bucket/prefix, gs://… or az://…",
         ),
     ] {
         cml.run(&[&["asset", "publish"], args].concat()).fails(code, error, hint);
     }
     let ran = cml.run(&["asset", "publish", "report.md", "--mime-type", "png"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("a type looks like image/png"), "{ran:?}");
+    assert!(ran.code == Some(2) && ran.stderr.contains("expected a MIME type such as image/png"), "{ran:?}");
     assert_eq!(forge.requests().len(), 0);
 }
 

@@ -108,7 +108,7 @@ fn a_missing_bucket_is_named() {
     let Some(moto) = Moto::shared() else { return };
     let forge = Forge::start();
     let ran = create(&with_bucket(&forge, Vendor::GitHub, &moto.url), &["--publish-url", "s3://nowhere/reports"]);
-    refused(&forge, &ran, 5, "there is no bucket for s3://nowhere/reports", "make the bucket, or check its name");
+    refused(&forge, &ran, 5, "no bucket found for s3://nowhere/reports", "create the bucket, or check its name");
 }
 
 #[test]
@@ -121,10 +121,10 @@ fn who_may_only_write_can_publish_and_nobody_else() {
     let mut cml = with_bucket(&forge, Vendor::GitHub, &moto.url);
     let hint = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
     let ran = create(&cml, &["--publish-url", BUCKET]);
-    refused(&forge, &ran, 4, "the credentials may not write to s3://bucket/reports (", hint);
+    refused(&forge, &ran, 4, "the credentials are not allowed to write to s3://bucket/reports (", hint);
     cml.set("AWS_ACCESS_KEY_ID", &key);
     let ran = create(&cml, &["--publish-url", BUCKET]);
-    refused(&forge, &ran, 4, "the credentials may not write to s3://bucket/reports (", hint);
+    refused(&forge, &ran, 4, "the credentials are not allowed to write to s3://bucket/reports (", hint);
     cml.set("AWS_SECRET_ACCESS_KEY", &secret);
     create(&cml, &["--publish-url", BUCKET]).ok();
     assert!(moto.requests("bucket").ends_with(&["HEAD 403".to_owned(), "PUT 200".to_owned()]));
@@ -173,8 +173,18 @@ fn variables_that_only_look_like_the_clouds_have_no_effect() {
 #[test]
 fn missing_credentials_are_explained_soon() {
     for (url, code, error, hint) in [
-        ("s3://bucket/x", 4, "no credentials are set, and the machine has none of its own", "AWS_ACCESS_KEY_ID"),
-        ("gs://bucket/x", 4, "no credentials are set, and the machine has none of its own", "GOOGLE_SERVICE_ACCOUNT"),
+        (
+            "s3://bucket/x",
+            4,
+            "no credentials found, neither in the environment nor on the machine",
+            "AWS_ACCESS_KEY_ID",
+        ),
+        (
+            "gs://bucket/x",
+            4,
+            "no credentials found, neither in the environment nor on the machine",
+            "GOOGLE_SERVICE_ACCOUNT",
+        ),
         (
             "az://container/x",
             3,
@@ -184,7 +194,7 @@ fn missing_credentials_are_explained_soon() {
         (
             "az+account://container/x",
             4,
-            "no credentials are set, and the machine has none",
+            "no credentials found, neither in the environment nor on the machine",
             "AZURE_STORAGE_ACCOUNT_KEY",
         ),
     ] {

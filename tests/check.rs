@@ -157,9 +157,9 @@ fn a_job_of_the_same_name_is_left_alone_and_an_id_is_obeyed() {
     assert_eq!((runs(&forge)[0].name.as_str(), runs(&forge)[0].status.as_str()), ("renamed", "completed"));
     forge.clear_requests();
     let hint =
-        "give --check-id as the output check-id of the step that made it, or leave it out to find it by its title";
-    cml.run(&[CREATE, &["--check-id", "4711"]].concat()).fails(5, "there is no check 4711 in octo/model", hint);
-    cml.run(&[CREATE, &["--check-id", "../x"]].concat()).fails(5, "there is no check ../x in octo/model", hint);
+        "set --check-id to the output check-id of the step that created it, or omit it to find the check by its title";
+    cml.run(&[CREATE, &["--check-id", "4711"]].concat()).fails(5, "check 4711 not found in octo/model", hint);
+    cml.run(&[CREATE, &["--check-id", "../x"]].concat()).fails(5, "check ../x not found in octo/model", hint);
     assert_eq!(forge.requests().len(), 1, "{}", forge.transcript());
 }
 
@@ -280,7 +280,7 @@ fn gitlab_takes_another_pipelines_commit_and_a_skip_of_what_runs() {
     );
     cml.run(&[CREATE, &["--status", "in_progress", "--title", "t"]].concat()).ok();
     let ran = cml.run(&[CREATE, &["--conclusion", "skipped", "--title", "t"]].concat());
-    assert!(ran.stderr.contains("GitLab skips nothing that is running: the status is success"), "{ran:?}");
+    assert!(ran.stderr.contains("GitLab cannot skip a status that is running; it was set to success"), "{ran:?}");
     assert_eq!(
         statuses(&forge).last().unwrap(),
         &("success".to_owned(), "skipped: Report · Accuracy: 0.99".to_owned())
@@ -294,14 +294,14 @@ fn a_pipeline_of_bitbucket_needs_no_token() {
     cml.unset("REPO_TOKEN").set("CML_BITBUCKET_PROXY", &proxy.url());
     cml.file("notes.jsonl", remarks(1));
     let ran = cml.run(&[CREATE, &["--annotations", "notes.jsonl"]].concat());
-    assert!(ran.stderr.contains("without a token there is no build status besides the pipeline's own"), "{ran:?}");
+    assert!(ran.stderr.contains("no build status without a token, except the pipeline's own"), "{ran:?}");
     ran.ok();
     let (report, annotations, build) = insight(&forge);
     assert_eq!((&report["result"], annotations, build), (&json!("PASSED"), 1, Value::Null));
     assert_eq!(proxy.targets().len(), 3, "{:?}", proxy.targets());
     let hint = "save a repository access token with the scope repository:write as the secured variable REPO_TOKEN";
     cml.set("CML_BITBUCKET_PROXY", "http://127.0.0.1:1");
-    cml.run(CREATE).fails(9, "the pipeline's proxy does not make the check: cannot connect to *", hint);
+    cml.run(CREATE).fails(9, "the pipeline's proxy did not create the check: cannot connect to *", hint);
     cml.unset("BITBUCKET_PIPELINE_UUID");
     cml.run(CREATE).fails(4, "no token found for Bitbucket", "*");
     // With a token the proxy is not asked.
@@ -318,21 +318,25 @@ fn refusals_say_what_to_do() {
         let headers = [("x-accepted-github-permissions", "checks=write")];
         let body = json!({ "message": says }).to_string();
         forge.fault("POST /github/repos/octo/model/check-runs", 1, Kind::answer(403, &headers, &body));
-        cml.run(CREATE).fails(4, &format!("a personal access token may not make checks (GitHub says: {says})"), pat);
+        cml.run(CREATE).fails(4, &format!("personal access tokens cannot create checks (GitHub says: {says})"), pat);
     }
     cml.set("REPO_TOKEN", "readonly");
-    cml.run(CREATE).fails(4, "the token may not do this *", "add to the job: permissions: { checks: write }");
+    cml.run(CREATE).fails(4, "the token is not allowed to do this *", "add to the job: permissions: { checks: write }");
     let (forge, mut cml) = start(Vendor::GitLab);
-    let scope = "to make checks the token needs the scope api";
-    cml.set("REPO_TOKEN", "readonly").run(CREATE).fails(4, "the token may not do this *", scope);
-    let role = "to make checks the token's user needs at least the role Developer in the project, Maintainer on a protected branch, *";
+    let scope = "to create checks the token needs the scope api";
+    cml.set("REPO_TOKEN", "readonly").run(CREATE).fails(4, "the token is not allowed to do this *", scope);
+    let role = "to create checks the token's user needs at least the role Developer in the project, Maintainer on a protected branch, *";
     forge.fault("POST /gitlab/", 1, Kind::answer(403, &[], r#"{"message":"403 Forbidden"}"#));
     cml.set("REPO_TOKEN", "good").run(CREATE).fails(4, "GitLab answered 403: 403 Forbidden", role);
     cml.unset("REPO_TOKEN").set("CI_JOB_TOKEN", "good");
-    let token = "make a project access token with the role Developer and the scope api, *";
-    cml.run(CREATE).fails(4, "the job's own token (CI_JOB_TOKEN) may not do this *", token);
+    let token = "create a project access token with the role Developer and the scope api, *";
+    cml.run(CREATE).fails(4, "the job's own token (CI_JOB_TOKEN) is not allowed to do this *", token);
     let (_forge, mut cml) = start(Vendor::Bitbucket);
-    cml.set("REPO_TOKEN", "readonly").run(CREATE).fails(4, "the token may not do this *", "the token lacks a scope: *");
+    cml.set("REPO_TOKEN", "readonly").run(CREATE).fails(
+        4,
+        "the token is not allowed to do this *",
+        "the token lacks a scope: *",
+    );
     for vendor in VENDORS {
         let (_forge, cml) = start(vendor);
         let ran = cml.run(&[CREATE, &["--commit-sha", "3333333333333333333333333333333333333333"]].concat());
@@ -345,16 +349,16 @@ fn bad_input_costs_no_request() {
     let (forge, cml) = start(Vendor::GitHub);
     let fails =
         |args: &[&str], code: i32, error: &str, hint: &str| cml.run(&[CREATE, args].concat()).fails(code, error, hint);
-    let form = "give SARIF 2.1.0, or lines such as {\"path\": \"a.py\", \"line\": 3, \"message\": \"…\", \"level\": \"warning\"}";
+    let form = "use SARIF 2.1.0, or one JSON object per line such as {\"path\": \"a.py\", \"line\": 3, \"message\": \"…\", \"level\": \"warning\"}";
     cml.file("bad.jsonl", "{\"path\":\"a\",\"line\":1,\"message\":\"m\"}\n{\"path\":\"a\"}\n");
-    fails(&["--annotations=bad.jsonl"], 3, "cannot read the annotations bad.jsonl, line 2: message is missing", form);
+    fails(&["--annotations=bad.jsonl"], 3, "cannot read the annotations bad.jsonl: line 2: message is missing", form);
     cml.file("bad.sarif", "{\n \"version\": \"2.1.0\",\n \"runs\": [\n");
-    fails(&["--annotations=bad.sarif"], 3, "cannot read the annotations bad.sarif, line *: not JSON *", form);
+    fails(&["--annotations=bad.sarif"], 3, "cannot read the annotations bad.sarif: line *: not JSON *", form);
     cml.file("old.sarif", "{\"version\": \"1.0.0\", \"runs\": []}");
     fails(
         &["--annotations=old.sarif"],
         3,
-        "cannot read the annotations old.sarif, SARIF 1.0.0 is not supported*",
+        "cannot read the annotations old.sarif: SARIF 1.0.0 is not supported*",
         form,
     );
     fails(
@@ -364,15 +368,10 @@ fn bad_input_costs_no_request() {
         "check the path: it is relative to the current directory",
     );
     cml.file("latin", b"\xe9");
-    let python = "write it with UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")";
+    let python = "write it as UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")";
     fails(&["--annotations=latin"], 3, "the annotations file latin is not UTF-8 (line 1)", python);
-    fails(&["--title="], 2, "--title is empty", "leave it out for the title CML Report");
-    fails(
-        &["--commit-sha=a/b"],
-        2,
-        "'a/b' is not a commit",
-        "give --commit-sha as a full SHA, or a name that git knows",
-    );
+    fails(&["--title="], 2, "--title is empty", "omit it to use the default title, CML Report");
+    fails(&["--commit-sha=a/b"], 2, "'a/b' is not a commit", "pass a full SHA, or a name that git can resolve");
     for wrong in ["--conclusion=good", "--status=done", "--data=x", "--data==1"] {
         let ran = cml.run(&[CREATE, &[wrong]].concat());
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{wrong}");
@@ -390,7 +389,7 @@ fn sarif_becomes_annotations_of_the_repositorys_files() {
         .map(|uri| json!({ "ruleId": "E1", "level": "error", "message": { "text": "m" }, "locations": place(uri) }));
     cml.file("a.sarif", json!({ "version": "2.1.0", "runs": [{ "results": results }] }).to_string());
     let ran = cml.run(&[CREATE, &["--annotations=a.sarif"]].concat());
-    assert!(ran.stderr.contains("1 annotation of a.sarif left out: not about a file of the repository"), "{ran:?}");
+    assert!(ran.stderr.contains("skipped 1 annotation in a.sarif: not in a file of the repository"), "{ran:?}");
     let found = runs(&forge).remove(0).annotations;
     assert_eq!(found.iter().map(|a| a["path"].as_str().unwrap()).collect::<Vec<_>>(), ["src/train me.py", "src/b.py"]);
     assert_eq!(found[0]["annotation_level"], "failure");

@@ -65,7 +65,7 @@ fn fish_completes() {
         Ran::of(fish.args(["--no-config", "-c", &script]).current_dir(cml.path()).env_clear().envs(&cml.env)).ok()
     };
     assert_eq!(ask("cml comment cr"), "create\tCreate a new comment from the report\n");
-    assert_eq!(ask("cml pr create --squ"), "--squash\tMerge as one commit as soon as the checks have passed\n");
+    assert_eq!(ask("cml pr create --squ"), "--squash\tSquash and merge when the checks have passed\n");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn every_shell_has_a_script_without_what_is_hidden() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran = Cml::alone().run(&["completions", shell]);
         if is_wasm() {
-            ran.fails(7, "this build of cml writes no completions, to stay small", "use the native program*");
+            ran.fails(7, "this build of cml cannot generate completions", "use the native program*");
             continue;
         }
         let script = ran.ok();

@@ -30,10 +30,10 @@ fn states(text: &str) -> Vec<&str> {
     let works = [
         "comment on pull requests",
         "comment on commits",
-        "make checks",
+        "create checks",
         "push and open",
         "publish",
-        "run work",
+        "rerun work",
         "register",
     ];
     let line = |work: &&str| text.lines().find(|line| line.trim_start().starts_with(*work)).unwrap_or_default();
@@ -55,7 +55,7 @@ fn each_forge_is_diagnosed() {
 
 #[test]
 fn tokens_of_github_are_told_apart() {
-    let (w, m, u) = ("works", "missing", "not known");
+    let (w, m, u) = ("works", "missing", "unknown");
     for (token, kind, expected) in [
         ("ghp_good", "classic personal access token", [w, w, m, w, w, w, m]),
         ("ghp_readonly", "classic personal access token", [m; 7]),
@@ -66,7 +66,7 @@ fn tokens_of_github_are_told_apart() {
         ("ghu_good", "GitHub App's token for a user", [w; 7]),
         ("ghs_good", "GitHub Actions' own token (GITHUB_TOKEN), or that of a GitHub App", [w, w, w, u, w, w, w]),
         ("ghs_readonly", "GitHub Actions' own token (GITHUB_TOKEN), or that of a GitHub App", [m; 7]),
-        ("good", "of a kind that its form does not tell", [w; 7]),
+        ("good", "of an unknown kind", [w; 7]),
     ] {
         let (forge, mut cml) = start(Vendor::GitHub);
         cml.set("REPO_TOKEN", token);
@@ -80,13 +80,13 @@ fn tokens_of_github_are_told_apart() {
     let (ran, text) = told(&forge, &cml);
     assert!(text.contains("GitHub Actions' own token (GITHUB_TOKEN)  (from GITHUB_TOKEN)"), "{text}");
     for line in [
-        "  make checks: add to the job: permissions: { checks: write }",
+        "  create checks: add to the job: permissions: { checks: write }",
         "  push and open pull requests: add to the job: permissions: { contents: write, pull-requests: write }",
-        "  register runners: no job's own token may: *",
+        "  register runners: a job's own token cannot; *",
     ] {
         assert!(text.contains(line.trim_end_matches('*')), "{line} is not in\n{text}");
     }
-    let error = "error: the token may not comment on pull requests\nhint: add to the job: permissions: { pull-requests: write }\n";
+    let error = "error: the token is not allowed to comment on pull requests\nhint: add to the job: permissions: { pull-requests: write }\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(4), error));
 }
 
@@ -123,7 +123,7 @@ fn a_fork_is_seen() {
     let (ran, text) = told(&forge, &cml);
     assert!(text.contains("  from a fork   yes, of visitor  (from the event in GITHUB_EVENT_PATH)"), "{text}");
     assert!(
-        ran.stderr.ends_with("hint: the token of a pull request from a fork may only read, see docs/forks.md\n"),
+        ran.stderr.ends_with("hint: the token of a pull request from a fork is read-only, see docs/forks.md\n"),
         "{ran:#?}"
     );
 }
@@ -151,7 +151,7 @@ fn tokens_of_gitlab_are_told_apart() {
     // Where the token may not read itself, nothing is certain.
     let (forge, cml) = start(Vendor::GitLab);
     forge.fault("GET /gitlab/api/v4/personal_access_tokens/self", 1, Kind::answer(404, &[], "{}"));
-    assert_eq!(states(&told(&forge, &cml).1), ["not known"; 7]);
+    assert_eq!(states(&told(&forge, &cml).1), ["unknown"; 7]);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn tokens_of_bitbucket_are_told_apart() {
     let (forge, mut cml) = start(Vendor::Bitbucket);
     cml.set("REPO_TOKEN", "me:ATBB0123456789");
     let (ran, text) = told(&forge, &cml);
-    assert!(text.contains("app password, which Bitbucket has ended"), "{text}");
+    assert!(text.contains("app password, which Bitbucket no longer accepts"), "{text}");
     assert_eq!(ran.code, Some(4), "{ran:#?}");
 }
 

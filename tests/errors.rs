@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 const CREATE: &[&str] = &["comment", "create", "report.md"];
 const SECRET: &str = "hunter2-0123456789abcdef";
 const NOT_FOUND: &str =
-    "check --repo, and that the token may read this repository (a token cannot see that a private one exists)";
+    "check --repo, and that the token can read the repository (a private one looks as if it did not exist)";
 
 /// An address at which nobody listens; a port that the system gave could be another test's by then.
 const NOBODY: &str = "127.0.0.1:1";
@@ -63,8 +63,8 @@ fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) +
 fn without_a_token_a_pipeline_fails_before_any_request() {
     let hints = [
         "pass it in the step: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }, and give the job permissions: { pull-requests: write, contents: write }",
-        "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
-        "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
+        "create a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
+        "create a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
     ];
     for (vendor, hint) in VENDORS.into_iter().zip(hints) {
         let (forge, mut cml) = start(vendor);
@@ -84,7 +84,7 @@ fn a_wrong_token_is_named_by_where_it_came_from() {
         cml.unset("REPO_TOKEN");
         let advice = match vendor {
             Vendor::Bitbucket => "an access token as it is, or email:api-token",
-            _ => "it may be expired, revoked or cut off",
+            _ => "it may have expired, been revoked or been cut off",
         };
         let message = format!("{vendor:?} does not accept the token ({says})");
         let from = |name: &str| format!("check the token in {name}: {advice}");
@@ -108,16 +108,16 @@ fn a_wrong_token_is_named_by_where_it_came_from() {
 fn a_token_that_may_not_write_is_told_what_it_needs() {
     let needs = [
         (
-            "the token may not do this (GitHub says: Resource not accessible by integration)",
+            "the token is not allowed to do this (GitHub says: Resource not accessible by integration)",
             "add to the job: permissions: { pull-requests: write }",
         ),
         (
-            "the token may not do this (GitLab says: The request requires higher privileges than provided by the access token.)",
+            "the token is not allowed to do this (GitLab says: The request requires higher privileges than provided by the access token.)",
             "to comment on pull requests the token needs the scope api",
         ),
         (
-            "the token may not do this (Bitbucket says: Your credentials lack one or more required privilege scopes.)",
-            "the token lacks a scope: it has pullrequest, it needs pullrequest:write",
+            "the token is not allowed to do this (Bitbucket says: Your credentials lack one or more required privilege scopes.)",
+            "the token lacks a scope: it has pullrequest, but needs pullrequest:write",
         ),
     ];
     for (vendor, (message, hint)) in VENDORS.into_iter().zip(needs) {
@@ -137,7 +137,10 @@ fn a_token_that_may_not_store_images_still_comments_unless_it_must() {
         let ran = cml.run(&[CREATE, &["--strict"]].concat());
         assert_eq!((ran.code, forge.comments(vendor, &Target::Pull(7)).len()), (Some(4), 0), "{ran:#?}");
         let ran = cml.run(CREATE);
-        assert!(ran.stderr.contains("warning: the images are not published: the token may not do this"), "{ran:#?}");
+        assert!(
+            ran.stderr.contains("warning: cannot publish the images: the token is not allowed to do this"),
+            "{ran:#?}"
+        );
         assert_eq!(ran.stderr.lines().count(), 2, "the warning and its hint: {ran:#?}");
         created(&forge, vendor, ran);
     }
@@ -154,8 +157,8 @@ fn the_report_of_a_fork_is_in_the_job_summary_at_least() {
     for (report, requests) in [("# Of a fork\n", 1), ("# Of a fork\n\n![](plot.png)\n", 3)] {
         cml.file("report.md", report);
         cml.file("summary.md", "");
-        let message = "the token may only read: this run is for a pull request from a fork";
-        let hint = "publish the report from a second workflow on workflow_run, see docs/forks.md; the report is in the job summary";
+        let message = "the token is read-only because this run is for a pull request from a fork";
+        let hint = "publish the report from a second workflow on workflow_run (see docs/forks.md); until then it is in the job summary";
         refused(&forge, &cml, CREATE, (4, message, hint, requests));
         assert_eq!(cml.read("summary.md"), format!("{report}\n\n"));
     }
@@ -164,8 +167,8 @@ fn the_report_of_a_fork_is_in_the_job_summary_at_least() {
 #[test]
 fn a_job_token_of_gitlab_is_not_enough() {
     let (forge, mut cml) = start(Vendor::GitLab);
-    let message = "the job's own token (CI_JOB_TOKEN) may not do this (GitLab says: 401 Unauthorized)";
-    let hint = "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN";
+    let message = "the job's own token (CI_JOB_TOKEN) is not allowed to do this (GitLab says: 401 Unauthorized)";
+    let hint = "create a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN";
     refused(&forge, cml.unset("REPO_TOKEN").set("CI_JOB_TOKEN", SECRET), CREATE, (4, message, hint, 1));
     let used = forge.requests().remove(0);
     assert_eq!((used.header("job-token"), used.header("private-token")), (Some(SECRET), None));
@@ -185,15 +188,15 @@ fn what_is_missing_is_named() {
         let (slug, here) = (vendor.slug(), forge.repo_url(vendor));
         let elsewhere = format!("{here}-nothing");
         of("pr/7", &elsewhere, (5, &format!("repository {elsewhere} was not found with this token"), NOT_FOUND, 2));
-        let number = "check the number given with --target, or leave --target out to find it from the event";
-        of("pr/99", &here, (5, &format!("there is no pull request 99 in {slug}"), number, 2));
+        let number = "check the number in --target, or omit --target to use the event's";
+        of("pr/99", &here, (5, &format!("pull request 99 not found in {slug}"), number, 2));
         let issue = match vendor {
-            Vendor::Bitbucket => "Bitbucket has ended its issue tracker: use --target pr or --target commit",
+            Vendor::Bitbucket => "Bitbucket has removed its issue tracker; use --target pr or --target commit",
             _ => number,
         };
-        of("issue/99", &here, (5, &format!("there is no issue 99 in {slug}"), issue, 2));
+        of("issue/99", &here, (5, &format!("issue 99 not found in {slug}"), issue, 2));
         let push = "push the commit first";
-        of(&format!("commit/{unknown}"), &here, (5, &format!("there is no commit {unknown} in {slug}"), push, 2));
+        of(&format!("commit/{unknown}"), &here, (5, &format!("commit {unknown} not found in {slug}"), push, 2));
         // Also when the pull request has to be found first.
         for name in ["GITHUB_EVENT_PATH", "CI_MERGE_REQUEST_IID", "BITBUCKET_PR_ID"] {
             cml.unset(name);
@@ -229,13 +232,13 @@ fn a_report_that_cannot_be_read_costs_no_request() {
         refused(&forge, &cml, &["comment", "create", path], (3, &message, hint, 0));
     }
     cml.file("report.md", b"# Report\n\nna\xc3\xafve\nna\xefve\n");
-    let hint = "write it with UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")";
+    let hint = "write it as UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")";
     refused(&forge, &cml, CREATE, (3, "the report report.md is not UTF-8 (line 4)", hint, 0));
 }
 
 #[test]
 fn a_network_that_is_down_and_a_name_that_is_wrong_are_told_apart() {
-    let refuses = "check that the server runs and the network reaches it; behind a proxy set https_proxy";
+    let refuses = "check that the server is up and reachable; behind a proxy set https_proxy";
     let unknown = "check the network, the name, and whether a proxy is needed (https_proxy)";
     let known = (NOBODY, "cannot connect to 127.0.0.1 (Connection refused (os error 111))", refuses);
     let cases = [known, ("no-such.invalid", "cannot resolve no-such.invalid", unknown)];
@@ -294,7 +297,7 @@ fn a_company_that_signs_its_own_certificates_is_trusted_when_told_so() {
         let file = cml.file("ca.pem", forge.ca_pem()).display().to_string();
         cml.file("none.pem", "no certificate");
         refused(&forge, &cml, CREATE, (9, unknown, hint, 0));
-        let form = "it is a PEM file: its certificates begin with -----BEGIN CERTIFICATE-----";
+        let form = "the file must be in PEM format; certificates begin with -----BEGIN CERTIFICATE-----";
         for (name, why) in [
             ("missing.pem", "No such file or directory (os error 2)"),
             ("none.pem", "no PEM certificate found"),
@@ -322,8 +325,8 @@ fn a_company_that_signs_its_own_certificates_is_trusted_when_told_so() {
 #[test]
 fn a_wrong_command_line_is_refused_before_anything_is_done() {
     let (forge, cml) = start(Vendor::GitHub);
-    let repository = "give --repo as https://host/owner/name or owner/name";
-    let destinations = "it takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix";
+    let repository = "pass --repo as https://host/owner/name or owner/name";
+    let destinations = "use https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix";
     let targets = "one of auto, pr, pr/42, commit, commit/<sha>, issue, issue/1337";
     for (args, message, hint) in [
         ("--target foo/3", "'foo/3' is not a target", targets),
@@ -331,11 +334,11 @@ fn a_wrong_command_line_is_refused_before_anything_is_done() {
         ("--repo model", "'model' is not a repository", repository),
         ("--repo ftp://host/octo/model", "'ftp://host/octo/model' is not a repository", repository),
         (&format!("--repo https://user:{SECRET}@host/model"), "'host/model' is not a repository", repository),
-        (&format!("--publish-url ftp://user:{SECRET}@host/"), "--publish-url does not take ftp://", destinations),
+        (&format!("--publish-url ftp://user:{SECRET}@host/"), "--publish-url does not support ftp://", destinations),
         (
             "--publish-signed 2",
-            "--publish-signed signs the addresses of a bucket, and none is given",
-            "give --publish-url s3://bucket/prefix, gs://… or az://…",
+            "--publish-signed requires a bucket",
+            "pass --publish-url s3://bucket/prefix, gs://… or az://…",
         ),
         ("--section=", "--section needs a name", "for a matrix: --section \"${{ matrix.python }}\""),
     ] {
@@ -457,7 +460,7 @@ fn what_makes_no_address_is_an_error_that_says_what_to_check() {
             _ => &["check", "create", "report.md"],
         };
         let hint = "check GITHUB_API_URL, GITHUB_SHA, --repo and --publish-branch";
-        cml.run(&[verb, &["--timeout", "5"]].concat()).fails(3, "*cannot make an address of GitHub's API (*)", hint);
+        cml.run(&[verb, &["--timeout", "5"]].concat()).fails(3, "*invalid address of GitHub's API (*)", hint);
     }
 }
 

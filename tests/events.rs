@@ -68,8 +68,8 @@ fn a_comment_names_the_commit_of_the_pull_request_it_is_on() {
     // One that does not exist is named.
     on(&forge, &commented_on(77)).run(&["check", "create", "report.md"]).fails(
         5,
-        "there is no pull request 77 in octo/model",
-        "check the number given with --target, or leave --target out to find it from the event",
+        "pull request 77 not found in octo/model",
+        "check the number in --target, or omit --target to use the event's",
     );
     // On an issue nothing is looked up.
     let issue = json!({ "issue": { "number": 3 }, "comment": { "body": "/train" } });
@@ -147,8 +147,8 @@ fn changes_go_to_the_branch_of_the_pull_request_that_was_commented_on() {
     clone.cml.file("model.json", "1\n");
     clone.cml.run(&["pr", "create", "model.json"]).fails(
         7,
-        "this run is for a fork's branch, which is not in this repository",
-        "run this for the repository's own branches only, or give --target-branch",
+        "this run is for a branch of a fork, not of this repository",
+        "run this for the repository's own branches only, or pass --target-branch",
     );
 }
 

@@ -225,7 +225,7 @@ fn a_list_that_stays_broken_is_an_error_and_no_reason_to_comment() {
 
 #[test]
 fn when_it_cannot_be_seen_whether_the_comment_was_made_the_user_is_told() {
-    let hint = "look at pull request 7 before you run this again; cml comment update would not make a second one";
+    let hint = "check pull request 7 before you run this again; cml comment update does not create a second one";
     let broken = Kind::answer(500, &[], "");
     let forbidden = Kind::answer(403, &[], r#"{"message": "no", "error": {"message": "no"}}"#);
     let cases = [(broken, "answered 500 Internal Server Error"), (forbidden, "answered 403: no")];
@@ -234,9 +234,9 @@ fn when_it_cannot_be_seen_whether_the_comment_was_made_the_user_is_told() {
         forge.fault("POST ", 1, Kind::DropAfter);
         forge.fault("GET ", 99, kind.clone());
         let ran = Cml::on(&forge, vendor).run(&[CREATE, &["--timeout", "8"]].concat());
-        let failed = format!("looking for it failed ({vendor:?} {why})");
+        let failed = format!("checking failed ({vendor:?} {why})");
         let lost = "lost the connection to 127.0.0.1 (*)";
-        ran.fails(9, &format!("it is not known whether the comment was made, and {failed}: {lost}"), hint);
+        ran.fails(9, &format!("cannot determine whether the comment was created: {failed}: {lost}"), hint);
         assert_eq!(forge.live_comments(vendor, &ON).len(), 1);
         assert_eq!(order(&forge).matches("POST").count(), 1);
     });
@@ -265,8 +265,8 @@ fn a_forge_that_does_not_answer_ends_with_the_time_allowed() {
         let ran = Cml::on(&forge, vendor).run(&[*args, &["--timeout", "3"]].concat());
         let (message, hint) = match *pattern {
             "POST " => (
-                "it is not known whether the comment was made: timed out waiting for 127.0.0.1",
-                "look at pull request 7 before you run this again; cml comment update would not make a second one",
+                "cannot determine whether the comment was created: timed out waiting for 127.0.0.1",
+                "check pull request 7 before you run this again; cml comment update does not create a second one",
             ),
             _ => (
                 "timed out waiting for 127.0.0.1",
@@ -386,8 +386,8 @@ fn a_redirect_elsewhere_does_not_take_the_token_along() {
 
 #[test]
 fn redirects_in_a_circle_and_to_the_sign_in_page_end() {
-    let hint = "check the address of the repository and of the API";
-    let signed_out = "check the token, and that the repository's address is right";
+    let hint = "check the addresses of the repository and the API";
+    let signed_out = "check the token and the repository's address";
     everywhere(&[(CREATE, "POST "), (UPDATE, "GET ")], |vendor, (args, pattern)| {
         let forge = Forge::start();
         let to = |path: &str| Kind::answer(302, &[("Location", path)], "");

@@ -19,9 +19,9 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const CANARY: &str = "canary-9d1e77aa";
-const OUTSIDE: &str = "it leads out of the working copy";
+const OUTSIDE: &str = "it is outside the working copy";
 const GIT: &str = "it belongs to git's own folder";
-const SYSTEM: &str = "nothing in /proc, /sys and /dev is published";
+const SYSTEM: &str = "files in /proc, /sys and /dev are never published";
 const PIPE: &str = "it is a named pipe";
 
 /// A forge, a working copy with a secret in git's configuration and in the environment, and a folder outside with another.
@@ -298,7 +298,7 @@ fn annotations_and_assets_come_from_standard_input_too() {
         assert!(forge.transcript().contains("piped remark") || vendor == Vendor::GitLab, "{}", forge.transcript());
         forge.clear_requests();
         let ran = shell(&cml, &format!("echo '{line}' | $CML check create - --annotations -"));
-        ran.fails(2, "the report and --annotations are both standard input", "give one of them as a file");
+        ran.fails(2, "the report and --annotations are both standard input", "pass one of them as a file");
         let ran = shell(&cml, "echo x | $CML comment update --watch -");
         ran.fails(2, "--watch cannot follow standard input", "pass the report as a file");
         assert!(forge.requests().is_empty());
@@ -313,7 +313,7 @@ fn a_file_that_is_too_large_is_not_read() {
         let most = |error: &str| if error.contains("the report") { 32 } else { 100 };
         for (args, error) in commands("huge").into_iter().filter(|(args, _)| !args.contains(&"--ca-cert")) {
             let ran = cml.run(&args);
-            let text = format!("{error} (it has more than {} MB)", most(&error));
+            let text = format!("{error} (it is larger than {} MB)", most(&error));
             ran.fails(10, &text, "keep large data in a bucket and link to it");
         }
         // What has no size is read so far and no further.
@@ -324,7 +324,7 @@ fn a_file_that_is_too_large_is_not_read() {
             (format!("yes > {name} & $CML comment create {name}"), &*name),
         ] {
             let ran = shell(&cml, &script);
-            let text = format!("cannot read the report {name} (it has more than 32 MB)");
+            let text = format!("cannot read the report {name} (it is larger than 32 MB)");
             ran.fails(10, &text, "keep large data in a bucket and link to it");
         }
         assert!(forge.requests().is_empty());
@@ -447,7 +447,7 @@ fn logs_of_a_training_are_read_where_they_may_be() {
     symlink(outside.path().join("run/events.out.tfevents.1"), cml.path().join("logs/events.out.tfevents.2")).unwrap();
     pipe(&cml.path().join("logs/events.out.tfevents.3"));
     let ran = cml.run(&["tensorboard", "connect", "--logdir", "elsewhere"]);
-    let hint = "check --logdir: it is a folder, relative to the current directory";
+    let hint = "check --logdir: it must be a folder, relative to the current directory";
     ran.fails(3, &format!("cannot read the logs in elsewhere ({OUTSIDE})"), hint);
     let ran = cml.run(&["tensorboard", "connect", "--logdir", "logs"]);
     let warning = format!("warning: logs/events.out.tfevents.2 cannot be read ({OUTSIDE})\n");
@@ -490,7 +490,7 @@ fn names_that_are_not_utf_8_are_told() {
         File::create(cml.path().join(name)).unwrap().write_all(b"text").unwrap();
         let ran = shell(&cml, "$CML comment create $'r\\xff.md'");
         let error = "cannot read the report r\u{fffd}.md (No such file or directory (os error 2))";
-        ran.fails(3, error, "the name of the file is not UTF-8: rename it");
+        ran.fails(3, error, "rename the file: its name is not UTF-8");
         assert!(forge.requests().is_empty());
     }
 }

@@ -8,7 +8,7 @@ use crate::support::png;
 use bytes::Bytes;
 use cml::env::Secret;
 use cml::error::{Error, Kind};
-use cml::forge::check::{Check, Conclusion, State};
+use cml::forge::check::{Check, CheckState, Conclusion};
 use cml::forge::pull::{Merge, Merged, NewPullRequest};
 use cml::forge::{Asset, Connection, Content, Context, Driver, FORGES, Forge, Repository, Target, hash};
 use cml::host::Host;
@@ -233,7 +233,7 @@ fn a_check_is_made_once_and_completed() {
         let mut check = Check {
             commit: HEAD.to_owned(),
             title: "tests".to_owned(),
-            state: State::InProgress,
+            state: CheckState::InProgress,
             report: vec!["# Report".to_owned()],
             annotations: Vec::new(),
             data: Vec::new(),
@@ -245,7 +245,7 @@ fn a_check_is_made_once_and_completed() {
         }
         assert!(forge.report_limits().is_none_or(|limits| limits.parts > 0 && limits.part > 1000));
         let made = forge.create_check(&check).await.unwrap();
-        check.state = State::Completed(Conclusion::Failure);
+        check.state = CheckState::Completed(Conclusion::Failure);
         let completed = forge.create_check(&check).await.unwrap();
         assert_eq!((&completed.id, &completed.url), (&made.id, &made.url));
         row.page_is_ours(&made.url);

@@ -158,10 +158,10 @@ fn a_missing_image_is_named_with_file_and_line_and_strict_makes_it_an_error() {
         let strict = cml.run(&["comment", "create", "--strict", "out/report.md"]);
         let error = "out/report.md shows 1 file that cannot be published";
         strict.fails(5, error, "see the warnings above, or omit --strict");
-        assert!(strict.stderr.contains("out/report.md:5: gone.png is shown but does not exist"), "{}", strict.stderr);
+        assert!(strict.stderr.contains("out/report.md:5: gone.png does not exist"), "{}", strict.stderr);
         assert!(forge.requests().is_empty(), "{}", forge.transcript());
         let ran = cml.run(&["comment", "create", "out/report.md"]);
-        assert!(ran.stderr.contains("warning: out/report.md:5: gone.png is shown but does not exist"));
+        assert!(ran.stderr.contains("warning: out/report.md:5: gone.png does not exist"));
         assert!(!ran.stderr.contains("docs/"), "a link to something that is no file: {}", ran.stderr);
         ran.ok();
         assert!(posted(&forge, vendor).contains("<img src=\"gone.png\">\n[not a file](docs/)\n"));
@@ -320,18 +320,18 @@ fn a_token_that_may_not_publish_costs_the_images_only() {
     for (vendor, hint) in [
         (Vendor::GitHub, "permissions: { contents: write }"),
         (Vendor::GitLab, "scope"),
-        (Vendor::Bitbucket, "it needs repository:write"),
+        (Vendor::Bitbucket, "but needs repository:write"),
     ] {
         let forge = Forge::start();
         let mut cml = Cml::on(&forge, vendor);
         cml.set("REPO_TOKEN", "nocontents");
         one_image(&cml, "plot.png", 1);
         let strict = cml.run(&["comment", "create", "--strict", "report.md"]);
-        strict.fails(4, "cannot publish the images: the token may not do this*", &format!("*{hint}*"));
+        strict.fails(4, "cannot publish the images: the token is not allowed to do this*", &format!("*{hint}*"));
         assert!(forge.live_comments(vendor, &Target::Pull(7)).is_empty());
         let ran = cml.run(&["comment", "create", "report.md"]);
         let said = |prefix: &str, text: &str| ran.stderr.lines().any(|l| l.starts_with(prefix) && l.contains(text));
-        assert!(said("warning: the images are not published", "may not do this"), "{}", ran.stderr);
+        assert!(said("warning: cannot publish the images", "is not allowed to do this"), "{}", ran.stderr);
         assert!(said("hint: ", hint), "{}", ran.stderr);
         assert_eq!(posted(&forge, vendor), "![plot](plot.png)\n", "unchanged");
         ran.ok();
@@ -360,7 +360,7 @@ fn an_empty_repository_is_named_as_the_reason() {
     let cml = Cml::on(&forge, Vendor::GitHub);
     one_image(&cml, "plot.png", 1);
     let error = "cannot publish the images: GitHub answered 409: Git Repository is empty.";
-    cml.run(&["comment", "create", "report.md"]).fails(6, error, "the repository has no commit yet: push one");
+    cml.run(&["comment", "create", "report.md"]).fails(6, error, "the repository is empty: push a commit");
 }
 
 #[test]
@@ -427,8 +427,8 @@ fn a_file_is_published_once_however_many_addresses_lead_to_it() {
     }
     cml.file("report.md", &report);
     let ran = cml.run(&["comment", "create", "report.md"]);
-    assert_eq!(ran.stderr.matches("is shown but does not exist").count(), 20, "{}", ran.stderr);
-    assert!(ran.stderr.contains("80 more files that report.md shows cannot be published"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("does not exist").count(), 20, "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot publish 80 more files that report.md shows"), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("report.md:202: missing0.png"),
         "the first missing one is named with its line: {}",

@@ -152,7 +152,8 @@ const ASSET: &[Row] = &[
 ];
 
 const BOARD: &str = "\"cml tensorboard-dev\" is deprecated, please use \"cml tensorboard connect\"";
-const GONE: &str = "--credentials and TB_CREDENTIALS have no effect: tensorboard.dev is gone, the logs are read here";
+const GONE: &str =
+    "--credentials and TB_CREDENTIALS have no effect: tensorboard.dev was shut down, and the logs are read locally";
 
 /// CML prints the address of a page on tensorboard.dev; that is gone, and what is printed are the curves.
 const TENSORBOARD: &[Row] = &[

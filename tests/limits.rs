@@ -244,13 +244,13 @@ fn the_job_summary_is_added_to_and_cut_to_what_it_takes() {
         let summary = cml.read("summary.md");
         assert!(summary.len() <= MOST && summary.len() > MOST * 9 / 10, "{letter}: {} bytes", summary.len());
         assert!(summary.starts_with(&format!("of another step\n{letter}")));
-        assert!(summary.ends_with("\n\n*The report was cut here: it is longer than a job summary may be.*\n\n"));
+        assert!(summary.ends_with("\n\n*The report was cut here: it is too long for a job summary.*\n\n"));
     }
     for free in [0, 10, 100] {
         cml.file("report.md", "word ".repeat(100));
         cml.file("summary.md", "x".repeat(MOST - free));
         let ran = cml.run(&run);
-        assert!(ran.stderr.contains("warning: the job summary is full: the report is not added to it"));
+        assert!(ran.stderr.contains("warning: the job summary is full; the report was not added"));
         assert_eq!(cml.read("summary.md").len(), MOST - free);
         ran.ok();
     }

@@ -86,7 +86,7 @@ fn a_damaged_or_unwritable_preview_says_what_to_do() {
     let ran = cml.run(&["comment", "update", "report.md"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
     assert!(
-        ran.stderr.contains("comments.json is damaged") && ran.stderr.contains("hint: delete that file"),
+        ran.stderr.contains("comments.json is damaged") && ran.stderr.contains("hint: delete the file"),
         "{}",
         ran.stderr
     );
@@ -102,8 +102,8 @@ fn a_link_in_place_of_the_previews_folder_is_not_written_through() {
     let Some(cml) = preview() else { return };
     let outside = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(outside.path(), cml.path().join(".cml")).unwrap();
-    let error = "*/.cml leads out of the working copy";
-    let hint = "the local preview is kept in that folder: remove the link";
+    let error = "*/.cml is outside the working copy";
+    let hint = "the local preview is written to that folder; remove the symbolic link";
     cml.run(&["comment", "create", "report.md"]).fails(3, error, hint);
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
 }

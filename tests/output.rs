@@ -36,7 +36,7 @@ fn what_is_made_is_named_where_it_cannot_be_printed() {
         let outputs = cml.file("outputs.env", "").display().to_string();
         cml.set("CML_DOTENV", &outputs).file("plot.png", png(1));
         with_logs(&cml);
-        let hint = "check where standard output leads to; everything else is done";
+        let hint = "check what standard output is connected to; everything else was done";
         for args in [
             &["comment", "create", "report.md"][..],
             &["comment", "update", "report.md"],
@@ -78,7 +78,7 @@ fn what_only_prints_fails() {
     for vendor in VENDORS {
         let forge = Forge::start();
         let cml = Cml::on(&forge, vendor);
-        let hint = "check where standard output leads to";
+        let hint = "check what standard output is connected to";
         for args in
             [&["doctor"][..], &["--help"], &["comment", "create", "--help"], &["--version"], &["completions", "bash"]]
         {

@@ -95,7 +95,7 @@ fn where_the_earlier_comment_may_not_be_changed_a_new_one_is_made() {
             let old = forge.seed_comment(vendor, &ON, "project_77_bot_old", &format!("OLD\n\n{MARK}"));
             let cml = Cml::on(&forge, vendor);
             let ran = cml.run(args);
-            assert!(ran.stderr.contains("the token may not change the earlier comment"), "{ran:#?}");
+            assert!(ran.stderr.contains("the token is not allowed to change the earlier comment"), "{ran:#?}");
             let first = ran.ok();
             assert!(with_id(&forge, vendor, old).unwrap().starts_with("OLD"));
             cml.file("report.md", "second");
@@ -125,7 +125,7 @@ fn an_earlier_comment_that_may_not_be_deleted_is_a_warning() {
         forge.configure(|switches| switches.only_own = true);
         forge.seed_comment(vendor, &ON, "project_77_bot_old", &format!("OLD\n\n{MARK}"));
         let ran = Cml::on(&forge, vendor).run(DELETE);
-        assert!(ran.stderr.contains("warning: the token may not delete the earlier comment"), "{ran:#?}");
+        assert!(ran.stderr.contains("warning: the token is not allowed to delete the earlier comment"), "{ran:#?}");
         let id = live(&forge, vendor)[1].id.to_string();
         assert!(ran.ok().trim().ends_with(&id), "{vendor:?}");
     }
@@ -167,7 +167,7 @@ fn a_list_that_does_not_end_is_an_error() {
         Cml::on(&forge, vendor).run(UPDATE).fails(
             9,
             &error,
-            "the server, or a proxy before it, is at fault: try again later",
+            "this is a fault of the server or of a proxy; try again later",
         );
         assert!(forge.requests().len() < 5, "{}", forge.transcript());
     }
@@ -191,12 +191,12 @@ fn a_title_that_is_too_long_is_refused_before_anything_is_sent() {
     let forge = Forge::start();
     let mut cml = Cml::on(&forge, Vendor::GitHub);
     let long = "x".repeat(120_000);
-    let error = "the title of the watermark has 120000 characters, at most 1000 are allowed";
-    let hint = "give a shorter --watermark-title (for a check: --title)";
+    let error = "the title of the watermark has 120000 characters, more than the limit of 1000";
+    let hint = "use a shorter --watermark-title (for a check: --title)";
     cml.run(&["comment", "create", "--watermark-title", &long, "report.md"]).fails(2, error, hint);
     cml.run(&["check", "create", "--comment", "--title", &long, "report.md"]).fails(
         2,
-        "*characters, at most 1000*",
+        "*characters, more than the limit of 1000*",
         hint,
     );
     cml.set("GITHUB_WORKFLOW", &long);

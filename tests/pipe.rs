@@ -59,7 +59,7 @@ fn insights_need_no_token_and_figures_are_a_list() {
     }
     cml.unset("REPO_TOKEN").set("CML_BITBUCKET_PROXY", &proxy.url());
     let ran = run(&cml);
-    assert!(ran.stderr.contains("without a token there is no build status"), "{ran:#?}");
+    assert!(ran.stderr.contains("no build status without a token"), "{ran:#?}");
     ran.ok();
     let transcript = forge.transcript();
     assert!(transcript.contains("\"Training\"") && transcript.contains("\"a, b\""), "{transcript}");
@@ -160,36 +160,32 @@ fn git_pushes_through_the_steps_proxy_where_a_pipe_finds_it() {
 fn what_makes_no_sense_has_no_effect() {
     let forge = Forge::start();
     for (variables, error, hint) in [
-        (&[][..], "the variable COMMAND is not given", "say what to do, for instance COMMAND: comment update"),
+        (&[][..], "the variable COMMAND is required", "set it, for instance COMMAND: comment update"),
         (
             &[("REPORT", "report.md")],
-            "the variable REPORT is given without a command",
-            "say what to do with it, for instance COMMAND: comment update, or leave it out",
+            "the variable REPORT is set without a command",
+            "add a command, for instance COMMAND: comment update, or remove it",
         ),
-        (
-            &[("COMMAND", "comment")],
-            "the variable COMMAND is not a whole command: cml comment",
-            "it takes one more word: create or update",
-        ),
+        (&[("COMMAND", "comment")], "the variable COMMAND is incomplete: cml comment", "add one of: create or update"),
         (
             &[("COMMAND", "comment update"), ("REPORT", "report.md"), ("CLOUD", "aws")],
-            "the variable CLOUD is no option of cml comment update",
-            "`cml comment update --help` lists them; leave it out",
+            "the variable CLOUD is not an option of cml comment update",
+            "see `cml comment update --help`, or remove it",
         ),
         (
             &[("COMMAND", "comment update"), ("REPORT", "report.md"), ("WATCH", "true")],
-            "WATCH is no variable of the pipe",
-            "the pipe would not end: run *",
+            "unknown variable WATCH for the pipe",
+            "the pipe would never end: run *",
         ),
         (
             &[("COMMAND", "comment update"), ("REPORT", "report.md"), ("DRIVER_TOKEN", "x")],
-            "DRIVER_TOKEN is no variable of the pipe",
+            "unknown variable DRIVER_TOKEN for the pipe",
             "the variable is called REPO_TOKEN",
         ),
         (
             &[("COMMAND", "check create"), ("REPORT", "report.md"), ("DATA_COUNT", "2"), ("DATA_1", "a=1")],
-            "DATA_COUNT is 2, but not all of DATA_0, DATA_1, … are there",
-            "give a list as DATA: ['first', 'second'], without empty ones",
+            "DATA_COUNT is 2, but some of DATA_0, DATA_1, … are missing",
+            "use a list such as DATA: ['first', 'second'], without empty values",
         ),
     ] {
         run(&pipe(&forge, variables)).fails(2, error, hint);

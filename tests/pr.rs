@@ -103,11 +103,11 @@ fn nothing_to_do_says_why_and_prints_nothing() {
     let clone = Clone::on(Vendor::GitHub);
     clone.cml.file("work.tmp", "x");
     for (globs, why) in [
-        (&["model.json"][..], "no file that fits has changed"),
-        (&["*.tmp"], "git ignores all files that fit"),
-        (&["work.tmp"], "git ignores all files that fit"),
-        (&["nothing/**", "*.none"], "no file fits, check the globs"),
-        (&[".", "!**/*.json"], "no file that fits has changed"),
+        (&["model.json"][..], "no matching file has changed"),
+        (&["*.tmp"], "git ignores all matching files"),
+        (&["work.tmp"], "git ignores all matching files"),
+        (&["nothing/**", "*.none"], "no file matches; check the globs"),
+        (&[".", "!**/*.json"], "no matching file has changed"),
     ] {
         let ran = clone.cml.run(&[&["pr", "create"], globs].concat());
         assert!(ran.stderr.contains(why), "{globs:?}: {ran:#?}");
@@ -202,7 +202,7 @@ fn commits_that_the_user_made_are_kept() {
         // A later run makes other commits of the same changes: the branch stays, and is said to.
         clone.cml.git(&["commit", "-q", "--amend", "-m", "my own again"]);
         let ran = clone.cml.run(&["pr", "create", "."]);
-        assert!(ran.stderr.contains("has other commits already and stays as it is"), "{ran:#?}");
+        assert!(ran.stderr.contains("already has other commits and was not changed"), "{ran:#?}");
         assert_eq!(ran.ok(), printed);
     }
 }
@@ -329,10 +329,10 @@ fn what_cannot_work_is_refused_before_anything_is_done() {
     let fails = |args: &[&str], code, error: &str, hint: &str| {
         clone.cml.run(&[&["pr", "create", "."], args].concat()).fails(code, error, hint);
     };
-    fails(&["--rebase"], 7, "GitLab cannot do --rebase for one merge request", "use --merge or --squash; *");
-    fails(&["--branch", "main"], 2, "--branch main is the branch to merge into", "leave --branch out, *");
-    fails(&["--branch", "a:b"], 2, "--branch a:b is no name of a branch", "use letters, digits, *");
-    fails(&["--remote", "nowhere"], 3, "git fetch failed: there is no such remote*", "check --remote: *");
+    fails(&["--rebase"], 7, "GitLab does not support --rebase for a single merge request", "use --merge or --squash; *");
+    fails(&["--branch", "main"], 2, "--branch main is the branch to merge into", "omit --branch, *");
+    fails(&["--branch", "a:b"], 2, "--branch a:b is not a valid branch name", "use letters, digits, *");
+    fails(&["--remote", "nowhere"], 3, "git fetch failed: unknown remote*", "check --remote: *");
     fails(
         &["../outside"],
         3,
@@ -345,8 +345,8 @@ fn what_cannot_work_is_refused_before_anything_is_done() {
     cml.unset("CI_COMMIT_REF_NAME");
     cml.run(&["pr", "create", "."]).fails(
         3,
-        "cannot tell which branch the pull request is for",
-        "give --target-branch, *",
+        "cannot determine the target branch of the pull request",
+        "pass --target-branch, *",
     );
 }
 
@@ -383,7 +383,7 @@ fn a_push_that_is_refused_is_explained() {
             "GitLab: You are not allowed to push code to protected branches on this project.",
             "the branch is protected",
         ),
-        (Vendor::Bitbucket, "Permission denied to create branch x", "the token may not make this branch"),
+        (Vendor::Bitbucket, "Permission denied to create branch x", "the token is not allowed to create this branch"),
     ] {
         let clone = Clone::on(vendor);
         clone.refuse(text);
@@ -396,7 +396,8 @@ fn a_push_that_is_refused_is_explained() {
         assert!(clone.forge.api_requests().is_empty());
     }
     for vendor in VENDORS {
-        for (token, says) in [("nocontents", "the token may not push"), ("unknown-token", "git fetch failed")] {
+        for (token, says) in [("nocontents", "the token is not allowed to push"), ("unknown-token", "git fetch failed")]
+        {
             let mut clone = Clone::on(vendor);
             clone.cml.set("REPO_TOKEN", token).file("model.json", "1\n");
             let ran = clone.cml.run(&["pr", "create", "."]);
@@ -413,7 +414,7 @@ fn github_says_which_setting_lets_actions_open_pull_requests() {
     clone.forge.fault("POST *pulls", 1, Kind::answer(403, &[], text));
     clone.cml.file("model.json", "1\n");
     let ran = clone.cml.run(&["pr", "create", "."]);
-    ran.fails(4, "GitHub Actions may not open pull requests in this repository", "allow it in Settings*");
+    ran.fails(4, "GitHub Actions is not allowed to open pull requests in this repository", "allow it in Settings*");
     // The branch is there now, and is used once that is allowed.
     clone.cml.run(&["pr", "create", "."]).ok();
 }
@@ -464,7 +465,7 @@ fn a_run_that_is_started_again_after_the_merge_prints_the_same_address() {
         });
         clone.forge.clear_requests();
         let ran = clone.cml.run(&["pr", "create", "--merge", "."]);
-        assert!(ran.stderr.contains("they were merged into main before"), "{ran:#?}");
+        assert!(ran.stderr.contains("they were already merged into main"), "{ran:#?}");
         assert_eq!(ran.ok(), first);
         assert_eq!(clone.forge.api_requests().len(), 1, "{}", clone.forge.transcript());
         // What is new needs another one.
@@ -487,7 +488,7 @@ fn the_author_is_who_started_the_pipeline_where_gitlab_says_so() {
     clone.cml.file("model.json", "1\n");
     clone.cml.git(&["config", "user.useConfigOnly", "true"]);
     let ran = clone.cml.run(&["pr", "create", "."]);
-    ran.fails(3, "git commit-tree failed: it is not known who makes the commit*", "give --user-name and --user-email");
+    ran.fails(3, "git commit-tree failed: the author of the commit is unknown*", "pass --user-name and --user-email");
     clone.cml.git(&["config", "user.name", "Me"]);
     clone.cml.git(&["config", "user.email", "me@example.org"]);
     clone.cml.run(&["pr", "create", "."]).ok();
@@ -499,8 +500,8 @@ fn the_pipeline_of_a_tag_is_of_no_branch() {
     let mut clone = Clone::on(Vendor::GitLab);
     clone.cml.set("CI_COMMIT_REF_NAME", "v1.0").set("CI_COMMIT_TAG", "v1.0");
     clone.cml.file("model.json", "1\n");
-    let error = "cannot tell which branch the pull request is for";
-    clone.cml.run(&["pr", "create", "."]).fails(3, error, "give --target-branch, such as main");
+    let error = "cannot determine the target branch of the pull request";
+    clone.cml.run(&["pr", "create", "."]).fails(3, error, "pass --target-branch, such as main");
     clone.cml.run(&["pr", "create", "--target-branch=main", "."]).ok();
 }
 

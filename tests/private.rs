@@ -40,11 +40,11 @@ fn secrets_are_neither_linked_nor_shown() {
         );
         let ran = nothing_is_published(&forge, vendor, &cml, &[]);
         let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
-        let reason = "is not an image, video or audio file: not published";
+        let reason = "is not an image, video or audio file and was not published";
         let shown = ["3: secrets.env", "5: key.pem"].map(|at| format!("warning: report.md:{at} {reason}"));
         let linked = ["./secrets.env", "key.pem", "id_rsa", "config.json#a", "model.pkl?x"]
-            .map(|name| format!("warning: report.md:1: the linked file {name} is not published"));
-        let note = ["warning: report.md:7: the linked file notes.txt is not published".to_owned()];
+            .map(|name| format!("warning: report.md:1: the linked file {name} was not published"));
+        let note = ["warning: report.md:7: the linked file notes.txt was not published".to_owned()];
         assert_eq!(warnings, [&linked[..], &shown, &note].concat());
     }
 }
@@ -69,7 +69,7 @@ fn nothing_outside_of_the_working_copy_is_published_whatever_leads_there() {
         cml.file("report.md", report);
         for options in [&[][..], &["--publish-links"]] {
             let ran = nothing_is_published(&forge, vendor, &cml, options);
-            let told = ran.stderr.matches("lies outside of the working copy and is not published").count();
+            let told = ran.stderr.matches("is outside the working copy and was not published").count();
             assert_eq!(told, 10, "{}", ran.stderr);
         }
         let strict = cml.run(&["comment", "create", "--strict", "report.md"]);
@@ -131,7 +131,12 @@ fn when_git_cannot_tell_whether_it_ignores_a_linked_file_it_stays_private() {
     cml.file("report.md", "[a](data.csv)\n");
     cml.file(".git/HEAD", "broken");
     let ran = nothing_is_published(&forge, Vendor::GitHub, &cml, &[]);
-    assert!(ran.stderr.contains("warning: report.md:1: git cannot tell whether it ignores data.csv"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("warning: report.md:1: data.csv was not published: cannot determine whether git ignores it"),
+        "{}",
+        ran.stderr
+    );
     cml.set("PATH", "/nonexistent");
     nothing_is_published(&forge, Vendor::GitHub, &cml, &["--publish-links"]);
 }
@@ -149,7 +154,7 @@ fn git_is_asked_about_the_checkout_of_another_user_too() {
         cml.set("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
         let text = cml.read("report.md");
         let ran = nothing_is_published(&forge, vendor, &cml, &[]);
-        assert!(ran.stderr.contains("git cannot tell whether it ignores data.csv"), "{ran:#?}");
+        assert!(ran.stderr.contains("data.csv was not published: cannot determine whether git ignores it"), "{ran:#?}");
         // A folder above is not what the CI checked out.
         let above = cml.path().parent().unwrap().display().to_string();
         cml.set(vendor.checkout_variable(), &above);

@@ -95,12 +95,12 @@ fn what_is_checked_out_gets_the_depth_in_every_layout() {
             assert!(depth("origin/main") >= 3, "{refspec} {other}");
             // What it has by now stays.
             let ran = cml.run(&["repo", "prepare", "--fetch-depth=2"]);
-            let says = format!("the clone has {has} commits already, and keeps them");
+            let says = format!("the clone already has {has} commits; keeping them");
             assert!(ran.stderr.contains(&says), "{ran:#?}");
             assert!(depth("HEAD") >= has, "{refspec} {other}");
             cml.run(&["repo", "prepare", "--unshallow"]).ok();
             let ran = cml.run(&["repo", "prepare", "--fetch-depth=2"]);
-            assert!(ran.stderr.contains("the clone has the whole history already"), "{ran:#?}");
+            assert!(ran.stderr.contains("the clone already has the whole history"), "{ran:#?}");
             assert_eq!(cml.git(&["rev-parse", "--is-shallow-repository"]), "false", "{refspec} {other}");
         }
     }
@@ -146,6 +146,6 @@ fn later_git_commands_use_the_token_only_when_asked_and_from_its_variable() {
     clone.cml.unset("REPO_TOKEN");
     let before = clone.cml.read(".git/config");
     let ran = clone.cml.run(&["repo", "prepare", "--credentials", "--token", "good", "--user-name", "x"]);
-    ran.fails(3, "--credentials needs the token in a variable*", "give it to the whole job: *");
+    ran.fails(3, "--credentials requires the token in an environment variable*", "set it for the whole job: *");
     assert_eq!(clone.cml.read(".git/config"), before);
 }

@@ -4,7 +4,7 @@ use crate::support::fake::{Forge, Target, Vendor};
 use crate::support::reader::{posted, uploads};
 use crate::support::{Cml, Ran, VENDORS, is_wasm, png};
 
-const UTF8: &str = "in PowerShell, whose > and >> write UTF-16, use: … | Out-File -Encoding utf8 (-Append) report.md";
+const UTF8: &str = "in PowerShell > and >> write UTF-16; use: … | Out-File -Encoding utf8 (-Append) report.md";
 
 fn start(vendor: Vendor) -> (Forge, Cml) {
     let forge = Forge::start();
@@ -33,11 +33,11 @@ fn utf_16_and_nul_never_reach_a_forge() {
             ([b"\xff\xfe", &metrics[..]].concat(), "is UTF-16, not UTF-8", UTF8),
             (metrics.clone(), "is UTF-16, not UTF-8", UTF8),
             // PowerShell's `>>` after another program's line.
-            ([b"# Report\r\n", &metrics[..]].concat(), "is UTF-16 from line 2 on, not UTF-8", UTF8),
+            ([b"# Report\r\n", &metrics[..]].concat(), "is UTF-16, not UTF-8, from line 2 on", UTF8),
             (
                 b"# Report\n\n\0".to_vec(),
                 "has a NUL byte (line 3)",
-                "a report is text: show binary data as an image or link to it",
+                "a report must be text; show binary data as an image or link to it",
             ),
         ] {
             cml.file("report.md", &content);
@@ -138,15 +138,15 @@ fn a_link_that_leads_nowhere_for_readers_is_named_once() {
         assert_eq!(
             warnings(&ran),
             [
-                "warning: report.md:1: the linked file model.pkl is not published",
+                "warning: report.md:1: the linked file model.pkl was not published",
                 hint,
-                "warning: report.md:3: the linked file weights.bin is not published",
-                "warning: report.md:3: the linked file train.log is not published",
+                "warning: report.md:3: the linked file weights.bin was not published",
+                "warning: report.md:3: the linked file train.log was not published",
             ]
         );
         ran.ok();
         let ran = cml.run(&["comment", "create", "--publish-links", "report.md"]);
-        let ignored = "warning: report.md:3: the linked file train.log is not published: git ignores it";
+        let ignored = "warning: report.md:3: the linked file train.log was not published: git ignores it";
         assert_eq!(warnings(&ran), [ignored]);
         assert_eq!(ran.stderr.lines().last(), Some("published 1 file"), "both have the same content");
         assert_eq!(uploads(&forge).len(), 1);
@@ -169,13 +169,13 @@ fn an_address_that_is_written_wrong_is_corrected() {
         assert_eq!(
             warnings(&ran),
             [
-                "warning: report.md:2: plots/Loss.PNG does not exist: did you mean plots/loss.png?",
-                "warning: report.md:3: file:///work/plots/loss.png is a file of this machine and is not published: write its path instead",
-                "warning: report.md:4: Table.csv does not exist: did you mean table.csv?",
-                "warning: report.md:4: file://table.csv is a file of this machine and is not published",
+                "warning: report.md:2: plots/Loss.PNG does not exist; did you mean plots/loss.png?",
+                "warning: report.md:3: file:///work/plots/loss.png is a local file and was not published; write its path instead",
+                "warning: report.md:4: Table.csv does not exist; did you mean table.csv?",
+                "warning: report.md:4: file://table.csv is a local file and was not published",
                 "hint: write the path of a file in the working copy instead",
-                "warning: report.md:5: none.png is shown but does not exist",
-                "warning: report.md:1: my plots/a.png has a blank, which ends an address in Markdown",
+                "warning: report.md:5: none.png does not exist",
+                "warning: report.md:1: my plots/a.png contains a space, which ends an address in Markdown",
                 "hint: write <my plots/a.png>",
             ]
         );
@@ -236,7 +236,7 @@ fn the_hint_for_a_missing_token_can_be_pasted() {
     for (vendor, own) in VENDORS.into_iter().zip([
         "export REPO_TOKEN=$(gh auth token)",
         "create a personal access token with the scope api, then: export REPO_TOKEN=<token>",
-        "create an API token that may write pull requests and repositories, then: export REPO_TOKEN=<email>:<token>",
+        "create an API token with write access to pull requests and repositories, then: export REPO_TOKEN=<email>:<token>",
     ]) {
         let (forge, mut cml) = start(vendor);
         let repository = forge.repo_url(vendor);

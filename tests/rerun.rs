@@ -82,8 +82,8 @@ fn a_run_that_has_not_ended_is_cancelled_first() {
 #[test]
 fn a_run_that_never_ends_is_an_error_within_the_time() {
     for (vendor, error, hint) in [
-        (Vendor::GitHub, "run 5 was cancelled and is still in_progress: *", "GitHub takes up to 5 minutes *"),
-        (Vendor::GitLab, "pipeline 5 was cancelled and is still canceling: *", "its runners have not stopped yet: *"),
+        (Vendor::GitHub, "run 5 was cancelled but is still in_progress; *", "GitHub takes up to 5 minutes *"),
+        (Vendor::GitLab, "pipeline 5 was cancelled but is still canceling; *", "its jobs have not stopped yet; *"),
     ] {
         let (forge, cml) = with(vendor, Run { lingers: u32::MAX, ..Run::new(5, Phase::Running) });
         let started = Instant::now();
@@ -112,11 +112,7 @@ fn where_nothing_failed_github_runs_all_jobs_and_gitlab_none() {
     assert_eq!(run_of(&forge, Vendor::GitHub, 5).starts, ["rerun"]);
 
     let (forge, cml) = with(Vendor::GitLab, Run::new(5, Phase::Passed));
-    rerun(&cml, &["--id", "5"]).fails(
-        6,
-        "no job of pipeline 5 has failed or was cancelled, *",
-        "start a new pipeline *",
-    );
+    rerun(&cml, &["--id", "5"]).fails(6, "no job of pipeline 5 failed or was cancelled, *", "start a new pipeline *");
     assert_eq!(times(&forge, "POST", ""), 0);
 }
 
@@ -131,7 +127,7 @@ fn without_an_id_it_is_the_cis_own_run() {
 
     // GitLab runs what has failed so far, and nothing is cancelled.
     let (forge, cml) = with(Vendor::GitLab, Run::new(5, Phase::Failed));
-    rerun(&cml, &[]).fails(6, "no job of pipeline 99 has failed*", "*");
+    rerun(&cml, &[]).fails(6, "no job of pipeline 99 failed*", "*");
     assert_eq!(times(&forge, "POST", ""), 0);
 
     let (forge, cml) = with(Vendor::Bitbucket, Run::new(5, Phase::Failed));
@@ -142,7 +138,7 @@ fn without_an_id_it_is_the_cis_own_run() {
         for name in ["GITHUB_RUN_ID", "CI_PIPELINE_ID", "BITBUCKET_PIPELINE_UUID"] {
             cml.unset(name);
         }
-        rerun(&cml, &[]).fails(2, "cannot tell which * to run again", "give its number with --id");
+        rerun(&cml, &[]).fails(2, "cannot determine which * to rerun", "pass its number with --id");
         assert!(forge.requests().is_empty());
     }
 }
@@ -163,7 +159,7 @@ fn variables_of_bitbucket_are_passed_on_except_secured_ones() {
     let variables = vec![("EPOCHS".to_owned(), Some("3".to_owned())), ("KEY".to_owned(), None)];
     let (forge, cml) = with(Vendor::Bitbucket, Run { variables: variables.clone(), ..Run::new(5, Phase::Failed) });
     let ran = rerun(&cml, &["--id", "5"]);
-    assert!(ran.stderr.contains("the new pipeline runs without KEY: Bitbucket does not give"), "{ran:#?}");
+    assert!(ran.stderr.contains("the new pipeline runs without KEY: Bitbucket does not disclose"), "{ran:#?}");
     ran.ok();
     assert_eq!(run_of(&forge, Vendor::Bitbucket, 1001).variables, variables[..1]);
 }
@@ -193,8 +189,8 @@ fn a_lost_answer_starts_nothing_twice() {
         forge.fault(post, 1, Kind::DropAfter);
         let before = if vendor == Vendor::GitLab { 2 } else { 1 };
         forge.fault_after(before, "GET *", 1, Kind::answer(401, &[], "{}"));
-        let error = "it is not known whether * 5 was started again, and looking for it failed (*): *";
-        rerun(&cml, &["--id", "5"]).fails(9, error, "look at * 5 before you run this again");
+        let error = "cannot determine whether * 5 was restarted: checking failed (*): *";
+        rerun(&cml, &["--id", "5"]).fails(9, error, "check * 5 before you run this again");
         assert_eq!((starts(&forge, vendor), times(&forge, "POST", "")), (1, 1), "{}", forge.transcript());
     }
 }
@@ -202,18 +198,18 @@ fn a_lost_answer_starts_nothing_twice() {
 #[test]
 fn a_run_that_is_not_there_is_named_and_so_is_a_repository() {
     for (vendor, error) in [
-        (Vendor::GitHub, "there is no workflow run 404 in octo/model"),
-        (Vendor::GitLab, "there is no pipeline and no job 404 in *group/model"),
-        (Vendor::Bitbucket, "there is no pipeline 404 in *team/model"),
+        (Vendor::GitHub, "workflow run 404 not found in octo/model"),
+        (Vendor::GitLab, "no pipeline or job 404 found in *group/model"),
+        (Vendor::Bitbucket, "pipeline 404 not found in *team/model"),
     ] {
         let (forge, mut cml) = with(vendor, Run::new(5, Phase::Failed));
-        rerun(&cml, &["--id", "404"]).fails(5, error, "give the number in *, and --repo *");
+        rerun(&cml, &["--id", "404"]).fails(5, error, "pass the number in *, and --repo *");
         let other = format!("{}/nobody/none", forge.url());
         cml.set("CML_REPO", &other);
         rerun(&cml, &["--id", "404"]).fails(5, "repository *nobody/none was not found with this token", "*");
-        rerun(&cml, &[]).fails(2, "cannot tell which * to run again", "give its number with --id");
+        rerun(&cml, &[]).fails(2, "cannot determine which * to rerun", "pass its number with --id");
         forge.clear_requests();
-        rerun(&cml, &["--id", "x/../y"]).fails(2, "'x/../y' is not a *", "give *");
+        rerun(&cml, &["--id", "x/../y"]).fails(2, "'x/../y' is not a *", "pass *");
         assert!(forge.requests().is_empty());
     }
 }
@@ -221,15 +217,20 @@ fn a_run_that_is_not_there_is_named_and_so_is_a_repository() {
 #[test]
 fn what_a_token_lacks_is_said() {
     for (vendor, token, error, hint) in [
-        (Vendor::GitHub, "readonly", "the token may not do this *", "add to the job: permissions: { actions: write }"),
+        (
+            Vendor::GitHub,
+            "readonly",
+            "the token is not allowed to do this *",
+            "add to the job: permissions: { actions: write }",
+        ),
         (Vendor::GitHub, "bad", "GitHub does not accept the token*", "check the token in REPO_TOKEN*"),
         (
             Vendor::GitLab,
             "readonly",
-            "the token may not do this *",
-            "to run workflows again the token needs the scope api",
+            "the token is not allowed to do this *",
+            "to rerun workflows the token needs the scope api",
         ),
-        (Vendor::Bitbucket, "readonly", "the token may not do this *", "*it needs pipeline:write"),
+        (Vendor::Bitbucket, "readonly", "the token is not allowed to do this *", "*but needs pipeline:write"),
     ] {
         let (forge, mut cml) = with(vendor, Run::new(5, Phase::Failed));
         cml.set("REPO_TOKEN", token);
@@ -238,7 +239,7 @@ fn what_a_token_lacks_is_said() {
     }
     let (_forge, mut cml) = with(Vendor::GitLab, Run::new(5, Phase::Failed));
     cml.unset("REPO_TOKEN").set("CI_JOB_TOKEN", "good");
-    rerun(&cml, &["--id", "5"]).fails(4, "the job's own token (CI_JOB_TOKEN) may not*", "*role Developer*");
+    rerun(&cml, &["--id", "5"]).fails(4, "the job's own token (CI_JOB_TOKEN) is not allowed*", "*role Developer*");
 
     let pat = r#"{"message":"Resource not accessible by personal access token","documentation_url":"x"}"#;
     for (vendor, post, body, hint) in [
@@ -246,19 +247,19 @@ fn what_a_token_lacks_is_said() {
             Vendor::GitHub,
             "POST /github/*/rerun-failed-jobs",
             pat,
-            "give the personal access token the permission actions: write",
+            "grant the personal access token the permission actions: write",
         ),
         (
             Vendor::GitLab,
             "POST /gitlab/*/retry",
             r#"{"message":"403 Forbidden"}"#,
-            "to run workflows again the token's user needs at least the role Developer in the project*",
+            "to rerun workflows the token's user needs at least the role Developer in the project*",
         ),
         (
             Vendor::Bitbucket,
             "POST /bitbucket/*/pipelines",
             "{}",
-            "to run workflows again the token needs pipeline:write (*",
+            "to rerun workflows the token needs pipeline:write (*",
         ),
     ] {
         let (forge, cml) = with(vendor, Run::new(5, Phase::Failed));
@@ -270,13 +271,13 @@ fn what_a_token_lacks_is_said() {
 #[test]
 fn limits_of_github_are_explained() {
     for (why, code, hint) in [
-        ("Unable to retry this workflow run because it was created over a month ago", 7, "GitHub * 30 days *"),
+        ("Unable to retry this workflow run because it was created over a month ago", 7, "GitHub * 30 days*"),
         ("This workflow run cannot be retried", 7, "its workflow file may be gone, *"),
         ("This workflow is already running", 6, "somebody else has started it: *"),
     ] {
         let refused = Some(why.to_owned());
         let (forge, cml) = with(Vendor::GitHub, Run { refused, ..Run::new(5, Phase::Failed) });
-        let error = format!("run 5 was not started again (GitHub answered 403: {why})");
+        let error = format!("run 5 was not restarted (GitHub answered 403: {why})");
         rerun(&cml, &["--id", "5"]).fails(code, &error, hint);
         assert_eq!(starts(&forge, Vendor::GitHub), 0);
     }
@@ -288,5 +289,5 @@ fn a_local_preview_has_no_runs() {
         return;
     }
     let cml = Cml::alone();
-    rerun(&cml, &["--driver", "local"]).fails(7, "the local preview has no runs *", "give --repo *");
+    rerun(&cml, &["--driver", "local"]).fails(7, "the local preview has no runs *", "pass --repo *");
 }

@@ -213,10 +213,10 @@ fn a_late_listing_leaves_one_runner() {
     );
     let (kind, message, hint) = failed(fixture.register(&new("cml-2")));
     assert!(
-        kind == Kind::Remote && message.starts_with("it is not known whether runner cml-2 was registered"),
+        kind == Kind::Remote && message.starts_with("cannot determine whether runner cml-2 was registered"),
         "{message}"
     );
-    assert!(hint.starts_with("look at the list of runners: remove cml-2"), "{hint}");
+    assert!(hint.starts_with("check the list of runners, remove cml-2"), "{hint}");
 }
 
 /// Runners that were there before, of the same name, are not ours to remove.
@@ -255,7 +255,7 @@ fn only_runners_belong_to_owners() {
         let fixture = ApiFixture::at(vendor, place);
         let (kind, message, hint) = failed(fixture.run(connect(fixture.app(), &fixture.global("good"), None)));
         assert!(kind == Kind::Usage && message.ends_with("is not a repository"), "{message}");
-        assert_eq!(hint, "give --repo as https://host/owner/name or owner/name");
+        assert_eq!(hint, "pass --repo as https://host/owner/name or owner/name");
     }
 }
 

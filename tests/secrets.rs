@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 const PASSWORD: &str = "hunter2-0123456789/abcdef";
-const HINT: &str = "nothing was sent: remove it there, and replace the secret if it was published before; if it is not a secret, run cml without the variable";
+const HINT: &str = "nothing was sent: remove it, and rotate the secret if it was published before; if it is not a secret, run cml without the variable";
 
 /// A token that the fake takes, long enough to be one.
 fn token(vendor: Vendor) -> &'static str {

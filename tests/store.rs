@@ -70,7 +70,7 @@ fn a_server_that_answers_with_anything_but_an_address_is_named() {
         let ran = cml.run(&["comment", "create", "--publish-url", &forge.store_url(), "report.md"]);
         let error =
             format!("cannot publish the images: {} did not answer with the address of plot.png", forge.store_url());
-        ran.fails(9, &error, "--publish-url wants a server that answers*");
+        ran.fails(9, &error, "the server of --publish-url must answer*");
     }
 }
 
@@ -101,7 +101,7 @@ fn a_refusal_by_a_place_that_was_asked_for_is_an_error() {
     cml.file("report.md", "![p](plot.png)\n");
     let ran = cml.run(&["comment", "create", "--publish-url", &forge.store_url(), "report.md"]);
     let error = format!("cannot publish the images: {}: the server answered 403: no entry", forge.store_url());
-    ran.fails(4, &error, "check --publish-url, and that the server takes files from everybody");
+    ran.fails(4, &error, "check --publish-url, and that the server accepts uploads without credentials");
     assert_eq!(forge.requests().len(), 1, "no comment");
 }
 
@@ -133,8 +133,8 @@ fn an_address_of_an_unknown_kind_costs_no_request() {
             let ran = cml.run(&["comment", "create", "--publish-url", url, "report.md"]);
             let scheme = url.split(':').next().unwrap();
             assert_eq!(ran.code, Some(2), "{ran:#?}");
-            assert!(ran.stderr.contains(&format!("error: --publish-url does not take {scheme}:")), "{}", ran.stderr);
-            assert!(ran.stderr.contains("hint: it takes https://…, s3://bucket/prefix"), "{}", ran.stderr);
+            assert!(ran.stderr.contains(&format!("error: --publish-url does not support {scheme}:")), "{}", ran.stderr);
+            assert!(ran.stderr.contains("hint: use https://…, s3://bucket/prefix"), "{}", ran.stderr);
         }
         let ran = cml.run(&["comment", "create", "--publish-url", "no address", "report.md"]);
         assert_eq!(ran.code, Some(2), "{ran:#?}");

@@ -121,7 +121,7 @@ fn logs_become_markdown_whose_charts_are_served() {
         cml.set("TB_CREDENTIALS", "{\"refresh_token\": \"1//secret\"}");
         let ran =
             cml.run(&["tensorboard-dev", "--logdir=logs", "--md", "--name=x", "-f", "report.md", "--rm-watermark"]);
-        assert_eq!(ran.stderr.matches("have no effect: tensorboard.dev is gone").count(), 1, "{ran:?}");
+        assert_eq!(ran.stderr.matches("have no effect: tensorboard.dev was shut down").count(), 1, "{ran:?}");
         assert!(ran.stderr.contains("\"cml tensorboard-dev\" is deprecated") && !ran.stderr.contains("secret"));
         assert_eq!(ran.ok(), "");
         let report = cml.read("report.md");
@@ -216,16 +216,11 @@ fn mistakes_cost_no_request() {
     let cml = Cml::on(&forge, Vendor::GitHub);
     std::fs::create_dir(cml.path().join("empty")).unwrap();
     let connect = ["tensorboard", "connect", "--logdir"];
-    let folder = "check --logdir: it is a folder, relative to the current directory";
+    let folder = "check --logdir: it must be a folder, relative to the current directory";
     for (logdir, code, error, hint) in [
         ("missing", 3, "cannot read the logs in missing (*)", folder),
         ("report.md", 3, "cannot read the logs in report.md (*)", folder),
-        (
-            "empty",
-            5,
-            "there are no event files under empty",
-            "TensorBoard's files have tfevents in their names; check --logdir",
-        ),
+        ("empty", 5, "no event files in empty", "check --logdir: names of TensorBoard's event files contain tfevents"),
     ] {
         cml.run(&[&connect[..], &[logdir]].concat()).fails(code, error, hint);
     }

@@ -100,13 +100,13 @@ class MetadataTest(unittest.TestCase):
 
 class RefusalTest(CmlTestCase):
     def test_nothing_is_done_without_a_command(self):
-        hint = "say what to do, for instance COMMAND: comment update"
-        self.assert_refused("the variable COMMAND is not given", hint)
+        hint = "set it, for instance COMMAND: comment update"
+        self.assert_refused("the variable COMMAND is required", hint)
 
     def test_a_variable_that_the_command_does_not_have(self):
         self.assert_refused(
-            "the variable CLOUD is no option of cml comment update",
-            "`cml comment update --help` lists them; leave it out",
+            "the variable CLOUD is not an option of cml comment update",
+            "see `cml comment update --help`, or remove it",
             COMMAND="comment update",
             REPORT=self.report,
             CLOUD="aws",

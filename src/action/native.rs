@@ -39,7 +39,7 @@ impl File {
     }
 }
 
-/// The path of the program, after downloading it if the tool cache does not have it.
+/// Returns the path of the program, after downloading it if the tool cache does not have it.
 pub async fn install(app: &App) -> Result<PathBuf> {
     let platform = app.host.platform();
     let file = recorded(app, &platform)?;
@@ -47,20 +47,20 @@ pub async fn install(app: &App) -> Result<PathBuf> {
     if app.host.read(&path).is_ok_and(|bytes| file.check(&bytes).is_ok()) {
         // Another job may be at this point of keeping it, or may have died here. Somebody else's file is left as it is.
         let _ = app.host.make_executable(&path);
-        app.log.info(&format!("the native program is in the tool cache: {}", path.display()));
+        app.log.info(&format!("using the native program in the tool cache: {}", path.display()));
         return Ok(path);
     }
     let (url, bytes) = download(app, &file).await?;
     let kept = app.host.write(&path, &bytes).and_then(|()| app.host.make_executable(&path));
-    kept.map_err(|e| Error::config(format!("cannot keep the native program in {} ({e})", path.display())))?;
+    kept.map_err(|e| Error::config(format!("cannot store the native program in {} ({e})", path.display())))?;
     // What GitHub's own setup actions leave beside a finished tool.
     let mark = path.parent().map(|folder| folder.with_extension("complete"));
     mark.map(|mark| app.host.write(&mark, b"")).transpose().map_err(|e| Error::config(e.to_string()))?;
-    app.log.info(&format!("downloaded {url}, SHA-256 as recorded"));
+    app.log.info(&format!("downloaded {url} (SHA-256 verified)"));
     Ok(path)
 }
 
-/// The program, from the first place that has it, and the address of that place.
+/// Returns the program, from the first place that has it, and the address of that place.
 async fn download(app: &App, file: &File) -> Result<(Url, Bytes)> {
     let mut failed = None;
     for release in releases(app)? {
@@ -74,22 +74,23 @@ async fn download(app: &App, file: &File) -> Result<(Url, Bytes)> {
 }
 
 async fn download_from(app: &App, url: &Url, file: &File) -> Result<Bytes> {
-    let hint = "check that this machine can reach it, give a mirror with native-url, or leave native out: the WebAssembly does the same";
+    let hint = "check that this machine can reach it, set native-url to a mirror, or omit native: the WebAssembly build does the same";
     let answer = app
         .http
         .send(request(Method::GET, url, Bytes::new())?)
         .await
         .map_err(|error| error.context(format!("cannot download {url}")).or_hint(hint))?;
     file.check(answer.body()).map_err(|found| {
-        let message = format!("{url} is not the program of this version: its SHA-256 is {found}, recorded is {}", file.sha256);
+        let message = format!("SHA-256 mismatch for {url}: got {found}, expected {}", file.sha256);
         Error::new(Kind::Conflict, message)
-            .hint("it was not run or kept; a download cut short or a mirror of another version looks like this, so does an attack")
+            .hint("it was neither run nor stored; the cause may be an incomplete download, a mirror of another version, or an attack")
     })?;
     Ok(answer.into_body())
 }
 
-/// The program of this version's release for a platform: the addresses at which it may be, the likeliest first, and its
-/// digest. In a later step, the release is the one of the step that set cml up, unless this one names a mirror itself.
+/// Returns the program of this version's release for a platform: the addresses at which it may be, the likeliest
+/// first, and its digest. In a later step, the release is the one of the step that set cml up, unless this one names
+/// a mirror itself.
 ///
 /// # Errors
 /// The release has none, or it is not known whose release it is.
@@ -119,7 +120,7 @@ fn note(app: &App) -> Result<PathBuf> {
     Ok(super::folder(app)?.join("release"))
 }
 
-/// What this version's release has for this platform.
+/// Returns what this version's release has for this platform.
 fn recorded(app: &App, platform: &Platform) -> Result<File> {
     let path = dist(app).join("native.json");
     let wrong = |why: String| Error::config(format!("cannot read {} ({why})", path.display()));
@@ -128,12 +129,13 @@ fn recorded(app: &App, platform: &Platform) -> Result<File> {
     let key = format!("{}-{}", platform.os, platform.arch);
     record.files.remove(&key).ok_or_else(|| {
         let version = env!("CARGO_PKG_VERSION");
-        Error::unsupported(format!("version {version} has no native program for {key}"))
-            .hint("leave native out: the WebAssembly does the same")
+        Error::unsupported(format!("version {version} has no native build for {key}"))
+            .hint("omit native: the WebAssembly build does the same")
     })
 }
 
-/// Where the tool cache keeps it: `<tool>/<version>/<arch>/`, with the names of architectures that GitHub uses.
+/// Returns where the tool cache keeps it: `<tool>/<version>/<arch>/`, with the names of architectures that GitHub
+/// uses.
 fn place(app: &App, platform: &Platform) -> Result<PathBuf> {
     let arch = match platform.arch.as_str() {
         "x86_64" => "x64",
@@ -148,27 +150,28 @@ fn place(app: &App, platform: &Platform) -> Result<PathBuf> {
     Ok(cache.join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")).join(arch).join(name))
 }
 
-/// The folders that may have the files of the release of the repository that the action comes from, or the mirror of it.
-/// Nothing tells whether a server other than github.com has the action itself or takes it from there: its own release
-/// goes first, which needs no way out of its network. The digest is the same.
+/// Returns the folders that may have the files of the release of the repository that the action comes from, or the
+/// mirror of it. Nothing tells whether a server other than github.com has the action itself or takes it from there:
+/// its own release goes first, which needs no way out of its network. The digest is the same.
 fn releases(app: &App) -> Result<Vec<String>> {
     if let Some(url) = input(app, "native-url") {
         return Ok(vec![url.to_owned()]);
     }
     let server = app.env().get(vars::GITHUB_SERVER_URL).unwrap_or(GITHUB).trim_end_matches('/');
     let repository = app.env().get(vars::GITHUB_ACTION_REPOSITORY).ok_or_else(|| {
-        Error::config("GITHUB_ACTION_REPOSITORY is not set: it is not known whose release to download")
-            .hint("give the folder of the files with native-url")
+        Error::config("GITHUB_ACTION_REPOSITORY is not set; cannot determine which release to download")
+            .hint("set native-url to the folder with the files")
     })?;
     let servers = [server, GITHUB].into_iter().take(if server == GITHUB { 1 } else { 2 });
     let release = |server| format!("{server}/{repository}/releases/download/v{}", env!("CARGO_PKG_VERSION"));
     Ok(servers.map(release).collect())
 }
 
-/// A file there.
+/// Returns a file there.
 fn address(release: &str, name: &str) -> Result<Url> {
     let address = format!("{}/{name}", release.trim_end_matches('/'));
-    Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
-        Error::usage(format!("{address} is not an address")).hint("native-url takes https://host/folder")
-    })
+    Url::parse(&address)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .ok_or_else(|| Error::usage(format!("invalid native-url '{address}'")).hint("use https://host/folder"))
 }

@@ -11,14 +11,14 @@ use std::path::Path;
 /// Sets up.
 pub async fn run(app: &App) -> Result<()> {
     let path_file = app.env().get(vars::GITHUB_PATH).ok_or_else(|| {
-        Error::config("GITHUB_PATH is not set, so nothing can be put on PATH")
+        Error::config("GITHUB_PATH is not set; cannot add cml to PATH")
             .hint(format!("this is the step of a GitHub workflow: uses: {ACTION}@v1"))
     })?;
     let (native, vega) = (yes_no_auto(app, "native", Some(false))?, yes_no_auto(app, "vega", None)?);
     let version = env!("CARGO_PKG_VERSION");
     if let Some(wanted) = super::input(app, "version").filter(|wanted| !is_ours(wanted)) {
         app.log.warn(&format!(
-            "the input version is {wanted}, but this is {version}: the version is chosen in uses: {ACTION}@v{version}"
+            "the input version is {wanted}, but this is {version}; choose the version in uses: {ACTION}@v{version}"
         ));
     }
     let bin = folder(app)?.join("bin");
@@ -61,7 +61,7 @@ fn prefix(before: &mut String, part: &str) -> Option<String> {
 }
 
 fn skipped(app: &App, error: &Error) {
-    app.log.warn(&format!("{error}: the WebAssembly does the same"));
+    app.log.warn(&format!("{error}; using the WebAssembly build instead"));
 }
 
 pub fn is_windows(app: &App) -> bool {
@@ -70,10 +70,8 @@ pub fn is_windows(app: &App) -> bool {
 
 /// Writes the launcher of one name.
 fn write(app: &App, bin: &Path, name: &str, words: &[String]) -> Result<()> {
-    let posix: Vec<String> = match is_windows(app) {
-        true => words.iter().map(|word| word.replace('\\', "/")).collect(),
-        false => words.to_vec(),
-    };
+    let posix: Vec<String> =
+        if is_windows(app) { words.iter().map(|word| word.replace('\\', "/")).collect() } else { words.to_vec() };
     executable(app, &bin.join(name), &launcher::posix(&posix))?;
     if is_windows(app) {
         let words: Vec<String> = words.iter().map(|word| word.replace('/', "\\")).collect();
@@ -87,7 +85,7 @@ pub fn executable(app: &App, path: &Path, text: &str) -> Result<()> {
     let written = app.host.write(path, text.as_bytes()).and_then(|()| app.host.make_executable(path));
     written.map_err(|e| {
         Error::config(format!("cannot write {} ({e})", path.display()))
-            .hint("check that the runner's temporary folder can be written and is not full")
+            .hint("check that the runner's temporary folder is writable and not full")
     })
 }
 

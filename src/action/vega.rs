@@ -75,22 +75,22 @@ pub async fn install(app: &App) -> Result<PathBuf> {
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
                 return Err(Error::remote(format!("pip cannot install the Vega tools:\n{said}")).hint(
-                    "give the machine a Python from 3.8 with pip and a way to its package index, or set vega: false",
+                    "the machine needs Python 3.8 or later with pip and access to a package index; or set vega: false",
                 ));
             }
             Err(_) => {}
         }
     }
-    Err(Error::config("the Vega tools need Python, and there is none on PATH")
-        .hint("use actions/setup-python before, or set vega: false"))
+    Err(Error::config("the Vega tools need Python, which is not on PATH")
+        .hint("add actions/setup-python before this step, or set vega: false"))
 }
 
-/// The file that says where the package is.
+/// Returns the file that says where the package is.
 fn place_file(app: &App) -> Result<PathBuf> {
     Ok(folder(app)?.join("vega").join("place"))
 }
 
-/// Whether the machine has such tools already.
+/// Returns whether the machine has such tools already.
 fn has_own(app: &App) -> bool {
     let separator = if setup::is_windows(app) { ';' } else { ':' };
     let folders = app.env().named("PATH").unwrap_or_default().split(separator);

@@ -1,6 +1,6 @@
 //! `cml asset publish`: one file, put where the repository's readers can see it, and its address.
 
-use super::place::{Place, give};
+use super::publish_args::{PublishArgs, write_output};
 use crate::app::App;
 use crate::connect::Global;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// Publish files
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Publish a file, and print its address
+    /// Publish a file and print its address
     Publish(Box<Files>),
 }
 
@@ -24,9 +24,9 @@ pub enum Command {
 #[command(next_help_heading = "Output")]
 #[command(after_help = "Examples:\n  \
     # Add a plot to a report\n  cml asset publish plot.png --md >> report.md\n\n  \
-    # The same from standard input, with a title\n  \
+    # Publish standard input, with a title\n  \
     python plot.py | cml asset publish - --md --title 'Confusion' --file report.md\n\n  \
-    # To a bucket, with an address that works for a day\n  \
+    # Publish to a bucket, with a URL that is valid for a day\n  \
     cml asset publish model.onnx --publish-url s3://models/run --publish-signed 24")]
 pub struct Files {
     /// File to publish; - for standard input
@@ -39,19 +39,19 @@ pub struct Files {
     /// Title
     #[arg(long, short, value_name = "TITLE")]
     pub title: Option<String>,
-    /// Append what would be printed to this file
+    /// Append the output to this file instead of printing it
     #[arg(long, short, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// MIME type of the file; found by its content otherwise
+    /// MIME type of the file [default: detected from its content]
     #[arg(long, value_name = "TYPE", value_parser = mime_type)]
     pub mime_type: Option<String>,
-    /// Where to.
+    /// Where to publish.
     #[command(flatten)]
-    pub place: Place,
+    pub publish_args: PublishArgs,
     /// Old form of --publish-native
     #[arg(long, hide = true, action = Set, default_value_t = false)]
     pub gitlab_uploads: bool,
-    /// Has no effect: addresses are not marked
+    /// Has no effect; addresses have no watermark
     #[arg(long, hide = true, action = Set, default_value_t = false)]
     pub rm_watermark: bool,
 }
@@ -66,11 +66,11 @@ fn mime_type(text: &str) -> Result<String, String> {
         Some((class, name)) if word(class) && word(name) && text.bytes().all(|b| matches!(b, 32..=126)) => {
             Ok(text.to_owned())
         }
-        _ => Err("a type looks like image/png".to_owned()),
+        _ => Err("expected a MIME type such as image/png".to_owned()),
     }
 }
 
-/// Runs the verb.
+/// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Publish(args) = command;
     if args.gitlab_uploads {
@@ -78,12 +78,12 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     }
     // A file that cannot be read must not cost a request.
     let asset = args.read(app)?;
-    let store = args.place.open(app, global, args.gitlab_uploads).await?;
+    let store = args.publish_args.open(app, global, args.gitlab_uploads).await?;
     let published = store.publish(app).files(std::slice::from_ref(&asset)).await;
     let addresses = published.map_err(|error| error.context(format!("cannot publish {}", asset.name)))?;
     let address = addresses.into_iter().next().ok_or_else(|| Error::internal("an upload without an address"))?;
     let address = app.log.line(&address);
-    let given = give(app, args.file.as_ref(), &format!("{}\n", args.show(&asset, &address)));
+    let given = write_output(app, args.file.as_ref(), &format!("{}\n", args.show(&asset, &address)));
     let set = outputs::set(app, &[("asset-url", &address)]);
     given.and(set)
 }
@@ -105,10 +105,10 @@ impl Files {
         if bytes.is_empty() {
             return Err(Error::config(format!("{name} is empty")).hint("publish it once it has been written"));
         }
-        publish::named(&name, self.mime_type.as_deref(), bytes.into())
+        publish::prepare_asset(&name, self.mime_type.as_deref(), bytes.into())
     }
 
-    /// The address, or Markdown that shows or links it as CML's does.
+    /// Returns the address, or Markdown that shows or links it as CML's does.
     fn show(&self, asset: &Asset, address: &str) -> String {
         if !self.md {
             return address.to_owned();
@@ -126,7 +126,7 @@ impl Files {
     }
 }
 
-/// A text on one line in which some characters mean nothing to Markdown.
+/// Returns a text on one line in which some characters mean nothing to Markdown.
 fn escape(text: &str, special: &[char]) -> String {
     text.chars().fold(String::new(), |mut escaped, c| {
         if special.contains(&c) {

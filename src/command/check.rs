@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, LARGEST_FILE};
-use crate::forge::check::{Check, Conclusion, Made, State, Status};
+use crate::forge::check::{Check, CheckState, CheckStatus, Conclusion, CreatedCheck};
 use crate::forge::{Target, explain_not_found};
 use crate::messages::count;
 use crate::outputs;
@@ -26,47 +26,47 @@ use std::path::{Path, PathBuf};
 /// Publish a report as a check of a commit
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a check with the report, or bring the unfinished one of the same title up to date
+    /// Create a check from the report, or update the unfinished check of the same title
     Create(Box<Checks>),
 }
 
-/// Options.
+/// Options of `cml check create`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Check")]
 #[command(after_help = "Examples:\n  \
-    # A check of the commit, passed\n  cml check create report.md\n\n  \
-    # One that says that the training runs; the second finishes it\n  \
+    # Create a check on the commit, passed\n  cml check create report.md\n\n  \
+    # Show that the training is running; the second command completes the check\n  \
     cml check create --title train --status in_progress report.md\n  \
     cml check create --title train --conclusion failure report.md\n\n  \
-    # Figures, and remarks on lines of code\n  \
+    # Show metrics, and annotate lines of code\n  \
     cml check create --data accuracy=0.97 --annotations lint.sarif report.md")]
 pub struct Checks {
     /// The report.
     #[command(flatten)]
     pub report: ReportArgs,
 
-    /// Commit that the check is about; that of the run otherwise
+    /// Commit to check [default: the run's commit]
     #[arg(long, alias = "head-sha", value_name = "SHA")]
     pub commit_sha: Option<String>,
-    /// How far the work is
-    #[arg(long, value_name = "STATUS", value_enum, default_value_t = Status::Completed)]
-    pub status: Status,
-    /// How the work ended, once it is completed
+    /// Status of the check
+    #[arg(long, value_name = "STATUS", value_enum, default_value_t = CheckStatus::Completed)]
+    pub status: CheckStatus,
+    /// Conclusion of a completed check
     #[arg(long, value_name = "CONCLUSION", value_enum, default_value_t = Conclusion::Success)]
     pub conclusion: Conclusion,
     /// Title that people see
     #[arg(long, value_name = "TITLE", default_value = "CML Report")]
     pub title: String,
-    /// Number of the check to bring up to date, instead of finding it by its title (GitHub)
+    /// ID of the check to update, instead of finding it by its title (GitHub)
     #[arg(long, value_name = "ID")]
     pub check_id: Option<String>,
-    /// Remarks on lines of files: SARIF 2.1.0, or a JSON object a line with path, line, message and level
+    /// File with annotations: SARIF 2.1.0, or one JSON object per line with path, line, message and level
     #[arg(long, value_name = "FILE")]
     pub annotations: Option<PathBuf>,
-    /// Figure to show with the check; may be given several times
-    #[arg(long, value_name = "NAME=VALUE", action = Append, value_parser = figure)]
+    /// Metric to show with the check; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", action = Append, value_parser = parse_metric)]
     pub data: Vec<(String, String)>,
-    /// Also keep a comment with the report, on the pull request or else the commit
+    /// Also publish the report as a comment on the pull request (or the commit, without one)
     #[arg(long, action = Set, default_value_t = false)]
     pub comment: bool,
 
@@ -75,24 +75,24 @@ pub struct Checks {
     pub images: Images,
 }
 
-fn figure(text: &str) -> Result<(String, String), String> {
+fn parse_metric(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
-    let (name, value) = pair.filter(|(name, _)| !name.is_empty()).ok_or("it has the form NAME=VALUE")?;
+    let (name, value) = pair.filter(|(name, _)| !name.is_empty()).ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Runs the verb.
+/// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
     if args.title.trim().is_empty() {
-        return Err(Error::usage("--title is empty").hint("leave it out for the title CML Report"));
+        return Err(Error::usage("--title is empty").hint("omit it to use the default title, CML Report"));
     }
     if args.comment {
         args.mark(None, None).check()?;
     }
     if args.report.is_stdin() && args.annotations.as_deref().is_some_and(files::is_stdin) {
         return Err(
-            Error::usage("the report and --annotations are both standard input").hint("give one of them as a file")
+            Error::usage("the report and --annotations are both standard input").hint("pass one of them as a file")
         );
     }
     // What cannot be read must not cost a request.
@@ -100,14 +100,14 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let sources = args.report.read(app)?;
     report_args::warn_if_empty(app, &sources, args.images.strict)?;
     let annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
-    let connected = connect::connect_to_check(app, global, args.images.place.publish_branch.clone()).await?;
+    let connected = connect::connect_to_check(app, global, args.images.publish_args.publish_branch.clone()).await?;
     connected.forge.can_check()?;
     let commit = args.commit(app, &connected).await?;
     let job = Job { app, args, connected, commit, destination };
     job.create(&sources, annotations).await
 }
 
-/// The annotations of a file.
+/// Returns the annotations of a file.
 fn read(app: &App, path: &Path) -> Result<Vec<Annotation>> {
     let shown = files::shown(path);
     let bytes = app.files()?.named(path).and_then(|file| file.read(LARGEST_FILE));
@@ -116,12 +116,12 @@ fn read(app: &App, path: &Path) -> Result<Vec<Annotation>> {
         .map_err(|wrong| Error::config(format!("the annotations file {shown} {wrong}")).hint(wrong.hint()))?;
     app.log.check(&shown, text.as_bytes())?;
     let found = annotations::parse(&text, &app.working_copy()?).map_err(|problem| {
-        Error::config(format!("cannot read the annotations {shown}, {problem}"))
-            .hint("give SARIF 2.1.0, or lines such as {\"path\": \"a.py\", \"line\": 3, \"message\": \"…\", \"level\": \"warning\"}")
+        Error::config(format!("cannot read the annotations {shown}: {problem}"))
+            .hint("use SARIF 2.1.0, or one JSON object per line such as {\"path\": \"a.py\", \"line\": 3, \"message\": \"…\", \"level\": \"warning\"}")
     })?;
     if found.elsewhere > 0 {
         let elsewhere = count(found.elsewhere, "annotation");
-        app.log.warn(&format!("{elsewhere} of {shown} left out: not about a file of the repository"));
+        app.log.warn(&format!("skipped {elsewhere} in {shown}: not in a file of the repository"));
     }
     let mut annotations = found.found;
     for annotation in &mut annotations {
@@ -132,18 +132,17 @@ fn read(app: &App, path: &Path) -> Result<Vec<Annotation>> {
 }
 
 impl Checks {
-    /// The commit, in full where git knows it.
+    /// Returns the commit, in full where git knows it.
     async fn commit(&self, app: &App, connected: &Connected) -> Result<String> {
         let none = || {
-            Error::config("cannot determine the commit").hint("give --commit-sha <sha>, or run inside a git repository")
+            Error::config("cannot determine the commit").hint("pass --commit-sha <sha>, or run inside a git repository")
         };
         let Some(name) = &self.commit_sha else {
             let here = || connected.is_preview().then(|| "working copy".to_owned());
             return connected.commit(app).await?.or_else(here).ok_or_else(none);
         };
         let wrong = || {
-            Error::usage(format!("'{name}' is not a commit"))
-                .hint("give --commit-sha as a full SHA, or a name that git knows")
+            Error::usage(format!("'{name}' is not a commit")).hint("pass a full SHA, or a name that git can resolve")
         };
         let wanted: TargetSpec = format!("commit/{name}").parse().map_err(|_| wrong())?;
         match connected.target(app, &wanted).await? {
@@ -156,20 +155,20 @@ impl Checks {
         }
     }
 
-    /// What marks the comment that goes with the check.
+    /// Returns what marks the comment that goes with the check.
     fn mark(&self, workflow: Option<&str>, run: Option<&str>) -> Watermark {
         Watermark::new(&format!("check {}", self.title.trim()), workflow, run)
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> CheckState {
         match self.status {
-            Status::Queued => State::Queued,
-            Status::InProgress => State::InProgress,
-            Status::Completed => State::Completed(self.conclusion),
+            CheckStatus::Queued => CheckState::Queued,
+            CheckStatus::InProgress => CheckState::InProgress,
+            CheckStatus::Completed => CheckState::Completed(self.conclusion),
         }
     }
 
-    /// The figures as a table before the report.
+    /// Returns the figures as a table before the report.
     fn with_data(&self, text: &str) -> String {
         if self.data.is_empty() {
             return text.to_owned();
@@ -199,9 +198,10 @@ impl Job<'_> {
         let publish = self.publish();
         let room = forge.report_limits();
         // Where neither the check nor a comment shows them, images need no place.
-        let text = match room.is_some() || self.args.comment {
-            true => publish.report(sources, &[]).await?.text,
-            false => source::joined(sources.iter().map(|source| source.text.as_str())),
+        let text = if room.is_some() || self.args.comment {
+            publish.report(sources, &[]).await?.text
+        } else {
+            source::joined(sources.iter().map(|source| source.text.as_str()))
         };
         let report = match room {
             Some(room) => self.fit(&publish, &self.args.with_data(&text), room).await?,
@@ -230,20 +230,20 @@ impl Job<'_> {
         announced
     }
 
-    /// The report in the parts that there is room for, cut where that is too little.
+    /// Returns the report in the parts that there is room for, cut where that is too little.
     async fn fit(&self, publish: &Publish<'_>, text: &str, room: ReportLimits) -> Result<Vec<String>> {
         let parts = split::split(text, room);
         if parts.len() <= room.parts {
             return Ok(parts);
         }
         let title = self.connected.driver.title;
-        self.app.log.warn(&format!("the report is longer than a check on {title} shows: it is cut"));
+        self.app.log.warn(&format!("the report is too long for a check on {title} and was cut"));
         let note = comment::truncation_note(self.app, &self.connected, publish, text, &[]).await?;
         Ok(split::limit(parts, room, &note))
     }
 
     /// Prints the check's address and hands it on to later steps.
-    fn announce(&self, made: &Made) -> Result<()> {
+    fn announce(&self, made: &CreatedCheck) -> Result<()> {
         for text in &made.left_out {
             self.app.log.warn(text);
         }
@@ -269,7 +269,7 @@ impl Job<'_> {
         let room = ReportLimits { part, unit: Unit::Utf16, parts: comment::OVERFLOW_LIMIT as usize };
         let parts = comment::split_report(self.app, &self.connected, &self.publish(), text, &[], room).await?;
         let comment = sticky.update(&existing, read, &parts).await?;
-        self.app.log.info(&format!("the report is in {}", comment.url));
+        self.app.log.info(&format!("posted the report as {}", comment.url));
         outputs::set(self.app, &[("comment-url", &comment.url)])
     }
 }

@@ -222,7 +222,7 @@ struct Job<'a> {
 impl<'a> Job<'a> {
     async fn prepare(app: &'a App, global: &Global, args: &'a Comments, update: bool) -> Result<Self> {
         let (wanted, destination) = (args.wanted()?, args.images.destination()?);
-        let connected = connect::connect(app, global, args.images.place.publish_branch.clone()).await?;
+        let connected = connect::connect(app, global, args.images.publish_args.publish_branch.clone()).await?;
         if args.hide_previous {
             connected.forge.can_hide()?;
         }
@@ -279,7 +279,7 @@ impl<'a> Job<'a> {
         let read = self.app.http.mark();
         let publish = self.args.images.publish(self.app, &self.connected, &self.destination);
         // Addresses do not tell whether they lead to the branch: earlier ones may be of the hidden ref.
-        let known = existing.iter().rev().filter(|_| self.args.images.place.publish_branch.is_none());
+        let known = existing.iter().rev().filter(|_| self.args.images.publish_args.publish_branch.is_none());
         let before: Vec<&str> = known.map(|comment| comment.body.as_str()).collect();
         let published = publish.report(sources, &before).await?;
         if published.files > 0 {

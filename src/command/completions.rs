@@ -23,14 +23,14 @@ pub enum Shell {
 /// Options of `cml completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    # Bash: for this session, and for all\n  \
+    # Bash: for this session, and permanently\n  \
     source <(cml completions bash)\n  \
     cml completions bash > ~/.local/share/bash-completion/completions/cml\n\n  \
     # Zsh: in a folder of $fpath\n  cml completions zsh > ~/.zfunc/_cml\n\n  \
     # Fish\n  cml completions fish > ~/.config/fish/completions/cml.fish\n\n  \
     # PowerShell: in $PROFILE\n  cml completions powershell | Out-String | Invoke-Expression")]
 pub struct Completions {
-    /// Shell that is to read the script
+    /// Shell to generate the script for
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: Shell,
 }
@@ -42,7 +42,7 @@ pub fn run(app: &App, args: &Completions) -> Result<()> {
 
 #[cfg(target_arch = "wasm32")]
 fn script(_: Shell) -> Result<String> {
-    Err(Error::unsupported("this build of cml writes no completions, to stay small")
+    Err(Error::unsupported("this build of cml cannot generate completions")
         .hint("use the native program, which also starts faster"))
 }
 
@@ -61,7 +61,7 @@ fn script(shell: Shell) -> Result<String> {
     String::from_utf8(text).map_err(|e| Error::internal("the script is not UTF-8").source(e))
 }
 
-/// The tree without what help does not show either: a shell would offer it.
+/// Returns the command tree without hidden options and commands, which a shell would otherwise offer.
 #[cfg(not(target_arch = "wasm32"))]
 fn shown(command: &clap::Command) -> clap::Command {
     let copy = clap::Command::new(command.get_name().to_owned())

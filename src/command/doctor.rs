@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::connect::{self, Connected, DetectedRepository, Global, Inferred};
 use crate::env::vars;
 use crate::error::{Error, Kind, Result};
-use crate::forge::permission::{About, Diagnosis, State, Work};
+use crate::forge::permission::{About, Diagnosis, PermissionState, Work};
 use crate::forge::{Context, Forge, Repository, Target, local, repository_not_visible};
 use crate::log::sanitize;
 use crate::report::target::TargetSpec;
@@ -12,19 +12,19 @@ use clap::Args;
 use std::fmt::Write;
 use std::rc::Rc;
 
-/// Options of the command: only those of all commands.
+/// Options of `cml doctor`: only the global ones.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  # What this job can do, with its own token\n  cml doctor\n\n  \
-    # What a token may do, before it becomes a secret of the CI\n  \
+#[command(after_help = "Examples:\n  # Show what this job can do with its own token\n  cml doctor\n\n  \
+    # Check a token before making it a CI secret\n  \
     REPO_TOKEN=… cml doctor --repo https://github.com/owner/name\n\n\
     Changes nothing, and never shows the token. Fails when there is no repository or no token, when the forge does \
     not take the token, or when it may not comment on pull requests.")]
 pub struct Doctor {}
 
-/// A line: what, its value, and where that came from.
+/// A line: its label, the value, and the source of the value.
 type Line = (&'static str, String, &'static str);
 
-/// Runs it.
+/// Runs the command.
 pub async fn run(app: &App, global: &Global) -> Result<()> {
     let inferred =
         connect::infer(app, global, Repository::parse).await.locate(app, connect::MIN_REPOSITORY_NAMES).await;
@@ -46,18 +46,18 @@ pub async fn run(app: &App, global: &Global) -> Result<()> {
         Kind::NotFound => repository_not_visible(&found.repository),
         _ => error,
     })?;
-    let place = if no_token { None } else { place(app, &inferred, &found, forge).await };
-    report(app, &diagnosis, place, no_token)?;
+    let target = if no_token { None } else { comment_target(app, &inferred, &found, forge).await };
+    print_diagnosis(app, &diagnosis, target, no_token)?;
     match diagnosis.permissions.iter().find(|line| line.work == Work::Comment) {
         _ if no_token => Err(connect::missing_token(driver, inferred.in_ci)),
-        Some(line) if line.state == State::Missing => {
-            Err(Error::auth("the token may not comment on pull requests").hint(line.needs.clone()))
+        Some(line) if line.state == PermissionState::Missing => {
+            Err(Error::auth("the token is not allowed to comment on pull requests").hint(line.needs.clone()))
         }
         _ => Ok(()),
     }
 }
 
-/// What was inferred, without a request.
+/// Returns what was inferred, without a request.
 async fn inference(app: &App, inferred: &Inferred, about: About) -> Vec<Line> {
     let Context { commit, pull_request, branch, fork, sources, .. } = &inferred.context;
     let mut lines: Vec<Line> = vec![match inferred.ci {
@@ -98,33 +98,38 @@ async fn inference(app: &App, inferred: &Inferred, about: About) -> Vec<Line> {
     let version = app.run(&["git", "--version"]).await.ok().filter(|output| output.code == Some(0));
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let git = version.map(|text| text.trim_start_matches("git version ").to_owned());
-    let without = || "none: cml pr and cml repo need it".to_owned();
+    let without = || "not found; cml pr and cml repo require it".to_owned();
     lines.push(("git", git.unwrap_or_else(without), ""));
     lines
 }
 
-/// What the CI says, else git.
+/// Returns what the CI says, else git.
 async fn or_git(app: &App, name: &'static str, said: (&Option<String>, &'static str), args: &[&str]) -> Line {
     match said {
         (Some(value), source) => (name, value.clone(), source),
         (None, _) => match app.query_git(args).await {
             Some(value) => (name, value, "git"),
-            None => (name, "not known".to_owned(), ""),
+            None => (name, "unknown".to_owned(), ""),
         },
     }
 }
 
-/// Where a comment goes without `--target`.
-async fn place(app: &App, inferred: &Inferred, found: &DetectedRepository, forge: Rc<dyn Forge>) -> Option<Target> {
+/// Returns where a comment goes without `--target`.
+async fn comment_target(
+    app: &App,
+    inferred: &Inferred,
+    found: &DetectedRepository,
+    forge: Rc<dyn Forge>,
+) -> Option<Target> {
     let context = inferred.context.clone();
     let (driver, repository) = (found.driver, found.repository.clone());
     Connected { forge, driver, repository, context, token_source: None }.target(app, &TargetSpec::Auto).await.ok()
 }
 
-fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: bool) -> Result<()> {
+fn print_diagnosis(app: &App, diagnosis: &Diagnosis, target: Option<Target>, no_token: bool) -> Result<()> {
     let facts = diagnosis.facts.iter().map(|(name, value)| (*name, value.clone(), ""));
-    let place = place.map(|place| ("comments go to", place.to_string(), ""));
-    let facts: Vec<Line> = facts.chain(place).collect();
+    let target = target.map(|target| ("comments go to", target.to_string(), ""));
+    let facts: Vec<Line> = facts.chain(target).collect();
     let mut text = format!("\n{}\n{}", if no_token { "Without a token" } else { "The token" }, table(&facts));
     if !facts.is_empty() {
         text.push('\n');
@@ -132,16 +137,17 @@ fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: boo
     let width = Work::ALL.iter().map(|work| work.to_string().len()).max().unwrap_or_default();
     for line in &diagnosis.permissions {
         let state = match line.state {
-            State::Works => "works",
-            State::Missing => "missing",
-            State::Unknown => "not known",
+            PermissionState::Works => "works",
+            PermissionState::Missing => "missing",
+            PermissionState::Unknown => "unknown",
         };
         // Writing to a text cannot fail.
         let _ = writeln!(text, "  {:width$}  {state}", line.work.to_string());
     }
-    for (state, heading) in
-        [(State::Missing, "What is missing"), (State::Unknown, "What cannot be known without doing it")]
-    {
+    for (state, heading) in [
+        (PermissionState::Missing, "What is missing"),
+        (PermissionState::Unknown, "Cannot be determined without doing it"),
+    ] {
         let lines: Vec<_> = diagnosis.permissions.iter().filter(|line| line.state == state).collect();
         if !lines.is_empty() {
             let _ = write!(text, "\n{heading}\n");
@@ -153,14 +159,15 @@ fn report(app: &App, diagnosis: &Diagnosis, place: Option<Target>, no_token: boo
     show(app, &text)
 }
 
-/// Aligned lines. Branches have any name, and a forge says what it wants.
+/// Returns the lines aligned, without control characters: names of branches and texts of forges can contain any.
 fn table(lines: &[Line]) -> String {
     let names = lines.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
     let line = |(name, value, source): &Line| {
         let value = sanitize::one_line(value);
-        match source.is_empty() {
-            true => format!("  {name:names$}  {value}\n"),
-            false => format!("  {name:names$}  {value}  (from {source})\n"),
+        if source.is_empty() {
+            format!("  {name:names$}  {value}\n")
+        } else {
+            format!("  {name:names$}  {value}  (from {source})\n")
         }
     };
     lines.iter().map(line).collect()

@@ -1,6 +1,6 @@
-//! What becomes of the images that a report shows: options of every command that takes a report.
+//! Options of every command that reads a report: what to do with its images.
 
-use super::place::Place;
+use super::publish_args::PublishArgs;
 use crate::app::App;
 use crate::connect::Connected;
 use crate::error::Result;
@@ -8,16 +8,16 @@ use crate::publish::{Destination, Publish};
 use clap::ArgAction::Set;
 use clap::Args;
 
-/// Where images go.
+/// What to do with the images of a report.
 #[derive(Debug, Args)]
 pub struct Images {
-    /// Publish the images that the report shows; =false leaves their addresses as they are
+    /// Publish the images that the report shows; =false leaves their addresses unchanged
     #[arg(long, action = Set, default_value_t = true, help_heading = "Publishing")]
     pub publish: bool,
-    /// Where to.
+    /// Where to publish them.
     #[command(flatten)]
-    pub place: Place,
-    /// Publish linked files of any type too, except what git ignores
+    pub publish_args: PublishArgs,
+    /// Also publish linked files of any type, except those that git ignores
     #[arg(long, action = Set, default_value_t = false, help_heading = "Publishing")]
     pub publish_links: bool,
     /// Fail when a file that the report shows is missing or cannot be published
@@ -31,9 +31,9 @@ impl Images {
         Publish { links: self.publish_links, strict: self.strict, ..connected.publish(app, destination) }
     }
 
-    /// Where the files go; fails where options do not fit together.
+    /// Returns where the files are published. Fails if options conflict.
     pub fn destination(&self) -> Result<Destination> {
-        let place = self.place.destination(false)?;
-        Ok(if self.publish { place } else { Destination::Nowhere })
+        let destination = self.publish_args.destination(false)?;
+        Ok(if self.publish { destination } else { Destination::Nowhere })
     }
 }

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 /// Open a pull request with changed files
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Commit changed files to a new branch, and open a pull request with it
+    /// Commit changed files to a new branch and open a pull request for it
     Create(Box<Create>),
 }
 
@@ -25,14 +25,14 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pull request")]
 #[command(after_help = "Examples:\n  \
-    # Everything that changed, as a pull request\n  cml pr create .\n\n  \
-    # Some files, merged as one commit once the checks have passed\n  \
+    # Open a pull request with everything that changed\n  cml pr create .\n\n  \
+    # Squash and merge some files when the checks have passed\n  \
     cml pr create '**/*.json' '!secrets.json' --squash\n\n  \
-    # Its address, for the report\n  cml pr create --md model.json >> report.md\n\n\
-    The working copy, its branch and git's configuration stay as they are.")]
+    # Link the pull request in a report\n  cml pr create --md model.json >> report.md\n\n\
+    The working copy, its branch and git's configuration are not changed.")]
 pub struct Create {
-    /// Files, folders and globs to commit the changes of: 'models/**/*.json' '!models/tmp'. Without any, only the job's own
-    /// commits are pushed
+    /// Files, folders and globs to commit, such as 'models/**/*.json' '!models/tmp' [default: only push the job's own
+    /// commits]
     #[arg(id = "glob", value_name = "GLOB", num_args = 0..)]
     pub globs: Vec<String>,
 
@@ -42,43 +42,43 @@ pub struct Create {
     /// Description of the pull request, Markdown
     #[arg(long, value_name = "TEXT")]
     pub body: Option<String>,
-    /// Branch to make; <target>-cml-pr-<commit> otherwise
+    /// Branch to create [default: <target>-cml-pr-<commit>]
     #[arg(long, value_name = "BRANCH")]
     pub branch: Option<String>,
-    /// Branch to merge into; the one of the run otherwise
+    /// Branch to merge into [default: the run's branch]
     #[arg(long, value_name = "BRANCH")]
     pub target_branch: Option<String>,
     /// Remote to push to
     #[arg(long, value_name = "REMOTE", default_value = "origin")]
     pub remote: String,
 
-    /// Merge with a merge commit as soon as the checks have passed
+    /// Merge with a merge commit when the checks have passed
     #[arg(long, alias = "auto-merge", help_heading = "Merging", conflicts_with_all = ["rebase", "squash"], action = Set, default_value_t = false)]
     pub merge: bool,
-    /// Merge by rebasing as soon as the checks have passed
+    /// Rebase and merge when the checks have passed
     #[arg(long, help_heading = "Merging", conflicts_with = "squash", action = Set, default_value_t = false)]
     pub rebase: bool,
-    /// Merge as one commit as soon as the checks have passed
+    /// Squash and merge when the checks have passed
     #[arg(long, help_heading = "Merging", action = Set, default_value_t = false)]
     pub squash: bool,
 
     /// Commit message
     #[arg(long, value_name = "TEXT", help_heading = "Commit")]
     pub message: Option<String>,
-    /// Mark the commit so that it starts no pipeline; the default without --message and merging
+    /// Mark the commit so that it starts no pipeline [default without --message and merging]
     #[arg(long, help_heading = "Commit", action = Set, default_value_t = false)]
     pub skip_ci: bool,
-    /// Author's e-mail address; that of the forge's CI otherwise
+    /// E-mail address of the author [default: the forge's CI bot]
     #[arg(long, value_name = "EMAIL", help_heading = "Commit")]
     pub user_email: Option<String>,
-    /// Author's name; that of the forge's CI otherwise
+    /// Name of the author [default: the forge's CI bot]
     #[arg(long, value_name = "NAME", help_heading = "Commit")]
     pub user_name: Option<String>,
 
     /// Show the branches, files, title and body that would be sent, and send nothing
     #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
     pub dry_run: bool,
-    /// Print Markdown instead of the address
+    /// Print a Markdown link instead of the address
     #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
     pub md: bool,
 }
@@ -86,7 +86,7 @@ pub struct Create {
 /// Larger files are data.
 const LARGEST_TEXT: u64 = 32 << 20;
 
-/// Runs it.
+/// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
     let connected = connect::connect(app, global, None).await?;
@@ -96,7 +96,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let merge = args.merging();
     if let Some(how) = merge.filter(|how| !push_config.merges.contains(how)) {
         return Err(Error::unsupported(format!(
-            "{} cannot do {} for one {}",
+            "{} does not support {} for a single {}",
             connected.driver.title,
             option(how),
             push_config.noun.to_lowercase()
@@ -201,41 +201,40 @@ impl<'a> Job<'a> {
         let Base { parent, missing, own } = base(git, connected, &status.head, &trigger).await?;
         for nested in &status.nested {
             app.log.warn_with_hint(
-                &format!("{nested} is a repository of its own and is left out"),
-                "to keep a version of it, add it as a submodule with `git submodule add`",
+                &format!("{nested} is a repository of its own and was left out"),
+                "to keep a version of it, run `git submodule add`",
             );
         }
         if status.is_clean() && !own {
-            match args.globs.is_empty() {
-                true => {
-                    app.log.warn("nothing to push: there is no commit above the one of the run, and no file is named")
-                }
-                false => why_nothing(app, git, &specs).await?,
+            if args.globs.is_empty() {
+                app.log.warn("nothing to push: no commits after the run's commit, and no files were given")
+            } else {
+                warn_nothing_to_commit(app, git, &specs).await?
             }
             return Ok(None);
         }
         let target = target(args, connected, &status)?;
         let source = args.branch.clone().unwrap_or_else(|| pull::branch(&target, &trigger));
         if source.contains([':', '*', '?', '[', '\\', '^', '~', ' ']) || source.contains("..") {
-            return Err(Error::usage(format!("--branch {source} is no name of a branch"))
+            return Err(Error::usage(format!("--branch {source} is not a valid branch name"))
                 .hint("use letters, digits, and any of - _ . /"));
         }
         if source == target {
             return Err(Error::usage(format!("--branch {source} is the branch to merge into"))
-                .hint("leave --branch out, or give the name of another branch"));
+                .hint("omit --branch, or choose another name"));
         }
         args.check_secrets(app, &status)?;
         if let Some(branch) = &args.target_branch
             && git.branch(&args.remote, branch).await?.is_none()
         {
-            return Err(Error::not_found(format!("there is no branch {branch} on {}", args.remote))
+            return Err(Error::not_found(format!("branch {branch} not found on {}", args.remote))
                 .hint("check --target-branch, or push that branch first"));
         }
         Ok(Some(Job { app, args, connected, push_config, git, status, trigger, parent, missing, own, source, target }))
     }
 
-    /// The pull request, after the branch has the changes: the open one, or one that was merged with just these;
-    /// `None` when there turns out to be nothing to say.
+    /// Returns the pull request, after the branch has the changes: the open one, or one that was merged with just
+    /// these; `None` when there turns out to be nothing to say.
     async fn open(&self) -> Result<Option<PullRequest>> {
         let forge = &*self.connected.forge;
         let there = self.git.fetch_branch(&self.args.remote, &self.source).await?;
@@ -257,17 +256,17 @@ impl<'a> Job<'a> {
         let moved = match commit.filter(|commit| there.as_ref() != Some(commit)) {
             Some(commit) => self.push(&commit, pull.is_some()).await?,
             None if there.is_none() => {
-                self.app.log.warn("nothing changed: the files are as in the commit of the run");
+                self.app.log.warn("nothing to commit: the files are the same as in the run's commit");
                 return Ok(None);
             }
             None => {
-                self.app.log.info(&format!("{} has these changes already", self.source));
+                self.app.log.info(&format!("{} already has these changes", self.source));
                 false
             }
         };
         match pull.filter(|pull| pull.open || !moved) {
             Some(pull) if !pull.open => {
-                self.app.log.info(&format!("they were merged into {} before", self.target));
+                self.app.log.info(&format!("they were already merged into {}", self.target));
                 Ok(Some(pull))
             }
             Some(pull) => Ok(Some(pull)),
@@ -295,7 +294,7 @@ impl<'a> Job<'a> {
         let source = &self.source;
         match self.git.push(&self.args.remote, commit, source, options, &self.status).await {
             Err(error) if error.kind() == Kind::Conflict && has_pull => {
-                self.app.log.warn(&format!("{source} has other commits already and stays as it is: {error}"));
+                self.app.log.warn(&format!("{source} already has other commits and was not changed: {error}"));
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -342,10 +341,8 @@ impl<'a> Job<'a> {
     }
 
     fn announce(&self, pull: &PullRequest) -> Result<()> {
-        let text = match self.args.md {
-            true => format!("[CML's {}]({})", self.push_config.noun, pull.url),
-            false => pull.url.clone(),
-        };
+        let text =
+            if self.args.md { format!("[CML's {}]({})", self.push_config.noun, pull.url) } else { pull.url.clone() };
         let printed = self.app.print_line(&text);
         let set = outputs::set(self.app, &[("pr-url", &pull.url)]);
         printed.and(set)
@@ -354,9 +351,9 @@ impl<'a> Job<'a> {
     async fn merge(&self, pull: &PullRequest, how: Merge) -> Result<()> {
         let merged = pull::merge(&*self.connected.forge, &self.app.http, pull, how).await?;
         self.app.log.info(match merged {
-            Merged::Now => "it is merged",
-            Merged::Started => "it is being merged, which takes its time: its page says when that is done",
-            Merged::Later => "it is merged once its checks have passed",
+            Merged::Now => "merged the pull request",
+            Merged::Started => "the merge was started; see the pull request's page for its progress",
+            Merged::Later => "the pull request will be merged when its checks have passed",
         });
         Ok(())
     }
@@ -371,8 +368,8 @@ struct Base {
     own: bool,
 }
 
-/// The user's commits are kept. Where HEAD is what the CI checked out, or its merge of the run's commit, a new branch
-/// begins with the run's commit itself.
+/// Returns what a new branch begins with: the run's commit if HEAD is what the CI checked out, or its merge of the run's
+/// commit; otherwise HEAD, which keeps the user's commits.
 async fn base(git: &Git<'_>, connected: &Connected, head: &str, trigger: &str) -> Result<Base> {
     let context = &connected.context;
     if head == trigger || context.checked_out.as_deref() == Some(head) {
@@ -385,27 +382,30 @@ async fn base(git: &Git<'_>, connected: &Connected, head: &str, trigger: &str) -
     Ok(Base { parent, missing: false, own: !test_merge && !above.is_empty() })
 }
 
-/// The branch to merge into.
+/// Returns the branch to merge into.
 fn target(args: &Create, connected: &Connected, status: &Status) -> Result<String> {
     if let Some(branch) = &args.target_branch {
         return Ok(branch.clone());
     }
     let context = &connected.context;
     if context.fork.is_some() {
-        return Err(Error::unsupported("this run is for a fork's branch, which is not in this repository")
-            .hint("run this for the repository's own branches only, or give --target-branch"));
+        return Err(Error::unsupported("this run is for a branch of a fork, not of this repository")
+            .hint("run this for the repository's own branches only, or pass --target-branch"));
     }
     context.branch.clone().or_else(|| status.branch.clone()).ok_or_else(|| {
-        Error::config("cannot tell which branch the pull request is for").hint("give --target-branch, such as main")
+        Error::config("cannot determine the target branch of the pull request")
+            .hint("pass --target-branch, such as main")
     })
 }
 
-/// Says why there is nothing to commit.
-async fn why_nothing(app: &App, git: &Git<'_>, specs: &[String]) -> Result<()> {
+/// Warns why there is nothing to commit.
+async fn warn_nothing_to_commit(app: &App, git: &Git<'_>, specs: &[String]) -> Result<()> {
     let warning = match git.fitting(specs).await? {
-        (false, _) => "nothing to commit: no file fits, check the globs (they are relative to the current directory)",
-        (true, false) => "nothing to commit: git ignores all files that fit, see `git check-ignore --verbose FILE`",
-        (true, true) => "nothing to commit: no file that fits has changed",
+        (false, _) => {
+            "nothing to commit: no file matches; check the globs (they are relative to the current directory)"
+        }
+        (true, false) => "nothing to commit: git ignores all matching files; see `git check-ignore --verbose FILE`",
+        (true, true) => "nothing to commit: no matching file has changed",
     };
     app.log.warn(warning);
     Ok(())

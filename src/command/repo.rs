@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 /// Prepare the working copy
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Set the author of later commits, and fetch more of the history
+    /// Set the author of later commits and fetch more of the history
     Prepare(Box<Prepare>),
 }
 
@@ -19,34 +19,34 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "History")]
 #[command(after_help = "Examples:\n  \
-    # Author of later commits: the forge's bot\n  cml repo prepare\n\n  \
-    # All of the history, and a token for `git push`\n  cml repo prepare --unshallow --credentials")]
+    # Make the forge's bot the author of later commits\n  cml repo prepare\n\n  \
+    # Fetch the whole history, and let `git push` use the token\n  cml repo prepare --unshallow --credentials")]
 pub struct Prepare {
-    /// Fetch N commits of what is checked out and of each branch; 0 for all of them
+    /// Fetch N commits of the checked-out commit and of each branch; 0 for all
     #[arg(long, value_name = "N")]
     pub fetch_depth: Option<u32>,
-    /// Fetch all that a shallow clone left out
+    /// Fetch the whole history of a shallow clone
     #[arg(long, action = Set, default_value_t = false)]
     pub unshallow: bool,
-    /// Let later git commands use the token, through a helper that reads it from its variable
+    /// Let later git commands use the token, through a credential helper that reads its environment variable
     #[arg(long, help_heading = "Commits", action = Set, default_value_t = false)]
     pub credentials: bool,
-    /// Author's e-mail address; that of the forge's CI otherwise
+    /// E-mail address of the author [default: the forge's CI bot]
     #[arg(long, value_name = "EMAIL", help_heading = "Commits")]
     pub user_email: Option<String>,
-    /// Author's name; that of the forge's CI otherwise
+    /// Name of the author [default: the forge's CI bot]
     #[arg(long, value_name = "NAME", help_heading = "Commits")]
     pub user_name: Option<String>,
 }
 
 impl Prepare {
-    /// Whether only the forge would say what is to be set.
+    /// Returns whether only the forge would say what is to be set.
     fn asks_for_nothing(&self) -> bool {
         self.fetch_depth.is_none() && !self.unshallow && self.user_email.is_none() && self.user_name.is_none()
     }
 }
 
-/// Runs it.
+/// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Prepare(args) = command;
     let connected = connect::connect(app, global, None).await?;
@@ -88,7 +88,7 @@ async fn fetch(app: &App, git: Git<'_>, args: &Prepare) -> Result<()> {
     let shallow = git.query(&["rev-parse", "--is-shallow-repository"]).await? == "true";
     match depth {
         _ if !shallow => {
-            app.log.info("the clone has the whole history already");
+            app.log.info("the clone already has the whole history");
             git.transfer(&[&FIXED[..], &["origin", BRANCHES]].concat()).await
         }
         None => git.transfer(&[&FIXED[..], &["--unshallow", "origin", BRANCHES]].concat()).await,
@@ -102,7 +102,7 @@ async fn deepen(app: &App, git: &Git<'_>, depth: u32) -> Result<()> {
     let has = git.query(&["rev-list", "--count", "--first-parent", "HEAD"]).await?;
     let has: u32 = has.parse().unwrap_or_default();
     if has > depth {
-        app.log.info(&format!("the clone has {has} commits already, and keeps them"));
+        app.log.info(&format!("the clone already has {has} commits; keeping them"));
     }
     let option = format!("--depth={}", has.max(depth));
     let wanted = [&FIXED[..], &[&option, "origin"]].concat();
@@ -114,23 +114,26 @@ async fn deepen(app: &App, git: &Git<'_>, depth: u32) -> Result<()> {
     }
 }
 
-/// A helper of git's that prints the user name, and the token from its variable, which every later step must have.
+/// Returns a helper of git's that prints the user name, and the token from its variable, which every later step must
+/// have.
 /// <https://git-scm.com/docs/gitcredentials#_custom_helpers>
 fn helper(app: &App, connected: &Connected, push_config: &PushConfig) -> Result<String> {
     let variable =
         connected.token_source.filter(|source| source.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
     let value = variable.and_then(|variable| app.env().named(variable));
     let (Some((user, password)), Some(variable), Some(value)) = (&push_config.credential, variable, value) else {
-        return Err(Error::config("--credentials needs the token in a variable, which later git commands read")
-            .hint("give it to the whole job: env: { REPO_TOKEN: ... }"));
+        return Err(Error::config(
+            "--credentials requires the token in an environment variable, which later git commands read",
+        )
+        .hint("set it for the whole job: env: { REPO_TOKEN: ... }"));
     };
     let password = password.expose();
     let read = match value.trim() {
         value if value == password => format!("${variable}"),
         value if value.ends_with(&format!(":{password}")) => format!("${{{variable}#*:}}"),
         _ => {
-            return Err(Error::unsupported(format!("--credentials does not take the token of {variable} in base64"))
-                .hint("give it as email:token"));
+            return Err(Error::unsupported(format!("--credentials does not support a base64 token in {variable}"))
+                .hint("pass it as email:token"));
         }
     };
     Ok(format!("!f() {{ test \"$1\" != get || printf 'username={user}\\npassword=%s\\n' \"{read}\"; }}; f"))

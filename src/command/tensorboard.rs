@@ -2,7 +2,7 @@
 //!
 //! CML connected to tensorboard.dev, which is gone. This reads the event files itself.
 
-use super::place::{Place, Store, give};
+use super::publish_args::{PublishArgs, Store, write_output};
 use crate::app::App;
 use crate::connect::Global;
 use crate::env::Secret;
@@ -20,7 +20,7 @@ mod watch;
 /// Draw TensorBoard logs
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Draw the curves of TensorBoard's logs, and print them as Markdown with a table
+    /// Draw TensorBoard's logs as charts, and print them as Markdown with a table
     Connect(Box<Logs>),
 }
 
@@ -28,14 +28,14 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report")]
 #[command(after_help = "Examples:\n  \
-    # Add the curves of a training to a report\n  cml tensorboard connect --logdir logs >> report.md\n\n  \
-    # Keep them up to date while it runs\n  \
+    # Add the charts of a training to a report\n  cml tensorboard connect --logdir logs >> report.md\n\n  \
+    # Keep them up to date during the training\n  \
     cml tensorboard connect --logdir logs --watch --file report.md &")]
 pub struct Logs {
-    /// Folder with TensorBoard's logs: each folder in it with event files is a run
+    /// Folder with TensorBoard's logs; each subfolder with event files is a run
     #[arg(long, value_name = "FOLDER", required = true)]
     pub logdir: PathBuf,
-    /// Name of the experiment; the heading, unless there is a title
+    /// Name of the experiment; the default of --title
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Title
@@ -44,30 +44,30 @@ pub struct Logs {
     /// Paragraph below the title, in Markdown
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,
-    /// Draw the values on a logarithmic axis, where all are positive
+    /// Use a logarithmic axis for charts whose values are all positive
     #[arg(long, action = Set, default_value_t = false)]
     pub log_scale: bool,
-    /// Append what would be printed to this file
+    /// Append the output to this file instead of printing it
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     pub file: Option<PathBuf>,
-    /// Keep a section of --file up to date while the training runs, until the job ends
+    /// Keep a section of --file up to date until the job ends
     #[arg(long, requires = "file", help_heading = "Output", action = Set, default_value_t = false)]
     pub watch: bool,
-    /// Where to.
+    /// Where to publish.
     #[command(flatten)]
-    pub place: Place,
-    /// Has no effect: the output is Markdown
+    pub publish_args: PublishArgs,
+    /// Has no effect; the output is always Markdown
     #[arg(long, hide = true, action = Set, default_value_t = true)]
     pub md: bool,
-    /// Has no effect: there is no account to connect to
+    /// Has no effect; there is no account to connect to
     #[arg(long, short, hide = true, value_name = "JSON")]
     pub credentials: Option<Secret>,
-    /// Has no effect: addresses are not marked
+    /// Has no effect; addresses have no watermark
     #[arg(long, hide = true, action = Set, default_value_t = false)]
     pub rm_watermark: bool,
 }
 
-/// Runs the verb.
+/// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Connect(args) = command;
     args.warn_of_credentials(app);
@@ -78,13 +78,13 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     // Logs that cannot be read must not cost a request.
     args.read(app, &mut folder)?;
     if folder.runs().next().is_none() {
-        return Err(Error::not_found(format!("there are no event files under {}", args.logdir.display()))
-            .hint("TensorBoard's files have tfevents in their names; check --logdir"));
+        return Err(Error::not_found(format!("no event files in {}", args.logdir.display()))
+            .hint("check --logdir: names of TensorBoard's event files contain tfevents"));
     }
     let report = args.report(&folder);
-    let store = args.place.open(app, global, false).await?;
+    let store = args.publish_args.open(app, global, false).await?;
     let text = Publisher::new(app, &store).publish(&report).await?;
-    give(app, args.file.as_ref(), &text)
+    write_output(app, args.file.as_ref(), &text)
 }
 
 impl Logs {
@@ -94,7 +94,7 @@ impl Logs {
         if let Some(secret) = given {
             app.log.hide(crate::env::vars::TB_CREDENTIALS.name, &secret);
             app.log.warn(
-                "--credentials and TB_CREDENTIALS have no effect: tensorboard.dev is gone, the logs are read here",
+                "--credentials and TB_CREDENTIALS have no effect: tensorboard.dev was shut down, and the logs are read locally",
             );
         }
     }
@@ -103,7 +103,7 @@ impl Logs {
     fn read(&self, app: &App, folder: &mut Folder) -> Result<bool> {
         let seen = folder.read(&*app.host, &app.files()?).map_err(|e| {
             Error::config(format!("cannot read the logs in {} ({e})", self.logdir.display()))
-                .hint("check --logdir: it is a folder, relative to the current directory")
+                .hint("check --logdir: it must be a folder, relative to the current directory")
         })?;
         seen.warnings.iter().for_each(|warning| app.log.warn(warning));
         Ok(seen.changed)
@@ -130,7 +130,7 @@ impl<'a> Publisher<'a> {
 
     /// Publishes the pictures of a report and returns its Markdown.
     async fn publish(&mut self, report: &Report) -> Result<String> {
-        let asset = |picture: &Picture| publish::named(&picture.file, None, picture.bytes.clone().into());
+        let asset = |picture: &Picture| publish::prepare_asset(&picture.file, None, picture.bytes.clone().into());
         let assets = report.pictures.iter().map(asset).collect::<Result<Vec<_>>>()?;
         let mut new = Vec::new();
         for asset in &assets {

@@ -10,24 +10,24 @@ use clap::{Args, Subcommand};
 /// Rerun workflows
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a workflow's failed jobs again; a run that has not ended is cancelled first
+    /// Rerun a workflow's failed jobs; a run in progress is cancelled first
     Rerun(Rerun),
 }
 
-/// Options of the verb.
+/// Options of `cml workflow rerun`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 #[command(after_help = "Examples:\n  \
-    # The failed jobs of a run\n  cml workflow rerun --id 1234567890\n\n  \
-    # One of another workflow, in a workflow on: workflow_run\n  \
+    # Rerun the failed jobs of a run\n  cml workflow rerun --id 1234567890\n\n  \
+    # Rerun another workflow's run, in a workflow on: workflow_run\n  \
     cml workflow rerun --id ${{ github.event.workflow_run.id }}")]
 pub struct Rerun {
-    /// Run to start again: a GitHub run, a GitLab pipeline or job, a Bitbucket pipeline; otherwise the CI's own
+    /// GitHub run, GitLab pipeline or job, or Bitbucket pipeline to rerun [default: the current one]
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
 }
 
-/// Runs the verb.
+/// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Rerun(args) = command;
     let connected = connect::connect(app, global, None).await?;

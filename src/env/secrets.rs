@@ -116,7 +116,7 @@ const PREFIXES: &[&str] = &[
 /// A word of fewer letters may stand in any text.
 const LONGEST_WORD: usize = 15;
 
-/// Whether the name of a variable or field says that its value is a secret.
+/// Returns whether the name of a variable or field says that its value is a secret.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
@@ -132,7 +132,7 @@ pub fn is_secret_name(name: &str) -> bool {
     }
 }
 
-/// Whether the name of a variable may mean a secret: then its value tells.
+/// Returns whether the name of a variable may mean a secret: then its value tells.
 fn may_be_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let words = name
@@ -144,8 +144,8 @@ fn may_be_secret_name(name: &str) -> bool {
     !is_public && words.last().is_some_and(is_end)
 }
 
-/// Whether a value looks as only made-up keys do: long, without blanks, and of letters in both cases with digits, or of
-/// hexadecimal digits.
+/// Returns whether a value looks as only made-up keys do: long, without blanks, and of letters in both cases with
+/// digits, or of hexadecimal digits.
 fn looks_random(value: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| value.bytes().any(|byte| kind(&byte));
     let is_graphic = value.bytes().all(|byte| byte.is_ascii_graphic());
@@ -169,7 +169,8 @@ pub fn secrets(env: &Env) -> Vec<(String, Secret)> {
     found
 }
 
-/// Whether a value is in a variable for secrets, and yet may be in any text: a word, a path, a number, an address.
+/// Returns whether a value is in a variable for secrets, and yet may be in any text: a word, a path, a number, an
+/// address.
 fn may_be_public(value: &str) -> bool {
     let is_short_word = value.len() <= LONGEST_WORD && !value.bytes().any(|byte| byte.is_ascii_digit());
     let is_number = value.len() <= LONGEST_WORD && value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -180,13 +181,13 @@ fn may_be_public(value: &str) -> bool {
     is_short_word || is_number || is_path || is_address || is_reference(value)
 }
 
-/// Whether a value is what a CI leaves of `$NAME` where there is no such variable.
+/// Returns whether a value is what a CI leaves of `$NAME` where there is no such variable.
 pub fn is_reference(value: &str) -> bool {
     let name = value.trim().strip_prefix('$').map(|name| name.trim_matches(['{', '}']));
     name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
 }
 
-/// Whether a value is a token whatever its variable is called: of a known service, or a JSON Web Token
+/// Returns whether a value is a token whatever its variable is called: of a known service, or a JSON Web Token
 /// (<https://www.rfc-editor.org/rfc/rfc7519>), as GitLab's `id_tokens:` are; or a private key in PEM.
 fn has_form_of_token(value: &str) -> bool {
     let is_token = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.=".contains(&byte));
@@ -195,7 +196,7 @@ fn has_form_of_token(value: &str) -> bool {
     (known || jwt) && is_token(value) || value.contains("PRIVATE KEY-----")
 }
 
-/// The password in an address such as a proxy's, as it is written and as it is meant.
+/// Returns the password in an address such as a proxy's, as it is written and as it is meant.
 fn in_address(value: &str) -> Vec<String> {
     let Some(url) = Url::parse(value).ok().filter(Url::has_host) else { return Vec::new() };
     // A name alone is a token where it looks like one.
@@ -207,7 +208,7 @@ fn in_address(value: &str) -> Vec<String> {
     both
 }
 
-/// The credential in a header that git is to send.
+/// Returns the credential in a header that git is to send.
 /// <https://git-scm.com/docs/git-config#Documentation/git-config.txt-GITCONFIGCOUNT>
 fn in_header(env: &Env, name: &str, value: &str) -> Option<String> {
     let key = env.named(&format!("GIT_CONFIG_KEY_{}", name.strip_prefix("GIT_CONFIG_VALUE_")?))?;

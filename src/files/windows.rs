@@ -5,7 +5,7 @@ const DEVICE: &str = "it names a device";
 const HOST: &str = "it names another host";
 const STREAM: &str = "it names a stream of a file";
 
-/// Why a name on the command line means no file: devices have names in every folder, with any ending.
+/// Returns why a name on the command line means no file: devices have names in every folder, with any ending.
 pub fn device(name: &str) -> Option<&'static str> {
     let name = name.replace('/', "\\");
     if name.starts_with(r"\\.\") || name.starts_with(r"\??\") {
@@ -14,7 +14,8 @@ pub fn device(name: &str) -> Option<&'static str> {
     name.rsplit('\\').next().is_some_and(is_device).then_some(DEVICE)
 }
 
-/// Why a name that a report has is not looked for: also not on other hosts, to which Windows would sign in as the user.
+/// Returns why a name that a report has is not looked for: also not on other hosts, to which Windows would sign in as
+/// the user.
 pub fn foreign(name: &str) -> Option<&'static str> {
     let slashes = name.replace('/', "\\");
     if slashes.starts_with(r"\\") || slashes.starts_with(r"\??\") {
@@ -28,7 +29,7 @@ pub fn foreign(name: &str) -> Option<&'static str> {
     rest.contains(':').then_some(STREAM)
 }
 
-/// Whether a part of a path is a device, whatever ending it has.
+/// Returns whether a part of a path is a device, whatever ending it has.
 fn is_device(part: &str) -> bool {
     let stem = part.split(['.', ':']).next().unwrap_or_default().trim_end().to_uppercase();
     let numbered = |prefix: &str| {

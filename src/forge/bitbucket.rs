@@ -1,13 +1,13 @@
 //! Bitbucket Cloud: <https://developer.atlassian.com/cloud/bitbucket/rest/>.
 
-use super::check::{Check, Made};
+use super::check::{Check, CreatedCheck};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, PageGuard, Progress, PullRequest,
     Repository, Rerun, Target, Viewer, all_pages, is_named_bot, seconds, send_each,
 };
 use crate::env::{Env, Secret, Var, vars};
@@ -39,8 +39,8 @@ pub const DRIVER: Driver = Driver {
     ci: "Bitbucket Pipelines",
     hosts: &["bitbucket.org", "bitbucket.com"],
     token_vars: &[vars::BITBUCKET_TOKEN],
-    token_hint: "make a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
-    own_token_hint: "create an API token that may write pull requests and repositories, then: export REPO_TOKEN=<email>:<token>",
+    token_hint: "create a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
+    own_token_hint: "create an API token with write access to pull requests and repositories, then: export REPO_TOKEN=<email>:<token>",
     detect,
     api_candidates: |_, _, _| Vec::new(),
     connect,
@@ -240,7 +240,7 @@ struct Hash {
 }
 
 impl Bitbucket {
-    /// The way to Code Insights where there is no token.
+    /// Returns the way to Code Insights where there is no token.
     fn insights(&self) -> Option<&Rest> {
         self.proxy.as_ref().filter(|_| self.token.is_none()).map(|(_, rest)| rest)
     }
@@ -253,7 +253,7 @@ impl Bitbucket {
         }
     }
 
-    /// The address of a published file.
+    /// Returns the address of a published file.
     fn download(&self, name: &str) -> String {
         format!("{}/downloads/cml-{name}", self.page)
     }
@@ -312,7 +312,7 @@ impl Bitbucket {
 fn about_issues(error: Error, target: &Target) -> Error {
     match target {
         Target::Issue(_) if error.kind() == Kind::NotFound => {
-            error.hint("Bitbucket has ended its issue tracker: use --target pr or --target commit")
+            error.hint("Bitbucket has removed its issue tracker; use --target pr or --target commit")
         }
         _ => error,
     }
@@ -324,7 +324,7 @@ impl Forge for Bitbucket {
         Limits { comment: COMMENT }
     }
 
-    /// An access token of a repository is no user that may be asked for, and its comments are a bot's.
+    /// Returns an access token of a repository is no user that may be asked for, and its comments are a bot's.
     async fn viewer(&self) -> Result<Viewer> {
         let is_access_token = self.token.as_ref().is_some_and(|token| token.expose().starts_with("ATCTT"));
         Ok(match self.rest.get::<User>("/user").await {
@@ -335,7 +335,7 @@ impl Forge for Bitbucket {
     }
 
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
-        let mut watch = Pages::of("Bitbucket");
+        let mut watch = PageGuard::new("Bitbucket");
         let (size, mut more, mut first) = self.page(target, 1).await?;
         watch.take(&first)?;
         let mut number = 1;
@@ -356,7 +356,7 @@ impl Forge for Bitbucket {
     async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment> {
         let (_, wire): (_, Wire) = self.rest.get(&format!("{}/{id}", self.comments_of(target))).await?;
         if wire.deleted {
-            return Err(Error::not_found(format!("comment {id} is gone")));
+            return Err(Error::not_found(format!("comment {id} no longer exists")));
         }
         Ok(self.comment(target, wire))
     }
@@ -411,7 +411,7 @@ impl Forge for Bitbucket {
         Ok(())
     }
 
-    async fn create_check(&self, check: &Check) -> Result<Made> {
+    async fn create_check(&self, check: &Check) -> Result<CreatedCheck> {
         insights::create(self, check).await
     }
 
@@ -432,8 +432,8 @@ impl Forge for Bitbucket {
     }
 
     async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<FailedRun> {
-        Err(Error::unsupported("Bitbucket does not tell on which runner a step ran")
-            .hint("use cml workflow rerun --id, which runs a pipeline again whatever it failed of"))
+        Err(Error::unsupported("Bitbucket does not report which runner a step ran on")
+            .hint("use cml workflow rerun --id to rerun a pipeline whatever the cause of its failure"))
     }
 
     async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {

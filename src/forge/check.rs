@@ -4,74 +4,74 @@ use crate::report::annotations::Annotation;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// How far the work is.
+/// The status of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
-pub enum Status {
-    /// It waits
+pub enum CheckStatus {
+    /// Waiting
     Queued,
-    /// It runs
+    /// Running
     InProgress,
-    /// It has ended, see --conclusion
+    /// Completed, see --conclusion
     Completed,
 }
 
-/// How the work ended.
+/// The conclusion of a completed check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[value(rename_all = "snake_case")]
 pub enum Conclusion {
-    /// Well
+    /// It succeeded
     Success,
-    /// Badly
+    /// It failed
     Failure,
-    /// Neither
+    /// Neither success nor failure
     Neutral,
-    /// Somebody stopped it
+    /// It was cancelled
     Cancelled,
-    /// It was not done
+    /// It was skipped
     Skipped,
-    /// It took too long
+    /// It timed out
     TimedOut,
 }
 
-/// Where a check is.
+/// The status of a check, with its conclusion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
-    /// It waits.
+pub enum CheckState {
+    /// Waiting.
     Queued,
-    /// It runs.
+    /// Running.
     InProgress,
-    /// It has ended so.
+    /// Completed, with this conclusion.
     Completed(Conclusion),
 }
 
-/// The name of a value on the command line, which is GitHub's.
+/// Returns the name of a value on the command line, which is GitHub's.
 pub fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// A check to make, or to bring up to date.
+/// A check to create or update.
 #[derive(Debug, Clone)]
 pub struct Check {
     /// The commit, in full.
     pub commit: String,
-    /// The title, by which it is known too.
+    /// The title, by which it is found again.
     pub title: String,
-    /// Where it is.
-    pub state: State,
+    /// Its status.
+    pub state: CheckState,
     /// The report, in as many parts as [`super::Forge::report_limits`] asks for.
     pub report: Vec<String>,
-    /// Remarks on lines.
+    /// The annotations.
     pub annotations: Vec<Annotation>,
-    /// Figures, by name; where there is room for Markdown they are in the report.
+    /// Metrics, by name; on forges whose checks show Markdown they are in the report.
     pub data: Vec<(String, String)>,
-    /// The check that this is about; otherwise an unfinished one of the same title, if there is one.
+    /// The check to update; by default an unfinished one of the same title, if there is one.
     pub id: Option<String>,
 }
 
-/// A check that was made.
+/// A check that was created or updated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Made {
+pub struct CreatedCheck {
     /// The forge's identity of it, where a later command needs one.
     pub id: Option<String>,
     /// Its page, for people.

@@ -46,7 +46,7 @@ pub struct Sources {
     pub branch: &'static str,
 }
 
-/// The first of several values that is there, and where it came from.
+/// Returns the first of several values that is there, and where it came from.
 pub fn first<T, const N: usize>(candidates: [(Option<T>, &'static str); N]) -> (Option<T>, &'static str) {
     candidates.into_iter().find_map(|(value, source)| value.map(|value| (Some(value), source))).unwrap_or((None, ""))
 }

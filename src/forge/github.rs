@@ -1,12 +1,12 @@
 //! GitHub, github.com and Enterprise: <https://docs.github.com/en/rest>.
 
-use super::check::{Check, Made};
+use super::check::{Check, CreatedCheck};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Head, Merge, Merged, NewPullRequest, PushConfig};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
 use super::{
-    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, PageGuard, Progress, PullRequest,
     Repository, Rerun, Target, Viewer, all_pages, is_named_bot, seconds,
 };
 use crate::env::{Env, Secret, vars};
@@ -76,7 +76,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let Connection { repository, token, context, publish_branch, http, log, host, .. } = connection;
     let (api, graphql) = addresses(&repository, host.env());
     let source = token.as_ref().map(|(_, source)| *source);
-    let kind = token.as_ref().map(|(token, source)| permissions::Token::of(token.expose(), source, host.env()));
+    let kind = token.as_ref().map(|(token, source)| permissions::Token::detect(token.expose(), source, host.env()));
     let fork = context.fork.is_some();
     let http = http.explained_by(move |refusal| explain::explain(refusal, source, fork));
     let client = Client::new(&api, token.as_ref(), http.clone(), host.clone())?;
@@ -98,7 +98,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     }))
 }
 
-/// The REST base and the GraphQL address: the ones that Actions names when they belong to the repository's
+/// Returns the REST base and the GraphQL address: the ones that Actions names when they belong to the repository's
 /// server, else github.com's, else Enterprise Server's usual ones.
 /// <https://docs.github.com/en/enterprise-server/rest/quickstart>
 fn addresses(repository: &Repository, env: &Env) -> (String, String) {
@@ -192,7 +192,8 @@ fn text(event: &Value, pointer: &str) -> Option<String> {
     event.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Whether an event is a comment on a pull request, which arrives as one on an issue that has a `pull_request`.
+/// Returns whether an event is a comment on a pull request, which arrives as one on an issue that has a
+/// `pull_request`.
 fn is_on_pull(event: &Value) -> bool {
     event.pointer("/issue/pull_request").is_some_and(|pull| !pull.is_null())
 }
@@ -218,8 +219,8 @@ fn pull_into(slug: &str, pulls: &[Value]) -> Option<u64> {
     pulls.iter().find(is_ours)?.get("number")?.as_u64()
 }
 
-/// The run, its attempt, the job, and what tells the jobs of a matrix apart: the runner gives each job another
-/// `RUNNER_TRACKING_ID` (<https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs>).
+/// Returns the run, its attempt, the job, and what tells the jobs of a matrix apart: the runner gives each job
+/// another `RUNNER_TRACKING_ID` (<https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs>).
 fn job(env: &Env) -> Option<String> {
     let names = [vars::GITHUB_RUN_ID, vars::GITHUB_RUN_ATTEMPT, vars::GITHUB_JOB, vars::RUNNER_TRACKING_ID];
     env.get(vars::GITHUB_RUN_ID)?;
@@ -231,7 +232,7 @@ fn branch_of_ref(name: &str) -> Option<&str> {
     name.strip_prefix("refs/heads/")
 }
 
-/// The number in `refs/pull/7/merge`, or in a merge queue's `refs/heads/gh-readonly-queue/main/pr-7-<sha>`.
+/// Returns the number in `refs/pull/7/merge`, or in a merge queue's `refs/heads/gh-readonly-queue/main/pr-7-<sha>`.
 fn pull_of_ref(name: &str) -> Option<u64> {
     let digits = match name.strip_prefix("refs/pull/") {
         Some(rest) => rest,
@@ -240,7 +241,7 @@ fn pull_of_ref(name: &str) -> Option<u64> {
     digits.split(['/', '-']).next()?.parse().ok()
 }
 
-/// The owner of the head's repository when it is not this one.
+/// Returns the owner of the head's repository when it is not this one.
 fn fork(event: &Value, slug: &str) -> Option<String> {
     let head = ["/pull_request/head/repo", "/workflow_run/head_repository"].iter().find_map(|p| event.pointer(p))?;
     let full_name = head.get("full_name").and_then(Value::as_str)?;
@@ -328,7 +329,7 @@ struct Links {
 }
 
 impl Links {
-    fn of(headers: &HeaderMap) -> Links {
+    fn from_headers(headers: &HeaderMap) -> Links {
         let text = headers.get(header::LINK).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut links = Links::default();
         for link in text.split(',') {
@@ -353,11 +354,12 @@ impl GitHub {
         let path = format!("{}?per_page=100&page={number}", self.comments_of(target));
         let answer = self.client.page(&path).await?;
         let wires: Vec<Wire> = client::parsed(&answer)?;
-        Ok((Links::of(answer.headers()), wires.into_iter().map(|wire| self.read(wire)).collect()))
+        Ok((Links::from_headers(answer.headers()), wires.into_iter().map(|wire| self.to_comment(wire)).collect()))
     }
 
-    /// A token whose kind its form does not tell is of an old or another server, where accounts of programs look like people's.
-    fn read(&self, wire: Wire) -> Comment {
+    /// Converts a comment. A token of unknown kind is of an old or another server, where accounts of programs look like
+    /// people's.
+    fn to_comment(&self, wire: Wire) -> Comment {
         let is_named =
             self.kind == permissions::Token::Other && wire.user.as_ref().is_some_and(|user| is_named_bot(&user.login));
         let mut comment = Comment::from(wire);
@@ -398,7 +400,7 @@ impl Forge for GitHub {
         Limits { comment: COMMENT }
     }
 
-    /// The token of a job or an App may not ask, and its comments are a bot's.
+    /// Returns the token's user. The token of a job or an App cannot request it, and its comments are a bot's.
     async fn viewer(&self) -> Result<Viewer> {
         use permissions::Token;
         if matches!(self.kind, Token::Job | Token::Installation) {
@@ -412,7 +414,7 @@ impl Forge for GitHub {
     }
 
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
-        let mut watch = Pages::of("GitHub");
+        let mut watch = PageGuard::new("GitHub");
         // GitHub lists the oldest first and says with the first page how many there are, unless that is too much work for it:
         // <https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api>.
         let (links, mut first) = self.page(target, 1).await?;
@@ -434,20 +436,20 @@ impl Forge for GitHub {
     }
 
     async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment> {
-        self.client.get::<Wire>(&self.comment(target, id)).await.map(|wire| self.read(wire))
+        self.client.get::<Wire>(&self.comment(target, id)).await.map(|wire| self.to_comment(wire))
     }
 
     async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
         let path = self.comments_of(target);
         let made: Wire =
             self.client.call(Method::POST, &path, Some(&json!({ "body": body })), RetryPolicy::LookFirst).await?;
-        Ok(self.read(made))
+        Ok(self.to_comment(made))
     }
 
     async fn update_comment(&self, target: &Target, id: &str, body: &str, repeat: RetryPolicy) -> Result<Comment> {
         let path = self.comment(target, id);
         let made: Wire = self.client.call(Method::PATCH, &path, Some(&json!({ "body": body })), repeat).await?;
-        Ok(self.read(made))
+        Ok(self.to_comment(made))
     }
 
     async fn delete_comment(&self, target: &Target, id: &str) -> Result<()> {
@@ -478,7 +480,7 @@ impl Forge for GitHub {
         }
     }
 
-    /// The pull requests that have the commit; where that finds no open one, those of the branch: commits of
+    /// Returns the pull requests that have the commit; where that finds no open one, those of the branch: commits of
     /// forks are not found by commit.
     async fn list_pull_requests(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>> {
         let mut found = self.pulls(&format!("{}/commits/{commit}/pulls?per_page=100", self.root)).await?;
@@ -503,7 +505,7 @@ impl Forge for GitHub {
         Some(checks::ROOM)
     }
 
-    async fn create_check(&self, check: &Check) -> Result<Made> {
+    async fn create_check(&self, check: &Check) -> Result<CreatedCheck> {
         checks::create(self, check).await
     }
 

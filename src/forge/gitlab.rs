@@ -1,13 +1,13 @@
 //! GitLab, gitlab.com and self-managed: <https://docs.gitlab.com/api/rest/>.
 
-use super::check::{Check, Made};
+use super::check::{Check, CreatedCheck};
 use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
 use super::runner::{FailedRun, NewRunner, Package, Registration, Runner, RunnerStatus};
 use super::{
-    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, Pages, Progress, PullRequest,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, PageGuard, Progress, PullRequest,
     Repository, Rerun, Target, Viewer, all_pages, is_hash, is_named_bot, seconds, send_each,
 };
 use crate::env::{Env, Secret, Var, vars};
@@ -40,7 +40,7 @@ pub const DRIVER: Driver = Driver {
     ci: "GitLab CI/CD",
     hosts: &["gitlab.com"],
     token_vars: &[vars::GITLAB_TOKEN, vars::CI_JOB_TOKEN],
-    token_hint: "make a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
+    token_hint: "create a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
     own_token_hint: "create a personal access token with the scope api, then: export REPO_TOKEN=<token>",
     detect,
     api_candidates,
@@ -132,7 +132,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     }))
 }
 
-/// The base of the API that the CI names, when it is that of the repository's server.
+/// Returns the base of the API that the CI names, when it is that of the repository's server.
 fn named_api(repository: &Repository, env: &Env) -> Option<String> {
     let api = env.get(vars::CI_API_V4_URL)?;
     let is_here = url::Url::parse(api).is_ok_and(|api| api.host_str() == repository.server.host_str());
@@ -222,19 +222,19 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
     let work = permissions::work_of(refusal.path);
     match refusal.status.as_u16() {
         401 | 403 if own_job => {
-            Error::auth(format!("the job's own token (CI_JOB_TOKEN) may not do this (GitLab says: {says})"))
+            Error::auth(format!("the job's own token (CI_JOB_TOKEN) is not allowed to do this (GitLab says: {says})"))
                 .hint(permissions::token_for(work))
         }
         401 => Error::auth(format!("GitLab does not accept the token{}", in_brackets(&says))).hint(match source {
-            Some(source) => format!("check the token in {source}: it may be expired, revoked or cut off"),
+            Some(source) => format!("check the token in {source}: it may have expired, been revoked or been cut off"),
             None => "save a project access token with the scope api as the masked variable REPO_TOKEN".to_owned(),
         }),
         403 if json.get("error").and_then(Value::as_str) == Some("insufficient_scope") => {
-            Error::auth(format!("the token may not do this (GitLab says: {says})"))
+            Error::auth(format!("the token is not allowed to do this (GitLab says: {says})"))
                 .hint(format!("to {work} {}", permissions::scope_for(work)))
         }
         403 => error.hint(format!("to {work} {}", permissions::role_for(work))),
-        400 if says.contains("too long") => Error::too_large(format!("GitLab finds the text too long ({says})"))
+        400 if says.contains("too long") => Error::too_large(format!("the text is too long for GitLab ({says})"))
             .hint("use --overflow split or --overflow truncate"),
         _ => error,
     }
@@ -293,12 +293,12 @@ struct Upload {
 }
 
 impl GitLab {
-    /// Whether the token is the job's own.
+    /// Returns whether the token is the job's own.
     fn has_job_token(&self) -> bool {
         self.credential.as_ref().is_some_and(|(user, _)| *user == pulls::user(vars::CI_JOB_TOKEN.name))
     }
 
-    /// Where a target's notes are listed and made. Those of a commit only have identities as discussions:
+    /// Returns where a target's notes are listed and made. Those of a commit only have identities as discussions:
     /// <https://docs.gitlab.com/api/discussions/#commits>.
     fn notes(&self, target: &Target) -> String {
         match target {
@@ -382,7 +382,7 @@ impl Forge for GitLab {
     }
 
     async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
-        let mut watch = Pages::of("GitLab");
+        let mut watch = PageGuard::new("GitLab");
         let (headers, mut first) = self.page(target, 1).await?;
         watch.take(&first)?;
         let mut pages = number(&headers, "x-total-pages");
@@ -405,7 +405,7 @@ impl Forge for GitLab {
         if let (Target::Commit(_), Some((discussion, note))) = (target, id.split_once('/')) {
             let (_, found): (_, Discussion) = self.rest.get(&format!("{}/{discussion}", self.notes(target))).await?;
             let found = found.notes.into_iter().find(|n| n.id.to_string() == note);
-            let found = found.ok_or_else(|| Error::not_found(format!("comment {note} is gone")))?;
+            let found = found.ok_or_else(|| Error::not_found(format!("comment {note} no longer exists")))?;
             return Ok(self.comment(target, Some(discussion), found));
         }
         let (_, note) = self.rest.get(&self.note(target, id)).await?;
@@ -451,7 +451,7 @@ impl Forge for GitLab {
         Ok(())
     }
 
-    async fn create_check(&self, check: &Check) -> Result<Made> {
+    async fn create_check(&self, check: &Check) -> Result<CreatedCheck> {
         statuses::create(self, check).await
     }
 
@@ -478,7 +478,7 @@ impl Forge for GitLab {
             let bytes = asset.read()?;
             let answer = self.rest.upload(&path, "file", &asset.unique_name(), &asset.mime, &bytes).await?;
             let upload: Upload = serde_json::from_slice(&answer)
-                .map_err(|e| Error::remote(format!("GitLab's answer to an upload is not what was expected ({e})")))?;
+                .map_err(|e| Error::remote(format!("unexpected answer from GitLab to an upload ({e})")))?;
             let number = upload.full_path.as_ref().and_then(|path| {
                 let (_, below) = path.split_once("/-/project/")?;
                 below.split('/').next()?.parse().ok()

@@ -9,9 +9,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 /// How often something is tried.
-const CREATIONS: u32 = 6;
+const MAX_ATTEMPTS: u32 = 6;
 /// The first of the growing pauses between them.
-const CREATION_PAUSE: Duration = Duration::from_millis(300);
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
 /// Makes a comment exactly once.
 pub async fn create_comment_once(forge: &dyn Forge, http: &Http, target: &Target, body: &str) -> Result<Comment> {
@@ -24,12 +24,12 @@ pub async fn create_comment_once(forge: &dyn Forge, http: &Http, target: &Target
         found.retain(|comment| comment.created >= since);
         Ok(found.pop())
     };
-    let words = Words {
-        done: "the comment was made".to_owned(),
-        unknown: format!("look at {target} before you run this again; cml comment update would not make a second one"),
-        not_done: "the comment was not made",
+    let messages = OutcomeMessages {
+        done: "the comment was created".to_owned(),
+        unknown: format!("check {target} before you run this again; cml comment update does not create a second one"),
+        not_done: "the comment was not created",
     };
-    exactly_once(http, &words, send, look).await
+    exactly_once(http, &messages, send, look).await
 }
 
 /// Starts a run again exactly once. `what` names the run.
@@ -39,12 +39,12 @@ pub async fn start_once<T>(
     send: impl AsyncFn() -> Result<T>,
     look: impl AsyncFn() -> Result<Option<T>>,
 ) -> Result<T> {
-    let words = Words {
-        done: format!("{what} was started again"),
-        unknown: format!("look at {what} before you run this again"),
-        not_done: "nothing was started",
+    let messages = OutcomeMessages {
+        done: format!("{what} was restarted"),
+        unknown: format!("check {what} before you run this again"),
+        not_done: "nothing was restarted",
     };
-    exactly_once(http, &words, send, look).await
+    exactly_once(http, &messages, send, look).await
 }
 
 /// Registers a runner exactly once. A runner whose credential was lost with the answer is of no use: it is removed and
@@ -66,7 +66,7 @@ pub async fn register_runner_once(
         made.inspect_err(|error| {
             if error.is_ambiguous() {
                 lost_before.set(true);
-                log.info(&format!("{error}; looking whether runner {} is registered", new.name));
+                log.info(&format!("{error}; checking whether runner {} is registered", new.name));
             }
         })
     };
@@ -74,21 +74,21 @@ pub async fn register_runner_once(
         let known = |runner: &Runner| before.iter().any(|old| old.id == runner.id);
         let lost = |runner: &Runner| runner.name == new.name && !runner.online && !known(runner);
         for runner in forge.list_runners(&[]).await?.into_iter().filter(lost) {
-            log.info(&format!("the credential of runner {} is lost: removing it", runner.name));
+            log.info(&format!("the credential of runner {} was lost; removing the runner", runner.name));
             forge.delete_runner(&runner.id).await?;
         }
         Ok(None)
     };
-    let words = Words {
+    let messages = OutcomeMessages {
         done: format!("runner {} was registered", new.name),
-        unknown: format!("look at the list of runners: remove {} if it is there, and run this again", new.name),
+        unknown: format!("check the list of runners, remove {} if it is there, and run this again", new.name),
         not_done: "no runner was registered",
     };
-    exactly_once(http, &words, send, look).await
+    exactly_once(http, &messages, send, look).await
 }
 
 /// What a user is told when it does not come to a good end.
-pub(super) struct Words {
+pub(super) struct OutcomeMessages {
     /// What it is not known of whether it happened.
     pub done: String,
     /// What to do about that.
@@ -100,11 +100,11 @@ pub(super) struct Words {
 /// Sends until it is known that it happened: when the answer was lost, looks before trying again.
 pub(super) async fn exactly_once<T>(
     http: &Http,
-    words: &Words,
+    messages: &OutcomeMessages,
     send: impl AsyncFn() -> Result<T>,
     look: impl AsyncFn() -> Result<Option<T>>,
 ) -> Result<T> {
-    let Words { done, unknown, not_done } = words;
+    let OutcomeMessages { done, unknown, not_done } = messages;
     let (mut attempt, before) = (0, http.requests());
     loop {
         http.count_from(before);
@@ -112,18 +112,18 @@ pub(super) async fn exactly_once<T>(
             Err(error) if error.is_ambiguous() => error,
             outcome => return outcome,
         };
-        http.log().info(&format!("{error}; looking whether {done}"));
+        http.log().info(&format!("{error}; checking whether {done}"));
         let lost =
-            |why: &str| error.clone().context(format!("it is not known whether {done}{why}")).hint(unknown.clone());
-        let pause = error.retry_after().unwrap_or(CREATION_PAUSE);
+            |why: &str| error.clone().context(format!("cannot determine whether {done}{why}")).hint(unknown.clone());
+        let pause = error.retry_after().unwrap_or(RETRY_PAUSE);
         http.pause_at_least(pause, Duration::ZERO).await.map_err(|_| lost(""))?;
         http.count_from(before);
-        let found = look().await.map_err(|why| lost(&format!(", and looking for it failed ({why})")))?;
+        let found = look().await.map_err(|why| lost(&format!(": checking failed ({why})")))?;
         if let Some(found) = found {
             return Ok(found);
         }
         attempt += 1;
-        if attempt >= CREATIONS || http.pause(CREATION_PAUSE, attempt - 1).await.is_err() {
+        if attempt >= MAX_ATTEMPTS || http.pause(RETRY_PAUSE, attempt - 1).await.is_err() {
             return Err(
                 error.or_hint(format!("{not_done}: try again later, or allow more time with --timeout SECONDS"))
             );

@@ -33,10 +33,10 @@ impl fmt::Display for Work {
         f.write_str(match self {
             Work::Comment => "comment on pull requests",
             Work::CommitComment => "comment on commits",
-            Work::Check => "make checks",
+            Work::Check => "create checks",
             Work::PullRequest => "push and open pull requests",
             Work::Assets => "publish images and files",
-            Work::Rerun => "run workflows again",
+            Work::Rerun => "rerun workflows",
             Work::Runners => "register runners",
         })
     }
@@ -44,7 +44,7 @@ impl fmt::Display for Work {
 
 /// Whether a token may do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum PermissionState {
     /// It may.
     Works,
     /// It may not.
@@ -59,14 +59,14 @@ pub struct Permission {
     /// The work.
     pub work: Work,
     /// Whether the token may do it.
-    pub state: State,
+    pub state: PermissionState,
     /// What to do where it may not, or why it is not known.
     pub needs: String,
 }
 
 impl Permission {
-    /// A line with its advice, which counts only where the work does not certainly succeed.
-    pub fn new(work: Work, state: State, needs: impl Into<String>) -> Self {
+    /// Returns a line with its advice, which counts only where the work does not certainly succeed.
+    pub fn new(work: Work, state: PermissionState, needs: impl Into<String>) -> Self {
         Permission { work, state, needs: needs.into() }
     }
 }

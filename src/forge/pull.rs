@@ -1,6 +1,6 @@
 //! Opening and merging pull requests: the domain types, and what is the same on every forge.
 
-use super::once::{Words, exactly_once};
+use super::once::{OutcomeMessages, exactly_once};
 use super::{Forge, PullRequest};
 use crate::env::Secret;
 use crate::error::{Error, Result};
@@ -63,7 +63,7 @@ pub struct Head {
     pub fork: Option<String>,
 }
 
-/// The branch of `cml pr create` for a run, unless it is told another one.
+/// Returns the branch of `cml pr create` for a run, unless it is told another one.
 pub fn branch(target: &str, trigger: &str) -> String {
     let short: String = trigger.chars().take(8).collect();
     format!("{target}-cml-pr-{short}")
@@ -94,10 +94,10 @@ pub enum Merged {
 /// So many requests a whole command makes: what a forge is not ready for is tried again as long as there is one left.
 pub const REQUESTS: u32 = 4;
 
-/// The answer of a forge that has no pull requests.
-pub fn none<T>() -> Result<T> {
-    Err(Error::unsupported("the local preview has no pull requests").hint(
-        "give a token in REPO_TOKEN, and --driver and --repo where they cannot be found; --dry-run needs neither",
+/// Returns the answer of a forge that has no pull requests.
+pub fn unsupported<T>() -> Result<T> {
+    Err(Error::unsupported("pull requests are not supported by the local preview").hint(
+        "pass a token in REPO_TOKEN, and --driver and --repo if they cannot be detected; --dry-run needs neither",
     ))
 }
 
@@ -109,7 +109,7 @@ pub fn open_or_merged<T>(found: Vec<T>, is_open: impl Fn(&T) -> bool, is_merged:
 
 /// Opens a pull request exactly once: when the answer was lost, looks for it before trying again.
 pub async fn create_once(forge: &dyn Forge, http: &Http, new: &NewPullRequest) -> Result<PullRequest> {
-    let words = Words {
+    let messages = OutcomeMessages {
         done: format!("the pull request of {} was opened", new.source),
         unknown: "run this again: it finds the pull request if there is one".to_owned(),
         not_done: "the pull request was not opened",
@@ -118,7 +118,7 @@ pub async fn create_once(forge: &dyn Forge, http: &Http, new: &NewPullRequest) -
         let found = forge.find_pull_request(&new.source, &new.target).await?;
         Ok(found.filter(|pull| pull.open))
     };
-    exactly_once(http, &words, async || forge.create_pull_request(new).await, look).await
+    exactly_once(http, &messages, async || forge.create_pull_request(new).await, look).await
 }
 
 /// Merges a pull request, now or when its checks have passed. Forges look at a new one for a while before they
@@ -128,8 +128,8 @@ pub async fn merge(forge: &dyn Forge, http: &Http, pull: &PullRequest, how: Merg
         let error = match forge.merge_pull_request(pull, how).await {
             Err(error) if error.is_ambiguous() => {
                 return Err(error
-                    .context(format!("it is not known whether pull request {} was merged", pull.number))
-                    .or_hint("look at the pull request before you run this again"));
+                    .context(format!("cannot determine whether pull request {} was merged", pull.number))
+                    .or_hint("check the pull request before you run this again"));
             }
             Err(error) if error.retry_after().is_some() && http.requests() < REQUESTS => error,
             outcome => return outcome,

@@ -21,7 +21,7 @@ impl Repository {
         if repository.is_owner() { Err(not_a_repository(text)) } else { Ok(repository) }
     }
 
-    /// The same, or what owns repositories: `https://host/owner`.
+    /// Returns the same, or what owns repositories: `https://host/owner`.
     pub fn parse_place(text: &str, default: Option<&str>) -> Result<Self> {
         let wrong = || not_a_repository(text);
         let text = text.trim().trim_end_matches('/');
@@ -59,17 +59,18 @@ impl Repository {
         Ok(Repository { server, path })
     }
 
-    /// Whether this is an organisation, group or workspace and no repository. GitLab's groups may have longer paths.
+    /// Returns whether this is an organisation, group or workspace and no repository. GitLab's groups may have longer
+    /// paths.
     pub fn is_owner(&self) -> bool {
         !self.path.contains('/')
     }
 
-    /// The repository's page.
+    /// Returns the repository's page.
     pub fn url(&self) -> String {
         format!("{}{}", self.server, self.path)
     }
 
-    /// The host's name, with its port when it is not the usual one.
+    /// Returns the host's name, with its port when it is not the usual one.
     pub fn host(&self) -> String {
         let host = self.server.host_str().unwrap_or_default();
         self.server.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -78,7 +79,7 @@ impl Repository {
 
 fn not_a_repository(text: &str) -> Error {
     Error::usage(format!("'{}' is not a repository", without_credentials(text)))
-        .hint("give --repo as https://host/owner/name or owner/name")
+        .hint("pass --repo as https://host/owner/name or owner/name")
 }
 
 fn without_credentials(text: &str) -> &str {

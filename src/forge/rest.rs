@@ -20,17 +20,17 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// A client of the API at `base`, which sends the credential with each request.
+    /// Returns a client of the API at `base`, which sends the credential with each request.
     pub fn new(http: Http, base: &str, credential: Option<(HeaderName, HeaderValue)>) -> Self {
         Rest { http, base: base.trim_end_matches('/').to_owned(), credential, proxy: None, discloses: false }
     }
 
-    /// The same through a proxy of its own.
+    /// Returns the same through a proxy of its own.
     pub fn through_proxy(self, proxy: String) -> Self {
         Rest { proxy: Some(ProxyOverride(proxy)), ..self }
     }
 
-    /// The same for requests with a secret in their body, which the service is to have.
+    /// Returns the same for requests with a secret in their body, which the service is to have.
     pub fn disclosing(&self) -> Self {
         Rest { discloses: true, ..self.clone() }
     }
@@ -50,7 +50,7 @@ impl Rest {
         let answer = self.send(method, path, kind, bytes, repeat).await?;
         let (parts, bytes) = answer.into_parts();
         let value = serde_json::from_slice(&bytes).map_err(|e| {
-            let error = Error::remote(format!("the answer to {path} is not what was expected ({e})"));
+            let error = Error::remote(format!("unexpected answer to {path} ({e})"));
             // It may well have worked.
             if repeat == RetryPolicy::Idempotent { error } else { error.ambiguous() }
         })?;
@@ -71,12 +71,12 @@ impl Rest {
         Ok((serde_json::from_slice(answer.body()).unwrap_or_default(), location))
     }
 
-    /// The client underneath, for pauses.
+    /// Returns the client underneath, for pauses.
     pub fn http(&self) -> &Http {
         &self.http
     }
 
-    /// Whether there is something at a path.
+    /// Returns whether there is something at a path.
     pub async fn exists(&self, path: &str) -> Result<bool> {
         match self.send(Method::GET, path, None, Bytes::new(), RetryPolicy::Idempotent).await {
             Err(error) if error.kind() == Kind::NotFound => Ok(false),
@@ -141,7 +141,7 @@ impl Rest {
         if let Some(kind) = content_type {
             builder = builder.header(header::CONTENT_TYPE, kind);
         }
-        let request = builder.body(body).map_err(|e| Error::config(format!("{address} is not an address ({e})")))?;
+        let request = builder.body(body).map_err(|e| Error::config(format!("invalid address {address} ({e})")))?;
         self.http.send(request).await
     }
 }

@@ -107,7 +107,8 @@ impl Call<'_> {
         vec![("GIT_CEILING_DIRECTORIES".to_owned(), ceilings.join(separator))]
     }
 
-    /// The settings after those that the environment gives, of which credentials stay away from all that talks to nobody.
+    /// Returns the settings after those that the environment gives, of which credentials stay away from all that
+    /// talks to nobody.
     /// <https://git-scm.com/docs/git-config#_environment>
     fn settings(&self, app: &App) -> Vec<(String, String)> {
         let variable = |name: &str, at: usize| app.env().named(&format!("GIT_CONFIG_{name}_{at}")).map(str::to_owned);
@@ -126,7 +127,7 @@ impl Call<'_> {
     }
 }
 
-/// How many settings the environment gives.
+/// Returns how many settings the environment gives.
 fn given(app: &App) -> usize {
     app.env().named("GIT_CONFIG_COUNT").and_then(|count| count.parse().ok()).unwrap_or_default()
 }

@@ -23,9 +23,9 @@ pub struct Bundle<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    /// The authorities of a PEM file, and those of the system or of the file that git was told to use.
+    /// Returns the authorities of a PEM file, and those of the system or of the file that git was told to use.
     pub fn new(app: &'a App, top: &Path, more: &Path) -> Result<Self> {
-        let failed = |e: std::io::Error| Error::config(format!("cannot give --ca-cert to git ({e})"));
+        let failed = |e: std::io::Error| Error::config(format!("cannot pass --ca-cert to git ({e})"));
         let told = app.env().get(vars::GIT_SSL_CAINFO);
         let usual = told.into_iter().chain(SYSTEM.iter().copied()).find_map(|file| app.host.read(Path::new(file)).ok());
         let more = app.host.read(more).map_err(failed)?;
@@ -34,7 +34,7 @@ impl<'a> Bundle<'a> {
         Ok(Bundle { app, file })
     }
 
-    /// Where it is.
+    /// Returns where it is.
     pub fn path(&self) -> String {
         slashes(&self.file)
     }

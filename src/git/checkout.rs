@@ -35,18 +35,19 @@ impl Checkout {
         Some(Checkout { named: named.as_ref() == Some(&top), top })
     }
 
-    /// Whether somebody else than the CI put it below the folder that the CI names: an artifact may have brought it along.
+    /// Returns whether somebody else than the CI put it below the folder that the CI names: an artifact may have
+    /// brought it along.
     pub fn is_nested(&self, app: &App) -> bool {
         !self.named && named_folder(app).is_some_and(|named| self.top.starts_with(named))
     }
 
-    /// Whether another user made it.
+    /// Returns whether another user made it.
     pub fn is_foreign(&self, app: &App) -> bool {
         app.host.is_foreign(&self.top.join(".git")) || app.host.is_foreign(&self.top)
     }
 }
 
-/// The folder that the CI names; symbolic links resolved.
+/// Returns the folder that the CI names; symbolic links resolved.
 pub fn named_folder(app: &App) -> Option<PathBuf> {
     let (_, folder) = app.env().first(&NAMED)?;
     app.host.canonicalize(Path::new(folder)).ok()
@@ -66,8 +67,8 @@ pub fn nearest(app: &App, file: &Path) -> Option<PathBuf> {
     file.ancestors().skip(1).find(|folder| has_git(app, folder) || is_bare(folder)).map(Path::to_path_buf)
 }
 
-/// Whether a name is `.git` to some file system: in another case, with what Windows and macOS leave out, or as the short
-/// name that Windows gives it.
+/// Returns whether a name is `.git` to some file system: in another case, with what Windows and macOS leave out, or
+/// as the short name that Windows gives it.
 pub fn is_git_name(name: &str) -> bool {
     // What HFS+ leaves out when it compares names.
     let ignored =

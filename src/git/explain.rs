@@ -10,66 +10,66 @@ const KNOWN: &[Known] = &[
     (
         "without `workflow",
         Kind::Auth,
-        "the token may not change workflow files",
-        "leave .github/workflows out, or give a personal access token with the scope workflow",
+        "the token is not allowed to change workflow files",
+        "leave .github/workflows out, or use a personal access token with the scope workflow",
     ),
     (
         "protected branch",
         Kind::Auth,
         "the branch is protected",
-        "give another name with --branch, or let the token's user push to it",
+        "choose another --branch, or allow the token's user to push to it",
     ),
     (
         "repository rule violations",
         Kind::Auth,
         "a rule of the repository forbids this push",
-        "give a branch that no rule is about with --branch, or let the token's user pass the rule",
+        "choose a --branch that no rule covers, or allow the token's user to bypass the rule",
     ),
     (
         "permission denied to create branch",
         Kind::Auth,
-        "the token may not make this branch",
-        "see the branch restrictions of the repository, or give another name with --branch",
+        "the token is not allowed to create this branch",
+        "see the branch restrictions of the repository, or choose another --branch",
     ),
     (
         "pre-receive hook declined",
         Kind::Auth,
         "the server's rules forbid this push",
-        "give a branch that they are not about with --branch, or let the token's user push to it",
+        "choose a --branch that they do not cover, or allow the token's user to push to it",
     ),
     (
         "returned error: 403",
         Kind::Auth,
-        "the token may not push to the repository",
-        "give it write access: contents: write on GitHub, write_repository or api on GitLab, repository:write on Bitbucket",
+        "the token is not allowed to push to the repository",
+        "grant write access: contents: write on GitHub, write_repository or api on GitLab, repository:write on Bitbucket",
     ),
     (
         "authentication failed",
         Kind::Auth,
         "the server does not accept the token",
-        "check the token in REPO_TOKEN: it may be expired, or may only be for the API",
+        "check the token in REPO_TOKEN: it may have expired, or be valid for the API only",
     ),
     (
         "could not read username",
         Kind::Auth,
-        "the server asks for other credentials",
-        "the token is only sent to the repository itself: is the remote another one? See --remote and --repo",
+        "the server requires other credentials",
+        "the token is only sent to the repository itself; check that --remote and --repo are the same repository",
     ),
     ("fetch first", Kind::Conflict, "the branch has commits that are not in the working copy", OTHER_BRANCH),
     ("non-fast-forward", Kind::Conflict, "the branch has commits that are not in the working copy", OTHER_BRANCH),
-    ("cannot lock ref", Kind::Conflict, "the branch changed at the same moment", OTHER_BRANCH),
+    ("cannot lock ref", Kind::Conflict, "the branch changed at the same time", OTHER_BRANCH),
     (
         "dubious ownership",
         Kind::Config,
         "the working copy belongs to another user",
         "run: git config --global --add safe.directory \"$PWD\"",
     ),
-    ("not a git repository", Kind::Config, "this is no git repository", "run this inside the clone of the repository"),
+    ("not a git repository", Kind::Config, "not a git repository", "run this inside the clone of the repository"),
     (
         "please tell me who you are",
         Kind::Config,
-        "it is not known who makes the commit",
-        "give --user-name and --user-email",
+        "the author of the commit is unknown",
+        "pass --user-name and --user-email",
     ),
     (
         "outside repository",
@@ -80,7 +80,7 @@ const KNOWN: &[Known] = &[
     (
         "does not appear to be a git repository",
         Kind::Config,
-        "there is no such remote",
+        "unknown remote",
         "check --remote: `git remote` lists them",
     ),
     ("not our ref", Kind::NotFound, "the remote does not have the commit", "push it first"),
@@ -113,17 +113,17 @@ const KNOWN: &[Known] = &[
         "certificate",
         Kind::Remote,
         "git does not trust the server's certificate",
-        "give the authority that signed it with --ca-cert FILE",
+        "pass its certificate authority with --ca-cert FILE",
     ),
     (
         "returned error: 429",
         Kind::RateLimited,
-        "the server asks for fewer requests",
+        "the server limits the rate of requests",
         "wait, or allow more time with --timeout SECONDS",
     ),
     ("returned error: 5", Kind::Remote, "the server failed", "run this again"),
-    ("connect tunnel failed", Kind::Remote, "the proxy does not let git through", PROXY),
-    ("proxy connect aborted", Kind::Remote, "the proxy does not let git through", PROXY),
+    ("connect tunnel failed", Kind::Remote, "the proxy refused git's request", PROXY),
+    ("proxy connect aborted", Kind::Remote, "the proxy refused git's request", PROXY),
     ("could not resolve proxy", Kind::Remote, "the proxy cannot be reached", PROXY),
     ("couldn't connect to server", Kind::Remote, "the server cannot be reached", NETWORK),
     ("rpc failed", Kind::Remote, "the connection broke", NETWORK),
@@ -138,7 +138,7 @@ const KNOWN: &[Known] = &[
     ("timed out", Kind::Remote, "the server does not answer", NETWORK),
 ];
 const NETWORK: &str = "check the network and the address of the remote";
-const PROXY: &str = "check https_proxy and http_proxy; hosts to reach without a proxy go into no_proxy";
+const PROXY: &str = "check https_proxy and http_proxy; list hosts to reach directly in no_proxy";
 
 /// How often a command is tried against a server that answers badly, and against one that cannot be reached at all, as
 /// requests of the API are.
@@ -167,12 +167,12 @@ pub fn attempts(output: &Output) -> u32 {
 const READING: &[Known] = &[(
     "returned error: 403",
     Kind::Auth,
-    "the token may not read the repository",
-    "give it read access: contents: read on GitHub, read_repository on GitLab, repository on Bitbucket",
+    "the token is not allowed to read the repository",
+    "grant read access: contents: read on GitHub, read_repository on GitLab, repository on Bitbucket",
 )];
-const OTHER_BRANCH: &str = "run this again, or give another name with --branch";
+const OTHER_BRANCH: &str = "run this again, or choose another --branch";
 
-/// The error of a git command that failed.
+/// Returns the error of a git command that failed.
 pub fn explain(args: &[&str], output: &Output) -> Error {
     let said = String::from_utf8_lossy(&output.stderr);
     let (verb, doing) = (verb(args), failed(args));
@@ -187,7 +187,7 @@ pub fn explain(args: &[&str], output: &Output) -> Error {
     }
 }
 
-/// The command in a list of arguments.
+/// Returns the command in a list of arguments.
 fn verb<'a>(args: &[&'a str]) -> Option<&'a str> {
     args.get(if args.first() == Some(&"-C") { 2 } else { 0 }).copied()
 }
@@ -197,7 +197,7 @@ pub fn failed(args: &[&str]) -> String {
     format!("git {} failed", verb(args).unwrap_or_default())
 }
 
-/// The lines that tell something, as one, without credentials in addresses.
+/// Returns the lines that tell something, as one, without credentials in addresses.
 fn told(said: &str) -> String {
     let noise = ["hint:", "To ", "error: failed to push"];
     let lines = said.lines().map(str::trim).filter(|line| !noise.iter().any(|noise| line.starts_with(noise)));
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(kind, Kind::Auth);
         assert_eq!(
             text,
-            "git push failed: the token may not push to the repository (fatal: unable to access 'https://host/r/': The requested URL returned error: 403)"
+            "git push failed: the token is not allowed to push to the repository (fatal: unable to access 'https://host/r/': The requested URL returned error: 403)"
         );
         let refused = "fatal: unable to access 'https://host/r/': The requested URL returned error: 403";
         let output = Output { code: Some(128), stdout: Vec::new(), stderr: refused.into() };

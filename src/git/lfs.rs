@@ -20,7 +20,7 @@ impl Git<'_> {
         self.run(Transfer, &["lfs", "push", remote, commit], &[]).await.map(drop)
     }
 
-    /// Whether the attributes of changed files name git-lfs, or its hook is there.
+    /// Returns whether the attributes of changed files name git-lfs, or its hook is there.
     fn marks_large_files(&self, status: &Status) -> Result<bool> {
         let top = &self.checkout()?.top;
         let folder = super::folder(self.app, top)?;

@@ -53,11 +53,10 @@ pub async fn check(app: &App, checkout: &Checkout) -> Result<()> {
     let output = app.host.execute(&call.command(app, &args)).await;
     let output = output.ok().filter(|output| output.code == Some(0)).map(|output| output.stdout);
     let cannot = |what: &str| {
-        Error::config(format!("the git repository in {} {what}", slashes(&checkout.top))).hint(
-            "it is not the working copy that the CI names, and may be a stranger's: run this at the top of the working copy",
-        )
+        Error::config(format!("the git repository in {} {what}", slashes(&checkout.top)))
+            .hint("it is not the CI's working copy and may be untrusted; run this at the top of the working copy")
     };
-    let settings = output.ok_or_else(|| cannot("has settings that git cannot read"))?;
+    let settings = output.ok_or_else(|| cannot("has a configuration that git cannot read"))?;
     let settings = String::from_utf8_lossy(&settings).into_owned();
     match settings
         .split_terminator('\0')
@@ -66,7 +65,7 @@ pub async fn check(app: &App, checkout: &Checkout) -> Result<()> {
     {
         None => Ok(()),
         Some((key, _)) => {
-            Err(cannot(&format!("has the setting {}, which may run a program or lead elsewhere", app.log.line(key))))
+            Err(cannot(&format!("has the setting {}, which may run a program or point elsewhere", app.log.line(key))))
         }
     }
 }

@@ -23,7 +23,7 @@ impl<'a> Scratch<'a> {
         Ok(Scratch { app, index: folder.join(format!("{name}.index")), list: folder.join(format!("{name}.list")) })
     }
 
-    /// Where the index is.
+    /// Returns where the index is.
     pub fn index(&self) -> String {
         slashes(&self.index)
     }
@@ -34,8 +34,8 @@ impl<'a> Scratch<'a> {
             return Ok(Vec::new());
         }
         let index = self.app.host.read(&self.index);
-        let index = index.map_err(|e| Error::config(format!("cannot read in git's folder ({e})")))?;
-        let known = names(&index, hash).ok_or_else(|| Error::internal("git's index has another form"))?;
+        let index = index.map_err(|e| Error::config(format!("cannot read git's folder ({e})")))?;
+        let known = names(&index, hash).ok_or_else(|| Error::internal("unknown format of git's index"))?;
         Ok(paths.iter().filter(|path| known.contains(path.as_slice())).cloned().collect())
     }
 
@@ -56,13 +56,13 @@ const ENDINGS: [&str; 4] = [".index", ".index.lock", ".list", ".pem"];
 /// No run is as long as this: see `--timeout`.
 const OLD: Duration = Duration::from_secs(2 * 86_400);
 
-/// A name for files of this run, by which the next one knows whether it has ended: the machine, the process, and
-/// something random.
+/// Returns a name for files of this run, by which the next one knows whether it has ended: the machine, the process,
+/// and something random.
 pub fn name(app: &App) -> String {
     format!("{PREFIX}{}-{}-{:016x}", machine(app), app.host.process_id(), app.host.random())
 }
 
-/// What tells this machine, or container, from others in which the numbers of processes mean something else.
+/// Returns what tells this machine, or container, from others in which the numbers of processes mean something else.
 fn machine(app: &App) -> String {
     let name =
         ["/proc/sys/kernel/hostname", "/etc/hostname"].iter().find_map(|file| app.host.read(Path::new(file)).ok());
@@ -86,7 +86,7 @@ fn is_ours(name: &str) -> bool {
     (name.starts_with(PREFIX) && ENDINGS.iter().any(|ending| name.ends_with(ending))) || is_half_written
 }
 
-/// Whether the run that made a file has ended.
+/// Returns whether the run that made a file has ended.
 fn is_left(app: &App, machine: &str, path: &Path, name: &str) -> bool {
     let mut parts = name.strip_prefix(PREFIX).unwrap_or_default().split('-');
     let process = (parts.next() == Some(machine)).then(|| parts.next()?.parse::<u32>().ok()).flatten();
@@ -99,7 +99,7 @@ fn is_left(app: &App, machine: &str, path: &Path, name: &str) -> bool {
     }
 }
 
-/// The paths in an index of version 2. <https://git-scm.com/docs/gitformat-index#_index_entry>
+/// Returns the paths in an index of version 2. <https://git-scm.com/docs/gitformat-index#_index_entry>
 fn names(index: &[u8], hash: usize) -> Option<HashSet<&[u8]>> {
     let rest = index.strip_prefix(b"DIRC\0\0\0\x02")?;
     let count = u32::from_be_bytes(*rest.first_chunk::<4>()?);

@@ -20,7 +20,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether nothing differs.
+    /// Returns whether nothing differs.
     pub fn is_clean(&self) -> bool {
         self.changed.is_empty() && self.deleted.is_empty()
     }
@@ -33,7 +33,7 @@ impl Status {
             let path = |fields: usize| entry.splitn(fields + 1, |byte| *byte == b' ').nth(fields).map(<[u8]>::to_vec);
             match text.split(' ').collect::<Vec<_>>()[..] {
                 ["#", "branch.oid", "(initial)"] => {
-                    return Err(Error::config("the repository has no commit yet").hint("commit and push something"));
+                    return Err(Error::config("the repository is empty").hint("commit and push something"));
                 }
                 ["#", "branch.oid", sha] => status.head = sha.to_owned(),
                 ["#", "branch.head", name] if name != "(detached)" => status.branch = Some(name.to_owned()),
@@ -48,8 +48,8 @@ impl Status {
                 ["u", ..] => {
                     let name = path(10).unwrap_or_default();
                     let name = String::from_utf8_lossy(&name).into_owned();
-                    return Err(Error::conflict(format!("{name} has conflicts of a merge that are not solved"))
-                        .hint("solve them, or end the merge with `git merge --abort`"));
+                    return Err(Error::conflict(format!("{name} has unresolved merge conflicts"))
+                        .hint("resolve them, or abort the merge with `git merge --abort`"));
                 }
                 _ => {}
             }
@@ -58,8 +58,8 @@ impl Status {
     }
 }
 
-/// The files that the user's globs mean, as pathspecs of git: names of files and folders that there are as they are,
-/// and globs in which `**` spans folders, `{a,b}` gives a choice and `!` takes away.
+/// Returns the files that the user's globs mean, as pathspecs of git: names of files and folders that there are as
+/// they are, and globs in which `**` spans folders, `{a,b}` gives a choice and `!` takes away.
 /// <https://git-scm.com/docs/gitglossary#Documentation/gitglossary.txt-pathspec>
 pub fn pathspecs(app: &App, globs: &[String]) -> Vec<String> {
     let one = |glob: &String| -> Vec<String> {

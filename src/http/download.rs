@@ -57,6 +57,6 @@ impl Http {
             }
         }
         Err(Error::remote(format!("too many redirects from {}", authority(&request)))
-            .hint("check the address of the repository and of the API"))
+            .hint("check the addresses of the repository and the API"))
     }
 }

@@ -48,7 +48,7 @@ pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure
             (format!("cannot resolve {to}"), Some(connect_hint(request, env, hint)), Retryable::ToConnect)
         }
         SendPhase::Connect => {
-            let hint = "check that the server runs and the network reaches it; behind a proxy set https_proxy";
+            let hint = "check that the server is up and reachable; behind a proxy set https_proxy";
             (format!("cannot connect to {to} ({text})"), Some(connect_hint(request, env, hint)), Retryable::ToConnect)
         }
         SendPhase::Proxy => (

@@ -41,7 +41,7 @@ pub fn redirect_target(request: &Request<Bytes>, answer: &Response<Bytes>) -> Re
     let page = to.path().trim_end_matches('/').rsplit('/').next();
     if matches!(page, Some("sign_in" | "signin" | "login")) {
         return Err(Error::auth(format!("{} redirects to its sign-in page", authority(request)))
-            .hint("check the token, and that the repository's address is right"));
+            .hint("check the token and the repository's address"));
     }
     Ok(Some(to))
 }

@@ -10,25 +10,26 @@ const ACTION: Platform = Platform {
     owner: "the action",
     spelled: str::to_owned,
     example: "command: comment update",
-    watch: "the step would not end: set cml up, and run `cml comment update --watch report.md &`, or `cml tensorboard connect --watch … &`, in a later step",
+    watch: "the step would never end: set cml up, and run `cml comment update --watch report.md &`, or `cml tensorboard connect --watch … &`, in a later step",
     here: "the step cannot become a runner: set cml up with native: true, and run `cml runner launch` in a later step",
     token: "token",
 };
 
-/// The variable in which GitHub's runner hands an input over: upper case, spaces made `_`, hyphens as they are.
+/// Returns the variable in which GitHub's runner hands an input over: upper case, spaces made `_`, hyphens as they
+/// are.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax#inputs>
 pub fn variable(input: &str) -> String {
     format!("INPUT_{}", input.to_ascii_uppercase().replace(' ', "_"))
 }
 
-/// The command line that the inputs ask for, with the program's name; `None` when they name no command. `own` are
-/// the inputs that are not options. Inputs that no command has are left to the runner, which warns of them.
+/// Returns the command line that the inputs ask for, with the program's name; `None` when they name no command. `own`
+/// are the inputs that are not options. Inputs that no command has are left to the runner, which warns of them.
 pub fn command_line(tree: &Command, own: &[&str], env: &Env) -> Result<Option<Vec<String>>> {
     let words = env.named(&variable("command")).unwrap_or_default();
     ACTION.command_line(tree, words, given(tree, own, env))
 }
 
-/// The inputs that are options of any command, with their values.
+/// Returns the inputs that are options of any command, with their values.
 fn given<'a>(tree: &Command, own: &[&str], env: &'a Env) -> Vec<Given<'a>> {
     let input = |variable: &str| Some(variable.strip_prefix("INPUT_")?.to_ascii_lowercase());
     let inputs = env.names().filter_map(|variable| Some((input(variable)?, vec![env.named(variable)?])));
@@ -69,11 +70,11 @@ mod tests {
     #[test]
     fn inputs_that_make_no_sense_are_refused() {
         for (inputs, message) in [
-            (&[("report", "r.md")][..], "the input report is given without a command"),
-            (&[("command", "comment"), ("report", "r.md")], "the input command is not a whole command: cml comment"),
-            (&[("command", "comment 'create")], "the input command has a quote without its end: comment 'create"),
+            (&[("report", "r.md")][..], "the input report is set without a command"),
+            (&[("command", "comment"), ("report", "r.md")], "the input command is incomplete: cml comment"),
+            (&[("command", "comment 'create")], "the input command has an unclosed quote: comment 'create"),
             (&[("command", "comment create"), ("watch", "true")], "watch is no input of the action"),
-            (&[("command", "comment create --watch")], "--watch is not for the action's own step"),
+            (&[("command", "comment create --watch")], "--watch is not supported in the action's own step"),
             (&[("command", "comment create"), ("driver-token", "t")], "driver-token is no input of the action"),
         ] {
             assert_eq!(line(inputs), Err(message.to_owned()), "{inputs:?}");

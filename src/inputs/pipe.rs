@@ -11,18 +11,18 @@ const PIPE: Platform = Platform {
     owner: "the pipe",
     spelled: variable,
     example: "COMMAND: comment update",
-    watch: "the pipe would not end: run `cml comment update --watch report.md &`, or `cml tensorboard connect --watch … &`, in the script of a step whose image has cml",
+    watch: "the pipe would never end: run `cml comment update --watch report.md &`, or `cml tensorboard connect --watch … &`, in the script of a step whose image has cml",
     here: "the pipe cannot become a runner: run `cml runner launch` on the machine, or name a cloud with CLOUD",
     token: "REPO_TOKEN",
 };
 
-/// The variable of an option: `CLOUD_REGION`.
+/// Returns the variable of an option: `CLOUD_REGION`.
 pub fn variable(option: &str) -> String {
     super::upper(option)
 }
 
-/// The command line that the variables ask for, with the program's name; `None` when there is no `COMMAND`. What no
-/// command knows is not looked at: a pipe has Bitbucket's default variables, too.
+/// Returns the command line that the variables ask for, with the program's name; `None` when there is no `COMMAND`.
+/// What no command knows is not looked at: a pipe has Bitbucket's default variables, too.
 ///
 /// # Errors
 /// The command is none, or has not all of the options, or a list is not whole.
@@ -41,7 +41,7 @@ fn collect<'a>(command: &'a Command, names: &mut BTreeSet<&'a str>) {
     command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(|command| collect(command, names));
 }
 
-/// The values of an option. A list comes as `NAME_COUNT`, `NAME_0`, `NAME_1`, …:
+/// Returns the values of an option. A list comes as `NAME_COUNT`, `NAME_0`, `NAME_1`, …:
 /// <https://support.atlassian.com/bitbucket-cloud/docs/advanced-techniques-for-writing-pipes/>.
 fn given<'a>(name: &str, env: &'a Env) -> Result<Option<Given<'a>>> {
     let variable = variable(name);
@@ -52,8 +52,8 @@ fn given<'a>(name: &str, env: &'a Env) -> Result<Option<Given<'a>>> {
         (0..count.min(1000)).map(|at| env.named(&format!("{variable}_{at}"))).collect::<Option<Vec<_>>>()
     });
     let items = items.ok_or_else(|| {
-        Error::usage(format!("{variable}_COUNT is {count}, but not all of {variable}_0, {variable}_1, … are there"))
-            .hint(format!("give a list as {variable}: ['first', 'second'], without empty ones"))
+        Error::usage(format!("{variable}_COUNT is {count}, but some of {variable}_0, {variable}_1, … are missing"))
+            .hint(format!("use a list such as {variable}: ['first', 'second'], without empty values"))
     })?;
     Ok((!items.is_empty()).then(|| (name.to_owned(), items)))
 }
@@ -100,9 +100,12 @@ mod tests {
     #[test]
     fn variables_that_make_no_sense_are_refused() {
         for (variables, message) in [
-            (&[("REPORT", "r.md")][..], "the variable REPORT is given without a command"),
-            (&[("COMMAND", "comment"), ("REPORT", "r.md")], "the variable COMMAND is not a whole command: cml comment"),
-            (&[("COMMAND", "doctor"), ("CLOUD_REGION", "x")], "the variable CLOUD_REGION is no option of cml doctor"),
+            (&[("REPORT", "r.md")][..], "the variable REPORT is set without a command"),
+            (&[("COMMAND", "comment"), ("REPORT", "r.md")], "the variable COMMAND is incomplete: cml comment"),
+            (
+                &[("COMMAND", "doctor"), ("CLOUD_REGION", "x")],
+                "the variable CLOUD_REGION is not an option of cml doctor",
+            ),
             (&[("COMMAND", "comment create"), ("WATCH", "true")], "WATCH is no variable of the pipe"),
             (&[("COMMAND", "comment create"), ("DRIVER_TOKEN", "t")], "DRIVER_TOKEN is no variable of the pipe"),
             (
@@ -111,11 +114,11 @@ mod tests {
             ),
             (
                 &[("COMMAND", "check create"), ("DATA_COUNT", "2"), ("DATA_0", "a=1")],
-                "DATA_COUNT is 2, but not all of DATA_0, DATA_1, … are there",
+                "DATA_COUNT is 2, but some of DATA_0, DATA_1, … are missing",
             ),
             (
                 &[("COMMAND", "check create"), ("DATA_COUNT", "two")],
-                "DATA_COUNT is two, but not all of DATA_0, DATA_1, … are there",
+                "DATA_COUNT is two, but some of DATA_0, DATA_1, … are missing",
             ),
         ] {
             assert_eq!(line(variables), Err(message.to_owned()), "{variables:?}");

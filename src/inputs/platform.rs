@@ -26,7 +26,7 @@ pub struct Platform {
 pub type Given<'a> = (String, Vec<&'a str>);
 
 /// Why an option is on no platform.
-enum Why {
+enum Unsupported {
     Token,
     Watch,
     Browser,
@@ -35,28 +35,28 @@ enum Why {
 }
 
 /// Options that are on no platform.
-const ELSEWHERE: &[(&str, Why)] = &[
-    ("driver-token", Why::Token),
-    ("watch", Why::Watch),
-    ("trigger-file", Why::Watch),
-    ("open", Why::Browser),
-    ("shell", Why::Person),
-    ("runner-path", Why::Here),
-    ("pass-env", Why::Here),
+const ELSEWHERE: &[(&str, Unsupported)] = &[
+    ("driver-token", Unsupported::Token),
+    ("watch", Unsupported::Watch),
+    ("trigger-file", Unsupported::Watch),
+    ("open", Unsupported::Browser),
+    ("shell", Unsupported::Person),
+    ("runner-path", Unsupported::Here),
+    ("pass-env", Unsupported::Here),
 ];
 
-/// Whether an option is on no platform.
+/// Returns whether an option is on no platform.
 pub fn is_elsewhere(name: &str) -> bool {
     ELSEWHERE.iter().any(|(elsewhere, _)| *elsewhere == name)
 }
 
-/// Whether an option is for the shell of a person. Its name is no option's elsewhere: a variable `SHELL` is about
-/// something else.
+/// Returns whether an option is for the shell of a person. Its name is no option's elsewhere: a variable `SHELL` is
+/// about something else.
 pub fn is_for_people(name: &str) -> bool {
-    ELSEWHERE.iter().any(|(elsewhere, why)| *elsewhere == name && matches!(why, Why::Person))
+    ELSEWHERE.iter().any(|(elsewhere, why)| *elsewhere == name && matches!(why, Unsupported::Person))
 }
 
-/// The name of an option: its long name, or that of a file or other argument.
+/// Returns the name of an option: its long name, or that of a file or other argument.
 pub fn name(arg: &Arg) -> Option<&str> {
     match arg.get_long() {
         Some(_) if !crate::cli::is_setting(arg) => None,
@@ -65,14 +65,14 @@ pub fn name(arg: &Arg) -> Option<&str> {
     }
 }
 
-/// Whether any command has that option.
+/// Returns whether any command has that option.
 pub fn knows(command: &Command, option: &str) -> bool {
     command.get_arguments().any(|arg| name(arg) == Some(option))
         || command.get_subcommands().any(|command| knows(command, option))
 }
 
 impl Platform {
-    /// The command line, with the program's name; `None` when there are no `words` that name a command.
+    /// Returns the command line, with the program's name; `None` when there are no `words` that name a command.
     ///
     /// # Errors
     /// The words are no command, or the command has not all of the options.
@@ -81,20 +81,20 @@ impl Platform {
         if words.trim().is_empty() {
             return match given.first() {
                 Some((name, _)) => {
-                    Err(Error::usage(format!("the {noun} {} is given without a command", (self.spelled)(name)))
-                        .hint(format!("say what to do with it, for instance {}, or leave it out", self.example)))
+                    Err(Error::usage(format!("the {noun} {} is set without a command", (self.spelled)(name)))
+                        .hint(format!("add a command, for instance {}, or remove it", self.example)))
                 }
                 None => Ok(None),
             };
         }
         let words = shlex::split(words.trim()).ok_or_else(|| {
-            Error::usage(format!("the {noun} {command} has a quote without its end: {}", words.trim()))
-                .hint("quotes come in pairs")
+            Error::usage(format!("the {noun} {command} has an unclosed quote: {}", words.trim()))
+                .hint("close the quote")
         })?;
         let mut argv = vec!["cml".to_owned()];
         argv.extend(words.into_iter().skip_while(|word| word == "cml"));
         if argv.iter().any(|word| matches!(word.as_str(), "--watch" | "--watch=true")) {
-            return Err(Error::usage(format!("--watch is not for {}'s own step", self.owner)).hint(self.watch));
+            return Err(Error::usage(format!("--watch is not supported in {}'s own step", self.owner)).hint(self.watch));
         }
         let path = path(tree, &argv);
         if let Some(family) = path.last().filter(|command| command.has_subcommands()) {
@@ -111,7 +111,7 @@ impl Platform {
                 }
                 _ => {
                     return Err(Error::usage(format!("the {noun} {} takes one value", (self.spelled)(&name)))
-                        .hint("give it as text, not as a list"));
+                        .hint("pass a string, not a list"));
                 }
             };
             match arg.get_long() {
@@ -126,37 +126,37 @@ impl Platform {
         Ok(Some(argv))
     }
 
-    /// What is wrong with a command that is only the beginning of one.
+    /// Returns what is wrong with a command that is only the beginning of one.
     fn half(&self, family: &Command, argv: &[String]) -> Error {
         let names: Vec<_> = family.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
         let (noun, command) = (self.noun, (self.spelled)("command"));
-        Error::usage(format!("the {noun} {command} is not a whole command: {}", argv.join(" ")))
-            .hint(format!("it takes one more word: {}", names.join(" or ")))
+        Error::usage(format!("the {noun} {command} is incomplete: {}", argv.join(" ")))
+            .hint(format!("add one of: {}", names.join(" or ")))
     }
 
-    /// The option of that name.
+    /// Returns the option of that name.
     fn find<'a>(&self, path: &[&'a Command], option: &str) -> Result<&'a Arg> {
         let spelled = (self.spelled)(option);
         if let Some((_, why)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == option) {
             let hint = match why {
-                Why::Token => format!("the {} is called {}", self.noun, self.token),
-                Why::Watch => self.watch.to_owned(),
-                Why::Browser => "a runner has no browser".to_owned(),
-                Why::Person => "completions are for the shell of a person".to_owned(),
-                Why::Here => self.here.to_owned(),
+                Unsupported::Token => format!("the {} is called {}", self.noun, self.token),
+                Unsupported::Watch => self.watch.to_owned(),
+                Unsupported::Browser => "a runner has no browser".to_owned(),
+                Unsupported::Person => "completions are for interactive shells".to_owned(),
+                Unsupported::Here => self.here.to_owned(),
             };
-            return Err(Error::usage(format!("{spelled} is no {} of {}", self.noun, self.owner)).hint(hint));
+            return Err(Error::usage(format!("unknown {} {spelled} for {}", self.noun, self.owner)).hint(hint));
         }
         let mut args = path.iter().rev().flat_map(|command| command.get_arguments());
         args.find(|arg| name(arg) == Some(option)).ok_or_else(|| {
             let command = path.iter().map(|command| command.get_name()).collect::<Vec<_>>().join(" ");
-            Error::usage(format!("the {} {spelled} is no option of {command}", self.noun))
-                .hint(format!("`{command} --help` lists them; leave it out"))
+            Error::usage(format!("the {} {spelled} is not an option of {command}", self.noun))
+                .hint(format!("see `{command} --help`, or remove it"))
         })
     }
 }
 
-/// The commands that the words name, from the root on.
+/// Returns the commands that the words name, from the root on.
 fn path<'a>(tree: &'a Command, argv: &[String]) -> Vec<&'a Command> {
     let words = by_old_name(tree, argv.to_vec(), &mut Vec::new());
     words.iter().skip(1).fold(vec![tree], |mut path, word| {

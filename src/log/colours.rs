@@ -3,8 +3,8 @@
 use super::Level;
 use crate::env::{Env, vars};
 
-/// Whether text for a stream is coloured: on a terminal that can, unless the environment says otherwise. NO_COLOR
-/// (<https://no-color.org>) goes before CLICOLOR_FORCE and CLICOLOR (<https://bixense.com/clicolors>).
+/// Returns whether text for a stream is coloured: on a terminal that can, unless the environment says otherwise.
+/// NO_COLOR (<https://no-color.org>) goes before CLICOLOR_FORCE and CLICOLOR (<https://bixense.com/clicolors>).
 pub fn wanted(env: &Env, is_terminal: bool) -> bool {
     let is_on = |value: &str| value != "0";
     if env.get(vars::NO_COLOR).is_some() {
@@ -16,8 +16,8 @@ pub fn wanted(env: &Env, is_terminal: bool) -> bool {
     env.get(vars::CLICOLOR).is_none_or(is_on) && is_able(env, is_terminal)
 }
 
-/// Whether a stream goes to a terminal that understands more than lines of text. The console of Windows that says
-/// nothing about itself may not.
+/// Returns whether a stream goes to a terminal that understands more than lines of text. The console of Windows that
+/// says nothing about itself may not.
 pub fn is_able(env: &Env, is_terminal: bool) -> bool {
     let term = env.get(vars::TERM).or(env.get(vars::WT_SESSION));
     is_terminal && term.is_some_and(|term| term != "dumb")

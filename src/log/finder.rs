@@ -46,12 +46,12 @@ impl Finder {
         finder
     }
 
-    /// The length of the longest needle.
+    /// Returns the length of the longest needle.
     pub fn longest(&self) -> usize {
         self.needles.iter().map(Vec::len).max().unwrap_or(0)
     }
 
-    /// All occurrences by where they start, overlapping ones too.
+    /// Returns all occurrences by where they start, overlapping ones too.
     pub fn all<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Found> + 'a {
         let mut end = self.shortest.wrapping_sub(1);
         let mut waiting: &[usize] = &[];

@@ -8,14 +8,14 @@ use std::borrow::Cow;
 /// What stands in place of a character that is taken out.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// Whether a character controls how others are shown and has no look of its own. A tab is none.
+/// Returns whether a character controls how others are shown and has no look of its own. A tab is none.
 fn is_control(c: char) -> bool {
     let is_format = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
     (c.is_control() && c != '\t') || is_format || is_line_end(c)
 }
 
-/// Whether a character ends a line.
+/// Returns whether a character ends a line.
 fn is_line_end(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
@@ -31,9 +31,10 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 fn replace(text: &str, is_bad: impl Fn(char) -> bool, mark: impl Fn(char) -> char) -> Cow<'_, str> {
-    match text.contains(&is_bad) {
-        true => Cow::Owned(text.chars().map(|c| if is_bad(c) { mark(c) } else { c }).collect()),
-        false => Cow::Borrowed(text),
+    if text.contains(&is_bad) {
+        Cow::Owned(text.chars().map(|c| if is_bad(c) { mark(c) } else { c }).collect())
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

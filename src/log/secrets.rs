@@ -32,11 +32,11 @@ pub struct Leak {
 }
 
 impl Leak {
-    /// The error about it. `place` names the text.
+    /// Returns the error about it. `place` names the text.
     pub fn error(&self, place: impl std::fmt::Display) -> Error {
         let Leak { name, line } = self;
         Error::config(format!("the value of {name} is in line {line} of {place}")).hint(
-            "nothing was sent: remove it there, and replace the secret if it was published before; if it is not a secret, run cml without the variable",
+            "nothing was sent: remove it, and rotate the secret if it was published before; if it is not a secret, run cml without the variable",
         )
     }
 }
@@ -188,7 +188,7 @@ fn shown(text: &str) -> Option<Vec<u8>> {
     changed.then_some(made)
 }
 
-/// What a character reference without `&` and `;` stands for; nothing where that is in no secret.
+/// Returns what a character reference without `&` and `;` stands for; nothing where that is in no secret.
 fn reference(name: &[u8]) -> Option<Option<u8>> {
     match name {
         [b'#', b'x' | b'X', digits @ ..] => Some(number(digits, 16)),
@@ -197,13 +197,14 @@ fn reference(name: &[u8]) -> Option<Option<u8>> {
     }
 }
 
-/// An ASCII character by its number.
+/// Returns an ASCII character by its number.
 fn number(digits: &[u8], radix: u32) -> Option<u8> {
     let number = u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()?;
     u8::try_from(number).ok().filter(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether a session's token belongs to an address that was signed with it, and is of no use for anything else:
+/// Returns whether a session's token belongs to an address that was signed with it, and is of no use for anything
+/// else:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>.
 fn is_signature(name: &str, before: &[u8]) -> bool {
     name == crate::env::vars::AWS_SESSION_TOKEN.name
@@ -216,7 +217,8 @@ fn squeeze(text: &str) -> Vec<u8> {
     text.bytes().filter(u8::is_ascii_alphanumeric).collect()
 }
 
-/// The parts of a value that are secret by themselves: its lines, or the texts of a JSON document whose names say so.
+/// Returns the parts of a value that are secret by themselves: its lines, or the texts of a JSON document whose names
+/// say so.
 fn parts(value: &str) -> Vec<String> {
     let value = value.trim();
     if let Some(document) = value.starts_with('{').then(|| serde_json::from_str(value).ok()).flatten() {
@@ -257,7 +259,7 @@ fn encoded(text: &str) -> impl Iterator<Item = String> {
     (0..3).flat_map(shifted).collect::<Vec<_>>().into_iter().chain([hex, upper])
 }
 
-/// All forms of a text.
+/// Returns all forms of a text.
 fn forms(text: &str) -> BTreeSet<String> {
     let json = Value::from(text).to_string();
     let json = json[1..json.len() - 1].to_owned();

@@ -28,16 +28,16 @@ impl Verbosity {
         LEVELS.into_iter().find(|known| known.name() == level).map(|level| Verbosity { level, json })
     }
 
-    /// The parser of the option.
+    /// Returns the parser of the option.
     pub fn parser() -> impl TypedValueParser<Value = Verbosity> {
         let value = |level: Level| PossibleValue::new(level.name()).help(level.help());
         let json = [
-            PossibleValue::new("json").help("What info tells, as JSON: an object a line"),
-            PossibleValue::new("json:debug").help("What debug tells, as JSON"),
+            PossibleValue::new("json").help("Like info, as one JSON object per line"),
+            PossibleValue::new("json:debug").help("Like debug, as one JSON object per line"),
         ];
         let hidden = ["json:error", "json:warn", "json:info"].map(|name| PossibleValue::new(name).hide(true));
         let known = LEVELS.map(value).into_iter().chain(json).chain(hidden);
-        let unknown = || crate::error::Error::internal("a value of --log is not known");
+        let unknown = || crate::error::Error::internal("unknown value of --log");
         PossibleValuesParser::new(known).try_map(move |text| Verbosity::parse(&text).ok_or_else(unknown))
     }
 }

@@ -52,7 +52,7 @@ impl Bucket {
         };
         let prefix =
             Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("{url} is not a bucket ({e})")))?;
-        let name = url.host_str().ok_or_else(|| Error::usage(format!("{url} names no bucket")))?;
+        let name = url.host_str().ok_or_else(|| Error::usage(format!("{url} does not name a bucket")))?;
         if cfg!(target_arch = "wasm32") {
             has_keys(app, url)?;
         }
@@ -102,9 +102,8 @@ impl Bucket {
                 (store.clone(), store, format!("https://{account}.blob.core.windows.net/{name}"))
             }
             other => {
-                return Err(Error::usage(format!("{other}:// is not a kind of bucket")).hint(
-                    "--publish-url takes https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
-                ));
+                return Err(Error::usage(format!("unknown kind of bucket '{other}://'"))
+                    .hint("use https://…, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"));
             }
         };
         Ok(Bucket { store, signer, prefix, public })
@@ -172,8 +171,8 @@ fn has_keys(app: &App, url: &Url) -> Result<()> {
     let (message, hint) = match names.first() {
         None => (format!("{} needs the native program", url.scheme()), NATIVE.to_owned()),
         Some(name) => (
-            format!("{name} is not set, and only the native program can use other credentials"),
-            format!("set {name} and what belongs to it, or {NATIVE}"),
+            format!("{name} is not set (only the native program supports other credentials)"),
+            format!("set {name} and its companions, or {NATIVE}"),
         ),
     };
     Err(Error::unsupported(format!("cannot use {url}: {message}")).hint(hint))
@@ -211,7 +210,7 @@ impl HttpService for Connector {
                 parts.extensions.insert(RetryPolicy::Never);
             }
             let none = |why: String| {
-                Error::auth(format!("no credentials are set, and the machine has none of its own ({why})"))
+                Error::auth(format!("no credentials found, neither in the environment nor on the machine ({why})"))
             };
             let sent = match http.send_raw(http::Request::from_parts(parts, body)).await {
                 Err(error) if of_machine => Err(none(error.to_string())),
@@ -224,27 +223,28 @@ impl HttpService for Connector {
     }
 }
 
-/// Whether a request asks a cloud's machine who it is.
+/// Returns whether a request is for a cloud's metadata service.
 fn is_metadata(uri: &http::Uri) -> bool {
     uri.host().is_some_and(|host| host.starts_with("169.254.") || host == "metadata.google.internal")
 }
 
-/// Our own error, if one lies underneath, or the store's in words that help.
+/// Returns our own error among the sources, or else explains the store's.
 fn explain(error: object_store::Error, url: &Url) -> Error {
     if let Some(ours) = Error::from_chain(&error) {
         return ours.clone().or_hint(credentials(url));
     }
     match &error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            Error::auth(format!("the credentials may not write to {url} ({})", reason(&error))).hint(credentials(url))
+            Error::auth(format!("the credentials are not allowed to write to {url} ({})", reason(&error)))
+                .hint(credentials(url))
         }
-        object_store::Error::NotFound { .. } => Error::new(Kind::NotFound, format!("there is no bucket for {url}"))
-            .hint("make the bucket, or check its name"),
+        object_store::Error::NotFound { .. } => Error::new(Kind::NotFound, format!("no bucket found for {url}"))
+            .hint("create the bucket, or check its name"),
         _ => Error::remote(format!("cannot publish to {url} ({})", reason(&error))).hint(credentials(url)),
     }
 }
 
-/// What a store says, without the document around it.
+/// Returns what a store says, without the document around it.
 fn reason(error: &object_store::Error) -> String {
     let text = match error {
         object_store::Error::Generic { source, .. } => source.to_string(),

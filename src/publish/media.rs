@@ -13,37 +13,34 @@ pub struct Kind {
 pub const BYTES: Kind = Kind { mime: "application/octet-stream", extension: "bin" };
 
 impl Kind {
-    /// Whether browsers show it in a page.
+    /// Returns whether browsers show it in a page.
     pub fn is_shown(&self) -> bool {
         ["image/", "video/", "audio/"].iter().any(|class| self.mime.starts_with(class))
     }
 
-    /// Whether a link to it is published by itself.
+    /// Returns whether a link to it is published by itself.
     pub fn is_harmless(&self) -> bool {
         self.is_shown() || self.mime == "application/pdf"
     }
 }
 
-/// Whether a type is one of pictures, films or sounds that are no text.
+/// Returns whether a type is one of pictures, films or sounds that are no text.
 pub fn is_media(mime: &str) -> bool {
     let is_text = mime.starts_with("image/svg");
     !is_text && ["image/", "video/", "audio/"].iter().any(|class| mime.starts_with(class))
 }
 
-/// How a browser is told to treat a file of a type that somebody opens by itself: only what certainly runs nothing is
-/// shown. A page shows its pictures whatever this says, also SVG.
+/// Returns how a browser is told to treat a file of a type that somebody opens by itself: only what certainly runs
+/// nothing is shown. A page shows its pictures whatever this says, also SVG.
 pub fn disposition(mime: &str) -> &'static str {
     let class = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_media = ["image/", "video/", "audio/"].iter().any(|start| class.starts_with(start));
     let is_document =
         matches!(class.as_str(), "application/pdf" | "text/plain" | "text/csv" | "text/tab-separated-values");
-    match (is_media && !class.contains("svg") && !class.contains("xml")) || is_document {
-        true => "inline",
-        false => "attachment",
-    }
+    if (is_media && !class.contains("svg") && !class.contains("xml")) || is_document { "inline" } else { "attachment" }
 }
 
-/// The type that the bytes say they are.
+/// Returns the type that the bytes say they are.
 pub fn sniff(bytes: &[u8]) -> Option<Kind> {
     if is_svg(bytes) {
         return Some(Kind { mime: "image/svg+xml", extension: "svg" });
@@ -52,14 +49,15 @@ pub fn sniff(bytes: &[u8]) -> Option<Kind> {
     Some(Kind { mime: found.mime_type(), extension: found.extension() })
 }
 
-/// The type of any file: by content, else by name, else whether it is text.
-pub fn of(name: &str, bytes: &[u8]) -> Kind {
+/// Returns the type of any file: by content, else by name, else whether it is text.
+pub fn detect(name: &str, bytes: &[u8]) -> Kind {
     let text = || std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
     let plain = || text().map(|_| Kind { mime: "text/plain; charset=utf-8", extension: "txt" });
     sniff(bytes).or_else(|| by_name(name)).or_else(plain).unwrap_or(BYTES)
 }
 
-/// What people call a file that is no Markdown, such as `a PNG image`, and whether browsers show it in a page.
+/// Returns what people call a file that is no Markdown, such as `a PNG image`, and whether browsers show it in a
+/// page.
 pub fn noun(name: &str, bytes: &[u8]) -> Option<(String, bool)> {
     let is_text = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
     // Some types are told by two letters, with which a text may begin.
@@ -78,7 +76,7 @@ pub fn noun(name: &str, bytes: &[u8]) -> Option<(String, bool)> {
     Some((format!("{article} {short} {noun}"), kind.is_shown()))
 }
 
-/// The type of a text that people link to from a report, by its name.
+/// Returns the type of a text that people link to from a report, by its name.
 pub fn by_name(name: &str) -> Option<Kind> {
     let (_, extension) = name.rsplit_once('.')?;
     Some(match extension.to_ascii_lowercase().as_str() {
@@ -89,7 +87,7 @@ pub fn by_name(name: &str) -> Option<Kind> {
     })
 }
 
-/// An XML document whose first element is `svg`.
+/// Returns an XML document whose first element is `svg`.
 fn is_svg(bytes: &[u8]) -> bool {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]);
     let mut rest = head.trim_start_matches('\u{feff}').trim_start();
@@ -164,7 +162,7 @@ mod tests {
             ("a", b"\0", "bin"),
             ("a", b"\xff", "bin"),
         ] {
-            assert_eq!(of(name, bytes).extension, extension, "{name} {bytes:?}");
+            assert_eq!(detect(name, bytes).extension, extension, "{name} {bytes:?}");
         }
     }
 }

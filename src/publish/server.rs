@@ -35,30 +35,29 @@ async fn send(app: &App, url: &Url, asset: &Asset) -> Result<String> {
     request.extensions_mut().insert(RetryPolicy::Idempotent);
     let place = without_secrets(url);
     let answer = app.http.send(request).await.map_err(|error| {
-        error.context(&place).or_hint("check --publish-url, and that the server takes files from everybody")
+        error.context(&place).or_hint("check --publish-url, and that the server accepts uploads without credentials")
     })?;
     let text = String::from_utf8_lossy(answer.body()).trim().to_owned();
     match Url::parse(&text) {
         Ok(address) if matches!(address.scheme(), "http" | "https") => Ok(text),
         _ => Err(Error::remote(format!("{place} did not answer with the address of {}", asset.name))
-            .hint("--publish-url wants a server that answers a POST of the bytes with their address")),
+            .hint("the server of --publish-url must answer a POST of the bytes with their address")),
     }
 }
 
-/// The address as it may be told: without a password, and without a query, which may hold a key.
+/// Returns the address as it may be told: without a password, and without a query, which may hold a key.
 fn without_secrets(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// The file's name for any language: <https://www.rfc-editor.org/rfc/rfc6266#section-5>.
+/// Returns the file's name for any language: <https://www.rfc-editor.org/rfc/rfc6266#section-5>.
 fn disposition(how: &str, name: &str) -> String {
     let ascii: String =
         name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' }).collect();
-    match ascii == name {
-        true => format!("{how}; filename=\"{ascii}\""),
-        false => {
-            let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-            format!("{how}; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
-        }
+    if ascii == name {
+        format!("{how}; filename=\"{ascii}\"")
+    } else {
+        let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        format!("{how}; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
     }
 }

@@ -123,25 +123,25 @@ impl<'a> Fields<'a> {
         match self.first(names) {
             None => Ok(None),
             Some((_, Value::String(text))) if !text.trim().is_empty() => Ok(Some(text.clone())),
-            Some((name, _)) => Err(format!("{name} is not a text")),
+            Some((name, _)) => Err(format!("{name} is not a string")),
         }
     }
 
     fn number(&self, names: &[&'static str]) -> Result<Option<u32>, String> {
         let Some((name, found)) = self.first(names) else { return Ok(None) };
         let number = found.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
-        number.map(Some).ok_or_else(|| format!("{name} is not a number from 1 on"))
+        number.map(Some).ok_or_else(|| format!("{name} is not a positive integer"))
     }
 }
 
-/// An object of such a line; `None` when its file is not of the repository.
+/// Returns an object of such a line; `None` when its file is not of the repository.
 fn one(value: &Map<String, Value>, root: &Path) -> Result<Option<Annotation>, String> {
     let fields = Fields(value);
     let path = fields.text(&["path", "file"])?.ok_or("path is missing")?;
     let message = fields.text(&["message"])?.ok_or("message is missing")?;
     let level = match fields.text(&["level", "severity", "annotation_level"])? {
         None => Level::Warning,
-        Some(name) => level(&name).ok_or_else(|| format!("level is '{name}': it is error, warning or note"))?,
+        Some(name) => level(&name).ok_or_else(|| format!("unknown level '{name}', expected error, warning or note"))?,
     };
     let start = fields.number(&["line", "start_line"])?.unwrap_or(1);
     let lines = (start, fields.number(&["end_line"])?.unwrap_or(start));
@@ -154,7 +154,7 @@ fn one(value: &Map<String, Value>, root: &Path) -> Result<Option<Annotation>, St
     Ok(Some(annotation(path, lines, columns, level, title, message)))
 }
 
-/// The level in any tool's word.
+/// Returns the level in any tool's word.
 fn level(name: &str) -> Option<Level> {
     match name.to_ascii_lowercase().as_str() {
         "error" | "failure" | "fatal" => Some(Level::Error),

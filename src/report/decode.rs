@@ -24,7 +24,7 @@ impl fmt::Display for Undecodable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Undecodable::Utf16(1) => f.write_str("is UTF-16, not UTF-8"),
-            Undecodable::Utf16(line) => write!(f, "is UTF-16 from line {line} on, not UTF-8"),
+            Undecodable::Utf16(line) => write!(f, "is UTF-16, not UTF-8, from line {line} on"),
             Undecodable::Utf32 => f.write_str("is UTF-32, not UTF-8"),
             Undecodable::Nul(line) => write!(f, "has a NUL byte (line {line})"),
             Undecodable::NotUtf8(line) => write!(f, "is not UTF-8 (line {line})"),
@@ -33,19 +33,19 @@ impl fmt::Display for Undecodable {
 }
 
 impl Undecodable {
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
             Undecodable::Utf16(_) | Undecodable::Utf32 => {
-                "in PowerShell, whose > and >> write UTF-16, use: … | Out-File -Encoding utf8 (-Append) report.md"
+                "in PowerShell > and >> write UTF-16; use: … | Out-File -Encoding utf8 (-Append) report.md"
             }
-            Undecodable::Nul(_) => "a report is text: show binary data as an image or link to it",
-            Undecodable::NotUtf8(_) => "write it with UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")",
+            Undecodable::Nul(_) => "a report must be text; show binary data as an image or link to it",
+            Undecodable::NotUtf8(_) => "write it as UTF-8, in Python: open(path, \"w\", encoding=\"utf-8\")",
         }
     }
 }
 
-/// The text of a report.
+/// Returns the text of a report.
 pub fn decode(bytes: &[u8]) -> Result<String, Undecodable> {
     if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
         return Err(Undecodable::Utf32);
@@ -62,15 +62,17 @@ pub fn decode(bytes: &[u8]) -> Result<String, Undecodable> {
     Ok(clean(text.strip_prefix('\u{feff}').unwrap_or(text)).into_owned())
 }
 
-/// Whether bytes with a NUL are UTF-16: its NULs are one half of a character that is Latin, a blank or a line break.
+/// Returns whether bytes with a NUL are UTF-16: its NULs are one half of a character that is Latin, a blank or a line
+/// break.
 fn is_utf16(bytes: &[u8]) -> bool {
     let head = bytes.iter().take(4096).enumerate();
     let nuls: Vec<usize> = head.filter(|(_, byte)| **byte == 0).map(|(at, _)| at).collect();
     nuls.len() >= 2 && nuls.iter().all(|at| at % 2 == nuls[0] % 2)
 }
 
-/// A text without the escape sequences of terminals (<https://ecma-international.org/publications-and-standards/standards/ecma-48/>)
-/// and without other control characters.
+/// Returns a text without the escape sequences of terminals
+/// (<https://ecma-international.org/publications-and-standards/standards/ecma-48/>) and without other control
+/// characters.
 pub fn clean(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
     if text.chars().all(is_plain) {
@@ -92,7 +94,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(cleaned)
 }
 
-/// What follows the control character, or the whole escape sequence, at the beginning of a text.
+/// Returns what follows the control character, or the whole escape sequence, at the beginning of a text.
 fn after_control(text: &str) -> &str {
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
@@ -108,14 +110,14 @@ fn after_control(text: &str) -> &str {
     }
 }
 
-/// What follows the parameters of a control sequence and its last character.
+/// Returns what follows the parameters of a control sequence and its last character.
 fn after_parameters(text: &str) -> &str {
     let rest = text.trim_start_matches(|c| matches!(c, '0'..='?')).trim_start_matches(|c| matches!(c, ' '..='/'));
     rest.strip_prefix(|c| matches!(c, '@'..='~')).unwrap_or(rest)
 }
 
-/// What follows a control string, such as the title of a window or the address of a link. One without an end goes no further
-/// than its line.
+/// Returns what follows a control string, such as the title of a window or the address of a link. One without an end
+/// goes no further than its line.
 fn after_string(text: &str) -> &str {
     let line = &text[..text.find('\n').unwrap_or(text.len())];
     let ends = [("\x07", 1), ("\x1b\\", 2), ("\u{9c}", 2)];

@@ -88,7 +88,7 @@ fn take(source: &str, tag: &str, attribute: &str, value: Range<usize>, found: &m
     }
 }
 
-/// The addresses of a `srcset`: each up to white space or a comma, followed by an optional size.
+/// Returns the addresses of a `srcset`: each up to white space or a comma, followed by an optional size.
 fn candidates(source: &str, value: Range<usize>) -> Vec<Range<usize>> {
     let text = &source[value.clone()];
     if text.trim_start().starts_with("data:") {

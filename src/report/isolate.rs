@@ -89,7 +89,8 @@ fn open_quotations(markdown: &str) -> Vec<String> {
     scan.open_quotations().iter().rev().map(|length| ">".repeat(*length)).collect()
 }
 
-/// Whether what follows a text would stand in a quotation that the text leaves open: an element, or one between two lines of `>>>`.
+/// Returns whether what follows a text would stand in a quotation that the text leaves open: an element, or one
+/// between two lines of `>>>`.
 pub fn leaves_quotation_open(markdown: &str) -> bool {
     !open_quotations(markdown).is_empty() || html_of(markdown).open.iter().any(|name| name == "blockquote")
 }

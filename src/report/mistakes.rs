@@ -16,7 +16,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// The same as Markdown takes it.
+    /// Returns the same as Markdown takes it.
     pub fn corrected(&self) -> String {
         format!("<{}>", self.address)
     }
@@ -53,7 +53,7 @@ pub fn addresses_with_blanks(markdown: &str) -> Vec<Mistake> {
 /// No text or address of a link is looked for further than this.
 const REACH: usize = 1000;
 
-/// What stands between `](` and `)` on a line and has blanks, but no title.
+/// Returns what stands between `](` and `)` on a line and has blanks, but no title.
 fn candidates(markdown: &str) -> impl Iterator<Item = Mistake> {
     markdown.match_indices("](").filter_map(|(at, opening)| {
         let start = at + opening.len();

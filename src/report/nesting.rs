@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// the indent that a list asks of its next line at least.
 const MAX_HALF_LEVELS: usize = 200;
 
-/// The text as the parser gets it: of the same length, and the same where nesting is as people write it.
+/// Returns the text as the parser gets it: of the same length, and the same where nesting is as people write it.
 pub fn flatten(markdown: &str) -> Cow<'_, str> {
     let mut text = String::new();
     let mut copied = 0;
@@ -30,7 +30,7 @@ pub fn flatten(markdown: &str) -> Cow<'_, str> {
     }
 }
 
-/// The bytes of a line that would open one level too many, each an ASCII character.
+/// Returns the bytes of a line that would open one level too many, each an ASCII character.
 fn surplus_marks(line: &[u8]) -> Vec<usize> {
     let mut surplus = Vec::new();
     let (mut at, mut half_levels) = (0, 0);
@@ -52,8 +52,8 @@ fn surplus_marks(line: &[u8]) -> Vec<usize> {
     surplus
 }
 
-/// The length of a mark that opens a quotation, an item or a footnote at the start of a text. Its last byte makes it
-/// one.
+/// Returns the length of a mark that opens a quotation, an item or a footnote at the start of a text. Its last byte
+/// makes it one.
 fn mark(text: &[u8]) -> Option<usize> {
     let ends = |at: usize| text.get(at).is_none_or(u8::is_ascii_whitespace);
     match text.first()? {

@@ -3,7 +3,7 @@
 use super::{dialect, flatten};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
-/// The report's text, a line for each block, item and row; without pictures and HTML.
+/// Returns the report's text, a line for each block, item and row; without pictures and HTML.
 pub fn plain(markdown: &str) -> String {
     let mut text = String::new();
     let mut hidden = 0usize;
@@ -61,7 +61,7 @@ pub fn without_mentions(text: &str) -> String {
     quiet
 }
 
-/// The first so many characters of a text, with `…` where something is left out.
+/// Returns the first so many characters of a text, with `…` where something is left out.
 pub fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

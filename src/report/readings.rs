@@ -104,7 +104,7 @@ impl Scan {
         &self.quotations
     }
 
-    /// Whether neither code nor HTML is open.
+    /// Returns whether neither code nor HTML is open.
     pub fn is_in_text(&self) -> bool {
         self.block == Block::Text
     }
@@ -158,7 +158,7 @@ impl Scan {
         }
     }
 
-    /// The elements that begin an HTML block which no blank line ends.
+    /// Returns the elements that begin an HTML block which no blank line ends.
     fn verbatim_elements(&self) -> &'static [&'static str] {
         if self.reading.old { &["pre", "script", "style"] } else { &["pre", "script", "style", "textarea"] }
     }
@@ -199,7 +199,7 @@ impl Scan {
         self.plain(indent, rest)
     }
 
-    /// A line that begins no block of code or HTML.
+    /// Returns a line that begins no block of code or HTML.
     fn plain(&mut self, indent: usize, rest: &str) -> Line {
         let is_underline = self.paragraph == Paragraph::Yes && is_made_of(rest, "=");
         if is_heading(rest) || is_thematic_break(rest) || is_underline {
@@ -256,9 +256,8 @@ impl Scan {
             return Some(End::Mark("?>"));
         }
         if let Some(declaration) = tag.strip_prefix('!') {
-            let cdata = declaration.get(..7).is_some_and(|name| match self.reading.loose {
-                true => name.eq_ignore_ascii_case("[CDATA["),
-                false => name == "[CDATA[",
+            let cdata = declaration.get(..7).is_some_and(|name| {
+                if self.reading.loose { name.eq_ignore_ascii_case("[CDATA[") } else { name == "[CDATA[" }
             });
             let first = declaration.bytes().next().unwrap_or_default();
             let is_named = if self.reading.old { first.is_ascii_uppercase() } else { first.is_ascii_alphabetic() };
@@ -391,12 +390,12 @@ fn is_thematic_break(rest: &str) -> bool {
     })
 }
 
-/// Whether a line holds nothing but these characters and blanks.
+/// Returns whether a line holds nothing but these characters and blanks.
 fn is_made_of(rest: &str, marks: &str) -> bool {
     !is_blank(rest) && rest.chars().all(|c| marks.contains(c) || BLANKS.contains(&c))
 }
 
-/// Whether a line is one whole tag: <https://spec.commonmark.org/0.31.2/#raw-html>.
+/// Returns whether a line is one whole tag: <https://spec.commonmark.org/0.31.2/#raw-html>.
 fn is_complete_tag(line: &str) -> bool {
     let tag = line.trim_end_matches(SPACE);
     let (is_end, name) = tag.strip_prefix("</").map_or((false, &tag[1..]), |name| (true, name));

@@ -64,7 +64,7 @@ impl Sections {
         blocks.join("\n\n")
     }
 
-    /// Whether there is any section.
+    /// Returns whether there is any section.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
     }
@@ -74,18 +74,18 @@ impl Sections {
 pub fn check(text: &str) -> Result<()> {
     match text.lines().position(|line| line.starts_with(MARK)) {
         None => Ok(()),
-        Some(line) => Err(Error::usage(format!("line {} of the report is a section's mark of this program", line + 1))
-            .hint("remove the line that begins with [cml-section]: it marks where another job's part starts")),
+        Some(line) => Err(Error::usage(format!("line {} of the report looks like a section marker", line + 1))
+            .hint("remove the line that begins with [cml-section]: cml uses such lines to tell sections apart")),
     }
 }
 
-/// A section's text in a form that leaves nothing open and whose labels are its own.
+/// Returns a section's text in a form that leaves nothing open and whose labels are its own.
 pub fn alone(name: &str, text: &str) -> String {
     // White space at the end may decide what the text leaves open: it goes first.
     normal(&closed(&scoped(&normal(text), name)))
 }
 
-/// The text as it comes back when a body with it is taken apart.
+/// Returns the text as it comes back when a body with it is taken apart.
 pub fn normal(text: &str) -> String {
     tidy(&text.lines().collect::<Vec<_>>())
 }
@@ -115,7 +115,7 @@ fn encode(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, KEEP).to_string()
 }
 
-/// A key that sorts `py3.9` before `py3.10`: words and the numbers after them.
+/// Returns a key that sorts `py3.9` before `py3.10`: words and the numbers after them.
 fn natural(name: &str) -> Vec<(&str, u64)> {
     let mut key = Vec::new();
     let mut rest = name;

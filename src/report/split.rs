@@ -34,7 +34,7 @@ impl Unit {
         }
     }
 
-    fn of(self, c: char) -> usize {
+    fn width(self, c: char) -> usize {
         match self {
             Unit::Utf16 => c.len_utf16(),
             Unit::Bytes => c.len_utf8(),
@@ -42,7 +42,7 @@ impl Unit {
     }
 }
 
-/// The length of a text as the forges may count it: UTF-16 units, which are never fewer than characters.
+/// Returns the length of a text as the forges may count it: UTF-16 units, which are never fewer than characters.
 pub fn length(text: &str) -> usize {
     Unit::Utf16.length(text)
 }
@@ -63,7 +63,7 @@ pub fn split(markdown: &str, ReportLimits { part: max, unit, .. }: ReportLimits)
     if unit.length(markdown) <= max && unit.length(&closed(markdown)) <= max {
         return vec![markdown.to_owned()];
     }
-    let definitions = Definitions::of(markdown);
+    let definitions = Definitions::new(markdown);
     let reserve: usize = definitions.texts.iter().map(|text| unit.length(text) + 2).sum();
     let reserve = if reserve <= max / 4 { reserve } else { 0 };
     let room = max - reserve;
@@ -93,7 +93,7 @@ fn closed_if_fits(text: &str, max: usize, unit: Unit) -> Option<String> {
     Some(closed(text).into_owned()).filter(|text| unit.length(text) <= max)
 }
 
-/// The text in parts without anything added to them but what their blocks repeat.
+/// Returns the text in parts without anything added to them but what their blocks repeat.
 fn split_blocks(markdown: &str, max: usize, details: usize, unit: Unit) -> Vec<String> {
     let mut packer = Packer { unit, max, room: 0, parts: Vec::new(), details };
     for block in blocks(markdown) {
@@ -102,7 +102,7 @@ fn split_blocks(markdown: &str, max: usize, details: usize, unit: Unit) -> Vec<S
     packer.parts
 }
 
-/// The beginning of the report, at most `max` units with the `note` that ends it.
+/// Returns the beginning of the report, at most `max` units with the `note` that ends it.
 pub fn truncate(markdown: &str, max: usize, note: &str) -> String {
     if length(markdown) <= max {
         return markdown.to_owned();
@@ -119,7 +119,7 @@ pub fn limit(mut parts: Vec<String>, room: ReportLimits, note: &str) -> Vec<Stri
     parts
 }
 
-/// The beginning of a text with the `note` that ends it.
+/// Returns the beginning of a text with the `note` that ends it.
 fn ended(text: &str, room: ReportLimits, note: &str) -> String {
     let part = room.part.saturating_sub(room.unit.length(note) + 2);
     let first = split(text, ReportLimits { part, ..room }).into_iter().next().unwrap_or_default();
@@ -145,7 +145,7 @@ enum Cut {
     Details(Range<usize>),
 }
 
-/// The top-level blocks, each with the white space and definitions after it; `<details>` to `</details>` is
+/// Returns the top-level blocks, each with the white space and definitions after it; `<details>` to `</details>` is
 /// one block.
 fn blocks(markdown: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
@@ -266,7 +266,7 @@ impl Packer {
             let limit = if joins { self.room } else { self.max };
             let mut units = 0;
             let end = rest.char_indices().find_map(|(at, c)| {
-                units += self.unit.of(c);
+                units += self.unit.width(c);
                 (units > limit).then_some(at)
             });
             let end = end.filter(|end| *end > 0).unwrap_or_else(|| rest.chars().next().map_or(0, char::len_utf8));
@@ -302,7 +302,7 @@ struct Definitions {
 }
 
 impl Definitions {
-    fn of(markdown: &str) -> Self {
+    fn new(markdown: &str) -> Self {
         let mut found: Vec<(String, String)> = Vec::new();
         let flat = flatten(markdown);
         let mut events = Parser::new_ext(&flat, dialect()).into_offset_iter();
@@ -353,12 +353,12 @@ impl Definitions {
     }
 }
 
-/// A mention as all that mean the same are written.
+/// Returns a mention as all that mean the same are written.
 fn mention(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// All that stands in innermost brackets, with them.
+/// Returns all that stands in innermost brackets, with them.
 fn mentions(text: &str) -> impl Iterator<Item = String> {
     let mut open = None;
     let mut escaped = false;

@@ -28,7 +28,7 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    /// A mark with a title; `{workflow}` and `{run}` stand for what the CI says.
+    /// Returns a mark with a title; `{workflow}` and `{run}` stand for what the CI says.
     pub fn new(title: &str, workflow: Option<&str>, run: Option<&str>) -> Self {
         let title =
             title.replace("{workflow}", workflow.unwrap_or("undefined")).replace("{run}", run.unwrap_or("undefined"));
@@ -41,11 +41,13 @@ impl Watermark {
         if length <= LONGEST {
             return Ok(());
         }
-        Err(Error::usage(format!("the title of the watermark has {length} characters, at most {LONGEST} are allowed"))
-            .hint("give a shorter --watermark-title (for a check: --title)"))
+        Err(Error::usage(format!(
+            "the title of the watermark has {length} characters, more than the limit of {LONGEST}"
+        ))
+        .hint("use a shorter --watermark-title (for a check: --title)"))
     }
 
-    /// The mark in Markdown, for a comment about a commit. `part` counts from 1; the first part of a long
+    /// Returns the mark in Markdown, for a comment about a commit. `part` counts from 1; the first part of a long
     /// report carries the plain mark, so that CML finds it.
     pub fn mark(&self, commit: Option<&str>, part: usize) -> String {
         let commit = commit.filter(|sha| !sha.is_empty() && sha.bytes().all(|b| b.is_ascii_hexdigit()));
@@ -63,7 +65,7 @@ impl Watermark {
         }
     }
 
-    /// Which part of this report a comment is: 1 for the first, `None` when it carries another mark or none.
+    /// Returns which part of this report a comment is: 1 for the first, `None` when it carries another mark or none.
     pub fn part_of(&self, body: &str) -> Option<usize> {
         self.part(&body[last(body)?.label])
     }
@@ -78,7 +80,7 @@ impl Watermark {
         (part > 1).then_some(part)
     }
 
-    /// The body without this report's mark and the white space before it.
+    /// Returns the body without this report's mark and the white space before it.
     pub fn strip<'a>(&self, body: &'a str) -> &'a str {
         match last(body) {
             Some(mark) if self.part(&body[mark.label.clone()]).is_some() => body[..mark.start].trim_end(),
@@ -93,7 +95,7 @@ struct Mark {
     label: Range<usize>,
 }
 
-/// The mark with which a body ends, of whatever title.
+/// Returns the mark with which a body ends, of whatever title.
 fn last(body: &str) -> Option<Mark> {
     let text = body.trim_end();
     let inner = text.strip_suffix("\")")?;
@@ -107,7 +109,7 @@ fn last(body: &str) -> Option<Mark> {
     is_ours.then(|| Mark { start, label: inner.len() - label.len()..inner.len() })
 }
 
-/// Whether the last block of a text is a paragraph that begins at a place.
+/// Returns whether the last block of a text is a paragraph that begins at a place.
 fn ends_in_paragraph(text: &str, start: usize) -> bool {
     let (mut depth, mut last) = (0usize, false);
     for (event, range) in Parser::new_ext(&flatten(text), dialect()).into_offset_iter() {
@@ -136,7 +138,7 @@ fn escape(title: &str) -> String {
     })
 }
 
-/// The label without the backslashes that forges and serialisers add and take away, and with single blanks.
+/// Returns the label without the backslashes that forges and serialisers add and take away, and with single blanks.
 fn plain(label: &str) -> String {
     let mut text = String::with_capacity(label.len());
     let mut chars = label.chars().peekable();

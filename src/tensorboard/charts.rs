@@ -58,7 +58,7 @@ pub fn svg(title: &str, lines: &[(&str, &Series)], log: bool) -> String {
     out + &legend + "</svg>\n"
 }
 
-/// What the reader's dark setting changes.
+/// Returns what the reader's dark setting changes.
 fn style() -> String {
     let mut rules = String::from(".g{fill:#0d1117}.t{fill:#e6edf3}.l{fill:#9198a1}.a{stroke:#30363d}");
     for (n, (_, dark)) in COLOURS.iter().enumerate() {
@@ -147,7 +147,7 @@ enum Gap {
     Below,
 }
 
-/// The first and the last step of each stretch of values that cannot be drawn.
+/// Returns the first and the last step of each stretch of values that cannot be drawn.
 fn gaps(points: &[Point]) -> Vec<(i64, Gap)> {
     let kind = |point: &Point| match point.value {
         value if value.is_finite() => None,
@@ -166,7 +166,7 @@ fn gaps(points: &[Point]) -> Vec<(i64, Gap)> {
     gaps
 }
 
-/// A cross at the upper or the lower edge.
+/// Returns a cross at the upper or the lower edge.
 fn cross(x: f64, kind: Gap) -> String {
     let y = match kind {
         Gap::Above => AREA[1] + 4.0,
@@ -182,7 +182,7 @@ fn dash(n: usize) -> String {
     }
 }
 
-/// The names of the lines below the chart, and the rows that they take.
+/// Returns the names of the lines below the chart, and the rows that they take.
 fn legend(names: &[&str]) -> (String, usize) {
     let (mut out, mut left, mut row) = (String::new(), 16.0, 0);
     for (n, name) in names.iter().enumerate() {

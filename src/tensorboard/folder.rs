@@ -46,12 +46,12 @@ pub struct Seen {
 }
 
 impl Folder {
-    /// The logs under this folder, of which nothing has been read yet.
+    /// Returns the logs under this folder, of which nothing has been read yet.
     pub fn new(root: &Path) -> Self {
         Folder { root: root.to_owned(), runs: BTreeMap::new() }
     }
 
-    /// The runs by name.
+    /// Returns the runs by name.
     pub fn runs(&self) -> impl Iterator<Item = (&str, &Run)> {
         self.runs.iter().map(|(name, run)| (name.as_str(), &run.run))
     }
@@ -105,7 +105,7 @@ fn collect(
     }
 }
 
-/// The rule of TensorBoard.
+/// Returns the rule of TensorBoard.
 fn is_event_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.contains("tfevents") && !name.ends_with(".profile-empty")

@@ -98,13 +98,13 @@ pub enum Datum {
     Image(Vec<u8>),
 }
 
-/// The event of a record.
+/// Returns the event of a record.
 pub fn event(data: &[u8]) -> Option<Event> {
     Event::decode(data).ok()
 }
 
 impl Event {
-    /// Whether a training starts, or starts again.
+    /// Returns whether a training starts, or starts again.
     pub fn is_start(&self) -> bool {
         self.session_log.as_ref().is_some_and(|log| log.status == START)
     }
@@ -115,12 +115,13 @@ impl Event {
 }
 
 impl Value {
-    /// The plugin that the tag is for, if this value says so.
+    /// Returns the plugin that the tag is for, if this value says so.
     pub fn plugin(&self) -> Option<&str> {
         Some(self.metadata.as_ref()?.plugin_data.as_ref()?.plugin_name.as_str())
     }
 
-    /// What is shown of it. In `TensorFlow` 2 scalars and images are tensors, and the plugin tells which is which.
+    /// Returns what is shown of it. In `TensorFlow` 2 scalars and images are tensors, and the plugin tells which is
+    /// which.
     pub fn datum(&self, plugin: Option<&str>) -> Option<Datum> {
         if let Some(value) = self.simple_value {
             return Some(Datum::Scalar(f64::from(value)));
@@ -139,8 +140,8 @@ impl Value {
 }
 
 impl Tensor {
-    /// The first element, whatever its type; of a scalar that is all. Small numbers may be in `content` or in the
-    /// list for their type.
+    /// Returns the first element, whatever its type; of a scalar that is all. Small numbers may be in `content` or in
+    /// the list for their type.
     fn scalar(&self) -> Option<f64> {
         let content = &self.content;
         fn raw<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
@@ -169,7 +170,7 @@ impl Tensor {
     }
 }
 
-/// A number of 16 bits: <https://en.wikipedia.org/wiki/Half-precision_floating-point_format>.
+/// Returns a number of 16 bits: <https://en.wikipedia.org/wiki/Half-precision_floating-point_format>.
 fn from_half(bits: u16) -> f64 {
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
     let size = match exponent {

@@ -48,7 +48,7 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()
 }
 
-/// The checksum of checksums, which are no good input for a CRC as they are.
+/// Returns the checksum of checksums, which are no good input for a CRC as they are.
 fn masked(bytes: &[u8]) -> u32 {
     CRC32C.checksum(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A record with that data.
+    /// Returns a record with that data.
     fn record(data: &[u8]) -> Vec<u8> {
         let length = (data.len() as u64).to_le_bytes();
         [&length[..], &masked(&length).to_le_bytes(), data, &masked(data).to_le_bytes()].concat()

@@ -78,7 +78,7 @@ pub fn make<'a>(heading: &Heading<'_>, runs: impl Iterator<Item = (&'a str, &'a 
 }
 
 impl Report {
-    /// The Markdown, with the addresses of the pictures in their order.
+    /// Returns the Markdown, with the addresses of the pictures in their order.
     pub fn markdown(&self, addresses: &[String]) -> String {
         let mut text = self.text.clone();
         for (picture, address) in self.pictures.iter().zip(addresses) {
@@ -91,12 +91,12 @@ impl Report {
     }
 }
 
-/// A value with its step.
+/// Returns a value with its step.
 fn cell(point: Option<Point>) -> String {
     point.map_or_else(|| "–".to_owned(), |point| format!("{} (step {})", number(point.value, 5), point.step))
 }
 
-/// A name that means nothing to Markdown or HTML, also in a table.
+/// Returns a name that means nothing to Markdown or HTML, also in a table.
 fn plain(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '~' | '!' | '&' | '@' | '$') {

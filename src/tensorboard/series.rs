@@ -57,28 +57,28 @@ impl Series {
         }
     }
 
-    /// How many points there were.
+    /// Returns how many points there were.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The last value.
+    /// Returns the last value.
     pub fn last(&self) -> Option<Point> {
         self.last.map(|(_, point)| point)
     }
 
-    /// The least value, the first of several; what is not a number is none.
+    /// Returns the least value, the first of several; what is not a number is none.
     pub fn min(&self) -> Option<Point> {
         self.min.map(|(_, point)| point)
     }
 
-    /// The greatest value, in the same way.
+    /// Returns the greatest value, in the same way.
     pub fn max(&self) -> Option<Point> {
         self.max.map(|(_, point)| point)
     }
 
-    /// The points to draw, in the order in which they were logged: those that are kept, and the last, least and
-    /// greatest.
+    /// Returns the points to draw, in the order in which they were logged: those that are kept, and the last, least
+    /// and greatest.
     pub fn line(&self) -> Vec<Point> {
         let kept = self.points.iter().enumerate().map(|(n, point)| ((n as u64) << self.halvings, *point));
         let mut all: Vec<(u64, Point)> = kept.chain([self.last, self.min, self.max].into_iter().flatten()).collect();
@@ -87,7 +87,7 @@ impl Series {
         all.into_iter().map(|(_, point)| point).collect()
     }
 
-    /// Whether it is known what remains without the steps from this one on.
+    /// Returns whether it is known what remains without the steps from this one on.
     pub fn can_cut(&self, step: i64) -> bool {
         self.halvings == 0 || self.furthest.is_none_or(|furthest| furthest < step)
     }

@@ -14,8 +14,8 @@ pub struct Axis {
 const FAR: f64 = f64::MAX / 8.0;
 
 impl Axis {
-    /// An axis for these values with about so many marks. `log` asks for a logarithmic one, and is ignored where a
-    /// value is not positive.
+    /// Returns an axis for these values with about so many marks. `log` asks for a logarithmic one, and is ignored
+    /// where a value is not positive.
     pub fn new(values: impl Iterator<Item = f64>, marks: usize, log: bool) -> Self {
         let finite = values.filter(|value| value.is_finite()).map(|value| value.clamp(-FAR, FAR));
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -37,7 +37,7 @@ impl Axis {
         Axis { low, high, log: false, ticks: round(low, high, marks) }
     }
 
-    /// An axis of steps, which begins and ends with the data.
+    /// Returns an axis of steps, which begins and ends with the data.
     pub fn tight(values: impl Iterator<Item = f64>, marks: usize) -> Self {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         match low < high {
@@ -50,7 +50,7 @@ impl Axis {
         }
     }
 
-    /// Where a value lies: 0 at the beginning, 1 at the end.
+    /// Returns where a value lies: 0 at the beginning, 1 at the end.
     pub fn place(&self, value: f64) -> f64 {
         let value = value.clamp(-FAR, FAR);
         let value = if self.log { value.log10() } else { value };
@@ -82,7 +82,7 @@ fn decades(low: f64, high: f64, marks: usize) -> Vec<f64> {
     if ticks.len() >= 2 { ticks } else { vec![10f64.powf(low), 10f64.powf(high)] }
 }
 
-/// A number with up to so many digits that count, without zeros at the end.
+/// Returns a number with up to so many digits that count, without zeros at the end.
 pub fn number(value: f64, digits: usize) -> String {
     if !value.is_finite() {
         return if value.is_nan() {
@@ -110,7 +110,7 @@ fn without_zeros(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
-/// A step for an axis, where there is little room.
+/// Returns a step for an axis, where there is little room.
 pub fn short(step: f64) -> String {
     for (size, unit) in [(1e9_f64, "G"), (1e6, "M"), (1e3, "k")] {
         // Below ten thousand all digits are readable.

@@ -160,14 +160,14 @@ const WRONG: &[Wrong] = &[
         7,
         |_| {
             let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-            format!("version {VERSION} has no native program for {os}-{arch}")
+            format!("version {VERSION} has no native build for {os}-{arch}")
         },
     ),
 ];
 
 fn wrong_digest(mirror: &Mirror, found: &str, recorded: &str) -> String {
     let url = format!("{}/{}", mirror.forge.store_url(), mirror.name);
-    format!("{url} is not the program of this version: its SHA-256 is {found}, recorded is {recorded}")
+    format!("SHA-256 mismatch for {url}: got {found}, expected {recorded}")
 }
 
 #[test]
@@ -214,8 +214,8 @@ fn without_a_mirror_it_comes_from_the_release_of_the_actions_repository() {
     let Some(mut mirror) = Mirror::with(PROGRAM) else { return };
     let url = mirror.forge.url().to_owned();
     mirror.runner.set("GITHUB_SERVER_URL", &url);
-    let hint = "hint: give the folder of the files with native-url";
-    let text = "GITHUB_ACTION_REPOSITORY is not set: it is not known whose release to download";
+    let hint = "hint: set native-url to the folder with the files";
+    let text = "GITHUB_ACTION_REPOSITORY is not set; cannot determine which release to download";
     refused(&mirror.runner.uses(&[("native", "true")]), 3, &format!("{text}%0A{hint}"));
     mirror.runner.set("GITHUB_ACTION_REPOSITORY", "org/setup-cml-rs");
     let path = format!("/org/setup-cml-rs/releases/download/v{VERSION}/{}", mirror.name);
@@ -229,7 +229,7 @@ fn without_a_mirror_it_comes_from_the_release_of_the_actions_repository() {
         let ran = mirror.runner.uses(&[("native", "true"), ("native-url", wrong)]);
         assert_eq!(ran.code, Some(0), "it is in the tool cache: {ran:#?}");
         std::fs::remove_file(mirror.cached()).unwrap();
-        let text = format!("{wrong}/{} is not an address%0Ahint: native-url takes https://host/folder", mirror.name);
+        let text = format!("invalid native-url '{wrong}/{}'%0Ahint: use https://host/folder", mirror.name);
         refused(&mirror.runner.uses(&[("native", "true"), ("native-url", wrong)]), 2, &text);
         mirror.uses("true").ok();
     }

@@ -91,7 +91,7 @@ fn tools_of_the_machine_are_left_as_they_are() {
 fn tools_that_cannot_be_installed_are_an_error_each_time() {
     let Some(runner) = job() else { return };
     std::fs::write(runner.path("work/broken"), "").unwrap();
-    let hint = "give the machine a Python from 3.8 with pip and a way to its package index, or set vega: false";
+    let hint = "the machine needs Python 3.8 or later with pip and access to a package index; or set vega: false";
     let text = "pip cannot install the Vega tools:%0Ano way to the index";
     refused(&runner.uses(&[("vega", "true")]), 9, &format!("{text}%0Ahint: {hint}"));
     assert_eq!(runner.read("GITHUB_PATH"), "");

@@ -229,8 +229,8 @@ fn the_pull_request_of_a_fork_is_told_what_to_do_and_has_its_summary() {
     assert_eq!((kind.as_str(), about.as_str()), ("error", ""));
     assert_eq!(
         text,
-        "the token may only read: this run is for a pull request from a fork\n\
-         hint: publish the report from a second workflow on workflow_run, see docs/forks.md; the report is in the job summary"
+        "the token is read-only because this run is for a pull request from a fork\n\
+         hint: publish the report from a second workflow on workflow_run (see docs/forks.md); until then it is in the job summary"
     );
     assert_eq!(done.summary("report"), "# Report\n\nAccuracy: **0.99**\n\n\n");
     assert_eq!(forge.comments(GITHUB, &Target::Pull(7)).len(), 0);

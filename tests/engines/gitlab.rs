@@ -40,7 +40,7 @@ fn the_report_of_a_merge_request_is_its_comment_and_its_address_a_result() {
     for _ in 0..2 {
         let told = project.merge_request().ok();
         assert!(told.contains(&format!("it is at {}/group/model/-/merge_requests/7\n", forge.url())), "{told}");
-        assert!(told.contains("/release/cml-linux-x86_64, SHA-256 as recorded"), "{told}");
+        assert!(told.contains("/release/cml-linux-x86_64 (SHA-256 verified)"), "{told}");
     }
     let body = only(&forge, &Target::Pull(7));
     assert!(body.starts_with("# Report\n\nAccuracy: **0.99**\ntrained\n"), "{body}");
@@ -163,7 +163,7 @@ fn a_program_that_is_not_the_recorded_one_is_not_run() {
     forge.fault("GET /release/other/cml-linux-x86_64$", 1, Kind::answer(200, &[], "#!/bin/sh\necho attacked\n"));
     let ran = project.merge_request();
     let text = said(&ran);
-    assert!(ran.code != Some(0) && text.contains("is not the program of this version: its SHA-256 is"), "{text}");
+    assert!(ran.code != Some(0) && text.contains("SHA-256 mismatch for"), "{text}");
     assert!(text.contains("hint: it was not run") && !text.contains("> attacked"), "{text}");
     assert_eq!(forge.live_comments(GITLAB, &Target::Pull(7)).len(), 0);
 }
@@ -181,10 +181,7 @@ fn a_program_that_cannot_be_had_is_asked_for_three_times() {
     // An architecture without a program is named.
     project.program("uname", "[ \"$1\" = -m ] && echo riscv64 || echo Linux\n");
     let text = said(&project.merge_request());
-    assert!(
-        text.contains("has no native program for Linux on riscv64") && text.contains("hint: use an image"),
-        "{text}"
-    );
+    assert!(text.contains("has no native build for Linux on riscv64") && text.contains("hint: use an image"), "{text}");
     assert_eq!(forge.requests().len(), 3, "{}", forge.transcript());
 }
 
@@ -198,8 +195,8 @@ fn a_missing_token_and_the_limits_of_the_jobs_own_are_explained() {
     let text = said(&ran);
     assert!(ran.code != Some(0) && text.contains("warning: the variable MODEL_TOKEN is empty in this job"), "{text}");
     assert!(text.contains("hint: a protected variable is only in jobs of protected branches"), "{text}");
-    assert!(text.contains("error: the job's own token (CI_JOB_TOKEN) may not do this"), "{text}");
-    assert!(text.contains("hint: make a project access token with the role Reporter and the scope api"), "{text}");
+    assert!(text.contains("error: the job's own token (CI_JOB_TOKEN) is not allowed to do this"), "{text}");
+    assert!(text.contains("hint: create a project access token with the role Reporter and the scope api"), "{text}");
     assert!(!text.contains("job-token-of-the-job"), "{text}");
     let told = project.set("MODEL_TOKEN", "good").merge_request().ok();
     assert!(!told.contains("warning:"), "{told}");
@@ -217,7 +214,7 @@ fn any_posix_shell_gets_the_program() {
     let mut sh = std::process::Command::new("sh");
     sh.args(["-c", &script]).env("CML_NATIVE_URL", format!("{}/release", forge.url()));
     let told = Ran::of(&mut sh).ok();
-    assert!(told.contains("SHA-256 as recorded\n") && told.ends_with("/cml-pr\n"), "{told}");
+    assert!(told.contains("(SHA-256 verified)\n") && told.ends_with("/cml-pr\n"), "{told}");
 }
 
 /// A template's jobs with inputs put in as GitLab does, which the engine does otherwise: into the text, before that is

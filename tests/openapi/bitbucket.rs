@@ -144,7 +144,7 @@ fn a_pull_request_is_opened_found_and_merged() {
             fixture.repo(|repo| repo.pulls.values().filter_map(|pull| pull.auto_merge.clone()).collect::<Vec<_>>());
         assert_eq!(merged, [strategy]);
         let none = ["pr", "create", "model.json", "--target-branch", "none"];
-        fixture.cml.run(&none).fails(5, "there is no branch none*", "*");
+        fixture.cml.run(&none).fails(5, "branch none not found*", "*");
     }
 }
 
@@ -155,7 +155,7 @@ fn a_pull_request_without_commits_is_refused() {
     let says = json!({ "type": "error", "error": { "message": "There are no changes to be pulled" } });
     fixture.fault("POST", "/pullrequests", 400, &says);
     fixture.cml.file("model.json", "2");
-    let hint = "there is nothing to merge: give other files, or another --target-branch";
+    let hint = "there is nothing to merge: pass other files, or another --target-branch";
     fixture.cml.run(&["pr", "create", "model.json"]).fails(
         6,
         "main-cml-pr-* has no commits that main does not have",
@@ -198,7 +198,7 @@ fn a_pipeline_starts_again() {
             fixture.cml.run(&["workflow", "rerun", "--id", id]).ok();
         }
         assert_eq!(fixture.repo(|repo| repo.runs.len()), 3);
-        fixture.cml.run(&["workflow", "rerun", "--id", "404"]).fails(5, "there is no pipeline 404*", "*");
+        fixture.cml.run(&["workflow", "rerun", "--id", "404"]).fails(5, "pipeline 404 not found*", "*");
     }
 }
 

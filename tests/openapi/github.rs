@@ -143,11 +143,11 @@ fn a_check_is_made_completed_and_annotated() {
     let made = fixture.repo(|repo| repo.checks.clone());
     assert_eq!((made.len(), made[0].annotations.len(), made[0].conclusion.as_deref()), (1, 120, Some("skipped")));
     assert_eq!((fixture.count("POST", "/check-runs"), fixture.count("PATCH", &format!("/check-runs/{id}"))), (1, 4));
-    check(&["--check-id", "4711"]).fails(5, "there is no check 4711 in *", "*");
+    check(&["--check-id", "4711"]).fails(5, "check 4711 not found in *", "*");
     let Some(mut fixture) = ApiFixture::new(Vendor::GitHub, "check-refused") else { return };
     fixture.cml.set("REPO_TOKEN", "readonly");
     let hint = "add to the job: permissions: { checks: write }";
-    fixture.cml.run(&["check", "create", "report.md"]).fails(4, "the token may not do this *", hint);
+    fixture.cml.run(&["check", "create", "report.md"]).fails(4, "the token is not allowed to do this *", hint);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_pull_request_is_opened_found_and_merged() {
         assert_eq!((fixture.count("POST", "/pulls"), fixture.count("PUT", "/merge")), (1, 1));
         fixture.cml.run(&["pr", "create", "model.json", "--target-branch", "none"]).fails(
             5,
-            "there is no branch none*",
+            "branch none not found*",
             "*",
         );
     }
@@ -194,7 +194,7 @@ fn runs_are_cancelled_and_start_again() {
         assert_eq!(fixture.send("POST", "/actions/runs/5/rerun", &Value::Null).status, 403);
         fixture.repo(|repo| repo.runs.insert(6, Run::new(6, Phase::Passed)));
         assert_eq!(fixture.send("POST", "/actions/runs/6/cancel", &Value::Null).status, 409);
-        fixture.cml.run(&["workflow", "rerun", "--id", "404"]).fails(5, "there is no workflow run 404*", "*");
+        fixture.cml.run(&["workflow", "rerun", "--id", "404"]).fails(5, "workflow run 404 not found*", "*");
     }
 }
 

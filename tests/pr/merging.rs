@@ -61,7 +61,7 @@ fn refusals_to_merge_are_explained_after_the_address_is_printed() {
             200,
             graphql("Pull request is in dirty status"),
             6,
-            "pull request 8 is not merged",
+            "pull request 8 was not merged",
             "conflict",
         ),
         (
@@ -71,7 +71,7 @@ fn refusals_to_merge_are_explained_after_the_address_is_printed() {
             200,
             graphql("Resource not accessible by integration"),
             4,
-            "may not merge pull request 8",
+            "is not allowed to merge pull request 8",
             "contents: write",
         ),
         (
@@ -82,7 +82,7 @@ fn refusals_to_merge_are_explained_after_the_address_is_printed() {
             r#"{"message": "Merge commits are not allowed on this repository."}"#.into(),
             6,
             "not merged",
-            "another one of --merge",
+            "use another of --merge",
         ),
         (
             Vendor::GitHub,
@@ -101,7 +101,7 @@ fn refusals_to_merge_are_explained_after_the_address_is_printed() {
             401,
             r#"{"message": "401 Unauthorized"}"#.into(),
             4,
-            "may not merge merge request 8",
+            "is not allowed to merge merge request 8",
             "Protected branches",
         ),
         (
@@ -111,7 +111,7 @@ fn refusals_to_merge_are_explained_after_the_address_is_printed() {
             406,
             r#"{"message": "Branch cannot be merged"}"#.into(),
             6,
-            "merge request 8 is not merged",
+            "merge request 8 was not merged",
             "conflicts",
         ),
         (
@@ -121,7 +121,7 @@ fn refusals_to_merge_are_explained_after_the_address_is_printed() {
             405,
             String::new(),
             6,
-            "merge request 8 is not merged: GitLab answered 405",
+            "merge request 8 was not merged: GitLab answered 405",
             "pipeline",
         ),
         (
@@ -131,7 +131,7 @@ fn refusals_to_merge_are_explained_after_the_address_is_printed() {
             409,
             r#"{"error": {"message": "not a fast-forward"}}"#.into(),
             6,
-            "pull request 8 is not merged",
+            "pull request 8 was not merged",
             "merge checks",
         ),
     ] {
@@ -163,12 +163,12 @@ fn a_merge_request_that_gitlab_still_looks_at_is_merged_a_little_later() {
 #[test]
 fn a_merge_that_bitbucket_takes_its_time_for_is_followed() {
     for (status, body, code, says) in [
-        (200, r#"{"task_status": "SUCCESS"}"#, 0, "it is merged"),
+        (200, r#"{"task_status": "SUCCESS"}"#, 0, "merged the pull request"),
         (
             409,
             r#"{"error": {"message": "conflicts"}}"#,
             6,
-            "pull request 8 is not merged: Bitbucket answered 409: conflicts",
+            "pull request 8 was not merged: Bitbucket answered 409: conflicts",
         ),
     ] {
         let clone = Clone::on(Vendor::Bitbucket);

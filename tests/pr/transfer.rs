@@ -28,7 +28,7 @@ fn what_passes_is_tried_again() {
 fn what_lasts_ends_with_the_code_of_the_api() {
     for (status, code, error) in [
         (502, 9, "git fetch failed: the server failed (*"),
-        (429, 8, "git fetch failed: the server asks for fewer requests (*"),
+        (429, 8, "git fetch failed: the server limits the rate of requests (*"),
     ] {
         let clone = Clone::on(Vendor::GitHub);
         clone.cml.file("model.json", "1\n");

@@ -85,7 +85,7 @@ struct Watcher<'a, 'b> {
 }
 
 impl Watcher<'_, '_> {
-    /// The state of the files that decide: the trigger file, or the report with what it shows.
+    /// Returns the state of the files that decide: the trigger file, or the report with what it shows.
     fn snapshot(&self) -> Snapshot {
         match &self.job.args.trigger_file {
             Some(trigger) => Snapshot(vec![(trigger.clone(), self.stat(trigger))]),

@@ -22,8 +22,9 @@ pub struct RunnerDirs {
 impl RunnerDirs {
     /// Returns the folders of a runner of that name. The folder of `--runner-path` must exist.
     pub fn new(app: &App, args: &Launch, name: &str) -> Result<Self> {
-        let here =
-            || app.host.current_dir().map_err(|e| Error::config(format!("cannot find the current directory ({e})")));
+        let here = || {
+            app.host.current_dir().map_err(|e| Error::config(format!("cannot determine the current directory ({e})")))
+        };
         let (own, work) = match &args.workdir {
             Some(folder) => {
                 let folder = here()?.join(folder);

@@ -5,7 +5,7 @@
 
 use super::{Logs, Publisher};
 use crate::app::App;
-use crate::command::place::{refused, unwritable};
+use crate::command::publish_args::{refused, unwritable};
 use crate::connect::Global;
 use crate::error::{Error, Result};
 use crate::files::{LARGEST_REPORT, Refusal};
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// Follows until the program is asked to end.
 pub async fn watch(app: &App, global: &Global, args: &Logs) -> Result<()> {
-    let store = args.place.open(app, global, false).await?;
+    let store = args.publish_args.open(app, global, false).await?;
     let mut watcher =
         Watcher { app, args, folder: Folder::new(&args.logdir), publisher: Publisher::new(app, &store), due: false };
     let mut end = pin!(app.host.interrupted());
@@ -81,7 +81,7 @@ impl Watcher<'_> {
         match outcome {
             Ok(()) => self.due = false,
             Err(error) => {
-                let hint = error.hint_text().unwrap_or("there is another try in half a minute");
+                let hint = error.hint_text().unwrap_or("retrying in half a minute");
                 self.app.log.warn_with_hint(&error.to_string(), hint);
             }
         }
@@ -89,7 +89,7 @@ impl Watcher<'_> {
 
     /// The last update.
     async fn finish(&mut self) -> Result<()> {
-        self.app.log.info("ending: a last look at the logs");
+        self.app.log.info("stopping: updating the section one last time");
         self.app.http.restart_budget();
         self.app.http.shorten_deadline();
         if self.look() { self.update().await } else { Ok(()) }
@@ -106,7 +106,7 @@ impl Watcher<'_> {
             Err(refusal) => return Err(refused(path, refusal)),
         };
         let before = String::from_utf8(before).map_err(|_| {
-            Error::config(format!("{} is not UTF-8", path.display())).hint("the section is kept in a Markdown file")
+            Error::config(format!("{} is not UTF-8", path.display())).hint("--file must be a Markdown file")
         })?;
         let name = self.args.name.as_deref().or(self.args.title.as_deref()).unwrap_or_default();
         let after = with_section(&before, name, text);
@@ -117,7 +117,7 @@ impl Watcher<'_> {
     }
 }
 
-/// A text with a section of this name, which is added at the end where there is none.
+/// Returns a text with a section of this name, which is added at the end where there is none.
 fn with_section(text: &str, name: &str, section: &str) -> String {
     let name: String = name.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '.')).collect();
     let name = if name.trim().is_empty() { String::new() } else { format!(" {}", name.trim()) };

@@ -26,18 +26,19 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
             None => "save a repository access token as the secured variable REPO_TOKEN".to_owned(),
         }),
         403 => match (list("required"), list("granted")) {
-            (Some(required), granted) => Error::auth(format!("the token may not do this (Bitbucket says: {says})"))
-                .hint(format!(
-                    "the token lacks a scope: it has {}, it needs {required}",
+            (Some(required), granted) => {
+                Error::auth(format!("the token is not allowed to do this (Bitbucket says: {says})")).hint(format!(
+                    "the token lacks a scope: it has {}, but needs {required}",
                     granted.unwrap_or("none".into())
-                )),
+                ))
+            }
             _ => {
                 let work = work_of(refusal.path);
                 error.hint(format!("to {work} {}", scopes_for(work)))
             }
         },
         400 if says.to_lowercase().contains("too long") || says.contains("32768") => {
-            Error::too_large(format!("Bitbucket finds the text too long ({says})"))
+            Error::too_large(format!("the text is too long for Bitbucket ({says})"))
                 .hint("use --overflow split or --overflow truncate")
         }
         _ => error,

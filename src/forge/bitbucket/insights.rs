@@ -6,7 +6,7 @@ use super::Bitbucket;
 use crate::digest::hash;
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
-use crate::forge::check::{Check, Conclusion, Made, State, name};
+use crate::forge::check::{Check, CheckState, Conclusion, CreatedCheck, name};
 use crate::http::RetryPolicy;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::{plain, shorten};
@@ -25,8 +25,9 @@ const AT_ONCE: usize = 100;
 /// Characters of a status's name and description.
 const NAME: usize = 255;
 
-/// The proxy that stands beside each step of a pipeline and signs its requests for Code Insights, so that they need no
-/// token: <https://bitbucket.org/blog/provide-full-context-to-reviewers-by-including-pipeline-artifacts-within-the-pull-request>.
+/// Returns the proxy that stands beside each step of a pipeline and signs its requests for Code Insights, so that
+/// they need no token:
+/// <https://bitbucket.org/blog/provide-full-context-to-reviewers-by-including-pipeline-artifacts-within-the-pull-request>.
 /// A pipe is a container of its own and reaches it by another name.
 pub fn proxy(env: &Env) -> Option<String> {
     env.get(vars::BITBUCKET_PIPELINE_UUID)?;
@@ -38,13 +39,13 @@ pub fn proxy(env: &Env) -> Option<String> {
     Some(named.unwrap_or_else(|| format!("http://{host}:29418")))
 }
 
-/// The address without TLS, inside of which the proxy could not sign.
+/// Returns the address without TLS, inside of which the proxy could not sign.
 pub fn plainly(api: &str) -> String {
     api.strip_prefix("https://").map_or_else(|| api.to_owned(), |rest| format!("http://{rest}"))
 }
 
 /// Sets the report, its annotations and the build status. The same title is the same report.
-pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
+pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<CreatedCheck> {
     // A build status's key may have 40 characters.
     let key = format!("cml-{}", &hash(check.title.as_bytes())[..32]);
     let commit = format!("{}/commit/{}", bucket.root, super::escape(&check.commit));
@@ -70,26 +71,26 @@ pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<Made> {
         [("annotations", check.annotations.len(), ANNOTATIONS), ("figures", check.data.len(), DATA)]
     {
         if all > most {
-            left_out.push(format!("Bitbucket takes {most} {what}: {} left out", all - most));
+            left_out.push(format!("Bitbucket accepts at most {most} {what}; skipped {}", all - most));
         }
     }
     let url = format!("{}/commits/{}", bucket.page, check.commit);
     if bucket.insights().is_some() {
-        left_out.push("without a token there is no build status besides the pipeline's own".to_owned());
+        left_out.push("no build status without a token, except the pipeline's own".to_owned());
     } else {
         let status = status(bucket, check, &key, &url);
         let path = format!("{commit}/statuses/build");
         // A status of the same key is replaced.
         let _: (_, Value) = bucket.rest.call(Method::POST, &path, Some(&status), RetryPolicy::Idempotent).await?;
     }
-    Ok(Made { id: None, url, left_out })
+    Ok(CreatedCheck { id: None, url, left_out })
 }
 
-/// The proxy may not be there: then a token is what helps.
+/// Explains a failure without a token, such as a missing proxy, with the hint to use a token.
 fn without_token(bucket: &Bitbucket, error: Error) -> Error {
     match bucket.insights() {
         Some(_) if matches!(error.kind(), Kind::Remote | Kind::Auth) => error
-            .context("the pipeline's proxy does not make the check")
+            .context("the pipeline's proxy did not create the check")
             .hint("save a repository access token with the scope repository:write as the secured variable REPO_TOKEN"),
         _ => error,
     }
@@ -97,9 +98,9 @@ fn without_token(bucket: &Bitbucket, error: Error) -> Error {
 
 fn body(bucket: &Bitbucket, check: &Check) -> Value {
     let result = match check.state {
-        State::Queued | State::InProgress => "PENDING",
-        State::Completed(Conclusion::Success | Conclusion::Neutral | Conclusion::Skipped) => "PASSED",
-        State::Completed(Conclusion::Failure | Conclusion::Cancelled | Conclusion::TimedOut) => "FAILED",
+        CheckState::Queued | CheckState::InProgress => "PENDING",
+        CheckState::Completed(Conclusion::Success | Conclusion::Neutral | Conclusion::Skipped) => "PASSED",
+        CheckState::Completed(Conclusion::Failure | Conclusion::Cancelled | Conclusion::TimedOut) => "FAILED",
     };
     let text = text(check);
     let details = match ending(check) {
@@ -117,21 +118,23 @@ fn body(bucket: &Bitbucket, check: &Check) -> Value {
     body
 }
 
-/// The report's text; its title where it only has pictures, as Bitbucket wants one.
+/// Returns the report's text; its title where it only has pictures, as Bitbucket wants one.
 fn text(check: &Check) -> String {
     let text = plain(&check.report.concat());
     if text.is_empty() { check.title.clone() } else { text }
 }
 
-/// What the result does not say.
+/// Returns what the result does not say.
 fn ending(check: &Check) -> Option<String> {
     match check.state {
-        State::Completed(Conclusion::Success | Conclusion::Failure) | State::Queued | State::InProgress => None,
-        State::Completed(conclusion) => Some(name(conclusion).replace('_', " ")),
+        CheckState::Completed(Conclusion::Success | Conclusion::Failure)
+        | CheckState::Queued
+        | CheckState::InProgress => None,
+        CheckState::Completed(conclusion) => Some(name(conclusion).replace('_', " ")),
     }
 }
 
-/// A figure in the form that Bitbucket shows best; a percentage is between 0 and 100.
+/// Returns a figure in the form that Bitbucket shows best; a percentage is between 0 and 100.
 fn figure(name: &str, value: &str) -> Value {
     let percentage = value.trim().strip_suffix('%').and_then(number);
     let percentage =
@@ -147,7 +150,7 @@ fn figure(name: &str, value: &str) -> Value {
     }
 }
 
-/// A number as it is written where JSON has that form, which it does not of `.5` or `+1`.
+/// Returns a number as it is written where JSON has that form, which it does not of `.5` or `+1`.
 fn number(text: &str) -> Option<Number> {
     let text = text.trim();
     let number: f64 = text.parse().ok()?;
@@ -174,10 +177,10 @@ fn annotation(id: &str, found: &Annotation) -> Value {
 
 fn status(bucket: &Bitbucket, check: &Check, key: &str, page: &str) -> Value {
     let state = match check.state {
-        State::Queued | State::InProgress => "INPROGRESS",
-        State::Completed(Conclusion::Success | Conclusion::Neutral | Conclusion::Skipped) => "SUCCESSFUL",
-        State::Completed(Conclusion::Failure | Conclusion::TimedOut) => "FAILED",
-        State::Completed(Conclusion::Cancelled) => "STOPPED",
+        CheckState::Queued | CheckState::InProgress => "INPROGRESS",
+        CheckState::Completed(Conclusion::Success | Conclusion::Neutral | Conclusion::Skipped) => "SUCCESSFUL",
+        CheckState::Completed(Conclusion::Failure | Conclusion::TimedOut) => "FAILED",
+        CheckState::Completed(Conclusion::Cancelled) => "STOPPED",
     };
     let text = text(check).replace('\n', " · ");
     let url = bucket.run_url.as_deref().unwrap_or(page);

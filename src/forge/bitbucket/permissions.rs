@@ -8,7 +8,7 @@
 use super::{Bitbucket, List, authorization};
 use crate::env::Secret;
 use crate::error::{Kind, Result};
-use crate::forge::permission::{Diagnosis, Permission, State, Work};
+use crate::forge::permission::{Diagnosis, Permission, PermissionState, Work};
 use crate::forge::rest::escape;
 use crate::http::RetryPolicy;
 use base64::Engine;
@@ -16,13 +16,13 @@ use base64::prelude::BASE64_STANDARD;
 use http::Method;
 use serde::de::IgnoredAny;
 
-/// The kinds of tokens, by their form. App passwords are gone since 2026-07-28:
+/// Returns the kinds of tokens, by their form. App passwords are gone since 2026-07-28:
 /// <https://community.atlassian.com/forums/Bitbucket-articles/Deprecation-notice-Bitbucket-Cloud-app-password-brownout/ba-p/3237429>.
 pub fn kind(token: &Secret) -> &'static str {
     let value = authorization(token);
     let Some(encoded) = value.strip_prefix("Basic ") else {
         return match token.expose() {
-            text if text.starts_with("ATATT") => "API token without its e-mail address: give it as email:api-token",
+            text if text.starts_with("ATATT") => "API token without its e-mail address: pass it as email:api-token",
             text if text.starts_with("ATBB") => APP_PASSWORD,
             _ => "access token of a repository, project or workspace",
         };
@@ -30,14 +30,14 @@ pub fn kind(token: &Secret) -> &'static str {
     let pair = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
     match pair.split_once(':') {
         Some((_, password)) if password.starts_with("ATBB") => APP_PASSWORD,
-        Some((user, _)) if !user.contains('@') => "user name and password: an API token goes with an e-mail address",
+        Some((user, _)) if !user.contains('@') => "user name and password: an API token needs an e-mail address",
         _ => "API token of a user (email:api-token)",
     }
 }
 
-const APP_PASSWORD: &str = "app password, which Bitbucket has ended: make an API token or an access token";
+const APP_PASSWORD: &str = "app password, which Bitbucket no longer accepts: create an API token or an access token";
 
-/// The scopes of access tokens, and those of API tokens:
+/// Returns the scopes of access tokens, and those of API tokens:
 /// <https://developer.atlassian.com/cloud/bitbucket/bitbucket-cloud-rest-api-scopes/>.
 fn needs(work: Work) -> (&'static [&'static str], &'static [&'static str]) {
     match work {
@@ -55,7 +55,7 @@ fn needs(work: Work) -> (&'static [&'static str], &'static [&'static str]) {
     }
 }
 
-/// What a request asks for, by its path.
+/// Returns what a request asks for, by its path.
 pub fn work_of(path: &str) -> Work {
     match path {
         _ if path.contains("/reports/") || path.contains("/statuses/") => Work::Check,
@@ -68,13 +68,13 @@ pub fn work_of(path: &str) -> Work {
     }
 }
 
-/// What to do where scopes are missing.
+/// Returns what to do where scopes are missing.
 pub fn scopes_for(work: Work) -> String {
     let (access, api) = needs(work);
     format!("the token needs {} (an API token: {})", access.join(" and "), api.join(" and "))
 }
 
-/// Whether a token has a scope, by itself or in a larger one.
+/// Returns whether a token has a scope, by itself or in a larger one.
 fn has(scopes: &[String], scope: &str) -> bool {
     let larger: &[&str] = match scope {
         "repository" => &["repository:write", "pullrequest", "pullrequest:write"],
@@ -121,8 +121,9 @@ pub async fn permissions(bucket: &Bitbucket) -> Result<Diagnosis> {
     Ok(Diagnosis { facts, permissions })
 }
 
-/// The role of the token's user. The listings of one's own permissions went with those across workspaces; that of a
-/// workspace takes a role. <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/#api-repositories-workspace-get>
+/// Returns the role of the token's user. The listings of one's own permissions went with those across workspaces;
+/// that of a workspace takes a role.
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/#api-repositories-workspace-get>
 async fn role(bucket: &Bitbucket) -> Option<Role> {
     let path = bucket.root.strip_prefix("/repositories/")?;
     let workspace = path.split('/').next()?;
@@ -145,30 +146,40 @@ fn line(work: Work, scopes: Option<&[String]>, role: Option<Role>) -> Permission
     };
     let (access, api) = needs(work);
     let Some(scopes) = scopes else {
-        return Permission::new(work, State::Unknown, format!("Bitbucket does not say; {}", scopes_for(work)));
+        return Permission::new(
+            work,
+            PermissionState::Unknown,
+            format!("Bitbucket does not say; {}", scopes_for(work)),
+        );
     };
     let all = |wanted: &[&str]| wanted.iter().all(|scope| has(scopes, scope));
     // Whether reading suffices with the newer names is not documented.
     let perhaps = matches!(work, Work::CommitComment | Work::Check) && has(scopes, "read:repository:bitbucket");
     match (all(access) || all(api), role) {
-        (false, _) if perhaps => Permission::new(work, State::Unknown, scopes_for(work)),
-        (false, _) => Permission::new(work, State::Missing, scopes_for(work)),
+        (false, _) if perhaps => Permission::new(work, PermissionState::Unknown, scopes_for(work)),
+        (false, _) => Permission::new(work, PermissionState::Missing, scopes_for(work)),
         (true, Some(role)) if role < least => {
             let access = if least == Role::Admin { "admin" } else { "write" };
-            Permission::new(work, State::Missing, format!("the token's user needs {access} access to the repository"))
+            Permission::new(
+                work,
+                PermissionState::Missing,
+                format!("the token's user needs {access} access to the repository"),
+            )
         }
-        (true, _) => Permission::new(work, State::Works, ""),
+        (true, _) => Permission::new(work, PermissionState::Works, ""),
     }
 }
 
 /// Without a token: what the proxy signs.
 fn without_token(proxy: Option<Proxy>) -> Vec<Permission> {
     let line = |work| match (work, proxy) {
-        (Work::Check, Some(Proxy::Signs)) => Permission::new(work, State::Works, ""),
-        (Work::Check, Some(Proxy::Answers)) => {
-            Permission::new(work, State::Unknown, "the pipeline's proxy does not read reports; it may make them")
-        }
-        _ => Permission::new(work, State::Missing, scopes_for(work)),
+        (Work::Check, Some(Proxy::Signs)) => Permission::new(work, PermissionState::Works, ""),
+        (Work::Check, Some(Proxy::Answers)) => Permission::new(
+            work,
+            PermissionState::Unknown,
+            "the pipeline's proxy cannot read reports; it may be able to create them",
+        ),
+        _ => Permission::new(work, PermissionState::Missing, scopes_for(work)),
     };
     Work::ALL.map(line).to_vec()
 }
@@ -193,7 +204,7 @@ async fn proxy(bucket: &Bitbucket) -> Option<(Proxy, (&'static str, String))> {
     let (proxy, says) = match answer {
         Ok(_) => (Proxy::Signs, "answers: checks need no token"),
         Err(error) if error.kind() == Kind::Remote => (Proxy::Silent, "does not answer: checks need a token"),
-        Err(_) => (Proxy::Answers, "answers, and does not read reports"),
+        Err(_) => (Proxy::Answers, "answers, but cannot read reports"),
     };
     Some((proxy, ("proxy", format!("{says} ({address})"))))
 }
@@ -219,20 +230,30 @@ mod tests {
     #[test]
     fn scopes_of_both_names_and_the_role_count() {
         for (work, scopes, role, state) in [
-            (Work::Comment, "pullrequest:write", None, State::Works),
-            (Work::Comment, "pullrequest", None, State::Missing),
-            (Work::CommitComment, "pullrequest", None, State::Works),
-            (Work::CommitComment, "read:repository:bitbucket", None, State::Unknown),
-            (Work::PullRequest, "pullrequest:write", None, State::Missing),
-            (Work::PullRequest, "pullrequest:write repository:write", None, State::Works),
-            (Work::Rerun, "read:pipeline:bitbucket write:pipeline:bitbucket", Some(Role::Writer), State::Works),
-            (Work::Rerun, "read:pipeline:bitbucket write:pipeline:bitbucket", Some(Role::Reader), State::Missing),
-            (Work::Rerun, "write:pipeline:bitbucket", Some(Role::Admin), State::Missing),
-            (Work::Runners, "runner:write", None, State::Works),
+            (Work::Comment, "pullrequest:write", None, PermissionState::Works),
+            (Work::Comment, "pullrequest", None, PermissionState::Missing),
+            (Work::CommitComment, "pullrequest", None, PermissionState::Works),
+            (Work::CommitComment, "read:repository:bitbucket", None, PermissionState::Unknown),
+            (Work::PullRequest, "pullrequest:write", None, PermissionState::Missing),
+            (Work::PullRequest, "pullrequest:write repository:write", None, PermissionState::Works),
+            (
+                Work::Rerun,
+                "read:pipeline:bitbucket write:pipeline:bitbucket",
+                Some(Role::Writer),
+                PermissionState::Works,
+            ),
+            (
+                Work::Rerun,
+                "read:pipeline:bitbucket write:pipeline:bitbucket",
+                Some(Role::Reader),
+                PermissionState::Missing,
+            ),
+            (Work::Rerun, "write:pipeline:bitbucket", Some(Role::Admin), PermissionState::Missing),
+            (Work::Runners, "runner:write", None, PermissionState::Works),
         ] {
             let scopes: Vec<String> = scopes.split(' ').map(str::to_owned).collect();
             assert_eq!(line(work, Some(&scopes), role).state, state, "{work} {scopes:?}");
         }
-        assert_eq!(line(Work::Comment, None, None).state, State::Unknown);
+        assert_eq!(line(Work::Comment, None, None).state, PermissionState::Unknown);
     }
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 /// The first of the growing pauses before a merge is looked at.
 const POLL: Duration = Duration::from_secs(2);
 
-/// The author is the one that Bitbucket gives to commits of its pipes; no variable tells who started a pipeline by name:
+/// Returns how to push. The author is that of commits by Bitbucket's pipes, because no variable has the name of the user
+/// who started a pipeline:
 /// <https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>.
 pub fn push_config(token: Option<&Secret>, settings: Vec<(String, String)>) -> PushConfig {
     PushConfig {
@@ -39,7 +40,7 @@ pub fn settings(env: &Env, proxy: Option<&str>) -> Vec<(String, String)> {
     ["", ".git"].map(|ending| (format!("http.{origin}{ending}.proxy"), proxy.to_owned())).to_vec()
 }
 
-/// The fixed user names that git takes with an API token and with an access token:
+/// Returns the fixed user names that git takes with an API token and with an access token:
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/>,
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-access-tokens/>.
 fn password(token: &Secret) -> (&'static str, Secret) {
@@ -78,13 +79,12 @@ fn about_creating(error: Error, new: &NewPullRequest) -> Error {
     let says = error.to_string().to_lowercase();
     if says.contains("no changes to be pulled") {
         return Error::conflict(format!("{} has no commits that {} does not have", new.source, new.target))
-            .hint("there is nothing to merge: give other files, or another --target-branch");
+            .hint("there is nothing to merge: pass other files, or another --target-branch");
     }
-    match says.contains("destination: branch not found") {
-        true => {
-            Error::not_found(format!("there is no branch {} to merge into", new.target)).hint("check --target-branch")
-        }
-        false => error,
+    if says.contains("destination: branch not found") {
+        Error::not_found(format!("target branch {} not found", new.target)).hint("check --target-branch")
+    } else {
+        error
     }
 }
 
@@ -105,12 +105,12 @@ pub async fn merge(bitbucket: &Bitbucket, pull: &PullRequest, how: Merge) -> Res
     merged.map_err(|error| match error.kind() {
         _ if error.is_ambiguous() => error,
         Kind::Auth | Kind::RateLimited => error,
-        _ => Error::conflict(format!("pull request {} is not merged: {error}", pull.number))
-            .hint("its page says which merge checks are missing, or which conflicts there are; merge it there"),
+        _ => Error::conflict(format!("pull request {} was not merged: {error}", pull.number))
+            .hint("its page lists the missing merge checks or the conflicts; merge it there"),
     })
 }
 
-/// A merge that takes longer than a few seconds is answered with 202 and the address of its task:
+/// Returns a merge that takes longer than a few seconds is answered with 202 and the address of its task:
 /// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-pullrequests/>. A merge that fails there is answered
 /// with an error.
 async fn follow(bitbucket: &Bitbucket, path: &str, task: &str) -> Result<Merged> {

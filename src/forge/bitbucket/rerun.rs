@@ -61,24 +61,25 @@ pub async fn rerun(bitbucket: &Bitbucket, id: Option<&str>, own: &Context, http:
     Ok(Rerun { url, note: note(&before) })
 }
 
-/// A pipeline's place in an address, by its build number or by its UUID, with or without braces.
+/// Returns a pipeline's place in an address, by its build number or by its UUID, with or without braces.
 fn segment(id: &str) -> Result<String> {
     if !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(id.to_owned());
     }
     let bare = id.trim_start_matches('{').trim_end_matches('}');
-    match !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
-        true => Ok(format!("{}{bare}{}", escape("{"), escape("}"))),
-        false => Err(Error::usage(format!("'{id}' is not a pipeline"))
-            .hint("give its build number, such as --id 42, or its UUID, such as --id {1f2e…}")),
+    if !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+        Ok(format!("{}{bare}{}", escape("{"), escape("}")))
+    } else {
+        Err(Error::usage(format!("'{id}' is not a pipeline"))
+            .hint("pass its build number, such as --id 42, or its UUID, such as --id {1f2e…}"))
     }
 }
 
 async fn get(bitbucket: &Bitbucket, segment: &str, id: &str) -> Result<Pipeline> {
     match bitbucket.rest.get(&format!("{}/pipelines/{segment}", bitbucket.root)).await {
         Err(error) if error.kind() == Kind::NotFound => {
-            Err(Error::not_found(format!("there is no pipeline {id} in {}", bitbucket.page)).hint(
-                "give the number in its address (…/pipelines/results/42), and --repo if it is another repository's",
+            Err(Error::not_found(format!("pipeline {id} not found in {}", bitbucket.page)).hint(
+                "pass the number in its address (…/pipelines/results/42), and --repo if it is in another repository",
             ))
         }
         found => Ok(found?.1),
@@ -103,7 +104,7 @@ async fn start(bitbucket: &Bitbucket, before: &Pipeline, body: &Value, http: &Ht
     start_once(http, &format!("pipeline {}", before.build_number), send, look).await
 }
 
-/// Whether two targets are of the same commit and reference, for the same part of the configuration.
+/// Returns whether two targets are of the same commit and reference, for the same part of the configuration.
 fn same(one: &Value, other: &Value) -> bool {
     let fields = [
         "/type",
@@ -118,19 +119,19 @@ fn same(one: &Value, other: &Value) -> bool {
     fields.iter().all(|field| one.pointer(field) == other.pointer(field))
 }
 
-/// What the new pipeline lacks.
+/// Returns what the new pipeline lacks.
 fn note(before: &Pipeline) -> Option<String> {
     let secret: Vec<&str> =
         before.variables().iter().filter(|v| v.secured || v.value.is_none()).map(|v| v.key.as_str()).collect();
     if !secret.is_empty() {
         return Some(format!(
-            "the new pipeline runs without {}: Bitbucket does not give secured variables out",
+            "the new pipeline runs without {}: Bitbucket does not disclose secured variables",
             secret.join(", ")
         ));
     }
     (before.has_variables && before.variables().is_empty()).then(|| {
         format!(
-            "pipeline {} was started with variables that Bitbucket does not give out: the new one runs without them",
+            "pipeline {} was started with variables that Bitbucket does not disclose; the new one runs without them",
             before.build_number
         )
     })

@@ -47,9 +47,10 @@ struct Head {
 /// Uploads files; returns the addresses in order.
 pub async fn upload(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
     let is_small = assets.iter().map(Asset::size).sum::<u64>() <= SMALL;
-    match forge.assets_ref == HIDDEN && is_small {
-        true => upload_small(forge, assets, progress).await,
-        false => upload_missing(forge, assets, progress).await,
+    if forge.assets_ref == HIDDEN && is_small {
+        upload_small(forge, assets, progress).await
+    } else {
+        upload_missing(forge, assets, progress).await
     }
 }
 
@@ -80,7 +81,7 @@ async fn upload_small(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) 
 }
 
 fn lost() -> Error {
-    Error::conflict("too many jobs publish to the repository at the same moment").hint("run the step again")
+    Error::conflict("too many jobs are publishing to the repository at the same time").hint("run the step again")
 }
 
 /// Uploads files that are not there yet, however many requests it takes to know.
@@ -133,7 +134,7 @@ async fn create_blobs(
     futures_util::stream::iter(numbers).map(create).buffer_unordered(UPLOADS_AT_ONCE).try_collect().await
 }
 
-/// A file of a tree.
+/// Returns a file of a tree.
 fn entry(name: &str, sha: &str) -> Value {
     json!({ "path": name, "mode": "100644", "type": "blob", "sha": sha })
 }
@@ -152,7 +153,7 @@ fn query(name: &str) -> &'static str {
     if name.ends_with(".svg") { "?sanitize=true" } else { "" }
 }
 
-/// Whether an address is that of a file in a commit of the repository.
+/// Returns whether an address is that of a file in a commit of the repository.
 pub fn is_asset(forge: &GitHub, address: &str, name: &str) -> bool {
     let page = forge.repository.url();
     let commit = address
@@ -190,7 +191,7 @@ async fn create_commit(forge: &GitHub, tree: &str, parent: Option<&str>) -> Resu
     post::<Object>(forge, "commits", &body).await.map(|commit| commit.sha)
 }
 
-/// The commit of the ref, if there is one.
+/// Returns the commit of the ref, if there is one.
 async fn read_ref(forge: &GitHub) -> Result<Option<String>> {
     let path = format!("{}/git/ref/{}", forge.root, forge.assets_ref);
     match forge.client.get::<Value>(&path).await {
@@ -200,7 +201,7 @@ async fn read_ref(forge: &GitHub) -> Result<Option<String>> {
     }
 }
 
-/// The tree of a commit.
+/// Returns the tree of a commit.
 async fn tree_of(forge: &GitHub, commit: &str) -> Result<String> {
     let found: Value = forge.client.get(&format!("{}/git/commits/{commit}", forge.root)).await?;
     Ok(found.pointer("/tree/sha").and_then(Value::as_str).unwrap_or_default().to_owned())

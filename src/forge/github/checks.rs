@@ -2,8 +2,8 @@
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
-use crate::forge::check::{Check, Made, State, name};
-use crate::forge::once::{Words, exactly_once};
+use crate::forge::check::{Check, CheckState, CreatedCheck, name};
+use crate::forge::once::{OutcomeMessages, exactly_once};
 use crate::http::RetryPolicy;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::shorten;
@@ -49,7 +49,7 @@ impl Run {
 }
 
 /// Makes a check run, or brings the one up to date that is not completed yet.
-pub async fn create(hub: &GitHub, check: &Check) -> Result<Made> {
+pub async fn create(hub: &GitHub, check: &Check) -> Result<CreatedCheck> {
     let mut batches = check.annotations.chunks(ANNOTATIONS);
     let fields = fields(hub, check, batches.next().unwrap_or_default());
     let mut run = match &check.id {
@@ -68,7 +68,7 @@ pub async fn create(hub: &GitHub, check: &Check) -> Result<Made> {
         run = update(hub, &run.id.to_string(), &added, run.output.annotations_count).await?;
     }
     let url = run.html_url.unwrap_or_else(|| format!("{}/runs/{}", hub.repository.url(), run.id));
-    Ok(Made { id: Some(run.id.to_string()), url, left_out: Vec::new() })
+    Ok(CreatedCheck { id: Some(run.id.to_string()), url, left_out: Vec::new() })
 }
 
 async fn by_id(hub: &GitHub, id: &str, fields: &Map<String, Value>) -> Result<Run> {
@@ -81,14 +81,14 @@ async fn by_id(hub: &GitHub, id: &str, fields: &Map<String, Value>) -> Result<Ru
 
 fn unknown(hub: &GitHub, id: &str, error: Error) -> Error {
     match error.kind() {
-        Kind::NotFound => Error::not_found(format!("there is no check {id} in {}", hub.repository)).hint(
-            "give --check-id as the output check-id of the step that made it, or leave it out to find it by its title",
+        Kind::NotFound => Error::not_found(format!("check {id} not found in {}", hub.repository)).hint(
+            "set --check-id to the output check-id of the step that created it, or omit it to find the check by its title",
         ),
         _ => error,
     }
 }
 
-/// The newest check runs of that name on the commit, the newest first.
+/// Returns the newest check runs of that name on the commit, the newest first.
 async fn list(hub: &GitHub, check: &Check) -> Result<Vec<Run>> {
     let title: String = url::form_urlencoded::byte_serialize(check.title.as_bytes()).collect();
     let path = format!("{}/commits/{}/check-runs?check_name={title}&filter=all&per_page=100", hub.root, check.commit);
@@ -105,14 +105,14 @@ async fn make(hub: &GitHub, check: &Check, mut fields: Map<String, Value>, newes
     let path = format!("{}/check-runs", hub.root);
     let send = async || hub.client.call(Method::POST, &path, Some(&fields), RetryPolicy::LookFirst).await;
     let look = async || Ok(list(hub, check).await?.into_iter().find(|run| run.is_ours() && run.id > newest));
-    exactly_once(&hub.http, &words("made"), send, look).await
+    exactly_once(&hub.http, &messages("created"), send, look).await
 }
 
-fn words(done: &str) -> Words {
-    Words {
+fn messages(done: &str) -> OutcomeMessages {
+    OutcomeMessages {
         done: format!("the check was {done}"),
-        unknown: "look at the checks of the commit before you run this again".to_owned(),
-        not_done: "the check is as it was",
+        unknown: "check the commit's checks before you run this again".to_owned(),
+        not_done: "the check was not changed",
     }
 }
 
@@ -127,7 +127,7 @@ async fn update(hub: &GitHub, id: &str, fields: &Map<String, Value>, before: usi
         let now: Run = hub.client.get(&path).await?;
         Ok(Some(now).filter(|now| now.output.annotations_count >= before + adds))
     };
-    exactly_once(&hub.http, &words("changed"), send, look).await
+    exactly_once(&hub.http, &messages("changed"), send, look).await
 }
 
 fn now(hub: &GitHub) -> String {
@@ -135,17 +135,17 @@ fn now(hub: &GitHub) -> String {
     at.map_or_else(String::new, |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// What making and changing have in common. A conclusion would complete it: only with the end.
+/// Returns what making and changing have in common. A conclusion would complete it: only with the end.
 fn fields(hub: &GitHub, check: &Check, annotations: &[Annotation]) -> Map<String, Value> {
     let status = match check.state {
-        State::Queued => "queued",
-        State::InProgress => "in_progress",
-        State::Completed(_) => "completed",
+        CheckState::Queued => "queued",
+        CheckState::InProgress => "in_progress",
+        CheckState::Completed(_) => "completed",
     };
     let mut fields = Map::new();
     fields.insert("name".to_owned(), json!(check.title));
     fields.insert("status".to_owned(), json!(status));
-    if let State::Completed(conclusion) = check.state {
+    if let CheckState::Completed(conclusion) = check.state {
         fields.insert("conclusion".to_owned(), json!(name(conclusion)));
         fields.insert("completed_at".to_owned(), json!(now(hub)));
     }

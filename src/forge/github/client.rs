@@ -86,7 +86,7 @@ impl Client {
     }
 
     /// Reads from a path, with the answer's headers.
-    pub async fn look(&self, path: &str) -> Result<Response<Bytes>> {
+    pub async fn get_with_headers(&self, path: &str) -> Result<Response<Bytes>> {
         self.http.send(self.request(Method::GET, path, None)?).await
     }
 
@@ -119,10 +119,9 @@ impl Client {
     }
 }
 
-/// An answer's JSON.
+/// Returns an answer's JSON.
 pub fn parsed<T: DeserializeOwned>(answer: &Response<Bytes>) -> Result<T> {
-    serde_json::from_slice(answer.body())
-        .map_err(|e| Error::remote(format!("GitHub answered something unexpected ({e})")))
+    serde_json::from_slice(answer.body()).map_err(|e| Error::remote(format!("unexpected answer from GitHub ({e})")))
 }
 
 /// The bottom of octocrab's stack. The program has one thread, so what the types ask to be `Send` never
@@ -147,13 +146,13 @@ impl Service {
     }
 }
 
-/// What the user or the CI names does not make an address.
+/// Returns what the user or the CI names does not make an address.
 fn no_address(error: &http::Error) -> Error {
-    Error::config(format!("cannot make an address of GitHub's API ({error})"))
+    Error::config(format!("invalid address of GitHub's API ({error})"))
         .hint("check GITHUB_API_URL, GITHUB_SHA, --repo and --publish-branch")
 }
 
-/// Our own error out of octocrab's, or a description of octocrab's.
+/// Returns our own error out of octocrab's, or a description of octocrab's.
 fn ours(error: octocrab::Error) -> Error {
     match error {
         octocrab::Error::Service { source, .. } => match source.downcast::<Error>() {
@@ -161,12 +160,8 @@ fn ours(error: octocrab::Error) -> Error {
             Err(other) => Error::internal(format!("the GitHub client failed ({other})")),
         },
         octocrab::Error::Http { source, .. } => no_address(&source),
-        octocrab::Error::Serde { source, .. } => {
-            Error::remote(format!("GitHub answered something unexpected ({source})"))
-        }
-        octocrab::Error::Json { source, .. } => {
-            Error::remote(format!("GitHub answered something unexpected ({source})"))
-        }
+        octocrab::Error::Serde { source, .. } => Error::remote(format!("unexpected answer from GitHub ({source})")),
+        octocrab::Error::Json { source, .. } => Error::remote(format!("unexpected answer from GitHub ({source})")),
         other => Error::internal(format!("the GitHub client failed ({other})")),
     }
 }

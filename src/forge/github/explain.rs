@@ -20,14 +20,14 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
     let needed = refusal.header("x-accepted-github-permissions").unwrap_or_default();
     match refusal.status.as_u16() {
         401 => Error::auth(format!("GitHub does not accept the token{}", in_brackets(&says))).hint(match source {
-            Some(source) => format!("check the token in {source}: it may be expired, revoked or cut off"),
-            None => "give a token: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }".to_owned(),
+            Some(source) => format!("check the token in {source}: it may have expired, been revoked or been cut off"),
+            None => "pass a token: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }".to_owned(),
         }),
         403 if fork && lower.contains("not accessible by integration") => {
-            Error::auth("the token may only read: this run is for a pull request from a fork")
-                .hint("publish the report from a second workflow on workflow_run, see docs/forks.md; the report is in the job summary")
+            Error::auth("the token is read-only because this run is for a pull request from a fork")
+                .hint("publish the report from a second workflow on workflow_run (see docs/forks.md); until then it is in the job summary")
         }
-        403 if refusal.header("x-github-sso").is_some() => Error::auth("the organisation asks for single sign-on (SAML) for this token")
+        403 if refusal.header("x-github-sso").is_some() => Error::auth("the organisation requires single sign-on (SAML) for this token")
             .hint(match refusal.header("x-github-sso").and_then(|v| v.split("url=").nth(1)) {
                 Some(url) => format!("authorise the token at {url}"),
                 None => "authorise the token for the organisation on https://github.com/settings/tokens".to_owned(),
@@ -37,16 +37,17 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
         403 if lower.contains("authenticate via a github app")
             || (lower.contains("personal access token") && needed.contains("checks=write")) =>
         {
-            Error::auth(format!("a personal access token may not make checks (GitHub says: {says})")).hint(
+            Error::auth(format!("personal access tokens cannot create checks (GitHub says: {says})")).hint(
                 "use the job's own token, env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" } with permissions: { checks: write }, or that of a GitHub App",
             )
         }
         403 if lower.contains("not accessible by") => {
             let lines = permissions(needed).unwrap_or_else(|| needs_of(refusal.method, refusal.path));
-            Error::auth(format!("the token may not do this (GitHub says: {says})")).hint(
-                match lower.contains("integration") {
-                    true => format!("add to the job: permissions: {{ {lines} }}"),
-                    false => format!("give the personal access token the permission {lines}"),
+            Error::auth(format!("the token is not allowed to do this (GitHub says: {says})")).hint(
+                if lower.contains("integration") {
+                    format!("add to the job: permissions: {{ {lines} }}")
+                } else {
+                    format!("grant the personal access token the permission {lines}")
                 },
             )
         }
@@ -55,14 +56,14 @@ pub fn explain(refusal: &Refusal, source: Option<&'static str>, fork: bool) -> E
             None => error,
         },
         // GitHub answers 422 for everything that it does not find sensible.
-        422 if lower.contains("too long") => Error::too_large(format!("GitHub finds the text too long ({says})"))
+        422 if lower.contains("too long") => Error::too_large(format!("the text is too long for GitHub ({says})"))
             .hint("use --overflow split or --overflow truncate"),
         422 if lower.contains("already exists") || lower.contains("fast forward") || lower.contains("reference") => {
             Error::conflict(format!("GitHub says: {says}"))
         }
         422 if lower.contains("no commit found") => Error::new(Kind::NotFound, format!("GitHub says: {says}"))
             .hint(PUSH_FIRST),
-        409 if lower.contains("empty") => error.hint("the repository has no commit yet: push one"),
+        409 if lower.contains("empty") => error.hint("the repository is empty: push a commit"),
         _ => error,
     }
 }
@@ -95,7 +96,7 @@ fn missing_scope(refusal: &Refusal) -> Option<String> {
     let (has, accepted) = (list("x-oauth-scopes")?, list("x-accepted-oauth-scopes")?);
     let lacks = !accepted.is_empty() && !accepted.iter().any(|scope| has.contains(scope));
     let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-    lacks.then(|| format!("the token lacks a scope: it has {has}, one of these is needed: {}", accepted.join(", ")))
+    lacks.then(|| format!("the token lacks a scope: it has {has}, but needs one of {}", accepted.join(", ")))
 }
 
 #[cfg(test)]
@@ -138,7 +139,7 @@ mod tests {
         let pat = r#"{"message":"Resource not accessible by personal access token"}"#;
         assert_eq!(
             explained(403, &accepted, pat, false).2,
-            "give the personal access token the permission pull-requests: write"
+            "grant the personal access token the permission pull-requests: write"
         );
         // Where GitHub does not say, the request does.
         assert_eq!(explained(403, &[], no_access, false).2, "add to the job: permissions: { actions: write }");

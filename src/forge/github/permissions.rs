@@ -9,7 +9,7 @@
 use super::GitHub;
 use crate::env::{Env, vars};
 use crate::error::Result;
-use crate::forge::permission::{Diagnosis, Permission, State, Work};
+use crate::forge::permission::{Diagnosis, Permission, PermissionState, Work};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,8 +30,8 @@ pub enum Token {
 }
 
 impl Token {
-    /// The kind of a token from a variable or option.
-    pub fn of(token: &str, source: &str, env: &Env) -> Token {
+    /// Returns the kind of a token from a variable or option.
+    pub fn detect(token: &str, source: &str, env: &Env) -> Token {
         let in_actions = env.get(vars::GITHUB_REPOSITORY).is_some();
         let jobs_own = source == vars::GITHUB_TOKEN.name || source == "with: token";
         match token.split_once('_').map(|(prefix, _)| prefix) {
@@ -53,12 +53,12 @@ impl Token {
             Token::FineGrained => "fine-grained personal access token",
             Token::Classic => "classic personal access token",
             Token::OAuth => "OAuth app's token",
-            Token::Other => "of a kind that its form does not tell",
+            Token::Other => "of an unknown kind",
         }
     }
 }
 
-/// What a piece of work asks for, as a workflow writes it.
+/// Returns what a piece of work asks for, as a workflow writes it.
 pub fn needs(work: Work) -> &'static str {
     match work {
         Work::Comment => "pull-requests: write",
@@ -71,7 +71,7 @@ pub fn needs(work: Work) -> &'static str {
     }
 }
 
-/// What a request asks for, by its path: for refusals that do not say.
+/// Returns what a request asks for, by its path: for refusals that do not say.
 pub fn needs_of(method: &Method, path: &str) -> String {
     let work = match path {
         _ if path.contains("/check-runs") => Work::Check,
@@ -88,19 +88,19 @@ pub fn needs_of(method: &Method, path: &str) -> String {
     if method == Method::GET { needs.replace("write", "read") } else { needs.to_owned() }
 }
 
-const NO_CHECKS: &str = "no personal access token may make checks: use the job's own token, env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" } with permissions: { checks: write }, or that of a GitHub App";
-const NO_RUNNERS: &str = "no job's own token may: give a fine-grained personal access token with administration: write, or a classic one with the scope repo";
+const NO_CHECKS: &str = "personal access tokens cannot create checks; use the job's own token, env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" } with permissions: { checks: write }, or that of a GitHub App";
+const NO_RUNNERS: &str = "a job's own token cannot; use a fine-grained personal access token with administration: write, or a classic one with the scope repo";
 const MAY_OPEN: &str =
     "see Settings → Actions → General → \"Allow GitHub Actions to create and approve pull requests\"";
 
-/// What to do where a permission is missing.
+/// Returns what to do where a permission is missing.
 fn advice(token: Token, needs: &str) -> String {
     match token {
         Token::Job => format!("add to the job: permissions: {{ {needs} }}"),
-        Token::Installation => format!("add to the job: permissions: {{ {needs} }}, or give it to the App"),
-        Token::AppUser => format!("give the App the permission {needs}"),
-        Token::FineGrained => format!("give the personal access token the permission {needs}"),
-        _ => format!("give the token the permission {needs}"),
+        Token::Installation => format!("add to the job: permissions: {{ {needs} }}, or grant it to the App"),
+        Token::AppUser => format!("grant the App the permission {needs}"),
+        Token::FineGrained => format!("grant the personal access token the permission {needs}"),
+        _ => format!("grant the token the permission {needs}"),
     }
 }
 
@@ -121,7 +121,7 @@ struct Role {
 }
 
 pub async fn permissions(hub: &GitHub) -> Result<Diagnosis> {
-    let answer = hub.client.look(&hub.root).await?;
+    let answer = hub.client.get_with_headers(&hub.root).await?;
     let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
     let mut facts = Vec::new();
     if let Some(date) = header("github-authentication-token-expiration") {
@@ -144,26 +144,26 @@ pub async fn permissions(hub: &GitHub) -> Result<Diagnosis> {
 
 /// <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps>
 fn by_scopes(work: Work, scopes: &[&str], repository: &Repository) -> Permission {
-    let missing = |needs: &str| Permission::new(work, State::Missing, needs);
+    let missing = |needs: &str| Permission::new(work, PermissionState::Missing, needs);
     let all = scopes.contains(&"repo");
     let scope = all || (!repository.private && work != Work::Runners && scopes.contains(&"public_repo"));
     match work {
         Work::Check => missing(NO_CHECKS),
-        _ if !scope => missing("give the token the scope repo"),
-        Work::Comment | Work::CommitComment => Permission::new(work, State::Works, ""),
+        _ if !scope => missing("add the scope repo to the token"),
+        Work::Comment | Work::CommitComment => Permission::new(work, PermissionState::Works, ""),
         Work::Runners if !repository.permissions.admin => {
             missing("the token's user must be an admin of the repository")
         }
         _ if !repository.permissions.push && !repository.permissions.admin => {
             missing("the token's user needs write access to the repository")
         }
-        _ => Permission::new(work, State::Works, ""),
+        _ => Permission::new(work, PermissionState::Works, ""),
     }
 }
 
 /// What GitHub said when asked for something impossible.
 struct Asked {
-    state: State,
+    state: PermissionState,
     /// GitHub's words.
     says: String,
 }
@@ -173,9 +173,9 @@ async fn ask(hub: &GitHub, method: Method, path: &str, body: Option<&Value>) -> 
     let json: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     let says = json.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
     let state = match answer.status() {
-        StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => State::Works,
-        StatusCode::FORBIDDEN => State::Missing,
-        _ => State::Unknown,
+        StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => PermissionState::Works,
+        StatusCode::FORBIDDEN => PermissionState::Missing,
+        _ => PermissionState::Unknown,
     };
     Ok(Asked { state, says })
 }
@@ -184,10 +184,12 @@ impl Asked {
     fn line(&self, hub: &GitHub, work: Work) -> Permission {
         let lower = self.says.to_lowercase();
         let needs = match self.state {
-            State::Missing if hub.fork && lower.contains("not accessible by integration") => {
-                "the token of a pull request from a fork may only read, see docs/forks.md".to_owned()
+            PermissionState::Missing if hub.fork && lower.contains("not accessible by integration") => {
+                "the token of a pull request from a fork is read-only, see docs/forks.md".to_owned()
             }
-            State::Missing if lower.contains("not accessible by") || lower.is_empty() => advice(hub.kind, needs(work)),
+            PermissionState::Missing if lower.contains("not accessible by") || lower.is_empty() => {
+                advice(hub.kind, needs(work))
+            }
             _ => format!("GitHub says: {}", self.says),
         };
         Permission::new(work, self.state, needs)
@@ -197,15 +199,16 @@ impl Asked {
 async fn by_asking(hub: &GitHub) -> Result<Vec<Permission>> {
     let pull = json!({ "title": "", "head": "", "base": "" });
     let mut pull = ask(hub, Method::POST, "/pulls", Some(&pull)).await?;
-    let setting = pull.state == State::Missing && pull.says.to_lowercase().contains("not permitted to create");
+    let setting =
+        pull.state == PermissionState::Missing && pull.says.to_lowercase().contains("not permitted to create");
     if setting {
-        pull.state = State::Works;
+        pull.state = PermissionState::Works;
     }
     let write = ask(hub, Method::POST, "/git/refs", Some(&json!({ "ref": "", "sha": "" }))).await?;
     let none = "/actions/workflows/cml-doctor-asks-for-no-workflow.yml/dispatches";
     let mut rerun = ask(hub, Method::POST, none, Some(&json!({ "ref": "" }))).await?;
-    if rerun.state == State::Unknown && rerun.says == "Not Found" {
-        rerun.state = State::Works;
+    if rerun.state == PermissionState::Unknown && rerun.says == "Not Found" {
+        rerun.state = PermissionState::Works;
     }
     Ok(vec![
         pull.line(hub, Work::Comment),
@@ -220,7 +223,7 @@ async fn by_asking(hub: &GitHub) -> Result<Vec<Permission>> {
 
 async fn check(hub: &GitHub) -> Result<Permission> {
     if hub.kind == Token::FineGrained {
-        return Ok(Permission::new(Work::Check, State::Missing, NO_CHECKS));
+        return Ok(Permission::new(Work::Check, PermissionState::Missing, NO_CHECKS));
     }
     let body = json!({ "name": "", "head_sha": "" });
     Ok(ask(hub, Method::POST, "/check-runs", Some(&body)).await?.line(hub, Work::Check))
@@ -228,17 +231,17 @@ async fn check(hub: &GitHub) -> Result<Permission> {
 
 /// Both permissions, and a setting that only admins can read.
 fn pull_request(hub: &GitHub, pull: &Asked, write: &Asked, forbidden: bool) -> Permission {
-    let worst = [pull, write].into_iter().find(|asked| asked.state != State::Works);
+    let worst = [pull, write].into_iter().find(|asked| asked.state != PermissionState::Works);
     match worst {
         Some(asked) => asked.line(hub, Work::PullRequest),
         None if forbidden => {
-            Permission::new(Work::PullRequest, State::Missing, format!("{MAY_OPEN}, or give another token"))
+            Permission::new(Work::PullRequest, PermissionState::Missing, format!("{MAY_OPEN}, or use another token"))
         }
         None if hub.run_url.is_some() && matches!(hub.kind, Token::Job | Token::Installation) => {
-            let why = format!("the permissions suffice, but a setting counts too: {MAY_OPEN}");
-            Permission::new(Work::PullRequest, State::Unknown, why)
+            let why = format!("the permissions suffice, but a setting is needed as well: {MAY_OPEN}");
+            Permission::new(Work::PullRequest, PermissionState::Unknown, why)
         }
-        None => Permission::new(Work::PullRequest, State::Works, ""),
+        None => Permission::new(Work::PullRequest, PermissionState::Works, ""),
     }
 }
 
@@ -246,11 +249,11 @@ fn pull_request(hub: &GitHub, pull: &Asked, write: &Asked, forbidden: bool) -> P
 /// <https://docs.github.com/en/rest/repos/rule-suites#list-repository-rule-suites>.
 async fn runners(hub: &GitHub) -> Result<Permission> {
     if hub.kind == Token::Job {
-        return Ok(Permission::new(Work::Runners, State::Missing, NO_RUNNERS));
+        return Ok(Permission::new(Work::Runners, PermissionState::Missing, NO_RUNNERS));
     }
     let asked = ask(hub, Method::GET, "/rulesets/rule-suites?per_page=1", None).await?;
     let mut line = asked.line(hub, Work::Runners);
-    if hub.kind == Token::Installation && line.state == State::Missing {
+    if hub.kind == Token::Installation && line.state == PermissionState::Missing {
         line.needs = NO_RUNNERS.to_owned();
     }
     Ok(line)
@@ -275,7 +278,7 @@ mod tests {
             ("gho_x", "REPO_TOKEN", &none, Token::OAuth),
             ("0123456789abcdef", "REPO_TOKEN", &none, Token::Other),
         ] {
-            assert_eq!(Token::of(token, source, env), kind, "{token}");
+            assert_eq!(Token::detect(token, source, env), kind, "{token}");
         }
     }
 

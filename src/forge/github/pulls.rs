@@ -67,19 +67,18 @@ pub async fn create(github: &GitHub, new: &NewPullRequest) -> Result<PullRequest
 fn about_creating(error: Error, new: &NewPullRequest) -> Error {
     let says = error.to_string().to_lowercase();
     if says.contains("not permitted to create") {
-        return Error::auth("GitHub Actions may not open pull requests in this repository").hint(
-            "allow it in Settings → Actions → General → \"Allow GitHub Actions to create and approve pull requests\", or give another token",
+        return Error::auth("GitHub Actions is not allowed to open pull requests in this repository").hint(
+            "allow it in Settings → Actions → General → \"Allow GitHub Actions to create and approve pull requests\", or use another token",
         );
     }
     if says.contains("no commits between") {
         return Error::conflict(format!("{} has no commits that {} does not have", new.source, new.target))
-            .hint("there is nothing to merge: give other files, or another --target-branch");
+            .hint("there is nothing to merge: pass other files, or another --target-branch");
     }
-    match says.contains("base invalid") {
-        true => {
-            Error::not_found(format!("there is no branch {} to merge into", new.target)).hint("check --target-branch")
-        }
-        false => error,
+    if says.contains("base invalid") {
+        Error::not_found(format!("target branch {} not found", new.target)).hint("check --target-branch")
+    } else {
+        error
     }
 }
 
@@ -115,10 +114,10 @@ fn refusal(says: &str, pull: &PullRequest) -> Error {
     let lower = says.to_lowercase();
     let number = pull.number;
     if lower.contains("not accessible by") {
-        return Error::auth(format!("the token may not merge pull request {number} (GitHub says: {says})"))
+        return Error::auth(format!("the token is not allowed to merge pull request {number} (GitHub says: {says})"))
             .hint(format!("add to the job: permissions: {{ {} }}", needs(Work::PullRequest)));
     }
-    let error = Error::conflict(format!("pull request {number} is not merged (GitHub says: {says})"));
+    let error = Error::conflict(format!("pull request {number} was not merged (GitHub says: {says})"));
     if lower.contains("dirty status") || lower.contains("conflict") {
         return error.hint("its changes conflict with those of the target branch: resolve them on its page");
     }
@@ -127,10 +126,10 @@ fn refusal(says: &str, pull: &PullRequest) -> Error {
     }
     if lower.contains("merge commits are not allowed") || lower.contains("merges are not allowed") {
         return error
-            .hint("the repository forbids this way of merging: use another one of --merge, --rebase, --squash");
+            .hint("the repository does not allow this merge method; use another of --merge, --rebase, --squash");
     }
     error.hint(
-        "the target branch is protected: allow auto-merge in Settings → General, and GitHub waits for what is missing",
+        "the target branch is protected; allow auto-merge in Settings → General, and GitHub merges once its requirements are met",
     )
 }
 
@@ -153,6 +152,6 @@ async fn merge_now(github: &GitHub, pull: &PullRequest, method: &str) -> Result<
             _ => return Err(error),
         }
     }
-    Err(Error::conflict(format!("pull request {} is not merged: GitHub was not ready for it", pull.number))
+    Err(Error::conflict(format!("pull request {} was not merged: GitHub was not ready", pull.number))
         .hint("merge it on its page, or run this again"))
 }

@@ -26,7 +26,7 @@ impl Run {
         self.status.as_deref() == Some("completed")
     }
 
-    /// Whether the run has started again since `before`.
+    /// Returns whether the run has started again since `before`.
     fn is_after(&self, before: &Run) -> bool {
         !self.is_over() || self.run_attempt > before.run_attempt
     }
@@ -39,14 +39,14 @@ pub async fn rerun(github: &GitHub, id: Option<&str>, own: &Context, http: &Http
     let id = id.or(own).ok_or_else(|| which_run("workflow run"))?;
     let number: u64 = id.parse().map_err(|_| {
         Error::usage(format!("'{id}' is not a workflow run"))
-            .hint("give the number at the end of the run's address, such as --id 1234567890")
+            .hint("pass the number at the end of the run's address, such as --id 1234567890")
     })?;
     let mut run = get(github, number).await?;
     if !run.is_over() {
         if own == Some(id) {
             // A run ends only once each of its steps has: <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation>.
             return Err(Error::unsupported(format!(
-                "this step is part of run {number}: cancelling the run would end the step before it can start anything"
+                "this step is part of run {number}: cancelling the run would end this step before it can restart anything"
             ))
             .hint("run this in another workflow on workflow_run, with --id ${{ github.event.workflow_run.id }}"));
         }
@@ -67,8 +67,8 @@ pub async fn rerun(github: &GitHub, id: Option<&str>, own: &Context, http: &Http
 async fn get(github: &GitHub, id: u64) -> Result<Run> {
     github.client.get(&path(github, id)).await.map_err(|error| match (error.kind(), error.hint_text()) {
         (Kind::NotFound, None) => {
-            Error::not_found(format!("there is no workflow run {id} in {}", github.repository)).hint(
-                "give the number in the run's address (…/actions/runs/1234567890), and --repo if it is another repository's",
+            Error::not_found(format!("workflow run {id} not found in {}", github.repository)).hint(
+                "pass the number in the run's address (…/actions/runs/1234567890), and --repo if it is in another repository",
             )
         }
         _ => error,
@@ -97,8 +97,8 @@ async fn cancelled(github: &GitHub, mut run: Run, http: &Http) -> Result<Run> {
     while !run.is_over() {
         http.pause(PAUSE, attempt).await.map_err(|_| {
             let status = run.status.as_deref().unwrap_or("unfinished");
-            Error::remote(format!("run {id} was cancelled and is still {status}: it was not started again"))
-                .hint("GitHub takes up to 5 minutes to end a run: allow more time with --timeout SECONDS")
+            Error::remote(format!("run {id} was cancelled but is still {status}; it was not restarted"))
+                .hint("GitHub takes up to 5 minutes to end a run; allow more time with --timeout SECONDS")
         })?;
         run = get(github, id).await?;
         attempt += 1;
@@ -114,26 +114,25 @@ async fn start(github: &GitHub, run: &Run, how: &str, http: &Http) -> Result<()>
     start_once(http, &format!("run {}", run.id), send, look).await
 }
 
-/// Why GitHub does not start a run:
+/// Returns why GitHub does not start a run:
 /// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/re-run-workflows-and-jobs>.
 fn explained(error: Error, id: u64) -> Error {
     let says = error.to_string();
-    let refused = |kind| Error::new(kind, format!("run {id} was not started again ({says})"));
+    let refused = |kind| Error::new(kind, format!("run {id} was not restarted ({says})"));
     if says.contains("over a month ago") || says.contains("30 days") {
-        return refused(Kind::Unsupported).hint(
-            "GitHub starts a run again for 30 days after it was made, and 50 times: push, or dispatch the workflow",
-        );
+        return refused(Kind::Unsupported)
+            .hint("GitHub allows reruns for 30 days, at most 50 times; push a commit or dispatch the workflow");
     }
     if says.contains("cannot be retried") || says.contains("nable to retry") {
         return refused(Kind::Unsupported)
             .hint("its workflow file may be gone, broken or disabled, or its logs have expired: start a new run");
     }
     if says.contains("already running") {
-        return refused(Kind::Conflict).hint("somebody else has started it: look at the run's page");
+        return refused(Kind::Conflict).hint("it was already restarted; see the run's page");
     }
     match error.kind() {
         Kind::Auth if says.contains("pull request from a fork") => {
-            error.hint("start runs from a workflow on workflow_run, with permissions: { actions: write }")
+            error.hint("restart runs from a workflow on workflow_run, with permissions: { actions: write }")
         }
         _ => error,
     }

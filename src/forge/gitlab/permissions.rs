@@ -6,26 +6,26 @@
 use super::GitLab;
 use crate::env::vars;
 use crate::error::Result;
-use crate::forge::permission::{Diagnosis, Permission, State, Work};
+use crate::forge::permission::{Diagnosis, Permission, PermissionState, Work};
 use serde::Deserialize;
 
-/// The kinds of tokens, by their prefixes: <https://docs.gitlab.com/security/tokens/#token-prefixes>.
+/// Returns the kinds of tokens, by their prefixes: <https://docs.gitlab.com/security/tokens/#token-prefixes>.
 pub fn kind(token: &str, source: &str) -> &'static str {
     let kinds = [
         ("glpat-", "personal, project or group access token"),
         ("glcbt-", "job's own token (CI_JOB_TOKEN)"),
-        ("gldt-", "deploy token, which the API does not take"),
-        ("glptt-", "trigger token, which the API does not take"),
-        ("glrt-", "runner's token, which the API does not take"),
+        ("gldt-", "deploy token, which the API does not accept"),
+        ("glptt-", "trigger token, which the API does not accept"),
+        ("glrt-", "runner's token, which the API does not accept"),
     ];
     if source == vars::CI_JOB_TOKEN.name {
         return "job's own token (CI_JOB_TOKEN)";
     }
     let known = kinds.iter().find(|(prefix, _)| token.starts_with(prefix));
-    known.map_or("of a kind that its form does not tell", |(_, title)| title)
+    known.map_or("of an unknown kind", |(_, title)| title)
 }
 
-/// The roles that matter: <https://docs.gitlab.com/api/access_requests/#valid-access-levels>.
+/// Returns the roles that matter: <https://docs.gitlab.com/api/access_requests/#valid-access-levels>.
 fn role(level: u64) -> &'static str {
     match level {
         20 => "Reporter",
@@ -34,7 +34,7 @@ fn role(level: u64) -> &'static str {
     }
 }
 
-/// The scopes of which one suffices, and the access level:
+/// Returns the scopes of which one suffices, and the access level:
 /// <https://docs.gitlab.com/user/permissions/>, <https://docs.gitlab.com/user/profile/personal_access_tokens/#personal-access-token-scopes>.
 fn needs(work: Work) -> (&'static [&'static str], u64) {
     match work {
@@ -44,7 +44,7 @@ fn needs(work: Work) -> (&'static [&'static str], u64) {
     }
 }
 
-/// What a request asks for, by its path.
+/// Returns what a request asks for, by its path.
 pub fn work_of(path: &str) -> Work {
     match path {
         _ if path.contains("/statuses/") => Work::Check,
@@ -58,21 +58,21 @@ pub fn work_of(path: &str) -> Work {
     }
 }
 
-/// The token that does it.
+/// Returns the token that does it.
 pub fn token_for(work: Work) -> String {
     let (scopes, level) = needs(work);
     let (role, scope) = (role(level), scopes[0]);
     format!(
-        "make a project access token with the role {role} and the scope {scope}, and save it as the masked variable REPO_TOKEN"
+        "create a project access token with the role {role} and the scope {scope}, and save it as the masked variable REPO_TOKEN"
     )
 }
 
-/// The scope that is missing.
+/// Returns the scope that is missing.
 pub fn scope_for(work: Work) -> String {
     format!("the token needs the scope {}", needs(work).0.join(" or "))
 }
 
-/// The role that is missing.
+/// Returns the role that is missing.
 pub fn role_for(work: Work) -> String {
     let (scopes, level) = needs(work);
     let branch = match work {
@@ -118,7 +118,7 @@ struct User {
 
 pub async fn permissions(lab: &GitLab) -> Result<Diagnosis> {
     if lab.has_job_token() {
-        let line = |work| Permission::new(work, State::Missing, token_for(work));
+        let line = |work| Permission::new(work, PermissionState::Missing, token_for(work));
         return Ok(Diagnosis { facts: Vec::new(), permissions: Work::ALL.map(line).to_vec() });
     }
     let (_, project): (_, Project) = lab.rest.get(&lab.root).await?;
@@ -157,7 +157,7 @@ fn named(level: u64) -> &'static str {
     }
 }
 
-/// The user's role, in levels: as member of the project or its group, else by whatever other way.
+/// Returns the user's role, in levels: as member of the project or its group, else by whatever other way.
 async fn level(lab: &GitLab, project: &Project, token: Option<&Token>) -> Option<u64> {
     let direct = [&project.permissions.project_access, &project.permissions.group_access];
     let direct = direct.into_iter().flatten().map(|access| access.access_level).max();
@@ -178,15 +178,15 @@ fn line(work: Work, scopes: Option<&[String]>, level: Option<u64>, visibility: &
     let scope = scopes.map(|scopes| wanted.iter().any(|scope| scopes.iter().any(|has| has == scope)));
     let everybodys = matches!(work, Work::Comment | Work::CommitComment) && visibility != "private";
     match (scope, level.map(|level| level >= least)) {
-        (Some(false), _) => Permission::new(work, State::Missing, scope_for(work)),
+        (Some(false), _) => Permission::new(work, PermissionState::Missing, scope_for(work)),
         (_, Some(false)) if everybodys => Permission::new(
             work,
-            State::Unknown,
-            format!("all users may, unless the project's settings forbid it; {}", role_for(work)),
+            PermissionState::Unknown,
+            format!("all users can, unless the project's settings forbid it; {}", role_for(work)),
         ),
-        (_, Some(false)) => Permission::new(work, State::Missing, role_for(work)),
-        (Some(true), Some(true)) => Permission::new(work, State::Works, ""),
-        _ => Permission::new(work, State::Unknown, format!("GitLab does not say; {}", role_for(work))),
+        (_, Some(false)) => Permission::new(work, PermissionState::Missing, role_for(work)),
+        (Some(true), Some(true)) => Permission::new(work, PermissionState::Works, ""),
+        _ => Permission::new(work, PermissionState::Unknown, format!("GitLab does not say; {}", role_for(work))),
     }
 }
 
@@ -199,16 +199,16 @@ mod tests {
         let scopes = |list: &[&str]| list.iter().map(|&scope| scope.to_owned()).collect::<Vec<_>>();
         let (api, read) = (scopes(&["api"]), scopes(&["read_api", "create_runner"]));
         for (work, scopes, level, visibility, state) in [
-            (Work::Comment, Some(&api), Some(20), "private", State::Works),
-            (Work::Comment, Some(&api), Some(10), "private", State::Missing),
-            (Work::Comment, Some(&api), Some(0), "public", State::Unknown),
-            (Work::Comment, Some(&read), Some(50), "private", State::Missing),
-            (Work::Comment, None, Some(50), "private", State::Unknown),
-            (Work::Check, Some(&api), Some(20), "public", State::Missing),
-            (Work::Check, Some(&api), None, "public", State::Unknown),
-            (Work::Runners, Some(&api), Some(40), "private", State::Works),
-            (Work::Runners, Some(&read), Some(40), "private", State::Works),
-            (Work::Runners, Some(&read), Some(30), "private", State::Missing),
+            (Work::Comment, Some(&api), Some(20), "private", PermissionState::Works),
+            (Work::Comment, Some(&api), Some(10), "private", PermissionState::Missing),
+            (Work::Comment, Some(&api), Some(0), "public", PermissionState::Unknown),
+            (Work::Comment, Some(&read), Some(50), "private", PermissionState::Missing),
+            (Work::Comment, None, Some(50), "private", PermissionState::Unknown),
+            (Work::Check, Some(&api), Some(20), "public", PermissionState::Missing),
+            (Work::Check, Some(&api), None, "public", PermissionState::Unknown),
+            (Work::Runners, Some(&api), Some(40), "private", PermissionState::Works),
+            (Work::Runners, Some(&read), Some(40), "private", PermissionState::Works),
+            (Work::Runners, Some(&read), Some(30), "private", PermissionState::Missing),
         ] {
             assert_eq!(line(work, scopes.map(Vec::as_slice), level, visibility).state, state, "{work} {level:?}");
         }

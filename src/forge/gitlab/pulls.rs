@@ -16,8 +16,8 @@ use std::time::Duration;
 /// <https://gitlab.com/gitlab-org/gitlab/-/issues/353984>.
 const LOOKING: Duration = Duration::from_secs(4);
 
-/// The user name that goes with a token: <https://docs.gitlab.com/ci/jobs/ci_job_token/>; with tokens of people
-/// and projects any name does.
+/// Returns the user name that goes with a token: <https://docs.gitlab.com/ci/jobs/ci_job_token/>; with tokens of
+/// people and projects any name does.
 pub fn user(source: &str) -> &'static str {
     if source == vars::CI_JOB_TOKEN.name { "gitlab-ci-token" } else { "oauth2" }
 }
@@ -69,17 +69,18 @@ pub async fn merge(gitlab: &GitLab, pull: &PullRequest, how: Merge) -> Result<Me
         match error.kind() {
             _ if error.is_ambiguous() => error,
             // GitLab answers 401 to those who may not merge.
-            Kind::Auth => Error::auth(format!("the token's user may not merge merge request {number} ({error})"))
-                .hint("let it merge into the target branch: Settings → Repository → Protected branches, and the scope api"),
-            Kind::Conflict => error.context(format!("merge request {number} is not merged"))
-                .hint("it waits for a pipeline that there is not, for approvals, or for conflicts to be solved: its page says which"),
+            Kind::Auth => Error::auth(format!("the token's user is not allowed to merge merge request {number} ({error})"))
+                .hint("allow it to merge into the target branch (Settings → Repository → Protected branches); the token needs the scope api"),
+            Kind::Conflict => error.context(format!("merge request {number} was not merged"))
+                .hint("it may need a pipeline, approvals, or conflicts to be resolved; see its page"),
             _ => error,
         }
     })?;
     Ok(if merged.state == "merged" { Merged::Now } else { Merged::Later })
 }
 
-/// Whether a refusal to merge may be over soon: 405 and 422 also stand for a merge request that GitLab still looks at.
+/// Returns whether a refusal to merge may be over soon: 405 and 422 also stand for a merge request that GitLab still
+/// looks at.
 pub fn passing(refusal: &Refusal, says: &str) -> Option<Error> {
     let status = refusal.status.as_u16();
     if refusal.method != Method::PUT || !matches!(status, 405 | 406 | 422) {

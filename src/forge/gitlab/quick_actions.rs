@@ -26,12 +26,12 @@ use std::ops::Range;
 ///
 /// Where engines differ about whether a line is code or HTML, it is taken for text and gets a blank, which text and HTML do not show.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    let seen = Seen::of(text);
+    let seen = Seen::new(text);
     let lines: Vec<usize> = seen.actions().collect();
     if lines.is_empty() {
         return Cow::Borrowed(text);
     }
-    let blocks = Blocks::of(&seen.text);
+    let blocks = Blocks::new(&seen.text);
     if lines.iter().any(|at| blocks.is_verbatim(*at))
         && let Some(shown) = front_matter_as_code(&seen.text)
     {
@@ -79,13 +79,13 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn of(source: &'a str) -> Self {
+    fn new(source: &'a str) -> Self {
         let returns: Vec<usize> = source.match_indices('\r').map(|(at, _)| at).collect();
         let text = if returns.is_empty() { Cow::Borrowed(source) } else { Cow::Owned(source.replace('\r', "")) };
         Seen { text, returns }
     }
 
-    /// Where the lines begin that have the form of an action.
+    /// Returns where the lines begin that have the form of an action.
     fn actions(&self) -> impl Iterator<Item = usize> {
         let mut at = 0;
         self.text.split_inclusive('\n').filter_map(move |line| {
@@ -95,7 +95,7 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// The place in the source of the character at a place in the text.
+    /// Returns the place in the source of the character at a place in the text.
     fn source(&self, at: usize) -> usize {
         // The n-th carriage return stands, in the text, after as many bytes as precede it less those before it.
         let before = |n: usize, at: usize| self.returns[n] - n <= at;
@@ -112,7 +112,8 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Whether a line has the form `/name` or `/name arguments`. GitLab compares names without case, and so finds `ss` in `ß`.
+/// Returns whether a line has the form `/name` or `/name arguments`. GitLab compares names without case, and so finds
+/// `ss` in `ß`.
 fn is_action(line: &str) -> bool {
     let Some(rest) = line.strip_prefix('/') else { return false };
     let name = rest.split(char::is_whitespace).next().unwrap_or_default();
@@ -145,7 +146,7 @@ struct Seeming {
 }
 
 impl Blocks {
-    fn of(text: &str) -> Self {
+    fn new(text: &str) -> Self {
         let mut blocks = Blocks { lines: seemings(text), ..Blocks::default() };
         let mut depth = 0usize;
         for (event, range) in Parser::new_ext(&flatten(text), dialect()).into_offset_iter() {
@@ -175,7 +176,7 @@ impl Blocks {
         blocks
     }
 
-    /// Whether a line that begins here is code or HTML to every engine.
+    /// Returns whether a line that begins here is code or HTML to every engine.
     fn is_verbatim(&self, at: usize) -> bool {
         is_within(&self.verbatim, at) && !self.line(at).is_some_and(|line| line.text)
     }
@@ -184,7 +185,7 @@ impl Blocks {
         is_within(&self.spans, at)
     }
 
-    /// Whether a place is code to every engine.
+    /// Returns whether a place is code to every engine.
     fn is_code(&self, at: usize, has_quotations: bool) -> bool {
         let is_span = self.is_code_span(at);
         let is_other = |line: &Seeming| line.html || (line.text && !is_span) || (line.nested && has_quotations);
@@ -233,7 +234,7 @@ fn seemings(text: &str) -> Vec<Seeming> {
     lines.collect()
 }
 
-/// Whether a place is in one of several ranges, which are in order and apart.
+/// Returns whether a place is in one of several ranges, which are in order and apart.
 fn is_within(ranges: &[Range<usize>], at: usize) -> bool {
     let next = ranges.partition_point(|range| range.start <= at);
     next > 0 && at < ranges[next - 1].end

@@ -47,7 +47,7 @@ pub async fn rerun(gitlab: &GitLab, id: Option<&str>, own: &Context, http: &Http
     let id = id.or(own).ok_or_else(|| which_run("pipeline"))?;
     let number: u64 = id.parse().map_err(|_| {
         Error::usage(format!("'{id}' is not a pipeline or job"))
-            .hint("give the number at the end of its address, such as --id 1234567890")
+            .hint("pass the number at the end of its address, such as --id 1234567890")
     })?;
     let mut pipeline = find(gitlab, number).await.map_err(|error| explained(error, number))?;
     let within = own == Some(pipeline.id.to_string().as_str());
@@ -58,16 +58,16 @@ pub async fn rerun(gitlab: &GitLab, id: Option<&str>, own: &Context, http: &Http
     let nothing = jobs.is_empty() && !matches!(pipeline.status.as_str(), "failed" | "canceled");
     if nothing {
         return Err(Error::conflict(format!(
-            "no job of pipeline {} has failed or was cancelled, and GitLab runs no others again",
+            "no job of pipeline {} failed or was cancelled, and GitLab reruns no others",
             pipeline.id
         ))
-        .hint("start a new pipeline of the same commit, in GitLab under Build > Pipelines"));
+        .hint("start a new pipeline for the same commit, in GitLab under Build > Pipelines"));
     }
     retry(gitlab, &pipeline, &jobs, http).await.map_err(|error| explained(error, number))?;
     Ok(Rerun { url: pipeline.web_url, note: None })
 }
 
-/// The pipeline of that number, else that of the job of that number.
+/// Returns the pipeline of that number, else that of the job of that number.
 async fn find(gitlab: &GitLab, id: u64) -> Result<Pipeline> {
     match get(gitlab, id).await {
         Err(error) if error.kind() == Kind::NotFound => {}
@@ -75,8 +75,8 @@ async fn find(gitlab: &GitLab, id: u64) -> Result<Pipeline> {
     }
     match gitlab.rest.get::<JobsPipeline>(&format!("{}/jobs/{id}", gitlab.root)).await {
         Err(error) if error.kind() == Kind::NotFound => {
-            Err(Error::not_found(format!("there is no pipeline and no job {id} in {}", gitlab.page)).hint(
-                "give the number in its address (…/-/pipelines/1234567890), and --repo if it is another project's",
+            Err(Error::not_found(format!("no pipeline or job {id} found in {}", gitlab.page)).hint(
+                "pass the number in its address (…/-/pipelines/1234567890), and --repo if it is in another project",
             ))
         }
         found => get(gitlab, found?.1.pipeline.id).await,
@@ -87,7 +87,7 @@ async fn get(gitlab: &GitLab, id: u64) -> Result<Pipeline> {
     Ok(gitlab.rest.get(&format!("{}/pipelines/{id}", gitlab.root)).await?.1)
 }
 
-/// The jobs that a retry would run; those that were run again already are not among them.
+/// Returns the jobs that a retry would run; those that were run again already are not among them.
 async fn failed(gitlab: &GitLab, id: u64) -> Result<Vec<u64>> {
     let scope = "scope%5B%5D=failed&scope%5B%5D=canceled";
     let path = format!("{}/pipelines/{id}/jobs?{scope}&per_page=100", gitlab.root);
@@ -104,8 +104,8 @@ async fn cancelled(gitlab: &GitLab, mut pipeline: Pipeline, http: &Http) -> Resu
     while !pipeline.is_over() {
         http.pause(PAUSE, attempt).await.map_err(|_| {
             let status = &pipeline.status;
-            Error::remote(format!("pipeline {id} was cancelled and is still {status}: it was not started again"))
-                .hint("its runners have not stopped yet: allow more time with --timeout SECONDS")
+            Error::remote(format!("pipeline {id} was cancelled but is still {status}; it was not restarted"))
+                .hint("its jobs have not stopped yet; allow more time with --timeout SECONDS")
         })?;
         pipeline = get(gitlab, id).await?;
         attempt += 1;
@@ -133,7 +133,7 @@ async fn retry(gitlab: &GitLab, before: &Pipeline, jobs: &[u64], http: &Http) ->
 fn explained(error: Error, id: u64) -> Error {
     match error.kind() {
         Kind::Auth if error.to_string().starts_with("GitLab answered 403") => {
-            error.context(format!("cannot run {id} again"))
+            error.context(format!("cannot rerun {id}"))
         }
         _ => error,
     }

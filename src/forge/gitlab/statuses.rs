@@ -2,8 +2,8 @@
 
 use super::GitLab;
 use crate::error::{Error, Kind, Result};
-use crate::forge::check::{Check, Conclusion, Made, State, name};
-use crate::forge::once::{Words, exactly_once};
+use crate::forge::check::{Check, CheckState, Conclusion, CreatedCheck, name};
+use crate::forge::once::{OutcomeMessages, exactly_once};
 use crate::http::RetryPolicy;
 use crate::report::plain::{plain, shorten};
 use http::Method;
@@ -23,17 +23,17 @@ struct Status {
 
 fn state(check: &Check) -> &'static str {
     match check.state {
-        State::Queued => "pending",
-        State::InProgress => "running",
-        State::Completed(Conclusion::Success | Conclusion::Neutral) => "success",
-        State::Completed(Conclusion::Failure | Conclusion::TimedOut) => "failed",
-        State::Completed(Conclusion::Cancelled) => "canceled",
-        State::Completed(Conclusion::Skipped) => "skipped",
+        CheckState::Queued => "pending",
+        CheckState::InProgress => "running",
+        CheckState::Completed(Conclusion::Success | Conclusion::Neutral) => "success",
+        CheckState::Completed(Conclusion::Failure | Conclusion::TimedOut) => "failed",
+        CheckState::Completed(Conclusion::Cancelled) => "canceled",
+        CheckState::Completed(Conclusion::Skipped) => "skipped",
     }
 }
 
 /// Sets the status. A state that it has already is fine, though GitLab refuses it.
-pub async fn create(lab: &GitLab, check: &Check) -> Result<Made> {
+pub async fn create(lab: &GitLab, check: &Check) -> Result<CreatedCheck> {
     let mut body = json!({
         "state": state(check), "name": shorten(&check.title, NAME), "description": description(check),
     });
@@ -54,12 +54,12 @@ pub async fn create(lab: &GitLab, check: &Check) -> Result<Made> {
             set(lab, check, &body).await?;
         }
         Err(error) => match refused_transition(&error) {
-            Some(from) if from == state(check) || (check.state == State::Queued && from == "running") => {
+            Some(from) if from == state(check) || (check.state == CheckState::Queued && from == "running") => {
                 lab.log.debug(&format!("the status was {from} already"));
             }
             // What runs cannot be skipped any more.
             Some(from) if state(check) == "skipped" => {
-                left_out.push(format!("GitLab skips nothing that is {from}: the status is success"));
+                left_out.push(format!("GitLab cannot skip a status that is {from}; it was set to success"));
                 body["state"] = json!("success");
                 set(lab, check, &body).await?;
             }
@@ -68,26 +68,29 @@ pub async fn create(lab: &GitLab, check: &Check) -> Result<Made> {
         Ok(()) => {}
     }
     if !check.annotations.is_empty() {
-        left_out.push(format!("GitLab shows no annotations with a status: {} left out", check.annotations.len()));
+        left_out.push(format!("GitLab statuses have no annotations; skipped {}", check.annotations.len()));
     }
-    Ok(Made { id: None, url: format!("{}/-/commit/{}/pipelines", lab.page, check.commit), left_out })
+    Ok(CreatedCheck { id: None, url: format!("{}/-/commit/{}/pipelines", lab.page, check.commit), left_out })
 }
 
-/// What stands beside the status: the figures, else the beginning of the report.
+/// Returns what stands beside the status: the figures, else the beginning of the report.
 fn description(check: &Check) -> String {
     let figures: Vec<String> = check.data.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let text =
         if figures.is_empty() { plain(&check.report.concat()).replace('\n', " · ") } else { figures.join(", ") };
     let ending = match check.state {
-        State::Completed(Conclusion::Success | Conclusion::Failure) | State::Queued | State::InProgress => None,
+        CheckState::Completed(Conclusion::Success | Conclusion::Failure)
+        | CheckState::Queued
+        | CheckState::InProgress => None,
         // The state does not say these.
-        State::Completed(conclusion) => Some(name(conclusion).replace('_', " ")),
+        CheckState::Completed(conclusion) => Some(name(conclusion).replace('_', " ")),
     };
     let parts: Vec<String> = ending.into_iter().chain([text]).filter(|part| !part.is_empty()).collect();
     shorten(&parts.join(": "), DESCRIPTION)
 }
 
-/// The state from which GitLab does not go where it should, as in `Cannot transition status via :run from :running`.
+/// Returns the state from which GitLab does not go where it should, as in `Cannot transition status via :run from
+/// :running`.
 fn refused_transition(error: &Error) -> Option<String> {
     let text = error.to_string();
     let (_, rest) = text.split_once("Cannot transition status via :")?;
@@ -112,10 +115,10 @@ async fn set(lab: &GitLab, check: &Check, body: &Value) -> Result<()> {
         };
         Ok(found.iter().any(same).then_some(()))
     };
-    let words = Words {
+    let messages = OutcomeMessages {
         done: "the status was set".to_owned(),
-        unknown: "look at the pipelines of the commit before you run this again".to_owned(),
+        unknown: "check the commit's pipelines before you run this again".to_owned(),
         not_done: "the status was not set",
     };
-    exactly_once(&lab.http, &words, send, look).await
+    exactly_once(&lab.http, &messages, send, look).await
 }

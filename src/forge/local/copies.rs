@@ -19,26 +19,23 @@ fn has_ending(name: &str, endings: &str) -> bool {
     endings.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(ending))
 }
 
-/// The name of the copy that can be opened.
+/// Returns the name of the copy that can be opened.
 fn opened(name: &str) -> Cow<'_, str> {
-    match has_ending(name, PASSIVE) {
-        true => Cow::Borrowed(name),
-        false => Cow::Owned(format!("{name}.txt")),
-    }
+    if has_ending(name, PASSIVE) { Cow::Borrowed(name) } else { Cow::Owned(format!("{name}.txt")) }
 }
 
-/// The names under which a file of this name is copied into the folder, the one that a report shows first.
+/// Returns the names under which a file of this name is copied into the folder, the one that a report shows first.
 pub fn names(name: &str) -> Vec<String> {
     let shown = has_ending(name, SHOWN_ONLY).then(|| name.to_owned());
     shown.into_iter().chain([opened(name).into_owned()]).collect()
 }
 
-/// The address of a copy on the page.
+/// Returns the address of a copy on the page.
 pub fn address(name: &str) -> String {
     format!("{FOLDER}{}", names(name).swap_remove(0))
 }
 
-/// The address that a link on the page to a copy gets; `None` for any other address.
+/// Returns the address that a link on the page to a copy gets; `None` for any other address.
 pub fn passive(address: &str) -> Option<String> {
     let (path, rest) = address.split_at(address.find(['#', '?']).unwrap_or(address.len()));
     let name = path.strip_prefix(FOLDER)?;

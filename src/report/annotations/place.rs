@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// The path below the repository's root of a path, or a `file:` address; `None` when it lies elsewhere.
+/// Returns the path below the repository's root of a path, or a `file:` address; `None` when it lies elsewhere.
 pub fn in_repository(text: &str, root: &Path) -> Option<String> {
     let path = match scheme(text) {
         Some(scheme) if scheme.eq_ignore_ascii_case("file") => of_file(&text["file:".len()..])?,
@@ -10,10 +10,8 @@ pub fn in_repository(text: &str, root: &Path) -> Option<String> {
         _ => text.to_owned(),
     };
     let path = path.replace('\\', "/");
-    let relative = match path.starts_with('/') || path.as_bytes().get(1) == Some(&b':') {
-        true => below(&path, root)?,
-        false => &path,
-    };
+    let relative =
+        if path.starts_with('/') || path.as_bytes().get(1) == Some(&b':') { below(&path, root)? } else { &path };
     let mut parts: Vec<&str> = Vec::new();
     for part in relative.split('/') {
         match part {
@@ -25,7 +23,7 @@ pub fn in_repository(text: &str, root: &Path) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// What stands before the colon of an address; one letter is a drive of Windows.
+/// Returns what stands before the colon of an address; one letter is a drive of Windows.
 pub fn scheme(text: &str) -> Option<&str> {
     let (scheme, _) = text.split_once(':')?;
     let is_scheme = scheme.len() > 1
@@ -34,7 +32,7 @@ pub fn scheme(text: &str) -> Option<&str> {
     is_scheme.then_some(scheme)
 }
 
-/// The path of a `file:` address: `///x`, `//host/x`, `/x`, which are absolute, or `x`.
+/// Returns the path of a `file:` address: `///x`, `//host/x`, `/x`, which are absolute, or `x`.
 fn of_file(rest: &str) -> Option<String> {
     let path = match rest.strip_prefix("//") {
         Some(named) => &named[named.find('/')?..],
@@ -53,7 +51,7 @@ fn below<'a>(path: &'a str, root: &Path) -> Option<&'a str> {
     Some(rest)
 }
 
-/// An address's path as a file's name.
+/// Returns an address's path as a file's name.
 pub fn decoded(path: &str) -> String {
     percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
 }

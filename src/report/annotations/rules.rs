@@ -31,7 +31,7 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 
 impl<'a> Rules<'a> {
     /// Collects the rules of a run.
-    pub fn of(run: &'a Value) -> Self {
+    pub fn new(run: &'a Value) -> Self {
         let tool = &run["tool"];
         let components: Vec<&Value> = std::iter::once(&tool["driver"]).chain(list(tool, "extensions")).collect();
         let mut rules = Rules {
@@ -64,7 +64,7 @@ impl<'a> Rules<'a> {
         rules
     }
 
-    /// The rule of a result.
+    /// Returns the rule of a result.
     pub fn of_result(&self, result: &Value) -> Option<Rule<'a>> {
         let place = self.find(&result["rule"], result["ruleId"].as_str(), result["ruleIndex"].as_u64())?;
         let component = self.components[place.0];
@@ -75,8 +75,8 @@ impl<'a> Rules<'a> {
         Some(Rule { descriptor, component, level })
     }
 
-    /// The rule that a reference means: by its GUID, else by its number where the identity does not contradict, else by
-    /// its identity.
+    /// Returns the rule that a reference means: by its GUID, else by its number where the identity does not
+    /// contradict, else by its identity.
     fn find(&self, reference: &Value, id: Option<&str>, index: Option<u64>) -> Option<Place> {
         if let Some(place) = reference["guid"].as_str().and_then(|guid| self.by_guid.get(guid)) {
             return Some(*place);
@@ -97,7 +97,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The component that a reference means.
+    /// Returns the component that a reference means.
     fn component(&self, reference: &Value) -> Option<usize> {
         let has = |name: &str| {
             let wanted = reference[name].as_str()?;
@@ -107,7 +107,7 @@ impl<'a> Rules<'a> {
         extension.filter(|at| *at < self.components.len()).or_else(|| has("guid")).or_else(|| has("name"))
     }
 
-    /// The rule of an identity, or of one that it refines: `CA1000/1` is of the rule `CA1000`.
+    /// Returns the rule of an identity, or of one that it refines: `CA1000/1` is of the rule `CA1000`.
     fn by_identity(&self, component: Option<usize>, id: &str) -> Option<Place> {
         let mut ids = std::iter::successors(Some(id), |id| Some(id.rsplit_once('/')?.0)).take(8);
         ids.find_map(|id| match component {
@@ -117,18 +117,18 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Whether an identity is another one or refines it.
+/// Returns whether an identity is another one or refines it.
 fn is_below(id: &str, other: &str) -> bool {
     id.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl<'a> Rule<'a> {
-    /// Its identity.
+    /// Returns its identity.
     pub fn id(&self) -> Option<&'a str> {
         self.descriptor["id"].as_str()
     }
 
-    /// The level of its results that say none themselves.
+    /// Returns the level of its results that say none themselves.
     pub fn level(&self) -> Option<&'a str> {
         self.level
     }

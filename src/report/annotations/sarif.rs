@@ -11,15 +11,15 @@ const NONE: &Vec<Value> = &Vec::new();
 pub fn read(log: &Map<String, Value>, root: &Path) -> Result<Annotations, Problem> {
     match log.get("version").and_then(Value::as_str) {
         Some(version) if version.starts_with("2.1") => {}
-        Some(version) => return problem(None, format!("SARIF {version} is not supported, only 2.1.0 is")),
-        None => return problem(None, "a SARIF file without its version"),
+        Some(version) => return problem(None, format!("SARIF {version} is not supported, only 2.1.0")),
+        None => return problem(None, "a SARIF file without a version"),
     }
     let Some(runs) = log.get("runs").and_then(Value::as_array) else {
         return problem(None, "the runs of the SARIF file are not a list");
     };
     let mut annotations = Annotations::default();
     for run in runs {
-        let rules = Rules::of(run);
+        let rules = Rules::new(run);
         // Results that were judged to be none, or that are not there any more.
         let counts = |result: &&Value| {
             let suppressed = list(result, "suppressions").iter().any(|s| s["status"].as_str() != Some("rejected"));
@@ -45,7 +45,7 @@ fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
 }
 
-/// A result; `None` when it says nothing or has no place in the repository.
+/// Returns a result; `None` when it says nothing or has no place in the repository.
 fn one(run: &Value, rules: &Rules<'_>, result: &Value, root: &Path) -> Option<Annotation> {
     let physical = &result["locations"][0]["physicalLocation"];
     let path = path(run, &physical["artifactLocation"], root)?;
@@ -66,7 +66,8 @@ fn one(run: &Value, rules: &Rules<'_>, result: &Value, root: &Path) -> Option<An
     Some(annotation(path, (start, end), (number(&region["startColumn"]), last), found, title, message))
 }
 
-/// The message's text: its own, or one of the rule's, with its arguments and without the targets of its links.
+/// Returns the message's text: its own, or one of the rule's, with its arguments and without the targets of its
+/// links.
 fn message(result: &Value, rule: Option<Rule<'_>>) -> Option<String> {
     let message = &result["message"];
     let named = || rule?.message(message["id"].as_str()?);
@@ -76,8 +77,8 @@ fn message(result: &Value, rule: Option<Rule<'_>>) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// A text with `{0}` and the like replaced, each once: what an argument says is not looked at again. Braces are written
-/// twice where there are arguments.
+/// Returns a text with `{0}` and the like replaced, each once: what an argument says is not looked at again. Braces
+/// are written twice where there are arguments.
 fn with_arguments(text: &str, arguments: &[&str]) -> String {
     if arguments.is_empty() {
         return text.to_owned();
@@ -104,7 +105,7 @@ fn with_arguments(text: &str, arguments: &[&str]) -> String {
     out + rest
 }
 
-/// A text whose links to other places of the result, `[word](1)`, are their words.
+/// Returns a text whose links to other places of the result, `[word](1)`, are their words.
 fn without_targets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -127,7 +128,7 @@ fn without_targets(text: &str) -> String {
     out + rest
 }
 
-/// The file of a location. A relative address is below the folder that `uriBaseId` names, which is the
+/// Returns the file of a location. A relative address is below the folder that `uriBaseId` names, which is the
 /// repository's root where the file does not say where it is.
 fn path(run: &Value, location: &Value, root: &Path) -> Option<String> {
     let of_list = || {

@@ -30,12 +30,12 @@ fn what_is_wrong_is_named_with_its_line() {
     for (bad, says) in [
         ("{\"path\":\"a\"}", "line 2: message is missing"),
         ("{\"message\":\"m\"}", "line 2: path is missing"),
-        ("{\"path\":\"a\",\"message\":\"m\",\"line\":0}", "line 2: line is not a number from 1 on"),
-        ("{\"path\":\"a\",\"message\":\"m\",\"line\":\"1\"}", "line 2: line is not a number from 1 on"),
+        ("{\"path\":\"a\",\"message\":\"m\",\"line\":0}", "line 2: line is not a positive integer"),
+        ("{\"path\":\"a\",\"message\":\"m\",\"line\":\"1\"}", "line 2: line is not a positive integer"),
         ("{\"path\":\"a\",\"message\":\"m\",\"line\":3,\"end_line\":2}", "line 2: end_line is before line"),
         (
             "{\"path\":\"a\",\"message\":\"m\",\"level\":\"bad\"}",
-            "line 2: level is 'bad': it is error, warning or note",
+            "line 2: unknown level 'bad', expected error, warning or note",
         ),
         ("[1]", "line 2: not an object such as {\"path\": …, \"line\": …, \"message\": …}"),
     ] {
@@ -43,8 +43,8 @@ fn what_is_wrong_is_named_with_its_line() {
     }
     assert!(wrong(&format!("{good}{{")).starts_with("line 2: not JSON"));
     assert!(wrong("{\n\"runs\": [\n}").starts_with("line 3: not JSON"));
-    assert_eq!(wrong("{\"runs\":[],\"version\":\"1.0.0\"}"), "SARIF 1.0.0 is not supported, only 2.1.0 is");
-    assert_eq!(wrong("{\"runs\":[]}"), "a SARIF file without its version");
+    assert_eq!(wrong("{\"runs\":[],\"version\":\"1.0.0\"}"), "SARIF 1.0.0 is not supported, only 2.1.0");
+    assert_eq!(wrong("{\"runs\":[]}"), "a SARIF file without a version");
     assert_eq!(wrong("{\"$schema\":\"s\"}"), "a SARIF file without runs");
     assert_eq!(wrong("{\"version\":\"2.1.0\",\"runs\":{}}"), "the runs of the SARIF file are not a list");
 }

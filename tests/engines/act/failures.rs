@@ -14,35 +14,35 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "command: comment create, report: report.md, watch: true",
-        "watch is no input of the action\n\
-         hint: the step would not end: set cml up, and run `cml comment update --watch report.md &`, \
+        "unknown input watch for the action\n\
+         hint: the step would never end: set cml up, and run `cml comment update --watch report.md &`, \
          or `cml tensorboard connect --watch … &`, in a later step",
     ),
     (
         "command: comment create --watch, report: report.md",
-        "--watch is not for the action's own step\n\
-         hint: the step would not end: set cml up, and run `cml comment update --watch report.md &`, \
+        "--watch is not supported in the action's own step\n\
+         hint: the step would never end: set cml up, and run `cml comment update --watch report.md &`, \
          or `cml tensorboard connect --watch … &`, in a later step",
     ),
     (
         "command: comment, report: report.md",
-        "the input command is not a whole command: cml comment\nhint: it takes one more word: create or update",
+        "the input command is incomplete: cml comment\nhint: add one of: create or update",
     ),
     (
         "report: report.md",
-        "the input report is given without a command\n\
-         hint: say what to do with it, for instance command: comment update, or leave it out",
+        "the input report is set without a command\n\
+         hint: add a command, for instance command: comment update, or remove it",
     ),
     (
         "command: 'comment create \"report.md'",
-        "the input command has a quote without its end: comment create \"report.md\nhint: quotes come in pairs",
+        "the input command has an unclosed quote: comment create \"report.md\nhint: close the quote",
     ),
     ("command: comment update, report: report.md, timeout: soon", "invalid value 'soon' for '--timeout <SECONDS>'"),
     ("command: coment update, report: report.md", "unrecognized subcommand 'coment'"),
     (
         "command: comment update, report: report.md, native: true",
-        "the input native is for later steps, and this step has a command\n\
-         hint: use two steps: one that sets cml up, and one with run: cml …",
+        "the input native is for later steps, but this step has a command\n\
+         hint: use two steps: one that sets cml up and one with run: cml …",
     ),
     ("vega: maybe", "the input vega is maybe\nhint: it takes true, false or auto"),
 ];
@@ -122,7 +122,7 @@ fn a_token_that_is_no_secret_of_the_repository_is_masked_all_the_same() {
     assert_eq!((done.said("before").as_str(), done.said("after").trim()), ("hunter2\n", "***"), "{done}");
     let (_, _, text) = done.annotation();
     let told = "GitHub does not accept the token (Bad credentials)\n\
-                hint: check the token in with: token: it may be expired, revoked or cut off";
+                hint: check the token in with: token: it may have expired, been revoked or been cut off";
     assert_eq!(text, told);
     assert!(done.said("cml").contains("debug: "), "{done}");
     done.hides(TOKEN);

@@ -30,7 +30,7 @@ pub struct Run {
     /// How often it was looked at before a cancellation takes effect.
     pub lingers: u32,
     pub attempt: u64,
-    /// How it was started again: `rerun`, `rerun-failed-jobs` or `retry`.
+    /// How it was restarted: `rerun`, `rerun-failed-jobs` or `retry`.
     pub starts: Vec<String>,
     /// The runner of its second job.
     pub runner: String,

@@ -105,7 +105,7 @@ pub struct PullRequest {
     pub base: String,
     pub title: Option<String>,
     pub body: Option<String>,
-    /// How it is merged once its checks have passed: `MERGE`, `REBASE`, `SQUASH`.
+    /// How the pull request will be merged when its checks have passed: `MERGE`, `REBASE`, `SQUASH`.
     pub auto_merge: Option<String>,
 }
 

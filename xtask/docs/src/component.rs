@@ -174,7 +174,7 @@ else
 ROWS    *) cml_file='' ;;
   esac
   if [ -z "$cml_file" ]; then
-    echo "error: version VERSION has no native program for $cml_system" >&2
+    echo "error: version VERSION has no native build for $cml_system" >&2
     echo "hint: use an image that has cml" >&2
     exit 1
   fi
@@ -200,7 +200,7 @@ ROWS    *) cml_file='' ;;
   done
   cml_found=$(sha256sum "$cml_folder/cml" | cut -d ' ' -f 1)
   if [ "$cml_found" != "$cml_sha256" ]; then
-    echo "error: $cml_url is not the program of this version: its SHA-256 is $cml_found, recorded is $cml_sha256" >&2
+    echo "error: SHA-256 mismatch for $cml_url: got $cml_found, expected $cml_sha256" >&2
     echo "hint: it was not run; a download cut short or a mirror of another version looks like this, so does an attack" >&2
     exit 1
   fi
@@ -209,7 +209,7 @@ ROWS    *) cml_file='' ;;
     ln -s cml "$cml_folder/cml-$cml_old"
   done
   export PATH="$cml_folder:$PATH"
-  echo "$(cml --version) is from $cml_url, SHA-256 as recorded"
+  echo "$(cml --version) is from $cml_url (SHA-256 verified)"
 fi
 "#;
 

@@ -1,4 +1,4 @@
-//! Where files go that a command publishes: options of every command that makes or takes files, not reports.
+//! Options of every command that publishes files: where to publish them.
 
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
@@ -10,37 +10,37 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// Where files go.
+/// Where to publish files.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Publishing")]
-pub struct Place {
+pub struct PublishArgs {
     /// Publish to a server (https://…) or a bucket (s3://, gs://, az://) instead of the forge
     #[arg(long, alias = "url", value_name = "URL")]
     pub publish_url: Option<Url>,
     /// Publish to the forge, even when --publish-url is set elsewhere
     #[arg(long, alias = "native", action = Set, default_value_t = false)]
     pub publish_native: bool,
-    /// On GitHub keep the images in this branch instead of the hidden ref refs/cml/assets
+    /// Branch for published images, instead of the hidden ref refs/cml/assets (GitHub)
     #[arg(long, value_name = "BRANCH")]
     pub publish_branch: Option<String>,
-    /// Sign the addresses of files in a bucket for so many hours (at most 168)
+    /// Create signed URLs, valid for HOURS hours (at most 168)
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=168))]
     pub publish_signed: Option<u32>,
 }
 
-/// A place to publish to, connected.
+/// A connected destination for files.
 pub struct Store {
     connected: Connected,
     destination: Destination,
 }
 
-impl Place {
-    /// Where the files go; fails where options do not fit together.
+impl PublishArgs {
+    /// Returns where the files are published. Fails if options conflict.
     pub fn destination(&self, native: bool) -> Result<Destination> {
         Destination::choose(self.publish_url.as_ref(), native || self.publish_native, self.publish_signed)
     }
 
-    /// Connects. `native` is CML's older way to ask for the forge.
+    /// Connects. `native` is CML's older option for publishing to the forge.
     pub async fn open(&self, app: &App, global: &Global, native: bool) -> Result<Store> {
         let destination = self.destination(native)?;
         let connected = connect::connect(app, global, self.publish_branch.clone()).await?;
@@ -49,14 +49,14 @@ impl Place {
 }
 
 impl Store {
-    /// How files are published here.
+    /// Returns the publisher of files.
     pub fn publish<'a>(&'a self, app: &'a App) -> Publish<'a> {
         self.connected.publish(app, &self.destination)
     }
 }
 
-/// Prints a command's text, or appends it to the file that `--file` names, on lines of its own.
-pub fn give(app: &App, file: Option<&PathBuf>, text: &str) -> Result<()> {
+/// Prints a command's output, or appends it to `--file`, on its own lines.
+pub fn write_output(app: &App, file: Option<&PathBuf>, text: &str) -> Result<()> {
     let Some(path) = file else {
         return app.print_result(text);
     };
@@ -64,7 +64,7 @@ pub fn give(app: &App, file: Option<&PathBuf>, text: &str) -> Result<()> {
     app.host.append(path, format!("{start}{text}").as_bytes()).map_err(|e| unwritable(path, &e))
 }
 
-/// Whether what is appended to a file begins a line. A file that is not there is empty.
+/// Returns whether the file ends at the end of a line. A missing file is empty.
 fn ends_line(app: &App, path: &Path) -> Result<bool> {
     let files = app.files()?;
     files.check_target(path).map_err(|refusal| refused(path, refusal))?;
@@ -74,7 +74,7 @@ fn ends_line(app: &App, path: &Path) -> Result<bool> {
     Ok(last.is_none_or(|last| last == *b"\n"))
 }
 
-/// A file that `--file` names and that may not be written.
+/// Returns the error for a `--file` that must not be written.
 pub fn refused(path: &Path, refusal: Refusal) -> Error {
     match refusal {
         Refusal::Unreadable(error) => unwritable(path, &error),
@@ -82,8 +82,7 @@ pub fn refused(path: &Path, refusal: Refusal) -> Error {
     }
 }
 
-/// A file that `--file` names and that cannot be written.
+/// Returns the error for a `--file` that cannot be written.
 pub fn unwritable(path: &Path, error: &std::io::Error) -> Error {
-    Error::config(format!("cannot write to {} ({error})", path.display()))
-        .hint("check --file: it is a file in a folder that exists")
+    Error::config(format!("cannot write to {} ({error})", path.display())).hint("check --file: its folder must exist")
 }
