@@ -329,7 +329,12 @@ fn what_cannot_work_is_refused_before_anything_is_done() {
     let fails = |args: &[&str], code, error: &str, hint: &str| {
         clone.cml.run(&[&["pr", "create", "."], args].concat()).fails(code, error, hint);
     };
-    fails(&["--rebase"], 7, "GitLab does not support --rebase for a single merge request", "use --merge or --squash; *");
+    fails(
+        &["--rebase"],
+        7,
+        "GitLab does not support --rebase for a single merge request",
+        "use --merge or --squash; *",
+    );
     fails(&["--branch", "main"], 2, "--branch main is the branch to merge into", "omit --branch, *");
     fails(&["--branch", "a:b"], 2, "--branch a:b is not a valid branch name", "use letters, digits, *");
     fails(&["--remote", "nowhere"], 3, "git fetch failed: unknown remote*", "check --remote: *");

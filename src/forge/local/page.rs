@@ -4,7 +4,7 @@
 //! sanitisers do: only known elements and attributes stay, and whatever a report opens is closed inside its own box. The
 //! page's policy (<https://www.w3.org/TR/CSP3/>) then leaves scripts, inline styles and frames without effect.
 
-use crate::forge::check::{self, State};
+use crate::forge::check::{self, CheckState};
 use crate::report::annotations::Annotation;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -53,7 +53,7 @@ pub struct ShownCheck<'a> {
     /// Its title.
     pub title: &'a str,
     /// How far it is, and how it ended.
-    pub state: State,
+    pub state: CheckState,
     /// The Markdown of its report.
     pub report: &'a str,
     /// Its annotations.
@@ -140,9 +140,9 @@ pub fn comment(shown: &Shown, dialect: &Dialect) -> String {
 pub fn check(shown: &ShownCheck, dialect: &Dialect) -> String {
     let anchor = escape(&shown.anchor);
     let (state, class) = match shown.state {
-        State::Queued => ("queued".to_owned(), "pending"),
-        State::InProgress => ("in progress".to_owned(), "pending"),
-        State::Completed(conclusion) => (check::name(conclusion).replace('_', " "), class_of(conclusion)),
+        CheckState::Queued => ("queued".to_owned(), "pending"),
+        CheckState::InProgress => ("in progress".to_owned(), "pending"),
+        CheckState::Completed(conclusion) => (check::name(conclusion).replace('_', " "), class_of(conclusion)),
     };
     let annotations: String = shown.annotations.iter().map(annotation).collect();
     let annotations = match shown.annotations.len() {
@@ -317,7 +317,7 @@ mod tests {
             about: "commit abc",
             changed: "noon",
             title: "CML <Report>",
-            state: State::Completed(check::Conclusion::TimedOut),
+            state: CheckState::Completed(check::Conclusion::TimedOut),
             report: "# Report",
             annotations: &annotations,
         };

@@ -5,7 +5,7 @@ use super::page::{self, Dialect};
 use super::{NO_OWNER, copies};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::forge::check::{Check, Made, State};
+use crate::forge::check::{Check, CheckState, CreatedCheck};
 use crate::forge::{Asset, Comment, Connection, Forge, Keep, Limits, Progress, PullRequest, Target};
 use crate::host::Host;
 use crate::http::RetryPolicy;
@@ -63,7 +63,7 @@ struct StoredCheck {
     commit: String,
     title: String,
     changed: i64,
-    state: State,
+    state: CheckState,
     report: String,
     annotations: Vec<Annotation>,
 }
@@ -315,12 +315,12 @@ impl Forge for Local {
         Some(CHECK_LIMITS)
     }
 
-    async fn create_check(&self, check: &Check) -> Result<Made> {
+    async fn create_check(&self, check: &Check) -> Result<CreatedCheck> {
         let mut checks: Vec<StoredCheck> = self.load_list(CHECKS)?;
         let is_same = |stored: &StoredCheck| match &check.id {
             Some(id) => stored.id.to_string() == *id,
             None => {
-                let is_done = matches!(stored.state, State::Completed(_));
+                let is_done = matches!(stored.state, CheckState::Completed(_));
                 !is_done && stored.title == check.title && stored.commit == check.commit
             }
         };
@@ -345,7 +345,7 @@ impl Forge for Local {
         }
         self.write_list(CHECKS, &checks)?;
         self.write_page(&self.load()?, &checks)?;
-        Ok(Made { id: Some(id.to_string()), url: self.address(), left_out: Vec::new() })
+        Ok(CreatedCheck { id: Some(id.to_string()), url: self.address(), left_out: Vec::new() })
     }
 
     async fn find_pull_request(&self, _: &str, _: &str) -> Result<Option<PullRequest>> {
