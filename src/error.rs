@@ -33,7 +33,7 @@ pub enum Kind {
     TooLarge,
     /// A signal ended the program while a job was running.
     Interrupted,
-    /// No cloud machine of the kind is to be had, or the account's limit is reached.
+    /// The cloud has no capacity for the instance, or the account's limit is reached.
     NoCapacity,
     /// A cloud machine ended, or never came to work.
     Died,
@@ -119,11 +119,6 @@ impl Error {
         }
     }
 
-    /// Returns the first of our own errors among an error and its sources.
-    pub fn from_chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
-        chain(error).find_map(|error| error.downcast_ref())
-    }
-
     /// Adds what the user can do about it: one line.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -206,13 +201,6 @@ impl Error {
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
-}
-
-/// Returns an error and its sources, from the outermost to the innermost.
-pub fn chain<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
 }
 
 impl fmt::Display for Error {

@@ -32,7 +32,7 @@ pub const LARGEST_FILE: u64 = 100 << 20;
 /// The name of standard input on a command line.
 pub const STDIN: &str = "-";
 
-/// Folders of the kernel's: what is in them is no file that anybody wrote.
+/// Folders of the kernel's, whose files nobody wrote.
 const SYSTEM: &[&str] = &["/proc", "/sys", "/dev"];
 /// As many links as Linux follows.
 const MAX_LINKS: usize = 40;

@@ -631,6 +631,6 @@ mod tests {
         host.write(&outside.path().join("one"), b"one").unwrap();
         host.remove(&path).unwrap();
         std::os::unix::fs::symlink(outside.path().join("one"), &path).unwrap();
-        assert!(asset.read().unwrap_err().to_string().contains("leads out of the working copy"));
+        assert!(asset.read().unwrap_err().to_string().contains("is outside the working copy"));
     }
 }

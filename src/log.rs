@@ -17,7 +17,7 @@ pub use secrets::Leak;
 use secrets::Secrets;
 pub use verbosity::Verbosity;
 
-/// How much to tell.
+/// A level of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Errors only.

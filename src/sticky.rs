@@ -352,7 +352,9 @@ impl Sticky<'_> {
         let whole =
             self.canonical_comment(mark, &all, &mut seen).filter(|canonical| sections(mark, canonical).is_empty());
         let mut canonical = self.canonical_comment(mark, &all, &mut seen);
-        if let Some(canonical) = canonical.take_if(|canonical| mode.skip_unchanged && holds(mark, canonical, name, &text)) {
+        if let Some(canonical) =
+            canonical.take_if(|canonical| mode.skip_unchanged && holds(mark, canonical, name, &text))
+        {
             self.log.info(&format!("section {name} has not changed: the comment stays as it is"));
             return Ok(canonical);
         }

@@ -50,7 +50,7 @@ fn an_answer_without_an_end_is_not_read_to_it() {
                 cml.set(name, &address);
             }
             let ran = cml.run(&["comment", verb, "report.md"]);
-            ran.fails(9, &format!("the answer of 127.0.0.1 is larger than {most} MB"), "");
+            ran.fails(9, &format!("the answer from 127.0.0.1 is larger than {most} MB"), "");
             // What the system's buffers hold was sent as well.
             assert!(sent.load(Ordering::Relaxed) < (most + 24) * MB, "{sent:?}");
         }

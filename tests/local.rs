@@ -228,7 +228,7 @@ fn what_needs_a_forge_does_what_git_can_do() {
     ran.ok();
     cml.run(&["repo", "prepare", "--user-name", "Me", "--user-email", "me@example.org"]).ok();
     assert_eq!(cml.git(&["config", "--local", "user.name"]), "Me");
-    cml.run(&["repo", "prepare", "--credentials"]).fails(3, "--credentials needs the token *", "*");
+    cml.run(&["repo", "prepare", "--credentials"]).fails(3, "--credentials requires the token *", "*");
     cml.file("model.json", "{}");
     let head = cml.git(&["rev-parse", "HEAD"]);
     let shown = cml.run(&["pr", "create", "model.json", "--dry-run", "--squash"]).ok();
@@ -241,7 +241,7 @@ fn what_needs_a_forge_does_what_git_can_do() {
         )
     );
     assert_eq!(cml.git(&["branch", "--format=%(refname:short)"]), "tune");
-    cml.run(&["pr", "create", "model.json"]).fails(7, "the local preview has no pull requests", "*--dry-run*");
+    cml.run(&["pr", "create", "model.json"]).fails(7, "pull requests are not supported by the local preview", "*--dry-run*");
 }
 
 #[test]

@@ -273,7 +273,7 @@ fn limits_of_github_are_explained() {
     for (why, code, hint) in [
         ("Unable to retry this workflow run because it was created over a month ago", 7, "GitHub * 30 days*"),
         ("This workflow run cannot be retried", 7, "its workflow file may be gone, *"),
-        ("This workflow is already running", 6, "somebody else has started it: *"),
+        ("This workflow is already running", 6, "it was already restarted; *"),
     ] {
         let refused = Some(why.to_owned());
         let (forge, cml) = with(Vendor::GitHub, Run { refused, ..Run::new(5, Phase::Failed) });

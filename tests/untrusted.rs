@@ -270,7 +270,7 @@ fn a_repository_that_the_ci_does_not_name_is_used_only_with_harmless_settings() 
                 ran.fails(
                     3,
                     &format!("the git repository in * has the setting {named}, *"),
-                    "*the working copy that the CI names*",
+                    "it is not the CI's working copy *",
                 );
                 trap.is_unsprung(key);
             }

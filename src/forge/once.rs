@@ -97,7 +97,7 @@ pub(super) struct OutcomeMessages {
     pub not_done: &'static str,
 }
 
-/// Sends until it is known that it happened: when the answer was lost, looks before trying again.
+/// Sends until it is known that it happened: when the answer was lost, looks before sending again.
 pub(super) async fn exactly_once<T>(
     http: &Http,
     messages: &OutcomeMessages,

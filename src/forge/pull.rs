@@ -107,7 +107,7 @@ pub fn open_or_merged<T>(found: Vec<T>, is_open: impl Fn(&T) -> bool, is_merged:
     found.into_iter().nth(at)
 }
 
-/// Opens a pull request exactly once: when the answer was lost, looks for it before trying again.
+/// Opens a pull request exactly once: when the answer was lost, looks for it before sending again.
 pub async fn create_once(forge: &dyn Forge, http: &Http, new: &NewPullRequest) -> Result<PullRequest> {
     let messages = OutcomeMessages {
         done: format!("the pull request of {} was opened", new.source),

@@ -263,7 +263,7 @@ mod tests {
         );
         let refused = "fatal: unable to access 'https://host/r/': The requested URL returned error: 403";
         let output = Output { code: Some(128), stdout: Vec::new(), stderr: refused.into() };
-        assert!(explain(&["fetch", "--quiet"], &output).hint_text().unwrap().starts_with("give it read access: "));
+        assert!(explain(&["fetch", "--quiet"], &output).hint_text().unwrap().starts_with("grant read access: "));
         assert_eq!(of("remote: error: GH006: Protected branch update failed for refs/heads/main.").0, Kind::Auth);
         assert_eq!(
             of("remote: GitLab: You are not allowed to push code to protected branches on this project.").0,

@@ -129,7 +129,12 @@ mod tests {
         let status = Status::parse(b"# branch.oid 1\0? dep/\0? a\0").unwrap();
         assert_eq!((status.nested, status.changed), (vec!["dep".to_owned()], vec![b"a".to_vec()]));
         let text = "# branch.oid 1\0u UU N... 100644 100644 100644 100644 a b c both sides\0";
-        assert!(Status::parse(text.as_bytes()).unwrap_err().to_string().starts_with("both sides has conflicts"));
+        assert!(
+            Status::parse(text.as_bytes())
+                .unwrap_err()
+                .to_string()
+                .starts_with("both sides has unresolved merge conflicts")
+        );
         assert!(Status::parse(b"# branch.oid (initial)\0# branch.head main\0").is_err());
     }
 }

@@ -73,9 +73,9 @@ mod tests {
             (&[("report", "r.md")][..], "the input report is set without a command"),
             (&[("command", "comment"), ("report", "r.md")], "the input command is incomplete: cml comment"),
             (&[("command", "comment 'create")], "the input command has an unclosed quote: comment 'create"),
-            (&[("command", "comment create"), ("watch", "true")], "watch is no input of the action"),
+            (&[("command", "comment create"), ("watch", "true")], "unknown input watch for the action"),
             (&[("command", "comment create --watch")], "--watch is not supported in the action's own step"),
-            (&[("command", "comment create"), ("driver-token", "t")], "driver-token is no input of the action"),
+            (&[("command", "comment create"), ("driver-token", "t")], "unknown input driver-token for the action"),
         ] {
             assert_eq!(line(inputs), Err(message.to_owned()), "{inputs:?}");
         }

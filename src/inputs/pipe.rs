@@ -106,8 +106,8 @@ mod tests {
                 &[("COMMAND", "doctor"), ("CLOUD_REGION", "x")],
                 "the variable CLOUD_REGION is not an option of cml doctor",
             ),
-            (&[("COMMAND", "comment create"), ("WATCH", "true")], "WATCH is no variable of the pipe"),
-            (&[("COMMAND", "comment create"), ("DRIVER_TOKEN", "t")], "DRIVER_TOKEN is no variable of the pipe"),
+            (&[("COMMAND", "comment create"), ("WATCH", "true")], "unknown variable WATCH for the pipe"),
+            (&[("COMMAND", "comment create"), ("DRIVER_TOKEN", "t")], "unknown variable DRIVER_TOKEN for the pipe"),
             (
                 &[("COMMAND", "comment create"), ("TARGET_COUNT", "2"), ("TARGET_0", "pr"), ("TARGET_1", "commit")],
                 "the variable TARGET takes one value",

@@ -50,8 +50,8 @@ pub fn is_elsewhere(name: &str) -> bool {
     ELSEWHERE.iter().any(|(elsewhere, _)| *elsewhere == name)
 }
 
-/// Returns whether an option is for the shell of a person. Its name is no option's elsewhere: a variable `SHELL` is
-/// about something else.
+/// Returns whether an option is for a person's shell only. Elsewhere a variable of that name, such as `SHELL`, means
+/// something else.
 pub fn is_for_people(name: &str) -> bool {
     ELSEWHERE.iter().any(|(elsewhere, why)| *elsewhere == name && matches!(why, Unsupported::Person))
 }

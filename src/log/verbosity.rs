@@ -3,7 +3,7 @@
 use super::Level;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// How much to tell, and to whom.
+/// The level of the log, and its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verbosity {
     /// How much.

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// A paragraph that stands after a text to see what becomes of it.
 const PROBE: &str = "cml-probe";
-/// What ends one block may begin another, but not for ever.
+/// What ends one block may begin another: so many times at most.
 const ROUNDS: usize = 8;
 /// How GitLab reads a text.
 const GITLAB: Reading = Reading { quotations: true, old: false, loose: false };

@@ -122,7 +122,7 @@ impl<'a> Supervisor<'a> {
         let mut state = RunnerState::new(self.rules()?, self.now());
         loop {
             let event = self.wait(&state).await;
-            let mut inputs: VecDeque<Input> = self.to_inputs(event, &state).await.into();
+            let mut inputs: VecDeque<Input> = self.handle_event(event, &state).await.into();
             while let Some(input) = inputs.pop_front() {
                 for action in state.feed(input, self.now()) {
                     match action {
@@ -249,8 +249,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// What event, in the words of the state.
-    async fn to_inputs(&mut self, event: SupervisorEvent, state: &RunnerState) -> Vec<Input> {
+    /// Returns what an event means to the state.
+    async fn handle_event(&mut self, event: SupervisorEvent, state: &RunnerState) -> Vec<Input> {
         let last = match event {
             SupervisorEvent::Signal(signal) => Some(Input::Signal(signal)),
             SupervisorEvent::Task(input) => {

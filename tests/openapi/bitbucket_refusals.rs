@@ -15,9 +15,9 @@ fn fixture(name: &str) -> Option<ApiFixture> {
 fn refusals_are_as_described_and_understood() {
     for (token, target, code, says) in [
         ("bad", "pr/7", 4, "error: Bitbucket does not accept the token"),
-        ("readonly", "pr/7", 4, "it needs pullrequest:write"),
+        ("readonly", "pr/7", 4, "needs pullrequest:write"),
         ("good", "pr/404", 5, "pull request"),
-        ("good", "issue/404", 5, "Bitbucket has ended its issue tracker"),
+        ("good", "issue/404", 5, "Bitbucket has removed its issue tracker"),
         ("good", "commit/4040404", 5, "commit"),
     ] {
         let Some(mut fixture) = fixture(&format!("refused-{}-{code}", target.replace('/', "-"))) else { return };

@@ -119,7 +119,7 @@ async fn wait_for_interruption(app: &App, cloud: &str) -> Signal {
     Signal::Terminate
 }
 
-/// Notifies the service manager's watchdog, for ever.
+/// Notifies the service manager's watchdog until the program ends.
 async fn send_watchdog(app: &App) -> Signal {
     loop {
         app.host.notify("WATCHDOG=1");

@@ -144,9 +144,7 @@ mod tests {
         // Where GitHub does not say, the request does.
         assert_eq!(explained(403, &[], no_access, false).2, "add to the job: permissions: { actions: write }");
         let scopes = [("x-oauth-scopes", "gist"), ("x-accepted-oauth-scopes", "public_repo, repo")];
-        assert!(
-            explained(404, &scopes, "{}", false).2.contains("it has gist, one of these is needed: public_repo, repo")
-        );
+        assert!(explained(404, &scopes, "{}", false).2.contains("it has gist, but needs one of public_repo, repo"));
         let sso = [("x-github-sso", "required; url=https://github.com/orgs/o/sso")];
         assert_eq!(explained(403, &sso, "{}", false).2, "authorise the token at https://github.com/orgs/o/sso");
         let long = r#"{"message":"Validation Failed","errors":[{"message":"Body is too long (maximum is 65536 characters)"}]}"#;

@@ -76,8 +76,8 @@ pub fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let folder = root.join(".cml");
     // Whoever committed a link of that name is not to say where files are written.
     if host.canonicalize(&folder).is_ok_and(|real| real != folder) {
-        return Err(Error::config(format!("{} leads out of the working copy", folder.display()))
-            .hint("the local preview is kept in that folder: remove the link"));
+        return Err(Error::config(format!("{} is outside the working copy", folder.display()))
+            .hint("the local preview is written to that folder; remove the symbolic link"));
     }
     let alone = repository.path.strip_prefix(NO_OWNER);
     let title = percent_encoding::percent_decode_str(alone.unwrap_or(&repository.path));
@@ -102,7 +102,7 @@ impl Local {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(self.failed("read", &error)),
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
-                Error::config(format!("{} is damaged ({e})", path.display())).hint("delete that file to start anew")
+                Error::config(format!("{} is damaged ({e})", path.display())).hint("delete the file to start anew")
             }),
         }
     }
