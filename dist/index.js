@@ -7,7 +7,7 @@ process.exitCode = 70;
 
 function fail(error) {
   // A panic in Rust has said what it is about; it ends as this error, which does not.
-  if (!(error instanceof WebAssembly.RuntimeError)) console.error('error: a mistake in this program:', error);
+  if (!(error instanceof WebAssembly.RuntimeError)) console.error('error: a bug in cml:', error);
   process.exit(70);
 }
 
