@@ -173,11 +173,13 @@ impl Sticky<'_> {
         let mut newest = self.newest_by_part(existing);
         let stale = self.http.mark().saturating_sub(read) > MAX_READ_AGE;
         let mut posted = Vec::new();
-        let (mut is_new, mut is_refused) = (false, false);
+        let mut created = Vec::new();
+        let mut is_refused = false;
         for (n, text) in (1..).zip(Self::numbered(parts)) {
             let Some(old) = newest.remove(&n) else {
-                is_new = true;
-                posted.push(self.create_comment(&self.body(&text, n)).await?);
+                let comment = self.create_comment(&self.body(&text, n)).await?;
+                created.push(comment.clone());
+                posted.push(comment);
                 continue;
             };
             // Other jobs write this comment too, or may have begun to while images were published.
@@ -198,8 +200,8 @@ impl Sticky<'_> {
         }
         let left = newest.into_values().map(|comment| async move { self.discard(&comment).await });
         try_join_all(left).await?;
-        if is_new && !is_refused {
-            return self.merge_duplicates(posted).await;
+        if !created.is_empty() && !is_refused {
+            return self.merge_duplicates(posted, &created).await;
         }
         posted.into_iter().next().ok_or_else(missing_parts)
     }
@@ -265,7 +267,7 @@ impl Sticky<'_> {
     /// Merges duplicates after creating the first comments, because another job may have created some at the same time.
     /// The oldest comment is kept, with the newest text and all sections; the others are deleted. The job with the newest
     /// text merges; the others delete what they created.
-    async fn merge_duplicates(&self, made: Vec<Comment>) -> Result<Comment> {
+    async fn merge_duplicates(&self, made: Vec<Comment>, created: &[Comment]) -> Result<Comment> {
         let all = self.find().await?;
         let Some(mark) = self.watermark else { return made.into_iter().next().ok_or_else(missing_parts) };
         let (Some(oldest), Some(newest)) = (first_parts(mark, &all).next(), first_parts(mark, &all).next_back()) else {
@@ -278,7 +280,9 @@ impl Sticky<'_> {
         }
         self.log.info("other jobs created this comment at the same time; merging them into the oldest");
         if !untouched {
-            for own in made.iter().filter(|own| own.id != oldest.id) {
+            // One that another job has written over since is part of its report now.
+            let is_unread = |own: &Comment| all.iter().any(|now| now.id == own.id && now.body == own.body);
+            for own in created.iter().filter(|own| own.id != oldest.id && is_unread(own)) {
                 self.discard(own).await?;
             }
             return Ok(oldest.clone());

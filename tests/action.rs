@@ -44,8 +44,9 @@ fn words_exit_codes_and_output_pass_through_the_launcher() {
     let name = r#"it's "$HOME" `id` * \ é %PATH%.md"#;
     runner.run(&format!("cml comment create --driver local -- '{}'", name.replace('\'', r"'\''"))).fails(
         3,
-        &format!("cannot read the report {name} (No such file or directory (os error 2))"),
-        "check the path: it is relative to the current directory",
+        // It has an asterisk.
+        &format!("no file matches {name}"),
+        "check the pattern: it is relative to the current directory",
     );
     // What the file is for: it is read, and then there is no forge.
     std::fs::write(runner.path("work").join(name), "# Any name\n").unwrap();
@@ -55,19 +56,21 @@ fn words_exit_codes_and_output_pass_through_the_launcher() {
     for (line, code) in [("cml", 2), ("cml comment create", 2), ("cml --version", 0), ("cml-pr", 2)] {
         assert_eq!(runner.run(line).code, Some(code), "{line}");
     }
-    let piped = runner.run(
-        "printf '# From a pipe\\n' | cml comment create --driver local /dev/stdin | (read -r page; cat \"$page\")",
-    );
-    assert!(piped.ok().contains("From a pipe"));
+    let piped =
+        runner.run("printf 'from a pipe\\nNUL: \\0\\n' | cml comment create --driver local /dev/stdin 2>&1 | cat").ok();
+    assert!(piped.contains("has a NUL byte (line 2)"), "{piped}");
 }
 
 #[test]
 fn a_signal_for_the_launcher_is_one_for_the_program() {
-    let Some(runner) = Runner::new() else { return };
+    let forge = Forge::start();
+    let Some(mut runner) = Runner::new() else { return };
+    runner.set("GITHUB_SERVER_URL", forge.url()).set("GITHUB_API_URL", &forge.api(Vendor::GitHub));
+    runner.set("REPO_TOKEN", "good");
     runner.uses(&[]).ok();
     std::fs::write(runner.path("work").join("report.md"), "# Report\n").unwrap();
     let ran = runner.run(
-        "cml comment update --watch --driver local report.md > page & child=$!\n\
+        "cml comment update --watch --target pr/7 report.md > page & child=$!\n\
          until test -s page; do sleep 0.05; done\n\
          kill -TERM $child\n\
          wait $child",

