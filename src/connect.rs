@@ -4,6 +4,7 @@
 //! then git.
 
 use crate::app::App;
+use crate::ci::{self, Ci};
 use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{
@@ -93,7 +94,8 @@ type Parse = fn(&str, Option<&str>) -> Result<Repository>;
 
 /// Connects to the forge, or to the local preview.
 pub async fn connect(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_unless(app, global, publish_branch, |_| false).await
+    let inferred = infer(app, global, Repository::parse).await.locate(app, MIN_REPOSITORY_NAMES).await;
+    connect_inferred(app, global, publish_branch, &inferred, |_| false)
 }
 
 /// Connects to manage runners, which an organisation, group or workspace can have too: `--repo https://host/owner`.
@@ -103,7 +105,7 @@ pub async fn connect_runners(app: &App, global: &Global) -> Result<Connected> {
     match &inferred.found {
         Ok(Some(found)) if inferred.token.is_none() => Err(missing_token(found.driver, inferred.in_ci)
             .hint("pass one in REPO_TOKEN that may manage runners (a job's own token cannot); see docs/runners.md")),
-        _ => connect_inferred(app, global, None, inferred, |_| false),
+        _ => connect_inferred(app, global, None, &inferred, |_| false),
     }
 }
 
@@ -116,27 +118,17 @@ pub async fn runners_url(app: &App, global: &Global) -> Option<String> {
     }
 }
 
-/// Connects to create a check, which in some environments needs no token.
+/// Connects to create a check, which in some CI systems needs no token.
 pub async fn connect_to_check(app: &App, global: &Global, publish_branch: Option<String>) -> Result<Connected> {
-    connect_unless(app, global, publish_branch, |driver| (driver.checks_without_token)(app.env())).await
-}
-
-async fn connect_unless(
-    app: &App,
-    global: &Global,
-    publish_branch: Option<String>,
-    no_token_needed: impl Fn(&Driver) -> bool,
-) -> Result<Connected> {
-    let inferred = infer(app, global, Repository::parse).await;
-    let inferred = inferred.locate(app, MIN_REPOSITORY_NAMES).await;
-    connect_inferred(app, global, publish_branch, inferred, no_token_needed)
+    let inferred = infer(app, global, Repository::parse).await.locate(app, MIN_REPOSITORY_NAMES).await;
+    connect_inferred(app, global, publish_branch, &inferred, |driver| inferred.has_signed_checks(driver))
 }
 
 fn connect_inferred(
     app: &App,
     global: &Global,
     publish_branch: Option<String>,
-    inferred: Inferred,
+    inferred: &Inferred<'_>,
     no_token_needed: impl Fn(&Driver) -> bool,
 ) -> Result<Connected> {
     let found = inferred.found.clone()?;
@@ -185,9 +177,9 @@ pub fn missing_token(driver: &Driver, in_ci: bool) -> Error {
 }
 
 /// What is known from the command line, the CI and the working copy, before any request to a forge.
-pub struct Inferred {
-    /// The CI that this runs in, if it is a forge's.
-    pub ci: Option<&'static Driver>,
+pub struct Inferred<'a> {
+    /// The CI that this runs in, if it is a known one.
+    pub ci: Option<Box<dyn Ci + 'a>>,
     /// Whether this runs in any CI.
     pub in_ci: bool,
     /// The forge that the user names.
@@ -216,21 +208,38 @@ pub struct DetectedRepository {
 }
 
 /// Infers everything that needs no request.
-pub async fn infer(app: &App, global: &Global, parse: Parse) -> Inferred {
-    let ci = FORGES.iter().find_map(|driver| Some((driver, (driver.detect)(app.env(), &*app.host)?)));
-    let named = global.driver.as_deref().and_then(|name| FORGES.iter().find(|driver| driver.name == name));
+pub async fn infer<'a>(app: &'a App, global: &Global, parse: Parse) -> Inferred<'a> {
+    let ci = ci::detect(app.env());
+    let context = ci.as_ref().map(|ci| ci.context(&*app.host)).unwrap_or_default();
+    let named = global.driver.as_deref().and_then(find_driver);
+    let of_ci = ci.as_ref().and_then(|ci| find_driver(ci.forge()?));
     let found = match named {
         Some(driver) if driver.name == local::DRIVER.name => Ok(None),
-        _ => find_repository(app, global, parse, named, ci.as_ref().map(|(driver, context)| (*driver, context))).await,
+        _ => find_repository(app, global, parse, named, &RunRepository { driver: of_ci, context: &context }).await,
     };
     let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
     let driver = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.driver));
     let token = find_token(app, global, driver);
-    let (ci, context) = ci.map_or((None, Context::default()), |(driver, context)| (Some(driver), context));
     Inferred { ci, in_ci, named, context, found, token }
 }
 
-impl Inferred {
+fn find_driver(name: &str) -> Option<&'static Driver> {
+    FORGES.iter().find(|driver| driver.name == name)
+}
+
+/// What the CI says about the repository.
+struct RunRepository<'a> {
+    /// Its forge, if the CI knows it.
+    driver: Option<&'static Driver>,
+    context: &'a Context,
+}
+
+impl Inferred<'_> {
+    /// Returns whether checks on a forge need no token here.
+    pub fn has_signed_checks(&self, driver: &Driver) -> bool {
+        self.ci.as_ref().is_some_and(|ci| ci.forge() == Some(driver.name) && ci.signs_checks())
+    }
+
     /// Probes for the API where it may be below a path of the server, and keeps the first candidate that answers.
     /// The token is not sent. `min_names` is [`MIN_REPOSITORY_NAMES`] or [`MIN_OWNER_NAMES`].
     pub async fn locate(mut self, app: &App, min_names: usize) -> Self {
@@ -284,13 +293,13 @@ async fn find_repository(
     global: &Global,
     parse: Parse,
     named: Option<&'static Driver>,
-    ci: Option<(&'static Driver, &Context)>,
+    ci: &RunRepository<'_>,
 ) -> Result<Option<DetectedRepository>> {
-    let of_ci = ci.and_then(|(_, context)| Some((context.repository.clone()?, context.sources.repository)));
+    let of_ci = ci.context.repository.clone().map(|repository| (repository, ci.context.sources.repository));
     let found = if let Some(text) = &global.repo {
         let server = named.and_then(|driver| driver.hosts.first()).map(|host| format!("https://{host}"));
-        let same = ci.filter(|(driver, _)| named.is_none_or(|named| named.name == driver.name));
-        let server = same.and(of_ci).map(|(repository, _)| repository.server.to_string()).or(server);
+        let is_same = named.is_none_or(|named| ci.driver.is_some_and(|driver| named.name == driver.name));
+        let server = of_ci.filter(|_| is_same).map(|(repository, _)| repository.server.to_string()).or(server);
         Some((parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?, "--repo (or CML_REPO)"))
     } else if of_ci.is_some() {
         of_ci
@@ -309,7 +318,7 @@ async fn find_repository(
     let driver = named
         .map(|driver| (driver, "--driver (or CML_DRIVER)"))
         .or(by_host.map(|driver| (driver, "the repository's host")))
-        .or(ci.map(|(driver, _)| (driver, "the CI")));
+        .or(ci.driver.map(|driver| (driver, "the CI")));
     match (driver, &global.repo) {
         (Some((driver, driver_source)), _) => {
             Ok(Some(DetectedRepository { driver, driver_source, repository, source, api: None }))

@@ -3,6 +3,7 @@
 //! A forge is one file: its wire format, its addresses, its errors and its variables. Adding one is a file, a
 //! `mod` line and a row in [`FORGES`].
 
+pub use crate::ci::Context;
 pub use crate::digest::hash;
 use crate::env::{Env, Secret, Var};
 use crate::error::{Error, Kind, Result};
@@ -11,6 +12,7 @@ use crate::host::Host;
 use crate::http::{Http, RetryPolicy};
 use crate::log::Log;
 use crate::report::split::ReportLimits;
+pub use crate::repository::Repository;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -24,20 +26,16 @@ use std::rc::Rc;
 
 pub mod bitbucket;
 pub mod check;
-mod context;
 pub mod github;
 pub mod gitlab;
 pub mod local;
 mod once;
 pub mod permission;
 pub mod pull;
-mod repository;
 mod rest;
 pub mod runner;
 
-pub use context::Context;
 pub use once::{create_comment_once, register_runner_once, start_once};
-pub use repository::Repository;
 
 /// A row of [`FORGES`]: everything the core knows about a forge before it talks to it.
 pub struct Driver {
@@ -45,8 +43,6 @@ pub struct Driver {
     pub name: &'static str,
     /// The name people use.
     pub title: &'static str,
-    /// The name of its CI.
-    pub ci: &'static str,
     /// Hosts that are this forge; one that begins with a dot stands for all below it.
     pub hosts: &'static [&'static str],
     /// Variables that hold a token for this forge only.
@@ -55,15 +51,11 @@ pub struct Driver {
     pub token_hint: &'static str,
     /// The same for a person's own machine.
     pub own_token_hint: &'static str,
-    /// Whether this process runs in the forge's CI, and what that says.
-    pub detect: fn(&Env, &dyn Host) -> Option<Context>,
     /// The places where the API of a repository's server may be, when that has to be looked for. What is looked for has at
     /// least so many names below them.
     pub api_candidates: fn(&Repository, &Env, usize) -> Vec<String>,
     /// Connects to a repository.
     pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
-    /// Whether checks can be made from here without a token.
-    pub checks_without_token: fn(&Env) -> bool,
     /// How the runner program of a registration is run; `None` where there is none.
     pub runner_process: Option<fn(&runner::Registration, &runner::RunnerConfig) -> Result<runner::RunnerProcess>>,
 }

@@ -4,7 +4,8 @@
 //! CML's users write), and starts a [`command`]. A command reads a report ([`report`], pure), finds the forge
 //! and what to comment on ([`connect`]), puts the report's files somewhere ([`publish`]), and keeps a comment
 //! up to date ([`sticky`]) over one of the [`forge`]s; or it makes a commit and pushes it ([`git`]), or a
-//! runner of this machine ([`runner`]). Forges speak through one HTTP client ([`http`]), and
+//! runner of this machine ([`runner`]). What the CI system says about the run, and the files that it takes, are in [`ci`]: a
+//! CI is not a forge. Forges speak through one HTTP client ([`http`]), and
 //! everything outside the process is behind one trait ([`host`]). [`env`], [`error`] and [`log`] are at the
 //! bottom: the environment as a value with secrets that hide, errors with exit codes and hints, and a log that
 //! blots secrets out.
@@ -12,11 +13,12 @@
 //! The step of a GitHub workflow ([`action`]) and the pipe of a Bitbucket pipeline ([`pipe`]) make a command line of what they
 //! are given first; GitLab's component calls the program as anybody does.
 //!
-//! Dependencies only point downwards: command → connect, publish, sticky, git, runner → forge → http → host → env, error.
+//! Dependencies only point downwards: command → connect, publish, sticky, git, runner → forge → auth → ci → http → host → env, error.
 
 pub mod action;
 pub mod app;
 pub mod auth;
+pub mod ci;
 pub mod cli;
 pub mod cloud;
 pub mod command;
@@ -36,6 +38,7 @@ pub mod outputs;
 pub mod pipe;
 pub mod publish;
 pub mod report;
+pub mod repository;
 pub mod runner;
 pub mod sticky;
 pub mod tensorboard;

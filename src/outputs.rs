@@ -1,18 +1,14 @@
 //! What a command leaves for the steps after it and for the job's page, in each CI's own way.
 
 use crate::app::App;
+use crate::ci::{self, Outputs, Summary};
 use crate::env::vars;
 use crate::error::{Error, Result};
 use crate::files::LARGEST_REPORT;
-use crate::forge::Context;
 use crate::log::sanitize;
 use crate::report::split;
 use std::borrow::Cow;
 use std::path::Path;
-
-/// A step's summary may have 1 MiB:
-/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits>.
-const SUMMARY: u64 = 1024 * 1024;
 
 /// The names of all results.
 pub const NAMES: &[(&str, &str)] = &[
@@ -27,26 +23,26 @@ pub const NAMES: &[(&str, &str)] = &[
     ("version", "Version of cml that was set up"),
 ];
 
-/// Hands named results on: GitHub's outputs, a GitLab dotenv report (`CML_DOTENV` names the file), a file in a
-/// Bitbucket pipe's shared folder. A file that the CI names and that is not there, as in a container of the user's own, is a
+/// Hands named results on: in the CI's own file, and in the one that `CML_DOTENV` names (a dotenv report of GitLab). A file that the CI names and that is not there, as in a container of the user's own, is a
 /// warning: what the results are of was done.
 pub fn set(app: &App, results: &[(&str, &str)]) -> Result<()> {
-    let failed = |path: &str, e| unwritten(app, &format!("the step's results to {path}"), e);
     for (name, value) in results {
         app.log.check(format!("the result {name}"), value)?;
     }
     let results = results.iter().map(|(name, value)| (*name, sanitize::one_line(value)));
     let results: Vec<(&str, Cow<'_, str>)> = results.collect();
-    if let Some(path) = app.env().get(vars::GITHUB_OUTPUT) {
-        let text: String = results.iter().map(|(name, value)| heredoc(name, value, app.host.random())).collect();
-        app.host.append(Path::new(path), text.as_bytes()).or_else(|e| failed(path, e))?;
-    }
-    let shared = app.env().get(vars::BITBUCKET_PIPE_SHARED_STORAGE_DIR).map(|folder| format!("{folder}/cml.env"));
-    for path in app.env().get(vars::CML_DOTENV).into_iter().chain(shared.as_deref()) {
-        let line =
-            |(name, value): &(&str, Cow<'_, str>)| format!("{}={value}\n", name.replace('-', "_").to_ascii_uppercase());
-        let text: String = results.iter().map(line).collect();
-        note(app, Path::new(path), &text).or_else(|e| failed(path, e))?;
+    let own = ci::detect(app.env()).and_then(|ci| ci.outputs());
+    let named = app.env().get(vars::CML_DOTENV).map(|path| Outputs::Dotenv(path.into()));
+    for file in own.into_iter().chain(named) {
+        let (path, written) = match &file {
+            Outputs::Heredoc(path) => {
+                let text: String =
+                    results.iter().map(|(name, value)| heredoc(name, value, app.host.random())).collect();
+                (path, app.host.append(path, text.as_bytes()))
+            }
+            Outputs::Dotenv(path) => (path, note(app, path, &results.iter().map(dotenv).collect::<String>())),
+        };
+        written.or_else(|e| unwritten(app, &format!("the step's results to {}", path.display()), e))?;
     }
     Ok(())
 }
@@ -76,13 +72,23 @@ fn heredoc(name: &str, value: &str, random: u64) -> String {
     format!("{name}<<cml-{random:016x}\n{value}\ncml-{random:016x}\n")
 }
 
+/// Returns a line `NAME=value`.
+fn dotenv((name, value): &(&str, Cow<'_, str>)) -> String {
+    format!("{}={value}\n", name.replace('-', "_").to_ascii_uppercase())
+}
+
+/// Returns whether the job's page takes a report.
+pub fn has_summary(app: &App) -> bool {
+    ci::detect(app.env()).is_some_and(|ci| ci.summary().is_some())
+}
+
 /// Adds the report to the job's page, cut to what it takes.
-pub fn summary(app: &App, context: &Context, report: &str) -> Result<()> {
-    let Some(path) = &context.summary_file else { return Ok(()) };
+pub fn summary(app: &App, report: &str) -> Result<()> {
+    let Some(Summary { file, limit }) = ci::detect(app.env()).and_then(|ci| ci.summary()) else { return Ok(()) };
     app.log.check("the report", report)?;
-    let path = Path::new(path);
+    let path = file.as_path();
     let used = app.host.stat(path).map_or(0, |stat| stat.len);
-    let room = usize::try_from(SUMMARY.saturating_sub(used + 2)).unwrap_or(usize::MAX);
+    let room = usize::try_from(limit.saturating_sub(used + 2)).unwrap_or(usize::MAX);
     let note = "*The report was cut here: it is too long for a job summary.*";
     let text = if report.len() <= room { report.to_owned() } else { cut(report, room, note) };
     if text.len() > room {

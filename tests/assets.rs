@@ -28,7 +28,7 @@ fn every_forge_takes_a_file_and_its_address_serves_it() {
         let forge = Forge::start();
         let mut cml = Cml::on(&forge, vendor);
         let outputs = cml.file("outputs", "");
-        cml.set("GITHUB_OUTPUT", &outputs.display().to_string());
+        cml.set("CML_DOTENV", &outputs.display().to_string());
         cml.file("plots/loss.PNG", png(1));
         let printed = cml.run(&["asset", "publish", "plots/loss.PNG"]).ok();
         let address = printed.trim();
@@ -36,7 +36,7 @@ fn every_forge_takes_a_file_and_its_address_serves_it() {
         insta::assert_snapshot!(format!("asset_{vendor:?}"), forge.transcript());
         assert_eq!(get(address).body, png(1), "{vendor:?}");
         assert_eq!(uploads(&forge).len(), 1, "{vendor:?}");
-        assert!(cml.read("outputs").starts_with("asset-url<<") && cml.read("outputs").contains(address));
+        assert!(cml.read("outputs").contains(&format!("ASSET_URL={address}")));
         assert_eq!(cml.read("report.md"), "# Report\n\nAccuracy: **0.99**\n");
     }
 }

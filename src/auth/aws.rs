@@ -131,7 +131,7 @@ async fn from_identity(app: &App, region: &str) -> Result<Option<Keys>> {
     };
     let Some(token) = token else {
         return Err(Error::auth(format!("{} is set, but the job has no identity token", vars::AWS_ROLE_ARN.name))
-            .hint("GitHub: permissions: { id-token: write }; GitLab: id_tokens: { CML_ID_TOKEN: { aud: sts.amazonaws.com } }; Bitbucket: oidc: true"));
+            .hint(crate::ci::identity_hints()));
     };
     app.log.hide("the identity token of the job", &token);
     let role = checked_value(vars::AWS_ROLE_ARN.name, role)?;

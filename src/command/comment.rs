@@ -292,7 +292,7 @@ impl<'a> Job<'a> {
             });
         }
         if summary {
-            outputs::summary(self.app, &self.connected.context, &published.text)?;
+            outputs::summary(self.app, &published.text)?;
         }
         if let Some(name) = &self.args.section {
             let mode = SectionMode { limit: forge.limits().comment, append, skip_unchanged };

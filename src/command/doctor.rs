@@ -39,7 +39,7 @@ pub async fn run(app: &App, global: &Global) -> Result<()> {
     };
     let (driver, forge) = (found.driver, forge?);
     let no_token = inferred.token.is_none();
-    if no_token && !(driver.checks_without_token)(app.env()) {
+    if no_token && !inferred.has_signed_checks(driver) {
         return Err(connect::missing_token(driver, inferred.in_ci));
     }
     let diagnosis = forge.permissions().await.map_err(|error| match error.kind() {
@@ -58,10 +58,10 @@ pub async fn run(app: &App, global: &Global) -> Result<()> {
 }
 
 /// Returns what was inferred, without a request.
-async fn inference(app: &App, inferred: &Inferred, about: About) -> Vec<Line> {
+async fn inference(app: &App, inferred: &Inferred<'_>, about: About) -> Vec<Line> {
     let Context { commit, pull_request, branch, fork, sources, .. } = &inferred.context;
-    let mut lines: Vec<Line> = vec![match inferred.ci {
-        Some(driver) => ("CI", driver.ci.to_owned(), ""),
+    let mut lines: Vec<Line> = vec![match &inferred.ci {
+        Some(ci) => ("CI", ci.title().to_owned(), ""),
         None if inferred.in_ci => ("CI", "another one".to_owned(), vars::CI.name),
         None => ("CI", "none".to_owned(), ""),
     }];
@@ -117,7 +117,7 @@ async fn or_git(app: &App, name: &'static str, said: (&Option<String>, &'static 
 /// Returns where a comment goes without `--target`.
 async fn comment_target(
     app: &App,
-    inferred: &Inferred,
+    inferred: &Inferred<'_>,
     found: &DetectedRepository,
     forge: Rc<dyn Forge>,
 ) -> Option<Target> {

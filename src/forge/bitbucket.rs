@@ -1,7 +1,6 @@
 //! Bitbucket Cloud: <https://developer.atlassian.com/cloud/bitbucket/rest/>.
 
 use super::check::{Check, CreatedCheck};
-use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
@@ -10,9 +9,10 @@ use super::{
     Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, PageGuard, Progress, PullRequest,
     Repository, Rerun, Target, Viewer, all_pages, is_named_bot, seconds, send_each,
 };
-use crate::env::{Env, Secret, Var, vars};
+use crate::ci::bitbucket_pipelines::signing_proxy;
+use crate::env::{Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::{Host, Platform};
+use crate::host::Platform;
 use crate::http::{Http, RetryPolicy, secret_header};
 use crate::log::Log;
 use async_trait::async_trait;
@@ -36,15 +36,12 @@ mod runners;
 pub const DRIVER: Driver = Driver {
     name: "bitbucket",
     title: "Bitbucket",
-    ci: "Bitbucket Pipelines",
     hosts: &["bitbucket.org", "bitbucket.com"],
     token_vars: &[vars::BITBUCKET_TOKEN],
     token_hint: "create a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
     own_token_hint: "create an API token with write access to pull requests and repositories, then: export REPO_TOKEN=<email>:<token>",
-    detect,
     api_candidates: |_, _, _| Vec::new(),
     connect,
-    checks_without_token: |env| insights::proxy(env).is_some(),
     runner_process: Some(runner_process::runner_process),
 };
 
@@ -96,7 +93,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
         let rest = Rest::new(http.clone(), &insights::plainly(&api), None).through_proxy(proxy.clone());
         (proxy, rest)
     };
-    let proxy = insights::proxy(host.env()).map(through);
+    let proxy = signing_proxy(host.env()).map(through);
     let git_settings = pulls::settings(host.env(), proxy.as_ref().map(|(proxy, _)| proxy.as_str()));
     let kind = token.as_ref().map(|(token, _)| permissions::kind(token));
     let (page, root) = (repository.url(), format!("/repositories/{}", repository.path));
@@ -128,45 +125,6 @@ fn authorization(token: &Secret) -> String {
         Some(pair) if pair.contains(':') && !pair.contains(char::is_control) => format!("Basic {token}"),
         _ => format!("Bearer {token}"),
     }
-}
-
-/// <https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>
-fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
-    env.get(vars::BITBUCKET_REPO_UUID)?;
-    let text = |var| env.get(var).map(str::to_owned);
-    let name = env.get(vars::BITBUCKET_REPO_FULL_NAME);
-    let repository = name
-        .and_then(|name| Repository::parse(name, Some("https://bitbucket.org")).ok())
-        .or_else(|| Repository::parse(env.get(vars::BITBUCKET_GIT_HTTP_ORIGIN)?, None).ok());
-    let build = env.get(vars::BITBUCKET_BUILD_NUMBER);
-    let named = |var: Var| (text(var), var.name);
-    let (commit, commit_source) = first([named(vars::BITBUCKET_COMMIT)]);
-    let (branch, branch_source) = first([named(vars::BITBUCKET_BRANCH)]);
-    let number = env.get(vars::BITBUCKET_PR_ID).and_then(|id| id.parse().ok());
-    let (pull_request, pull_source) = first([(number, vars::BITBUCKET_PR_ID.name)]);
-    let of_repository = if name.is_some() { vars::BITBUCKET_REPO_FULL_NAME } else { vars::BITBUCKET_GIT_HTTP_ORIGIN };
-    Some(Context {
-        run_url: repository.as_ref().zip(build).map(|(r, build)| format!("{}/pipelines/results/{build}", r.url())),
-        repository,
-        commit,
-        checked_out: None,
-        pull_request,
-        issue: None,
-        branch,
-        fork: None,
-        workflow: text(vars::BITBUCKET_PIPELINE_UUID),
-        run: build.map(str::to_owned),
-        job: env
-            .get(vars::BITBUCKET_STEP_UUID)
-            .map(|step| format!("{step}/{}", env.get(vars::BITBUCKET_STEP_RUN_NUMBER).unwrap_or_default())),
-        summary_file: None,
-        sources: Sources {
-            repository: of_repository.name,
-            commit: commit_source,
-            pull_request: pull_source,
-            branch: branch_source,
-        },
-    })
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,6 @@
 //! GitLab, gitlab.com and self-managed: <https://docs.gitlab.com/api/rest/>.
 
 use super::check::{Check, CreatedCheck};
-use super::context::{Sources, first};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
@@ -10,9 +9,9 @@ use super::{
     Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, PageGuard, Progress, PullRequest,
     Repository, Rerun, Target, Viewer, all_pages, is_hash, is_named_bot, seconds, send_each,
 };
-use crate::env::{Env, Secret, Var, vars};
+use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::{Host, Platform};
+use crate::host::Platform;
 use crate::http::{Http, Refusal, RetryPolicy, explain_status, in_brackets, secret_header};
 use crate::log::Log;
 use async_trait::async_trait;
@@ -37,15 +36,12 @@ mod statuses;
 pub const DRIVER: Driver = Driver {
     name: "gitlab",
     title: "GitLab",
-    ci: "GitLab CI/CD",
     hosts: &["gitlab.com"],
     token_vars: &[vars::GITLAB_TOKEN, vars::CI_JOB_TOKEN],
     token_hint: "create a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
     own_token_hint: "create a personal access token with the scope api, then: export REPO_TOKEN=<token>",
-    detect,
     api_candidates,
     connect,
-    checks_without_token: |_| false,
     runner_process: Some(runner_process::runner_process),
 };
 
@@ -153,55 +149,6 @@ fn api_candidates(repository: &Repository, env: &Env, least: usize) -> Vec<Strin
     (0..=names.len() - least)
         .map(|depth| names[..depth].iter().fold(server.to_owned(), |place, name| place + "/" + name) + "/api/v4")
         .collect()
-}
-
-/// <https://docs.gitlab.com/ci/variables/predefined_variables/>
-fn detect(env: &Env, _: &dyn Host) -> Option<Context> {
-    let project = env.get(vars::CI_PROJECT_URL)?;
-    let merge_request = env.get(vars::CI_MERGE_REQUEST_IID).and_then(|iid| iid.parse().ok());
-    // The pipeline of a fork's merge request runs in the fork; the merge request is in the other project.
-    let target = env.get(vars::CI_MERGE_REQUEST_PROJECT_URL).filter(|_| merge_request.is_some());
-    let open = env.get(vars::CI_OPEN_MERGE_REQUESTS).and_then(|list| {
-        list.split(',').find_map(|reference| {
-            let (path, iid) = reference.trim().rsplit_once('!')?;
-            // Of a fork's branch they may be in other projects.
-            let is_ours = match env.get(vars::CI_PROJECT_PATH) {
-                Some(own) => own == path,
-                None => project.ends_with(&format!("/{path}")),
-            };
-            is_ours.then(|| iid.parse().ok())?
-        })
-    });
-    let text = |var| env.get(var).map(str::to_owned);
-    let named = |var: Var| (text(var), var.name);
-    let (commit, commit_source) = first([named(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_SHA), named(vars::CI_COMMIT_SHA)]);
-    // Of a tag's pipeline it is the tag.
-    let reference = text(vars::CI_COMMIT_REF_NAME).filter(|_| env.get(vars::CI_COMMIT_TAG).is_none());
-    let (branch, branch_source) =
-        first([named(vars::CI_MERGE_REQUEST_SOURCE_BRANCH_NAME), (reference, vars::CI_COMMIT_REF_NAME.name)]);
-    let (pull_request, pull_source) =
-        first([(merge_request, vars::CI_MERGE_REQUEST_IID.name), (open, vars::CI_OPEN_MERGE_REQUESTS.name)]);
-    let of_project = if target.is_some() { vars::CI_MERGE_REQUEST_PROJECT_URL } else { vars::CI_PROJECT_URL };
-    Some(Context {
-        repository: Repository::parse(target.unwrap_or(project), None).ok(),
-        commit,
-        checked_out: text(vars::CI_COMMIT_SHA),
-        pull_request,
-        issue: None,
-        branch,
-        fork: target.filter(|target| *target != project).map(|_| project.to_owned()),
-        workflow: text(vars::CI_PIPELINE_ID),
-        run: text(vars::CI_JOB_ID),
-        job: text(vars::CI_JOB_ID),
-        run_url: text(vars::CI_JOB_URL),
-        summary_file: None,
-        sources: Sources {
-            repository: of_project.name,
-            commit: commit_source,
-            pull_request: pull_source,
-            branch: branch_source,
-        },
-    })
 }
 
 fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {

@@ -2,11 +2,9 @@
 //!
 //! The native program has it; the WebAssembly of the GitHub Action does not, to stay small: a workflow has a repository.
 
-use super::{Connection, Context, Driver, Forge, Repository};
+use super::{Connection, Driver, Forge, Repository};
 use crate::app::App;
-use crate::env::Env;
 use crate::error::Result;
-use crate::host::Host;
 use std::rc::Rc;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -23,15 +21,12 @@ pub const IS_BUILT_IN: bool = cfg!(not(target_arch = "wasm32"));
 pub const DRIVER: Driver = Driver {
     name: "local",
     title: "the local preview",
-    ci: "",
     hosts: &[],
     token_vars: &[],
     token_hint: "",
     own_token_hint: "",
-    detect: |_: &Env, _: &dyn Host| -> Option<Context> { None },
     api_candidates: |_, _, _| Vec::new(),
     connect,
-    checks_without_token: |_| false,
     runner_process: None,
 };
 

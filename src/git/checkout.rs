@@ -1,11 +1,8 @@
 //! Which repository git is asked about.
 
 use crate::app::App;
-use crate::env::vars;
+use crate::ci;
 use std::path::{Path, PathBuf};
-
-/// The folders that CI systems name as their working copy.
-const NAMED: [crate::env::Var; 3] = [vars::GITHUB_WORKSPACE, vars::CI_PROJECT_DIR, vars::BITBUCKET_CLONE_DIR];
 
 /// A working copy of git's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +46,8 @@ impl Checkout {
 
 /// Returns the folder that the CI names; symbolic links resolved.
 pub fn named_folder(app: &App) -> Option<PathBuf> {
-    let (_, folder) = app.env().first(&NAMED)?;
-    app.host.canonicalize(Path::new(folder)).ok()
+    let ci = ci::detect(app.env())?;
+    app.host.canonicalize(Path::new(ci.workspace()?)).ok()
 }
 
 fn has_git(app: &App, folder: &Path) -> bool {

@@ -243,15 +243,12 @@ fn ends(code: Option<i32>, last: Option<JobResult>) -> ExitDisposition {
 static DRIVER: Driver = Driver {
     name: "fixture",
     title: "SupervisorFixture",
-    ci: "",
     hosts: &[],
     token_vars: &[],
     token_hint: "",
     own_token_hint: "",
     api_candidates: |_, _, _| Vec::new(),
-    detect: |_, _| None,
     connect: |_| Err(Error::internal("nobody connects here")),
-    checks_without_token: |_| false,
     runner_process: Some(runner_process),
 };
 

@@ -8,6 +8,7 @@ use super::{Job, PostOptions};
 use crate::error::{Kind, Result};
 use crate::files;
 use crate::host::Stat;
+use crate::outputs;
 use crate::report::{self, source::Source};
 use futures_util::future::{Either, select};
 use std::path::{Path, PathBuf};
@@ -171,7 +172,7 @@ impl Watcher<'_, '_> {
 
     /// Posts one last time, with whatever has not been posted yet, and the job summary.
     async fn finish(&mut self) -> Result<()> {
-        let Job { app, args, connected, .. } = self.job;
+        let Job { app, args, .. } = self.job;
         app.log.info("stopping: updating the comment one last time");
         app.http.restart_budget();
         app.http.shorten_deadline();
@@ -180,7 +181,7 @@ impl Watcher<'_, '_> {
             return Ok(());
         }
         let fresh = self.posted.as_ref().is_none_or(|(old, seen)| *old != sources || *seen != self.content());
-        let summary = !args.no_summary && connected.context.summary_file.is_some();
+        let summary = !args.no_summary && outputs::has_summary(app);
         // Posting what is there already sends nothing; it gives the report with its published images.
         if fresh || summary {
             let comment = self.job.post(&sources, self.options(summary)).await?;

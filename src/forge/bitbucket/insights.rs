@@ -4,7 +4,6 @@
 
 use super::Bitbucket;
 use crate::digest::hash;
-use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::check::{Check, CheckState, Conclusion, CreatedCheck, name};
 use crate::http::RetryPolicy;
@@ -24,20 +23,6 @@ const ANNOTATIONS: usize = 1000;
 const AT_ONCE: usize = 100;
 /// Characters of a status's name and description.
 const NAME: usize = 255;
-
-/// Returns the proxy that stands beside each step of a pipeline and signs its requests for Code Insights, so that
-/// they need no token:
-/// <https://bitbucket.org/blog/provide-full-context-to-reviewers-by-including-pipeline-artifacts-within-the-pull-request>.
-/// A pipe is a container of its own and reaches it by another name.
-pub fn proxy(env: &Env) -> Option<String> {
-    env.get(vars::BITBUCKET_PIPELINE_UUID)?;
-    let host = match env.get(vars::BITBUCKET_PIPE_SHARED_STORAGE_DIR) {
-        Some(_) => "host.docker.internal",
-        None => "localhost",
-    };
-    let named = env.get(vars::CML_BITBUCKET_PROXY).map(str::to_owned);
-    Some(named.unwrap_or_else(|| format!("http://{host}:29418")))
-}
 
 /// Returns the address without TLS, inside of which the proxy could not sign.
 pub fn plainly(api: &str) -> String {

@@ -1,8 +1,8 @@
-//! What a CI system says of the run.
+//! What a CI system says about the run.
 
-use super::Repository;
+use crate::repository::Repository;
 
-/// What a CI system says of the run.
+/// What a CI system says about the run.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     /// The repository.
@@ -27,8 +27,6 @@ pub struct Context {
     pub job: Option<String>,
     /// The page of the run, for people.
     pub run_url: Option<String>,
-    /// The file that takes a job summary.
-    pub summary_file: Option<String>,
     /// Where it says some of that.
     pub sources: Sources,
 }

@@ -1,0 +1,102 @@
+//! The CI systems: which one this process runs in, and what it says and takes.
+//!
+//! A CI is one file: its variables, the context of the run, the files for outputs and for the job's page, its identity token, its
+//! log commands. Adding one is a file, a `mod` line and a row in [`CIS`]. A CI is not a forge: it may know which forge its
+//! repository is on, or only the repository's URL.
+
+use crate::env::{Env, Secret};
+use crate::error::Result;
+use crate::host::Host;
+use crate::http::Http;
+use crate::log::Log;
+use async_trait::async_trait;
+use std::path::PathBuf;
+
+pub mod bitbucket_pipelines;
+mod context;
+pub mod github_actions;
+mod gitlab_ci;
+
+pub use context::{Context, Sources, first};
+
+/// A row of [`CIS`].
+pub struct Row {
+    /// The name people use.
+    pub title: &'static str,
+    /// How a job gets an identity token, for a hint; `None` where it has none that cml reads.
+    pub identity_hint: Option<&'static str>,
+    /// Returns the CI, if this process runs in it.
+    pub new: for<'a> fn(&'a Env) -> Option<Box<dyn Ci + 'a>>,
+}
+
+/// The CI systems, in the order in which they are looked for.
+pub const CIS: &[Row] = &[github_actions::CI, gitlab_ci::CI, bitbucket_pipelines::CI];
+
+/// A CI system that this process runs in.
+#[async_trait(?Send)]
+pub trait Ci {
+    /// Returns the name people use.
+    fn title(&self) -> &'static str;
+
+    /// Returns the name of the forge that its repository is on, as `--driver` takes it; `None` if it does not know.
+    fn forge(&self) -> Option<&'static str>;
+
+    /// Returns what it says about the run.
+    fn context(&self, host: &dyn Host) -> Context;
+
+    /// Returns the folder that it names as the working copy.
+    fn workspace(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns the file that takes the results of a step.
+    fn outputs(&self) -> Option<Outputs> {
+        None
+    }
+
+    /// Returns where the job's page takes a report.
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    /// Returns the job's identity token for an audience; `None` if it offers none.
+    ///
+    /// # Errors
+    /// The CI refuses.
+    async fn identity_token(&self, _http: &Http, _log: &Log, _audience: &str) -> Result<Option<Secret>> {
+        Ok(None)
+    }
+
+    /// Returns whether it signs requests for checks on its forge, so that they need no token.
+    fn signs_checks(&self) -> bool {
+        false
+    }
+}
+
+/// A file for the results of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outputs {
+    /// `name<<delimiter`, the value, `delimiter`.
+    Heredoc(PathBuf),
+    /// Lines `NAME=value`.
+    Dotenv(PathBuf),
+}
+
+/// Where a job's page takes a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The file.
+    pub file: PathBuf,
+    /// How many bytes it may have.
+    pub limit: u64,
+}
+
+/// Returns the CI that this process runs in.
+pub fn detect(env: &Env) -> Option<Box<dyn Ci + '_>> {
+    CIS.iter().find_map(|row| (row.new)(env))
+}
+
+/// Returns how a job gets an identity token in each CI that has one.
+pub fn identity_hints() -> String {
+    CIS.iter().filter_map(|row| row.identity_hint).collect::<Vec<_>>().join("; ")
+}
