@@ -2,10 +2,6 @@
 # program.sh NAME: the native program of this machine, as programs/NAME.
 set -euo pipefail
 name=$1
-case "$name" in
-# .cargo/rustc is for /bin/sh.
-*.exe) export RUSTC_WRAPPER='' ;;
-esac
 # The compiler is a version, not whatever is stable today (rust-toolchain.toml).
 RUSTUP_TOOLCHAIN=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 export RUSTUP_TOOLCHAIN

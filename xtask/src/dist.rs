@@ -12,7 +12,6 @@ use std::process::Command;
 const DIST: &str = "dist";
 /// Everything that decides what comes out.
 const SOURCES: &[&str] = &[
-    ".cargo",
     "Cargo.toml",
     "Cargo.lock",
     "action",
@@ -20,6 +19,7 @@ const SOURCES: &[&str] = &[
     "patches",
     "src",
     "xtask/bindgen",
+    "xtask/rustc",
     "xtask/src/dist.rs",
     "xtask/src/wasm.rs",
     "xtask/tools/binaryen",

@@ -1,8 +1,8 @@
 //! Running programs.
 
 use std::ffi::OsStr;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 
 /// Errors are for people.
 pub type Result<T = ()> = std::result::Result<T, String>;
@@ -17,26 +17,46 @@ pub fn enter_root() -> Result {
 /// The cargo that runs this, with arguments.
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    command.args(args);
+    command.args(args).envs(rustc_wrapper());
     command
 }
 
-/// Runs a command that must succeed, and shows it. It does not see what cargo told this program about its
-/// package: some build scripts would take that for a change, and much would be built anew.
+/// The variable that lets cargo compile through `xtask/rustc`, unless the user has a wrapper already or there is no `/bin/sh`.
+pub fn rustc_wrapper() -> Option<(&'static str, PathBuf)> {
+    let wanted = cfg!(unix) && std::env::var_os("RUSTC_WRAPPER").is_none();
+    wanted.then(|| std::path::absolute("xtask/rustc").ok()).flatten().map(|path| ("RUSTC_WRAPPER", path))
+}
+
+/// Runs a command that must succeed, and shows it.
 pub fn run(command: &mut Command) -> Result {
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
-    let words: Vec<_> = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
-    let shown = words.join(" ");
-    eprintln!("$ {shown}");
+    show(command);
+    let status = command.status();
+    ended(command, status)
+}
+
+/// Shows a command that is about to run. It does not see what cargo told this program about its package: some build scripts would take
+/// that for a change, and much would be built anew.
+pub fn show(command: &mut Command) {
+    eprintln!("$ {}", shown(command));
     let about_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| about_package(&name.to_string_lossy())) {
         command.env_remove(name);
     }
-    match command.status() {
+}
+
+/// Returns an error unless a command has ended well.
+pub fn ended(command: &Command, status: std::io::Result<ExitStatus>) -> Result {
+    match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{shown}: {status}")),
-        Err(error) => Err(format!("{shown}: {error}")),
+        Ok(status) => Err(format!("{}: {status}", shown(command))),
+        Err(error) => Err(format!("{}: {error}", shown(command))),
     }
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words: Vec<_> = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
+    words.join(" ")
 }
 
 /// What a command prints; `None` when it fails or there is no such program.

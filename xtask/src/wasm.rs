@@ -8,7 +8,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// `check` or `clippy`.
 pub fn run(verb: &str) -> Result {
-    let mut command = if rustup_has_target() { cargo(&[verb]) } else { debian(verb)? };
+    let mut command = cargo_for_wasm(verb)?;
     // A folder of its own: in a shared one, each compiler would build everything anew after the other.
     command.args(["--lib", "--target", TARGET, "--target-dir", "target/wasm"]);
     if verb == "clippy" {
@@ -20,7 +20,7 @@ pub fn run(verb: &str) -> Result {
 
 /// The module itself, optimised; its path. The same sources make the same bytes in any folder.
 pub fn module() -> Result<PathBuf> {
-    let mut command = if rustup_has_target() { cargo(&["rustc"]) } else { debian("rustc")? };
+    let mut command = cargo_for_wasm("rustc")?;
     command.args(["--locked", "--profile", "wasm", "--lib", "--crate-type", "cdylib"]);
     command.args(["--target", TARGET, "--target-dir", "target/wasm"]).env("RUSTFLAGS", remapped()?);
     if let Some(linker) = rustup_linker().filter(|_| !rustup_has_target()) {
@@ -32,8 +32,9 @@ pub fn module() -> Result<PathBuf> {
 
 /// The compiler that [`module`] uses.
 pub fn compiler() -> Result<String> {
-    let program = if rustup_has_target() { "rustc" } else { "/usr/bin/rustc" };
-    output(program, &["--version"]).ok_or(format!("{program} does not tell its version"))
+    let other = toolchain().filter(|_| !rustup_has_target());
+    let program = other.map_or(PathBuf::from("rustc"), |toolchain| toolchain.join("bin/rustc"));
+    output(&program, &["--version"]).ok_or(format!("{} --version fails", program.display()))
 }
 
 /// Flags that keep this machine's folders out of the module.
@@ -50,7 +51,7 @@ fn remapped() -> Result<String> {
     Ok(flags.join(" "))
 }
 
-/// The linker that rustup's Rust brings along; Debian's does not find one of its own.
+/// The linker that rustup's Rust brings along; the other toolchain may have none.
 fn rustup_linker() -> Option<PathBuf> {
     let folder = output("rustc", &["--print", "target-libdir"])?;
     let linker = Path::new(&folder).parent()?.join("bin/rust-lld");
@@ -61,20 +62,29 @@ fn rustup_has_target() -> bool {
     output("rustc", &["--print", "target-libdir", "--target", TARGET]).is_some_and(|dir| Path::new(&dir).is_dir())
 }
 
-/// Debian's compiler, which builds the standard library from its sources. Its clippy is started by path: by
-/// name, cargo would find rustup's.
-fn debian(verb: &str) -> Result<Command> {
-    let there = |path: &str| Path::new(path).exists();
-    if !["/usr/bin/rustc", "/usr/bin/cargo", "/usr/lib/rustlib/src/rust/library"].into_iter().all(there) {
-        return Err(format!(
-            "no compiler for {TARGET}: rustup target add {TARGET}, or on Debian\n\
-             apt-get install rustc-web cargo-web rust-web-src rust-web-clippy"
-        ));
+/// The cargo for WebAssembly, with a verb: rustup's where it has the target, else the one of another toolchain.
+fn cargo_for_wasm(verb: &str) -> Result<Command> {
+    if rustup_has_target() {
+        return Ok(cargo(&[verb]));
     }
-    let mut command = Command::new(if verb == "clippy" { "/usr/bin/cargo-clippy" } else { "/usr/bin/cargo" });
-    command.args([verb, "-Z", "build-std=std,panic_abort"]);
-    command.env("CARGO", "/usr/bin/cargo").env("RUSTC", "/usr/bin/rustc").env("RUSTDOC", "/usr/bin/rustdoc");
+    let toolchain = toolchain().ok_or(format!(
+        "no compiler for {TARGET}: run `rustup target add {TARGET}`, or set {TOOLCHAIN} to the folder of another toolchain \
+         (docs/development.md)"
+    ))?;
+    // Clippy is started by path: by name, cargo would find rustup's.
+    let mut command = Command::new(toolchain.join(if verb == "clippy" { "bin/cargo-clippy" } else { "bin/cargo" }));
+    command.args([verb, "-Z", "build-std=std,panic_abort"]).envs(shell::rustc_wrapper());
+    for (name, program) in [("CARGO", "cargo"), ("RUSTC", "rustc"), ("RUSTDOC", "rustdoc")] {
+        command.env(name, toolchain.join("bin").join(program));
+    }
     // Cargo's own libraries must not get in the way of the other compiler's.
     command.env("RUSTC_BOOTSTRAP", "1").env_remove("LD_LIBRARY_PATH");
     Ok(command)
+}
+
+/// Where rustup has no compiler for WebAssembly: a toolchain's folder, with `bin/cargo`. It builds the standard library from its sources.
+const TOOLCHAIN: &str = "CML_WASM_TOOLCHAIN";
+
+fn toolchain() -> Option<PathBuf> {
+    std::env::var_os(TOOLCHAIN).map(PathBuf::from)
 }
