@@ -1,9 +1,10 @@
 //! `cml asset publish`: one file, its address, and nothing else.
 
 use crate::support::fake::{Forge, Vendor};
+use crate::support::ignored::is_native_only;
 use crate::support::net::get;
 use crate::support::reader::uploads;
-use crate::support::{Cml, Ran, VENDORS, is_wasm, png};
+use crate::support::{Cml, Ran, VENDORS, png};
 use std::io::Write;
 use std::process::Stdio;
 
@@ -146,7 +147,7 @@ fn the_title_is_given_once() {
 
 #[test]
 fn locally_the_file_is_copied_beside_the_preview() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let cml = Cml::alone();

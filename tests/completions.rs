@@ -1,6 +1,6 @@
 //! `cml completions` in the real shells.
 
-use crate::support::node::skipped;
+use crate::support::ignored::{is_native_only, skipped};
 use crate::support::{Cml, Ran, is_wasm, native};
 use std::process::Command;
 
@@ -8,14 +8,14 @@ const TYPE_TAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/type_
 
 /// A folder with the script of a shell, and `cml` on the PATH; `None` where that shell is not.
 fn with(shell: &str) -> Option<Cml> {
-    if is_wasm() {
+    if is_native_only() {
         return None;
     }
     let runs = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if !runs(shell) || !runs("python3") {
         // Nothing of the project's needs these shells.
         if std::env::var_os("CI").is_none() || shell == "bash" {
-            skipped(&format!("{shell} with Python"), "PATH");
+            skipped(&format!("{shell}, or no Python"), &format!("apt-get install {shell} python3"));
         }
         return None;
     }

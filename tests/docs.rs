@@ -2,7 +2,8 @@
 
 use crate::support::clone::Clone;
 use crate::support::fake::{Forge, Target};
-use crate::support::{Cml, Ran, VENDORS, is_wasm, png, program};
+use crate::support::ignored::is_native_only;
+use crate::support::{Cml, Ran, VENDORS, png, program};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -39,7 +40,7 @@ fn every_difference_from_cml_has_its_test() {
 
 #[test]
 fn the_lines_that_stay_work_on_every_forge() {
-    if is_wasm() {
+    if is_native_only() {
         return; // the older names are links to the program
     }
     let page = page("docs/migrating-from-cml.md");

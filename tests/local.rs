@@ -1,11 +1,12 @@
 //! The local preview: no forge, no network. The program, its files and git are real; the browser is a script.
 
 use crate::support::fake::{Forge, Vendor};
+use crate::support::ignored::{ignored, is_native_only};
 use crate::support::{Cml, executable, is_wasm, png};
 
 /// A folder outside of any CI, for the build that has the preview.
 fn preview() -> Option<Cml> {
-    (!is_wasm()).then(Cml::alone)
+    (!is_native_only()).then(Cml::alone)
 }
 
 /// The state in a file of the preview.
@@ -251,7 +252,7 @@ fn what_needs_a_forge_does_what_git_can_do() {
 #[test]
 fn the_build_of_the_action_says_that_it_has_no_preview() {
     if !is_wasm() {
-        return;
+        return ignored("the WebAssembly only");
     }
     let create = ["comment", "create", "report.md"];
     let cml = Cml::alone();

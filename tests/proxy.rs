@@ -2,7 +2,7 @@
 //! `CML_TEST_PROXY` names the program; without one the test says so and passes, except in CI.
 
 use crate::support::fake::{Forge, Target};
-use crate::support::node::skipped;
+use crate::support::ignored::skipped;
 use crate::support::{Cml, VENDORS};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ impl Proxy {
         command.args(["--basic-auth", CREDENTIALS, "--log-file"]).arg(&log).arg("--port-file").arg(&port);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(child) = command.env("HOME", folder.path()).spawn() else {
-            skipped("proxy.py", "CML_TEST_PROXY");
+            skipped("proxy.py", "set CML_TEST_PROXY");
             return None;
         };
         let mut proxy = Proxy { child, folder, port: 0 };

@@ -1,6 +1,7 @@
 //! What is posted of a report's bytes, and what a user is told about what is not. The forge is scripted.
 
 use crate::support::fake::{Forge, Target, Vendor};
+use crate::support::ignored::is_native_only;
 use crate::support::reader::{posted, uploads};
 use crate::support::{Cml, Ran, VENDORS, is_wasm, png};
 
@@ -213,7 +214,7 @@ fn what_was_published_is_counted_and_what_was_copied_is_not_called_so() {
 
 #[test]
 fn a_token_without_a_repository_is_not_ignored_silently() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let mut cml = Cml::alone();

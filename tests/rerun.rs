@@ -1,7 +1,8 @@
 //! `cml workflow rerun` on the three forges, with the HTTP transcript of each in `snapshots/`.
 
 use crate::support::fake::{Forge, Kind, Phase, Run, Vendor};
-use crate::support::{Cml, Ran, VENDORS, is_wasm};
+use crate::support::ignored::is_native_only;
+use crate::support::{Cml, Ran, VENDORS};
 use std::time::{Duration, Instant};
 
 /// A forge with a run, and the CI's own run, which has not ended.
@@ -286,7 +287,7 @@ fn limits_of_github_are_explained() {
 
 #[test]
 fn a_local_preview_has_no_runs() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let cml = Cml::alone();

@@ -1,8 +1,8 @@
 //! `cml tensorboard connect`: event files of the real writers, held value by value against TensorBoard's own reader.
 
 use crate::support::fake::{Forge, Vendor};
+use crate::support::ignored::skipped;
 use crate::support::net::get;
-use crate::support::node::skipped;
 use crate::support::{Cml, VENDORS, eventually, is_wasm};
 use cml::files::Files;
 use cml::host::Host;
@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// Runs the script that writes logs and reads them, where there is a Python with TensorBoard.
 fn python(verb: &str, folder: &Path) -> Option<Vec<u8>> {
     let Some(python) = std::env::var_os("CML_TEST_TENSORBOARD") else {
-        skipped("Python with TensorBoard", "CML_TEST_TENSORBOARD");
+        skipped("Python with TensorBoard", "set CML_TEST_TENSORBOARD");
         return None;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/event_files.py");

@@ -1,7 +1,8 @@
 //! `--watch` with real files and signals.
 
 use crate::support::fake::{Forge, Kind, Target, Vendor};
-use crate::support::{Cml, VENDORS, executable, is_wasm, png};
+use crate::support::ignored::is_native_only;
+use crate::support::{Cml, VENDORS, executable, png};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -203,7 +204,7 @@ fn a_report_that_does_not_exist_yet_is_waited_for() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_local_preview_is_opened_once_and_reloads_while_it_is_watched() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let mut cml = Cml::alone();

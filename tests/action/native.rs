@@ -4,8 +4,9 @@
 use super::{VERSION, refused};
 use crate::support::fake::{Forge, Kind, Proxy};
 use crate::support::host::TestHost;
+use crate::support::ignored::skipped;
 use crate::support::net::send;
-use crate::support::node::{Runner, skipped};
+use crate::support::node::Runner;
 use crate::support::{Ran, fits, native};
 use cml::app::App;
 use cml::env::Env;
@@ -88,7 +89,7 @@ fn the_native_program_is_what_the_later_steps_run() {
     Ran::of(Command::new("strip").arg("-o").arg(&stripped).arg(native())).ok();
     let program = std::fs::read(stripped).unwrap();
     if program.len() > 64 << 20 {
-        return skipped("program as small as a released one", "CML_TEST_PROGRAM");
+        return skipped("program as small as a released one", "set CML_TEST_PROGRAM");
     }
     let Some(mirror) = Mirror::with(&program) else { return };
     mirror.uses("true").ok();

@@ -2,7 +2,8 @@
 //! the tests at the end: those have real ones, and the real package in the folder that `CML_TEST_WHEELS` names.
 
 use super::{VERSION, refused};
-use crate::support::node::{Runner, skipped};
+use crate::support::ignored::skipped;
+use crate::support::node::Runner;
 use crate::support::{Ran, executable};
 
 /// Notes what pip is asked for, which fails while there is a file `broken`; shows how a script is started.
@@ -112,7 +113,7 @@ const RECTANGLE: &str = r#"{"$schema": "https://vega.github.io/schema/vega/v5.js
 /// A job with the machine's Python, whose pip sees nothing but the package.
 fn real_job() -> Option<Runner> {
     let Some(wheels) = std::env::var_os("CML_TEST_WHEELS") else {
-        skipped("the package vl-convert-python", "CML_TEST_WHEELS");
+        skipped("the package vl-convert-python", "set CML_TEST_WHEELS");
         return None;
     };
     let mut runner = Runner::new()?;

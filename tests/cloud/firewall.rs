@@ -2,7 +2,7 @@
 //!
 //! Real: the rules' script, the packet filter, the kernel's routing. Scripted: the metadata services, which answer anybody.
 
-use crate::support::node::skipped;
+use crate::support::ignored::{is_native_only, skipped};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,10 +13,10 @@ const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 /// fd00:ec2::254, fd20:ce::254, and 169.254.169.254:53, which is DNS. `None` where this may not be done.
 fn rules_by(programs: &[&str]) -> Option<String> {
     let missing = |what: &str| {
-        skipped(what, "root, unshare, nft, iptables, ip6tables, python3 and setpriv");
+        skipped(what, "apt-get install nftables iptables python3 util-linux");
         None
     };
-    if crate::support::is_wasm() {
+    if is_native_only() {
         return None;
     }
     if !may_make_networks() {

@@ -195,7 +195,7 @@ fn a_machine_is_told_once() {
     let hint = "an instance becomes a runner only once: launch another one";
     let args = ["runner", "bootstrap", "--launch-file", "launch.json"];
     cml.run(&args).fails(3, "cannot read the bootstrap configuration launch.json (*", hint);
-    cml.file("launch.json", "{\"v\":2,\"token\":\"glrt-1\"}");
+    cml.file("launch.json", "{\"v\":1,\"token\":\"glrt-1\"}");
     let hint = "it must be written by cml runner launch --cloud of the same version";
-    cml.run(&args).fails(3, "invalid bootstrap configuration (version Some(2) instead of 1)", hint);
+    cml.run(&args).fails(3, "invalid bootstrap configuration (version Some(1) instead of 2)", hint);
 }

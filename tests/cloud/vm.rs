@@ -8,9 +8,9 @@
 
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
 use crate::support::fake::server::{Port, Server};
-use crate::support::node::skipped;
+use crate::support::ignored::{ignored, is_native_only, skipped};
 use crate::support::{eventually, executable};
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -81,15 +81,15 @@ pub struct Vm {
 impl Vm {
     /// One that is off. `None` where this may not be done.
     pub fn new() -> Option<Vm> {
-        if crate::support::is_wasm() {
+        if is_native_only() {
             return None; // the agent is the native program
         }
         let may = Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).stderr(Stdio::null()).status();
         if !may.is_ok_and(|status| status.success()) {
             let id = Command::new("id").arg("-u").output().unwrap();
             match id.stdout.as_slice() {
-                b"0\n" => skipped("namespaces, which root may make", "unshare on PATH"),
-                _ => std::io::stderr().write_all(b"skipped: only root may make the machine's namespaces\n").unwrap(),
+                b"0\n" => skipped("unshare", "apt-get install util-linux"),
+                _ => ignored("only root may make namespaces"),
             }
             return None;
         }

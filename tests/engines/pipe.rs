@@ -3,7 +3,7 @@
 
 use crate::support::docker::Docker;
 use crate::support::fake::{Forge, HEAD, Proxy, Target, Vendor};
-use crate::support::node::skipped;
+use crate::support::ignored::skipped;
 use crate::support::prism::Prism;
 use crate::support::{Cml, Ran};
 use std::path::Path;
@@ -25,7 +25,7 @@ impl Step {
     fn start() -> Option<Step> {
         let docker = Docker::find()?;
         let Some(python) = std::env::var_os("CML_TEST_BITBUCKET_PIPES") else {
-            skipped("bitbucket-pipes-toolkit", "CML_TEST_BITBUCKET_PIPES");
+            skipped("bitbucket-pipes-toolkit", "set CML_TEST_BITBUCKET_PIPES");
             return None;
         };
         let (forge, proxy) = (Forge::start(), Proxy::start_signing());

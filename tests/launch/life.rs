@@ -1,13 +1,17 @@
 //! From the launch to the end, with nothing left.
 
 use super::fixture::{RunnerFixture, events};
+use crate::support::VENDORS;
 use crate::support::fake::{Kind, Vendor};
-use crate::support::{VENDORS, is_wasm};
+use crate::support::ignored::is_native_only;
 use std::time::Duration;
 
 #[test]
 fn a_machine_runs_one_job_and_leaves_nothing() {
-    for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
+    if is_native_only() {
+        return;
+    }
+    for vendor in VENDORS {
         let fixture = RunnerFixture::new(vendor);
         let launch = fixture.launch("log", &["--labels=gpu", "--single"]);
         launch.until("\"status\":\"ready\"");
@@ -57,7 +61,7 @@ fn a_machine_runs_one_job_and_leaves_nothing() {
 
 #[test]
 fn a_signal_at_any_step_undoes_what_was_made() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let slow = Kind::Slow(Duration::from_secs(3));
@@ -96,7 +100,7 @@ fn a_signal_at_any_step_undoes_what_was_made() {
 /// GitLab's request for a job, which is open when the runner is removed, is answered with 403; the program then pauses for minutes.
 #[test]
 fn a_runner_that_gitlab_forgets_while_it_waits_ends() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let fixture = RunnerFixture::new(Vendor::GitLab);
@@ -117,7 +121,7 @@ fn a_runner_that_gitlab_forgets_while_it_waits_ends() {
 /// The job is aborted, GitLab gets its runner's word, and it runs again: not as a job that the runner lost.
 #[test]
 fn an_interrupted_job_of_gitlab_is_reported_by_its_runner() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let fixture = RunnerFixture::new(Vendor::GitLab);
@@ -140,7 +144,7 @@ fn an_interrupted_job_of_gitlab_is_reported_by_its_runner() {
 
 #[test]
 fn what_keeps_the_program_away_unregisters_the_runner() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let fixture = RunnerFixture::new(Vendor::GitHub);
@@ -163,7 +167,7 @@ fn what_keeps_the_program_away_unregisters_the_runner() {
 
 #[test]
 fn github_gets_a_registration_for_each_of_several_jobs() {
-    if is_wasm() {
+    if is_native_only() {
         return;
     }
     let fixture = RunnerFixture::new(Vendor::GitHub);

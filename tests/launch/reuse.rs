@@ -1,8 +1,9 @@
 //! Runners that are there already, and launches at the same moment.
 
 use super::fixture::{Launch, RunnerFixture};
+use crate::support::VENDORS;
 use crate::support::fake::{Doing, Vendor};
-use crate::support::{VENDORS, is_wasm};
+use crate::support::ignored::is_native_only;
 
 /// A fixture in which somebody runs a runner.
 fn with_runner(vendor: Vendor, name: &str, labels: &str) -> (RunnerFixture, Launch) {
@@ -27,7 +28,10 @@ fn registrations(fixture: &RunnerFixture) -> usize {
 
 #[test]
 fn a_runner_that_is_online_is_reused() {
-    for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
+    if is_native_only() {
+        return;
+    }
+    for vendor in VENDORS {
         let (fixture, _other) = with_runner(vendor, "mine", "gpu,big");
         for (args, says) in [
             (&["--reuse", "--labels=gpu"][..], "Reusing existing online runners with the gpu labels..."),
@@ -56,7 +60,10 @@ fn a_runner_that_is_online_is_reused() {
 
 #[test]
 fn where_all_are_busy_another_is_launched() {
-    for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
+    if is_native_only() {
+        return;
+    }
+    for vendor in VENDORS {
         let (fixture, other) = with_runner(vendor, "mine", "gpu");
         fixture.begin_job();
         other.until("job_started");
@@ -74,9 +81,12 @@ fn where_all_are_busy_another_is_launched() {
 
 #[test]
 fn of_two_launches_at_the_same_moment_one_registers() {
+    if is_native_only() {
+        return;
+    }
     for (vendor, registration) in [(Vendor::GitHub, "POST *generate-jitconfig"), (Vendor::GitLab, "POST *user/runners")]
     {
-        for mode in ["--reuse", "--reuse-idle"].into_iter().filter(|_| !is_wasm()) {
+        for mode in ["--reuse", "--reuse-idle"] {
             let fixture = RunnerFixture::new(vendor);
             fixture.forge.barrier(registration, 2);
             let launches = [fixture.launch("one", &[mode]), fixture.launch("two", &[mode])];
@@ -104,7 +114,10 @@ fn of_two_launches_at_the_same_moment_one_registers() {
 
 #[test]
 fn a_name_that_two_ask_for_is_the_first_ones() {
-    for vendor in VENDORS.into_iter().filter(|_| !is_wasm()) {
+    if is_native_only() {
+        return;
+    }
+    for vendor in VENDORS {
         let fixture = RunnerFixture::new(vendor);
         let mut launches = [fixture.launch("one", &["--name=mine"]), fixture.launch("two", &["--name=mine"])];
         let over = |launches: &mut [Launch; 2]| launches.iter_mut().position(|launch| launch.is_over());
@@ -129,7 +142,10 @@ fn a_name_that_two_ask_for_is_the_first_ones() {
 
 #[test]
 fn a_leftover_is_removed_and_replaced() {
-    for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
+    if is_native_only() {
+        return;
+    }
+    for vendor in [Vendor::GitHub, Vendor::GitLab] {
         let fixture = RunnerFixture::new(vendor);
         // The name that this launch gives.
         let launch = fixture.launch("log", &["--reuse"]);
@@ -162,7 +178,10 @@ fn a_leftover_is_removed_and_replaced() {
 
 #[test]
 fn a_runner_is_stopped_unless_it_has_a_job() {
-    for vendor in [Vendor::GitHub, Vendor::GitLab].into_iter().filter(|_| !is_wasm()) {
+    if is_native_only() {
+        return;
+    }
+    for vendor in [Vendor::GitHub, Vendor::GitLab] {
         let (fixture, _other) = with_runner(vendor, "mine", "gpu");
         fixture.run(&["stop", "other"]).fails(5, "no runner other in *", "list the runners with: cml runner list");
         fixture.forge.set_runner("mine", Doing::Busy);

@@ -2,7 +2,7 @@
 //! against the scripted forge. `CML_TEST_MATURIN` names a Python that has maturin, wheel and uv.
 
 use crate::support::fake::{Forge, Target, Vendor};
-use crate::support::node::skipped;
+use crate::support::ignored::skipped;
 use crate::support::{Cml, Ran, native};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The folder of the tools' programs.
 fn tools() -> Option<PathBuf> {
     let Some(python) = std::env::var_os("CML_TEST_MATURIN") else {
-        skipped("maturin", "CML_TEST_MATURIN");
+        skipped("maturin", "set CML_TEST_MATURIN");
         return None;
     };
     Some(Path::new(&python).parent().unwrap().to_owned())

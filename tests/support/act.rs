@@ -7,7 +7,8 @@
 use super::docker::Docker;
 use super::executable;
 use super::fake::{Forge, HEAD, Vendor};
-use super::node::{action, node, skipped};
+use super::ignored::skipped;
+use super::node::{action, node};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,7 +40,7 @@ impl Consumer {
     pub fn new() -> Option<Consumer> {
         let act = PathBuf::from(std::env::var_os("CML_TEST_ACT").unwrap_or("act".into()));
         if !Command::new(&act).arg("--version").output().is_ok_and(|output| output.status.success()) {
-            skipped("act", "CML_TEST_ACT");
+            skipped("act", "set CML_TEST_ACT");
             return None;
         }
         node()?;

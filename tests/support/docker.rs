@@ -1,12 +1,11 @@
 //! The images of `image/Dockerfile` in a real Docker daemon.
 //!
 //! `cargo xtask test` builds them of the program as it is released, names the client with `CML_TEST_DOCKER`, and the daemon
-//! with `DOCKER_HOST`. Without them the tests that need one say so and pass; in CI only where it says, with no name, that there
-//! is no daemon.
+//! with `DOCKER_HOST`. Without them the tests that need one are ignored; in CI only where it says, with no name, that there is no
+//! daemon.
 
-use super::node::skipped;
+use super::ignored::{ignored, skipped};
 use super::{Cml, Ran};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,14 +20,11 @@ impl Docker {
     pub fn find() -> Option<Docker> {
         let client = std::env::var_os("CML_TEST_DOCKER");
         if client.is_none() {
-            skipped("Docker daemon with the images", "CML_TEST_DOCKER");
+            skipped("Docker daemon with the images", "set CML_TEST_DOCKER");
         }
         let client = PathBuf::from(client?);
         if client.as_os_str().is_empty() {
-            // Not `eprintln!`, which the harness keeps to itself when a test passes.
-            std::io::stderr()
-                .write_all(b"skipped: this machine has no Docker daemon, and none can be started\n")
-                .unwrap();
+            ignored("no Docker daemon, and none can be started: apt-get install docker.io debootstrap");
             return None;
         }
         Some(Docker { client })

@@ -6,7 +6,8 @@
 
 use super::docker::Docker;
 use super::fake::{Forge, Kind, PullRequest, Vendor};
-use super::node::{node, skipped};
+use super::ignored::skipped;
+use super::node::node;
 use super::{Ran, executable};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -29,11 +30,14 @@ pub struct Project {
 impl Project {
     /// `group/model` on a forge, from which the native program comes too: one that calls the program under test.
     pub fn on(forge: &Forge) -> Option<Project> {
-        let there = Command::new("rsync").arg("--version").output().is_ok_and(|output| output.status.success());
-        let Some(engine) = std::env::var_os("CML_TEST_GITLAB_CI").filter(|_| there) else {
-            skipped("gitlab-ci-local, or no rsync", "CML_TEST_GITLAB_CI");
+        let Some(engine) = std::env::var_os("CML_TEST_GITLAB_CI") else {
+            skipped("gitlab-ci-local", "set CML_TEST_GITLAB_CI");
             return None;
         };
+        if !Command::new("rsync").arg("--version").output().is_ok_and(|output| output.status.success()) {
+            skipped("rsync, which gitlab-ci-local copies with", "apt-get install rsync");
+            return None;
+        }
         node()?;
         let folder = tempfile::tempdir().unwrap();
         let url = forge.url().to_owned();

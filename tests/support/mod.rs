@@ -7,6 +7,7 @@ pub mod ec2;
 pub mod fake;
 pub mod gitlab_ci;
 pub mod host;
+pub mod ignored;
 pub mod library;
 pub mod moto;
 pub mod net;

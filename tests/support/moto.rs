@@ -3,8 +3,8 @@
 //! `CML_TEST_MOTO` names the program, else `moto_server` is looked for on PATH. Without one the tests that need
 //! it say so and pass, except in CI.
 
+use super::ignored::skipped;
 use super::net::{Answer, send};
-use super::node::skipped;
 use serde_json::json;
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -75,7 +75,7 @@ impl Moto {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null()).envs(env.iter().copied());
             command.stdout(Stdio::null()).stderr(log);
             let Ok(child) = command.spawn() else {
-                skipped("moto_server", "CML_TEST_MOTO");
+                skipped("moto_server", "set CML_TEST_MOTO");
                 return None;
             };
             let mut moto = Moto { child, folder, url: format!("http://127.0.0.1:{port}") };

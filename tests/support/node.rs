@@ -1,11 +1,11 @@
 //! The action as the runner starts it: the files of a release in Node 24.
 //!
 //! `CML_TEST_NODE` names the program, else `node` is looked for on PATH. Without a Node 24 the tests that need it
-//! say so and pass, except in CI.
+//! are ignored, except in CI.
 
 use super::Ran;
+use super::ignored::skipped;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -25,17 +25,9 @@ pub fn node() -> Option<&'static Path> {
     };
     let found = FOUND.get_or_init(find).as_deref();
     if found.is_none() {
-        skipped("Node 24", "CML_TEST_NODE");
+        skipped("Node 24", "set CML_TEST_NODE");
     }
     found
-}
-
-/// Says that a test is skipped for want of a program. In CI that is an error.
-pub fn skipped(what: &str, variable: &str) {
-    assert!(std::env::var_os("CI").is_none(), "CI needs {what}: name it with {variable}");
-    // Not `eprintln!`, which the harness keeps to itself when a test passes.
-    let text = format!("skipped: no {what} (`cargo xtask test` gets it, or name it with {variable})\n");
-    std::io::stderr().write_all(text.as_bytes()).unwrap();
 }
 
 /// Puts what a release has of the action into a folder.

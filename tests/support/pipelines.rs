@@ -6,7 +6,7 @@
 
 use super::docker::Docker;
 use super::fake::{Forge, Vendor};
-use super::node::skipped;
+use super::ignored::skipped;
 use super::prism::Prism;
 use super::{Cml, Ran};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ impl Repository {
     pub fn of(files: &Path) -> Option<Repository> {
         let docker = Docker::find()?;
         let Some(python) = std::env::var_os("CML_TEST_PIPELINE_RUNNER") else {
-            skipped("bitbucket-pipeline-runner", "CML_TEST_PIPELINE_RUNNER");
+            skipped("bitbucket-pipeline-runner", "set CML_TEST_PIPELINE_RUNNER");
             return None;
         };
         let forge = Forge::start();

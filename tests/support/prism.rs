@@ -7,8 +7,8 @@
 use super::fake::http::{Framing, Request, Response, read_request, write_response};
 use super::fake::server::{Life, Port, Server, lock};
 use super::fake::{Forge, Vendor};
+use super::ignored::skipped;
 use super::net::{Answer, send};
-use super::node::skipped;
 use super::openapi::{self, Source};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ impl Prism {
         let source = source(vendor);
         let variables = ["CML_TEST_NODE", "CML_TEST_PRISM", source.variable];
         let [Ok(node), Ok(program), Ok(all)] = variables.map(std::env::var) else {
-            skipped(&format!("description of {}'s API", source.title), &variables.join(", "));
+            skipped(&format!("description of {}'s API", source.title), &format!("set {}", variables.join(", ")));
             return None;
         };
         let whole = std::fs::read(Path::new(&all).join(description)).unwrap();

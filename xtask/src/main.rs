@@ -3,6 +3,7 @@
 
 mod digests;
 mod dist;
+mod ignored;
 mod image;
 mod language;
 mod release;
@@ -118,7 +119,7 @@ const ENGINES: &str = "engines::";
 const NATIVE: [&str; 6] = [ENGINES, "action::", "pipe::", "wrappers::", "release::", "docs::"];
 
 /// All tests: of the units, then of the program, in both builds and as they are released. With arguments, those that they
-/// name, of the program that Cargo builds with the tests.
+/// name, of the program that Cargo builds with the tests. Ends with the tests that could not run here.
 fn test(args: &[&str]) -> Result {
     let mut helpers = helpers()?;
     // Most of a test's time is waiting: for a server, a container, a deadline.
@@ -126,35 +127,46 @@ fn test(args: &[&str]) -> Result {
         let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
         helpers.push(("RUST_TEST_THREADS", threads.to_string().into()));
     }
-    let tests = |args: &[&str], env: Vec<(&'static str, PathBuf)>| {
+    let mut report = ignored::Report::new()?;
+    let mut tests = |args: &[&str], env: Vec<(&'static str, PathBuf)>| {
         // With the whole workspace: by itself, the program's package has some dependencies with fewer features, and much is
         // compiled anew.
-        run(cargo(&["test", "--workspace"]).args(args).envs(helpers.iter().cloned()).envs(env))
+        report.run(cargo(&["test", "--workspace"]).args(args).envs(helpers.iter().cloned()).envs(env))
     };
-    let docker = |docker: Option<&image::Docker>| {
-        docker.map_or(vec![("CML_TEST_DOCKER", PathBuf::new())], image::Docker::environment)
-    };
+    let tested = if args.is_empty() { all_tests(&mut tests) } else { some_tests(&mut tests, args) };
+    report.print();
+    tested
+}
+
+/// Runs tests with the arguments of `cargo test` and more variables than those of the helpers.
+type Run<'a> = &'a mut dyn FnMut(&[&str], Vec<(&'static str, PathBuf)>) -> Result;
+
+fn some_tests(tests: Run<'_>, args: &[&str]) -> Result {
     let program = release::path()?;
-    if !args.is_empty() {
-        let images = if program.exists() { images(&program)? } else { None };
-        return tests(args, docker(images.as_ref()));
-    }
+    let images = if program.exists() { images(&program)? } else { None };
+    tests(args, with_docker(images.as_ref()))
+}
+
+fn all_tests(tests: Run<'_>) -> Result {
     tests(&["--lib", "--bins"], Vec::new())?;
     // The program as it is released takes long to build: meanwhile, that is what .ci/run does, the WebAssembly is tested.
-    match dist::is_fresh() {
-        true => {
-            let native = NATIVE.iter().flat_map(|module| ["--skip", module]);
-            let args: Vec<&str> = ["--test", "main", "--"].into_iter().chain(native).collect();
-            tests(&args, vec![("CML_TEST_BUILD", "wasm".into())])?;
-        }
-        false => eprintln!("dist/ is older than the sources: the WebAssembly is not tested until `cargo xtask dist`"),
+    if dist::is_fresh() {
+        let native = NATIVE.iter().flat_map(|module| ["--skip", module]);
+        let args: Vec<&str> = ["--test", "main", "--"].into_iter().chain(native).collect();
+        tests(&args, vec![("CML_TEST_BUILD", "wasm".into())])?;
+    } else {
+        eprintln!("dist/ is older than the sources: the WebAssembly is not tested until `cargo xtask dist`");
     }
-    release::build()?;
+    let program = release::build()?;
     tests(&["--test", "main", "--", "--skip", ENGINES], vec![("CML_TEST_PROGRAM", program.clone())])?;
     let images = images(&program)?;
-    let mut env = docker(images.as_ref());
+    let mut env = with_docker(images.as_ref());
     env.push(("CML_TEST_PROGRAM", program));
     tests(&["--test", "main", "--", ENGINES], env)
+}
+
+fn with_docker(docker: Option<&image::Docker>) -> Vec<(&'static str, PathBuf)> {
+    docker.map_or(vec![("CML_TEST_DOCKER", PathBuf::new())], image::Docker::environment)
 }
 
 /// Workflows, and the action itself.

@@ -6,8 +6,8 @@ use super::{GITHUB, only};
 use crate::support::act::{Consumer, pull_request};
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Forge, HEAD, PullRequest, Target};
+use crate::support::ignored::skipped;
 use crate::support::moto::Moto;
-use crate::support::node::skipped;
 use crate::support::png;
 use serde_json::json;
 use std::path::Path;
@@ -114,7 +114,7 @@ fn two_workflows_for_forks() {
 #[test]
 fn a_project_of_dvcs() {
     let forge = Forge::start();
-    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "CML_TEST_DVC") };
+    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "set CML_TEST_DVC") };
     let Some(consumer) = example(&forge, &read("examples/github/dvc.yml"), "") else { return };
     let python = Path::new(&python).display();
     consumer.program("python", &format!("exec '{python}' \"$@\"\n"));

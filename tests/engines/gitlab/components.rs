@@ -4,7 +4,7 @@ use super::{GITLAB, RELEASE, TRAIN, only, said};
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Forge, Target};
 use crate::support::gitlab_ci::Project;
-use crate::support::node::skipped;
+use crate::support::ignored::skipped;
 use crate::support::png;
 
 #[test]
@@ -175,7 +175,7 @@ pub fn with_data(project: &Project, python: &std::ffi::OsStr) {
 fn real_dvc_pulls_trains_and_is_reported() {
     let forge = Forge::start();
     let Some(mut project) = Project::on(&forge) else { return };
-    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "CML_TEST_DVC") };
+    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "set CML_TEST_DVC") };
     with_data(&project, &python);
     // The job has what is in git, and its data from the remote.
     project.set("GOOGLE_KEY", "c2VzYW1l");

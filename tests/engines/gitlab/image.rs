@@ -6,7 +6,7 @@ use super::components::with_data;
 use crate::support::docker::Docker;
 use crate::support::fake::{Forge, Target};
 use crate::support::gitlab_ci::Project;
-use crate::support::node::skipped;
+use crate::support::ignored::skipped;
 use crate::support::png;
 
 const PIPELINE: &str = r#"
@@ -29,7 +29,7 @@ fn a_pipeline_of_cml_runs_with_the_line_of_its_image_changed() {
     let forge = Forge::start();
     let Some(mut project) = Project::on(&forge) else { return };
     let Some(docker) = Docker::find() else { return };
-    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "CML_TEST_DVC") };
+    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "set CML_TEST_DVC") };
     with_data(&project, &python);
     project.file("plot.png", png(1));
     project.file("requirements.txt", "dvc\n");
