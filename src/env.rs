@@ -3,6 +3,7 @@
 //! Options have environment names too (`CML_COMMENT_TARGET` for `--target`); those are derived from the
 //! command line's declaration in [`crate::inputs`] and are not repeated here.
 
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
@@ -87,9 +88,26 @@ pub fn is_sensitive(name: &str) -> bool {
         || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// A value that must not be seen: no `Display`, and `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
+/// A value that must not be seen: no `Display`, no `Serialize`, and `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub struct Secret(String);
+
+/// Serializes secrets as they are, where a field asks for it by `#[serde(serialize_with = "exposed::…")]`.
+pub mod exposed {
+    use super::{BTreeMap, Secret};
+    use serde::{Serialize, Serializer};
+
+    /// Serializes a secret that may be missing.
+    pub fn optional<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(serializer)
+    }
+
+    /// Serializes secrets by name.
+    pub fn map<S: Serializer>(secrets: &BTreeMap<String, Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(secrets.iter().map(|(name, secret)| (name, secret.expose())))
+    }
+}
 
 impl Secret {
     /// Wraps a value, without the white space that copying and `echo` leave around it.
@@ -100,6 +118,12 @@ impl Secret {
     /// Returns the value itself, to be put into a request and nowhere else.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Secret::new(text)
     }
 }
 

@@ -3,9 +3,10 @@
 //! [`Registration`] is plain data, so that it can be sent to an instance in a cloud. What its fields mean is known to the
 //! forge's own file, which makes a [`RunnerProcess`] of it (`docs/adr/0005-runners.md`).
 
-use crate::env::Secret;
+use crate::env::{Secret, exposed};
 use crate::error::{Error, Result};
 use crate::host::Signal;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -59,7 +60,7 @@ pub struct NewRunner {
 }
 
 /// A registered runner, and what its program connects with: a credential that is good for it alone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Registration {
     /// The name of the forge's driver in [`super::FORGES`].
     pub driver: String,
@@ -68,26 +69,29 @@ pub struct Registration {
     /// Its name.
     pub name: String,
     /// The credential, by names that the forge's file knows.
+    #[serde(serialize_with = "exposed::map")]
     pub credential: BTreeMap<String, Secret>,
     /// What else its program needs and is not secret, such as an address: nothing to mask in a log.
     pub settings: BTreeMap<String, String>,
 }
 
 /// A runner program to download.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
     /// Its URL.
     pub url: String,
     /// SHA-256 of the file, in lower-case hexadecimal.
     pub sha256: String,
     /// The bearer token that the download needs.
+    #[serde(serialize_with = "exposed::optional")]
     pub token: Option<Secret>,
     /// Whether it is a `tar.gz` to unpack, or the program itself under this name.
     pub content: PackageContent,
 }
 
 /// The content of a [`Package`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PackageContent {
     /// A compressed archive.
     TarGz,

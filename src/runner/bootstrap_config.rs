@@ -2,19 +2,18 @@
 
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::{Package, PackageContent, Registration};
+use crate::forge::runner::{Package, Registration};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use std::time::Duration;
 
 /// The version of the format. Only the same version is accepted, as the launcher pins the binary's digest.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The configuration of an instance's runner.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BootstrapConfig {
     /// The runner's name.
     pub name: String,
@@ -27,6 +26,7 @@ pub struct BootstrapConfig {
     /// Whether it ends after one job.
     pub single: bool,
     /// Time without a job after which it ends.
+    #[serde(with = "seconds")]
     pub idle: Option<Duration>,
     /// When the instance must be gone at the latest, in seconds since 1970.
     pub deadline: i64,
@@ -43,6 +43,7 @@ pub struct BootstrapConfig {
     /// Whether the instance has GPUs.
     pub gpu: bool,
     /// The user's start-up script, which runs first.
+    #[serde(with = "base64_text")]
     pub startup_script: Option<String>,
     /// The cloud's name.
     pub cloud: String,
@@ -53,27 +54,8 @@ pub struct BootstrapConfig {
 impl BootstrapConfig {
     /// Serializes the configuration as JSON on one line.
     pub fn to_json(&self) -> Secret {
-        let secrets = |(name, value): (&String, &Secret)| (name.clone(), Value::from(value.expose()));
-        let credential: serde_json::Map<_, _> = self.registration.credential.iter().map(secrets).collect();
-        let package = self.package.as_ref().map(|package| {
-            let program = match &package.content {
-                PackageContent::TarGz => None,
-                PackageContent::Program(name) => Some(name),
-            };
-            let mut json = json!({ "url": package.url, "sha256": package.sha256, "program": program });
-            if let Some(token) = &package.token {
-                json["token"] = json!(token.expose());
-            }
-            json
-        });
-        let registration = json!({ "driver": self.registration.driver, "id": self.registration.id,
-            "name": self.registration.name, "credential": credential, "settings": self.registration.settings });
-        let config = json!({ "v": VERSION, "name": self.name, "driver": self.driver, "repo": self.repo,
-            "labels": self.labels, "single": self.single, "idle": self.idle.map(|idle| idle.as_secs()),
-            "deadline": self.deadline, "registration": registration, "package": package,
-            "docker_image": self.docker_image, "docker_required": self.docker_required, "docker_volumes": self.docker_volumes, "gpu": self.gpu,
-            "startup_script": self.startup_script.as_ref().map(|script| BASE64_STANDARD.encode(script)), "cloud": self.cloud, "identity": self.identity });
-        Secret::new(config.to_string())
+        let json = serde_json::to_string(&Versioned { v: VERSION, config: self });
+        Secret::new(json.unwrap_or_default()) // plain data with text keys: cannot fail
     }
 
     /// Parses a configuration.
@@ -91,89 +73,50 @@ impl BootstrapConfig {
             Some(VERSION) => {}
             version => return Err(wrong(format!("version {version:?} instead of {VERSION}"))),
         }
-        let mut raw =
-            RawConfig::deserialize(value).map_err(|_| wrong("a field is missing or has another type".to_owned()))?;
-        let script = raw
-            .startup_script
-            .take()
-            .map(|text| BASE64_STANDARD.decode(text).ok().and_then(|b| String::from_utf8(b).ok()));
-        if script == Some(None) {
-            return Err(wrong("the start-up script is not base64".to_owned()));
-        }
-        Ok(raw.into_config(script.flatten()))
+        BootstrapConfig::deserialize(value).map_err(|_| wrong("a field is missing or has another type".to_owned()))
     }
 }
 
-/// The JSON format of [`BootstrapConfig::to_json`].
-#[derive(Deserialize)]
-struct RawConfig {
-    name: String,
-    driver: String,
-    repo: String,
-    labels: Vec<String>,
-    single: bool,
-    idle: Option<u64>,
-    deadline: i64,
-    registration: RawRegistration,
-    package: Option<RawPackage>,
-    docker_image: Option<String>,
-    docker_required: bool,
-    docker_volumes: Vec<String>,
-    gpu: bool,
-    startup_script: Option<String>,
-    cloud: String,
-    identity: bool,
+#[derive(Serialize)]
+struct Versioned<'a> {
+    v: u64,
+    #[serde(flatten)]
+    config: &'a BootstrapConfig,
 }
 
-#[derive(Deserialize)]
-struct RawRegistration {
-    driver: String,
-    id: String,
-    name: String,
-    credential: BTreeMap<String, String>,
-    settings: BTreeMap<String, String>,
+/// A duration in whole seconds.
+mod seconds {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        duration.map(|duration| duration.as_secs()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map(Duration::from_secs))
+    }
 }
 
-#[derive(Deserialize)]
-struct RawPackage {
-    url: String,
-    sha256: String,
-    token: Option<String>,
-    program: Option<String>,
-}
+/// A script in base64, which has no line ends that the start script could stumble over.
+mod base64_text {
+    use super::*;
+    use serde::de::Error;
 
-impl RawConfig {
-    fn into_config(self, startup_script: Option<String>) -> BootstrapConfig {
-        let RawRegistration { driver, id, name, credential, settings } = self.registration;
-        let credential = credential.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-        let package = self.package.map(|RawPackage { url, sha256, token, program }| {
-            let content = program.map_or(PackageContent::TarGz, PackageContent::Program);
-            Package { url, sha256, token: token.map(Secret::new), content }
-        });
-        BootstrapConfig {
-            name: self.name,
-            driver: self.driver,
-            repo: self.repo,
-            labels: self.labels,
-            single: self.single,
-            idle: self.idle.map(Duration::from_secs),
-            deadline: self.deadline,
-            registration: Registration { driver, id, name, credential, settings },
-            package,
-            docker_image: self.docker_image,
-            docker_required: self.docker_required,
-            docker_volumes: self.docker_volumes,
-            gpu: self.gpu,
-            startup_script,
-            cloud: self.cloud,
-            identity: self.identity,
-        }
+    pub fn serialize<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        text.as_ref().map(|text| BASE64_STANDARD.encode(text)).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        let bytes = BASE64_STANDARD.decode(text).map_err(D::Error::custom)?;
+        String::from_utf8(bytes).map(Some).map_err(D::Error::custom)
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::forge::runner::PackageContent;
     use proptest::prelude::*;
 
     pub fn config(name: &str, token: &str, script: Option<&str>) -> BootstrapConfig {
@@ -233,8 +176,8 @@ pub(super) mod tests {
         let cases = [
             ("{".to_owned(), "invalid bootstrap configuration (not JSON at line 1 column 1)"),
             (
-                good.expose().replace("\"v\":1", "\"v\":2"),
-                "invalid bootstrap configuration (version Some(2) instead of 1)",
+                good.expose().replace("\"v\":2", "\"v\":1"),
+                "invalid bootstrap configuration (version Some(1) instead of 2)",
             ),
             (
                 good.expose().replace("\"single\":true", "\"single\":\"glrt-secret\""),
@@ -242,7 +185,7 @@ pub(super) mod tests {
             ),
             (
                 good.expose().replace("dHJ1ZQ==", "!"),
-                "invalid bootstrap configuration (the start-up script is not base64)",
+                "invalid bootstrap configuration (a field is missing or has another type)",
             ),
         ];
         for (text, message) in cases {
