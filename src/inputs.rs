@@ -121,8 +121,7 @@ fn by_old_name(command: &Command, argv: Vec<String>, warnings: &mut Vec<String>)
         rest.insert(at + 1, "create".to_owned());
     }
     // CML asked for an option anywhere.
-    let option =
-        |token: &&String| token.starts_with('-') && !["--help", "-h", "--version", "-V"].contains(&token.as_str());
+    let option = |token: &&String| token.starts_with('-') && !asks_for_text(token);
     let launches = |at: usize| match rest.get(at + 1) {
         Some(next) => option(&next),
         None => rest[..at].iter().find(option).is_some(),
@@ -134,13 +133,17 @@ fn by_old_name(command: &Command, argv: Vec<String>, warnings: &mut Vec<String>)
     std::iter::once(program).chain(rest).collect()
 }
 
+/// Returns whether an option asks for the help or the version, which any command has.
+fn asks_for_text(token: &str) -> bool {
+    ["--help", "-h", "--version", "-V"].contains(&token)
+}
+
 /// Returns whether what follows `pr` has no verb: a file may stand where it does now.
 fn is_bare_pr(command: &Command, rest: &[String]) -> bool {
     let create = command.find_subcommand("pr").and_then(|pr| pr.find_subcommand("create"));
     let path: Vec<&Command> = std::iter::once(command).chain(create).collect();
-    let asks = |token: &String| ["--help", "-h", "--version", "-V"].contains(&token.as_str());
     let verb = first_word(&path, rest).filter(|&at| rest[at] == "create");
-    rest.first().is_some_and(|first| !asks(first)) && verb.is_none()
+    rest.first().is_some_and(|first| !asks_for_text(first)) && verb.is_none()
 }
 
 /// Returns the first token that is neither an option of these commands nor the value of one.

@@ -302,7 +302,7 @@ impl<'a> Job<'a> {
         let room = forge.limits().comment.saturating_sub(sticky.overhead());
         let text = if append {
             // What another job added while images were published stays.
-            let now = self.explain_missing(sticky.find().await).await?;
+            let now = if published.files > 0 { self.explain_missing(sticky.find().await).await? } else { existing.clone() };
             sticky.appended(&now, &published.text)
         } else {
             published.text

@@ -55,7 +55,14 @@ impl ReportArgs {
     /// # Errors
     /// A file cannot be read, is not a report, or contains a secret.
     pub fn read(&self, app: &App) -> Result<Vec<Source>> {
-        let paths = self.paths(app)?;
+        self.read_files(app, &self.paths(app)?)
+    }
+
+    /// Reads the report from the files that [`ReportArgs::paths`] returned.
+    ///
+    /// # Errors
+    /// As of [`ReportArgs::read`].
+    pub fn read_files(&self, app: &App, paths: &[PathBuf]) -> Result<Vec<Source>> {
         if paths.iter().filter(|path| files::is_stdin(path)).count() > 1 {
             return Err(Error::usage("standard input (-) is given twice").hint("name it once"));
         }
@@ -64,8 +71,7 @@ impl ReportArgs {
             sources.push(Source { path: PathBuf::from(MESSAGE), text: clean(app, MESSAGE, text.as_bytes())? });
         }
         for path in paths {
-            let text = read(app, &path)?;
-            sources.push(Source { path, text });
+            sources.push(Source { path: path.clone(), text: read(app, path)? });
         }
         Ok(source::isolated(sources))
     }

@@ -101,9 +101,11 @@ impl Watcher<'_, '_> {
     /// Returns the state of the report's files and of those that they show.
     fn content(&self) -> Snapshot {
         let Job { app, args, .. } = self.job;
+        let paths = args.report.paths(app);
+        let sources = paths.as_ref().ok().and_then(|paths| args.report.read_files(app, paths).ok());
         // A pattern that matches nothing yet stands for itself.
-        let mut files = args.report.paths(app).unwrap_or_else(|_| args.report.files.clone());
-        if let (Ok(sources), Ok(opener)) = (args.report.read(app), app.files()) {
+        let mut files = paths.unwrap_or_else(|_| args.report.files.clone());
+        if let (Some(sources), Ok(opener)) = (sources, app.files()) {
             for source in sources {
                 let folder = files::folder_of(&source.path);
                 let references = report::references(&source.text).into_iter();
