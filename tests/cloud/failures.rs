@@ -50,7 +50,7 @@ fn a_lost_answer_makes_no_second_machine() {
 fn a_machine_of_which_the_answer_never_comes_is_found_by_its_tags_and_ended() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-south-1") else { return };
     fixture.ec2.fails("CreateFleet", 99, Wrong::LostAnswer);
-    let ran = fixture.cml.run(&["runner", "launch", "--timeout", "15"]);
+    let ran = fixture.cml.run(&["runner", "launch", "--timeout", "30"]);
     assert_eq!(ran.code, Some(9), "{ran:#?}");
     assert_eq!(fixture.ec2.machines().len(), 1);
     fixture.is_clean();
