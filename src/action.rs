@@ -11,12 +11,10 @@ use crate::host::Host;
 use crate::http::Http;
 use crate::inputs;
 use crate::log::{Level, Log, Style};
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 mod launcher;
-pub mod native;
 mod setup;
 mod vega;
 
@@ -112,33 +110,13 @@ fn app(host: Rc<dyn Host>, log: Log) -> App {
     App { host, log, http }
 }
 
-/// Returns what an input says; `None` when it is not given.
-fn input<'a>(app: &'a App, name: &str) -> Option<&'a str> {
-    app.env().named(&inputs::action::variable(name)).map(str::trim).filter(|value| !value.is_empty())
-}
-
 /// Returns an input that may also be `auto`: `None` then.
 fn yes_no_auto(app: &App, name: &str, default: Option<bool>) -> Result<Option<bool>> {
-    match input(app, name).map(str::to_ascii_lowercase).as_deref() {
+    match inputs::action::value(app.env(), name).map(str::to_ascii_lowercase).as_deref() {
         None => Ok(default),
         Some("true" | "yes" | "on" | "1") => Ok(Some(true)),
         Some("false" | "no" | "off" | "0") => Ok(Some(false)),
         Some("auto") => Ok(None),
         Some(other) => Err(Error::usage(format!("the input {name} is {other}")).hint("it takes true, false or auto")),
     }
-}
-
-/// Returns the folder of `index.js` and what was made with it.
-fn dist(app: &App) -> PathBuf {
-    let program = app.host.current_exe_argv();
-    Path::new(program.last().map_or("", String::as_str)).parent().unwrap_or(Path::new("")).to_path_buf()
-}
-
-/// Returns the folder of this version for the time of the job.
-fn folder(app: &App) -> Result<PathBuf> {
-    let temp = app.env().get(vars::RUNNER_TEMP).ok_or_else(|| {
-        Error::config("RUNNER_TEMP is not set; this is not a step of a GitHub workflow")
-            .hint("on the command line pass the program's name: node index.js cml …")
-    })?;
-    Ok(Path::new(temp).join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")))
 }

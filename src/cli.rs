@@ -96,15 +96,6 @@ fn version() -> Arg {
     arg.help("Print version").help_heading(GLOBAL).global(true)
 }
 
-/// Whether an argument can also come from a variable or an input. The others only ask about the program, or say with a
-/// letter what another option says.
-pub fn is_setting(arg: &Arg) -> bool {
-    !matches!(
-        arg.get_action(),
-        ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version | ArgAction::Count
-    )
-}
-
 /// Leaves the global options to the help of the program and of the commands that take them.
 fn hide_repetition(command: clap::Command) -> clap::Command {
     let group = |group: clap::Command| {
@@ -121,7 +112,7 @@ fn hide_repetition(command: clap::Command) -> clap::Command {
 fn describe_variables(command: clap::Command, family: &str) -> clap::Command {
     let describe = |arg: Arg| {
         let variable = inputs::variables(family, &arg).into_iter().next();
-        let is_option = arg.get_long().is_some() && is_setting(&arg) && !family.is_empty();
+        let is_option = arg.get_long().is_some() && inputs::is_setting(&arg) && !family.is_empty();
         match (arg.get_help().cloned(), variable) {
             (Some(help), Some(variable)) if is_option => arg.long_help(format!("{help}\n\n[env: {variable}]")),
             _ => arg,
@@ -166,17 +157,8 @@ fn accept_switch_forms(command: clap::Command) -> clap::Command {
             // `inputs` rewrites `--x=true` and `--x true` to this.
             return arg.action(ArgAction::SetTrue).default_value(None::<&str>);
         }
-        let arg = arg.value_parser(parse_bool).num_args(0..=1).require_equals(true);
+        let arg = arg.value_parser(inputs::parse_bool).num_args(0..=1).require_equals(true);
         arg.default_missing_value("true").value_name("BOOL")
     };
     command.mut_args(switch).mut_subcommands(accept_switch_forms)
-}
-
-/// Parses a yes or no in the forms that users of CML write.
-pub fn parse_bool(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" | "" => Ok(false),
-        _ => Err("expected true or false".to_owned()),
-    }
 }

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::ci::{self, Ci};
 use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
+use crate::forge::target::TargetSpec;
 use crate::forge::{
     Connection, Context, Driver, FORGES, Forge, Repository, Target, explain_not_found, local, pull,
     repository_not_visible,
@@ -14,7 +15,6 @@ use crate::forge::{
 use crate::http::request;
 use crate::log::{Level, Verbosity};
 use crate::publish::{Destination, Publish};
-use crate::report::target::TargetSpec;
 use crate::report::watermark::Watermark;
 use crate::sticky::Sticky;
 use bytes::Bytes;

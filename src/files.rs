@@ -14,14 +14,15 @@
 //! artifact makes one to a file outside.
 
 use crate::error::{Error, Kind};
-use crate::git::is_git_name;
 use crate::host::{FileFacts, FileKind, Host, OpenFile};
+use git_name::is_git_name;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+mod git_name;
 mod windows;
 
 /// Largest report. Markdown of this size makes hundreds of comments.

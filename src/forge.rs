@@ -34,6 +34,7 @@ pub mod permission;
 pub mod pull;
 mod rest;
 pub mod runner;
+pub mod target;
 
 pub use once::{create_comment_once, register_runner_once, start_once};
 

@@ -36,12 +36,23 @@ use Access::{Read, Transfer, Write};
 pub use access::Access;
 use access::Call;
 use bundle::Bundle;
-pub use checkout::{Checkout, is_git_name, named_folder};
+pub use checkout::{Checkout, named_folder};
 pub use scratch::Scratch;
 pub use status::{Status, pathspecs};
 
 /// The pause before a failed transfer is tried again; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
+
+impl App {
+    /// Asks git about the working copy, with all locked that could run or reach anything else (see
+    /// [`Access::Read`]). Returns what it prints, without the white space around it; `None` when it fails or
+    /// prints nothing.
+    pub async fn query_git(&self, args: &[&str]) -> Option<String> {
+        let output = query(self, args).await.ok().filter(|output| output.code == Some(0))?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+}
 
 /// Asks git about the working copy, at its top.
 pub async fn query(app: &App, args: &[&str]) -> io::Result<Output> {

@@ -5,7 +5,6 @@
 //! names, `--camelCase`, `--no-option`, and `--option true`. The inputs of the GitHub Action and the
 //! variables of a Bitbucket pipe become a command line first ([`action`], [`pipe`]).
 
-use crate::cli::is_setting;
 use crate::env::{Env, vars};
 use crate::log::{Level, Verbosity};
 use clap::{Arg, ArgAction, Command};
@@ -171,6 +170,24 @@ fn find<'a>(path: &[&'a Command], name: &str) -> Option<&'a Arg> {
     path.iter().rev().flat_map(|command| command.get_arguments()).find(|arg| names(arg).any(|n| n == name))
 }
 
+/// Whether an argument can also come from a variable or an input. The others only ask about the program, or say with a
+/// letter what another option says.
+pub fn is_setting(arg: &Arg) -> bool {
+    !matches!(
+        arg.get_action(),
+        ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version | ArgAction::Count
+    )
+}
+
+/// Parses a yes or no in the forms that users of CML write.
+pub fn parse_bool(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" | "" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
 /// Returns what a prepared command line says about the log, for what is wrong with that line itself.
 pub fn verbosity(argv: &[String], env: &Env) -> Verbosity {
     let options = || argv.iter().take_while(|token| *token != "--").map(String::as_str);
@@ -263,7 +280,7 @@ fn is_flag(arg: &Arg) -> bool {
 
 /// Returns an option as the parser takes it; a flag that is off is none.
 fn option(name: &str, value: Option<String>, is_flag: bool) -> Option<String> {
-    match value.as_deref().map(crate::cli::parse_bool) {
+    match value.as_deref().map(parse_bool) {
         Some(Ok(is_on)) if is_flag => is_on.then(|| format!("--{name}")),
         _ => Some(value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}"))),
     }

@@ -37,6 +37,7 @@ pub mod messages;
 pub mod outputs;
 pub mod pipe;
 pub mod publish;
+pub mod release;
 pub mod report;
 pub mod repository;
 pub mod runner;
@@ -138,7 +139,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     match &cli.command {
         cli::Command::Check(command) => command::check::run(&app, global, command).await,
         cli::Command::Asset(command) => command::asset::run(&app, global, command).await,
-        cli::Command::Completions(args) => command::completions::run(&app, args),
+        cli::Command::Completions(args) => command::completions::run(&app, args, &cli::command(false)),
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
         cli::Command::Doctor(_) => command::doctor::run(&app, global).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,

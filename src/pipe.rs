@@ -40,7 +40,7 @@ const DEBUG: &str = "DEBUG";
 
 /// Runs the pipe and returns its exit code.
 pub async fn run(host: Rc<dyn Host>) -> u8 {
-    let debug = host.env().named(DEBUG).is_some_and(|value| crate::cli::parse_bool(value) == Ok(true));
+    let debug = host.env().named(DEBUG).is_some_and(|value| inputs::parse_bool(value) == Ok(true));
     let log = Log::new(host.clone(), if debug { Level::Debug } else { Level::Info });
     match inputs::pipe::command_line(&crate::cli::command(false), host.env()) {
         Ok(Some(mut argv)) => {

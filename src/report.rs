@@ -20,7 +20,6 @@ pub mod readings;
 pub mod section;
 pub mod source;
 pub mod split;
-pub mod target;
 pub mod watermark;
 
 pub use nesting::flatten;

@@ -1,10 +1,11 @@
 //! `uses:` without a command: puts `cml`, CML's older names and the Vega tools on PATH for the later steps.
 
-use super::{dist, folder, launcher, native, vega, yes_no_auto};
+use super::{launcher, vega, yes_no_auto};
 use crate::app::App;
 use crate::env::vars;
 use crate::error::{Error, Result};
 use crate::messages::ACTION;
+use crate::release::{self, dist, folder};
 use crate::{inputs, outputs};
 use std::path::Path;
 
@@ -16,7 +17,7 @@ pub async fn run(app: &App) -> Result<()> {
     })?;
     let (native, vega) = (yes_no_auto(app, "native", Some(false))?, yes_no_auto(app, "vega", None)?);
     let version = env!("CARGO_PKG_VERSION");
-    if let Some(wanted) = super::input(app, "version").filter(|wanted| !is_ours(wanted)) {
+    if let Some(wanted) = inputs::action::value(app.env(), "version").filter(|wanted| !is_ours(wanted)) {
         app.log.warn(&format!(
             "the input version is {wanted}, but this is {version}; choose the version in uses: {ACTION}@v{version}"
         ));
@@ -24,14 +25,14 @@ pub async fn run(app: &App) -> Result<()> {
     let bin = folder(app)?.join("bin");
     let native = match native {
         Some(false) => None,
-        Some(true) => Some(native::install(app).await?),
-        None => native::install(app).await.map_err(|error| skipped(app, &error)).ok(),
+        Some(true) => Some(release::install(app).await?),
+        None => release::install(app).await.map_err(|error| skipped(app, &error)).ok(),
     };
     let program = match &native {
         Some(program) => vec![program.display().to_string()],
         None => [app.host.current_exe_argv(), vec!["cml".to_owned()]].concat(),
     };
-    native::remember(app)?;
+    release::remember(app)?;
     write(app, &bin, "cml", &program)?;
     for name in inputs::programs() {
         write(app, &bin, &format!("cml-{name}"), &[program.clone(), vec![name.to_owned()]].concat())?;

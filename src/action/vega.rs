@@ -1,9 +1,10 @@
 //! `vl2png`, `vl2svg` and `vg2png`, as CML's users call them: vl-convert from Python's package index, whose
 //! digests `vega.txt` has, started by `vega.py`.
 
-use super::{folder, launcher, setup};
+use super::{launcher, setup};
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::release::{self, folder};
 use std::path::{Path, PathBuf};
 
 const TOOLS: [&str; 3] = ["vl2png", "vl2svg", "vg2png"];
@@ -59,7 +60,7 @@ pub async fn install(app: &App) -> Result<PathBuf> {
         return Ok(String::from_utf8_lossy(&place).trim().into());
     }
     let place = file.with_file_name(format!("{:016x}", app.host.random()));
-    let requirements = super::dist(app).join("vega.txt").display().to_string();
+    let requirements = release::dist(app).join("vega.txt").display().to_string();
     let target = place.display().to_string();
     let pip = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install"];
     let checked = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--target", &target, "-r", &requirements];

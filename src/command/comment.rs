@@ -7,6 +7,7 @@ use super::report_args::{self, ReportArgs};
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
+use crate::forge::target::TargetSpec;
 use crate::forge::{Comment, Target, explain_not_found};
 use crate::host;
 use crate::outputs;
@@ -14,7 +15,6 @@ use crate::publish::{Destination, Publish};
 use crate::report::section;
 use crate::report::source::Source;
 use crate::report::split::{self, ReportLimits, Unit};
-use crate::report::target::TargetSpec;
 use crate::report::watermark::Watermark;
 use crate::sticky::{Retire, SectionMode};
 use clap::ArgAction::Set;
@@ -302,7 +302,8 @@ impl<'a> Job<'a> {
         let room = forge.limits().comment.saturating_sub(sticky.overhead());
         let text = if append {
             // What another job added while images were published stays.
-            let now = if published.files > 0 { self.explain_missing(sticky.find().await).await? } else { existing.clone() };
+            let now =
+                if published.files > 0 { self.explain_missing(sticky.find().await).await? } else { existing.clone() };
             sticky.appended(&now, &published.text)
         } else {
             published.text

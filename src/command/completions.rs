@@ -35,19 +35,19 @@ pub struct Completions {
     pub shell: Shell,
 }
 
-/// Prints the script.
-pub fn run(app: &App, args: &Completions) -> Result<()> {
-    app.print(&script(args.shell)?)
+/// Prints the script for a command tree.
+pub fn run(app: &App, args: &Completions, tree: &clap::Command) -> Result<()> {
+    app.print(&script(args.shell, tree)?)
 }
 
 #[cfg(target_arch = "wasm32")]
-fn script(_: Shell) -> Result<String> {
+fn script(_: Shell, _: &clap::Command) -> Result<String> {
     Err(Error::unsupported("this build of cml cannot generate completions")
         .hint("use the native program, which also starts faster"))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn script(shell: Shell) -> Result<String> {
+fn script(shell: Shell, tree: &clap::Command) -> Result<String> {
     use clap_complete::Shell as Known;
     let known = match shell {
         Shell::Bash => Known::Bash,
@@ -57,7 +57,7 @@ fn script(shell: Shell) -> Result<String> {
         Shell::Zsh => Known::Zsh,
     };
     let mut text = Vec::new();
-    clap_complete::generate(known, &mut shown(&crate::cli::command(false)), "cml", &mut text);
+    clap_complete::generate(known, &mut shown(tree), "cml", &mut text);
     String::from_utf8(text).map_err(|e| Error::internal("the script is not UTF-8").source(e))
 }
 

@@ -2,6 +2,8 @@
 
 use crate::app::App;
 use crate::ci;
+use crate::error::Result;
+use crate::files::Files;
 use std::path::{Path, PathBuf};
 
 /// A working copy of git's.
@@ -44,6 +46,25 @@ impl Checkout {
     }
 }
 
+impl App {
+    /// Returns what opens the files that are posted or published.
+    pub fn files(&self) -> Result<Files> {
+        let files = Files::new(self.host.clone(), self.working_copy()?);
+        Ok(match named_folder(self) {
+            Some(folder) => files.wary_of(folder),
+            None => files,
+        })
+    }
+
+    /// Returns the folder whose files may be published: the working copy around the current directory, or else the
+    /// current directory; symbolic links resolved. It is never above the folder that the CI names, nor another user's.
+    pub fn working_copy(&self) -> Result<PathBuf> {
+        let here = self.here()?;
+        let found = Checkout::around(self, &here).filter(|checkout| checkout.named || !checkout.is_foreign(self));
+        Ok(found.map_or(here, |checkout| checkout.top))
+    }
+}
+
 /// Returns the folder that the CI names; symbolic links resolved.
 pub fn named_folder(app: &App) -> Option<PathBuf> {
     let ci = ci::detect(app.env())?;
@@ -62,39 +83,4 @@ pub fn nearest(app: &App, file: &Path) -> Option<PathBuf> {
         there(folder, "HEAD") && (there(folder, "commondir") || (there(folder, "objects") && there(folder, "refs")))
     };
     file.ancestors().skip(1).find(|folder| has_git(app, folder) || is_bare(folder)).map(Path::to_path_buf)
-}
-
-/// Returns whether a name is `.git` to some file system: in another case, with what Windows and macOS leave out, or
-/// as the short name that Windows gives it.
-pub fn is_git_name(name: &str) -> bool {
-    // What HFS+ leaves out when it compares names.
-    let ignored =
-        |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
-    let name: String = name.chars().filter(|c| !ignored(*c)).collect::<String>().to_ascii_lowercase();
-    let name = name.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-    name == ".git" || name == "git~1"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_git_name;
-
-    #[test]
-    fn gits_folder_is_known_by_all_its_names() {
-        let names = [
-            ".git",
-            ".GIT",
-            ".Git",
-            "git~1",
-            "GIT~1",
-            ".git.",
-            ".git ",
-            ".git. .",
-            ".g\u{200c}it",
-            ".git::$INDEX_ALLOCATION",
-        ];
-        assert_eq!(names.into_iter().find(|name| !is_git_name(name)), None);
-        let others = [".gitignore", "git", ".github", "x.git", "git~10", ".gi"];
-        assert_eq!(others.into_iter().find(|name| is_git_name(name)), None);
-    }
 }

@@ -15,6 +15,11 @@ const ACTION: Platform = Platform {
     token: "token",
 };
 
+/// Returns the value of an input of the action; `None` when it is not given.
+pub fn value<'a>(env: &'a Env, name: &str) -> Option<&'a str> {
+    env.named(&variable(name)).map(str::trim).filter(|value| !value.is_empty())
+}
+
 /// Returns the variable in which GitHub's runner hands an input over: upper case, spaces made `_`, hyphens as they
 /// are.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax#inputs>

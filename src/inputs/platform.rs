@@ -59,7 +59,7 @@ pub fn is_for_people(name: &str) -> bool {
 /// Returns the name of an option: its long name, or that of a file or other argument.
 pub fn name(arg: &Arg) -> Option<&str> {
     match arg.get_long() {
-        Some(_) if !crate::cli::is_setting(arg) => None,
+        Some(_) if !super::is_setting(arg) => None,
         Some(long) => Some(long),
         None => Some(arg.get_id().as_str()).filter(|_| arg.is_positional()),
     }

@@ -328,10 +328,10 @@ fn a_machine_gets_the_program_from_the_server_that_has_it() {
     it.server.fault(&head, 9, Kind::answer(200, &[("Content-Type", "text/html; charset=utf-8")], ""));
     it.github.fault(&head, 1, Kind::answer(200, &[], ""));
     let app = app(&mirror.runner);
-    cml::action::native::remember(&app).unwrap();
+    cml::release::remember(&app).unwrap();
     mirror.runner.env.remove("GITHUB_ACTION_REPOSITORY");
     let app = self::app(&mirror.runner);
-    let (urls, digest) = cml::action::native::released(&app, &app.host.platform()).unwrap();
+    let (urls, digest) = cml::release::released(&app, &app.host.platform()).unwrap();
     assert_eq!(digest, mirror.sha256);
     let url = block_on(cml::command::runner::bootstrap_binary::first_available(&app, urls.clone())).unwrap();
     assert_eq!(url.as_str(), format!("https://github.com{}", it.path));
@@ -347,7 +347,7 @@ fn a_machine_gets_the_program_from_the_server_that_has_it() {
 
 /// What the step with `native: true` does with the environment of a job.
 fn install(runner: &Runner) -> cml::error::Result<PathBuf> {
-    block_on(cml::action::native::install(&app(runner)))
+    block_on(cml::release::install(&app(runner)))
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -6,6 +6,7 @@ mod dist;
 mod ignored;
 mod image;
 mod language;
+mod layers;
 mod release;
 mod shell;
 mod tools;
@@ -19,7 +20,7 @@ use std::process::Command;
 const HELP: &str = "\
 cargo xtask test [ARGS]         all tests, of both builds; ARGS go to cargo test
 cargo xtask tools               what the tests take that is not Rust's, into target/tools
-cargo xtask lint                language, formatting, clippy for both builds, workflows, licenses and sources of dependencies
+cargo xtask lint                language, layers, formatting, clippy for both builds, workflows, licenses and sources of dependencies
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
 cargo xtask dist check          whether dist/ was made of these sources and is as it was made
@@ -40,6 +41,7 @@ fn main() {
         ["tools"] => helpers().map(drop),
         ["lint"] => lint(),
         ["language"] => language::check(),
+        ["layers"] => layers::check(),
         ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
         ["docs"] => docs(&["pages"]),
         ["man", folder] => docs(&["man", folder]),
@@ -227,6 +229,7 @@ fn examples() -> Result<Vec<(&'static str, PathBuf)>> {
 /// Everything that is to be said about the code without running it.
 fn lint() -> Result {
     language::check()?;
+    layers::check()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     wasm::run("clippy")?;

@@ -1,12 +1,12 @@
 //! The cml binary that an instance downloads: static, for its architecture, with a pinned digest.
 
 use super::cloud::Cloud;
-use crate::action::native::released;
 use crate::app::App;
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result};
 use crate::host::Platform;
 use crate::http::{RetryPolicy, request};
+use crate::release::released;
 use crate::runner::script::BootstrapBinary;
 use bytes::Bytes;
 use http::{Method, header};

@@ -1,9 +1,9 @@
 //! `docs/commands.md`.
 
 use clap::{Arg, Command};
-use cml::cli::is_setting;
 use cml::env::vars;
 use cml::inputs;
+use cml::inputs::is_setting;
 
 const BEGINNING: &str = "\
 # Commands

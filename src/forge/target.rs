@@ -1,7 +1,7 @@
 //! What `--target` means.
 
+use super::Target;
 use crate::error::{Error, Result};
-use crate::forge::Target;
 use std::str::FromStr;
 
 /// The value of `--target`.

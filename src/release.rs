@@ -1,13 +1,13 @@
 //! The native program of this version: downloaded from the release, checked against the digest that was
 //! recorded when `dist/` was made, kept in the tool cache.
 
-use super::{dist, input};
 use crate::app::App;
+use crate::digest::hash;
 use crate::env::vars;
 use crate::error::{Error, Kind, Result};
-use crate::forge;
 use crate::host::Platform;
 use crate::http::request;
+use crate::inputs::action::value;
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ struct File {
 
 impl File {
     fn check(&self, bytes: &[u8]) -> Result<(), String> {
-        let found = forge::hash(bytes);
+        let found = hash(bytes);
         if found == self.sha256 { Ok(()) } else { Err(found) }
     }
 }
@@ -97,7 +97,7 @@ async fn download_from(app: &App, url: &Url, file: &File) -> Result<Bytes> {
 pub fn released(app: &App, platform: &Platform) -> Result<(Vec<Url>, String)> {
     let file = recorded(app, platform)?;
     let noted = note(app).ok().and_then(|path| app.host.read(&path).ok());
-    let releases = match noted.filter(|_| input(app, "native-url").is_none()) {
+    let releases = match noted.filter(|_| value(app.env(), "native-url").is_none()) {
         Some(text) => String::from_utf8_lossy(&text).lines().map(str::to_owned).collect(),
         None => releases(app)?,
     };
@@ -117,7 +117,7 @@ pub fn remember(app: &App) -> Result<()> {
 }
 
 fn note(app: &App) -> Result<PathBuf> {
-    Ok(super::folder(app)?.join("release"))
+    Ok(folder(app)?.join("release"))
 }
 
 /// Returns what this version's release has for this platform.
@@ -144,7 +144,7 @@ fn place(app: &App, platform: &Platform) -> Result<PathBuf> {
     };
     let cache = match app.env().get(vars::RUNNER_TOOL_CACHE) {
         Some(cache) => Path::new(cache).to_path_buf(),
-        None => super::folder(app)?,
+        None => folder(app)?,
     };
     let name = if platform.os == "windows" { "cml.exe" } else { "cml" };
     Ok(cache.join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")).join(arch).join(name))
@@ -154,7 +154,7 @@ fn place(app: &App, platform: &Platform) -> Result<PathBuf> {
 /// mirror of it. Nothing tells whether a server other than github.com has the action itself or takes it from there:
 /// its own release goes first, which needs no way out of its network. The digest is the same.
 fn releases(app: &App) -> Result<Vec<String>> {
-    if let Some(url) = input(app, "native-url") {
+    if let Some(url) = value(app.env(), "native-url") {
         return Ok(vec![url.to_owned()]);
     }
     let server = app.env().get(vars::GITHUB_SERVER_URL).unwrap_or(GITHUB).trim_end_matches('/');
@@ -174,4 +174,19 @@ fn address(release: &str, name: &str) -> Result<Url> {
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
         .ok_or_else(|| Error::usage(format!("invalid native-url '{address}'")).hint("use https://host/folder"))
+}
+
+/// Returns the folder of `index.js` and what was made with it.
+pub fn dist(app: &App) -> PathBuf {
+    let program = app.host.current_exe_argv();
+    Path::new(program.last().map_or("", String::as_str)).parent().unwrap_or(Path::new("")).to_path_buf()
+}
+
+/// Returns the folder of this version for the time of the job.
+pub fn folder(app: &App) -> Result<PathBuf> {
+    let temp = app.env().get(vars::RUNNER_TEMP).ok_or_else(|| {
+        Error::config("RUNNER_TEMP is not set; this is not a step of a GitHub workflow")
+            .hint("on the command line pass the program's name: node index.js cml …")
+    })?;
+    Ok(Path::new(temp).join("setup-cml-rs").join(env!("CARGO_PKG_VERSION")))
 }
