@@ -117,8 +117,21 @@ fn images(program: &Path) -> Result<Option<image::Docker>> {
 
 /// Tests of the program inside of the forges' own engines and of containers.
 const ENGINES: &str = "engines::";
-/// Tests that do not run the WebAssembly, or do so whichever build is asked for.
-const NATIVE: [&str; 6] = [ENGINES, "action::", "pipe::", "wrappers::", "release::", "docs::"];
+/// Tests that do not run the WebAssembly, or do so whichever build is asked for; and those of code that is the same in both builds, down to
+/// the bytes of a request: spellings of options, who owns a comment, limits, what a description of an API says.
+const NATIVE: [&str; 11] = [
+    ENGINES,
+    "action::",
+    "pipe::",
+    "wrappers::",
+    "release::",
+    "docs::",
+    "legacy::",
+    "limits::",
+    "openapi::",
+    "ownership::",
+    "quick_actions::",
+];
 
 /// All tests: of the units, then of the program, in both builds and as they are released. With arguments, those that they
 /// name, of the program that Cargo builds with the tests. Ends with the tests that could not run here.
@@ -131,9 +144,7 @@ fn test(args: &[&str]) -> Result {
     }
     let mut report = ignored::Report::new()?;
     let mut tests = |args: &[&str], env: Vec<(&'static str, PathBuf)>| {
-        // With the whole workspace: by itself, the program's package has some dependencies with fewer features, and much is
-        // compiled anew.
-        report.run(cargo(&["test", "--workspace"]).args(args).envs(helpers.iter().cloned()).envs(env))
+        report.run(cargo(&["test"]).args(args).envs(helpers.iter().cloned()).envs(env))
     };
     let tested = if args.is_empty() { all_tests(&mut tests) } else { some_tests(&mut tests, args) };
     report.print();

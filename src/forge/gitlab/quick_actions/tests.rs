@@ -214,11 +214,11 @@ fn what_comes_back_is_what_was_sent_less_what_gitlab_drops() {
 #[test]
 fn many_lines_take_time_in_proportion() {
     // Quadratic work would take minutes here.
-    let text = "/merge\r\n".repeat(100_000);
-    assert_eq!(escape(&text).len(), text.len() + 100_000);
+    let text = "/merge\r\n".repeat(20_000);
+    assert_eq!(escape(&text).len(), text.len() + 20_000);
     let marks: String = (3..600).rev().map(|length| ">".repeat(length) + "\n").collect();
     for line in ["</\n/x\n", "<p data-sourcepos \n/x\n", ">>>\n```\n/x\n", "<!--\n/x\n", "<b a='\n/x\n"] {
-        let text = marks.clone() + &line.repeat(50_000);
+        let text = marks.clone() + &line.repeat(10_000);
         assert!(escape(&text).len() >= text.len());
     }
 }
