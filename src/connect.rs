@@ -9,8 +9,8 @@ use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::target::TargetSpec;
 use crate::forge::{
-    Connection, Context, Driver, FORGES, Forge, Repository, Target, explain_not_found, local, pull,
-    repository_not_visible,
+    Capability, Connection, Context, Driver, FORGES, Forge, Repository, Target, explain_not_found, local, pull,
+    repository_not_visible, require, runners::Runners, runs::Runs,
 };
 use crate::http::request;
 use crate::log::{Level, Verbosity};
@@ -354,6 +354,16 @@ impl Connected {
     /// Returns whether there is no forge, but a page on this machine.
     pub fn is_preview(&self) -> bool {
         self.driver.name == local::DRIVER.name
+    }
+
+    /// Returns the runs of the forge's CI.
+    pub fn runs(&self) -> Result<&dyn Runs> {
+        require(self.forge.runs(), Capability::Runs, self.driver)
+    }
+
+    /// Returns the forge's runners.
+    pub fn runners(&self) -> Result<&dyn Runners> {
+        require(self.forge.runners(), Capability::Runners, self.driver)
     }
 
     /// Returns a publisher of the files that a command prints or posts: all of them must be there, and links to files are

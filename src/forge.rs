@@ -17,6 +17,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use permission::{About, Diagnosis};
+use runners::Runners;
+use runs::Runs;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -25,6 +27,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 pub mod bitbucket;
+mod capability;
 pub mod check;
 pub mod github;
 pub mod gitlab;
@@ -33,10 +36,10 @@ mod once;
 pub mod permission;
 pub mod pull;
 mod rest;
-pub mod runner;
 pub mod target;
 
-pub use once::{create_comment_once, register_runner_once, start_once};
+pub use capability::{Capability, require, runners, runs};
+pub use once::create_comment_once;
 
 /// A row of [`FORGES`]: everything the core knows about a forge before it talks to it.
 pub struct Driver {
@@ -58,7 +61,7 @@ pub struct Driver {
     /// Connects to a repository.
     pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
     /// How the runner program of a registration is run; `None` where there is none.
-    pub runner_process: Option<fn(&runner::Registration, &runner::RunnerConfig) -> Result<runner::RunnerProcess>>,
+    pub runner_process: Option<fn(&runners::Registration, &runners::RunnerConfig) -> Result<runners::RunnerProcess>>,
 }
 
 impl Driver {
@@ -250,20 +253,8 @@ pub struct Limits {
     pub comment: usize,
 }
 
-/// A run of the CI that was started again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rerun {
-    /// Its page, for people.
-    pub url: String,
-    /// What the user should know about it.
-    pub note: Option<String>,
-}
-
 /// Called with the number of assets done so far.
 pub type Progress<'a> = &'a dyn Fn(usize);
-
-/// Says by its name whether a runner is one that the caller asks about.
-pub type Ours<'a> = &'a dyn Fn(&str) -> bool;
 
 /// Keeps the comments that a caller is interested in, so that the others need no memory.
 pub type Keep<'a> = &'a dyn Fn(&Comment) -> bool;
@@ -381,85 +372,13 @@ pub trait Forge {
         address.to_owned()
     }
 
-    /// Starts a run of the CI again, exactly once, within the time of `http`; without its identity the one that
-    /// `own`, this repository's CI, says.
-    async fn rerun(&self, _id: Option<&str>, _own: &Context, _http: &Http) -> Result<Rerun> {
-        Err(Error::unsupported("the local preview has no runs to restart")
-            .hint("pass --repo and a token in REPO_TOKEN, or run this in a pipeline"))
-    }
-
-    /// Starts a job again, and no other, that its runner took down with it: what [`runner::Job::rerun`] says. `most` is how often
-    /// it may have been started. `None` where it ended well after all.
-    async fn rerun_lost(&self, id: &str, _most: u32, http: &Http) -> Result<Option<Rerun>> {
-        self.rerun(Some(id), &Context::default(), http).await.map(Some)
-    }
-
-    /// Returns whether a runner's registration is good for one job only, so that ending after one is the default.
-    fn runners_take_one_job(&self) -> bool {
-        false
-    }
-
-    /// Returns the image of jobs that name none; `None` where the runner does not start containers for jobs.
-    fn job_image(&self, _gpu: bool) -> Option<&'static str> {
+    /// Returns the runs of its CI.
+    fn runs(&self) -> Option<&dyn Runs> {
         None
     }
 
-    /// Returns the jobs of a run that has ended without success, of those that `ours` accepts by the name of their
-    /// runner.
-    async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<runner::FailedRun> {
-        runner::unsupported()
-    }
-
-    /// Returns the runners that have all of some labels; all runners without.
-    async fn list_runners(&self, _labels: &[String]) -> Result<Vec<runner::Runner>> {
-        runner::unsupported()
-    }
-
-    /// Returns a runner as it is now; `None` when there is none of that identity.
-    async fn get_runner(&self, _id: &str) -> Result<Option<runner::Runner>> {
-        runner::unsupported()
-    }
-
-    /// Returns how the forge sees a registered runner; `None` when it does not know it, or not its credential.
-    async fn check_runner(&self, registration: &runner::Registration) -> Result<Option<runner::RunnerStatus>> {
-        let runner = self.get_runner(&registration.id).await?;
-        Ok(runner.map(|runner| runner::RunnerStatus { online: runner.online, busy: runner.busy }))
-    }
-
-    /// Returns whether a run was cancelled, and no job of it failed.
-    async fn is_run_canceled(&self, _run: &str) -> Result<bool> {
-        Ok(false)
-    }
-
-    /// Registers a runner. A name that is taken is a [`Kind::Conflict`], where the forge refuses it. When it is not
-    /// known whether that worked, the error [`Error::is_ambiguous`].
-    async fn register_runner(&self, _new: &runner::NewRunner) -> Result<runner::Registration> {
-        runner::unsupported()
-    }
-
-    /// Removes a runner; one that is gone already is fine, one that runs a job is a [`Kind::Conflict`].
-    async fn delete_runner(&self, _id: &str) -> Result<()> {
-        runner::unsupported()
-    }
-
-    /// Removes a runner by its own credential where the forge takes that, so that no other token is needed; otherwise
-    /// as [`Forge::delete_runner`] does.
-    async fn unregister_runner(&self, registration: &runner::Registration) -> Result<()> {
-        self.delete_runner(&registration.id).await
-    }
-
-    /// Returns whether [`Forge::unregister_runner`] needs nothing but the runner's own credential.
-    fn takes_runner_credential(&self) -> bool {
-        false
-    }
-
-    /// Returns the runner program for a machine; `None` where it comes as an image.
-    async fn runner_package(&self, _platform: &crate::host::Platform) -> Result<Option<runner::Package>> {
-        runner::unsupported()
-    }
-
-    /// Returns the image that the runner program comes as, where it does.
-    fn runner_image(&self) -> Option<&str> {
+    /// Returns its runners.
+    fn runners(&self) -> Option<&dyn Runners> {
         None
     }
 
@@ -476,11 +395,6 @@ pub trait Forge {
     /// Returns whether the repository can be seen with this token: tells a missing pull request from a missing
     /// repository.
     async fn can_see_repository(&self) -> Result<bool>;
-}
-
-/// Nothing says which run is meant.
-fn which_run(what: &str) -> Error {
-    Error::usage(format!("cannot determine which {what} to rerun")).hint("pass its number with --id")
 }
 
 /// How many requests of one listing are under way at once: enough for 1,000 comments in one go.

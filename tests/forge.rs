@@ -10,7 +10,9 @@ use cml::env::Secret;
 use cml::error::{Error, Kind};
 use cml::forge::check::{Check, CheckState, Conclusion};
 use cml::forge::pull::{Merge, Merged, NewPullRequest};
-use cml::forge::{Asset, Connection, Content, Context, Driver, FORGES, Forge, Repository, Target, hash};
+use cml::forge::{
+    Asset, Capability, Connection, Content, Context, Driver, FORGES, Forge, Repository, Target, hash, require,
+};
 use cml::host::Host;
 use cml::host::native::Native;
 use cml::http::{Http, RetryPolicy};
@@ -310,24 +312,24 @@ fn a_pull_request_is_opened_found_and_merged() {
 }
 
 #[test]
-fn a_run_is_started_again_by_its_number_or_as_ones_own() {
+fn a_run_is_restarted_by_its_number_or_as_ones_own() {
     each(async |row| {
-        let (forge, nobody) = (&row.forge, Context::default());
-        let Some((fake, vendor)) = &row.fake else {
-            let refused = forge.rerun(Some("5"), &nobody, &row.http).await;
-            assert!(!row.can(&refused));
+        let nobody = Context::default();
+        let runs = require(row.forge.runs(), Capability::Runs, row.driver);
+        if !row.can(&runs) {
             return;
-        };
-        explains(row, &forge.rerun(None, &nobody, &row.http).await.unwrap_err(), Kind::Usage);
-        explains(row, &forge.rerun(Some("x/y"), &nobody, &row.http).await.unwrap_err(), Kind::Usage);
+        }
+        let (runs, (fake, vendor)) = (runs.unwrap(), row.fake.as_ref().unwrap());
+        explains(row, &runs.rerun(None, &nobody, &row.http).await.unwrap_err(), Kind::Usage);
+        explains(row, &runs.rerun(Some("x/y"), &nobody, &row.http).await.unwrap_err(), Kind::Usage);
         assert_eq!(row.http.requests(), 0);
-        let missing = forge.rerun(Some("404"), &nobody, &row.http).await.unwrap_err();
+        let missing = runs.rerun(Some("404"), &nobody, &row.http).await.unwrap_err();
         explains(row, &missing, Kind::NotFound);
         assert!(missing.hint_text().is_some());
-        let started = forge.rerun(Some("5"), &nobody, &row.http).await.unwrap();
+        let started = runs.rerun(Some("5"), &nobody, &row.http).await.unwrap();
         row.page_is_ours(&started.url);
         fake.repo(*vendor, vendor.slug(), |repo| repo.runs.insert(6, Run::new(6, Phase::Failed)));
         let own = Context { workflow: Some("6".to_owned()), run: Some("6".to_owned()), ..Context::default() };
-        row.page_is_ours(&forge.rerun(None, &own, &row.http).await.unwrap().url);
+        row.page_is_ours(&runs.rerun(None, &own, &row.http).await.unwrap().url);
     });
 }

@@ -291,5 +291,9 @@ fn a_local_preview_has_no_runs() {
         return;
     }
     let cml = Cml::alone();
-    rerun(&cml, &["--driver", "local"]).fails(7, "the local preview has no runs *", "pass --repo *");
+    rerun(&cml, &["--driver", "local"]).fails(
+        7,
+        "the local preview does not support rerunning workflows",
+        "pass a token in REPO_TOKEN*",
+    );
 }

@@ -9,8 +9,7 @@ use cml::app::App;
 use cml::connect::{Connected, Global, connect, connect_runners};
 use cml::env::Secret;
 use cml::error::{Error, Kind};
-use cml::forge::register_runner_once;
-use cml::forge::runner::{NewRunner, Registration, Runner};
+use cml::forge::runners::{NewRunner, Registration, Runner, register_once};
 use cml::host::Platform;
 use cml::log::Level;
 
@@ -87,20 +86,20 @@ impl ApiFixture {
 
     fn register(&self, new: &NewRunner) -> Result<Registration, Error> {
         let forge = self.connected("good").forge;
-        self.run(register_runner_once(&*forge, &self.app().http, &self.app().log, new, &[]))
+        self.run(register_once(forge.runners().unwrap(), &self.app().http, &self.app().log, new, &[]))
     }
 
     fn list(&self, labels: &[&str]) -> Vec<Runner> {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
-        self.run(self.connected("good").forge.list_runners(&labels)).unwrap()
+        self.run(self.connected("good").forge.runners().unwrap().list(&labels)).unwrap()
     }
 
     fn get(&self, id: &str) -> Option<Runner> {
-        self.run(self.connected("good").forge.get_runner(id)).unwrap()
+        self.run(self.connected("good").forge.runners().unwrap().get(id)).unwrap()
     }
 
     fn delete(&self, id: &str) -> Result<(), Error> {
-        self.run(self.connected("good").forge.delete_runner(id))
+        self.run(self.connected("good").forge.runners().unwrap().delete(id))
     }
 
     /// What the forge holds.
@@ -163,7 +162,7 @@ fn listings_are_read_to_their_end() {
         let fixture = ApiFixture::new(vendor);
         let forge = fixture.connected("good").forge;
         for n in 0..120 {
-            fixture.run(forge.register_runner(&new(&format!("cml-{n}")))).unwrap();
+            fixture.run(forge.runners().unwrap().register(&new(&format!("cml-{n}")))).unwrap();
         }
         let all = fixture.list(&[]);
         assert_eq!(all.len(), 120, "{vendor:?}");
@@ -228,7 +227,7 @@ fn older_runners_of_the_name_stay() {
     fixture.fake.fault("POST /gitlab/*/user/runners", 1, Fault::DropAfter);
     let forge = fixture.connected("good").forge;
     let made = fixture
-        .run(register_runner_once(&*forge, &fixture.app().http, &fixture.app().log, &new("cml-1"), &before))
+        .run(register_once(forge.runners().unwrap(), &fixture.app().http, &fixture.app().log, &new("cml-1"), &before))
         .unwrap();
     assert!(fixture.get(&old.id).is_some() && fixture.get(&made.id).is_some());
     assert_eq!(fixture.held().len(), 2);
@@ -242,9 +241,9 @@ fn a_runner_unregisters_by_what_it_has() {
         // On GitLab the runner's own token does, whatever the user's may do.
         let token = if vendor == Vendor::GitLab { "readonly" } else { "good" };
         let forge = fixture.connected(token).forge;
-        fixture.run(forge.unregister_runner(&made)).unwrap();
+        fixture.run(forge.runners().unwrap().unregister(&made)).unwrap();
         assert!(fixture.held().is_empty(), "{vendor:?}");
-        fixture.run(forge.unregister_runner(&made)).unwrap();
+        fixture.run(forge.runners().unwrap().unregister(&made)).unwrap();
     }
 }
 
@@ -295,8 +294,10 @@ fn tokens_that_may_not_manage_runners_are_told_what_is_missing() {
     ] {
         let fixture = ApiFixture::at(vendor, place);
         let forge = fixture.connected(token).forge;
-        let outcomes =
-            [fixture.run(forge.list_runners(&[])).err(), fixture.run(forge.register_runner(&new("cml-1"))).err()];
+        let outcomes = [
+            fixture.run(forge.runners().unwrap().list(&[])).err(),
+            fixture.run(forge.runners().unwrap().register(&new("cml-1"))).err(),
+        ];
         for error in outcomes {
             let error = error.expect("a refusal");
             assert_eq!(error.kind(), Kind::Auth, "{vendor:?} {error}");
@@ -311,7 +312,11 @@ fn tokens_that_may_not_manage_runners_are_told_what_is_missing() {
         (Vendor::Bitbucket, "nobody", Kind::NotFound),
     ] {
         let fixture = ApiFixture::at(vendor, place);
-        assert_eq!(failed(fixture.run(fixture.connected("good").forge.list_runners(&[]))).0, kind, "{vendor:?}");
+        assert_eq!(
+            failed(fixture.run(fixture.connected("good").forge.runners().unwrap().list(&[]))).0,
+            kind,
+            "{vendor:?}"
+        );
     }
 }
 

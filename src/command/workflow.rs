@@ -35,7 +35,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let same = connected.context.repository.as_ref().is_some_and(|own| own.path == connected.repository.path);
     let own = if same { connected.context.clone() } else { Context::default() };
     let id = args.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
-    let run = match connected.forge.rerun(id, &own, &app.http).await {
+    let run = match connected.runs()?.rerun(id, &own, &app.http).await {
         Err(error) if error.kind() == Kind::NotFound => {
             let hidden = connected.forge.can_see_repository().await.is_ok_and(|seen| !seen);
             return Err(if hidden { repository_not_visible(&connected.repository) } else { error });

@@ -4,16 +4,16 @@ use super::check::{Check, CreatedCheck};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
-use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
+use super::runners::Runners;
+use super::runs::Runs;
 use super::{
-    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, PageGuard, Progress, PullRequest,
-    Repository, Rerun, Target, Viewer, all_pages, is_named_bot, seconds, send_each,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, PageGuard, Progress, PullRequest,
+    Repository, Target, Viewer, all_pages, is_named_bot, seconds, send_each,
 };
 use crate::ci::bitbucket_pipelines::signing_proxy;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Platform;
-use crate::http::{Http, RetryPolicy, secret_header};
+use crate::http::{RetryPolicy, secret_header};
 use crate::log::Log;
 use async_trait::async_trait;
 use base64::Engine;
@@ -28,9 +28,9 @@ mod explain;
 mod insights;
 mod permissions;
 mod pulls;
-mod rerun;
 mod runner_process;
 mod runners;
+mod runs;
 
 /// Bitbucket's row.
 pub const DRIVER: Driver = Driver {
@@ -389,13 +389,12 @@ impl Forge for Bitbucket {
         address == self.download(name)
     }
 
-    async fn failed_jobs(&self, _run: &str, _ours: Ours<'_>) -> Result<FailedRun> {
-        Err(Error::unsupported("Bitbucket does not report which runner a step ran on")
-            .hint("use cml workflow rerun --id to rerun a pipeline whatever the cause of its failure"))
+    fn runs(&self) -> Option<&dyn Runs> {
+        Some(self)
     }
 
-    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
-        rerun::rerun(self, id, own, http).await
+    fn runners(&self) -> Option<&dyn Runners> {
+        Some(self)
     }
 
     fn about(&self) -> About {
@@ -404,31 +403,6 @@ impl Forge for Bitbucket {
 
     async fn permissions(&self) -> Result<Diagnosis> {
         permissions::permissions(self).await
-    }
-
-    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
-        runners::list(self, labels).await
-    }
-
-    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
-        runners::get(self, id).await
-    }
-
-    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
-        runners::register(self, new).await
-    }
-
-    async fn delete_runner(&self, id: &str) -> Result<()> {
-        runners::delete(self, id).await
-    }
-
-    fn runner_image(&self) -> Option<&str> {
-        Some(&self.runner_image)
-    }
-
-    /// Bitbucket's runner comes as an image.
-    async fn runner_package(&self, _: &Platform) -> Result<Option<Package>> {
-        Ok(None)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

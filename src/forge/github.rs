@@ -3,14 +3,14 @@
 use super::check::{Check, CreatedCheck};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Head, Merge, Merged, NewPullRequest, PushConfig};
-use super::runner::{FailedRun, NewRunner, Package, Registration, Runner};
+use super::runners::Runners;
+use super::runs::Runs;
 use super::{
-    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, PageGuard, Progress, PullRequest,
-    Repository, Rerun, Target, Viewer, all_pages, is_named_bot, seconds,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, PageGuard, Progress, PullRequest,
+    Repository, Target, Viewer, all_pages, is_named_bot, seconds,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Platform;
 use crate::http::{Http, RetryPolicy};
 use crate::log::Log;
 use crate::report::split::ReportLimits;
@@ -25,12 +25,12 @@ mod assets;
 mod checks;
 mod client;
 mod explain;
-mod jobs;
+mod lost_jobs;
 mod permissions;
 mod pulls;
-mod rerun;
 mod runner_process;
 mod runners;
+mod runs;
 
 /// GitHub's row.
 pub const DRIVER: Driver = Driver {
@@ -396,16 +396,12 @@ impl Forge for GitHub {
         assets::is_asset(self, address, name)
     }
 
-    fn runners_take_one_job(&self) -> bool {
-        true
+    fn runs(&self) -> Option<&dyn Runs> {
+        Some(self)
     }
 
-    async fn failed_jobs(&self, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
-        jobs::failed(self, run, ours).await
-    }
-
-    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
-        rerun::rerun(self, id, own, http).await
+    fn runners(&self) -> Option<&dyn Runners> {
+        Some(self)
     }
 
     fn about(&self) -> About {
@@ -414,30 +410,6 @@ impl Forge for GitHub {
 
     async fn permissions(&self) -> Result<Diagnosis> {
         permissions::permissions(self).await
-    }
-
-    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
-        runners::list(self, labels).await
-    }
-
-    async fn is_run_canceled(&self, run: &str) -> Result<bool> {
-        rerun::is_canceled(self, run).await
-    }
-
-    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
-        runners::get(self, id).await
-    }
-
-    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
-        runners::register(self, new).await
-    }
-
-    async fn delete_runner(&self, id: &str) -> Result<()> {
-        runners::delete(self, id).await
-    }
-
-    async fn runner_package(&self, platform: &Platform) -> Result<Option<Package>> {
-        runners::package(self, platform).await.map(Some)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -4,14 +4,14 @@ use super::check::{Check, CreatedCheck};
 use super::permission::{About, BY_SERVER, Diagnosis};
 use super::pull::{Merge, Merged, NewPullRequest, PushConfig};
 use super::rest::{Rest, escape};
-use super::runner::{FailedRun, NewRunner, Package, Registration, Runner, RunnerStatus};
+use super::runners::Runners;
+use super::runs::Runs;
 use super::{
-    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, Ours, PageGuard, Progress, PullRequest,
-    Repository, Rerun, Target, Viewer, all_pages, is_hash, is_named_bot, seconds, send_each,
+    Asset, Author, Comment, Connection, Context, Driver, Forge, Keep, Limits, PageGuard, Progress, PullRequest,
+    Repository, Target, Viewer, all_pages, is_hash, is_named_bot, seconds, send_each,
 };
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::host::Platform;
 use crate::http::{Http, Refusal, RetryPolicy, explain_status, in_brackets, secret_header};
 use crate::log::Log;
 use async_trait::async_trait;
@@ -22,14 +22,14 @@ use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-mod jobs;
-mod lost;
+mod lost_job;
+mod lost_jobs;
 mod permissions;
 mod pulls;
 mod quick_actions;
-mod rerun;
 mod runner_process;
 mod runners;
+mod runs;
 mod statuses;
 
 /// GitLab's row.
@@ -455,21 +455,12 @@ impl Forge for GitLab {
         upload(by_number()).or_else(|| upload(by_path())).unwrap_or(false)
     }
 
-    /// CML's images, as CML does.
-    fn job_image(&self, gpu: bool) -> Option<&'static str> {
-        Some(if gpu { "iterativeai/cml:latest-gpu" } else { "iterativeai/cml:latest" })
+    fn runs(&self) -> Option<&dyn Runs> {
+        Some(self)
     }
 
-    async fn failed_jobs(&self, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
-        jobs::failed(self, run, ours).await
-    }
-
-    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
-        rerun::rerun(self, id, own, http).await
-    }
-
-    async fn rerun_lost(&self, id: &str, most: u32, http: &Http) -> Result<Option<Rerun>> {
-        lost::rerun(self, id, most, http).await
+    fn runners(&self) -> Option<&dyn Runners> {
+        Some(self)
     }
 
     fn about(&self) -> About {
@@ -478,38 +469,6 @@ impl Forge for GitLab {
 
     async fn permissions(&self) -> Result<Diagnosis> {
         permissions::permissions(self).await
-    }
-
-    async fn list_runners(&self, labels: &[String]) -> Result<Vec<Runner>> {
-        runners::list(self, labels).await
-    }
-
-    async fn get_runner(&self, id: &str) -> Result<Option<Runner>> {
-        runners::get(self, id).await
-    }
-
-    async fn register_runner(&self, new: &NewRunner) -> Result<Registration> {
-        runners::register(self, new).await
-    }
-
-    async fn delete_runner(&self, id: &str) -> Result<()> {
-        runners::delete(self, id).await
-    }
-
-    async fn check_runner(&self, registration: &Registration) -> Result<Option<RunnerStatus>> {
-        runners::verify(self, registration).await
-    }
-
-    fn takes_runner_credential(&self) -> bool {
-        true
-    }
-
-    async fn unregister_runner(&self, registration: &Registration) -> Result<()> {
-        runners::unregister(self, registration).await
-    }
-
-    async fn runner_package(&self, platform: &Platform) -> Result<Option<Package>> {
-        runners::package(self, platform).await.map(Some)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -2,7 +2,7 @@
 
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::{Package, Registration};
+use crate::forge::runners::{Package, Registration};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -116,7 +116,7 @@ mod base64_text {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::forge::runner::PackageContent;
+    use crate::forge::runners::PackageContent;
     use proptest::prelude::*;
 
     pub fn config(name: &str, token: &str, script: Option<&str>) -> BootstrapConfig {

@@ -4,8 +4,8 @@ use super::state::{DeregisterResult, RegistrationStatus};
 use super::supervise::Supervised;
 use crate::app::App;
 use crate::error::Kind;
-use crate::forge::Forge;
-use crate::forge::runner::{Job, Registration};
+use crate::forge::runners::{Job, Registration, Runners};
+use crate::forge::runs::Runs;
 use crate::host::CONTAINERS;
 use futures_util::future::{Either, select};
 use std::pin::pin;
@@ -18,7 +18,7 @@ const BUSY_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// Reruns jobs that were interrupted with their runner.
 pub async fn rerun(supervised: &Supervised<'_>, jobs: Vec<Job>) {
     let app = supervised.app;
-    let (Some(most), Some(forge)) = (supervised.retry, supervised.forge) else { return };
+    let (Some(most), Some(runs)) = (supervised.retry, supervised.runs) else { return };
     app.log.info("Still pending jobs, retrying workflow...");
     app.http.restart_budget();
     let mut done: Vec<String> = Vec::new();
@@ -31,12 +31,12 @@ pub async fn rerun(supervised: &Supervised<'_>, jobs: Vec<Job>) {
         if job.attempt.is_some_and(|attempt| attempt >= most) {
             app.log.warn(&format!("{called} has been started {most} times already: not running it again"));
         } else if !done.contains(&run) {
-            if job.maybe_canceled && is_canceled(supervised, forge, &run).await {
+            if job.maybe_canceled && is_canceled(supervised, runs, &run).await {
                 app.log.info(&format!("{called} was cancelled by a user: not running it again"));
                 continue;
             }
             let rerun = async {
-                match forge.rerun_lost(&run, most, &app.http).await {
+                match runs.rerun_lost(&run, most, &app.http).await {
                     Ok(Some(rerun)) => app.log.info(&format!("running again: {}", rerun.url)),
                     Ok(None) => app.log.info(&format!("{called} succeeded after all: not running it again")),
                     Err(error) => {
@@ -51,14 +51,14 @@ pub async fn rerun(supervised: &Supervised<'_>, jobs: Vec<Job>) {
 }
 
 /// Returns whether a user cancelled a run; the forge may take a moment to know.
-async fn is_canceled(supervised: &Supervised<'_>, forge: &dyn Forge, run: &str) -> bool {
+async fn is_canceled(supervised: &Supervised<'_>, runs: &dyn Runs, run: &str) -> bool {
     supervised.app.host.sleep(BUSY_RETRY_INTERVAL).await;
-    forge.is_run_canceled(run).await.unwrap_or(false)
+    runs.is_canceled(run).await.unwrap_or(false)
 }
 
 /// Asks the forge about a registration.
-pub async fn check_registration(forge: &dyn Forge, registration: &Registration) -> RegistrationStatus {
-    match forge.check_runner(registration).await {
+pub async fn check_registration(runners: &dyn Runners, registration: &Registration) -> RegistrationStatus {
+    match runners.check(registration).await {
         Ok(Some(state)) => RegistrationStatus::Known(state),
         Ok(None) => RegistrationStatus::Unknown,
         Err(error) => RegistrationStatus::Unclear(error.to_string()),
@@ -97,11 +97,11 @@ pub async fn unregister(supervised: &Supervised<'_>) {
 }
 
 async fn try_to_unregister(supervised: &Supervised<'_>) {
-    let Supervised { app, forge, registration, .. } = supervised;
-    let Some(forge) = forge else { return };
+    let Supervised { app, runners, registration, .. } = supervised;
+    let Some(runners) = runners else { return };
     app.log.info(&format!("Unregistering runner {}...", registration.name));
     for attempt in 0.. {
-        match forge.unregister_runner(registration).await {
+        match runners.unregister(registration).await {
             Ok(()) => return app.log.info("\tSuccess"),
             // The forge may not have noticed the end of the job yet.
             Err(error) if error.kind() == Kind::Conflict && attempt < MAX_BUSY_ATTEMPTS => {
@@ -116,8 +116,8 @@ async fn try_to_unregister(supervised: &Supervised<'_>) {
 }
 
 /// Removes an idle runner from the forge.
-pub async fn deregister_idle(app: &App, forge: &dyn Forge, id: &str) -> DeregisterResult {
-    match forge.delete_runner(id).await {
+pub async fn deregister_idle(app: &App, runners: &dyn Runners, id: &str) -> DeregisterResult {
+    match runners.delete(id).await {
         Ok(()) => DeregisterResult::Removed,
         Err(error) if error.kind() == Kind::Conflict => DeregisterResult::Busy,
         Err(error) => {

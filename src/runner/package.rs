@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::forge::runner::{Package, PackageContent};
+use crate::forge::runners::{Package, PackageContent};
 use crate::http;
 use ::http::HeaderValue;
 use ::http::header::AUTHORIZATION;

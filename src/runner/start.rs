@@ -3,7 +3,7 @@
 use super::supervise::Supervised;
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::forge::runner::{CheckedFile, EnvFile, RunnerProcess};
+use crate::forge::runners::{CheckedFile, EnvFile, RunnerProcess};
 use crate::host::logs::Logs;
 use crate::host::{CommandSpec, Process, ShutdownPolicy};
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@
 //! The end of the process counts more than its last line; jobs start again only when the process has ended.
 
 use crate::error::Error;
-use crate::forge::runner::{Event, ExitDisposition, Job, JobResult, RunnerStatus};
+use crate::forge::runners::{Event, ExitDisposition, Job, JobResult, RunnerStatus};
 use crate::host::{Signal, SignalTarget};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::state::LifecycleEvent;
 use crate::app::App;
-use crate::forge::runner::Job;
+use crate::forge::runners::Job;
 use crate::host::Stream;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -6,8 +6,9 @@ use super::state::{Action, DeregisterResult, Input, LifecycleEvent, Rules, RunOu
 use super::{cleanup, start, status};
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
-use crate::forge::runner::{Event, ExitDisposition, Registration, RunnerConfig, RunnerProcess};
-use crate::forge::{Driver, Forge};
+use crate::forge::Driver;
+use crate::forge::runners::{Event, ExitDisposition, Registration, RunnerConfig, RunnerProcess, Runners};
+use crate::forge::runs::Runs;
 use crate::host::logs::Logs;
 use crate::host::{Process, ProcessEvent, Signal};
 use futures_util::StreamExt;
@@ -29,8 +30,10 @@ pub type Renew<'a> = &'a dyn Fn() -> LocalBoxFuture<'a, Result<Registration>>;
 pub struct Supervised<'a> {
     /// The host, log and HTTP client.
     pub app: &'a App,
-    /// The forge, if its API can be used; an instance in a cloud has no token.
-    pub forge: Option<&'a dyn Forge>,
+    /// The forge's runners, if its API can be used; an instance in a cloud has no token.
+    pub runners: Option<&'a dyn Runners>,
+    /// The forge's runs, if lost jobs can be rerun.
+    pub runs: Option<&'a dyn Runs>,
     /// The forge's driver.
     pub driver: &'static Driver,
     /// The repository's address, for event lines.
@@ -158,8 +161,8 @@ impl<'a> Supervisor<'a> {
             confirm_after: runner.confirm_after,
             one_at_a_time: runner.one_at_a_time,
             poll: runner.poll,
-            can_check: self.supervised.forge.is_some(),
-            delete_first: runner.delete_first && self.supervised.forge.is_some(),
+            can_check: self.supervised.runners.is_some(),
+            delete_first: runner.delete_first && self.supervised.runners.is_some(),
         })
     }
 
@@ -336,7 +339,7 @@ impl<'a> Supervisor<'a> {
     }
 
     async fn action(&mut self, action: Action) -> Result<()> {
-        let (app, forge) = (self.supervised.app, self.supervised.forge);
+        let (app, runners) = (self.supervised.app, self.supervised.runners);
         match action {
             Action::Announce(status) => {
                 match &status {
@@ -369,19 +372,19 @@ impl<'a> Supervisor<'a> {
                 }
             }
             Action::Deregister => {
-                let Some(forge) = forge else { return Ok(()) };
+                let Some(runners) = runners else { return Ok(()) };
                 let id = self.supervised.registration.id.clone();
                 app.http.restart_budget();
                 self.tasks.push(Box::pin(async move {
-                    Some(Input::Deregistered(cleanup::deregister_idle(app, forge, &id).await))
+                    Some(Input::Deregistered(cleanup::deregister_idle(app, runners, &id).await))
                 }));
             }
             Action::Check => {
-                let Some(forge) = forge else { return Ok(()) };
+                let Some(runners) = runners else { return Ok(()) };
                 let registration = self.supervised.registration.clone();
                 app.http.restart_budget();
                 let check =
-                    async move { Some(Input::Checked(cleanup::check_registration(forge, &registration).await)) };
+                    async move { Some(Input::Checked(cleanup::check_registration(runners, &registration).await)) };
                 self.tasks.push(Box::pin(check));
             }
             Action::Unregister => cleanup::unregister(&self.supervised).await,

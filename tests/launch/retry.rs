@@ -98,5 +98,9 @@ fn runs_that_cannot_be_looked_at_are_named() {
     run(&cml, "6").fails(5, "no pipeline 6 in *", "give the number in its URL *");
     run(&cml, "x").fails(2, "'x' is not the id of a pipeline", "give the number at the end of its URL*");
     let (_forge, cml) = with(Vendor::Bitbucket, Run::new(5, Phase::Failed));
-    run(&cml, "5").fails(7, "Bitbucket does not report which runner a step ran on", "use cml workflow rerun --id*");
+    run(&cml, "5").fails(
+        7,
+        "Bitbucket does not support finding the jobs that were lost with their runner",
+        "use cml workflow rerun --id*",
+    );
 }

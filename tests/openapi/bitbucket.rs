@@ -4,7 +4,7 @@ use super::fixture::{ApiFixture, runners_of};
 use crate::support::fake::{Doing, HEAD, Kind, Phase, Proxy, PullRequest, Run, Target, Vendor};
 use crate::support::png;
 use cml::connect::connect_runners;
-use cml::forge::runner::NewRunner;
+use cml::forge::runners::NewRunner;
 use cml::host::Platform;
 use serde_json::json;
 
@@ -240,14 +240,15 @@ fn runners_are_those_of_a_repository_or_a_workspace() {
             platform,
         };
         library.run(async {
-            let forge = connect_runners(&library.app, &global).await.unwrap().forge;
-            let made = forge.register_runner(&new).await.unwrap();
-            assert!(!forge.get_runner(&made.id).await.unwrap().unwrap().online);
+            let connected = connect_runners(&library.app, &global).await.unwrap();
+            let runners = connected.runners().unwrap();
+            let made = runners.register(&new).await.unwrap();
+            assert!(!runners.get(&made.id).await.unwrap().unwrap().online);
             fixture.checked.forge.set_runner(&name, Doing::Idle);
-            let found = forge.list_runners(&new.labels).await.unwrap();
+            let found = runners.list(&new.labels).await.unwrap();
             assert!(found.len() == 1 && found[0].online, "{found:#?}");
-            forge.delete_runner(&made.id).await.unwrap();
-            assert!(forge.get_runner(&made.id).await.unwrap().is_none());
+            runners.delete(&made.id).await.unwrap();
+            assert!(runners.get(&made.id).await.unwrap().is_none());
         });
     }
     // The checker takes the first two segments for a repository.

@@ -5,7 +5,7 @@ use crate::support::fake::{Doing, Forge, HEAD, Phase, PullRequest, Run, Target, 
 use crate::support::png;
 use crate::support::prism::Prism;
 use cml::connect::connect_runners;
-use cml::forge::runner::NewRunner;
+use cml::forge::runners::NewRunner;
 use cml::host::Platform;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -228,17 +228,18 @@ fn runs_a_runner(checked: &Checked, place: &str, group: Option<&str>) {
     let (name, labels, group) = (format!("cml-{place}"), vec!["gpu".to_owned()], group.map(str::to_owned));
     let new = NewRunner { name: name.clone(), labels, group, single: true, platform: platform.clone() };
     library.run(async {
-        let forge = connect_runners(&library.app, &global).await.unwrap().forge;
-        let made = forge.register_runner(&new).await.unwrap();
-        assert_eq!(forge.register_runner(&new).await.unwrap_err().kind(), cml::error::Kind::Conflict);
-        assert_eq!(forge.list_runners(&new.labels).await.unwrap().len(), 1);
+        let connected = connect_runners(&library.app, &global).await.unwrap();
+        let runners = connected.runners().unwrap();
+        let made = runners.register(&new).await.unwrap();
+        assert_eq!(runners.register(&new).await.unwrap_err().kind(), cml::error::Kind::Conflict);
+        assert_eq!(runners.list(&new.labels).await.unwrap().len(), 1);
         checked.forge.set_runner(&name, Doing::Busy);
-        assert_eq!(forge.get_runner(&made.id).await.unwrap().unwrap().busy, Some(true));
-        assert_eq!(forge.delete_runner(&made.id).await.unwrap_err().kind(), cml::error::Kind::Conflict);
+        assert_eq!(runners.get(&made.id).await.unwrap().unwrap().busy, Some(true));
+        assert_eq!(runners.delete(&made.id).await.unwrap_err().kind(), cml::error::Kind::Conflict);
         checked.forge.set_runner(&name, Doing::Idle);
-        forge.delete_runner(&made.id).await.unwrap();
-        assert!(forge.get_runner(&made.id).await.unwrap().is_none());
-        assert!(forge.runner_package(&platform).await.unwrap().is_some());
+        runners.delete(&made.id).await.unwrap();
+        assert!(runners.get(&made.id).await.unwrap().is_none());
+        assert!(runners.package(&platform).await.unwrap().is_some());
     });
 }
 

@@ -6,10 +6,15 @@ use async_trait::async_trait;
 use cml::app::App;
 use cml::env::Secret;
 use cml::error::{Error, Result};
-use cml::forge::runner::{ExitDisposition, JobResult, Registration, RunnerConfig, RunnerProcess, RunnerStatus};
-use cml::forge::{Asset, Comment, Context, Driver, FORGES, Forge, Keep, Limits, Progress, PullRequest, Rerun, Target};
+use cml::forge::runners::{
+    ExitDisposition, JobResult, NewRunner, Package, Registration, Runner, RunnerConfig, RunnerProcess, RunnerStatus,
+    Runners,
+};
+use cml::forge::runs::{Rerun, Runs};
+use cml::forge::{Context, Driver, FORGES};
+use cml::host::Platform;
 use cml::host::native::Native;
-use cml::http::{Http, RetryPolicy};
+use cml::http::Http;
 use cml::log::{Level, Log};
 use cml::runner::{Supervised, supervise};
 use serde_json::{Value, json};
@@ -304,41 +309,33 @@ fn none<T>() -> Result<T> {
 }
 
 #[async_trait(?Send)]
-impl Forge for FakeForge {
-    fn limits(&self) -> Limits {
-        Limits { comment: 0 }
-    }
-    async fn list_comments(&self, _: &Target, _: Keep<'_>) -> Result<Vec<Comment>> {
-        none()
-    }
-    async fn get_comment(&self, _: &Target, _: &str) -> Result<Comment> {
-        none()
-    }
-    async fn create_comment(&self, _: &Target, _: &str) -> Result<Comment> {
-        none()
-    }
-    async fn update_comment(&self, _: &Target, _: &str, _: &str, _: RetryPolicy) -> Result<Comment> {
-        none()
-    }
-    async fn delete_comment(&self, _: &Target, _: &str) -> Result<()> {
-        none()
-    }
-    async fn list_pull_requests(&self, _: &str, _: Option<&str>) -> Result<Vec<PullRequest>> {
-        none()
-    }
-    async fn upload_assets(&self, _: &[Asset], _: Progress<'_>) -> Result<Vec<String>> {
-        none()
-    }
-    async fn can_see_repository(&self) -> Result<bool> {
-        none()
-    }
-
+impl Runs for FakeForge {
     async fn rerun(&self, id: Option<&str>, _: &Context, _: &Http) -> Result<Rerun> {
         self.note(&format!("rerun {}", id.unwrap_or("-")));
         Ok(Rerun { url: "https://forge.example/run".into(), note: None })
     }
 
-    async fn check_runner(&self, _: &Registration) -> Result<Option<RunnerStatus>> {
+    async fn is_canceled(&self, run: &str) -> Result<bool> {
+        Ok(std::fs::read_to_string(self.folder.join("canceled")).is_ok_and(|text| text.trim() == run))
+    }
+}
+
+#[async_trait(?Send)]
+impl Runners for FakeForge {
+    async fn list(&self, _: &[String]) -> Result<Vec<Runner>> {
+        none()
+    }
+    async fn get(&self, _: &str) -> Result<Option<Runner>> {
+        none()
+    }
+    async fn register(&self, _: &NewRunner) -> Result<Registration> {
+        none()
+    }
+    async fn package(&self, _: &Platform) -> Result<Option<Package>> {
+        none()
+    }
+
+    async fn check(&self, _: &Registration) -> Result<Option<RunnerStatus>> {
         // What a test says that the forge sees: nothing of jobs, unless it says so.
         let state = std::fs::read_to_string(self.folder.join("state")).unwrap_or_default();
         let busy = match state.trim() {
@@ -350,11 +347,7 @@ impl Forge for FakeForge {
         Ok((!self.folder.join("gone").exists()).then_some(RunnerStatus { online, busy }))
     }
 
-    async fn is_run_canceled(&self, run: &str) -> Result<bool> {
-        Ok(std::fs::read_to_string(self.folder.join("canceled")).is_ok_and(|text| text.trim() == run))
-    }
-
-    async fn delete_runner(&self, id: &str) -> Result<()> {
+    async fn delete(&self, id: &str) -> Result<()> {
         let busy = self.folder.join("busy");
         if std::fs::remove_file(busy).is_ok() {
             self.note(&format!("delete {id}: busy"));
@@ -394,7 +387,8 @@ fn the_supervisor() {
     };
     let it = Supervised {
         app: &app,
-        forge: Some(&forge),
+        runners: Some(&forge),
+        runs: Some(&forge),
         driver: &DRIVER,
         repo: "https://forge.example/octo/model".into(),
         registration: registration(&driver, 1),

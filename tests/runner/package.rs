@@ -1,7 +1,7 @@
 //! The runner program on its way to this machine.
 
 use cml::app::App;
-use cml::forge::runner::{Package, PackageContent};
+use cml::forge::runners::{Package, PackageContent};
 use cml::host::native::Native;
 use cml::http::Http;
 use cml::log::{Level, Log};

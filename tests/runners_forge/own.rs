@@ -3,7 +3,7 @@
 use super::{ApiFixture, failed, linux, new};
 use crate::support::fake::{Doing, Kind as Fault, Phase, Run, Vendor};
 use cml::error::Kind;
-use cml::forge::runner::{NewRunner, Package, PackageContent};
+use cml::forge::runners::{NewRunner, Package, PackageContent};
 use cml::host::Platform;
 
 #[test]
@@ -80,7 +80,7 @@ fn an_old_gitlab_registers_in_the_old_way() {
     fixture.fake.configure_runners(|runners| runners.old_gitlab = true);
     let made = fixture.register(&new("cml-1")).unwrap();
     assert_eq!(fixture.held(), ["cml-1"]);
-    fixture.run(fixture.connected("good").forge.unregister_runner(&made)).unwrap();
+    fixture.run(fixture.connected("good").forge.runners().unwrap().unregister(&made)).unwrap();
     assert!(fixture.held().is_empty());
     fixture.fake.configure_runners(|runners| runners.no_registration_tokens = true);
     let (kind, message, hint) = failed(fixture.register(&new("cml-1")));
@@ -130,13 +130,13 @@ fn packages_come_with_their_checksums() {
     let fixture = ApiFixture::new(Vendor::GitHub);
     fixture.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a program");
     let github = fixture.connected("good").forge;
-    let package = fixture.run(github.runner_package(&linux())).unwrap().unwrap();
+    let package = fixture.run(github.runners().unwrap().package(&linux())).unwrap().unwrap();
     assert_eq!((package.content, package.sha256), (PackageContent::TarGz, cml::digest::hash(b"a program")));
     assert_eq!(package.url, format!("{}/actions-runner-linux-x64-2.336.0.tar.gz", fixture.fake.downloads_url()));
     let mac = Platform { os: "macos".into(), arch: "aarch64".into() };
-    assert!(fixture.run(github.runner_package(&mac)).unwrap().unwrap().url.contains("osx-arm64"));
+    assert!(fixture.run(github.runners().unwrap().package(&mac)).unwrap().unwrap().url.contains("osx-arm64"));
     fixture.fake.configure_runners(|runners| runners.no_checksums = true);
-    let (kind, message, hint) = failed(fixture.run(github.runner_package(&linux())));
+    let (kind, message, hint) = failed(fixture.run(github.runners().unwrap().package(&linux())));
     assert_eq!(
         (kind, message.as_str()),
         (Kind::Unsupported, "GitHub has no checksum of actions-runner-linux-x64-2.336.0.tar.gz")
@@ -145,14 +145,14 @@ fn packages_come_with_their_checksums() {
 
     let fixture = ApiFixture::new(Vendor::GitLab);
     let gitlab = fixture.connected("good").forge;
-    let (kind, message, hint) = failed(fixture.run(gitlab.runner_package(&linux())));
+    let (kind, message, hint) = failed(fixture.run(gitlab.runners().unwrap().package(&linux())));
     assert!(kind == Kind::Config && message.starts_with("no GitLab Runner v19.3.0 at "), "{message}");
     assert!(hint.contains("CML_GITLAB_RUNNER_DOWNLOADS") && hint.contains("--runner-path"), "{hint}");
     fixture.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-arm64", b"another");
-    let (_, message, _) = failed(fixture.run(gitlab.runner_package(&linux())));
+    let (_, message, _) = failed(fixture.run(gitlab.runners().unwrap().package(&linux())));
     assert!(message.ends_with("release.sha256 has no checksum of binaries/gitlab-runner-linux-amd64"), "{message}");
     fixture.fake.offer_download("v19.3.0/binaries/gitlab-runner-linux-amd64", b"a program");
-    let package = fixture.run(gitlab.runner_package(&linux())).unwrap().unwrap();
+    let package = fixture.run(gitlab.runners().unwrap().package(&linux())).unwrap().unwrap();
     assert_eq!(package.content, PackageContent::Program("gitlab-runner".into()));
     assert_eq!(package.sha256, cml::digest::hash(b"a program"));
     assert_eq!(package.url, format!("{}/v19.3.0/binaries/gitlab-runner-linux-amd64", fixture.fake.downloads_url()));
@@ -161,7 +161,7 @@ fn packages_come_with_their_checksums() {
     assert!(downloads.into_iter().all(|request| request.header("private-token").is_none()));
 
     let fixture = ApiFixture::new(Vendor::Bitbucket);
-    assert_eq!(fixture.run(fixture.connected("good").forge.runner_package(&linux())).unwrap(), None);
+    assert_eq!(fixture.run(fixture.connected("good").forge.runners().unwrap().package(&linux())).unwrap(), None);
 }
 
 /// What a server with private downloads offers: <https://docs.github.com/en/rest/actions/self-hosted-runners>.
@@ -170,7 +170,7 @@ fn a_download_that_needs_a_token_gets_it() {
     let fixture = ApiFixture::new(Vendor::GitHub);
     fixture.fake.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"no archive");
     fixture.fake.configure_runners(|runners| runners.download_token = Some("short-lived".into()));
-    let package = fixture.run(fixture.connected("good").forge.runner_package(&linux())).unwrap().unwrap();
+    let package = fixture.run(fixture.connected("good").forge.runners().unwrap().package(&linux())).unwrap().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (_, message, _) = failed(fixture.run(cml::runner::package::install(fixture.app(), &package, folder.path())));
     assert!(message.starts_with("cannot unpack the runner program"), "it was downloaded: {message}");
@@ -200,7 +200,7 @@ fn a_lost_job_of_gitlab_starts_again_and_nothing_else_does() {
         fixture.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs.insert(5, run));
         let forge = fixture.connected("good").forge;
         let job = if attempt == 3 { "53" } else { "51" };
-        let outcome = fixture.run(forge.rerun_lost(job, 3, &fixture.app().http));
+        let outcome = fixture.run(forge.runs().unwrap().rerun_lost(job, 3, &fixture.app().http));
         let outcome = outcome.map(|rerun| rerun.map(|rerun| rerun.url)).map_err(|error| error.to_string());
         let page = |id: &str| format!("{}/group/model/-/jobs/{id}", fixture.fake.url());
         assert_eq!(outcome, expected.map(|id| id.map(page)).map_err(str::to_owned), "{phase:?}");
@@ -215,6 +215,6 @@ fn a_lost_job_of_gitlab_starts_again_and_nothing_else_does() {
     fixture.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs.insert(5, Run::new(5, Phase::Failed)));
     fixture.fake.fault("POST *jobs/51/retry", 1, Fault::DropAfter);
     let forge = fixture.connected("good").forge;
-    fixture.run(forge.rerun_lost("51", 3, &fixture.app().http)).unwrap().unwrap();
+    fixture.run(forge.runs().unwrap().rerun_lost("51", 3, &fixture.app().http)).unwrap().unwrap();
     assert_eq!(fixture.fake.repo(Vendor::GitLab, "group/model", |repo| repo.runs[&5].starts.clone()), ["job"]);
 }

@@ -4,6 +4,7 @@
 use crate::app::App;
 use crate::cloud::CLOUDS;
 use crate::error::{Error, Kind, Result};
+use crate::forge::runners::Runners;
 use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository};
 use crate::host::Signal;
 use crate::runner::bootstrap_config::BootstrapConfig;
@@ -92,7 +93,8 @@ async fn work(app: &App, bootstrap: BootstrapConfig) -> Result<()> {
     ];
     supervise(Supervised {
         app,
-        forge: forge.as_deref(),
+        runners: forge.as_deref().and_then(Forge::runners),
+        runs: None,
         driver,
         repo: bootstrap.repo.clone(),
         registration: bootstrap.registration.clone(),
@@ -139,5 +141,7 @@ fn forge(app: &App, driver: &Driver, bootstrap: &BootstrapConfig) -> Option<Rc<d
         log: app.log.clone(),
         host: app.host.clone(),
     };
-    (driver.connect)(connection).ok().filter(|forge| forge.takes_runner_credential())
+    let forge = (driver.connect)(connection).ok()?;
+    let is_enough = forge.runners().is_some_and(Runners::is_credential_enough);
+    is_enough.then_some(forge)
 }

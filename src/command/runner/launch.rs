@@ -10,8 +10,7 @@ use super::reuse::{KnownRunners, Mode, ReuseDecision, decide};
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
-use crate::forge::register_runner_once;
-use crate::forge::runner::{NewRunner, Registration, Runner, RunnerConfig};
+use crate::forge::runners::{NewRunner, Registration, Runner, RunnerConfig, Runners, register_once};
 use crate::host::Platform;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use std::pin::pin;
@@ -41,7 +40,8 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
         check_platform(&platform)?;
     }
     let connected = connect::connect_runners(app, global).await?;
-    let by_default = connected.forge.runners_take_one_job();
+    let runners = connected.runners()?;
+    let by_default = runners.one_job_each();
     // Where each job needs its own registration, only the launcher, which has the token, could create the next one.
     let only_one = cloud.is_some() && by_default;
     let single = args.is_single(by_default) || only_one;
@@ -50,7 +50,7 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
     } else if single && args.single.is_none() && !only_one {
         app.log.info("the runner stops after one job; use --single=false for several");
     }
-    let containers = connected.forge.job_image(false).is_some();
+    let containers = runners.job_image(false).is_some();
     if !containers && !args.docker_volumes.is_empty() {
         app.log.warn("Parameters --docker-volumes is only supported in gitlab");
     }
@@ -58,7 +58,7 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
         app.log.warn("--docker-image is only supported in gitlab");
     }
     let job = connected.context.job.as_deref();
-    if args.keep_logs.is_some() && connected.driver.name != "github" {
+    if args.keep_logs.is_some() && !runners.has_logs() {
         app.log.warn("--keep-logs is only supported on GitHub: use --log debug instead");
     }
     let names =
@@ -68,7 +68,8 @@ pub async fn run(app: &App, global: &Global, args: &Launch) -> Result<()> {
         None => global.timeout,
     };
     let boot_timeout = Duration::from_secs(boot_timeout);
-    let launch = Launching { app, args, connected: &connected, mode, labels, names, single, platform, boot_timeout };
+    let connected = &connected;
+    let launch = Launching { app, args, connected, runners, mode, labels, names, single, platform, boot_timeout };
     match cloud {
         Some((driver, cloud)) => launch.run_in(driver, &*cloud).await,
         None => launch.run().await,
@@ -108,6 +109,7 @@ struct Launching<'a> {
     app: &'a App,
     args: &'a Launch,
     connected: &'a Connected,
+    runners: &'a dyn Runners,
     mode: Mode,
     labels: Vec<String>,
     names: RunnerNames,
@@ -200,21 +202,20 @@ impl Launching<'_> {
 
     /// Fetches the forge's runners, as far as the mode needs them.
     async fn fetch_runners(&self) -> Result<KnownRunners> {
-        let forge = &self.connected.forge;
         let mut known = KnownRunners::default();
         if self.mode != Mode::New {
-            known.matching = forge.list_runners(&self.labels).await?;
+            known.matching = self.runners.list(&self.labels).await?;
         }
         if self.mode == Mode::ReuseIdle {
             for runner in known.matching.iter_mut().filter(|runner| runner.online && runner.busy.is_none()) {
-                if let Some(now) = forge.get_runner(&runner.id).await? {
+                if let Some(now) = self.runners.get(&runner.id).await? {
                     *runner = now;
                 }
             }
         }
         let is_enough = !self.names.is_given() && known.reused(self.mode, &self.labels).is_some();
         if !is_enough {
-            known.all = forge.list_runners(&[]).await?;
+            known.all = self.runners.list(&[]).await?;
         }
         Ok(known)
     }
@@ -263,13 +264,13 @@ impl Launching<'_> {
     /// Waits for a runner that another launch is starting. If it does not come online in time it is a leftover, and is
     /// removed if cml generated its name.
     async fn wait_for(&self, other: &Runner) -> Result<()> {
-        let Launching { app, connected: Connected { forge, .. }, .. } = self;
+        let Launching { app, runners, .. } = self;
         app.log.info(&format!("runner {} is registered but not online yet: waiting for it", other.name));
         let end = app.host.elapsed() + self.boot_timeout;
         while app.host.elapsed() + POLL_INTERVAL <= end {
             app.host.sleep(POLL_INTERVAL).await;
             app.http.restart_budget();
-            if forge.get_runner(&other.id).await?.is_none_or(|runner| runner.online) {
+            if runners.get(&other.id).await?.is_none_or(|runner| runner.online) {
                 app.http.restart_budget();
                 return Ok(());
             }
@@ -281,7 +282,7 @@ impl Launching<'_> {
         }
         let waited = self.boot_timeout.as_secs();
         app.log.warn(&format!("runner {} did not come online within {waited} seconds: removing it", other.name));
-        match forge.delete_runner(&other.id).await {
+        match runners.delete(&other.id).await {
             // It is running a job, so it is online after all.
             Err(error) if error.kind() == Kind::Conflict => Ok(()),
             outcome => outcome,
@@ -302,8 +303,8 @@ impl Launching<'_> {
             single: self.single,
             platform: self.platform.clone(),
         };
-        let Launching { app, connected: Connected { forge, .. }, .. } = self;
-        let making = register_runner_once(&**forge, &app.http, &app.log, &new, before);
+        let Launching { app, runners, .. } = self;
+        let making = register_once(*runners, &app.http, &app.log, &new, before);
         let (made, mut ended) = self.run_to_completion(making, shutdown).await;
         let registration = match made {
             Err(_) if ended => return Ok(Some(LaunchOutcome::Ended)),
@@ -332,7 +333,7 @@ impl Launching<'_> {
 
     /// Returns whether no other runner of this name was registered before.
     async fn is_first(&self, registration: &Registration) -> Result<bool> {
-        let runners = self.connected.forge.list_runners(&[]).await?;
+        let runners = self.runners.list(&[]).await?;
         let same = |runner: &&Runner| runner.name == registration.name && runner.id != registration.id;
         let order = runners.iter().find(|runner| runner.id == registration.id).map(|runner| runner.order);
         let before = |runner: &Runner| order.is_none_or(|order| (runner.order, &runner.id) < (order, &registration.id));
@@ -356,7 +357,7 @@ impl Launching<'_> {
         self.app.log.info(&format!("Unregistering runner {name}..."));
         self.app.http.restart_budget();
         self.app.http.shorten_deadline();
-        match self.connected.forge.unregister_runner(registration).await {
+        match self.runners.unregister(registration).await {
             Ok(()) => self.app.log.info("\tSuccess"),
             Err(error) => {
                 let hint = format!("remove it with: cml runner stop {name}");

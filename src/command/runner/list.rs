@@ -5,7 +5,7 @@ use super::instances;
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::error::Result;
-use crate::forge::runner::Runner;
+use crate::forge::runners::Runner;
 use clap::Args;
 
 /// Options of `cml runner list`.
@@ -22,7 +22,7 @@ pub struct List {
 pub async fn run(app: &App, global: &Global, args: &List) -> Result<()> {
     let cloud = args.location.connect(app)?;
     let connected = connect::connect_runners(app, global).await?;
-    let mut runners = connected.forge.list_runners(&[]).await?;
+    let mut runners = connected.runners()?.list(&[]).await?;
     runners.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     if runners.is_empty() {
         app.log.info(&format!("{} has no runners", connected.repository.url()));

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::cloud::{Cloud, Instance};
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
-use crate::forge::runner::Runner;
+use crate::forge::runners::Runner;
 use clap::ArgAction::Set;
 use clap::Args;
 use std::time::Duration;
@@ -215,7 +215,7 @@ impl Reaping<'_> {
 
     /// Finds what looks orphaned now. The forge is asked first: a runner that comes in the meantime has its instance.
     async fn find_orphans(&self, connected: &Connected) -> Result<Orphans> {
-        let runners = connected.forge.list_runners(&[]).await?;
+        let runners = connected.runners()?.list(&[]).await?;
         let instances = self.cloud.list_instances().await?;
         let now = self.now();
         let boot = self.args.cloud_boot_timeout as i64;
@@ -295,7 +295,7 @@ impl Reaping<'_> {
 
 /// Removes a runner from the forge. A busy one ends with its instance, and the forge removes it when it notices.
 async fn delete(connected: &Connected, runner: &str) -> Result<()> {
-    match connected.forge.delete_runner(runner).await {
+    match connected.runners()?.delete(runner).await {
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Ok(()),
         outcome => outcome,
     }

@@ -5,6 +5,7 @@ use super::name::PREFIX;
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::error::Result;
+use crate::forge::{Capability, require};
 use crate::messages::count;
 use crate::outputs;
 use clap::Args;
@@ -31,7 +32,8 @@ pub async fn run(app: &App, global: &Global, args: &Retry) -> Result<()> {
     let connected = connect::connect(app, global, None).await?;
     let ours = |name: &str| name.starts_with(&args.runner_prefix);
     let id = args.run.trim();
-    let failed = connected.forge.failed_jobs(id, &ours).await?;
+    let runs = connected.runs()?;
+    let failed = require(runs.lost_jobs(), Capability::LostJobs, connected.driver)?.fetch_failed(id, &ours).await?;
     let lost: Vec<_> = failed.jobs.iter().filter_map(|job| Some((job, job.lost.as_ref()?))).collect();
     for (job, why) in &lost {
         app.log.info(&format!("job {} was lost with its runner {}: {why}", job.name, job.runner));
@@ -51,7 +53,7 @@ pub async fn run(app: &App, global: &Global, args: &Retry) -> Result<()> {
     if others > 0 {
         app.log.info(&format!("{} failed for other reasons and will be rerun too", count(others, "job")));
     }
-    let run = connected.forge.rerun(Some(id), &connected.context, &app.http).await?;
+    let run = runs.rerun(Some(id), &connected.context, &app.http).await?;
     if let Some(note) = &run.note {
         app.log.warn(note);
     }

@@ -1,7 +1,7 @@
 //! Decides whether an existing runner is reused, and which name is free. Pure.
 
 use super::name::RunnerNames;
-use crate::forge::runner::Runner;
+use crate::forge::runners::Runner;
 
 /// What to do about existing runners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

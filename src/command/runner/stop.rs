@@ -27,8 +27,9 @@ pub struct Stop {
 pub async fn run(app: &App, global: &Global, args: &Stop) -> Result<()> {
     let cloud = args.location.connect(app)?;
     let connected = connect::connect_runners(app, global).await?;
-    let runners = connected.forge.list_runners(&[]).await?;
-    let mut found = runners.into_iter().filter(|runner| runner.name.eq_ignore_ascii_case(&args.name)).peekable();
+    let runners = connected.runners()?;
+    let mut found =
+        runners.list(&[]).await?.into_iter().filter(|runner| runner.name.eq_ignore_ascii_case(&args.name)).peekable();
     let instances = match &cloud {
         Some((_, cloud)) => instances::list_for_repository(&**cloud, &connected.repository.url()).await?,
         None => Vec::new(),
@@ -40,7 +41,7 @@ pub async fn run(app: &App, global: &Global, args: &Stop) -> Result<()> {
             .hint("list the runners with: cml runner list"));
     }
     for runner in found {
-        connected.forge.delete_runner(&runner.id).await.map_err(|error| match error.kind() {
+        runners.delete(&runner.id).await.map_err(|error| match error.kind() {
             Kind::Conflict => Error::conflict(format!("runner {} is running a job", runner.name))
                 .hint("cancel the job or wait until it ends, then run this again"),
             _ => error.context(format!("cannot remove runner {}", runner.name)),

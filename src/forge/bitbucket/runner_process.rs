@@ -4,7 +4,7 @@
 use super::runners::SECRET;
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::{
+use crate::forge::runners::{
     EnvFile, Event, ExitDisposition, Job, JobResult, Registration, RunnerConfig, RunnerProcess,
 };
 use crate::host::Signal;

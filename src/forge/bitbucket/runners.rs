@@ -5,9 +5,10 @@ use super::{Bitbucket, List, PAGE};
 use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
-use crate::forge::runner::{NewRunner, Registration, Runner};
+use crate::forge::runners::{NewRunner, Package, Registration, Runner, Runners};
 use crate::host::Platform;
 use crate::http::{Refusal, RetryPolicy};
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -81,55 +82,67 @@ fn base(bitbucket: &Bitbucket) -> String {
     }
 }
 
-pub async fn list(bitbucket: &Bitbucket, labels: &[String]) -> Result<Vec<Runner>> {
-    let (base, mut found, mut page) = (base(bitbucket), Vec::new(), 1);
-    loop {
-        let list: List<Wire> = bitbucket.rest.get(&format!("{base}?pagelen={PAGE}&page={page}")).await?.1;
-        found.extend(list.values.into_iter().map(Runner::from).filter(|runner| runner.has(labels)));
-        if list.next.is_none() {
-            return Ok(found);
+#[async_trait(?Send)]
+impl Runners for Bitbucket {
+    async fn list(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        let (base, mut found, mut page) = (base(self), Vec::new(), 1);
+        loop {
+            let list: List<Wire> = self.rest.get(&format!("{base}?pagelen={PAGE}&page={page}")).await?.1;
+            found.extend(list.values.into_iter().map(Runner::from).filter(|runner| runner.has(labels)));
+            if list.next.is_none() {
+                return Ok(found);
+            }
+            page += 1;
         }
-        page += 1;
     }
-}
 
-pub async fn get(bitbucket: &Bitbucket, id: &str) -> Result<Option<Runner>> {
-    match bitbucket.rest.get::<Wire>(&format!("{}/{}", base(bitbucket), escape(id))).await {
-        Err(error) if error.kind() == Kind::NotFound => Ok(None),
-        found => Ok(Some(found?.1.into())),
+    async fn get(&self, id: &str) -> Result<Option<Runner>> {
+        match self.rest.get::<Wire>(&format!("{}/{}", base(self), escape(id))).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            found => Ok(Some(found?.1.into())),
+        }
     }
-}
 
-pub async fn delete(bitbucket: &Bitbucket, id: &str) -> Result<()> {
-    bitbucket.rest.delete(&format!("{}/{}", base(bitbucket), escape(id))).await
-}
-
-pub async fn register(bitbucket: &Bitbucket, new: &NewRunner) -> Result<Registration> {
-    let labels = labels(new)?;
-    if new.group.is_some() {
-        return Err(Error::unsupported("Bitbucket has no runner groups")
-            .hint("leave out --runner-group, or register the runner for the workspace: --repo https://bitbucket.org/WORKSPACE"));
+    async fn register(&self, new: &NewRunner) -> Result<Registration> {
+        let labels = labels(new)?;
+        if new.group.is_some() {
+            return Err(Error::unsupported("Bitbucket has no runner groups")
+                .hint("leave out --runner-group, or register the runner for the workspace: --repo https://bitbucket.org/WORKSPACE"));
+        }
+        let (workspace, repository) = identities(self).await?;
+        let body = json!({ "name": new.name, "labels": labels });
+        let made = self.rest.call(Method::POST, &base(self), Some(&body), RetryPolicy::LookFirst).await;
+        let made: Wire = made?.1;
+        let (id, name) = (made.uuid, made.name);
+        let Some((client, secret)) = made.oauth_client.and_then(|client| Some((client.id, client.secret?))) else {
+            self.delete(&id).await?;
+            return Err(Error::remote(format!("Bitbucket sent no credential for runner {name}")));
+        };
+        let secret = Secret::new(secret);
+        self.log.hide("the secret of the runner", &secret);
+        let credential = BTreeMap::from([(SECRET.to_owned(), secret)]);
+        let settings = [
+            ("account_uuid", Some(workspace)),
+            ("repository_uuid", repository),
+            ("oauth_client_id", Some(client)),
+            ("image", Some(self.runner_image.clone())),
+        ];
+        let settings = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential, settings })
     }
-    let (workspace, repository) = identities(bitbucket).await?;
-    let body = json!({ "name": new.name, "labels": labels });
-    let made = bitbucket.rest.call(Method::POST, &base(bitbucket), Some(&body), RetryPolicy::LookFirst).await;
-    let made: Wire = made?.1;
-    let (id, name) = (made.uuid, made.name);
-    let Some((client, secret)) = made.oauth_client.and_then(|client| Some((client.id, client.secret?))) else {
-        delete(bitbucket, &id).await?;
-        return Err(Error::remote(format!("Bitbucket sent no credential for runner {name}")));
-    };
-    let secret = Secret::new(secret);
-    bitbucket.log.hide("the secret of the runner", &secret);
-    let credential = BTreeMap::from([(SECRET.to_owned(), secret)]);
-    let settings = [
-        ("account_uuid", Some(workspace)),
-        ("repository_uuid", repository),
-        ("oauth_client_id", Some(client)),
-        ("image", Some(bitbucket.runner_image.clone())),
-    ];
-    let settings = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-    Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential, settings })
+
+    async fn delete(&self, id: &str) -> Result<()> {
+        self.rest.delete(&format!("{}/{}", base(self), escape(id))).await
+    }
+
+    /// Bitbucket's runner comes as an image.
+    async fn package(&self, _: &Platform) -> Result<Option<Package>> {
+        Ok(None)
+    }
+
+    fn program_image(&self) -> Option<&str> {
+        Some(&self.runner_image)
+    }
 }
 
 /// Returns the UUIDs of the workspace, which the runner calls its account, and of the repository, unless the runner belongs

@@ -7,7 +7,7 @@ use super::runners::{JIT, ORGANISATION};
 use crate::digest::hash;
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::{
+use crate::forge::runners::{
     CheckedFile, Event, ExitDisposition, Job, JobResult, Registration, RunnerConfig, RunnerProcess, hook_script,
 };
 use crate::host::Signal;

@@ -8,9 +8,10 @@
 use super::GitHub;
 use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
-use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner};
+use crate::forge::runners::{NewRunner, Package, PackageContent, Registration, Runner, Runners};
 use crate::host::Platform;
 use crate::http::{Refusal, RetryPolicy};
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -99,61 +100,93 @@ fn base(github: &GitHub) -> String {
     }
 }
 
-pub async fn list(github: &GitHub, labels: &[String]) -> Result<Vec<Runner>> {
-    let (base, mut found, mut page) = (base(github), Vec::new(), 1);
-    loop {
-        let list: List = github.client.get(&format!("{base}?per_page={PAGE}&page={page}")).await?;
-        let last = list.runners.len() < PAGE || page * PAGE >= list.total_count;
-        found.extend(list.runners.into_iter().map(Runner::from).filter(|runner| runner.has(labels)));
-        if last {
-            return Ok(found);
+#[async_trait(?Send)]
+impl Runners for GitHub {
+    async fn list(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        let (base, mut found, mut page) = (base(self), Vec::new(), 1);
+        loop {
+            let list: List = self.client.get(&format!("{base}?per_page={PAGE}&page={page}")).await?;
+            let last = list.runners.len() < PAGE || page * PAGE >= list.total_count;
+            found.extend(list.runners.into_iter().map(Runner::from).filter(|runner| runner.has(labels)));
+            if last {
+                return Ok(found);
+            }
+            page += 1;
         }
-        page += 1;
     }
-}
 
-pub async fn get(github: &GitHub, id: &str) -> Result<Option<Runner>> {
-    match github.client.get::<Wire>(&format!("{}/{id}", base(github))).await {
-        Err(error) if error.kind() == Kind::NotFound => Ok(None),
-        found => Ok(Some(found?.into())),
+    async fn get(&self, id: &str) -> Result<Option<Runner>> {
+        match self.client.get::<Wire>(&format!("{}/{id}", base(self))).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            found => Ok(Some(found?.into())),
+        }
     }
-}
 
-pub async fn delete(github: &GitHub, id: &str) -> Result<()> {
-    match github.client.delete(&format!("{}/{id}", base(github))).await {
-        Err(error) if error.kind() == Kind::NotFound => Ok(()),
-        outcome => outcome,
+    /// <https://docs.github.com/en/rest/actions/self-hosted-runners#create-configuration-for-a-just-in-time-runner-for-a-repository>
+    async fn register(&self, new: &NewRunner) -> Result<Registration> {
+        let labels = labels(new)?;
+        let group = group(self, new.group.as_deref()).await?;
+        let body = json!({ "name": new.name, "runner_group_id": group, "labels": labels, "work_folder": "_work" });
+        let path = format!("{}/generate-jitconfig", base(self));
+        let made = self.client.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await;
+        let Made { runner, encoded_jit_config } = made.map_err(|error| match error.kind() {
+            Kind::Conflict => Error::conflict(format!("runner name {} is already in use", new.name))
+                .hint("use another --name, or remove that runner with cml runner stop"),
+            _ => error,
+        })?;
+        let jit = Secret::new(encoded_jit_config);
+        self.log.hide("the configuration of the runner", &jit);
+        let (id, name) = (runner.id.to_string(), runner.name.clone());
+        let runner = Runner::from(runner);
+        let lacking: Vec<&str> =
+            labels.iter().filter(|label| !runner.has(std::slice::from_ref(label))).map(String::as_str).collect();
+        if !lacking.is_empty() {
+            self.log.warn(&format!(
+                "GitHub registered runner {name} without the labels {}: jobs that need them will not run on it",
+                lacking.join(", ")
+            ));
+        }
+        let credential = BTreeMap::from([(JIT.to_owned(), jit)]);
+        let owner = Some(self.repository.path.clone()).filter(|_| self.repository.is_owner());
+        let settings = owner.map(|owner| (ORGANISATION.to_owned(), owner)).into_iter().collect();
+        Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential, settings })
     }
-}
 
-/// <https://docs.github.com/en/rest/actions/self-hosted-runners#create-configuration-for-a-just-in-time-runner-for-a-repository>
-pub async fn register(github: &GitHub, new: &NewRunner) -> Result<Registration> {
-    let labels = labels(new)?;
-    let group = group(github, new.group.as_deref()).await?;
-    let body = json!({ "name": new.name, "runner_group_id": group, "labels": labels, "work_folder": "_work" });
-    let path = format!("{}/generate-jitconfig", base(github));
-    let made = github.client.call(Method::POST, &path, Some(&body), RetryPolicy::LookFirst).await;
-    let Made { runner, encoded_jit_config } = made.map_err(|error| match error.kind() {
-        Kind::Conflict => Error::conflict(format!("runner name {} is already in use", new.name))
-            .hint("use another --name, or remove that runner with cml runner stop"),
-        _ => error,
-    })?;
-    let jit = Secret::new(encoded_jit_config);
-    github.log.hide("the configuration of the runner", &jit);
-    let (id, name) = (runner.id.to_string(), runner.name.clone());
-    let runner = Runner::from(runner);
-    let lacking: Vec<&str> =
-        labels.iter().filter(|label| !runner.has(std::slice::from_ref(label))).map(String::as_str).collect();
-    if !lacking.is_empty() {
-        github.log.warn(&format!(
-            "GitHub registered runner {name} without the labels {}: jobs that need them will not run on it",
-            lacking.join(", ")
-        ));
+    async fn delete(&self, id: &str) -> Result<()> {
+        match self.client.delete(&format!("{}/{id}", base(self))).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            outcome => outcome,
+        }
     }
-    let credential = BTreeMap::from([(JIT.to_owned(), jit)]);
-    let owner = Some(github.repository.path.clone()).filter(|_| github.repository.is_owner());
-    let settings = owner.map(|owner| (ORGANISATION.to_owned(), owner)).into_iter().collect();
-    Ok(Registration { driver: super::DRIVER.name.to_owned(), id, name, credential, settings })
+
+    async fn package(&self, platform: &Platform) -> Result<Option<Package>> {
+        let (os, arch) = (os(platform)?, arch(platform)?);
+        let downloads: Vec<Download> = self.client.get(&format!("{}/downloads", base(self))).await?;
+        let found = downloads.into_iter().find(|download| download.os == os && download.architecture == arch);
+        let own = "give the folder of an unpacked runner program with --runner-path";
+        let Some(Download { download_url, filename, sha256_checksum, temp_download_token, .. }) = found else {
+            return Err(Error::unsupported(format!("GitHub has no runner program for {os} on {arch}")).hint(own));
+        };
+        match sha256_checksum.filter(|sum| !sum.is_empty()) {
+            Some(sum) => {
+                let token = temp_download_token.filter(|token| !token.trim().is_empty()).map(Secret::new);
+                if let Some(token) = &token {
+                    self.log.hide("the token of the download", token);
+                }
+                let sha256 = sum.to_lowercase();
+                Ok(Some(Package { url: download_url, sha256, token, content: PackageContent::TarGz }))
+            }
+            None => Err(Error::unsupported(format!("GitHub has no checksum of {filename}")).hint(own)),
+        }
+    }
+
+    fn one_job_each(&self) -> bool {
+        true
+    }
+
+    fn has_logs(&self) -> bool {
+        true
+    }
 }
 
 /// GitHub adds no labels of its own to these runners: <https://docs.github.com/en/actions/how-tos/manage-runners/self-hosted-runners/apply-labels>
@@ -204,26 +237,6 @@ async fn group(github: &GitHub, name: Option<&str>) -> Result<u64> {
                 .hint(format!("its runner groups: {}", names.join(", "))));
         }
         page += 1;
-    }
-}
-
-pub async fn package(github: &GitHub, platform: &Platform) -> Result<Package> {
-    let (os, arch) = (os(platform)?, arch(platform)?);
-    let downloads: Vec<Download> = github.client.get(&format!("{}/downloads", base(github))).await?;
-    let found = downloads.into_iter().find(|download| download.os == os && download.architecture == arch);
-    let own = "give the folder of an unpacked runner program with --runner-path";
-    let Some(Download { download_url, filename, sha256_checksum, temp_download_token, .. }) = found else {
-        return Err(Error::unsupported(format!("GitHub has no runner program for {os} on {arch}")).hint(own));
-    };
-    match sha256_checksum.filter(|sum| !sum.is_empty()) {
-        Some(sum) => {
-            let token = temp_download_token.filter(|token| !token.trim().is_empty()).map(Secret::new);
-            if let Some(token) = &token {
-                github.log.hide("the token of the download", token);
-            }
-            Ok(Package { url: download_url, sha256: sum.to_lowercase(), token, content: PackageContent::TarGz })
-        }
-        None => Err(Error::unsupported(format!("GitHub has no checksum of {filename}")).hint(own)),
     }
 }
 

@@ -5,8 +5,8 @@
 use super::runners::{TOKEN, URL};
 use crate::env::Secret;
 use crate::error::{Error, Result};
-use crate::forge::runner::JobResult::{self, Canceled, Failed, Succeeded};
-use crate::forge::runner::{Event, ExitDisposition, Job, Registration, RunnerConfig, RunnerProcess};
+use crate::forge::runners::JobResult::{self, Canceled, Failed, Succeeded};
+use crate::forge::runners::{Event, ExitDisposition, Job, Registration, RunnerConfig, RunnerProcess};
 use crate::host::Signal;
 use serde_json::Value;
 use std::path::Path;

@@ -5,9 +5,10 @@ use crate::digest::Sha256Digest;
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
-use crate::forge::runner::{NewRunner, Package, PackageContent, Registration, Runner, RunnerStatus};
+use crate::forge::runners::{NewRunner, Package, PackageContent, Registration, Runner, RunnerStatus, Runners};
 use crate::host::Platform;
 use crate::http::{Refusal, RetryPolicy};
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
 use serde::Deserialize;
@@ -114,68 +115,135 @@ async fn owner(gitlab: &GitLab) -> Result<Owner> {
     Ok(gitlab.owner.borrow_mut().insert(owner).clone())
 }
 
-/// Lists the runners of the project itself, or of the group and its parents; not those that a project shares with others.
-pub async fn list(gitlab: &GitLab, labels: &[String]) -> Result<Vec<Runner>> {
-    let Owner { kind, id, .. } = owner(gitlab).await?;
-    let tags = match labels {
-        [] => String::new(),
-        labels => format!("&tag_list={}", escape(&labels.join(","))),
-    };
-    let (mut found, mut page) = (Vec::new(), Some(1));
-    while let Some(number_of_page) = page {
-        let path = format!("/{kind}s/{id}/runners?type={kind}_type&per_page=100&page={number_of_page}{tags}");
-        let (headers, wires): (_, Vec<Wire>) = gitlab.rest.get(&path).await?;
-        found.extend(wires.into_iter().map(|wire| wire.runner(labels)));
-        page = number(&headers, "x-next-page");
+#[async_trait(?Send)]
+impl Runners for GitLab {
+    /// Lists the runners of the project itself, or of the group and its parents; not those that a project shares with others.
+    async fn list(&self, labels: &[String]) -> Result<Vec<Runner>> {
+        let Owner { kind, id, .. } = owner(self).await?;
+        let tags = match labels {
+            [] => String::new(),
+            labels => format!("&tag_list={}", escape(&labels.join(","))),
+        };
+        let (mut found, mut page) = (Vec::new(), Some(1));
+        while let Some(number_of_page) = page {
+            let path = format!("/{kind}s/{id}/runners?type={kind}_type&per_page=100&page={number_of_page}{tags}");
+            let (headers, wires): (_, Vec<Wire>) = self.rest.get(&path).await?;
+            found.extend(wires.into_iter().map(|wire| wire.runner(labels)));
+            page = number(&headers, "x-next-page");
+        }
+        Ok(found)
     }
-    Ok(found)
-}
 
-pub async fn get(gitlab: &GitLab, id: &str) -> Result<Option<Runner>> {
-    let wire = match gitlab.rest.get::<Wire>(&format!("/runners/{}", escape(id))).await {
-        Err(error) if error.kind() == Kind::NotFound => return Ok(None),
-        found => found?.1,
-    };
-    let mut runner = wire.runner(&[]);
-    if runner.busy.is_none() {
-        let path = format!("/runners/{}/jobs?status=running&per_page=1", escape(id));
-        let (_, jobs): (_, Vec<Value>) = gitlab.rest.get(&path).await?;
-        runner.busy = Some(!jobs.is_empty());
+    async fn get(&self, id: &str) -> Result<Option<Runner>> {
+        let wire = match self.rest.get::<Wire>(&format!("/runners/{}", escape(id))).await {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(None),
+            found => found?.1,
+        };
+        let mut runner = wire.runner(&[]);
+        if runner.busy.is_none() {
+            let path = format!("/runners/{}/jobs?status=running&per_page=1", escape(id));
+            let (_, jobs): (_, Vec<Value>) = self.rest.get(&path).await?;
+            runner.busy = Some(!jobs.is_empty());
+        }
+        Ok(Some(runner))
     }
-    Ok(Some(runner))
-}
 
-/// <https://docs.gitlab.com/api/users/#create-a-runner-linked-to-a-user>
-pub async fn register(gitlab: &GitLab, new: &NewRunner) -> Result<Registration> {
-    let tags = tags(new)?;
-    if new.group.is_some() {
-        return Err(Error::unsupported("GitLab has no runner groups")
-            .hint("leave out --runner-group, or register the runner for a group: --repo https://gitlab.com/GROUP"));
+    /// <https://docs.gitlab.com/api/users/#create-a-runner-linked-to-a-user>
+    async fn register(&self, new: &NewRunner) -> Result<Registration> {
+        let tags = tags(new)?;
+        if new.group.is_some() {
+            return Err(Error::unsupported("GitLab has no runner groups").hint(
+                "leave out --runner-group, or register the runner for a group: --repo https://gitlab.com/GROUP",
+            ));
+        }
+        let owner = owner(self).await?;
+        let body = json!({
+            "description": new.name,
+            "tag_list": tags,
+            // One without tags takes every job.
+            "run_untagged": tags.is_empty(),
+            "locked": owner.kind == "project",
+            "access_level": "not_protected",
+        });
+        let mut modern = body.clone();
+        modern["runner_type"] = json!(format!("{}_type", owner.kind));
+        modern[format!("{}_id", owner.kind)] = json!(owner.id);
+        let made = self.rest.call(Method::POST, "/user/runners", Some(&modern), RetryPolicy::LookFirst).await;
+        let made: Made = match made {
+            // Before GitLab 16 there is no such address.
+            Err(error) if error.kind() == Kind::NotFound => in_the_old_way(self, &owner, body, error).await?,
+            made => made?.1,
+        };
+        let token = Secret::new(made.token);
+        self.log.hide("the token of the runner", &token);
+        let credential = BTreeMap::from([(TOKEN.to_owned(), token)]);
+        let settings = BTreeMap::from([(URL.to_owned(), self.installation.clone())]);
+        let (driver, name) = (super::DRIVER.name.to_owned(), new.name.clone());
+        Ok(Registration { driver, id: made.id.to_string(), name, credential, settings })
     }
-    let owner = owner(gitlab).await?;
-    let body = json!({
-        "description": new.name,
-        "tag_list": tags,
-        // One without tags takes every job.
-        "run_untagged": tags.is_empty(),
-        "locked": owner.kind == "project",
-        "access_level": "not_protected",
-    });
-    let mut modern = body.clone();
-    modern["runner_type"] = json!(format!("{}_type", owner.kind));
-    modern[format!("{}_id", owner.kind)] = json!(owner.id);
-    let made = gitlab.rest.call(Method::POST, "/user/runners", Some(&modern), RetryPolicy::LookFirst).await;
-    let made: Made = match made {
-        // Before GitLab 16 there is no such address.
-        Err(error) if error.kind() == Kind::NotFound => in_the_old_way(gitlab, &owner, body, error).await?,
-        made => made?.1,
-    };
-    let token = Secret::new(made.token);
-    gitlab.log.hide("the token of the runner", &token);
-    let credential = BTreeMap::from([(TOKEN.to_owned(), token)]);
-    let settings = BTreeMap::from([(URL.to_owned(), gitlab.installation.clone())]);
-    let (driver, name) = (super::DRIVER.name.to_owned(), new.name.clone());
-    Ok(Registration { driver, id: made.id.to_string(), name, credential, settings })
+
+    async fn delete(&self, id: &str) -> Result<()> {
+        self.rest.delete(&format!("/runners/{}", escape(id))).await
+    }
+
+    /// Unregisters a runner by its own token: <https://docs.gitlab.com/api/runners/#delete-a-runner-by-authentication-token>.
+    async fn unregister(&self, registration: &Registration) -> Result<()> {
+        let Some(token) = registration.credential.get(TOKEN) else { return self.delete(&registration.id).await };
+        let body = json!({ "token": token.expose() });
+        match self.rest.disclosing().delete_by("/runners", &body).await {
+            // GitLab does not know the token any more.
+            Err(error) if error.kind() == Kind::Auth => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Returns the status of a runner if GitLab accepts its token: <https://docs.gitlab.com/api/runners/#verify-authentication-for-a-registered-runner>.
+    async fn check(&self, registration: &Registration) -> Result<Option<RunnerStatus>> {
+        let known = Some(RunnerStatus { online: true, busy: None });
+        let Some(token) = registration.credential.get(TOKEN) else { return Ok(known) };
+        let body = json!({ "token": token.expose() });
+        match self.rest.disclosing().post("/runners/verify", &body).await {
+            Err(error) if error.kind() == Kind::Auth => Ok(None),
+            // A proxy in between blocks the request: the answer is unknown.
+            Err(error) if error.kind() == Kind::NotFound => Ok(known),
+            outcome => outcome.map(|()| known),
+        }
+    }
+
+    /// Returns the runner program's URL, and its checksum from the list beside it.
+    async fn package(&self, platform: &Platform) -> Result<Option<Package>> {
+        let file = format!("binaries/gitlab-runner-{}-{}", os(platform)?, arch(platform)?);
+        let Downloads { base, version } = &self.downloads;
+        let list = format!("{base}/{version}/release.sha256");
+        let wrong = |why: String| {
+            Error::config(why).hint(format!(
+                "check {} and {}, or give a folder with gitlab-runner with --runner-path",
+                vars::CML_GITLAB_RUNNER_DOWNLOADS.name,
+                vars::CML_GITLAB_RUNNER_VERSION.name
+            ))
+        };
+        let request = Request::get(&list).body(Bytes::new());
+        let request = request.map_err(|e| wrong(format!("invalid address {list} ({e})")))?;
+        // Not with the token: this is another server.
+        let answer = self.http.send(request).await.map_err(|error| match error.kind() {
+            Kind::NotFound | Kind::Auth => wrong(format!("no GitLab Runner {version} at {base} ({error})")),
+            _ => error.context(format!("cannot read {list}")),
+        })?;
+        let text = String::from_utf8_lossy(answer.body());
+        let sha256 = checksum(&text, &file).ok_or_else(|| wrong(format!("{list} has no checksum of {file}")))?;
+        let content = PackageContent::Program("gitlab-runner".to_owned());
+        let (url, sha256) = (format!("{base}/{version}/{file}"), sha256.to_string());
+        Ok(Some(Package { url, sha256, token: None, content }))
+    }
+
+    fn is_credential_enough(&self) -> bool {
+        true
+    }
+
+    /// CML's images, as CML does.
+    fn job_image(&self, gpu: bool) -> Option<&'static str> {
+        Some(if gpu { "iterativeai/cml:latest-gpu" } else { "iterativeai/cml:latest" })
+    }
 }
 
 /// <https://docs.gitlab.com/api/runners/#create-an-instance-runner>, which once took the tokens of projects and groups.
@@ -195,59 +263,6 @@ fn tags(new: &NewRunner) -> Result<String> {
             .hint("give --labels as a list such as gpu,large")),
         None => Ok(tags.join(",")),
     }
-}
-
-pub async fn delete(gitlab: &GitLab, id: &str) -> Result<()> {
-    gitlab.rest.delete(&format!("/runners/{}", escape(id))).await
-}
-
-/// Unregisters a runner by its own token: <https://docs.gitlab.com/api/runners/#delete-a-runner-by-authentication-token>.
-pub async fn unregister(gitlab: &GitLab, registration: &Registration) -> Result<()> {
-    let Some(token) = registration.credential.get(TOKEN) else { return delete(gitlab, &registration.id).await };
-    let body = json!({ "token": token.expose() });
-    match gitlab.rest.disclosing().delete_by("/runners", &body).await {
-        // GitLab does not know the token any more.
-        Err(error) if error.kind() == Kind::Auth => Ok(()),
-        outcome => outcome,
-    }
-}
-
-/// Returns the status of a runner if GitLab accepts its token: <https://docs.gitlab.com/api/runners/#verify-authentication-for-a-registered-runner>.
-pub async fn verify(gitlab: &GitLab, registration: &Registration) -> Result<Option<RunnerStatus>> {
-    let known = Some(RunnerStatus { online: true, busy: None });
-    let Some(token) = registration.credential.get(TOKEN) else { return Ok(known) };
-    let body = json!({ "token": token.expose() });
-    match gitlab.rest.disclosing().post("/runners/verify", &body).await {
-        Err(error) if error.kind() == Kind::Auth => Ok(None),
-        // A proxy in between blocks the request: the answer is unknown.
-        Err(error) if error.kind() == Kind::NotFound => Ok(known),
-        outcome => outcome.map(|()| known),
-    }
-}
-
-/// Returns the runner program's URL, and its checksum from the list beside it.
-pub async fn package(gitlab: &GitLab, platform: &Platform) -> Result<Package> {
-    let file = format!("binaries/gitlab-runner-{}-{}", os(platform)?, arch(platform)?);
-    let Downloads { base, version } = &gitlab.downloads;
-    let list = format!("{base}/{version}/release.sha256");
-    let wrong = |why: String| {
-        Error::config(why).hint(format!(
-            "check {} and {}, or give a folder with gitlab-runner with --runner-path",
-            vars::CML_GITLAB_RUNNER_DOWNLOADS.name,
-            vars::CML_GITLAB_RUNNER_VERSION.name
-        ))
-    };
-    let request = Request::get(&list).body(Bytes::new());
-    let request = request.map_err(|e| wrong(format!("invalid address {list} ({e})")))?;
-    // Not with the token: this is another server.
-    let answer = gitlab.http.send(request).await.map_err(|error| match error.kind() {
-        Kind::NotFound | Kind::Auth => wrong(format!("no GitLab Runner {version} at {base} ({error})")),
-        _ => error.context(format!("cannot read {list}")),
-    })?;
-    let text = String::from_utf8_lossy(answer.body());
-    let sha256 = checksum(&text, &file).ok_or_else(|| wrong(format!("{list} has no checksum of {file}")))?;
-    let content = PackageContent::Program("gitlab-runner".to_owned());
-    Ok(Package { url: format!("{base}/{version}/{file}"), sha256: sha256.to_string(), token: None, content })
 }
 
 /// Returns the digest of a file in the output of `sha256sum`: `<digest> *binaries/gitlab-runner-linux-amd64`.

@@ -1,7 +1,7 @@
 //! The inputs and outputs of the state machine.
 
 use crate::error::Error;
-use crate::forge::runner::{Event, ExitDisposition, Job, RunnerStatus};
+use crate::forge::runners::{Event, ExitDisposition, Job, RunnerStatus};
 use crate::host::{Signal, SignalTarget};
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ pub struct Rules {
     pub idle: Option<Duration>,
     /// Whether it ends after one job.
     pub single: bool,
-    /// See [`crate::forge::runner::RunnerProcess::drain`].
+    /// See [`crate::forge::runners::RunnerProcess::drain`].
     pub drain: Signal,
-    /// See [`crate::forge::runner::RunnerProcess::interrupt`].
+    /// See [`crate::forge::runners::RunnerProcess::interrupt`].
     pub interrupt: Signal,
-    /// See [`crate::forge::runner::RunnerProcess::grace`].
+    /// See [`crate::forge::runners::RunnerProcess::grace`].
     pub grace: Duration,
-    /// See [`crate::forge::runner::RunnerProcess::drain_grace`].
+    /// See [`crate::forge::runners::RunnerProcess::drain_grace`].
     pub drain_grace: Duration,
-    /// See [`crate::forge::runner::RunnerProcess::linger`].
+    /// See [`crate::forge::runners::RunnerProcess::linger`].
     pub linger: Duration,
-    /// See [`crate::forge::runner::RunnerProcess::second_interrupt`].
+    /// See [`crate::forge::runners::RunnerProcess::second_interrupt`].
     pub second_interrupt: Option<Duration>,
-    /// See [`crate::forge::runner::RunnerProcess::confirm_after`].
+    /// See [`crate::forge::runners::RunnerProcess::confirm_after`].
     pub confirm_after: Option<Duration>,
-    /// See [`crate::forge::runner::RunnerProcess::one_at_a_time`].
+    /// See [`crate::forge::runners::RunnerProcess::one_at_a_time`].
     pub one_at_a_time: bool,
-    /// See [`crate::forge::runner::RunnerProcess::poll`].
+    /// See [`crate::forge::runners::RunnerProcess::poll`].
     pub poll: Option<Duration>,
     /// Whether the forge can be asked about the runner.
     pub can_check: bool,
-    /// See [`crate::forge::runner::RunnerProcess::one_job_each`].
+    /// See [`crate::forge::runners::RunnerProcess::one_job_each`].
     pub one_job_each: bool,
-    /// See [`crate::forge::runner::RunnerProcess::delete_first`].
+    /// See [`crate::forge::runners::RunnerProcess::delete_first`].
     pub delete_first: bool,
 }
 

@@ -4,7 +4,7 @@ use super::{HOME, USER};
 use crate::app::App;
 use crate::cloud::CLOUDS;
 use crate::error::{Error, Result};
-use crate::forge::runner::RunnerConfig;
+use crate::forge::runners::RunnerConfig;
 use crate::host::Output;
 use crate::runner::bootstrap_config::BootstrapConfig;
 use crate::runner::package;

@@ -9,7 +9,7 @@ use crate::cloud::{self, Cloud, Instance, InstanceSpec, Plan, tags::Tags};
 use crate::command::runner::bootstrap_binary;
 use crate::connect::Connected;
 use crate::error::{Error, Kind, Result};
-use crate::forge::runner::{NewRunner, Package, Registration};
+use crate::forge::runners::{NewRunner, Package, Registration};
 use crate::host::{Platform, Signal};
 use crate::outputs;
 use crate::runner::bootstrap_config::BootstrapConfig;
@@ -88,7 +88,7 @@ impl Launching<'_> {
 
     /// Finds the runner package and the cml binary for the instance, before anything is created.
     async fn prepare_inputs(&self) -> Result<BootstrapInputs> {
-        let package = self.connected.forge.runner_package(&self.platform);
+        let package = self.runners.package(&self.platform);
         let binary = bootstrap_binary::find(self.app, &self.args.cloud, &self.platform);
         let (package, binary) = join(package, binary).await;
         Ok(BootstrapInputs { package: package?, binary: binary? })
@@ -253,7 +253,7 @@ impl Launching<'_> {
         package: Option<Package>,
     ) -> BootstrapConfig {
         let Launching { args, connected, .. } = self;
-        let image = connected.forge.job_image(plan.gpu);
+        let image = self.runners.job_image(plan.gpu);
         BootstrapConfig {
             name: new.name.clone(),
             driver: connected.driver.name.to_owned(),

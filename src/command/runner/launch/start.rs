@@ -5,8 +5,7 @@ use super::{Launching, MAX_JOB_ATTEMPTS, POLL_INTERVAL};
 use crate::connect::Connected;
 use crate::env::vars;
 use crate::error::{Kind, Result};
-use crate::forge::register_runner_once;
-use crate::forge::runner::{NewRunner, Registration, RunnerConfig};
+use crate::forge::runners::{NewRunner, Registration, RunnerConfig, register_once};
 use crate::runner::{
     package,
     supervise::{Supervised, supervise},
@@ -18,17 +17,17 @@ use std::time::Duration;
 impl Launching<'_> {
     /// Installs the runner program, if the forge has one to download, and detects Docker and GPUs.
     pub(super) async fn prepare(&self, dirs: RunnerDirs) -> Result<RunnerConfig> {
-        let Launching { app, args, connected: Connected { forge, .. }, .. } = self;
+        let Launching { app, args, runners, .. } = self;
         let gpu = app.run(&["nvidia-smi", "--list-gpus"]).await.is_ok_and(|output| output.code == Some(0));
-        let docker_image = match forge.job_image(gpu) {
+        let docker_image = match runners.job_image(gpu) {
             Some(default) => self.docker_image(default).await,
             None => None,
         };
-        if let Some(image) = forge.runner_image() {
+        if let Some(image) = runners.program_image() {
             package::pull(app, image).await;
         }
         if args.runner_path.is_none()
-            && let Some(package) = forge.runner_package(&app.host.platform()).await?
+            && let Some(package) = runners.package(&app.host.platform()).await?
         {
             package::install(app, &package, &dirs.program).await?;
         }
@@ -68,11 +67,12 @@ impl Launching<'_> {
         config: RunnerConfig,
         own: PathBuf,
     ) -> Result<()> {
-        let Launching { app, connected: Connected { forge, driver, repository, .. }, .. } = self;
+        let Launching { app, runners, connected: Connected { forge, driver, repository, .. }, .. } = self;
         let register_again = || -> LocalBoxFuture<'_, Result<Registration>> { Box::pin(self.register_again(new)) };
         supervise(Supervised {
             app,
-            forge: Some(&**forge),
+            runners: Some(*runners),
+            runs: forge.runs(),
             driver,
             repo: repository.url(),
             registration,
@@ -91,10 +91,10 @@ impl Launching<'_> {
 
     /// Registers the same runner again, for its next job.
     async fn register_again(&self, new: &NewRunner) -> Result<Registration> {
-        let Launching { app, connected: Connected { forge, .. }, .. } = self;
+        let Launching { app, runners, .. } = self;
         app.http.restart_budget();
         loop {
-            match register_runner_once(&**forge, &app.http, &app.log, new, &[]).await {
+            match register_once(*runners, &app.http, &app.log, new, &[]).await {
                 // The forge removes the previous registration a moment after its job has ended.
                 Err(error) if error.kind() == Kind::Conflict => {
                     app.http.pause_at_least(POLL_INTERVAL, Duration::ZERO).await.map_err(|_| error)?;

@@ -4,7 +4,7 @@ use super::{Phases, summary};
 use crate::cloud::{Cloud, Instance, InstanceState};
 use crate::command::runner::launch::{Launching, Shutdown, run_until};
 use crate::error::{Error, Kind, Result};
-use crate::forge::runner::{Registration, Runner};
+use crate::forge::runners::{Registration, Runner};
 use futures_util::future::join;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Launching<'_> {
         let mut wait = OnlineWait::default();
         loop {
             app.http.restart_budget();
-            let checks = join(self.connected.forge.get_runner(&registration.id), cloud.get_instance(&instance.id));
+            let checks = join(self.runners.get(&registration.id), cloud.get_instance(&instance.id));
             let Some((runner, found)) = run_until(shutdown, checks).await else { return Ok(None) };
             let runner = self.tolerate_failure(runner)?;
             if let Some(found) = self.tolerate_failure(found)? {

@@ -2,7 +2,7 @@
 
 use super::GitLab;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Rerun, start_once};
+use crate::forge::runs::{Rerun, start_once};
 use crate::http::{Http, RetryPolicy};
 use http::Method;
 use serde::Deserialize;

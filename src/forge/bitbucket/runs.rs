@@ -3,8 +3,10 @@
 use super::{Bitbucket, List};
 use crate::error::{Error, Kind, Result};
 use crate::forge::rest::escape;
-use crate::forge::{Context, Rerun, seconds, start_once, which_run};
+use crate::forge::runs::{Rerun, Runs, start_once, which_run};
+use crate::forge::{Context, seconds};
 use crate::http::{Http, RetryPolicy};
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,25 +42,28 @@ impl Pipeline {
     }
 }
 
-/// Starts a new pipeline with the target of an earlier one, and its variables as far as they can be read:
-/// Bitbucket's API cannot run a pipeline's failed steps again.
-pub async fn rerun(bitbucket: &Bitbucket, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
-    let id = id.or(own.workflow.as_deref()).ok_or_else(|| which_run("pipeline"))?;
-    let before = get(bitbucket, &segment(id)?, id).await?;
-    let plain = |variable: &&Variable| !variable.secured && variable.value.is_some();
-    let variables: Vec<Value> = before
-        .variables()
-        .iter()
-        .filter(plain)
-        .map(|variable| json!({ "key": variable.key, "value": variable.value }))
-        .collect();
-    let mut body = json!({ "target": before.target });
-    if !variables.is_empty() {
-        body["variables"] = variables.into();
+#[async_trait(?Send)]
+impl Runs for Bitbucket {
+    /// Starts a new pipeline with the target of an earlier one, and its variables as far as they can be read:
+    /// Bitbucket's API cannot run a pipeline's failed steps again.
+    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
+        let id = id.or(own.workflow.as_deref()).ok_or_else(|| which_run("pipeline"))?;
+        let before = get(self, &segment(id)?, id).await?;
+        let plain = |variable: &&Variable| !variable.secured && variable.value.is_some();
+        let variables: Vec<Value> = before
+            .variables()
+            .iter()
+            .filter(plain)
+            .map(|variable| json!({ "key": variable.key, "value": variable.value }))
+            .collect();
+        let mut body = json!({ "target": before.target });
+        if !variables.is_empty() {
+            body["variables"] = variables.into();
+        }
+        let started = start(self, &before, &body, http).await?;
+        let url = format!("{}/pipelines/results/{}", self.page, started.build_number);
+        Ok(Rerun { url, note: note(&before) })
     }
-    let started = start(bitbucket, &before, &body, http).await?;
-    let url = format!("{}/pipelines/results/{}", bitbucket.page, started.build_number);
-    Ok(Rerun { url, note: note(&before) })
 }
 
 /// Returns a pipeline's place in an address, by its build number or by its UUID, with or without braces.

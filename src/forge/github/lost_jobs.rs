@@ -2,8 +2,8 @@
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
-use crate::forge::Ours;
-use crate::forge::runner::{FailedJob, FailedRun};
+use crate::forge::runs::{FailedJob, FailedRun, LostJobs, Ours};
+use async_trait::async_trait;
 use serde::Deserialize;
 
 /// GitHub's annotations of a job whose runner is gone or was asked to end:
@@ -37,36 +37,39 @@ struct Annotation {
     message: Option<String>,
 }
 
-/// Fetches the failed jobs of a completed run.
-pub async fn failed(github: &GitHub, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
-    let number: u64 = run.parse().map_err(|_| {
-        Error::usage(format!("'{run}' is not the id of a workflow run"))
-            .hint("give the number at the end of the run's URL, such as --run 1234567890")
-    })?;
-    let path = format!("{}/actions/runs/{number}", github.root);
-    let found: Run = github.client.get(&path).await.map_err(|error| match (error.kind(), error.hint_text()) {
-        (Kind::NotFound, None) => {
-            Error::not_found(format!("no workflow run {number} in {}", github.repository)).hint(
-                "give the number in the run's URL (…/actions/runs/1234567890), and --repo if it belongs to another repository",
-            )
-        }
-        _ => error,
-    })?;
-    if found.status.as_deref() != Some("completed") {
-        let status = found.status.unwrap_or_else(|| "unfinished".to_owned());
-        return Err(Error::conflict(format!("run {number} is still {status}"))
-            .hint("run this after it has completed, in a workflow on workflow_run with types: [completed]"));
-    }
-    let mut failed = FailedRun { attempt: found.run_attempt.unwrap_or(1), ..FailedRun::default() };
-    for job in all(github, &path).await?.into_iter().filter(Job::is_failed) {
-        match job.runner_name.as_deref().filter(|name| ours(name)).map(str::to_owned) {
-            Some(runner) => {
-                failed.jobs.push(FailedJob { lost: lost(github, job.id).await?, name: job.name, runner });
+#[async_trait(?Send)]
+impl LostJobs for GitHub {
+    /// Fetches the failed jobs of a completed run.
+    async fn fetch_failed(&self, run: &str, ours: Ours<'_>) -> Result<FailedRun> {
+        let number: u64 = run.parse().map_err(|_| {
+            Error::usage(format!("'{run}' is not the id of a workflow run"))
+                .hint("give the number at the end of the run's URL, such as --run 1234567890")
+        })?;
+        let path = format!("{}/actions/runs/{number}", self.root);
+        let found: Run = self.client.get(&path).await.map_err(|error| match (error.kind(), error.hint_text()) {
+            (Kind::NotFound, None) => {
+                Error::not_found(format!("no workflow run {number} in {}", self.repository)).hint(
+                    "give the number in the run's URL (…/actions/runs/1234567890), and --repo if it belongs to another repository",
+                )
             }
-            None => failed.others += 1,
+            _ => error,
+        })?;
+        if found.status.as_deref() != Some("completed") {
+            let status = found.status.unwrap_or_else(|| "unfinished".to_owned());
+            return Err(Error::conflict(format!("run {number} is still {status}"))
+                .hint("run this after it has completed, in a workflow on workflow_run with types: [completed]"));
         }
+        let mut failed = FailedRun { attempt: found.run_attempt.unwrap_or(1), ..FailedRun::default() };
+        for job in all(self, &path).await?.into_iter().filter(Job::is_failed) {
+            match job.runner_name.as_deref().filter(|name| ours(name)).map(str::to_owned) {
+                Some(runner) => {
+                    failed.jobs.push(FailedJob { lost: lost(self, job.id).await?, name: job.name, runner });
+                }
+                None => failed.others += 1,
+            }
+        }
+        Ok(failed)
     }
-    Ok(failed)
 }
 
 impl Job {

@@ -1,9 +1,11 @@
 //! Pipelines: <https://docs.gitlab.com/api/pipelines/>.
 
-use super::GitLab;
+use super::{GitLab, lost_job};
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Context, Rerun, start_once, which_run};
+use crate::forge::Context;
+use crate::forge::runs::{LostJobs, Rerun, Runs, start_once, which_run};
 use crate::http::{Http, RetryPolicy};
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
 use std::time::Duration;
@@ -40,31 +42,42 @@ struct Reference {
     id: u64,
 }
 
-/// Runs the failed and cancelled jobs of a pipeline again. As in CML one that runs is cancelled first, except
-/// the one that this job is part of.
-pub async fn rerun(gitlab: &GitLab, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
-    let own = own.workflow.as_deref();
-    let id = id.or(own).ok_or_else(|| which_run("pipeline"))?;
-    let number: u64 = id.parse().map_err(|_| {
-        Error::usage(format!("'{id}' is not a pipeline or job"))
-            .hint("pass the number at the end of its address, such as --id 1234567890")
-    })?;
-    let mut pipeline = find(gitlab, number).await.map_err(|error| explained(error, number))?;
-    let within = own == Some(pipeline.id.to_string().as_str());
-    if !within && !pipeline.is_over() {
-        pipeline = cancelled(gitlab, pipeline, http).await.map_err(|error| explained(error, number))?;
+#[async_trait(?Send)]
+impl Runs for GitLab {
+    /// Runs the failed and cancelled jobs of a pipeline again. As in CML one that runs is cancelled first, except
+    /// the one that this job is part of.
+    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
+        let own = own.workflow.as_deref();
+        let id = id.or(own).ok_or_else(|| which_run("pipeline"))?;
+        let number: u64 = id.parse().map_err(|_| {
+            Error::usage(format!("'{id}' is not a pipeline or job"))
+                .hint("pass the number at the end of its address, such as --id 1234567890")
+        })?;
+        let mut pipeline = find(self, number).await.map_err(|error| explained(error, number))?;
+        let within = own == Some(pipeline.id.to_string().as_str());
+        if !within && !pipeline.is_over() {
+            pipeline = cancelled(self, pipeline, http).await.map_err(|error| explained(error, number))?;
+        }
+        let jobs = failed(self, pipeline.id).await.map_err(|error| explained(error, number))?;
+        let nothing = jobs.is_empty() && !matches!(pipeline.status.as_str(), "failed" | "canceled");
+        if nothing {
+            return Err(Error::conflict(format!(
+                "no job of pipeline {} failed or was cancelled, and GitLab reruns no others",
+                pipeline.id
+            ))
+            .hint("start a new pipeline for the same commit, in GitLab under Build > Pipelines"));
+        }
+        retry(self, &pipeline, &jobs, http).await.map_err(|error| explained(error, number))?;
+        Ok(Rerun { url: pipeline.web_url, note: None })
     }
-    let jobs = failed(gitlab, pipeline.id).await.map_err(|error| explained(error, number))?;
-    let nothing = jobs.is_empty() && !matches!(pipeline.status.as_str(), "failed" | "canceled");
-    if nothing {
-        return Err(Error::conflict(format!(
-            "no job of pipeline {} failed or was cancelled, and GitLab reruns no others",
-            pipeline.id
-        ))
-        .hint("start a new pipeline for the same commit, in GitLab under Build > Pipelines"));
+
+    async fn rerun_lost(&self, id: &str, most: u32, http: &Http) -> Result<Option<Rerun>> {
+        lost_job::rerun(self, id, most, http).await
     }
-    retry(gitlab, &pipeline, &jobs, http).await.map_err(|error| explained(error, number))?;
-    Ok(Rerun { url: pipeline.web_url, note: None })
+
+    fn lost_jobs(&self) -> Option<&dyn LostJobs> {
+        Some(self)
+    }
 }
 
 /// Returns the pipeline of that number, else that of the job of that number.

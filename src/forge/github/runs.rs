@@ -2,8 +2,10 @@
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Context, Rerun, start_once, which_run};
+use crate::forge::Context;
+use crate::forge::runs::{LostJobs, Rerun, Runs, start_once, which_run};
 use crate::http::{Http, RetryPolicy};
+use async_trait::async_trait;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -32,36 +34,49 @@ impl Run {
     }
 }
 
-/// Cancels the run if it has not ended, and starts its failed and cancelled jobs again, or all jobs when none
-/// failed.
-pub async fn rerun(github: &GitHub, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
-    let own = own.run.as_deref();
-    let id = id.or(own).ok_or_else(|| which_run("workflow run"))?;
-    let number: u64 = id.parse().map_err(|_| {
-        Error::usage(format!("'{id}' is not a workflow run"))
-            .hint("pass the number at the end of the run's address, such as --id 1234567890")
-    })?;
-    let mut run = get(github, number).await?;
-    if !run.is_over() {
-        if own == Some(id) {
-            // A run ends only once each of its steps has: <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation>.
-            return Err(Error::unsupported(format!(
-                "this step is part of run {number}: cancelling the run would end this step before it can restart anything"
-            ))
-            .hint("run this in another workflow on workflow_run, with --id ${{ github.event.workflow_run.id }}"));
+#[async_trait(?Send)]
+impl Runs for GitHub {
+    /// Cancels the run if it has not ended, and starts its failed and cancelled jobs again, or all jobs when none
+    /// failed.
+    async fn rerun(&self, id: Option<&str>, own: &Context, http: &Http) -> Result<Rerun> {
+        let own = own.run.as_deref();
+        let id = id.or(own).ok_or_else(|| which_run("workflow run"))?;
+        let number: u64 = id.parse().map_err(|_| {
+            Error::usage(format!("'{id}' is not a workflow run"))
+                .hint("pass the number at the end of the run's address, such as --id 1234567890")
+        })?;
+        let mut run = get(self, number).await?;
+        if !run.is_over() {
+            if own == Some(id) {
+                // A run ends only once each of its steps has: <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation>.
+                return Err(Error::unsupported(format!(
+                    "this step is part of run {number}: cancelling the run would end this step before it can restart anything"
+                ))
+                .hint("run this in another workflow on workflow_run, with --id ${{ github.event.workflow_run.id }}"));
+            }
+            run = cancelled(self, run, http).await?;
         }
-        run = cancelled(github, run, http).await?;
+        let passed = matches!(run.conclusion.as_deref(), Some("success" | "neutral" | "skipped"));
+        let started = match start(self, &run, if passed { "rerun" } else { "rerun-failed-jobs" }, http).await {
+            // Of some cancelled runs GitHub finds no failed jobs.
+            Err(error) if !passed && error.to_string().contains("cannot be retried") => {
+                start(self, &run, "rerun", http).await
+            }
+            started => started,
+        };
+        started.map_err(|error| explained(error, number))?;
+        Ok(Rerun { url: run.html_url, note: None })
     }
-    let passed = matches!(run.conclusion.as_deref(), Some("success" | "neutral" | "skipped"));
-    let started = match start(github, &run, if passed { "rerun" } else { "rerun-failed-jobs" }, http).await {
-        // Of some cancelled runs GitHub finds no failed jobs.
-        Err(error) if !passed && error.to_string().contains("cannot be retried") => {
-            start(github, &run, "rerun", http).await
-        }
-        started => started,
-    };
-    started.map_err(|error| explained(error, number))?;
-    Ok(Rerun { url: run.html_url, note: None })
+
+    /// Returns whether a run was cancelled: a failed job would have made it a failure.
+    async fn is_canceled(&self, run: &str) -> Result<bool> {
+        let Ok(number) = run.parse() else { return Ok(false) };
+        Ok(get(self, number).await?.conclusion.as_deref() == Some("cancelled"))
+    }
+
+    fn lost_jobs(&self) -> Option<&dyn LostJobs> {
+        Some(self)
+    }
 }
 
 async fn get(github: &GitHub, id: u64) -> Result<Run> {
@@ -73,12 +88,6 @@ async fn get(github: &GitHub, id: u64) -> Result<Run> {
         }
         _ => error,
     })
-}
-
-/// Returns whether a run was cancelled: a failed job would have made it a failure.
-pub async fn is_canceled(github: &GitHub, run: &str) -> Result<bool> {
-    let Ok(number) = run.parse() else { return Ok(false) };
-    Ok(get(github, number).await?.conclusion.as_deref() == Some("cancelled"))
 }
 
 fn path(github: &GitHub, id: u64) -> String {

@@ -1,15 +1,77 @@
-//! Self-hosted runners.
+//! Self-hosted runners: the trait, its domain types, and a registration that happens exactly once.
 //!
 //! [`Registration`] is plain data, so that it can be sent to an instance in a cloud. What its fields mean is known to the
 //! forge's own file, which makes a [`RunnerProcess`] of it (`docs/adr/0005-runners.md`).
 
 use crate::env::{Secret, exposed};
-use crate::error::{Error, Result};
-use crate::host::Signal;
+use crate::error::{Error, Kind, Result};
+use crate::forge::once::{OutcomeMessages, exactly_once};
+use crate::host::{Platform, Signal};
+use crate::http::Http;
+use crate::log::Log;
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Runners of the repository, or of the organisation, group or workspace that owns repositories.
+#[async_trait(?Send)]
+pub trait Runners {
+    /// Returns the runners that have all of some labels; all runners without.
+    async fn list(&self, labels: &[String]) -> Result<Vec<Runner>>;
+
+    /// Returns a runner as it is now; `None` if none has that id.
+    async fn get(&self, id: &str) -> Result<Option<Runner>>;
+
+    /// Registers a runner. A name that is taken is a [`Kind::Conflict`], where the forge refuses it. When it is not
+    /// known whether that worked, the error [`Error::is_ambiguous`].
+    async fn register(&self, new: &NewRunner) -> Result<Registration>;
+
+    /// Removes a runner; one that is gone already is fine, one that runs a job is a [`Kind::Conflict`].
+    async fn delete(&self, id: &str) -> Result<()>;
+
+    /// Returns how the forge sees a registered runner; `None` when it does not know it, or not its credential.
+    async fn check(&self, registration: &Registration) -> Result<Option<RunnerStatus>> {
+        let runner = self.get(&registration.id).await?;
+        Ok(runner.map(|runner| RunnerStatus { online: runner.online, busy: runner.busy }))
+    }
+
+    /// Removes a runner by its own credential where the forge accepts that, so that no other token is needed; otherwise
+    /// as [`Runners::delete`] does.
+    async fn unregister(&self, registration: &Registration) -> Result<()> {
+        self.delete(&registration.id).await
+    }
+
+    /// Returns whether [`Runners::check`] and [`Runners::unregister`] need nothing but the runner's own credential.
+    fn is_credential_enough(&self) -> bool {
+        false
+    }
+
+    /// Returns whether a registration is good for one job only, so that ending after one is the default.
+    fn one_job_each(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the runner program writes logs of its own: [`RunnerProcess::logs`].
+    fn has_logs(&self) -> bool {
+        false
+    }
+
+    /// Returns the image of jobs that name none; `None` where the runner does not start containers for jobs.
+    fn job_image(&self, _gpu: bool) -> Option<&'static str> {
+        None
+    }
+
+    /// Returns the runner program for a platform; `None` where it comes as an image.
+    async fn package(&self, platform: &Platform) -> Result<Option<Package>>;
+
+    /// Returns the image that the runner program comes as, where it does.
+    fn program_image(&self) -> Option<&str> {
+        None
+    }
+}
 
 /// A runner as the forge lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +86,7 @@ pub struct Runner {
     pub labels: Vec<String>,
     /// Whether it is connected.
     pub online: bool,
-    /// Whether it runs a job; `None` where an old GitLab says so only in [`super::Forge::get_runner`].
+    /// Whether it runs a job; `None` where an old GitLab says so only in [`Runners::get`].
     pub busy: Option<bool>,
 }
 
@@ -56,13 +118,13 @@ pub struct NewRunner {
     /// Whether it ends after one job.
     pub single: bool,
     /// What it runs on: `linux` or `macos`, and `x86_64` or `aarch64`.
-    pub platform: crate::host::Platform,
+    pub platform: Platform,
 }
 
 /// A registered runner, and what its program connects with: a credential that is good for it alone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Registration {
-    /// The name of the forge's driver in [`super::FORGES`].
+    /// The name of the forge's driver in [`crate::forge::FORGES`].
     pub driver: String,
     /// The runner's id.
     pub id: String,
@@ -254,7 +316,7 @@ pub struct Job {
     pub id: Option<String>,
     /// Its name.
     pub name: Option<String>,
-    /// What [`super::Forge::rerun`] takes to rerun it: the run, the pipeline or the job.
+    /// What [`super::runs::Runs::rerun`] takes to rerun it: the run, the pipeline or the job.
     pub rerun: Option<String>,
     /// The pipeline, for CML's event lines.
     pub pipeline: Option<String>,
@@ -277,30 +339,42 @@ pub enum ExitDisposition {
     Failed(Error),
 }
 
-/// A CI run that has not succeeded.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FailedRun {
-    /// How often it has been started, from 1 on.
-    pub attempt: u64,
-    /// Its failed jobs on runners that the caller asked about.
-    pub jobs: Vec<FailedJob>,
-    /// How many other jobs failed.
-    pub others: usize,
-}
-
-/// A job that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedJob {
-    /// Its name.
-    pub name: String,
-    /// The name of its runner.
-    pub runner: String,
-    /// The forge's reason, if the job failed because its runner did.
-    pub lost: Option<String>,
-}
-
-/// Returns the error of the trait's default methods.
-pub(super) fn unsupported<T>() -> Result<T> {
-    Err(Error::unsupported("the local preview has no runners")
-        .hint("give --repo and a token in REPO_TOKEN, or run this in a pipeline"))
+/// Registers a runner exactly once. A runner whose credential was lost with the answer is of no use: it is removed and
+/// registered again. `before` are the runners that there were before, which are none of ours.
+pub async fn register_once(
+    runners: &dyn Runners,
+    http: &Http,
+    log: &Log,
+    new: &NewRunner,
+    before: &[Runner],
+) -> Result<Registration> {
+    let lost_before = Cell::new(false);
+    let send = async || {
+        let made = runners.register(new).await.map_err(|error| match error.kind() {
+            // Ours, which the listing did not show yet.
+            Kind::Conflict if lost_before.get() => error.ambiguous(),
+            _ => error,
+        });
+        made.inspect_err(|error| {
+            if error.is_ambiguous() {
+                lost_before.set(true);
+                log.info(&format!("{error}; checking whether runner {} is registered", new.name));
+            }
+        })
+    };
+    let look = async || {
+        let known = |runner: &Runner| before.iter().any(|old| old.id == runner.id);
+        let lost = |runner: &Runner| runner.name == new.name && !runner.online && !known(runner);
+        for runner in runners.list(&[]).await?.into_iter().filter(lost) {
+            log.info(&format!("the credential of runner {} was lost; removing the runner", runner.name));
+            runners.delete(&runner.id).await?;
+        }
+        Ok(None)
+    };
+    let messages = OutcomeMessages {
+        done: format!("runner {} was registered", new.name),
+        unknown: format!("check the list of runners, remove {} if it is there, and run this again", new.name),
+        not_done: "no runner was registered",
+    };
+    exactly_once(http, &messages, send, look).await
 }

@@ -1,0 +1,49 @@
+//! The capabilities of a forge: a trait each, with its domain types and what is written once over it.
+//!
+//! A forge that lacks one returns `None` from the accessor in [`super::Forge`]; [`require`] makes the error of that.
+
+use super::Driver;
+use crate::error::{Error, Result};
+use std::fmt;
+
+pub mod runners;
+pub mod runs;
+
+/// What a forge may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// [`runs::Runs`].
+    Runs,
+    /// [`runs::LostJobs`].
+    LostJobs,
+    /// [`runners::Runners`].
+    Runners,
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Capability::Runs => "rerunning workflows",
+            Capability::LostJobs => "finding the jobs that were lost with their runner",
+            Capability::Runners => "runners",
+        })
+    }
+}
+
+impl Capability {
+    /// Returns what to do on a forge without it.
+    fn alternative(self) -> &'static str {
+        match self {
+            Capability::LostJobs => "use cml workflow rerun --id to rerun a pipeline whatever the cause of its failure",
+            Capability::Runs | Capability::Runners => {
+                "pass a token in REPO_TOKEN, and --driver and --repo if they cannot be detected"
+            }
+        }
+    }
+}
+
+/// Returns a capability of a forge, or the error of a forge that lacks it.
+pub fn require<'a, T: ?Sized>(capability: Option<&'a T>, what: Capability, forge: &Driver) -> Result<&'a T> {
+    let missing = || Error::unsupported(format!("{} does not support {what}", forge.title)).hint(what.alternative());
+    capability.ok_or_else(missing)
+}
