@@ -7,10 +7,10 @@ use crate::app::App;
 use crate::ci::{self, Ci};
 use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
-use crate::forge::target::TargetSpec;
 use crate::forge::{
-    Capability, Connection, Context, Driver, FORGES, Forge, Repository, Target, explain_not_found, local, pull,
-    repository_not_visible, require, runners::Runners, runs::Runs,
+    Capability, Connection, Context, Driver, FORGES, Forge, Repository, Target, TargetSpec, checks::Checks,
+    explain_not_found, local, pull_requests, pull_requests::PullRequests, repository_not_visible, require,
+    runners::Runners, runs::Runs,
 };
 use crate::http::request;
 use crate::log::{Level, Verbosity};
@@ -356,6 +356,16 @@ impl Connected {
         self.driver.name == local::DRIVER.name
     }
 
+    /// Returns the forge's checks.
+    pub fn checks(&self) -> Result<&dyn Checks> {
+        require(self.forge.checks(), Capability::Checks, self.driver)
+    }
+
+    /// Returns the forge's pull requests.
+    pub fn pull_requests(&self) -> Result<&dyn PullRequests> {
+        require(self.forge.pull_requests(), Capability::PullRequests, self.driver)
+    }
+
     /// Returns the runs of the forge's CI.
     pub fn runs(&self) -> Result<&dyn Runs> {
         require(self.forge.runs(), Capability::Runs, self.driver)
@@ -381,13 +391,14 @@ impl Connected {
         watermark: Option<&'a Watermark>,
         commit: Option<&'a str>,
     ) -> Sticky<'a> {
-        Sticky { forge: &*self.forge, http: &app.http, log: &app.log, target, watermark, commit }
+        Sticky { comments: self.forge.comments(), http: &app.http, log: &app.log, target, watermark, commit }
     }
 
     /// Returns the head of the run's pull request where the CI names the pull request but not its commit.
-    async fn head(&self) -> Result<Option<pull::Head>> {
+    async fn head(&self) -> Result<Option<pull_requests::Head>> {
         let (None, Some(number)) = (&self.context.commit, self.context.pull_request) else { return Ok(None) };
-        match self.forge.pull_request_head(number).await {
+        let Some(pulls) = self.forge.pull_requests() else { return Ok(None) };
+        match pulls.head(number).await {
             Ok(head) => Ok(head),
             Err(error) => {
                 let target = Target::PullRequest(number);
@@ -482,21 +493,20 @@ impl Connected {
         let (Some(commit), Some(branch), None) = (&context.commit, &context.branch, &context.fork) else {
             return Ok(None);
         };
-        if self.forge.push_config().is_err() {
-            return Ok(None);
-        }
-        let found = self.forge.find_pull_request(&pull::branch(branch, commit), branch).await?;
+        let Some(pulls) = self.forge.pull_requests() else { return Ok(None) };
+        let found = pulls.find(&pull_requests::branch(branch, commit), branch).await?;
         Ok(found.filter(|pull| pull.open).map(|pull| pull.number))
     }
 
     async fn find_pull_request(&self, commits: &[String]) -> Result<Option<u64>> {
+        let Some(pulls) = self.forge.pull_requests() else { return Ok(None) };
         let branch = match (&self.context.fork, &self.context.branch) {
             (Some(owner), Some(branch)) => Some(format!("{owner}:{branch}")),
             (None, branch) => branch.clone(),
             (Some(_), None) => None,
         };
         for commit in commits {
-            let found = self.forge.list_pull_requests(commit, branch.as_deref()).await?;
+            let found = pulls.list(commit, branch.as_deref()).await?;
             let open: Vec<_> = found.into_iter().filter(|pull| pull.open).collect();
             if let Some(pull) = open.iter().find(|pull| pull.is_at(commit)).or(open.first()) {
                 return Ok(Some(pull.number));

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::Repository;
-use crate::forge::pull::PushConfig;
+use crate::forge::pull_requests::PushConfig;
 use crate::host::Output;
 use crate::host::proxy::Proxies;
 use base64::Engine;

@@ -6,9 +6,11 @@
 //! symbolic links are resolved first. The same content is published once.
 
 use crate::app::App;
+use crate::digest::hash;
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, LARGEST_FILE};
-use crate::forge::{Asset, Content, Forge, Repository, hash, repository_not_visible};
+use crate::forge::assets::{Asset, Content};
+use crate::forge::{Forge, Repository, repository_not_visible};
 use crate::messages;
 use crate::report;
 use crate::report::source::{self, Source};
@@ -138,7 +140,9 @@ impl Publish<'_> {
     pub async fn files(&self, assets: &[Asset]) -> Result<Vec<String>> {
         let addresses = self.upload(assets, &[]).await?;
         Ok(match self.destination {
-            Destination::Forge => addresses.iter().map(|address| self.forge.asset_address(address)).collect(),
+            Destination::Forge => {
+                addresses.iter().map(|address| self.forge.assets().address_outside(address)).collect()
+            }
             _ => addresses,
         })
     }
@@ -157,7 +161,7 @@ impl Publish<'_> {
                 // Not one with a bucket's signature, which ends.
                 let known = |asset: &Asset| {
                     let name = asset.unique_name();
-                    shown.get(&name)?.iter().find(|address| self.forge.is_asset(address, &name)).cloned()
+                    shown.get(&name)?.iter().find(|address| self.forge.assets().is_asset(address, &name)).cloned()
                 };
                 let mut addresses: Vec<Option<String>> = assets.iter().map(known).collect();
                 let new: Vec<Asset> = assets
@@ -169,7 +173,7 @@ impl Publish<'_> {
                 let sent = if new.is_empty() {
                     Vec::new()
                 } else {
-                    match self.forge.upload_assets(&new, &progress).await {
+                    match self.forge.assets().upload(&new, &progress).await {
                         Err(error) if error.kind() == Kind::NotFound => {
                             let unseen = self.forge.can_see_repository().await.is_ok_and(|seen| !seen);
                             return Err(if unseen { repository_not_visible(self.repository) } else { error });

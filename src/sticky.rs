@@ -1,8 +1,9 @@
 //! Sticky comments: found by their watermark, updated in place, split into parts if they are long, and into sections if
-//! several jobs write them. Implemented once, over [`Forge`].
+//! several jobs write them. Implemented once, over [`Comments`].
 
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Comment, Forge, Target, Viewer, create_comment_once};
+use crate::forge::Target;
+use crate::forge::comments::{self, Comment, Comments, HideComments, Viewer};
 use crate::http::{Http, RetryPolicy};
 use crate::log::Log;
 use crate::report::isolate::closed;
@@ -24,8 +25,8 @@ const MAX_ROUNDS: u32 = 40;
 
 /// The comments of one report on one target.
 pub struct Sticky<'a> {
-    /// The forge.
-    pub forge: &'a dyn Forge,
+    /// The forge's comments.
+    pub comments: &'a dyn Comments,
     /// The client, for pauses within the time budget.
     pub http: &'a Http,
     /// The log.
@@ -39,10 +40,10 @@ pub struct Sticky<'a> {
 }
 
 /// What to do with the comments of earlier runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retire {
+#[derive(Clone, Copy)]
+pub enum Retire<'a> {
     /// Collapse them as outdated.
-    Hide,
+    Hide(&'a dyn HideComments),
     /// Delete them.
     Delete,
 }
@@ -58,11 +59,18 @@ pub struct SectionMode {
     pub skip_unchanged: bool,
 }
 
+/// A section to write.
+#[derive(Clone, Copy)]
+struct Section<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
 impl Sticky<'_> {
     /// Returns all comments that have the watermark and are not another person's, oldest first.
     pub async fn find(&self) -> Result<Vec<Comment>> {
         let Some(mark) = self.watermark else { return Ok(Vec::new()) };
-        let found = self.forge.list_comments(self.target, &|c| mark.part_of(&c.body).is_some()).await?;
+        let found = self.comments.list(self.target, &|c| mark.part_of(&c.body).is_some()).await?;
         self.own(found).await
     }
 
@@ -74,7 +82,7 @@ impl Sticky<'_> {
         if authors.len() < 2 && !found.iter().any(is_person) {
             return Ok(found);
         }
-        let (all, viewer) = (found.len(), self.forge.viewer().await?);
+        let (all, viewer) = (found.len(), self.comments.viewer().await?);
         let is_own = |comment: &Comment, id: &str| comment.author.as_ref().is_none_or(|author| author.id == id);
         let kept: Vec<Comment> = match &viewer {
             Viewer::Unknown => return Ok(found),
@@ -147,7 +155,7 @@ impl Sticky<'_> {
         let said = |body: &str| Sections::parse(mark.strip(body)).text;
         let is_same = newest.len() == parts.len()
             && (1..).zip(Self::numbered(parts)).all(|(n, text)| {
-                let body = self.forge.stored(&self.body(&text, n));
+                let body = self.comments.stored(&self.body(&text, n));
                 newest.get(&n).is_some_and(|old| said(&old.body) == said(&body))
             });
         newest.remove(&1).filter(|_| is_same)
@@ -164,7 +172,7 @@ impl Sticky<'_> {
     }
 
     async fn create_comment(&self, body: &str) -> Result<Comment> {
-        create_comment_once(self.forge, self.http, self.target, body).await
+        comments::create_once(self.comments, self.http, self.target, body).await
     }
 
     /// Replaces the newest comment among `existing`, which had been read at `read`, and its continuations;
@@ -207,10 +215,10 @@ impl Sticky<'_> {
     }
 
     async fn replace(&self, old: &Comment, body: &str) -> Result<Comment> {
-        if old.body == self.forge.stored(body) {
+        if old.body == self.comments.stored(body) {
             return Ok(old.clone());
         }
-        self.forge.update_comment(self.target, &old.id, body, RetryPolicy::Idempotent).await
+        self.comments.update(self.target, &old.id, body, RetryPolicy::Idempotent).await
     }
 
     /// Creates a comment in place of one that the token is not allowed to change, with that comment's sections.
@@ -240,13 +248,13 @@ impl Sticky<'_> {
     async fn replace_text(&self, canonical: &Comment, text: &str) -> Result<Comment> {
         let mut round = 0;
         loop {
-            let now = self.forge.get_comment(self.target, &canonical.id).await?;
+            let now = self.comments.get(self.target, &canonical.id).await?;
             let parts = self.watermark.map(|mark| sections(mark, &now)).unwrap_or_default();
             let body = self.with_sections(parts, text);
-            if now.body == self.forge.stored(&body) {
+            if now.body == self.comments.stored(&body) {
                 return Ok(now);
             }
-            match self.forge.update_comment(self.target, &now.id, &body, RetryPolicy::Never).await {
+            match self.comments.update(self.target, &now.id, &body, RetryPolicy::Never).await {
                 Err(error) if error.retry_after().is_some() && round < MAX_ROUNDS => {
                     let pause = error.retry_after().unwrap_or(SETTLE_DELAY);
                     self.log.info(&format!("{error}; reading the comment again"));
@@ -293,7 +301,7 @@ impl Sticky<'_> {
         }
         let text = if merged.is_empty() { mark.strip(&newest.body).to_owned() } else { merged.compose() };
         let kept =
-            self.forge.update_comment(self.target, &oldest.id, &self.marked(&text, 1), RetryPolicy::Idempotent).await?;
+            self.comments.update(self.target, &oldest.id, &self.marked(&text, 1), RetryPolicy::Idempotent).await?;
         let stays = |comment: &&Comment| comment.id == kept.id || made[1..].iter().any(|own| own.id == comment.id);
         for comment in all.iter().filter(|comment| !stays(comment)) {
             self.discard(comment).await?;
@@ -303,7 +311,7 @@ impl Sticky<'_> {
 
     /// Deletes a comment. Warns if the token is not allowed to.
     async fn discard(&self, comment: &Comment) -> Result<()> {
-        let deleted = self.forge.delete_comment(self.target, &comment.id).await;
+        let deleted = self.comments.delete(self.target, &comment.id).await;
         self.allow_refusal(deleted, "delete", comment)
     }
 
@@ -323,11 +331,11 @@ impl Sticky<'_> {
     }
 
     /// Hides or deletes the comments of earlier runs. Warns about those that the token is not allowed to change.
-    pub async fn retire(&self, comments: &[Comment], how: Retire) -> Result<()> {
+    pub async fn retire(&self, comments: &[Comment], how: Retire<'_>) -> Result<()> {
         for comment in comments {
             match how {
-                Retire::Hide => {
-                    let hidden = self.forge.hide_comment(self.target, &comment.id).await;
+                Retire::Hide(hiding) => {
+                    let hidden = hiding.hide(self.target, &comment.id).await;
                     self.allow_refusal(hidden, "hide", comment)?;
                 }
                 Retire::Delete => self.discard(comment).await?,
@@ -347,7 +355,7 @@ impl Sticky<'_> {
             return Err(Error::usage("--section requires the watermark; omit --rm-watermark"));
         };
         // In the form in which the forge returns it.
-        let as_stored = |text: &str| section::alone(name, &self.forge.stored(&section::alone(name, text)));
+        let as_stored = |text: &str| section::alone(name, &self.comments.stored(&section::alone(name, text)));
         let mut text = as_stored(text);
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         let mut refused: BTreeSet<String> = BTreeSet::new();
@@ -372,7 +380,8 @@ impl Sticky<'_> {
         for round in 0..MAX_ROUNDS {
             let started = self.http.mark();
             let before = canonical.clone();
-            let written = self.write_section(mark, canonical.take(), (name, &text), &mut seen, mode.limit).await;
+            let written =
+                self.write_section(mark, canonical.take(), Section { name, text: &text }, &mut seen, mode.limit).await;
             let (id, made) = match written {
                 Ok(written) => written,
                 // What was read is outdated, or the outcome is unknown: read again.
@@ -403,13 +412,7 @@ impl Sticky<'_> {
             let took = self.http.mark().saturating_sub(started);
             // Writers that keep losing spread out further.
             self.http.pause_at_least(SETTLE_DELAY + took * 2, SETTLE_DELAY * (1 << round.min(3))).await?;
-            canonical = match own.is_empty() {
-                true => match self.forge.get_comment(self.target, &id).await {
-                    Err(error) if error.kind() == Kind::NotFound => None,
-                    found => Some(found?),
-                },
-                false => None,
-            };
+            canonical = if own.is_empty() { self.get_if_present(&id).await? } else { None };
             if canonical.is_none() {
                 all = self.find_except(&refused).await?;
                 canonical = self.canonical_comment(mark, &all, &mut seen);
@@ -429,6 +432,14 @@ impl Sticky<'_> {
             Error::new(Kind::Conflict, format!("section {name} was overwritten by other jobs {MAX_ROUNDS} times"))
                 .hint("run fewer jobs at once, or use a different --watermark-title for each")
         }))
+    }
+
+    /// Returns a comment, unless it was deleted.
+    async fn get_if_present(&self, id: &str) -> Result<Option<Comment>> {
+        match self.comments.get(self.target, id).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     async fn find_except(&self, refused: &BTreeSet<String>) -> Result<Vec<Comment>> {
@@ -464,10 +475,11 @@ impl Sticky<'_> {
         &self,
         mark: &Watermark,
         canonical: Option<Comment>,
-        (name, text): (&str, &str),
+        section: Section<'_>,
         seen: &mut BTreeMap<String, String>,
         limit: usize,
     ) -> Result<(String, bool)> {
+        let Section { name, text } = section;
         // A comment without sections is the report of an earlier run as a whole.
         let mut merged = canonical
             .as_ref()
@@ -489,9 +501,9 @@ impl Sticky<'_> {
             .hint("shorten the sections, or use another --watermark-title for some of them"));
         }
         match canonical {
-            Some(canonical) if canonical.body == self.forge.stored(&body) => Ok((canonical.id, false)),
+            Some(canonical) if canonical.body == self.comments.stored(&body) => Ok((canonical.id, false)),
             Some(canonical) => {
-                self.forge.update_comment(self.target, &canonical.id, &body, RetryPolicy::Never).await?;
+                self.comments.update(self.target, &canonical.id, &body, RetryPolicy::Never).await?;
                 Ok((canonical.id, false))
             }
             None => Ok((self.create_comment(&body).await?.id, true)),

@@ -6,13 +6,13 @@ use crate::support::host::TestHost;
 use crate::support::net::get;
 use crate::support::png;
 use bytes::Bytes;
+use cml::digest::hash;
 use cml::env::Secret;
 use cml::error::{Error, Kind};
-use cml::forge::check::{Check, CheckState, Conclusion};
-use cml::forge::pull::{Merge, Merged, NewPullRequest};
-use cml::forge::{
-    Asset, Capability, Connection, Content, Context, Driver, FORGES, Forge, Repository, Target, hash, require,
-};
+use cml::forge::assets::{Asset, Content};
+use cml::forge::checks::{Check, CheckState, Conclusion};
+use cml::forge::pull_requests::{Merge, Merged, NewPullRequest};
+use cml::forge::{Capability, Connection, Context, Driver, FORGES, Forge, Repository, Target, require};
 use cml::host::Host;
 use cml::host::native::Native;
 use cml::http::{Http, RetryPolicy};
@@ -129,37 +129,40 @@ fn asset(seed: u8) -> Asset {
 #[test]
 fn comments_are_made_read_changed_and_deleted() {
     each(async |row| {
-        let forge = &row.forge;
-        assert!(forge.limits().comment >= 32_768);
+        let comments = row.forge.comments();
+        assert!(comments.max_length() >= 32_768);
         for target in [Target::PullRequest(7), Target::Commit(HEAD.to_owned()), Target::Issue(3)] {
-            let one = forge.create_comment(&target, "one\n\n*ä* |`x`|").await.unwrap();
-            let two = forge.create_comment(&target, "two").await.unwrap();
+            let one = comments.create(&target, "one\n\n*ä* |`x`|").await.unwrap();
+            let two = comments.create(&target, "two").await.unwrap();
             assert!(one.order < two.order && one.id != two.id && one.created > 1_700_000_000);
-            assert_eq!(forge.get_comment(&target, &one.id).await.unwrap().body, "one\n\n*ä* |`x`|");
-            let all = forge.list_comments(&target, &|_| true).await.unwrap();
+            assert_eq!(comments.get(&target, &one.id).await.unwrap().body, "one\n\n*ä* |`x`|");
+            let all = comments.list(&target, &|_| true).await.unwrap();
             let at = |id: &str| all.iter().position(|comment| comment.id == id).unwrap();
             assert!(at(&one.id) < at(&two.id), "the oldest first");
-            let kept = forge.list_comments(&target, &|comment| comment.body == "two").await.unwrap();
+            let kept = comments.list(&target, &|comment| comment.body == "two").await.unwrap();
             assert_eq!(kept, std::slice::from_ref(&two));
-            let changed = forge.update_comment(&target, &one.id, "three", RetryPolicy::Idempotent).await.unwrap();
+            let changed = comments.update(&target, &one.id, "three", RetryPolicy::Idempotent).await.unwrap();
             assert_eq!((&changed.id, changed.order, changed.url == one.url), (&one.id, one.order, true));
-            assert_eq!(forge.get_comment(&target, &one.id).await.unwrap().body, "three");
+            assert_eq!(comments.get(&target, &one.id).await.unwrap().body, "three");
             for id in [&one.id, &one.id, &two.id] {
-                forge.delete_comment(&target, id).await.unwrap();
+                comments.delete(&target, id).await.unwrap();
             }
-            explains(row, &forge.get_comment(&target, &one.id).await.unwrap_err(), Kind::NotFound);
-            assert!(forge.list_comments(&target, &|comment| comment.id == one.id).await.unwrap().is_empty());
+            explains(row, &comments.get(&target, &one.id).await.unwrap_err(), Kind::NotFound);
+            assert!(comments.list(&target, &|comment| comment.id == one.id).await.unwrap().is_empty());
         }
     });
 }
 
 #[test]
-fn hiding_is_asked_for_before_it_is_done() {
+fn comments_are_hidden_where_the_forge_hides_them() {
     each(async |row| {
-        let (forge, on) = (&row.forge, Target::PullRequest(7));
-        let can = row.can(&forge.can_hide());
-        let comment = forge.create_comment(&on, "one").await.unwrap();
-        assert_eq!(forge.hide_comment(&on, &comment.id).await.is_ok(), can);
+        let (comments, on) = (row.forge.comments(), Target::PullRequest(7));
+        let hiding = require(comments.hiding(), Capability::HideComments, row.driver);
+        if !row.can(&hiding) {
+            return;
+        }
+        let comment = comments.create(&on, "one").await.unwrap();
+        hiding.unwrap().hide(&on, &comment.id).await.unwrap();
     });
 }
 
@@ -169,7 +172,7 @@ fn repositories_are_seen_or_not() {
         assert!(row.forge.can_see_repository().await.unwrap());
         if let Some(other) = &row.other {
             assert!(!other.can_see_repository().await.unwrap());
-            let missing = other.create_comment(&Target::PullRequest(7), "x").await.unwrap_err();
+            let missing = other.comments().create(&Target::PullRequest(7), "x").await.unwrap_err();
             explains(row, &missing, Kind::NotFound);
         }
     });
@@ -207,10 +210,10 @@ fn forgeries(address: &str, name: &str) -> Vec<String> {
 #[test]
 fn files_have_addresses_in_their_order_that_serve_them() {
     each(async |row| {
-        let (forge, assets) = (&row.forge, [asset(1), asset(2)]);
+        let (forge, assets) = (row.forge.assets(), [asset(1), asset(2)]);
         for _ in 0..2 {
             let progress = RefCell::new(Vec::new());
-            let addresses = forge.upload_assets(&assets, &|done| progress.borrow_mut().push(done)).await.unwrap();
+            let addresses = forge.upload(&assets, &|done| progress.borrow_mut().push(done)).await.unwrap();
             assert_eq!((addresses.len(), progress.borrow().last()), (2, Some(&2)));
             for (asset, address) in assets.iter().zip(&addresses) {
                 assert!(forge.is_asset(address, &asset.unique_name()), "{address}");
@@ -223,17 +226,21 @@ fn files_have_addresses_in_their_order_that_serve_them() {
                     None => std::fs::read(row.folder.path().join(".cml").join(address)).unwrap(),
                 };
                 assert_eq!(bytes, asset.read().unwrap(), "{address}");
-                assert!(forge.asset_address(address).ends_with(address.as_str()));
+                assert!(forge.address_outside(address).ends_with(address.as_str()));
             }
         }
-        assert_eq!(forge.upload_assets(&[], &|_| {}).await.unwrap(), Vec::<String>::new());
+        assert_eq!(forge.upload(&[], &|_| {}).await.unwrap(), Vec::<String>::new());
     });
 }
 
 #[test]
 fn a_check_is_made_once_and_completed() {
     each(async |row| {
-        let forge = &row.forge;
+        let checks = require(row.forge.checks(), Capability::Checks, row.driver);
+        if !row.can(&checks) {
+            return;
+        }
+        let checks = checks.unwrap();
         let mut check = Check {
             commit: HEAD.to_owned(),
             title: "tests".to_owned(),
@@ -243,14 +250,10 @@ fn a_check_is_made_once_and_completed() {
             data: Vec::new(),
             id: None,
         };
-        if !row.can(&forge.can_check()) {
-            explains(row, &forge.create_check(&check).await.unwrap_err(), Kind::Unsupported);
-            return;
-        }
-        assert!(forge.report_limits().is_none_or(|limits| limits.parts > 0 && limits.part > 1000));
-        let made = forge.create_check(&check).await.unwrap();
+        assert!(checks.report_limits().is_none_or(|limits| limits.parts > 0 && limits.part > 1000));
+        let made = checks.create(&check).await.unwrap();
         check.state = CheckState::Completed(Conclusion::Failure);
-        let completed = forge.create_check(&check).await.unwrap();
+        let completed = checks.create(&check).await.unwrap();
         assert_eq!((&completed.id, &completed.url), (&made.id, &made.url));
         row.page_is_ours(&made.url);
         if row.fake.is_none() {
@@ -258,7 +261,7 @@ fn a_check_is_made_once_and_completed() {
             return;
         }
         check.commit = "f".repeat(40);
-        let unknown = forge.create_check(&check).await.unwrap_err();
+        let unknown = checks.create(&check).await.unwrap_err();
         assert!(!unknown.is_ambiguous() && unknown.kind() != Kind::Internal, "{unknown}");
     });
 }
@@ -266,44 +269,38 @@ fn a_check_is_made_once_and_completed() {
 #[test]
 fn a_pull_request_is_opened_found_and_merged() {
     each(async |row| {
-        let forge = &row.forge;
+        let pulls = require(row.forge.pull_requests(), Capability::PullRequests, row.driver);
+        if !row.can(&pulls) {
+            return;
+        }
+        let pulls = pulls.unwrap();
         let new = NewPullRequest {
             title: "T".to_owned(),
             body: "B".to_owned(),
             source: "work".to_owned(),
             target: "main".to_owned(),
         };
-        let push_config = forge.push_config();
-        if !row.can(&push_config) {
-            explains(row, &forge.create_pull_request(&new).await.unwrap_err(), Kind::Unsupported);
-            match forge.find_pull_request("work", "main").await {
-                Err(error) => explains(row, &error, Kind::Unsupported),
-                // `pr create --dry-run` asks in the preview, too.
-                Ok(found) => assert_eq!((found, row.fake.is_none()), (None, true)),
-            }
-            return;
-        }
-        let push_config = push_config.unwrap();
+        let push_config = pulls.push_config();
         assert!(push_config.credential.is_some_and(|(user, token)| !user.is_empty() && token.expose() == "good"));
         assert!(push_config.author.is_none_or(|(name, address)| !name.is_empty() && address.contains('@')));
         assert!(!push_config.merges.is_empty() && push_config.noun.ends_with("Request"));
 
-        assert_eq!(forge.find_pull_request("work", "main").await.unwrap(), None);
-        let pull = forge.create_pull_request(&new).await.unwrap();
+        assert_eq!(pulls.find("work", "main").await.unwrap(), None);
+        let pull = pulls.create(&new).await.unwrap();
         assert!(pull.open && pull.is_at(HEAD), "{pull:?}");
         row.page_is_ours(&pull.url);
-        assert_eq!(forge.find_pull_request("work", "main").await.unwrap().as_ref(), Some(&pull));
-        assert_eq!(forge.find_pull_request("work", "other").await.unwrap(), None);
-        let listed = forge.list_pull_requests(HEAD, Some("work")).await.unwrap();
+        assert_eq!(pulls.find("work", "main").await.unwrap().as_ref(), Some(&pull));
+        assert_eq!(pulls.find("work", "other").await.unwrap(), None);
+        let listed = pulls.list(HEAD, Some("work")).await.unwrap();
         assert!(listed.iter().any(|pull| pull.open), "{listed:?}");
         let missing = NewPullRequest { source: "nowhere".to_owned(), ..new };
-        let missing = forge.create_pull_request(&missing).await.unwrap_err();
+        let missing = pulls.create(&missing).await.unwrap_err();
         assert!(!missing.is_ambiguous() && missing.kind() != Kind::Internal, "{missing}");
 
         let (fake, vendor) = row.fake.as_ref().unwrap();
         fake.configure(|switches| switches.auto_merge = true);
-        let merged = forge.merge_pull_request(&pull, Merge::Squash).await.unwrap();
-        let found = forge.find_pull_request("work", "main").await.unwrap().unwrap();
+        let merged = pulls.merge(&pull, Merge::Squash).await.unwrap();
+        let found = pulls.find("work", "main").await.unwrap().unwrap();
         assert_eq!((found.number, found.open), (pull.number, merged == Merged::Later), "{vendor:?}");
         if !found.open {
             assert!(found.is_at(HEAD), "{found:?}");

@@ -244,7 +244,7 @@ fn what_needs_a_forge_does_what_git_can_do() {
     assert_eq!(cml.git(&["branch", "--format=%(refname:short)"]), "tune");
     cml.run(&["pr", "create", "model.json"]).fails(
         7,
-        "pull requests are not supported by the local preview",
+        "the local preview does not support pull requests",
         "*--dry-run*",
     );
 }

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::connect::Global;
 use crate::error::{Error, Result};
 use crate::files::{self, LARGEST_FILE, Refusal};
-use crate::forge::Asset;
+use crate::forge::assets::Asset;
 use crate::outputs;
 use crate::publish;
 use clap::ArgAction::Set;

@@ -7,9 +7,8 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, LARGEST_FILE};
-use crate::forge::check::{Check, CheckState, CheckStatus, Conclusion, CreatedCheck};
-use crate::forge::target::TargetSpec;
-use crate::forge::{Target, explain_not_found};
+use crate::forge::checks::{Check, CheckState, CheckStatus, Conclusion, CreatedCheck};
+use crate::forge::{Target, TargetSpec, explain_not_found};
 use crate::messages::count;
 use crate::outputs;
 use crate::publish::{Destination, Publish};
@@ -101,7 +100,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     report_args::warn_if_empty(app, &sources, args.images.strict)?;
     let annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
     let connected = connect::connect_to_check(app, global, args.images.publish_args.publish_branch.clone()).await?;
-    connected.forge.can_check()?;
+    // Asked before anything is done.
+    connected.checks()?;
     let commit = args.commit(app, &connected).await?;
     let job = Job { app, args, connected, commit, destination };
     job.create(&sources, annotations).await
@@ -195,8 +195,8 @@ impl Job<'_> {
 
     async fn create(&self, sources: &[Source], annotations: Vec<Annotation>) -> Result<()> {
         let Connected { forge, repository, .. } = &self.connected;
-        let publish = self.publish();
-        let room = forge.report_limits();
+        let (publish, checks) = (self.publish(), self.connected.checks()?);
+        let room = checks.report_limits();
         // Where neither the check nor a comment shows them, images need no place.
         let text = if room.is_some() || self.args.comment {
             publish.report(sources, &[]).await?.text
@@ -216,7 +216,7 @@ impl Job<'_> {
             data: self.args.data.iter().map(|(name, value)| (clean(name).into(), clean(value).into())).collect(),
             id: self.args.check_id.clone(),
         };
-        let made = match forge.create_check(&check).await {
+        let made = match checks.create(&check).await {
             Err(error) if error.kind() == Kind::NotFound && error.hint_text().is_none() => {
                 let target = Target::Commit(self.commit.clone());
                 return Err(explain_not_found(&**forge, repository, &target, error).await);
@@ -265,7 +265,7 @@ impl Job<'_> {
         let sticky = self.connected.sticky(self.app, &target, Some(&mark), Some(&self.commit));
         let existing = sticky.find().await?;
         let read = self.app.http.mark();
-        let part = forge.limits().comment.saturating_sub(sticky.overhead());
+        let part = forge.comments().max_length().saturating_sub(sticky.overhead());
         let room = ReportLimits { part, unit: Unit::Utf16, parts: comment::OVERFLOW_LIMIT as usize };
         let parts = comment::split_report(self.app, &self.connected, &self.publish(), text, &[], room).await?;
         let comment = sticky.update(&existing, read, &parts).await?;

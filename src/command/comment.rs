@@ -7,8 +7,8 @@ use super::report_args::{self, ReportArgs};
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
-use crate::forge::target::TargetSpec;
-use crate::forge::{Comment, Target, explain_not_found};
+use crate::forge::comments::{self, Comment};
+use crate::forge::{Capability, Driver, Target, TargetSpec, explain_not_found, require};
 use crate::host;
 use crate::outputs;
 use crate::publish::{Destination, Publish};
@@ -16,7 +16,7 @@ use crate::report::section;
 use crate::report::source::Source;
 use crate::report::split::{self, ReportLimits, Unit};
 use crate::report::watermark::Watermark;
-use crate::sticky::{Retire, SectionMode};
+use crate::sticky::{Retire, SectionMode, Sticky};
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -143,8 +143,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         None => watch::watch(&job).await,
         Some(sources) if args.print => job.print(&sources).await,
         Some(sources) => {
-            let comment =
-                job.post(&sources, PostOptions { update, summary: !args.no_summary, retire: args.retire() }).await?;
+            let comment = job.post(&sources, PostOptions { update, summary: !args.no_summary, retire: true }).await?;
             job.announce(&comment)?;
             if args.open {
                 open(app, &comment.url).await;
@@ -202,8 +201,8 @@ struct PostOptions {
     update: bool,
     /// Add the report to the job's page.
     summary: bool,
-    /// What happens to the comments of earlier runs.
-    retire: Option<Retire>,
+    /// Hide or delete the comments of earlier runs, where the user asked for that.
+    retire: bool,
 }
 
 /// What stays the same from one update to the next.
@@ -213,6 +212,8 @@ struct Job<'a> {
     /// Whether the command updates the report's last comment.
     update: bool,
     connected: Connected,
+    /// What takes the comments instead of the forge, with `--print`.
+    rehearsal: Option<Rc<print::Rehearsal>>,
     target: Target,
     watermark: Option<Watermark>,
     commit: Option<String>,
@@ -223,9 +224,8 @@ impl<'a> Job<'a> {
     async fn prepare(app: &'a App, global: &Global, args: &'a Comments, update: bool) -> Result<Self> {
         let (wanted, destination) = (args.wanted()?, args.images.destination()?);
         let connected = connect::connect(app, global, args.images.publish_args.publish_branch.clone()).await?;
-        if args.hide_previous {
-            connected.forge.can_hide()?;
-        }
+        // Asked before anything is done.
+        args.retire(connected.forge.comments(), connected.driver)?;
         let context = &connected.context;
         let title = || Watermark::new(&args.watermark_title, context.workflow.as_deref(), context.run.as_deref());
         let watermark = (!args.rm_watermark).then(title);
@@ -237,17 +237,25 @@ impl<'a> Job<'a> {
             // Only the watermark needs it; a comment works without.
             _ => connected.commit(app).await.unwrap_or_default(),
         };
-        Ok(Job { app, args, update, connected, target, watermark, commit, destination })
+        Ok(Job { app, args, update, connected, rehearsal: None, target, watermark, commit, destination })
     }
 
     /// Prints what would be sent for the report as it is now.
     async fn print(&mut self, sources: &[Source]) -> Result<()> {
         let rehearsal = Rc::new(print::Rehearsal::new(self.connected.forge.clone()));
-        self.connected.forge = rehearsal.clone();
+        self.rehearsal = Some(rehearsal.clone());
         self.destination = Destination::Nowhere;
-        let how = PostOptions { update: self.update, summary: false, retire: self.args.retire() };
+        let how = PostOptions { update: self.update, summary: false, retire: true };
         let comment = self.post(sources, how).await?;
         rehearsal.print(self.app, &comment)
+    }
+
+    /// Returns the comments that are read and written.
+    fn comments(&self) -> &dyn comments::Comments {
+        match &self.rehearsal {
+            Some(rehearsal) => &**rehearsal,
+            None => self.connected.forge.comments(),
+        }
     }
 
     /// Returns the outcome of a request for the target, explaining a 404: which of the target and the repository
@@ -267,9 +275,11 @@ impl<'a> Job<'a> {
         let PostOptions { update, summary, retire } = options;
         let Comments { append, skip_unchanged, .. } = *self.args;
         sources.iter().try_for_each(|source| section::check(&source.text))?;
-        let forge = &*self.connected.forge;
+        let comments = self.comments();
+        let retire = if retire { self.args.retire(comments, self.connected.driver)? } else { None };
         let (watermark, commit) = (self.watermark.as_ref(), self.commit.as_deref());
         let sticky = self.connected.sticky(self.app, &self.target, watermark, commit);
+        let sticky = Sticky { comments, ..sticky };
         // A section reads for itself; here it only needs to know which images are there already.
         let needs_existing = match &self.args.section {
             Some(_) => sources.iter().any(|source| !crate::report::references(&source.text).is_empty()),
@@ -295,11 +305,11 @@ impl<'a> Job<'a> {
             outputs::summary(self.app, &published.text)?;
         }
         if let Some(name) = &self.args.section {
-            let mode = SectionMode { limit: forge.limits().comment, append, skip_unchanged };
+            let mode = SectionMode { limit: comments.max_length(), append, skip_unchanged };
             let written = sticky.section(name, &published.text, mode).await;
             return self.explain_missing(written).await;
         }
-        let room = forge.limits().comment.saturating_sub(sticky.overhead());
+        let room = comments.max_length().saturating_sub(sticky.overhead());
         let text = if append {
             // What another job added while images were published stays.
             let now =
@@ -357,12 +367,13 @@ impl<'a> Job<'a> {
 }
 
 impl Comments {
-    fn retire(&self) -> Option<Retire> {
-        match (self.hide_previous, self.delete_previous) {
-            (true, _) => Some(Retire::Hide),
-            (_, true) => Some(Retire::Delete),
-            _ => None,
+    /// Returns what happens to the comments of earlier runs; an error where the forge cannot do that.
+    fn retire<'a>(&self, comments: &'a dyn comments::Comments, forge: &Driver) -> Result<Option<Retire<'a>>> {
+        if self.hide_previous {
+            let hiding = require(comments.hiding(), Capability::HideComments, forge)?;
+            return Ok(Some(Retire::Hide(hiding)));
         }
+        Ok(self.delete_previous.then_some(Retire::Delete))
     }
 }
 

@@ -4,9 +4,8 @@ use crate::app::App;
 use crate::connect::{self, Connected, DetectedRepository, Global, Inferred};
 use crate::env::vars;
 use crate::error::{Error, Kind, Result};
-use crate::forge::permission::{About, Diagnosis, PermissionState, Work};
-use crate::forge::target::TargetSpec;
-use crate::forge::{Context, Forge, Repository, Target, local, repository_not_visible};
+use crate::forge::permissions::{Diagnosis, PermissionState, Work};
+use crate::forge::{About, Context, Forge, Repository, Target, TargetSpec, local, repository_not_visible};
 use crate::log::sanitize;
 use clap::Args;
 use std::fmt::Write;
@@ -42,10 +41,13 @@ pub async fn run(app: &App, global: &Global) -> Result<()> {
     if no_token && !inferred.has_signed_checks(driver) {
         return Err(connect::missing_token(driver, inferred.in_ci));
     }
-    let diagnosis = forge.permissions().await.map_err(|error| match error.kind() {
-        Kind::NotFound => repository_not_visible(&found.repository),
-        _ => error,
-    })?;
+    let diagnosis = match forge.permissions() {
+        Some(permissions) => permissions.diagnose().await.map_err(|error| match error.kind() {
+            Kind::NotFound => repository_not_visible(&found.repository),
+            _ => error,
+        })?,
+        None => Diagnosis::default(),
+    };
     let target = if no_token { None } else { comment_target(app, &inferred, &found, forge).await };
     print_diagnosis(app, &diagnosis, target, no_token)?;
     match diagnosis.permissions.iter().find(|line| line.work == Work::Comment) {

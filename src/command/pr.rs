@@ -6,8 +6,7 @@
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
-use crate::forge::PullRequest;
-use crate::forge::pull::{self, Merge, Merged, NewPullRequest, PushConfig};
+use crate::forge::pull_requests::{self, Merge, Merged, NewPullRequest, PullRequest, PushConfig};
 use crate::git::{Git, Status, pathspecs};
 use crate::outputs;
 use crate::report::decode::clean;
@@ -91,7 +90,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
     let connected = connect::connect(app, global, None).await?;
     let is_shown_only = args.dry_run && connected.is_preview();
-    let push_config = if is_shown_only { PushConfig::without_forge() } else { connected.forge.push_config()? };
+    let push_config =
+        if is_shown_only { PushConfig::without_forge() } else { connected.pull_requests()?.push_config() };
     let connected = connected.with_head().await?;
     let merge = args.merging();
     if let Some(how) = merge.filter(|how| !push_config.merges.contains(how)) {
@@ -214,7 +214,7 @@ impl<'a> Job<'a> {
             return Ok(None);
         }
         let target = target(args, connected, &status)?;
-        let source = args.branch.clone().unwrap_or_else(|| pull::branch(&target, &trigger));
+        let source = args.branch.clone().unwrap_or_else(|| pull_requests::branch(&target, &trigger));
         if source.contains([':', '*', '?', '[', '\\', '^', '~', ' ']) || source.contains("..") {
             return Err(Error::usage(format!("--branch {source} is not a valid branch name"))
                 .hint("use letters, digits, and any of - _ . /"));
@@ -236,11 +236,11 @@ impl<'a> Job<'a> {
     /// Returns the pull request, after the branch has the changes: the open one, or one that was merged with just
     /// these; `None` when there turns out to be nothing to say.
     async fn open(&self) -> Result<Option<PullRequest>> {
-        let forge = &*self.connected.forge;
+        let pulls = self.connected.pull_requests()?;
         let there = self.git.fetch_branch(&self.args.remote, &self.source).await?;
         let pull = match &there {
             // One that was merged is about these changes if it has all of the branch.
-            Some(tip) => forge.find_pull_request(&self.source, &self.target).await?.filter(|p| p.open || p.is_at(tip)),
+            Some(tip) => pulls.find(&self.source, &self.target).await?.filter(|p| p.open || p.is_at(tip)),
             None => None,
         };
         let commit = match &there {
@@ -270,7 +270,7 @@ impl<'a> Job<'a> {
                 Ok(Some(pull))
             }
             Some(pull) => Ok(Some(pull)),
-            None => pull::create_once(forge, &self.app.http, &self.pull_request()).await.map(Some),
+            None => pull_requests::create_once(pulls, &self.app.http, &self.pull_request()).await.map(Some),
         }
     }
 
@@ -349,7 +349,7 @@ impl<'a> Job<'a> {
     }
 
     async fn merge(&self, pull: &PullRequest, how: Merge) -> Result<()> {
-        let merged = pull::merge(&*self.connected.forge, &self.app.http, pull, how).await?;
+        let merged = pull_requests::merge(self.connected.pull_requests()?, &self.app.http, pull, how).await?;
         self.app.log.info(match merged {
             Merged::Now => "merged the pull request",
             Merged::Started => "the merge was started; see the pull request's page for its progress",

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
-use crate::forge::pull::PushConfig;
+use crate::forge::pull_requests::PushConfig;
 use crate::git::Git;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
@@ -51,7 +51,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Prepare(args) = command;
     let connected = connect::connect(app, global, None).await?;
     let is_preview = connected.is_preview();
-    let push_config = if is_preview { PushConfig::without_forge() } else { connected.forge.push_config()? };
+    let push_config = if is_preview { PushConfig::without_forge() } else { connected.pull_requests()?.push_config() };
     if is_preview && args.asks_for_nothing() {
         app.log.info("nothing to prepare: no forge is known here, and git's own settings stay");
     }

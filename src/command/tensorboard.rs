@@ -134,7 +134,7 @@ impl<'a> Publisher<'a> {
         let assets = report.pictures.iter().map(asset).collect::<Result<Vec<_>>>()?;
         let mut new = Vec::new();
         for asset in &assets {
-            let unseen = new.iter().all(|other: &crate::forge::Asset| other.hash != asset.hash);
+            let unseen = new.iter().all(|other: &crate::forge::assets::Asset| other.hash != asset.hash);
             if unseen && !self.known.contains_key(&asset.hash) {
                 new.push(asset.clone());
             }

@@ -6,12 +6,23 @@ use super::Driver;
 use crate::error::{Error, Result};
 use std::fmt;
 
+pub mod assets;
+pub mod checks;
+pub mod comments;
+pub mod permissions;
+pub mod pull_requests;
 pub mod runners;
 pub mod runs;
 
 /// What a forge may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
+    /// [`comments::HideComments`].
+    HideComments,
+    /// [`checks::Checks`].
+    Checks,
+    /// [`pull_requests::PullRequests`].
+    PullRequests,
     /// [`runs::Runs`].
     Runs,
     /// [`runs::LostJobs`].
@@ -23,6 +34,9 @@ pub enum Capability {
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Capability::HideComments => "hiding comments",
+            Capability::Checks => "checks",
+            Capability::PullRequests => "pull requests",
             Capability::Runs => "rerunning workflows",
             Capability::LostJobs => "finding the jobs that were lost with their runner",
             Capability::Runners => "runners",
@@ -34,6 +48,11 @@ impl Capability {
     /// Returns what to do on a forge without it.
     fn alternative(self) -> &'static str {
         match self {
+            Capability::HideComments => "use --delete-previous instead",
+            Capability::Checks => "use cml comment create instead",
+            Capability::PullRequests => {
+                "pass a token in REPO_TOKEN, and --driver and --repo if they cannot be detected; --dry-run needs neither"
+            }
             Capability::LostJobs => "use cml workflow rerun --id to rerun a pipeline whatever the cause of its failure",
             Capability::Runs | Capability::Runners => {
                 "pass a token in REPO_TOKEN, and --driver and --repo if they cannot be detected"

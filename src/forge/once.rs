@@ -1,6 +1,5 @@
 //! Requests that must have their effect exactly once: when an answer was lost, look before sending again.
 
-use super::{Comment, Forge, Target};
 use crate::error::Result;
 use crate::http::Http;
 use std::time::Duration;
@@ -9,25 +8,6 @@ use std::time::Duration;
 const MAX_ATTEMPTS: u32 = 6;
 /// The first of the growing pauses between them.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
-
-/// Makes a comment exactly once.
-pub async fn create_comment_once(forge: &dyn Forge, http: &Http, target: &Target, body: &str) -> Result<Comment> {
-    let started = http.mark();
-    let send = async || forge.create_comment(target, body).await;
-    let look = async || {
-        let stored = forge.stored(body);
-        let mut found = forge.list_comments(target, &|comment| same_text(&comment.body, &stored)).await?;
-        let since = http.server_time_at(started) - 5;
-        found.retain(|comment| comment.created >= since);
-        Ok(found.pop())
-    };
-    let messages = OutcomeMessages {
-        done: "the comment was created".to_owned(),
-        unknown: format!("check {target} before you run this again; cml comment update does not create a second one"),
-        not_done: "the comment was not created",
-    };
-    exactly_once(http, &messages, send, look).await
-}
 
 /// What a user is told when it does not come to a good end.
 pub(in crate::forge) struct OutcomeMessages {
@@ -71,9 +51,4 @@ pub(in crate::forge) async fn exactly_once<T>(
             );
         }
     }
-}
-
-/// Forges trim bodies and change line ends.
-fn same_text(one: &str, other: &str) -> bool {
-    one.trim().lines().map(str::trim_end).eq(other.trim().lines().map(str::trim_end))
 }

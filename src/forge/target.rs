@@ -1,8 +1,29 @@
-//! What `--target` means.
+//! What comments and checks are about, and what `--target` means.
 
-use super::Target;
 use crate::error::{Error, Result};
+use std::fmt;
 use std::str::FromStr;
+
+/// What a comment or a check is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A pull request (GitLab: merge request).
+    PullRequest(u64),
+    /// A commit.
+    Commit(String),
+    /// An issue.
+    Issue(u64),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::PullRequest(number) => write!(f, "pull request {number}"),
+            Target::Commit(sha) => write!(f, "commit {sha}"),
+            Target::Issue(number) => write!(f, "issue {number}"),
+        }
+    }
+}
 
 /// The value of `--target`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

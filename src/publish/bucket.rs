@@ -5,7 +5,7 @@ use super::media;
 use crate::app::App;
 use crate::auth::checked_value;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Asset, Progress, send_each};
+use crate::forge::assets::{Asset, Progress, send_each};
 use crate::http::{Discloses, Http, RetryPolicy};
 use async_trait::async_trait;
 use http_body_util::BodyExt;

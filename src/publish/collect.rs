@@ -1,9 +1,10 @@
 //! The files that a report names: which of them are published, and why the others are not.
 
 use super::{Publish, asset, media};
+use crate::digest::hash;
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, Files, LARGEST_FILE, Refusal};
-use crate::forge::{Asset, Content, hash};
+use crate::forge::assets::{Asset, Content};
 use crate::git::{self, Standing};
 use crate::messages;
 use crate::report::source::Source;

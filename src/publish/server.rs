@@ -4,7 +4,7 @@
 use super::media;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::forge::{Asset, Progress, send_each};
+use crate::forge::assets::{Asset, Progress, send_each};
 use crate::http::{RetryPolicy, request, secret_header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -205,7 +205,11 @@ fn without_a_token_nobody_is_asked() {
         alone.run(&["runner", "launch"]).fails(4, "no token found for GitHub", hint);
         let mut alone = Cml::alone();
         alone.set("NO_COLOR", "1");
-        alone.run(&["runner", "list"]).fails(7, "the local preview does not support runners", "pass a token in REPO_TOKEN*");
+        alone.run(&["runner", "list"]).fails(
+            7,
+            "the local preview does not support runners",
+            "pass a token in REPO_TOKEN*",
+        );
     }
     assert!(forge.requests().is_empty());
 }

@@ -1,18 +1,19 @@
 //! `--print`: the comments that would be sent, on standard output.
 //!
-//! [`Rehearsal`] stands between the command and the forge: it reads the forge, and keeps what would be written there to
+//! [`Rehearsal`] stands between the command and the forge's comments: it reads them, and keeps what would be written to
 //! itself. So sections, parts and marks are those that the forge would get.
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::forge::{Asset, Comment, Forge, Keep, Limits, Progress, PullRequest, Target, Viewer};
+use crate::forge::comments::{Comment, Comments, HideComments, Keep, Viewer};
+use crate::forge::{Forge, Target};
 use crate::http::RetryPolicy;
 use async_trait::async_trait;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-/// A forge that is read but never written to.
+/// The comments of a forge, which are read but never written.
 pub struct Rehearsal {
     forge: Rc<dyn Forge>,
     /// What would be sent, and the comments as they would be then, in that order.
@@ -51,17 +52,17 @@ impl Rehearsal {
 }
 
 #[async_trait(?Send)]
-impl Forge for Rehearsal {
-    fn limits(&self) -> Limits {
-        self.forge.limits()
+impl Comments for Rehearsal {
+    fn max_length(&self) -> usize {
+        self.forge.comments().max_length()
     }
 
     async fn viewer(&self) -> Result<Viewer> {
-        self.forge.viewer().await
+        self.forge.comments().viewer().await
     }
 
-    async fn list_comments(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
-        let mut all = self.forge.list_comments(target, keep).await?;
+    async fn list(&self, target: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
+        let mut all = self.forge.comments().list(target, keep).await?;
         let is_rewritten = |comment: &Comment| self.find_written(&comment.id).is_some();
         all.retain(|comment| !is_rewritten(comment));
         all.extend(self.written.borrow().iter().map(|(_, comment)| comment).filter(|comment| keep(comment)).cloned());
@@ -70,23 +71,23 @@ impl Forge for Rehearsal {
         Ok(all)
     }
 
-    async fn get_comment(&self, target: &Target, id: &str) -> Result<Comment> {
+    async fn get(&self, target: &Target, id: &str) -> Result<Comment> {
         match self.find_written(id) {
             _ if self.is_deleted(id) => Err(Error::not_found(format!("comment {id} is gone"))),
             Some(comment) => Ok(comment),
-            None => self.forge.get_comment(target, id).await,
+            None => self.forge.comments().get(target, id).await,
         }
     }
 
     fn stored(&self, body: &str) -> String {
-        self.forge.stored(body)
+        self.forge.comments().stored(body)
     }
 
     fn sent(&self, body: &str) -> String {
-        self.forge.sent(body)
+        self.forge.comments().sent(body)
     }
 
-    async fn create_comment(&self, _: &Target, body: &str) -> Result<Comment> {
+    async fn create(&self, _: &Target, body: &str) -> Result<Comment> {
         let mut written = self.written.borrow_mut();
         let number = written.len() as u64;
         let comment = Comment {
@@ -102,37 +103,28 @@ impl Forge for Rehearsal {
         Ok(comment)
     }
 
-    async fn update_comment(&self, target: &Target, id: &str, body: &str, _: RetryPolicy) -> Result<Comment> {
-        let comment = Comment { body: self.stored(body), ..self.get_comment(target, id).await? };
+    async fn update(&self, target: &Target, id: &str, body: &str, _: RetryPolicy) -> Result<Comment> {
+        let comment = Comment { body: self.stored(body), ..self.get(target, id).await? };
         let mut written = self.written.borrow_mut();
         written.retain(|(_, old)| old.id != id);
         written.push((self.sent(body), comment.clone()));
         Ok(comment)
     }
 
-    async fn delete_comment(&self, _: &Target, id: &str) -> Result<()> {
+    async fn delete(&self, _: &Target, id: &str) -> Result<()> {
         self.written.borrow_mut().retain(|(_, comment)| comment.id != id);
         self.deleted.borrow_mut().insert(id.to_owned());
         Ok(())
     }
 
-    fn can_hide(&self) -> Result<()> {
-        self.forge.can_hide()
+    fn hiding(&self) -> Option<&dyn HideComments> {
+        self.forge.comments().hiding().map(|_| self as &dyn HideComments)
     }
+}
 
-    async fn hide_comment(&self, _: &Target, _: &str) -> Result<()> {
+#[async_trait(?Send)]
+impl HideComments for Rehearsal {
+    async fn hide(&self, _: &Target, _: &str) -> Result<()> {
         Ok(())
-    }
-
-    async fn list_pull_requests(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>> {
-        self.forge.list_pull_requests(commit, branch).await
-    }
-
-    async fn upload_assets(&self, _: &[Asset], _: Progress<'_>) -> Result<Vec<String>> {
-        Err(Error::internal("nothing is published with --print"))
-    }
-
-    async fn can_see_repository(&self) -> Result<bool> {
-        self.forge.can_see_repository().await
     }
 }

@@ -27,11 +27,11 @@ struct Snapshot(Vec<(PathBuf, Option<Stat>)>);
 
 /// Watches until the program is asked to stop.
 pub async fn watch(job: &Job<'_>) -> Result<()> {
-    let forge = &job.connected.forge;
-    forge.set_watched(true)?;
+    let comments = job.connected.forge.comments();
+    comments.set_watched(true)?;
     let followed = follow(job).await;
     // What failed before it is what counts.
-    followed.and(forge.set_watched(false))
+    followed.and(comments.set_watched(false))
 }
 
 async fn follow(job: &Job<'_>) -> Result<()> {
@@ -120,7 +120,7 @@ impl Watcher<'_, '_> {
     /// Earlier comments are retired once, by the first that is posted; later ones update that.
     fn options(&self, summary: bool) -> PostOptions {
         let first = self.posted.is_none();
-        PostOptions { update: self.job.update || !first, summary, retire: self.job.args.retire().filter(|_| first) }
+        PostOptions { update: self.job.update || !first, summary, retire: first }
     }
 
     /// Posts the current report. Nothing ends a watch but the end of the job: failures are logged and the next

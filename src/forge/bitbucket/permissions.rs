@@ -8,9 +8,10 @@
 use super::{Bitbucket, List, authorization};
 use crate::env::Secret;
 use crate::error::{Kind, Result};
-use crate::forge::permission::{Diagnosis, Permission, PermissionState, Work};
+use crate::forge::permissions::{Diagnosis, Permission, PermissionState, Permissions, Work};
 use crate::forge::rest::escape;
 use crate::http::RetryPolicy;
+use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
@@ -91,34 +92,38 @@ enum Role {
     Admin,
 }
 
-pub async fn permissions(bucket: &Bitbucket) -> Result<Diagnosis> {
-    let (proxy, fact) = proxy(bucket).await.unzip();
-    let mut facts: Vec<_> = fact.into_iter().collect();
-    let Some(token) = &bucket.token else {
-        return Ok(Diagnosis { facts, permissions: without_token(proxy) });
-    };
-    let (headers, _): (_, IgnoredAny) = bucket.rest.get(&bucket.root).await?;
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let of = match text("x-credential-type").as_deref() {
-        Some("repo_access_token") => Some("repository access token"),
-        Some("project_access_token") => Some("project access token"),
-        Some("workspace_access_token") => Some("workspace access token"),
-        Some("api_token") => Some("API token of a user"),
-        _ => None,
-    };
-    facts.extend(of.map(|of| ("kind", of.to_owned())));
-    let list = |text: &String| text.split(',').map(|scope| scope.trim().to_owned()).filter(|s| !s.is_empty()).collect();
-    let scopes: Option<Vec<String>> = text("x-oauth-scopes").as_ref().map(list);
-    if let Some(scopes) = &scopes {
-        facts.push(("scopes", if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") }));
+#[async_trait(?Send)]
+impl Permissions for Bitbucket {
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        let (proxy, fact) = proxy(self).await.unzip();
+        let mut facts: Vec<_> = fact.into_iter().collect();
+        let Some(token) = &self.token else {
+            return Ok(Diagnosis { facts, permissions: without_token(proxy) });
+        };
+        let (headers, _): (_, IgnoredAny) = self.rest.get(&self.root).await?;
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let of = match text("x-credential-type").as_deref() {
+            Some("repo_access_token") => Some("repository access token"),
+            Some("project_access_token") => Some("project access token"),
+            Some("workspace_access_token") => Some("workspace access token"),
+            Some("api_token") => Some("API token of a user"),
+            _ => None,
+        };
+        facts.extend(of.map(|of| ("kind", of.to_owned())));
+        let list =
+            |text: &String| text.split(',').map(|scope| scope.trim().to_owned()).filter(|s| !s.is_empty()).collect();
+        let scopes: Option<Vec<String>> = text("x-oauth-scopes").as_ref().map(list);
+        if let Some(scopes) = &scopes {
+            facts.push(("scopes", if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") }));
+        }
+        let role = if authorization(token).starts_with("Basic ") { role(self).await } else { None };
+        if let Some(role) = role {
+            let name = ["read", "write", "admin"][role as usize];
+            facts.push(("access", name.to_owned()));
+        }
+        let permissions = Work::ALL.map(|work| line(work, scopes.as_deref(), role)).to_vec();
+        Ok(Diagnosis { facts, permissions })
     }
-    let role = if authorization(token).starts_with("Basic ") { role(bucket).await } else { None };
-    if let Some(role) = role {
-        let name = ["read", "write", "admin"][role as usize];
-        facts.push(("access", name.to_owned()));
-    }
-    let permissions = Work::ALL.map(|work| line(work, scopes.as_deref(), role)).to_vec();
-    Ok(Diagnosis { facts, permissions })
 }
 
 /// Returns the role of the token's user. The listings of one's own permissions went with those across workspaces;

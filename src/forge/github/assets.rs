@@ -9,8 +9,9 @@
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
-use crate::forge::{Asset, Progress, UPLOADS_AT_ONCE, is_hash};
+use crate::forge::assets::{Asset, Assets, Progress, UPLOADS_AT_ONCE, is_hash};
 use crate::http::RetryPolicy;
+use async_trait::async_trait;
 use base64::Engine;
 use futures_util::future::try_join;
 use futures_util::{StreamExt, TryStreamExt};
@@ -44,13 +45,29 @@ struct Head {
     files: HashMap<String, String>,
 }
 
-/// Uploads files; returns the addresses in order.
-pub async fn upload(forge: &GitHub, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
-    let is_small = assets.iter().map(Asset::size).sum::<u64>() <= SMALL;
-    if forge.assets_ref == HIDDEN && is_small {
-        upload_small(forge, assets, progress).await
-    } else {
-        upload_missing(forge, assets, progress).await
+#[async_trait(?Send)]
+impl Assets for GitHub {
+    /// Uploads files; returns the addresses in order.
+    async fn upload(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
+        let is_small = assets.iter().map(Asset::size).sum::<u64>() <= SMALL;
+        if self.assets_ref == HIDDEN && is_small {
+            upload_small(self, assets, progress).await
+        } else {
+            upload_missing(self, assets, progress).await
+        }
+    }
+
+    /// Returns whether an address is that of a file in a commit of the repository.
+    fn is_asset(&self, address: &str, name: &str) -> bool {
+        let page = self.repository.url();
+        let commit = address
+            .strip_prefix(&page)
+            .and_then(|rest| rest.strip_prefix("/raw/"))
+            .and_then(|rest| rest.strip_suffix(query(name)))
+            .and_then(|rest| rest.strip_suffix(name))
+            .and_then(|rest| rest.strip_suffix('/'));
+        // By SHA-1 or SHA-256.
+        commit.is_some_and(|commit| is_hash(commit, 40) || is_hash(commit, 64))
     }
 }
 
@@ -151,19 +168,6 @@ fn addresses(forge: &GitHub, assets: &[Asset], commit: &str) -> Vec<String> {
 /// SVG is served as text/plain without this, which no browser shows as an image.
 fn query(name: &str) -> &'static str {
     if name.ends_with(".svg") { "?sanitize=true" } else { "" }
-}
-
-/// Returns whether an address is that of a file in a commit of the repository.
-pub fn is_asset(forge: &GitHub, address: &str, name: &str) -> bool {
-    let page = forge.repository.url();
-    let commit = address
-        .strip_prefix(&page)
-        .and_then(|rest| rest.strip_prefix("/raw/"))
-        .and_then(|rest| rest.strip_suffix(query(name)))
-        .and_then(|rest| rest.strip_suffix(name))
-        .and_then(|rest| rest.strip_suffix('/'));
-    // By SHA-1 or SHA-256.
-    commit.is_some_and(|commit| is_hash(commit, 40) || is_hash(commit, 64))
 }
 
 async fn post<T: serde::de::DeserializeOwned>(forge: &GitHub, what: &str, body: &Value) -> Result<T> {

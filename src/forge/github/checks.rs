@@ -2,19 +2,20 @@
 
 use super::GitHub;
 use crate::error::{Error, Kind, Result};
-use crate::forge::check::{Check, CheckState, CreatedCheck, name};
+use crate::forge::checks::{Check, CheckState, Checks, CreatedCheck, name};
 use crate::forge::once::{OutcomeMessages, exactly_once};
 use crate::http::RetryPolicy;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::shorten;
 use crate::report::split::{ReportLimits, Unit};
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// The summary and the text may have 65,535 bytes each, though GitHub calls them characters:
 /// <https://github.com/github/docs/issues/35252>, <https://github.com/dorny/test-reporter/issues/57>.
-pub const ROOM: ReportLimits = ReportLimits { parts: 2, part: 65_535, unit: Unit::Bytes };
+const REPORT_LIMITS: ReportLimits = ReportLimits { parts: 2, part: 65_535, unit: Unit::Bytes };
 /// A request may bring so many annotations; they are added to those that are there.
 const ANNOTATIONS: usize = 50;
 /// An annotation's title, in characters, and its message, in bytes: <https://docs.github.com/en/rest/checks/runs#create-a-check-run>.
@@ -48,27 +49,34 @@ impl Run {
     }
 }
 
-/// Makes a check run, or brings the one up to date that is not completed yet.
-pub async fn create(hub: &GitHub, check: &Check) -> Result<CreatedCheck> {
-    let mut batches = check.annotations.chunks(ANNOTATIONS);
-    let fields = fields(hub, check, batches.next().unwrap_or_default());
-    let mut run = match &check.id {
-        Some(id) => by_id(hub, id, &fields).await.map_err(|error| unknown(hub, id, error))?,
-        None => {
-            let before = list(hub, check).await?;
-            match before.iter().find(|run| run.is_ours() && run.status != "completed") {
-                Some(open) => update(hub, &open.id.to_string(), &fields, open.output.annotations_count).await?,
-                None => make(hub, check, fields, before.iter().map(|run| run.id).max().unwrap_or(0)).await?,
-            }
-        }
-    };
-    for batch in batches {
-        let body = json!({ "output": output(check, batch) });
-        let added = body.as_object().cloned().unwrap_or_default();
-        run = update(hub, &run.id.to_string(), &added, run.output.annotations_count).await?;
+#[async_trait(?Send)]
+impl Checks for GitHub {
+    fn report_limits(&self) -> Option<ReportLimits> {
+        Some(REPORT_LIMITS)
     }
-    let url = run.html_url.unwrap_or_else(|| format!("{}/runs/{}", hub.repository.url(), run.id));
-    Ok(CreatedCheck { id: Some(run.id.to_string()), url, left_out: Vec::new() })
+
+    /// Makes a check run, or brings the one up to date that is not completed yet.
+    async fn create(&self, check: &Check) -> Result<CreatedCheck> {
+        let mut batches = check.annotations.chunks(ANNOTATIONS);
+        let fields = fields(self, check, batches.next().unwrap_or_default());
+        let mut run = match &check.id {
+            Some(id) => by_id(self, id, &fields).await.map_err(|error| unknown(self, id, error))?,
+            None => {
+                let before = list(self, check).await?;
+                match before.iter().find(|run| run.is_ours() && run.status != "completed") {
+                    Some(open) => update(self, &open.id.to_string(), &fields, open.output.annotations_count).await?,
+                    None => make(self, check, fields, before.iter().map(|run| run.id).max().unwrap_or(0)).await?,
+                }
+            }
+        };
+        for batch in batches {
+            let body = json!({ "output": output(check, batch) });
+            let added = body.as_object().cloned().unwrap_or_default();
+            run = update(self, &run.id.to_string(), &added, run.output.annotations_count).await?;
+        }
+        let url = run.html_url.unwrap_or_else(|| format!("{}/runs/{}", self.repository.url(), run.id));
+        Ok(CreatedCheck { id: Some(run.id.to_string()), url, left_out: Vec::new() })
+    }
 }
 
 async fn by_id(hub: &GitHub, id: &str, fields: &Map<String, Value>) -> Result<Run> {

@@ -9,7 +9,8 @@
 use super::GitHub;
 use crate::env::{Env, vars};
 use crate::error::Result;
-use crate::forge::permission::{Diagnosis, Permission, PermissionState, Work};
+use crate::forge::permissions::{Diagnosis, Permission, PermissionState, Permissions, Work};
+use async_trait::async_trait;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -120,26 +121,30 @@ struct Role {
     admin: bool,
 }
 
-pub async fn permissions(hub: &GitHub) -> Result<Diagnosis> {
-    let answer = hub.client.get_with_headers(&hub.root).await?;
-    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
-    let mut facts = Vec::new();
-    if let Some(date) = header("github-authentication-token-expiration") {
-        facts.push(("expires", date.to_owned()));
-    }
-    // Tokens without scopes may have an empty header too.
-    let scoped = matches!(hub.kind, Token::Classic | Token::OAuth);
-    let scopes = header("x-oauth-scopes").filter(|scopes| scoped || (hub.kind == Token::Other && !scopes.is_empty()));
-    let permissions = match scopes {
-        Some(scopes) => {
-            let scopes: Vec<&str> = scopes.split(',').map(str::trim).filter(|scope| !scope.is_empty()).collect();
-            facts.push(("scopes", if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") }));
-            let repository: Repository = super::client::parsed(&answer)?;
-            Work::ALL.map(|work| by_scopes(work, &scopes, &repository)).to_vec()
+#[async_trait(?Send)]
+impl Permissions for GitHub {
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        let answer = self.client.get_with_headers(&self.root).await?;
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let mut facts = Vec::new();
+        if let Some(date) = header("github-authentication-token-expiration") {
+            facts.push(("expires", date.to_owned()));
         }
-        None => by_asking(hub).await?,
-    };
-    Ok(Diagnosis { facts, permissions })
+        // Tokens without scopes may have an empty header too.
+        let scoped = matches!(self.kind, Token::Classic | Token::OAuth);
+        let scopes =
+            header("x-oauth-scopes").filter(|scopes| scoped || (self.kind == Token::Other && !scopes.is_empty()));
+        let permissions = match scopes {
+            Some(scopes) => {
+                let scopes: Vec<&str> = scopes.split(',').map(str::trim).filter(|scope| !scope.is_empty()).collect();
+                facts.push(("scopes", if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") }));
+                let repository: Repository = super::client::parsed(&answer)?;
+                Work::ALL.map(|work| by_scopes(work, &scopes, &repository)).to_vec()
+            }
+            None => by_asking(self).await?,
+        };
+        Ok(Diagnosis { facts, permissions })
+    }
 }
 
 /// <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps>

@@ -6,7 +6,8 @@
 use super::GitLab;
 use crate::env::vars;
 use crate::error::Result;
-use crate::forge::permission::{Diagnosis, Permission, PermissionState, Work};
+use crate::forge::permissions::{Diagnosis, Permission, PermissionState, Permissions, Work};
+use async_trait::async_trait;
 use serde::Deserialize;
 
 /// Returns the kinds of tokens, by their prefixes: <https://docs.gitlab.com/security/tokens/#token-prefixes>.
@@ -88,11 +89,11 @@ pub fn role_for(work: Work) -> String {
 struct Project {
     visibility: String,
     #[serde(default)]
-    permissions: Permissions,
+    permissions: Accesses,
 }
 
 #[derive(Deserialize, Default)]
-struct Permissions {
+struct Accesses {
     project_access: Option<Access>,
     group_access: Option<Access>,
 }
@@ -116,34 +117,37 @@ struct User {
     username: String,
 }
 
-pub async fn permissions(lab: &GitLab) -> Result<Diagnosis> {
-    if lab.has_job_token() {
-        let line = |work| Permission::new(work, PermissionState::Missing, token_for(work));
-        return Ok(Diagnosis { facts: Vec::new(), permissions: Work::ALL.map(line).to_vec() });
+#[async_trait(?Send)]
+impl Permissions for GitLab {
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        if self.has_job_token() {
+            let line = |work| Permission::new(work, PermissionState::Missing, token_for(work));
+            return Ok(Diagnosis { facts: Vec::new(), permissions: Work::ALL.map(line).to_vec() });
+        }
+        let (_, project): (_, Project) = self.rest.get(&self.root).await?;
+        // Not every kind of token may read these.
+        let token = self.rest.get::<Token>("/personal_access_tokens/self").await.ok().map(|(_, token)| token);
+        let user = self.rest.get::<User>("/user").await.ok().map(|(_, user)| user);
+        let level = level(self, &project, token.as_ref()).await;
+        let mut facts = Vec::new();
+        if let Some(token) = &token {
+            let of = match user.as_ref().map(|user| user.username.as_str()) {
+                Some(name) if name.starts_with("project_") && name.contains("_bot") => "project access token",
+                Some(name) if name.starts_with("group_") && name.contains("_bot") => "group access token",
+                Some(_) => "personal access token",
+                None => "access token",
+            };
+            facts.push(("kind", format!("{of} \"{}\"", token.name)));
+            facts.push(("expires", token.expires_at.clone().unwrap_or_else(|| "never".to_owned())));
+            facts.push(("scopes", token.scopes.join(", ")));
+        }
+        if let Some(level) = level {
+            facts.push(("role", named(level).to_owned()));
+        }
+        let scopes = token.map(|token| token.scopes);
+        let permissions = Work::ALL.map(|work| line(work, scopes.as_deref(), level, &project.visibility)).to_vec();
+        Ok(Diagnosis { facts, permissions })
     }
-    let (_, project): (_, Project) = lab.rest.get(&lab.root).await?;
-    // Not every kind of token may read these.
-    let token = lab.rest.get::<Token>("/personal_access_tokens/self").await.ok().map(|(_, token)| token);
-    let user = lab.rest.get::<User>("/user").await.ok().map(|(_, user)| user);
-    let level = level(lab, &project, token.as_ref()).await;
-    let mut facts = Vec::new();
-    if let Some(token) = &token {
-        let of = match user.as_ref().map(|user| user.username.as_str()) {
-            Some(name) if name.starts_with("project_") && name.contains("_bot") => "project access token",
-            Some(name) if name.starts_with("group_") && name.contains("_bot") => "group access token",
-            Some(_) => "personal access token",
-            None => "access token",
-        };
-        facts.push(("kind", format!("{of} \"{}\"", token.name)));
-        facts.push(("expires", token.expires_at.clone().unwrap_or_else(|| "never".to_owned())));
-        facts.push(("scopes", token.scopes.join(", ")));
-    }
-    if let Some(level) = level {
-        facts.push(("role", named(level).to_owned()));
-    }
-    let scopes = token.map(|token| token.scopes);
-    let permissions = Work::ALL.map(|work| line(work, scopes.as_deref(), level, &project.visibility)).to_vec();
-    Ok(Diagnosis { facts, permissions })
 }
 
 fn named(level: u64) -> &'static str {

@@ -4,7 +4,7 @@
 //! sanitisers do: only known elements and attributes stay, and whatever a report opens is closed inside its own box. The
 //! page's policy (<https://www.w3.org/TR/CSP3/>) then leaves scripts, inline styles and frames without effect.
 
-use crate::forge::check::{self, CheckState};
+use crate::forge::checks::{self, CheckState};
 use crate::report::annotations::Annotation;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -142,7 +142,7 @@ pub fn check(shown: &ShownCheck, dialect: &Dialect) -> String {
     let (state, class) = match shown.state {
         CheckState::Queued => ("queued".to_owned(), "pending"),
         CheckState::InProgress => ("in progress".to_owned(), "pending"),
-        CheckState::Completed(conclusion) => (check::name(conclusion).replace('_', " "), class_of(conclusion)),
+        CheckState::Completed(conclusion) => (checks::name(conclusion).replace('_', " "), class_of(conclusion)),
     };
     let annotations: String = shown.annotations.iter().map(annotation).collect();
     let annotations = match shown.annotations.len() {
@@ -166,8 +166,8 @@ pub fn check(shown: &ShownCheck, dialect: &Dialect) -> String {
     )
 }
 
-fn class_of(conclusion: check::Conclusion) -> &'static str {
-    use check::Conclusion::{Cancelled, Failure, Neutral, Skipped, Success, TimedOut};
+fn class_of(conclusion: checks::Conclusion) -> &'static str {
+    use checks::Conclusion::{Cancelled, Failure, Neutral, Skipped, Success, TimedOut};
     match conclusion {
         Success => "success",
         Failure | TimedOut => "failure",
@@ -317,7 +317,7 @@ mod tests {
             about: "commit abc",
             changed: "noon",
             title: "CML <Report>",
-            state: CheckState::Completed(check::Conclusion::TimedOut),
+            state: CheckState::Completed(checks::Conclusion::TimedOut),
             report: "# Report",
             annotations: &annotations,
         };

@@ -1,16 +1,16 @@
 //! The page and its state: the folder `.cml` in the working copy holds `comments.json`, `checks.json`, the published
 //! files, and the page made from them. It ignores itself in git. Nothing goes over the network.
 
+use super::NO_OWNER;
 use super::page::{self, Dialect};
-use super::{NO_OWNER, copies};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::forge::check::{Check, CheckState, CreatedCheck};
-use crate::forge::{Asset, Comment, Connection, Forge, Keep, Limits, Progress, PullRequest, Target};
+use crate::forge::assets::Assets;
+use crate::forge::checks::{CheckState, Checks};
+use crate::forge::comments::{Comment, Comments};
+use crate::forge::{Connection, Forge, Target};
 use crate::host::Host;
-use crate::http::RetryPolicy;
 use crate::report::annotations::Annotation;
-use crate::report::split::{ReportLimits, Unit};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,11 +20,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+mod assets;
+mod checks;
+mod comments;
+
 const COMMENTS: &str = "comments.json";
 const CHECKS: &str = "checks.json";
 const IGNORE: &str = ".gitignore";
-/// GitHub's, so that the preview shows how the report will be cut.
-const CHECK_LIMITS: ReportLimits = ReportLimits { parts: 2, part: 65_535, unit: Unit::Bytes };
 
 struct Local {
     host: Rc<dyn Host>,
@@ -210,146 +212,16 @@ fn about(target: &Target) -> String {
 
 #[async_trait(?Send)]
 impl Forge for Local {
-    fn limits(&self) -> Limits {
-        // The strictest of the common forges, so that the preview shows how the report will be split.
-        Limits { comment: 65_536 }
+    fn comments(&self) -> &dyn Comments {
+        self
     }
 
-    async fn list_comments(&self, _: &Target, keep: Keep<'_>) -> Result<Vec<Comment>> {
-        Ok(self.load()?.iter().map(|stored| self.comment(stored)).filter(|comment| keep(comment)).collect())
+    fn assets(&self) -> &dyn Assets {
+        self
     }
 
-    async fn get_comment(&self, _: &Target, id: &str) -> Result<Comment> {
-        let found = self.load()?.into_iter().find(|stored| stored.id.to_string() == id);
-        found.map(|stored| self.comment(&stored)).ok_or_else(|| Error::not_found(format!("comment {id} is gone")))
-    }
-
-    async fn create_comment(&self, target: &Target, body: &str) -> Result<Comment> {
-        let mut comments = self.load()?;
-        let id = comments.iter().map(|comment| comment.id).max().unwrap_or(0) + 1;
-        let stored = Stored {
-            id,
-            about: about(target),
-            body: body.to_owned(),
-            created: self.now(),
-            edited: None,
-            earlier: Vec::new(),
-            hidden: false,
-        };
-        let made = self.comment(&stored);
-        comments.push(stored);
-        self.save(&comments)?;
-        Ok(made)
-    }
-
-    async fn update_comment(&self, target: &Target, id: &str, body: &str, _: RetryPolicy) -> Result<Comment> {
-        let (mut comments, now) = (self.load()?, self.now());
-        let found = comments.iter_mut().find(|comment| comment.id.to_string() == id);
-        let stored = found.ok_or_else(|| Error::not_found(format!("comment {id} is gone")))?;
-        let at = stored.edited.unwrap_or(stored.created);
-        let old = std::mem::replace(&mut stored.body, body.to_owned());
-        stored.earlier.push(Earlier { at, body: old });
-        stored.edited = Some(now);
-        stored.about = about(target);
-        let updated = self.comment(stored);
-        self.save(&comments)?;
-        Ok(updated)
-    }
-
-    async fn delete_comment(&self, _: &Target, id: &str) -> Result<()> {
-        let mut comments = self.load()?;
-        comments.retain(|comment| comment.id.to_string() != id);
-        self.save(&comments)
-    }
-
-    fn can_hide(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn hide_comment(&self, _: &Target, id: &str) -> Result<()> {
-        let mut comments = self.load()?;
-        comments.iter_mut().filter(|comment| comment.id.to_string() == id).for_each(|comment| comment.hidden = true);
-        self.save(&comments)
-    }
-
-    fn set_watched(&self, is_watched: bool) -> Result<()> {
-        let was_watched = self.is_watched.replace(is_watched);
-        if was_watched && !is_watched { self.save(&self.load()?) } else { Ok(()) }
-    }
-
-    async fn list_pull_requests(&self, _: &str, _: Option<&str>) -> Result<Vec<PullRequest>> {
-        Ok(Vec::new())
-    }
-
-    async fn upload_assets(&self, assets: &[Asset], progress: Progress<'_>) -> Result<Vec<String>> {
-        let mut addresses = Vec::new();
-        for asset in assets {
-            let name = asset.unique_name();
-            for copy in copies::names(&name) {
-                let path = self.folder.join("files").join(copy);
-                if self.host.stat(&path).is_err() {
-                    self.host.write(&path, &asset.read()?).map_err(|error| self.failed("write", &error))?;
-                }
-            }
-            addresses.push(copies::address(&name));
-            progress(addresses.len());
-        }
-        // What is published alone makes the folder too.
-        self.write(IGNORE, b"*\n")?;
-        Ok(addresses)
-    }
-
-    fn is_asset(&self, address: &str, name: &str) -> bool {
-        address == copies::address(name)
-    }
-
-    fn asset_address(&self, address: &str) -> String {
-        self.path(address)
-    }
-
-    fn can_check(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn report_limits(&self) -> Option<ReportLimits> {
-        Some(CHECK_LIMITS)
-    }
-
-    async fn create_check(&self, check: &Check) -> Result<CreatedCheck> {
-        let mut checks: Vec<StoredCheck> = self.load_list(CHECKS)?;
-        let is_same = |stored: &StoredCheck| match &check.id {
-            Some(id) => stored.id.to_string() == *id,
-            None => {
-                let is_done = matches!(stored.state, CheckState::Completed(_));
-                !is_done && stored.title == check.title && stored.commit == check.commit
-            }
-        };
-        let at = checks.iter().rposition(is_same);
-        if let (Some(id), None) = (&check.id, at) {
-            return Err(Error::not_found(format!("there is no check {id} in the local preview"))
-                .hint("leave --check-id out to find it by its title"));
-        }
-        let id = at.map_or_else(|| checks.iter().map(|old| old.id).max().unwrap_or(0) + 1, |at| checks[at].id);
-        let stored = StoredCheck {
-            id,
-            commit: check.commit.clone(),
-            title: check.title.clone(),
-            changed: self.now(),
-            state: check.state,
-            report: check.report.join("\n\n"),
-            annotations: check.annotations.clone(),
-        };
-        match at {
-            Some(at) => checks[at] = stored,
-            None => checks.push(stored),
-        }
-        self.write_list(CHECKS, &checks)?;
-        self.write_page(&self.load()?, &checks)?;
-        Ok(CreatedCheck { id: Some(id.to_string()), url: self.address(), left_out: Vec::new() })
-    }
-
-    async fn find_pull_request(&self, _: &str, _: &str) -> Result<Option<PullRequest>> {
-        Ok(None)
+    fn checks(&self) -> Option<&dyn Checks> {
+        Some(self)
     }
 
     async fn can_see_repository(&self) -> Result<bool> {

@@ -2,10 +2,11 @@
 
 use super::GitLab;
 use crate::error::{Error, Kind, Result};
-use crate::forge::check::{Check, CheckState, Conclusion, CreatedCheck, name};
+use crate::forge::checks::{Check, CheckState, Checks, Conclusion, CreatedCheck, name};
 use crate::forge::once::{OutcomeMessages, exactly_once};
 use crate::http::RetryPolicy;
 use crate::report::plain::{plain, shorten};
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,45 +33,48 @@ fn state(check: &Check) -> &'static str {
     }
 }
 
-/// Sets the status. A state that it has already is fine, though GitLab refuses it.
-pub async fn create(lab: &GitLab, check: &Check) -> Result<CreatedCheck> {
-    let mut body = json!({
-        "state": state(check), "name": shorten(&check.title, NAME), "description": description(check),
-    });
-    if let Some(run) = &lab.context.run_url {
-        body["target_url"] = json!(run);
-    }
-    let of_pipeline = lab.pipeline.as_ref().filter(|(_, commit)| *commit == check.commit);
-    if let Some((id, _)) = of_pipeline {
-        body["pipeline_id"] = json!(id);
-    } else if let (Some(branch), None) = (&lab.context.branch, &lab.context.fork) {
-        body["ref"] = json!(branch);
-    }
-    let mut left_out = Vec::new();
-    match set(lab, check, &body).await {
-        // The pipeline is of another commit, such as the merged result.
-        Err(error) if of_pipeline.is_some() && error.kind() == Kind::NotFound => {
-            body.as_object_mut().map(|fields| fields.remove("pipeline_id"));
-            set(lab, check, &body).await?;
+#[async_trait(?Send)]
+impl Checks for GitLab {
+    /// Sets the status. A state that it has already is fine, though GitLab refuses it.
+    async fn create(&self, check: &Check) -> Result<CreatedCheck> {
+        let mut body = json!({
+            "state": state(check), "name": shorten(&check.title, NAME), "description": description(check),
+        });
+        if let Some(run) = &self.context.run_url {
+            body["target_url"] = json!(run);
         }
-        Err(error) => match refused_transition(&error) {
-            Some(from) if from == state(check) || (check.state == CheckState::Queued && from == "running") => {
-                lab.log.debug(&format!("the status was {from} already"));
+        let of_pipeline = self.pipeline.as_ref().filter(|(_, commit)| *commit == check.commit);
+        if let Some((id, _)) = of_pipeline {
+            body["pipeline_id"] = json!(id);
+        } else if let (Some(branch), None) = (&self.context.branch, &self.context.fork) {
+            body["ref"] = json!(branch);
+        }
+        let mut left_out = Vec::new();
+        match set(self, check, &body).await {
+            // The pipeline is of another commit, such as the merged result.
+            Err(error) if of_pipeline.is_some() && error.kind() == Kind::NotFound => {
+                body.as_object_mut().map(|fields| fields.remove("pipeline_id"));
+                set(self, check, &body).await?;
             }
-            // What runs cannot be skipped any more.
-            Some(from) if state(check) == "skipped" => {
-                left_out.push(format!("GitLab cannot skip a status that is {from}; it was set to success"));
-                body["state"] = json!("success");
-                set(lab, check, &body).await?;
-            }
-            _ => return Err(error),
-        },
-        Ok(()) => {}
+            Err(error) => match refused_transition(&error) {
+                Some(from) if from == state(check) || (check.state == CheckState::Queued && from == "running") => {
+                    self.log.debug(&format!("the status was {from} already"));
+                }
+                // What runs cannot be skipped any more.
+                Some(from) if state(check) == "skipped" => {
+                    left_out.push(format!("GitLab cannot skip a status that is {from}; it was set to success"));
+                    body["state"] = json!("success");
+                    set(self, check, &body).await?;
+                }
+                _ => return Err(error),
+            },
+            Ok(()) => {}
+        }
+        if !check.annotations.is_empty() {
+            left_out.push(format!("GitLab statuses have no annotations; skipped {}", check.annotations.len()));
+        }
+        Ok(CreatedCheck { id: None, url: format!("{}/-/commit/{}/pipelines", self.page, check.commit), left_out })
     }
-    if !check.annotations.is_empty() {
-        left_out.push(format!("GitLab statuses have no annotations; skipped {}", check.annotations.len()));
-    }
-    Ok(CreatedCheck { id: None, url: format!("{}/-/commit/{}/pipelines", lab.page, check.commit), left_out })
 }
 
 /// Returns what stands beside the status: the figures, else the beginning of the report.

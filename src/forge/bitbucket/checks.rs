@@ -5,10 +5,12 @@
 use super::Bitbucket;
 use crate::digest::hash;
 use crate::error::{Error, Kind, Result};
-use crate::forge::check::{Check, CheckState, Conclusion, CreatedCheck, name};
+use crate::forge::checks::{Check, CheckState, Checks, Conclusion, CreatedCheck, name};
+use crate::forge::rest::{Rest, escape};
 use crate::http::RetryPolicy;
 use crate::report::annotations::{Annotation, Level};
 use crate::report::plain::{plain, shorten};
+use async_trait::async_trait;
 use http::Method;
 use serde_json::{Number, Value, json};
 
@@ -29,46 +31,56 @@ pub fn plainly(api: &str) -> String {
     api.strip_prefix("https://").map_or_else(|| api.to_owned(), |rest| format!("http://{rest}"))
 }
 
-/// Sets the report, its annotations and the build status. The same title is the same report.
-pub async fn create(bucket: &Bitbucket, check: &Check) -> Result<CreatedCheck> {
-    // A build status's key may have 40 characters.
-    let key = format!("cml-{}", &hash(check.title.as_bytes())[..32]);
-    let commit = format!("{}/commit/{}", bucket.root, super::escape(&check.commit));
-    let report = format!("{commit}/reports/{key}");
-    let insights = bucket.insights().unwrap_or(&bucket.rest);
-    let mut left_out = Vec::new();
-    if !check.annotations.is_empty() {
-        // Those of an earlier run would stay.
-        insights.delete(&report).await.map_err(|error| without_token(bucket, error))?;
+impl Bitbucket {
+    /// Returns the way to Code Insights where there is no token.
+    fn insights(&self) -> Option<&Rest> {
+        self.proxy.as_ref().filter(|_| self.token.is_none()).map(|(_, rest)| rest)
     }
-    let body = body(bucket, check);
-    let set: Result<(_, Value)> = insights.call(Method::PUT, &report, Some(&body), RetryPolicy::Idempotent).await;
-    set.map_err(|error| without_token(bucket, error))?;
-    let annotations = &check.annotations[..check.annotations.len().min(ANNOTATIONS)];
-    for (n, batch) in annotations.chunks(AT_ONCE).enumerate() {
-        let items = (n * AT_ONCE..).zip(batch);
-        let body: Value = items.map(|(n, found)| annotation(&format!("{key}-{n:04}"), found)).collect();
-        // Each has an identity: what is there already is replaced.
-        let path = format!("{report}/annotations");
-        let _: (_, Value) = insights.call(Method::POST, &path, Some(&body), RetryPolicy::Idempotent).await?;
-    }
-    for (what, all, most) in
-        [("annotations", check.annotations.len(), ANNOTATIONS), ("figures", check.data.len(), DATA)]
-    {
-        if all > most {
-            left_out.push(format!("Bitbucket accepts at most {most} {what}; skipped {}", all - most));
+}
+
+#[async_trait(?Send)]
+impl Checks for Bitbucket {
+    /// Sets the report, its annotations and the build status. The same title is the same report.
+    async fn create(&self, check: &Check) -> Result<CreatedCheck> {
+        // A build status's key may have 40 characters.
+        let key = format!("cml-{}", &hash(check.title.as_bytes())[..32]);
+        let commit = format!("{}/commit/{}", self.root, escape(&check.commit));
+        let report = format!("{commit}/reports/{key}");
+        let insights = self.insights().unwrap_or(&self.rest);
+        let mut left_out = Vec::new();
+        if !check.annotations.is_empty() {
+            // Those of an earlier run would stay.
+            insights.delete(&report).await.map_err(|error| without_token(self, error))?;
         }
+        let body = body(self, check);
+        let set: Result<(_, Value)> = insights.call(Method::PUT, &report, Some(&body), RetryPolicy::Idempotent).await;
+        set.map_err(|error| without_token(self, error))?;
+        let annotations = &check.annotations[..check.annotations.len().min(ANNOTATIONS)];
+        for (n, batch) in annotations.chunks(AT_ONCE).enumerate() {
+            let items = (n * AT_ONCE..).zip(batch);
+            let body: Value = items.map(|(n, found)| annotation(&format!("{key}-{n:04}"), found)).collect();
+            // Each has an identity: what is there already is replaced.
+            let path = format!("{report}/annotations");
+            let _: (_, Value) = insights.call(Method::POST, &path, Some(&body), RetryPolicy::Idempotent).await?;
+        }
+        for (what, all, most) in
+            [("annotations", check.annotations.len(), ANNOTATIONS), ("figures", check.data.len(), DATA)]
+        {
+            if all > most {
+                left_out.push(format!("Bitbucket accepts at most {most} {what}; skipped {}", all - most));
+            }
+        }
+        let url = format!("{}/commits/{}", self.page, check.commit);
+        if self.insights().is_some() {
+            left_out.push("no build status without a token, except the pipeline's own".to_owned());
+        } else {
+            let status = status(self, check, &key, &url);
+            let path = format!("{commit}/statuses/build");
+            // A status of the same key is replaced.
+            let _: (_, Value) = self.rest.call(Method::POST, &path, Some(&status), RetryPolicy::Idempotent).await?;
+        }
+        Ok(CreatedCheck { id: None, url, left_out })
     }
-    let url = format!("{}/commits/{}", bucket.page, check.commit);
-    if bucket.insights().is_some() {
-        left_out.push("no build status without a token, except the pipeline's own".to_owned());
-    } else {
-        let status = status(bucket, check, &key, &url);
-        let path = format!("{commit}/statuses/build");
-        // A status of the same key is replaced.
-        let _: (_, Value) = bucket.rest.call(Method::POST, &path, Some(&status), RetryPolicy::Idempotent).await?;
-    }
-    Ok(CreatedCheck { id: None, url, left_out })
 }
 
 /// Explains a failure without a token, such as a missing proxy, with the hint to use a token.

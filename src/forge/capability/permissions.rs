@@ -1,7 +1,16 @@
 //! What a token may do: the domain types of `cml doctor`. Each forge has one table of what a piece of work asks for,
 //! from which it also takes the hints of its refusals.
 
+use crate::error::Result;
+use async_trait::async_trait;
 use std::fmt;
+
+/// What the token may do.
+#[async_trait(?Send)]
+pub trait Permissions {
+    /// Returns what the token may do, found out without any effect. A repository that cannot be seen is an error.
+    async fn diagnose(&self) -> Result<Diagnosis>;
+}
 
 /// A piece of work that a token must be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,17 +88,3 @@ pub struct Diagnosis {
     /// What the token may do; nothing where no token is needed.
     pub permissions: Vec<Permission>,
 }
-
-/// What is known of a connection before anything is sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct About {
-    /// The address of the API.
-    pub api: String,
-    /// Where that address came from.
-    pub api_source: &'static str,
-    /// What kind of token it is, as far as that can be seen.
-    pub token: Option<&'static str>,
-}
-
-/// Where an API's address came from that no variable names.
-pub const BY_SERVER: &str = "the server's address";

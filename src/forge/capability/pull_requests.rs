@@ -1,11 +1,60 @@
-//! Opening and merging pull requests: the domain types, and what is the same on every forge.
+//! Pull requests: finding, opening and merging them, and what is the same on every forge.
 
-use super::once::{OutcomeMessages, exactly_once};
-use super::{Forge, PullRequest};
 use crate::env::Secret;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::forge::once::{OutcomeMessages, exactly_once};
 use crate::http::Http;
+use async_trait::async_trait;
 use std::time::Duration;
+
+/// Pull requests of the repository (GitLab: merge requests).
+#[async_trait(?Send)]
+pub trait PullRequests {
+    /// Returns pull requests that may be about a commit or come from a branch; callers compare the head.
+    async fn list(&self, commit: &str, branch: Option<&str>) -> Result<Vec<PullRequest>>;
+
+    /// Returns the pull request from one branch of the repository to another: the open one, else the last that was
+    /// merged.
+    async fn find(&self, source: &str, target: &str) -> Result<Option<PullRequest>>;
+
+    /// Returns the head of a pull request, for runs whose CI names the pull request but not its commit; `None` where the
+    /// CI always names both.
+    async fn head(&self, _number: u64) -> Result<Option<Head>> {
+        Ok(None)
+    }
+
+    /// Opens a pull request. When it is not known whether that worked, the error [`is_ambiguous`](crate::error::Error::is_ambiguous).
+    async fn create(&self, new: &NewPullRequest) -> Result<PullRequest>;
+
+    /// Merges a pull request, when its checks have passed where the forge can wait for that. An error that has
+    /// [`retry_after`](crate::error::Error::retry_after) may be over then.
+    async fn merge(&self, pull: &PullRequest, how: Merge) -> Result<Merged>;
+
+    /// Returns what pushing to this forge and opening pull requests asks for.
+    fn push_config(&self) -> PushConfig;
+}
+
+/// A pull request, as far as it matters for finding the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// The head of its source branch; forges may shorten it.
+    pub head: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// Its page, for people.
+    pub url: String,
+    /// The forge's other identity of it, opaque outside the forge's file.
+    pub id: Option<String>,
+}
+
+impl PullRequest {
+    /// Returns whether a commit is the head.
+    pub fn is_at(&self, commit: &str) -> bool {
+        !self.head.is_empty() && (commit.starts_with(&self.head) || self.head.starts_with(commit))
+    }
+}
 
 /// What a forge asks of those who push to it and open pull requests.
 #[derive(Debug, Clone)]
@@ -94,13 +143,6 @@ pub enum Merged {
 /// So many requests a whole command makes: what a forge is not ready for is tried again as long as there is one left.
 pub const REQUESTS: u32 = 4;
 
-/// Returns the answer of a forge that has no pull requests.
-pub fn unsupported<T>() -> Result<T> {
-    Err(Error::unsupported("pull requests are not supported by the local preview").hint(
-        "pass a token in REPO_TOKEN, and --driver and --repo if they cannot be detected; --dry-run needs neither",
-    ))
-}
-
 /// Of several, the newest first: the open one, else the last that was merged.
 pub fn open_or_merged<T>(found: Vec<T>, is_open: impl Fn(&T) -> bool, is_merged: impl Fn(&T) -> bool) -> Option<T> {
     let at = found.iter().position(is_open).or_else(|| found.iter().position(is_merged))?;
@@ -108,24 +150,24 @@ pub fn open_or_merged<T>(found: Vec<T>, is_open: impl Fn(&T) -> bool, is_merged:
 }
 
 /// Opens a pull request exactly once: when the answer was lost, looks for it before sending again.
-pub async fn create_once(forge: &dyn Forge, http: &Http, new: &NewPullRequest) -> Result<PullRequest> {
+pub async fn create_once(pulls: &dyn PullRequests, http: &Http, new: &NewPullRequest) -> Result<PullRequest> {
     let messages = OutcomeMessages {
         done: format!("the pull request of {} was opened", new.source),
         unknown: "run this again: it finds the pull request if there is one".to_owned(),
         not_done: "the pull request was not opened",
     };
     let look = async || {
-        let found = forge.find_pull_request(&new.source, &new.target).await?;
+        let found = pulls.find(&new.source, &new.target).await?;
         Ok(found.filter(|pull| pull.open))
     };
-    exactly_once(http, &messages, async || forge.create_pull_request(new).await, look).await
+    exactly_once(http, &messages, async || pulls.create(new).await, look).await
 }
 
 /// Merges a pull request, now or when its checks have passed. Forges look at a new one for a while before they
 /// know whether it can be merged, and refuse until then.
-pub async fn merge(forge: &dyn Forge, http: &Http, pull: &PullRequest, how: Merge) -> Result<Merged> {
+pub async fn merge(pulls: &dyn PullRequests, http: &Http, pull: &PullRequest, how: Merge) -> Result<Merged> {
     loop {
-        let error = match forge.merge_pull_request(pull, how).await {
+        let error = match pulls.merge(pull, how).await {
             Err(error) if error.is_ambiguous() => {
                 return Err(error
                     .context(format!("cannot determine whether pull request {} was merged", pull.number))

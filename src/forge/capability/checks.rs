@@ -1,8 +1,23 @@
 //! Checks: the result of a piece of work on a commit, shown with the commit and its pull requests.
 
+use crate::error::Result;
 use crate::report::annotations::Annotation;
+use crate::report::split::ReportLimits;
+use async_trait::async_trait;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+/// Checks of the repository's commits.
+#[async_trait(?Send)]
+pub trait Checks {
+    /// Returns how much of a report a check shows as Markdown; `None` where it is plain text, which the forge cuts.
+    fn report_limits(&self) -> Option<ReportLimits> {
+        None
+    }
+
+    /// Creates a check, or updates an unfinished one.
+    async fn create(&self, check: &Check) -> Result<CreatedCheck>;
+}
 
 /// The status of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,7 +74,7 @@ pub struct Check {
     pub title: String,
     /// Its status.
     pub state: CheckState,
-    /// The report, in as many parts as [`super::Forge::report_limits`] asks for.
+    /// The report, in as many parts as [`Checks::report_limits`] asks for.
     pub report: Vec<String>,
     /// The annotations.
     pub annotations: Vec<Annotation>,
