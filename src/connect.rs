@@ -9,8 +9,8 @@ use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{
     Capability, Connection, Context, Driver, FORGES, Forge, Repository, Target, TargetSpec, checks::Checks,
-    explain_not_found, local, pull_requests, pull_requests::PullRequests, repository_not_visible, require,
-    runners::Runners, runs::Runs,
+    driver_names, explain_not_found, local, pull_requests, pull_requests::PullRequests, repository_not_visible,
+    require, runners::Runners, runs::Runs,
 };
 use crate::http::request;
 use crate::log::{Level, Verbosity};
@@ -167,7 +167,7 @@ fn connect_inferred(
 
 /// Returns the error for a run whose forge cannot be determined.
 pub fn unknown_forge() -> Error {
-    Error::config("cannot determine the forge").hint("pass --driver github, gitlab or bitbucket, and --repo URL")
+    Error::config("cannot determine the forge").hint(format!("pass --driver {}, and --repo URL", driver_names()))
 }
 
 /// Returns the error for a forge without a token; the hint depends on whether this runs in a CI.
@@ -214,7 +214,7 @@ pub async fn infer<'a>(app: &'a App, global: &Global, parse: Parse) -> Inferred<
     let named = global.driver.as_deref().and_then(find_driver);
     let of_ci = ci.as_ref().and_then(|ci| find_driver(ci.forge()?));
     let found = match named {
-        Some(driver) if driver.name == local::DRIVER.name => Ok(None),
+        Some(driver) if driver.is_preview => Ok(None),
         _ => find_repository(app, global, parse, named, &RunRepository { driver: of_ci, context: &context }).await,
     };
     let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
@@ -324,7 +324,7 @@ async fn find_repository(
             Ok(Some(DetectedRepository { driver, driver_source, repository, source, api: None }))
         }
         (None, Some(_)) => Err(Error::config(format!("cannot determine the forge of {}", repository.host()))
-            .hint("pass --driver github, gitlab or bitbucket")),
+            .hint(format!("pass --driver {}", driver_names()))),
         (None, None) => Ok(None),
     }
 }
@@ -353,7 +353,7 @@ fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Se
 impl Connected {
     /// Returns whether there is no forge, but a page on this machine.
     pub fn is_preview(&self) -> bool {
-        self.driver.name == local::DRIVER.name
+        self.driver.is_preview
     }
 
     /// Returns the forge's checks.

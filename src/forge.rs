@@ -38,6 +38,8 @@ pub struct Driver {
     pub name: &'static str,
     /// The name people use.
     pub title: &'static str,
+    /// Whether it is the preview on this host, which needs no repository, no token and no network.
+    pub is_preview: bool,
     /// Hosts that are this forge; one that begins with a dot stands for all below it.
     pub hosts: &'static [&'static str],
     /// Variables that hold a token for this forge only.
@@ -64,6 +66,16 @@ impl Driver {
 
 /// The forges, in the order in which they are looked for.
 pub const FORGES: &[Driver] = &[github::DRIVER, gitlab::DRIVER, bitbucket::DRIVER, local::DRIVER];
+
+/// Returns the names that `--driver` takes for forges, for messages: `github, gitlab or bitbucket`.
+pub fn driver_names() -> String {
+    let names: Vec<&str> = FORGES.iter().filter(|driver| !driver.is_preview).map(|driver| driver.name).collect();
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
 
 /// What a forge needs to connect.
 pub struct Connection {

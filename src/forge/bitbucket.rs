@@ -35,6 +35,7 @@ mod runs;
 pub const DRIVER: Driver = Driver {
     name: "bitbucket",
     title: "Bitbucket",
+    is_preview: false,
     hosts: &["bitbucket.org", "bitbucket.com"],
     token_vars: &[vars::BITBUCKET_TOKEN],
     token_hint: "create a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",

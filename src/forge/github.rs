@@ -33,6 +33,7 @@ mod runs;
 pub const DRIVER: Driver = Driver {
     name: "github",
     title: "GitHub",
+    is_preview: false,
     hosts: &["github.com", ".ghe.com"],
     token_vars: &[vars::INPUT_TOKEN, vars::GITHUB_TOKEN],
     token_hint: "pass it in the step: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }, and give the job permissions: { pull-requests: write, contents: write }",

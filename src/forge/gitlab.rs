@@ -36,6 +36,7 @@ mod runs;
 pub const DRIVER: Driver = Driver {
     name: "gitlab",
     title: "GitLab",
+    is_preview: false,
     hosts: &["gitlab.com"],
     token_vars: &[vars::GITLAB_TOKEN, vars::CI_JOB_TOKEN],
     token_hint: "create a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",

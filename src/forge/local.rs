@@ -21,6 +21,7 @@ pub const IS_BUILT_IN: bool = cfg!(not(target_arch = "wasm32"));
 pub const DRIVER: Driver = Driver {
     name: "local",
     title: "the local preview",
+    is_preview: true,
     hosts: &[],
     token_vars: &[],
     token_hint: "",

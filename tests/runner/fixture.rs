@@ -248,6 +248,7 @@ fn ends(code: Option<i32>, last: Option<JobResult>) -> ExitDisposition {
 static DRIVER: Driver = Driver {
     name: "fixture",
     title: "SupervisorFixture",
+    is_preview: false,
     hosts: &[],
     token_vars: &[],
     token_hint: "",

@@ -90,8 +90,9 @@ pub fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
 
 impl Local {
     fn failed(&self, what: &str, error: &io::Error) -> Error {
-        Error::config(format!("cannot {what} the local preview in {} ({error})", self.folder.display()))
-            .hint("the preview needs a writable working copy; in CI pass --driver github, gitlab or bitbucket")
+        let hint =
+            format!("the preview needs a writable working copy; in CI pass --driver {}", crate::forge::driver_names());
+        Error::config(format!("cannot {what} the local preview in {} ({error})", self.folder.display())).hint(hint)
     }
 
     fn load(&self) -> Result<Vec<Stored>> {
