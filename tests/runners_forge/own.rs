@@ -74,6 +74,18 @@ fn gitlab_gets_a_runner_that_takes_its_own_jobs_only() {
     assert_eq!(fixture.get(&made.id).unwrap().busy, Some(true));
 }
 
+/// The runner's own token does, whatever the user's may do.
+#[test]
+fn a_runner_of_gitlab_unregisters_by_its_own_token() {
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    let made = fixture.register(&new("cml-1")).unwrap();
+    let gitlab = fixture.connected("readonly").forge;
+    for _ in 0..2 {
+        fixture.run(gitlab.runners().unwrap().unregister(&made)).unwrap();
+    }
+    assert!(fixture.held().is_empty());
+}
+
 #[test]
 fn an_old_gitlab_registers_in_the_old_way() {
     let fixture = ApiFixture::new(Vendor::GitLab);
