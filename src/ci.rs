@@ -14,8 +14,11 @@ use std::path::PathBuf;
 
 pub mod bitbucket_pipelines;
 mod context;
+mod forgejo_actions;
+mod generic;
 pub mod github_actions;
 mod gitlab_ci;
+mod variables;
 
 pub use context::{Context, Sources, first};
 
@@ -29,8 +32,32 @@ pub struct Row {
     pub new: for<'a> fn(&'a Env) -> Option<Box<dyn Ci + 'a>>,
 }
 
-/// The CI systems, in the order in which they are looked for.
-pub const CIS: &[Row] = &[github_actions::CI, gitlab_ci::CI, bitbucket_pipelines::CI];
+/// The CI systems, in the order in which they are looked for: Forgejo's, which sets GitHub's variables too, before GitHub's, and
+/// the one for every other CI last.
+pub const CIS: &[Row] = &[
+    forgejo_actions::CI,
+    github_actions::CI,
+    gitlab_ci::CI,
+    bitbucket_pipelines::CI,
+    variables::AZURE_PIPELINES,
+    variables::BUILDKITE,
+    variables::CIRCLECI,
+    variables::JENKINS,
+    variables::TEAMCITY,
+    variables::WOODPECKER,
+    generic::CI,
+];
+
+/// What a CI says about the forge that its repository is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForgeHint {
+    /// One that cml supports, by its name in `--driver`.
+    Known(&'static str),
+    /// One that cml does not support, by the name people use.
+    Unsupported(&'static str),
+    /// Nothing: the repository's host tells it.
+    Unknown,
+}
 
 /// A CI system that this process runs in.
 #[async_trait(?Send)]
@@ -38,8 +65,13 @@ pub trait Ci {
     /// Returns the name people use.
     fn title(&self) -> &'static str;
 
-    /// Returns the name of the forge that its repository is on, as `--driver` takes it; `None` if it does not know.
-    fn forge(&self) -> Option<&'static str>;
+    /// Returns the variable by which it was detected, where the name alone does not tell.
+    fn source(&self) -> &'static str {
+        ""
+    }
+
+    /// Returns what it says about the forge that its repository is on.
+    fn forge(&self) -> ForgeHint;
 
     /// Returns what it says about the run.
     fn context(&self, host: &dyn Host) -> Context;
@@ -65,6 +97,16 @@ pub trait Ci {
     /// The CI refuses.
     async fn identity_token(&self, _http: &Http, _log: &Log, _audience: &str) -> Result<Option<Secret>> {
         Ok(None)
+    }
+
+    /// Returns the tokens in its environment that are for a forge other than their variable says, and must not be sent there.
+    fn other_forges_tokens(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Returns whether `RUNNER_NAME` is the name of the runner that runs the job; older versions of CML took one to launch from it.
+    fn names_runner(&self) -> bool {
+        false
     }
 
     /// Returns whether it signs requests for checks on its forge, so that they need no token.
@@ -94,6 +136,16 @@ pub struct Summary {
 /// Returns the CI that this process runs in.
 pub fn detect(env: &Env) -> Option<Box<dyn Ci + '_>> {
     CIS.iter().find_map(|row| (row.new)(env))
+}
+
+/// Returns what a CI says about the run, and what users say themselves.
+///
+/// # Errors
+/// A variable of the users' is not what it is for.
+pub fn context(ci: Option<&dyn Ci>, host: &dyn Host) -> Result<Context> {
+    let mut context = ci.map(|ci| ci.context(host)).unwrap_or_default();
+    generic::apply(host.env(), &mut context)?;
+    Ok(context)
 }
 
 /// Returns how a job gets an identity token in each CI that has one.

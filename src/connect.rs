@@ -4,7 +4,7 @@
 //! then git.
 
 use crate::app::App;
-use crate::ci::{self, Ci};
+use crate::ci::{self, Ci, ForgeHint};
 use crate::env::{self, Secret, Var, vars};
 use crate::error::{Error, Result};
 use crate::forge::{
@@ -210,17 +210,31 @@ pub struct DetectedRepository {
 /// Infers everything that needs no request.
 pub async fn infer<'a>(app: &'a App, global: &Global, parse: Parse) -> Inferred<'a> {
     let ci = ci::detect(app.env());
-    let context = ci.as_ref().map(|ci| ci.context(&*app.host)).unwrap_or_default();
+    let read = ci::context(ci.as_deref(), &*app.host);
+    let mut context = read.clone().unwrap_or_default();
     let named = global.driver.as_deref().and_then(find_driver);
-    let of_ci = ci.as_ref().and_then(|ci| find_driver(ci.forge()?));
-    let found = match named {
-        Some(driver) if driver.is_preview => Ok(None),
-        _ => find_repository(app, global, parse, named, &RunRepository { driver: of_ci, context: &context }).await,
+    let hint = ci.as_ref().map_or(ForgeHint::Unknown, |ci| ci.forge());
+    let found = match (read, named) {
+        (Err(error), _) => Err(error),
+        (Ok(_), Some(driver)) if driver.is_preview => Ok(None),
+        (Ok(read), _) => find_repository(app, global, parse, named, &RunRepository { hint, context: &read }).await,
     };
-    let in_ci = ci.is_some() || app.env().get(vars::CI).is_some();
+    if let (Ok(Some(found)), ForgeHint::Unsupported(_)) = (&found, hint) {
+        forget_numbers(&mut context, &found.repository);
+    }
     let driver = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.driver));
-    let token = find_token(app, global, driver);
-    Inferred { ci, in_ci, named, context, found, token }
+    let token = find_token(app, global, driver, ci.as_deref());
+    Inferred { in_ci: ci.is_some(), ci, named, context, found, token }
+}
+
+/// Takes the numbers of the CI's pull request and issue out of the context, if the report goes to another server: there they
+/// mean something else.
+fn forget_numbers(context: &mut Context, repository: &Repository) {
+    let is_here = context.repository.as_ref().is_none_or(|own| own.server == repository.server);
+    if !is_here && context.sources.pull_request != vars::CML_PR.name {
+        (context.pull_request, context.issue, context.fork) = (None, None, None);
+        context.sources.pull_request = "";
+    }
 }
 
 fn find_driver(name: &str) -> Option<&'static Driver> {
@@ -230,14 +244,33 @@ fn find_driver(name: &str) -> Option<&'static Driver> {
 /// What the CI says about the repository.
 struct RunRepository<'a> {
     /// Its forge, if the CI knows it.
-    driver: Option<&'static Driver>,
+    hint: ForgeHint,
     context: &'a Context,
+}
+
+impl RunRepository<'_> {
+    /// Returns the error for a repository whose forge cannot be determined.
+    fn unknown(&self, repository: &Repository) -> Error {
+        let is_own = self.context.repository.as_ref().is_some_and(|own| own.server == repository.server);
+        match self.hint {
+            ForgeHint::Unsupported(forge) if is_own => unsupported_forge(forge),
+            _ => Error::config(format!("cannot determine the forge of {}", repository.host()))
+                .hint(format!("pass --driver {}", driver_names())),
+        }
+    }
+}
+
+/// Returns the error for a repository on a forge that there is no driver for.
+fn unsupported_forge(forge: &str) -> Error {
+    Error::unsupported(format!("repositories on {forge} are not supported")).hint(
+        "pass --repo and a token in REPO_TOKEN to report to GitHub, GitLab or Bitbucket; docs/other-ci.md says what else works",
+    )
 }
 
 impl Inferred<'_> {
     /// Returns whether checks on a forge need no token here.
     pub fn has_signed_checks(&self, driver: &Driver) -> bool {
-        self.ci.as_ref().is_some_and(|ci| ci.forge() == Some(driver.name) && ci.signs_checks())
+        self.ci.as_ref().is_some_and(|ci| ci.forge() == ForgeHint::Known(driver.name) && ci.signs_checks())
     }
 
     /// Probes for the API where it may be below a path of the server, and keeps the first candidate that answers.
@@ -296,9 +329,10 @@ async fn find_repository(
     ci: &RunRepository<'_>,
 ) -> Result<Option<DetectedRepository>> {
     let of_ci = ci.context.repository.clone().map(|repository| (repository, ci.context.sources.repository));
+    let ci_driver = if let ForgeHint::Known(name) = ci.hint { find_driver(name) } else { None };
     let found = if let Some(text) = &global.repo {
         let server = named.and_then(|driver| driver.hosts.first()).map(|host| format!("https://{host}"));
-        let is_same = named.is_none_or(|named| ci.driver.is_some_and(|driver| named.name == driver.name));
+        let is_same = named.is_none_or(|named| ci_driver.is_some_and(|driver| named.name == driver.name));
         let server = of_ci.filter(|_| is_same).map(|(repository, _)| repository.server.to_string()).or(server);
         Some((parse(text, Some(server.as_deref().unwrap_or("https://github.com")))?, "--repo (or CML_REPO)"))
     } else if of_ci.is_some() {
@@ -318,13 +352,13 @@ async fn find_repository(
     let driver = named
         .map(|driver| (driver, "--driver (or CML_DRIVER)"))
         .or(by_host.map(|driver| (driver, "the repository's host")))
-        .or(ci.driver.map(|driver| (driver, "the CI")));
+        .or(ci_driver.map(|driver| (driver, "the CI")));
     match (driver, &global.repo) {
         (Some((driver, driver_source)), _) => {
             Ok(Some(DetectedRepository { driver, driver_source, repository, source, api: None }))
         }
-        (None, Some(_)) => Err(Error::config(format!("cannot determine the forge of {}", repository.host()))
-            .hint(format!("pass --driver {}", driver_names()))),
+        (None, Some(_)) => Err(ci.unknown(&repository)),
+        (None, None) if ci.context.repository.is_some() => Err(ci.unknown(&repository)),
         (None, None) => Ok(None),
     }
 }
@@ -340,12 +374,19 @@ async fn has_api(app: &App, api: &str) -> bool {
     })
 }
 
-fn find_token(app: &App, global: &Global, driver: Option<&Driver>) -> Option<(Secret, &'static str)> {
+fn find_token(
+    app: &App,
+    global: &Global,
+    driver: Option<&Driver>,
+    ci: Option<&dyn Ci>,
+) -> Option<(Secret, &'static str)> {
     if let Some(token) = &global.token {
         return Some((token.clone(), "--token (or CML_TOKEN)"));
     }
     let given = |var: &Var| Some((*var, app.env().get(*var).filter(|value| !env::is_reference(value))?));
-    let (var, value) = TOKEN_VARS.iter().find_map(given).or_else(|| driver?.token_vars.iter().find_map(given))?;
+    let others = ci.map(|ci| ci.other_forges_tokens()).unwrap_or_default();
+    let own = |var: &Var| given(var).filter(|(_, value)| !others.contains(value));
+    let (var, value) = TOKEN_VARS.iter().find_map(given).or_else(|| driver?.token_vars.iter().find_map(own))?;
     let source = if var == vars::INPUT_TOKEN { "with: token" } else { var.name };
     Some((Secret::new(value), source))
 }

@@ -164,6 +164,9 @@ macro_rules! vars {
 
 vars! {
     CI = "CI": "Set by every CI system";
+    CML_PR = "CML_PR": "Number of the run's pull request, in a CI that does not say it";
+    CML_SHA = "CML_SHA": "Commit of the run, in a CI that does not say it";
+    CML_BRANCH = "CML_BRANCH": "Branch of the run, in a CI that does not say it";
     GITHUB_WORKSPACE = "GITHUB_WORKSPACE": "Folder that GitHub's jobs check out into";
     CI_PROJECT_DIR = "CI_PROJECT_DIR": "Folder that GitLab's jobs check out into";
     BITBUCKET_CLONE_DIR = "BITBUCKET_CLONE_DIR": "Folder that Bitbucket's steps check out into";
@@ -212,6 +215,11 @@ vars! {
     GITHUB_REPOSITORY = "GITHUB_REPOSITORY": "owner/name of the repository";
     GITHUB_RUN_ATTEMPT = "GITHUB_RUN_ATTEMPT": "How often the workflow run has been started";
     GITHUB_RUN_ID = "GITHUB_RUN_ID": "Number of the workflow run";
+    GITHUB_RUN_NUMBER = "GITHUB_RUN_NUMBER": "The same number in the repository (Forgejo, Gitea)";
+    FORGEJO_ACTIONS = "FORGEJO_ACTIONS": "Set in Forgejo's jobs";
+    FORGEJO_TOKEN = "FORGEJO_TOKEN": "Forgejo's token; never sent to another forge";
+    GITEA_ACTIONS = "GITEA_ACTIONS": "Set in Gitea's and Forgejo's jobs";
+    GITEA_TOKEN = "GITEA_TOKEN": "Gitea's token; never sent to another forge";
     GITHUB_SERVER_URL = "GITHUB_SERVER_URL": "Address of GitHub's pages";
     GITHUB_SHA = "GITHUB_SHA": "The commit that started the workflow";
     GITHUB_STEP_SUMMARY = "GITHUB_STEP_SUMMARY": "File that takes the job summary";
@@ -264,6 +272,79 @@ vars! {
     BITBUCKET_REPO_UUID = "BITBUCKET_REPO_UUID": "Identity of the repository; set in every pipeline";
     BITBUCKET_STEP_RUN_NUMBER = "BITBUCKET_STEP_RUN_NUMBER": "How often the step has been started";
     BITBUCKET_STEP_UUID = "BITBUCKET_STEP_UUID": "Identity of the step";
+
+    TF_BUILD = "TF_BUILD": "Set in jobs of Azure Pipelines";
+    BUILD_REPOSITORY_PROVIDER = "BUILD_REPOSITORY_PROVIDER": "Forge of the repository (Azure Pipelines)";
+    BUILD_REPOSITORY_URI = "BUILD_REPOSITORY_URI": "URL of the repository (Azure Pipelines)";
+    BUILD_SOURCEBRANCH = "BUILD_SOURCEBRANCH": "Ref of the run (Azure Pipelines)";
+    BUILD_SOURCEVERSION = "BUILD_SOURCEVERSION": "Commit of the run (Azure Pipelines)";
+    BUILD_BUILDID = "BUILD_BUILDID": "Number of the run (Azure Pipelines)";
+    BUILD_DEFINITIONNAME = "BUILD_DEFINITIONNAME": "Name of the pipeline (Azure Pipelines)";
+    SYSTEM_COLLECTIONURI = "SYSTEM_COLLECTIONURI": "URL of the organization (Azure Pipelines)";
+    SYSTEM_JOBID = "SYSTEM_JOBID": "Identity of the job (Azure Pipelines)";
+    SYSTEM_TEAMPROJECT = "SYSTEM_TEAMPROJECT": "Name of the project (Azure Pipelines)";
+    SYSTEM_PULLREQUEST_PULLREQUESTNUMBER = "SYSTEM_PULLREQUEST_PULLREQUESTNUMBER": "Number of the pull request (Azure Pipelines)";
+    SYSTEM_PULLREQUEST_SOURCEBRANCH = "SYSTEM_PULLREQUEST_SOURCEBRANCH": "Source branch of the pull request (Azure Pipelines)";
+    SYSTEM_PULLREQUEST_SOURCECOMMITID = "SYSTEM_PULLREQUEST_SOURCECOMMITID": "Head of the pull request (Azure Pipelines)";
+    SYSTEM_PULLREQUEST_SOURCEREPOSITORYURI = "SYSTEM_PULLREQUEST_SOURCEREPOSITORYURI": "Repository of the source branch (Azure Pipelines)";
+
+    BUILDKITE = "BUILDKITE": "Set in Buildkite's jobs";
+    BUILDKITE_BRANCH = "BUILDKITE_BRANCH": "Branch of the build (Buildkite)";
+    BUILDKITE_BUILD_NUMBER = "BUILDKITE_BUILD_NUMBER": "Number of the build (Buildkite)";
+    BUILDKITE_BUILD_URL = "BUILDKITE_BUILD_URL": "Page of the build (Buildkite)";
+    BUILDKITE_COMMIT = "BUILDKITE_COMMIT": "Commit of the build (Buildkite)";
+    BUILDKITE_JOB_ID = "BUILDKITE_JOB_ID": "Identity of the job (Buildkite)";
+    BUILDKITE_PIPELINE_PROVIDER = "BUILDKITE_PIPELINE_PROVIDER": "Forge of the repository (Buildkite)";
+    BUILDKITE_PIPELINE_SLUG = "BUILDKITE_PIPELINE_SLUG": "Name of the pipeline (Buildkite)";
+    BUILDKITE_PULL_REQUEST = "BUILDKITE_PULL_REQUEST": "Number of the pull request, or false (Buildkite)";
+    BUILDKITE_PULL_REQUEST_REPO = "BUILDKITE_PULL_REQUEST_REPO": "Repository of the source branch (Buildkite)";
+    BUILDKITE_REPO = "BUILDKITE_REPO": "URL of the repository (Buildkite)";
+    BUILDKITE_TAG = "BUILDKITE_TAG": "Tag of the build, if it is for one (Buildkite)";
+
+    CIRCLECI = "CIRCLECI": "Set in CircleCI's jobs";
+    CIRCLE_BRANCH = "CIRCLE_BRANCH": "Branch of the job (CircleCI)";
+    CIRCLE_BUILD_NUM = "CIRCLE_BUILD_NUM": "Number of the job (CircleCI)";
+    CIRCLE_BUILD_URL = "CIRCLE_BUILD_URL": "Page of the job (CircleCI)";
+    CIRCLE_OIDC_TOKEN = "CIRCLE_OIDC_TOKEN": "Identity token of the job (CircleCI)";
+    CIRCLE_OIDC_TOKEN_V2 = "CIRCLE_OIDC_TOKEN_V2": "The same in its newer form (CircleCI)";
+    CIRCLE_PR_NUMBER = "CIRCLE_PR_NUMBER": "Number of a fork's pull request (CircleCI)";
+    CIRCLE_PR_USERNAME = "CIRCLE_PR_USERNAME": "Owner of the fork (CircleCI)";
+    CIRCLE_PULL_REQUEST = "CIRCLE_PULL_REQUEST": "Page of the pull request (CircleCI)";
+    CIRCLE_REPOSITORY_URL = "CIRCLE_REPOSITORY_URL": "URL of the repository (CircleCI)";
+    CIRCLE_SHA1 = "CIRCLE_SHA1": "Commit of the job (CircleCI)";
+    CIRCLE_TAG = "CIRCLE_TAG": "Tag of the job, if it is for one (CircleCI)";
+    CIRCLE_WORKFLOW_ID = "CIRCLE_WORKFLOW_ID": "Identity of the workflow (CircleCI)";
+    CIRCLE_WORKFLOW_JOB_ID = "CIRCLE_WORKFLOW_JOB_ID": "Identity of the job (CircleCI)";
+
+    JENKINS_URL = "JENKINS_URL": "Set in Jenkins' builds, where its URL is configured";
+    BRANCH_NAME = "BRANCH_NAME": "Branch of a multibranch build (Jenkins)";
+    BUILD_NUMBER = "BUILD_NUMBER": "Number of the build (Jenkins, TeamCity)";
+    BUILD_TAG = "BUILD_TAG": "Identity of the build (Jenkins)";
+    BUILD_URL = "BUILD_URL": "Page of the build (Jenkins, TeamCity)";
+    CHANGE_BRANCH = "CHANGE_BRANCH": "Source branch of the pull request (Jenkins)";
+    CHANGE_FORK = "CHANGE_FORK": "Fork that the pull request comes from (Jenkins)";
+    CHANGE_ID = "CHANGE_ID": "Number of the pull request (Jenkins)";
+    GIT_BRANCH = "GIT_BRANCH": "Branch of the build (Jenkins)";
+    GIT_COMMIT = "GIT_COMMIT": "Commit of the build (Jenkins)";
+    GIT_URL = "GIT_URL": "URL of the repository (Jenkins)";
+    GIT_URL_1 = "GIT_URL_1": "The same, where there are several (Jenkins)";
+    JOB_NAME = "JOB_NAME": "Name of the job (Jenkins)";
+    TAG_NAME = "TAG_NAME": "Tag of the build, if it is for one (Jenkins)";
+
+    TEAMCITY_VERSION = "TEAMCITY_VERSION": "Set in TeamCity's builds";
+    TEAMCITY_BUILDCONF_NAME = "TEAMCITY_BUILDCONF_NAME": "Name of the build configuration (TeamCity)";
+    BUILD_VCS_NUMBER = "BUILD_VCS_NUMBER": "Commit of the build (TeamCity)";
+
+    CI_COMMIT_BRANCH = "CI_COMMIT_BRANCH": "Branch of the pipeline (Woodpecker)";
+    CI_COMMIT_PULL_REQUEST = "CI_COMMIT_PULL_REQUEST": "Number of the pull request (Woodpecker)";
+    CI_COMMIT_SOURCE_BRANCH = "CI_COMMIT_SOURCE_BRANCH": "Source branch of the pull request (Woodpecker)";
+    CI_FORGE_TYPE = "CI_FORGE_TYPE": "Forge of the repository (Woodpecker)";
+    CI_PIPELINE_NUMBER = "CI_PIPELINE_NUMBER": "Number of the pipeline (Woodpecker)";
+    CI_PIPELINE_URL = "CI_PIPELINE_URL": "Page of the pipeline (Woodpecker)";
+    CI_REPO_CLONE_URL = "CI_REPO_CLONE_URL": "URL to clone the repository from (Woodpecker)";
+    CI_REPO_URL = "CI_REPO_URL": "Page of the repository (Woodpecker)";
+    CI_STEP_URL = "CI_STEP_URL": "Page of the step (Woodpecker)";
+    CI_WORKFLOW_NAME = "CI_WORKFLOW_NAME": "Name of the workflow (Woodpecker)";
 }
 
 #[cfg(test)]

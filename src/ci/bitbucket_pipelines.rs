@@ -1,6 +1,6 @@
 //! Bitbucket Pipelines: <https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>.
 
-use super::{Ci, Context, Outputs, Row, Sources, first};
+use super::{Ci, Context, ForgeHint, Outputs, Row, Sources, first};
 use crate::env::{Env, Secret, Var, vars};
 use crate::error::Result;
 use crate::host::Host;
@@ -38,8 +38,8 @@ impl Ci for BitbucketPipelines<'_> {
         TITLE
     }
 
-    fn forge(&self) -> Option<&'static str> {
-        Some("bitbucket")
+    fn forge(&self) -> ForgeHint {
+        ForgeHint::Known("bitbucket")
     }
 
     fn context(&self, _: &dyn Host) -> Context {

@@ -1,6 +1,6 @@
 //! GitHub Actions: <https://docs.github.com/en/actions/reference/workflows-and-actions/variables>.
 
-use super::{Ci, Context, Outputs, Row, Sources, Summary, first};
+use super::{Ci, Context, ForgeHint, Outputs, Row, Sources, Summary, first};
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -46,8 +46,8 @@ impl Ci for GitHubActions<'_> {
         TITLE
     }
 
-    fn forge(&self) -> Option<&'static str> {
-        Some("github")
+    fn forge(&self) -> ForgeHint {
+        ForgeHint::Known("github")
     }
 
     fn context(&self, host: &dyn Host) -> Context {
@@ -65,6 +65,10 @@ impl Ci for GitHubActions<'_> {
     fn summary(&self) -> Option<Summary> {
         let file = PathBuf::from(self.env.get(vars::GITHUB_STEP_SUMMARY)?);
         Some(Summary { file, limit: SUMMARY })
+    }
+
+    fn names_runner(&self) -> bool {
+        self.env.get(vars::RUNNER_TEMP).is_some()
     }
 
     async fn identity_token(&self, http: &Http, log: &Log, audience: &str) -> Result<Option<Secret>> {

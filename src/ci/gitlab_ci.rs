@@ -1,6 +1,6 @@
 //! GitLab CI/CD: <https://docs.gitlab.com/ci/variables/predefined_variables/>.
 
-use super::{Ci, Context, Row, Sources, first};
+use super::{Ci, Context, ForgeHint, Row, Sources, first};
 use crate::env::{Env, Var, vars};
 use crate::host::Host;
 use crate::repository::Repository;
@@ -37,8 +37,8 @@ impl Ci for GitLabCi<'_> {
         TITLE
     }
 
-    fn forge(&self) -> Option<&'static str> {
-        Some("gitlab")
+    fn forge(&self) -> ForgeHint {
+        ForgeHint::Known("gitlab")
     }
 
     fn context(&self, _: &dyn Host) -> Context {

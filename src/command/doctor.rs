@@ -1,8 +1,8 @@
 //! `cml doctor`: what was inferred and from where, and what the token may do. Nothing it does has an effect.
 
 use crate::app::App;
+use crate::ci::ForgeHint;
 use crate::connect::{self, Connected, DetectedRepository, Global, Inferred};
-use crate::env::vars;
 use crate::error::{Error, Kind, Result};
 use crate::forge::permissions::{Diagnosis, PermissionState, Work};
 use crate::forge::{About, Context, Forge, Repository, Target, TargetSpec, local, repository_not_visible};
@@ -63,8 +63,7 @@ pub async fn run(app: &App, global: &Global) -> Result<()> {
 async fn inference(app: &App, inferred: &Inferred<'_>, about: About) -> Vec<Line> {
     let Context { commit, pull_request, branch, fork, sources, .. } = &inferred.context;
     let mut lines: Vec<Line> = vec![match &inferred.ci {
-        Some(ci) => ("CI", ci.title().to_owned(), ""),
-        None if inferred.in_ci => ("CI", "another one".to_owned(), vars::CI.name),
+        Some(ci) => ("CI", ci.title().to_owned(), ci.source()),
         None => ("CI", "none".to_owned(), ""),
     }];
     match &inferred.found {
@@ -76,7 +75,7 @@ async fn inference(app: &App, inferred: &Inferred<'_>, about: About) -> Vec<Line
         Ok(None) if inferred.named.is_some() => {
             lines.push(("forge", local::DRIVER.title.to_owned(), "--driver (or CML_DRIVER)"))
         }
-        _ => lines.push(("repository", "not found".to_owned(), "")),
+        _ => lines.extend(unusable_repository(inferred)),
     }
     let pull = pull_request.map_or_else(|| "not named".to_owned(), |number| number.to_string());
     lines.push(("pull request", pull, sources.pull_request));
@@ -102,6 +101,20 @@ async fn inference(app: &App, inferred: &Inferred<'_>, about: About) -> Vec<Line
     let git = version.map(|text| text.trim_start_matches("git version ").to_owned());
     let without = || "not found; cml pr and cml repo require it".to_owned();
     lines.push(("git", git.unwrap_or_else(without), ""));
+    lines
+}
+
+/// Returns the lines about a repository that cannot be used: what the CI says about it, if it does.
+fn unusable_repository(inferred: &Inferred<'_>) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    if let Some(ForgeHint::Unsupported(forge)) = inferred.ci.as_ref().map(|ci| ci.forge()) {
+        lines.push(("forge", format!("{forge}, which is not supported"), "the CI"));
+    }
+    let Context { repository, sources, .. } = &inferred.context;
+    lines.push(match repository {
+        Some(repository) => ("repository", repository.url(), sources.repository),
+        None => ("repository", "not found".to_owned(), ""),
+    });
     lines
 }
 

@@ -5,19 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the bottom up. `lib.rs` and `main.rs` are above all.
-const LAYERS: [&str; 27] = [
+const LAYERS: [&str; 28] = [
     "error",
     "env",
     "digest",
+    "repository",
     "messages",
     "host",
     "log",
     "http",
+    "ci",
     "report",
     "files",
     "tensorboard",
     "app",
-    "ci",
     "auth",
     "cloud",
     "forge",

@@ -4,6 +4,7 @@ use super::cloud::Cloud;
 use super::idle::Idle;
 use super::reuse::Mode;
 use crate::app::App;
+use crate::ci;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Result};
 use clap::ArgAction::Set;
@@ -172,9 +173,8 @@ impl Launch {
         if self.cloud.location.cloud.is_some() && !here.is_empty() {
             app.log.warn(&format!("these options have no effect with --cloud: {}", here.join(", ")));
         }
-        // GitHub's runner sets it in every job.
-        let in_job = app.env().get(vars::RUNNER_TEMP).is_some();
-        if app.env().get(vars::RUNNER_NAME).is_some() && !in_job {
+        let is_cis = ci::detect(app.env()).is_some_and(|ci| ci.names_runner());
+        if app.env().get(vars::RUNNER_NAME).is_some() && !is_cis {
             app.log.warn("ignoring RUNNER_NAME environment variable, use CML_RUNNER_NAME or --name instead");
         }
     }
