@@ -5,6 +5,7 @@
 //! the Vega tools are asked for.
 
 use crate::app::App;
+use crate::ci::github_actions::COMMANDS;
 use crate::env::{Env, vars};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -65,7 +66,7 @@ pub const INPUTS: &[Input] = &[
 pub async fn run(host: Rc<dyn Host>) -> u8 {
     let tree = crate::cli::command(false);
     let debug = host.env().get(vars::RUNNER_DEBUG) == Some("1");
-    let log = Log::new(host.clone(), if debug { Level::Debug } else { Level::Info }).style(Style::Annotations);
+    let log = Log::new(host.clone(), if debug { Level::Debug } else { Level::Info }).style(Style::Commands(&COMMANDS));
     let own: Vec<&str> = INPUTS.iter().map(|input| input.name).collect();
     let line = inputs::action::command_line(&tree, &own, host.env());
     match line.and_then(|line| only_the_command(host.env(), line)) {
@@ -74,7 +75,7 @@ pub async fn run(host: Rc<dyn Host>) -> u8 {
             if debug && !argv.iter().any(|word| word.starts_with("--log")) {
                 argv.insert(1, "--log=debug".to_owned());
             }
-            crate::run_as(host, argv, Style::Annotations).await
+            crate::run_as(host, argv, Style::Commands(&COMMANDS)).await
         }
         Ok(None) => match setup::run(&app(host, log.clone())).await {
             Ok(()) => 0,

@@ -92,7 +92,7 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
-            let other = other.filter(|_| style == Style::Plain).unwrap_or_default();
+            let other = other.filter(|_| style.is_plain()).unwrap_or_default();
             let words: Vec<&str> = other.iter().map(String::as_str).collect();
             return match host.hand_over(&words).await {
                 Ok(code) => code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),

@@ -61,14 +61,37 @@ impl Level {
 }
 
 /// How lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Style {
     /// For a shell.
     Plain,
-    /// As the step of a GitHub action: warnings and errors are annotations of the run, secrets are masked in
-    /// all of its log.
-    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
-    Annotations,
+    /// As a step that its CI understands: warnings and errors are annotations of the run, secrets are masked in all of its log.
+    Commands(&'static Commands),
+}
+
+impl Style {
+    /// Returns whether the lines are for a shell.
+    pub fn is_plain(self) -> bool {
+        matches!(self, Style::Plain)
+    }
+}
+
+/// The commands that a CI reads from the standard output of a step.
+pub struct Commands {
+    /// Returns the command that makes an annotation of the run.
+    pub annotate: fn(&Annotation<'_>) -> String,
+    /// Returns the command that hides a value in the log of the whole job.
+    pub mask: fn(&str) -> String,
+}
+
+/// A warning or an error of the run.
+pub struct Annotation<'a> {
+    /// Which of them.
+    pub level: Level,
+    /// The file and line that it is about.
+    pub place: Option<(&'a str, usize)>,
+    /// What it says.
+    pub text: &'a str,
 }
 
 /// One thing told. As JSON its keys are in the order of the alphabet, as CML's were.
@@ -125,8 +148,8 @@ impl Log {
     /// [`Log::check`] refuses it.
     pub fn hide(&self, name: &str, secret: &Secret) {
         for form in self.secrets.borrow_mut().add(name, secret.expose()) {
-            if self.style == Style::Annotations {
-                let _ = self.host.out(&format!("::add-mask::{}\n", escaped(&form)));
+            if let Style::Commands(commands) = self.style {
+                let _ = self.host.out(&(commands.mask)(&form));
             }
         }
     }
@@ -173,8 +196,8 @@ impl Log {
             return;
         }
         self.clear_progress();
-        if self.style == Style::Annotations && entry.level <= Level::Warn {
-            self.annotate(entry);
+        if let (Style::Commands(commands), Level::Error | Level::Warn) = (self.style, entry.level) {
+            self.annotate(commands, entry);
         } else if self.verbosity.json {
             let message = self.redact(entry.message);
             let [file, hint] = [entry.file, entry.hint].map(|text| text.map(|text| self.redact(text)));
@@ -201,20 +224,17 @@ impl Log {
 
     /// Returns whether lines are coloured.
     fn has_colours(&self) -> bool {
-        let is_plain = self.style == Style::Plain && !self.verbosity.json;
+        let is_plain = self.style.is_plain() && !self.verbosity.json;
         is_plain && colours::wanted(self.host.env(), self.host.is_terminal(Stream::Error))
     }
 
-    /// A line that the runner makes an annotation of.
-    fn annotate(&self, entry: Entry<'_>) {
-        let kind = if entry.level == Level::Error { "error" } else { "warning" };
-        let about = entry.file.map_or(String::new(), |file| {
-            let file = escaped(&sanitize::one_line(file)).replace(':', "%3A").replace(',', "%2C");
-            format!(" file={file},line={}", entry.line.unwrap_or(1))
-        });
+    /// Writes a line that the CI makes an annotation of.
+    fn annotate(&self, commands: &Commands, entry: Entry<'_>) {
+        let file = entry.file.map(sanitize::one_line);
+        let place = file.as_deref().map(|file| (file, entry.line.unwrap_or(1)));
         let hint = entry.hint.map_or(String::new(), |hint| format!("\nhint: {}", sanitize::one_line(hint)));
         let text = self.redact(&format!("{}{hint}", sanitize::lines(entry.message)));
-        let _ = self.host.out(&format!("::{kind}{about}::{}\n", escaped(&text)));
+        let _ = self.host.out(&(commands.annotate)(&Annotation { level: entry.level, place, text: &text }));
     }
 
     /// Something failed; and what to do about it.
@@ -226,12 +246,12 @@ impl Log {
 
     /// What the parser of command lines says of a wrong one: `text` as it is, `coloured` for a terminal.
     pub fn refusal(&self, text: &str, coloured: &str) {
-        if self.style == Style::Plain && !self.verbosity.json {
+        if self.style.is_plain() && !self.verbosity.json {
             let text = if self.has_colours() { coloured.into() } else { sanitize::lines(text) };
             return self.host.log(&inert(&self.redact(&text)));
         }
         let text = text.trim_start_matches("error: ");
-        if self.style == Style::Annotations {
+        if !self.style.is_plain() {
             return self.write_entry(Entry::new(Level::Error, text));
         }
         let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -285,8 +305,7 @@ impl Log {
     pub fn progress(&self, text: &str) {
         let is_told = self.verbosity.level >= Level::Info && !self.verbosity.json;
         // What follows on the same line would be no annotation.
-        let is_plain = self.style == Style::Plain;
-        if is_told && is_plain && colours::is_able(self.host.env(), self.host.is_terminal(Stream::Error)) {
+        if is_told && self.style.is_plain() && colours::is_able(self.host.env(), self.host.is_terminal(Stream::Error)) {
             self.host.progress(&sanitize::one_line(&self.redact(text)));
             self.progress.set(true);
         }
@@ -300,18 +319,27 @@ impl Log {
     }
 }
 
-/// Text as the value of a workflow command.
-fn escaped(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-/// Text in which GitHub's runner finds no command: a report may be a stranger's, and what it shows has any name. The
-/// runner takes `::name::` at the beginning of a line and `##[name]` anywhere:
-/// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>.
+/// Returns text in which no CI finds a command: a report may be a stranger's, and what it shows has any name. GitHub's
+/// runner takes `::name::` at the beginning of a line and `##[name]` anywhere
+/// (<https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>), Azure Pipelines `##vso[name]`
+/// (<https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands>), TeamCity `##teamcity[name]`
+/// (<https://www.jetbrains.com/help/teamcity/service-messages.html>).
 fn inert(text: &str) -> String {
     let line =
         |line: &str| if line.trim_start().starts_with("::") { line.replacen("::", ": :", 1) } else { line.to_owned() };
-    text.replace("##[", "## [").split_inclusive(['\n', '\r']).map(line).collect()
+    without_brackets(text).split_inclusive(['\n', '\r']).map(line).collect()
+}
+
+/// Returns text with a blank in each `##[` and `##word[`.
+fn without_brackets(text: &str) -> String {
+    let mut parts = text.split('[');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_command = out.trim_end_matches(|c: char| c.is_ascii_alphanumeric()).ends_with("##");
+        out.push_str(if is_command { " [" } else { "[" });
+        out.push_str(part);
+    }
+    out
 }
 
 /// `https://user:password@host/` as `https://***@host/`.
@@ -337,6 +365,8 @@ mod tests {
             ("::error::x", ": :error::x"),
             ("a\n \t::set-output name=x::y\r::stop-commands::z", "a\n \t: :set-output name=x::y\r: :stop-commands::z"),
             ("of ##[add-mask]e and ####[error]", "of ## [add-mask]e and #### [error]"),
+            ("##vso[task.setvariable variable=x]y", "##vso [task.setvariable variable=x]y"),
+            ("a ##teamcity[buildStop] # a[0] ## b [c]", "a ##teamcity [buildStop] # a[0] ## b [c]"),
         ] {
             assert_eq!(super::inert(text), shown);
         }

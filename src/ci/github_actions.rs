@@ -5,7 +5,7 @@ use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::http::{Http, RetryPolicy, request, secret_header};
-use crate::log::Log;
+use crate::log::{Annotation, Commands, Level, Log};
 use crate::repository::Repository;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -74,6 +74,23 @@ impl Ci for GitHubActions<'_> {
     async fn identity_token(&self, http: &Http, log: &Log, audience: &str) -> Result<Option<Secret>> {
         fetch_identity_token(self.env, http, log, audience).await
     }
+}
+
+/// The commands of a step, by which the log of the action is more than text:
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>.
+pub const COMMANDS: Commands = Commands { annotate, mask: |value| format!("::add-mask::{}\n", escaped(value)) };
+
+fn annotate(annotation: &Annotation<'_>) -> String {
+    let kind = if annotation.level == Level::Error { "error" } else { "warning" };
+    let place = annotation.place.map_or(String::new(), |(file, line)| {
+        format!(" file={},line={line}", escaped(file).replace(':', "%3A").replace(',', "%2C"))
+    });
+    format!("::{kind}{place}::{}\n", escaped(annotation.text))
+}
+
+/// Returns a text as the value of a command.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// The answer to a request for an identity token.
