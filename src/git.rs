@@ -11,10 +11,10 @@
 use crate::app::App;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::forge::Repository;
 use crate::forge::pull_requests::PushConfig;
 use crate::host::Output;
 use crate::host::proxy::Proxies;
+use crate::repository::Repository;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::cell::Cell;

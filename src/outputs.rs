@@ -113,9 +113,10 @@ fn unwritten(app: &App, what: &str, error: std::io::Error) -> Result<()> {
 fn cut(report: &str, room: usize, note: &str) -> String {
     let units = split::length(&report[..report.floor_char_boundary(room)]);
     let text = split::truncate(report, units.max(2 * note.len()), note);
-    match text.len() <= room {
-        true => text,
+    if text.len() <= room {
+        text
+    } else {
         // Definitions that are repeated at the end can have more bytes than what they replace, three a unit.
-        false => split::truncate(report, (room / 3).max(2 * note.len()), note),
+        split::truncate(report, (room / 3).max(2 * note.len()), note)
     }
 }
