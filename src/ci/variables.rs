@@ -29,8 +29,7 @@ pub const JENKINS: Row = row!(Table {
     marker: vars::JENKINS_URL,
     repository: &[vars::GIT_URL, vars::GIT_URL_1],
     pull_request: &[vars::CHANGE_ID],
-    commit: &[vars::GIT_COMMIT],
-    is_commit_merged: true,
+    pushed_commit: &[vars::GIT_COMMIT],
     branch: &[vars::CHANGE_BRANCH, vars::BRANCH_NAME, vars::GIT_BRANCH],
     tag: &[vars::TAG_NAME],
     fork: &[vars::CHANGE_FORK],
@@ -128,13 +127,14 @@ pub const WOODPECKER: Row = row!(Table {
 });
 
 /// Azure Pipelines: <https://learn.microsoft.com/azure/devops/pipelines/build/variables>. In the run of a pull request
-/// `BUILD_SOURCEVERSION` is the test merge.
+/// `BUILD_SOURCEVERSION` is the test merge; not every version of the page has `System.PullRequest.SourceCommitId`.
 pub const AZURE_PIPELINES: Row = row!(Table {
     title: "Azure Pipelines",
     marker: vars::TF_BUILD,
     repository: &[vars::BUILD_REPOSITORY_URI],
     pull_request: &[vars::SYSTEM_PULLREQUEST_PULLREQUESTNUMBER, vars::BUILD_SOURCEBRANCH],
-    commit: &[vars::SYSTEM_PULLREQUEST_SOURCECOMMITID, vars::BUILD_SOURCEVERSION],
+    commit: &[vars::SYSTEM_PULLREQUEST_SOURCECOMMITID],
+    pushed_commit: &[vars::BUILD_SOURCEVERSION],
     checked_out: &[vars::BUILD_SOURCEVERSION],
     branch: &[vars::SYSTEM_PULLREQUEST_SOURCEBRANCH, vars::BUILD_SOURCEBRANCH],
     fork: &[vars::SYSTEM_PULLREQUEST_SOURCEREPOSITORYURI],
@@ -180,8 +180,8 @@ struct Table {
     pull_request: &'static [Var],
     /// The commit: in a pull request's run its head.
     commit: &'static [Var],
-    /// Whether that may be a merge that the forge does not know, in a pull request's run.
-    is_commit_merged: bool,
+    /// The commit of a push: in a pull request's run it may be a merge instead of the head, which the forge is then asked for.
+    pushed_commit: &'static [Var],
     /// The commit that is checked out, where that is another one.
     checked_out: &'static [Var],
     /// The branch, also as a ref: in a pull request's run its source.
@@ -214,7 +214,7 @@ const EMPTY: Table = Table {
     repository: &[],
     pull_request: &[],
     commit: &[],
-    is_commit_merged: false,
+    pushed_commit: &[],
     checked_out: &[],
     branch: &[],
     tag: &[],
@@ -271,8 +271,8 @@ impl Ci for Variables<'_> {
         let (repository, of_repository) = self.find(table.repository, |url| Repository::parse(url, None).ok());
         let (pull_request, pull_source) =
             self.find(table.pull_request, |value| pull_number(value, repository.as_ref()));
-        let is_known = pull_request.is_none() || !table.is_commit_merged;
-        let (commit, commit_source) = self.find(table.commit, |value| commit_of(value).filter(|_| is_known));
+        let pushed = if pull_request.is_none() { table.pushed_commit } else { &[] };
+        let (commit, commit_source) = self.find(&[table.commit, pushed].concat(), commit_of);
         let has_branch = self.text(table.tag).is_none();
         let (branch, branch_source) = self.find(table.branch, |value| branch_of(value).filter(|_| has_branch));
         let (fork, _) = self.find(table.fork, |value| owner_of_fork(value, repository.as_ref()));

@@ -457,12 +457,14 @@ fn what_users_say_themselves_goes_first_and_must_fit() {
 }
 
 #[test]
-fn a_check_of_a_merge_on_the_agent_is_about_the_head() {
-    let (forge, job, _folder) = start("Jenkins", PullRequest);
-    job.cml().run(&["check", "create", "report.md"]).ok();
-    let commits: Vec<String> =
-        forge.repo(Vendor::GitHub, "octo/model", |repo| repo.checks.iter().map(|check| check.sha.clone()).collect());
-    assert_eq!(commits, [HEAD]);
+fn a_check_of_a_merge_is_about_the_head() {
+    for row in ["Jenkins", "Azure Pipelines"] {
+        let (forge, job, _folder) = start(row, PullRequest);
+        job.cml().unset("SYSTEM_PULLREQUEST_SOURCECOMMITID").run(&["check", "create", "report.md"]).ok();
+        let commits: Vec<String> = forge
+            .repo(Vendor::GitHub, "octo/model", |repo| repo.checks.iter().map(|check| check.sha.clone()).collect());
+        assert_eq!(commits, [HEAD], "{row}");
+    }
 }
 
 #[test]
