@@ -33,29 +33,19 @@
 
 mod auth;
 mod bitbucket;
-mod bitbucket_insights;
-mod bitbucket_runners;
 mod clock;
 mod fault;
 mod gate;
 mod git;
+mod git_http;
 mod github;
-mod github_checks;
-mod github_git;
-mod github_runners;
-mod github_shapes;
 mod gitlab;
-mod gitlab_actions;
-mod gitlab_jobs;
-mod gitlab_runners;
-mod gitlab_statuses;
-mod graphql;
 pub mod http;
 mod lfs;
 mod multipart;
 mod page;
 mod proxy;
-mod pulls;
+mod pull_requests;
 mod record;
 mod route;
 mod runners;
@@ -75,7 +65,7 @@ use std::time::Duration;
 pub use self::{
     clock::{Clock, Time},
     fault::Kind,
-    gitlab_jobs::Job,
+    gitlab::jobs::Job,
     proxy::Proxy,
     record::Recorded,
     runners::{Doing, Runner, Runners},
@@ -356,7 +346,7 @@ impl Forge {
 
     /// Those that are not git's.
     pub fn api_requests(&self) -> Vec<Recorded> {
-        self.requests().into_iter().filter(|request| !pulls::is_git(&request.path)).collect()
+        self.requests().into_iter().filter(|request| !git_http::is_git(&request.path)).collect()
     }
 
     /// Serves a real bare repository as the default one of a vendor, over HTTP; its pull requests need its branches.

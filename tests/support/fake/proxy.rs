@@ -9,8 +9,8 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::git_http::is_git;
 use super::http::{Framing, Request, Response, read_request, write_response};
-use super::pulls::is_git;
 use super::server::{Life, Port, Server, lock};
 
 /// A running proxy; it ends when dropped.

@@ -3,7 +3,7 @@
 use super::auth::Access;
 use super::http::{Request, Response};
 use super::state::{BOT, Comment, Desk, File, Repo, State, Vendor};
-use super::{bitbucket, github, gitlab, pulls, runners, store};
+use super::{bitbucket, git_http, github, gitlab, runners, store};
 
 /// A request that passed authentication, with the repository it is about.
 pub struct Call<'a> {
@@ -41,7 +41,7 @@ pub fn route(state: &mut State, request: &Request, url: &str) -> Response {
             gitlab::route(state, request, url, rest)
         }
         ["bitbucket", "2.0", ref rest @ ..] => bitbucket::route(state, request, url, rest),
-        _ if pulls::is_git(request.path()) => pulls::git(state, request, url, &path),
+        _ if git_http::is_git(request.path()) => git_http::git(state, request, url, &path),
         ["runners", "tell", what] if request.verb() == "POST" => runners::tell(state, request, what),
         ["downloads", ref rest @ ..] if request.is_read() => runners::download(state, request, rest),
         ["store", ref rest @ ..] => store::route(state, request, url, rest),

@@ -5,7 +5,7 @@
 //!
 //! A fake runner program of GitHub or Bitbucket sends its credential as it got it to `POST /runners/tell/<what>`: GitHub's
 //! just-in-time configuration, Bitbucket's OAuth secret. `<what>` is one of [`Doing`]'s words. GitLab's asks for jobs as the
-//! real one does (`gitlab_jobs`), and tells only that it is gone, which GitLab would see hours later.
+//! real one does (`gitlab::jobs`), and tells only that it is gone, which GitLab would see hours later.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use super::clock::Time;
-use super::gitlab_jobs::Queue;
+use super::gitlab::jobs::Queue;
 use super::http::{Request, Response};
 use super::state::{State, Vendor};
 

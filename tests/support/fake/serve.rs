@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 
 use super::fault::{Faults, Kind, scripted};
 use super::gate::Gate;
-use super::gitlab_jobs::is_held;
+use super::gitlab::jobs::is_held;
 use super::http::{Framing, Request, Response, read_request, write_response};
 use super::record::Log;
 use super::route::route;

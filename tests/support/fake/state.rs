@@ -214,7 +214,7 @@ pub struct Repo {
     /// Bitbucket's reports and build statuses by commit and key.
     pub insights: BTreeMap<(String, String), Insight>,
     pub builds: BTreeMap<(String, String), serde_json::Value>,
-    /// A real bare repository with its branches, see `pulls.rs`.
+    /// A real bare repository with its branches, see `git_http.rs`.
     pub bare: Option<PathBuf>,
     /// Runs of the CI.
     pub runs: BTreeMap<u64, Run>,

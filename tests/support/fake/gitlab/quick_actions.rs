@@ -5,7 +5,7 @@
 use cml::report::dialect;
 use pulldown_cmark::{Event, Parser, Tag};
 
-use super::state::{PullState, Repo, Target};
+use super::super::state::{PullState, Repo, Target};
 
 /// Some of the actions that GitLab knows.
 const NAMES: [&str; 16] = [

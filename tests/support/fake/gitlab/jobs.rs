@@ -5,10 +5,10 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::gitlab::error;
-use super::http::{Request, Response};
-use super::runners::Doing;
-use super::state::{HEAD, State, Vendor};
+use super::super::http::{Request, Response};
+use super::super::runners::Doing;
+use super::super::state::{HEAD, State, Vendor};
+use super::error;
 
 /// A job for whichever runner asks first.
 #[derive(Clone, Debug)]

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::auth::{Access, access};
-use super::github_shapes::{error, not_found};
-use super::http::{Request, Response};
-use super::page::Page;
-use super::runners::{Doing, Runner, add, jit, of, owner};
-use super::state::{State, Vendor};
+use super::super::auth::{Access, access};
+use super::super::http::{Request, Response};
+use super::super::page::Page;
+use super::super::runners::{Doing, Runner, add, jit, of, owner};
+use super::super::state::{State, Vendor};
+use super::shapes::{error, not_found};
 
 /// `/repos/<place>/actions/runners…` and `/orgs/<place>/actions/runner…`.
 pub fn route(state: &mut State, request: &Request, url: &str, place: &str, rest: &[&str]) -> Response {

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::auth::{Access, access};
-use super::gitlab::error;
-use super::gitlab_jobs;
-use super::http::{Request, Response};
-use super::page::Page;
-use super::runners::{Doing, OWNERS, REGISTRATION_TOKEN, Runner, add, of, owner};
-use super::state::{State, Vendor};
+use super::super::auth::{Access, access};
+use super::super::http::{Request, Response};
+use super::super::page::Page;
+use super::super::runners::{Doing, OWNERS, REGISTRATION_TOKEN, Runner, add, of, owner};
+use super::super::state::{State, Vendor};
+use super::error;
+use super::jobs;
 
 /// What concerns runners in GitLab's API; `None` for everything else.
 pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> Option<Response> {
-    if let Some(answer) = gitlab_jobs::route(state, request, url, path) {
+    if let Some(answer) = jobs::route(state, request, url, path) {
         return Some(answer);
     }
     let access = access(Vendor::GitLab, request);

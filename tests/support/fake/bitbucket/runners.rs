@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::auth::{Access, access};
-use super::bitbucket::error;
-use super::http::{Request, Response};
-use super::page::Page;
-use super::runners::{Doing, Runner, add, of, owner};
-use super::state::{State, Vendor};
+use super::super::auth::{Access, access};
+use super::super::http::{Request, Response};
+use super::super::page::Page;
+use super::super::runners::{Doing, Runner, add, of, owner};
+use super::super::state::{State, Vendor};
+use super::error;
 
 /// `/repositories/<place>/pipelines-config/runners…`, `/workspaces/<place>…`.
 pub fn route(state: &mut State, request: &Request, url: &str, place: &str, rest: &[&str]) -> Response {

@@ -6,12 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::clock::Time;
-use super::git::{Commit, Entry, Person};
-use super::github_shapes::{error, not_found};
-use super::http::Response;
-use super::route::Call;
-use super::state::BOT;
+use super::super::clock::Time;
+use super::super::git::{Commit, Entry, Person};
+use super::super::http::Response;
+use super::super::route::Call;
+use super::super::state::BOT;
+use super::shapes::{error, not_found};
 
 /// A step that may already know the (error) answer.
 type Step<T> = Result<T, Box<Response>>;

@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::gitlab::error;
-use super::http::Response;
-use super::page::Page;
-use super::route::Call;
-use super::state::Status;
+use super::super::http::Response;
+use super::super::page::Page;
+use super::super::route::Call;
+use super::super::state::Status;
+use super::error;
 
 pub fn set(call: &mut Call<'_>, name: &str) -> Response {
     let Some(sha) = call.repo.commit(name) else { return error(404, "404 Commit Not Found") };

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::auth::Access;
-use super::github_shapes::node_id;
-use super::http::{Request, Response};
-use super::state::{State, Vendor};
+use super::super::auth::Access;
+use super::super::http::{Request, Response};
+use super::super::state::{State, Vendor};
+use super::shapes::node_id;
 
 /// The reasons that GitHub knows.
 const CLASSIFIERS: [&str; 7] = ["ABUSE", "DUPLICATE", "LOW_QUALITY", "OFF_TOPIC", "OUTDATED", "RESOLVED", "SPAM"];
@@ -21,7 +21,7 @@ struct Minimize {
 pub fn answer(state: &mut State, request: &Request, access: Access) -> Response {
     let document = request.json();
     if document["query"].as_str().is_some_and(|query| query.contains("enablePullRequestAutoMerge")) {
-        return super::pulls::github_auto_merge(state, &document["variables"], access);
+        return super::pull_requests::auto_merge(state, &document["variables"], access);
     }
     let calls = parse(document["query"].as_str().unwrap_or_default(), &document["variables"]);
     if calls.is_empty() {

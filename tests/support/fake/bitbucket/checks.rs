@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::bitbucket::error;
-use super::http::Response;
-use super::route::Call;
+use super::super::http::Response;
+use super::super::route::Call;
+use super::error;
 
 pub fn route(call: &mut Call<'_>, sha: &str, path: &[&str]) -> Response {
     let key = |id: &str| (sha.to_owned(), id.to_owned());

@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::http::Response;
-use super::route::Call;
-use super::state::{Comment, PullRequest, PullState, Repo, Target};
+use super::super::http::Response;
+use super::super::pull_requests::title;
+use super::super::route::Call;
+use super::super::state::{Comment, PullRequest, PullState, Repo, Target};
 
 const CREATED: &str = "2026-01-01T00:00:00Z";
 const ENDED: &str = "2026-01-02T00:00:00Z";
@@ -126,11 +127,6 @@ pub fn full_pull_request(call: &Call<'_>, pull: &PullRequest) -> Value {
     json["merged"] = json!(pull.state == PullState::Merged);
     json["merged_by"] = Value::Null;
     json
-}
-
-/// A pull request's title, as given or made up.
-pub fn title(pull: &PullRequest, noun: &str) -> String {
-    pull.title.clone().unwrap_or_else(|| format!("{noun} {}", pull.number))
 }
 
 /// What stands in each repository's `…_url` after its own address.

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::github_shapes::{error, not_found, user};
-use super::http::Response;
-use super::page::Page;
-use super::route::Call;
-use super::state::CheckRun;
+use super::super::http::Response;
+use super::super::page::Page;
+use super::super::route::Call;
+use super::super::state::CheckRun;
+use super::shapes::{error, not_found, user};
 
 /// Bytes, whatever the message says: <https://github.com/github/docs/issues/35252>.
 const MAX_TEXT: usize = 65_535;
