@@ -87,7 +87,7 @@ fn case_10_an_address_in_a_servers_error_is_no_image() {
         cml.file("plot.png", png(1));
         cml.file("report.md", "![p](plot.png)\n");
         let url = forge.store_url();
-        let ran = cml.run(&[args, &["--timeout=3", "--publish-url", &url]].concat());
+        let ran = cml.run(&[args, &["--timeout=8", "--publish-url", &url]].concat());
         ran.fails(9, &format!("cannot publish *: {url}: *answered 500*"), "*--timeout SECONDS*");
         assert!(forge.requests().iter().all(|request| request.path == "/store"), "{}", forge.transcript());
     }

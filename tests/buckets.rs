@@ -214,12 +214,13 @@ fn missing_credentials_are_explained_soon() {
         }
         let url = url.replace("az+account", "az");
         let started = Instant::now();
-        let ran = cml.run(&["comment", "create", "--timeout", "3", "--publish-url", &url, "report.md"]);
+        let ran = cml.run(&["comment", "create", "--publish-url", &url, "report.md"]);
         match is_wasm() {
             false => refused(&forge, &ran, code, error, hint),
             // In WebAssembly object_store cannot ask for credentials.
             true => refused(&forge, &ran, 7, "native program", "native: true"),
         }
-        assert!(started.elapsed() < Duration::from_secs(4), "{url} took {:?}", started.elapsed());
+        // Far from the time allowed, which a service that does not answer would take.
+        assert!(started.elapsed() < Duration::from_secs(60), "{url} took {:?}", started.elapsed());
     }
 }

@@ -216,7 +216,7 @@ fn a_list_that_stays_broken_is_an_error_and_no_reason_to_comment() {
         let forge = Forge::start();
         forge.seed_comments(vendor, &ON, 130);
         forge.fault(&format!("GET {}", listing(vendor, vendor.slug(), 2)), 99, kind.clone());
-        let ran = Cml::on(&forge, vendor).run(&[UPDATE, &["--timeout", "3"]].concat());
+        let ran = Cml::on(&forge, vendor).run(&[UPDATE, &["--timeout", "6"]].concat());
         ran.fails(9, "*", "*--timeout SECONDS*");
         assert_eq!(forge.live_comments(vendor, &ON).len(), 130, "{vendor:?} {kind:?}");
         assert!(!order(&forge).contains("POST"));

@@ -53,7 +53,7 @@ fn an_error_of_the_server_is_an_error_even_when_its_text_is_an_address() {
         cml.file("plot.png", png(1));
         cml.file("report.md", "![p](plot.png)\n");
         let url = forge.store_url();
-        let ran = cml.run(&["comment", "create", "--timeout", "1", "--publish-url", &url, "report.md"]);
+        let ran = cml.run(&["comment", "create", "--timeout", "5", "--publish-url", &url, "report.md"]);
         ran.fails(9, &format!("cannot publish the images: {url}: *answered 500*"), "*--timeout SECONDS*");
         assert!(forge.requests().iter().all(|request| request.path == "/store"), "no comment");
     }
@@ -119,7 +119,7 @@ fn a_password_in_the_address_of_the_server_is_used_and_never_told() {
     assert_eq!((request.path.as_str(), request.header("authorization")), ("/store?key=sesame-sesame", Some(basic)));
     for answer in [Kind::answer(403, &[], ""), Kind::answer(200, &[], "nothing"), Kind::answer(500, &[], "")] {
         forge.fault("POST /store", 9, answer);
-        told.stderr += &cml.run(&["comment", "create", "--log", "debug", "--timeout", "1", "report.md"]).stderr;
+        told.stderr += &cml.run(&["comment", "create", "--log", "debug", "--timeout", "5", "report.md"]).stderr;
     }
     assert!(!told.stderr.contains("hunter2") && !told.stderr.contains("sesame"), "{}", told.stderr);
 }
