@@ -10,7 +10,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 pub fn run(verb: &str) -> Result {
     let mut command = cargo_for_wasm(verb)?;
     // A folder of its own: in a shared one, each compiler would build everything anew after the other.
-    command.args(["--lib", "--target", TARGET, "--target-dir", "target/wasm"]);
+    command.args(["--package", "setup-cml-rs", "--lib", "--target", TARGET, "--target-dir", "target/wasm"]);
     if verb == "clippy" {
         // Not with Amazon's SDK, which takes minutes: what is over it is the same in both builds, and `dist` compiles it.
         command.args(["--no-default-features", "--", "-D", "warnings"]);
