@@ -1,8 +1,8 @@
 //! Arrows only point downwards: a module of `src/` uses only modules that stand before it in [`LAYERS`].
 
+use crate::language::{files, read};
 use crate::shell::Result;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The modules of the crate, from the bottom up. `lib.rs` and `main.rs` are above all.
 const LAYERS: [&str; 28] = [
@@ -36,44 +36,25 @@ const LAYERS: [&str; 28] = [
     "action",
 ];
 
-/// Fails with every use of a higher module by a lower one.
+/// Fails with every use of a higher module by a lower one, and for a module that has no place.
 pub fn check() -> Result {
     let mut wrong = Vec::new();
-    for (place, module) in LAYERS.iter().enumerate() {
-        for file in sources(module)? {
-            let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-            wrong.extend(
-                upward(&text, place).map(|(line, used)| format!("{}:{line}: {module} uses {used}", file.display())),
-            );
+    for file in files(Path::new("src"), "rs")? {
+        let module = file.components().nth(1).map(|part| part.as_os_str().to_string_lossy().replace(".rs", ""));
+        let module = module.unwrap_or_default();
+        if ["lib", "main"].contains(&module.as_str()) {
+            continue;
         }
+        let place = LAYERS.iter().position(|layer| *layer == module);
+        let place = place.ok_or(format!("{}: {module} has no place in xtask/src/layers.rs", file.display()))?;
+        let text = read(&file)?;
+        let found = upward(&text, place).map(|(line, used)| format!("{}:{line}: {module} uses {used}", file.display()));
+        wrong.extend(found);
     }
     if wrong.is_empty() {
         return Ok(());
     }
     Err(format!("{}\na module uses only those before it (xtask/src/layers.rs)", wrong.join("\n")))
-}
-
-/// The files of a module, without those of tests.
-fn sources(module: &str) -> Result<Vec<PathBuf>> {
-    let file = PathBuf::from(format!("src/{module}.rs"));
-    if !file.is_file() {
-        return Err(format!("{} does not exist: bring xtask/src/layers.rs up to date", file.display()));
-    }
-    let mut found = vec![file];
-    let mut folders = vec![PathBuf::from(format!("src/{module}"))];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(&folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !path.ends_with(Path::new("tests.rs"))
-            {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// The modules at or above a place that a source uses, outside of comments and of its tests, with the lines.
