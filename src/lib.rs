@@ -41,6 +41,7 @@ pub mod release;
 pub mod report;
 pub mod repository;
 pub mod runner;
+pub mod shutdown;
 pub mod sticky;
 pub mod tensorboard;
 

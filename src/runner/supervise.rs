@@ -11,6 +11,7 @@ use crate::forge::runners::{Event, ExitDisposition, Registration, RunnerConfig, 
 use crate::forge::runs::Runs;
 use crate::host::logs::Logs;
 use crate::host::{Process, ProcessEvent, Signal};
+use crate::shutdown::Shutdown;
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
@@ -195,13 +196,9 @@ impl<'a> Supervisor<'a> {
         let app = self.supervised.app;
         let next = self.supervised.renew.ok_or_else(|| Error::internal("a runner without another registration"))?;
         app.http.restart_budget();
-        let (made, signal) = match select(pin!(next()), app.host.interrupted()).await {
-            Either::Left((made, _)) => (made, None),
-            Either::Right((signal, making)) => {
-                app.http.shorten_deadline();
-                (making.await, Some(signal))
-            }
-        };
+        let mut shutdown = Shutdown::new(app, "the runner");
+        let made = shutdown.run_to_completion(next()).await;
+        let signal = shutdown.received();
         match made {
             Ok(registration) => {
                 registration

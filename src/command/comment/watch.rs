@@ -10,9 +10,8 @@ use crate::files;
 use crate::host::Stat;
 use crate::outputs;
 use crate::report::{self, source::Source};
-use futures_util::future::{Either, select};
+use crate::shutdown::Shutdown;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::time::Duration;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -36,14 +35,14 @@ pub async fn watch(job: &Job<'_>) -> Result<()> {
 
 async fn follow(job: &Job<'_>) -> Result<()> {
     let mut watcher = Watcher { job, posted: None };
-    let mut end = pin!(job.app.host.interrupted());
+    let mut shutdown = Shutdown::new(job.app, "the watch");
     let mut last = watcher.snapshot();
     // A report that is there already is posted at once, unless a trigger decides.
     let is_present = job.args.trigger_file.is_none() && last.0.first().is_some_and(|(_, stat)| stat.is_some());
     let mut changed = is_present.then_some((QUIET_POLLS - 1, 0));
     job.app.log.info(&format!("watching {}", job.args.report.shown()));
     loop {
-        if let Either::Right(_) = select(pin!(job.app.host.sleep(POLL_INTERVAL)), &mut end).await {
+        if shutdown.run_until(job.app.host.sleep(POLL_INTERVAL)).await.is_err() {
             return watcher.finish().await;
         }
         let now = watcher.snapshot();
@@ -55,19 +54,9 @@ async fn follow(job: &Job<'_>) -> Result<()> {
         };
         last = now;
         if changed.is_some_and(|(quiet, _)| quiet >= QUIET_POLLS) {
-            changed = None;
-            let ended = match select(pin!(watcher.post()), &mut end).await {
-                Either::Left((settled, _)) => {
-                    changed = (!settled).then_some((0, 0));
-                    false
-                }
-                Either::Right((_, posting)) => {
-                    job.app.http.shorten_deadline();
-                    posting.await;
-                    true
-                }
-            };
-            if ended {
+            let settled = shutdown.run_to_completion(watcher.post()).await;
+            changed = (!settled).then_some((0, 0));
+            if shutdown.received().is_some() {
                 return watcher.finish().await;
             }
             // What changed while it was posted counts as a change.

@@ -12,6 +12,7 @@ use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::runners::{NewRunner, Registration, Runner, RunnerConfig, Runners, register_once};
 use crate::host::Platform;
+use crate::shutdown::Shutdown;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use std::pin::pin;
 use std::time::Duration;
@@ -95,15 +96,10 @@ enum LaunchOutcome {
     Reused,
     /// A new one is registered.
     Registered(Box<(NewRunner, Registration)>),
-    /// A signal ended the launch; nothing is left.
-    Ended,
 }
 
 /// What to do about the forge's runners, and all of them.
 type Inspection = (ReuseDecision, Vec<Runner>);
-
-/// A future that resolves when a signal asks this program to end.
-type Shutdown<'a> = LocalBoxFuture<'a, ()>;
 
 struct Launching<'a> {
     app: &'a App,
@@ -122,18 +118,19 @@ struct Launching<'a> {
 
 impl Launching<'_> {
     async fn run(&self) -> Result<()> {
-        let mut shutdown: Shutdown<'_> = Box::pin(async {
-            self.app.host.interrupted().await;
-        });
+        let mut shutdown = Shutdown::new(self.app, "the launch");
         self.announce();
         let dirs = RunnerDirs::new(self.app, self.args, &self.names.candidate(0))?;
         let own = dirs.own.clone();
-        let outcome = match self.inspect(0, &mut shutdown).await? {
-            Some(inspection) => self.begin(inspection, dirs, &mut shutdown).await,
-            None => Ok(None),
+        let outcome = match self.inspect(0, &mut shutdown).await {
+            Ok(inspection) => self.begin(inspection, dirs, &mut shutdown).await,
+            Err(error) => Err(error),
         };
+        let is_interrupted = shutdown.received().is_some();
         drop(shutdown);
         let outcome = match outcome {
+            // The user ended it, and nothing is left.
+            Err(error) if is_interrupted && error.kind() == Kind::Interrupted => Ok(()),
             Ok(Some(ReadyRunner { new, registration, config })) => {
                 self.supervise(&new, registration, config, own.clone()).await
             }
@@ -173,31 +170,24 @@ impl Launching<'_> {
         let LaunchOutcome::Registered(registered) = outcome else { return Ok(None) };
         let (new, registration) = *registered;
         let config = match config {
-            Some(config) => Some(config),
-            None => run_until(shutdown, preparing).await,
+            Some(config) => config,
+            None => shutdown.run_until(preparing).await.and_then(|config| config),
         };
         match config {
-            Some(Ok(config)) => Ok(Some(ReadyRunner { new, registration, config })),
-            config => {
+            Ok(config) => Ok(Some(ReadyRunner { new, registration, config })),
+            Err(error) => {
                 self.unregister(&registration).await;
-                config.transpose().map(|_| None)
+                Err(error)
             }
         }
     }
 
-    /// Looks for existing runners; `None` when a signal came. The first `skip` names are taken.
-    async fn inspect(&self, skip: usize, shutdown: &mut Shutdown<'_>) -> Result<Option<Inspection>> {
+    /// Looks for existing runners. The first `skip` names are taken.
+    async fn inspect(&self, skip: usize, shutdown: &mut Shutdown<'_>) -> Result<Inspection> {
         // A generated name of a new runner is free; if not, the registration fails.
         let is_needed = self.mode != Mode::New || self.names.is_given();
-        let known = if is_needed {
-            match run_until(shutdown, self.fetch_runners()).await {
-                Some(known) => known?,
-                None => return Ok(None),
-            }
-        } else {
-            KnownRunners::default()
-        };
-        Ok(Some((decide(self.mode, &known, &self.labels, &self.names, skip), known.all)))
+        let known = if is_needed { shutdown.run_until(self.fetch_runners()).await?? } else { KnownRunners::default() };
+        Ok((decide(self.mode, &known, &self.labels, &self.names, skip), known.all))
     }
 
     /// Fetches the forge's runners, as far as the mode needs them.
@@ -234,10 +224,7 @@ impl Launching<'_> {
                     return Ok(LaunchOutcome::Reused);
                 }
                 ReuseDecision::Taken(name) => return Err(name_taken(&name)),
-                ReuseDecision::Wait(other) => match run_until(shutdown, self.wait_for(&other)).await {
-                    Some(outcome) => outcome?,
-                    None => return Ok(LaunchOutcome::Ended),
-                },
+                ReuseDecision::Wait(other) => shutdown.run_until(self.wait_for(&other)).await??,
                 ReuseDecision::Free(name, n) => match self.register(&name, &before, shutdown).await {
                     Ok(Some(outcome)) => return Ok(outcome),
                     Ok(None) => {}
@@ -246,18 +233,12 @@ impl Launching<'_> {
                     // Another job of a matrix has the name, or an earlier launch of this one.
                     Err(_) if self.mode == Mode::New => skip = n + 1,
                     // The list may lag behind.
-                    Err(_) if run_until(shutdown, self.app.host.sleep(EVENTUAL_CONSISTENCY_DELAY)).await.is_none() => {
-                        return Ok(LaunchOutcome::Ended);
-                    }
-                    Err(_) => {}
+                    Err(_) => shutdown.run_until(self.app.host.sleep(EVENTUAL_CONSISTENCY_DELAY)).await?,
                 },
             }
-            (decision, before) = match self.inspect(skip, shutdown).await? {
-                Some(inspection) => inspection,
-                None => return Ok(LaunchOutcome::Ended),
-            };
+            (decision, before) = self.inspect(skip, shutdown).await?;
         }
-        Err(Error::conflict("other launches took the runner's name {MAX_NAME_ATTEMPTS} times in a row")
+        Err(Error::conflict(format!("other launches took the runner's name {MAX_NAME_ATTEMPTS} times in a row"))
             .hint("give each launch its own --name, or try again later"))
     }
 
@@ -305,17 +286,12 @@ impl Launching<'_> {
         };
         let Launching { app, runners, .. } = self;
         let making = register_once(*runners, &app.http, &app.log, &new, before);
-        let (made, mut ended) = self.run_to_completion(making, shutdown).await;
-        let registration = match made {
-            Err(_) if ended => return Ok(Some(LaunchOutcome::Ended)),
-            made => made?,
-        };
+        let made = shutdown.run_to_completion(making).await;
+        let registration = made.or_else(|error| shutdown.check().and(Err(error)))?;
         let mut is_first = true;
         // For forges that accept two runners of one name.
-        if !ended && (self.mode != Mode::New || self.names.is_given()) {
-            let (first, over) = self.run_to_completion(self.is_first(&registration), shutdown).await;
-            ended = over;
-            is_first = match first {
+        if shutdown.received().is_none() && (self.mode != Mode::New || self.names.is_given()) {
+            is_first = match shutdown.run_to_completion(self.is_first(&registration)).await {
                 Ok(first) => first,
                 Err(error) => {
                     self.unregister(&registration).await;
@@ -323,9 +299,9 @@ impl Launching<'_> {
                 }
             };
         }
-        if ended || !is_first {
+        if shutdown.received().is_some() || !is_first {
             self.unregister(&registration).await;
-            return Ok(ended.then_some(LaunchOutcome::Ended));
+            return shutdown.check().map(|()| None);
         }
         self.app.log.debug(&format!("registered runner {} ({})", registration.name, registration.id));
         Ok(Some(LaunchOutcome::Registered(Box::new((new, registration)))))
@@ -338,17 +314,6 @@ impl Launching<'_> {
         let order = runners.iter().find(|runner| runner.id == registration.id).map(|runner| runner.order);
         let before = |runner: &Runner| order.is_none_or(|order| (runner.order, &runner.id) < (order, &registration.id));
         Ok(!runners.iter().filter(same).any(before))
-    }
-
-    /// Runs some work that must not be cancelled to its end. Also returns whether a signal came in the meantime.
-    async fn run_to_completion<T>(&self, work: impl Future<Output = T>, shutdown: &mut Shutdown<'_>) -> (T, bool) {
-        match select(pin!(work), &mut *shutdown).await {
-            Either::Left((outcome, _)) => (outcome, false),
-            Either::Right(((), work)) => {
-                self.app.http.shorten_deadline();
-                (work.await, true)
-            }
-        }
     }
 
     /// Unregisters a runner that has not been started.
@@ -373,14 +338,6 @@ struct ReadyRunner {
     new: NewRunner,
     registration: Registration,
     config: RunnerConfig,
-}
-
-/// Runs some work until a signal comes; `None` when it came first.
-async fn run_until<T>(shutdown: &mut Shutdown<'_>, work: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(work), shutdown).await {
-        Either::Left((outcome, _)) => Some(outcome),
-        Either::Right(_) => None,
-    }
 }
 
 fn name_taken(name: &str) -> Error {

@@ -9,10 +9,9 @@ use crate::command::publish_args::{refused, unwritable};
 use crate::connect::Global;
 use crate::error::{Error, Result};
 use crate::files::{LARGEST_REPORT, Refusal};
+use crate::shutdown::Shutdown;
 use crate::tensorboard::folder::Folder;
-use futures_util::future::{Either, select};
 use std::io;
-use std::pin::pin;
 use std::time::Duration;
 
 /// How often the logs are looked at.
@@ -25,27 +24,18 @@ pub async fn watch(app: &App, global: &Global, args: &Logs) -> Result<()> {
     let store = args.publish_args.open(app, global, false).await?;
     let mut watcher =
         Watcher { app, args, folder: Folder::new(&args.logdir), publisher: Publisher::new(app, &store), due: false };
-    let mut end = pin!(app.host.interrupted());
+    let mut shutdown = Shutdown::new(app, "the watch");
     app.log.info(&format!("watching {}", args.logdir.display()));
     let mut last: Option<Duration> = None;
     loop {
         let rested = last.is_none_or(|last| app.host.elapsed().saturating_sub(last) >= PAUSE);
         if watcher.look() && rested {
             app.http.restart_budget();
-            let (outcome, ended) = match select(pin!(watcher.update()), &mut end).await {
-                Either::Left((outcome, _)) => (outcome, false),
-                Either::Right((_, update)) => {
-                    app.http.shorten_deadline();
-                    (update.await, true)
-                }
-            };
+            let outcome = shutdown.run_to_completion(watcher.update()).await;
             watcher.settle(outcome);
             last = Some(app.host.elapsed());
-            if ended {
-                return watcher.finish().await;
-            }
         }
-        if let Either::Right(_) = select(pin!(app.host.sleep(LOOK)), &mut end).await {
+        if shutdown.run_until(app.host.sleep(LOOK)).await.is_err() {
             return watcher.finish().await;
         }
     }

@@ -3,19 +3,19 @@
 //! Look for an existing runner → plan and preflight → register → create the instance → wait until it is online. Whatever
 //! fails, or a signal, rolls back what was created: first the instance, then the registration.
 
-use super::{Inspection, LaunchOutcome, Launching, Shutdown, run_until};
+use super::{Inspection, LaunchOutcome, Launching};
 use crate::app::App;
 use crate::cloud::{self, Cloud, Instance, InstanceSpec, Plan, tags::Tags};
 use crate::command::runner::bootstrap_binary;
 use crate::connect::Connected;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::forge::runners::{NewRunner, Package, Registration};
-use crate::host::{Platform, Signal};
+use crate::host::Platform;
 use crate::outputs;
 use crate::runner::bootstrap_config::BootstrapConfig;
 use crate::runner::script::{BootstrapBinary, Limits, render};
+use crate::shutdown::Shutdown;
 use futures_util::future::join;
-use std::cell::Cell;
 use std::time::Duration;
 
 mod online;
@@ -42,29 +42,16 @@ struct CreatedResources {
 impl Launching<'_> {
     /// Launches an instance in a cloud.
     pub(super) async fn run_in(mut self, row: &cloud::Driver, cloud: &dyn Cloud) -> Result<()> {
-        let caught = Cell::new(None);
-        let host = self.app.host.clone();
         // By this prefix `cml runner reap` finds registrations that never got an instance.
         self.names = self.names.with_prefix(super::super::name::cloud_prefix(cloud));
-        let mut shutdown: Shutdown<'_> = Box::pin(async { caught.set(Some(host.interrupted().await)) });
+        let mut shutdown = Shutdown::new(self.app, "the launch");
         let outcome = self.launch_in(row, cloud, &mut shutdown).await;
-        drop(shutdown);
-        match caught.get() {
-            Some(signal) => Err(interrupted_by(signal)),
-            None => outcome,
-        }
+        shutdown.check().and(outcome)
     }
 
     async fn launch_in(&mut self, row: &cloud::Driver, cloud: &dyn Cloud, shutdown: &mut Shutdown<'_>) -> Result<()> {
         self.announce();
-        let inspection = if self.args.cloud.dry_run {
-            None
-        } else {
-            match self.inspect(0, shutdown).await? {
-                Some(inspection) => Some(inspection),
-                None => return Ok(()),
-            }
-        };
+        let inspection = if self.args.cloud.dry_run { None } else { Some(self.inspect(0, shutdown).await?) };
         // The cloud is not asked when there is nothing to launch.
         let inspection = match inspection {
             Some(inspection @ (super::ReuseDecision::Reuse(_) | super::ReuseDecision::Taken(_), _)) => {
@@ -74,15 +61,13 @@ impl Launching<'_> {
         };
         let phases = Phases::new(self.app);
         let mut spec = self.spec(row, cloud);
-        let Some(plan) = run_until(shutdown, cloud.plan(&spec)).await else { return Ok(()) };
-        let plan = plan?;
+        let plan = shutdown.run_until(cloud.plan(&spec)).await??;
         let Some(inspection) = inspection else {
             return self.app.print(&summary::render_plan(&plan));
         };
         phases.say("checked and planned");
         self.platform = Platform { os: "linux".into(), arch: plan.arch.name().into() };
-        let Some(inputs) = run_until(shutdown, self.prepare_inputs()).await else { return Ok(()) };
-        let inputs = inputs?;
+        let inputs = shutdown.run_until(self.prepare_inputs()).await??;
         self.launch_planned(inspection, cloud, (&plan, &mut spec), inputs, &phases, shutdown).await
     }
 
@@ -123,15 +108,16 @@ impl Launching<'_> {
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(Some(instance)) => self.print_summary(cloud, spec, &registration, &instance),
-            outcome => {
-                self.rollback(cloud, spec, created_resources, &registration, outcome.is_ok()).await;
-                outcome.map(drop)
+            Ok(instance) => self.print_summary(cloud, spec, &registration, &instance),
+            Err(error) => {
+                let is_interrupted = shutdown.received().is_some();
+                self.rollback(cloud, spec, created_resources, &registration, is_interrupted).await;
+                Err(error)
             }
         }
     }
 
-    /// Creates the instance and waits for its runner; `None` when a signal came.
+    /// Creates the instance and waits for its runner.
     async fn create(
         &self,
         cloud: &dyn Cloud,
@@ -140,16 +126,16 @@ impl Launching<'_> {
         created_resources: &mut CreatedResources,
         phases: &Phases<'_>,
         shutdown: &mut Shutdown<'_>,
-    ) -> Result<Option<Instance>> {
+    ) -> Result<Instance> {
         self.app.http.restart_budget();
         created_resources.is_uncertain = true;
-        let (created, ended) = self.run_to_completion(cloud.create_instance(spec, script), shutdown).await;
-        let instance = created.inspect_err(|error| created_resources.is_uncertain = ended || error.is_ambiguous())?;
+        let created = shutdown.run_to_completion(cloud.create_instance(spec, script)).await;
+        let is_interrupted = shutdown.received().is_some();
+        let instance =
+            created.inspect_err(|error| created_resources.is_uncertain = is_interrupted || error.is_ambiguous())?;
         created_resources.instance = Some(instance.clone());
         phases.say(&format!("instance {} accepted", summary::render_instance(&instance)));
-        if ended {
-            return Ok(None);
-        }
+        shutdown.check()?;
         self.wait_online(cloud, instance, registration, phases, shutdown).await
     }
 
@@ -160,11 +146,11 @@ impl Launching<'_> {
         spec: &InstanceSpec,
         created_resources: CreatedResources,
         registration: &Registration,
-        signalled: bool,
+        is_interrupted: bool,
     ) {
         let Launching { app, .. } = self;
         app.http.restart_budget();
-        if signalled {
+        if is_interrupted {
             app.http.shorten_deadline();
         }
         let ids = match created_resources.instance {
@@ -287,12 +273,6 @@ impl Launching<'_> {
         self.app.log.info(&self.line(cloud.region(), spec, registration, instance).to_string());
         Ok(())
     }
-}
-
-/// Returns a signal's error, with the exit code that a shell gives it.
-fn interrupted_by(signal: Signal) -> Error {
-    let message = format!("the launch was interrupted by {}", signal.name());
-    Error::new(Kind::Interrupted, message).exits_with(signal.exit_code())
 }
 
 /// A timer for the phases of a launch.

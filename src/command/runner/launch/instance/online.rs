@@ -2,9 +2,10 @@
 
 use super::{Phases, summary};
 use crate::cloud::{Cloud, Instance, InstanceState};
-use crate::command::runner::launch::{Launching, Shutdown, run_until};
+use crate::command::runner::launch::Launching;
 use crate::error::{Error, Kind, Result};
 use crate::forge::runners::{Registration, Runner};
+use crate::shutdown::Shutdown;
 use futures_util::future::join;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ struct OnlineWait {
 }
 
 impl Launching<'_> {
-    /// Waits until the runner is online; `None` when a signal came.
+    /// Waits until the runner is online.
     ///
     /// # Errors
     /// [`Kind::Died`]: the instance ended, or its runner is not online in time. The console was shown then.
@@ -39,14 +40,14 @@ impl Launching<'_> {
         registration: &Registration,
         phases: &Phases<'_>,
         shutdown: &mut Shutdown<'_>,
-    ) -> Result<Option<Instance>> {
+    ) -> Result<Instance> {
         let app = self.app;
         let begun = app.host.elapsed();
         let mut wait = OnlineWait::default();
         loop {
             app.http.restart_budget();
             let checks = join(self.runners.get(&registration.id), cloud.get_instance(&instance.id));
-            let Some((runner, found)) = run_until(shutdown, checks).await else { return Ok(None) };
+            let (runner, found) = shutdown.run_until(checks).await?;
             let runner = self.tolerate_failure(runner)?;
             if let Some(found) = self.tolerate_failure(found)? {
                 wait.instance_misses = if found.is_none() { wait.instance_misses + 1 } else { 0 };
@@ -58,7 +59,7 @@ impl Launching<'_> {
             }
             if wait.is_online(runner, &instance) {
                 phases.say(&format!("runner {} online", registration.name));
-                return Ok(Some(instance));
+                return Ok(instance);
             }
             let waited = app.host.elapsed().saturating_sub(begun);
             if let Some(why) = wait.failed(&instance) {
@@ -85,9 +86,7 @@ impl Launching<'_> {
                 ));
                 self.show_console(cloud, &instance).await;
             }
-            if run_until(shutdown, app.host.sleep(POLL_INTERVAL)).await.is_none() {
-                return Ok(None);
-            }
+            shutdown.run_until(app.host.sleep(POLL_INTERVAL)).await?;
         }
     }
 
