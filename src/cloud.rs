@@ -12,8 +12,11 @@ use std::rc::Rc;
 
 #[cfg(feature = "aws")]
 pub mod aws;
+mod location;
 pub mod sizes;
 pub mod tags;
+
+pub use location::Location;
 
 /// A driver in [`CLOUDS`].
 pub struct Driver {
@@ -122,6 +125,12 @@ pub struct Instance {
 pub trait Cloud {
     /// Returns the region that it is connected to, by the cloud's own name.
     fn region(&self) -> &str;
+
+    /// Returns its location, which may need one request.
+    ///
+    /// # Errors
+    /// The credentials do not work, or the cloud does not answer.
+    async fn location(&self) -> Result<Location>;
 
     /// Looks up everything that an instance needs and checks the permissions, without creating anything.
     ///

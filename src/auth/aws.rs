@@ -93,6 +93,15 @@ pub fn endpoint<'a>(env: &'a Env, service: &str) -> Option<&'a str> {
     env.named(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| env.named("AWS_ENDPOINT_URL")).map(str::trim)
 }
 
+/// Returns the endpoint of STS in a region.
+pub(crate) fn sts_url(env: &Env, region: &str) -> Result<Url> {
+    let address = match endpoint(env, "STS") {
+        Some(endpoint) => endpoint.to_owned(),
+        None => format!("https://sts.{region}.{}/", domain(region)),
+    };
+    Url::parse(&address).map_err(|_| Error::config(format!("invalid STS endpoint {address}")))
+}
+
 fn from_environment(env: &Env) -> Result<Option<Keys>> {
     let (id, secret) = (env.get(vars::AWS_ACCESS_KEY_ID), env.get(vars::AWS_SECRET_ACCESS_KEY));
     match (id, secret) {
@@ -142,11 +151,7 @@ async fn from_identity(app: &App, region: &str) -> Result<Option<Keys>> {
 /// signature.
 async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<Keys> {
     let env = app.env();
-    let address = match endpoint(env, "STS") {
-        Some(endpoint) => endpoint.to_owned(),
-        None => format!("https://sts.{region}.{}/", domain(region)),
-    };
-    let url = Url::parse(&address).map_err(|_| Error::config(format!("invalid STS endpoint {address}")))?;
+    let url = sts_url(env, region)?;
     let name = env.get(vars::AWS_ROLE_SESSION_NAME).unwrap_or("cml");
     let body = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("Action", "AssumeRoleWithWebIdentity")

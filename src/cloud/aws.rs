@@ -6,7 +6,7 @@
 
 use super::sizes::{self, Arch, TypeRequest};
 use super::tags::{MANAGED, Tags};
-use super::{Cloud, Driver, Instance, InstanceSpec, InstanceState, Plan};
+use super::{Cloud, Driver, Instance, InstanceSpec, InstanceState, Location, Plan};
 use crate::app::App;
 use crate::env::Secret;
 use crate::error::{Error, Result};
@@ -18,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use explain::explained;
 use futures_util::future::{join, try_join};
+use futures_util::lock::Mutex;
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -30,7 +31,9 @@ mod instance_types;
 mod interruption;
 mod network;
 mod preflight;
+mod sign;
 mod ssm;
+mod sts;
 
 /// The driver of this cloud.
 pub const DRIVER: Driver = Driver {
@@ -51,7 +54,11 @@ struct Aws {
     region: String,
     /// The zone, if the user names one.
     zone: Option<String>,
-    client: OnceCell<Client>,
+    connection: OnceCell<Result<client::Connection>>,
+    /// Held while it connects: of several requests at the same time, one does, and the others share its failure.
+    connecting: Mutex<()>,
+    /// The number of the account.
+    account: OnceCell<String>,
     /// What was looked up for the planned instance.
     planned: RefCell<Option<Rc<Planned>>>,
 }
@@ -70,7 +77,15 @@ const REGIONS: &[(&str, &str)] =
 
 fn connect(app: &App, region: &str) -> Result<Rc<dyn Cloud>> {
     let (region, zone) = parse_location(region)?;
-    Ok(Rc::new(Aws { app: app.clone(), region, zone, client: OnceCell::new(), planned: RefCell::default() }))
+    Ok(Rc::new(Aws {
+        app: app.clone(),
+        region,
+        zone,
+        connection: OnceCell::new(),
+        connecting: Mutex::default(),
+        account: OnceCell::new(),
+        planned: RefCell::default(),
+    }))
 }
 
 /// Parses a region, or a zone such as `eu-west-1a`, which ends in a letter.
@@ -99,13 +114,21 @@ impl Aws {
         &self.app.http
     }
 
-    /// Returns the client, which is connected at its first use.
+    /// Returns the connection, which is established at its first use.
+    async fn connection(&self) -> Result<&client::Connection> {
+        let _one_at_a_time = self.connecting.lock().await;
+        let connection = match self.connection.get() {
+            Some(connection) => connection,
+            None => {
+                let connection = client::connect(self.app(), &self.region).await;
+                self.connection.get_or_init(|| connection)
+            }
+        };
+        connection.as_ref().map_err(Clone::clone)
+    }
+
     async fn client(&self) -> Result<&Client> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let client = client::connect(self.app(), &self.region).await?;
-        Ok(self.client.get_or_init(|| client))
+        Ok(&self.connection().await?.client)
     }
 
     /// Lists all instances that some filters find.
@@ -160,10 +183,17 @@ impl Cloud for Aws {
         &self.region
     }
 
+    async fn location(&self) -> Result<Location> {
+        let account = match self.account.get() {
+            Some(account) => account.clone(),
+            None => self.account().await?,
+        };
+        let _ = self.account.set(account.clone());
+        Ok(Location { cloud: DRIVER.name, scope: vec![account, self.region.clone()] })
+    }
+
     async fn plan(&self, spec: &InstanceSpec) -> Result<Plan> {
         let (instance_types, arch, gpu) = self.instance_types(spec).await?;
-        // Connect once, before several requests are sent at the same time.
-        self.client().await?;
         let image = self.image(spec.image.as_deref(), &instance_types, arch, gpu);
         let (image, subnets) = try_join(image, self.subnets(&spec.subnets, &instance_types)).await?;
         let group = self.group(spec.security_group.as_deref(), &subnets).await?;

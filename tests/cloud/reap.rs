@@ -201,3 +201,54 @@ fn left(fixture: &CloudFixture) -> (usize, usize) {
     fixture.is_clean();
     (machines.len(), runners.len())
 }
+
+/// Another account's answers: no instances, and its own number.
+fn in_another_account(fixture: &CloudFixture) {
+    fixture.ec2.fails("DescribeInstances", 99, Wrong::Answered("<reservationSet/>"));
+    let identity = "<GetCallerIdentityResult><Account>210987654321</Account></GetCallerIdentityResult>";
+    fixture.ec2.fails("GetCallerIdentity", 99, Wrong::Answered(identity));
+}
+
+/// Real: the program. EC2 is moto; scripted: which account it says that it is, with none of the other's instances.
+#[test]
+fn a_runner_that_another_account_launched_stays() {
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-south-1") else { return };
+    assert_eq!(fixture.launch(&[]).code, Some(0));
+    let runner = fixture.runners().remove(0);
+    // It boots again, or its network is away.
+    fixture.forge.set_runner(&runner.name, Doing::Offline);
+    in_another_account(&fixture);
+    let ran = fixture.run(&AT_ONCE);
+    assert_eq!((ran.stdout.as_str(), ran.code), ("", Some(0)), "{ran:#?}");
+    assert_eq!(fixture.runners().len(), 1, "{ran:#?}");
+}
+
+/// The same for a launch that finds a name taken that follows from the labels.
+#[test]
+fn a_launch_waits_only_for_a_launch_of_the_same_account() {
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-2") else { return };
+    assert_eq!(fixture.launch(&["--reuse"]).code, Some(0));
+    let runner = fixture.runners().remove(0);
+    fixture.forge.set_runner(&runner.name, Doing::Offline);
+    in_another_account(&fixture);
+    let ran = fixture.start(&["--reuse", "--cloud-boot-timeout", "1"]).end();
+    assert!(!ran.stderr.contains("removing it"), "{ran:#?}");
+    assert_eq!(fixture.runners().len(), 1, "the other's: {ran:#?}");
+    assert_eq!(fixture.runners()[0].id, runner.id, "{ran:#?}");
+}
+
+/// Real: the program. EC2 is moto; scripted: a registration as older versions named them.
+#[test]
+fn a_runner_that_an_older_version_named_is_shown_and_stays() {
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-3") else { return };
+    assert_eq!(fixture.launch(&["--name", "cml-ap-northeast-3-0123456789ab"]).code, Some(0));
+    let machine = fixture.machine();
+    fixture.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", machine.id));
+    fixture.forge.set_runner("cml-ap-northeast-3-0123456789ab", Doing::Offline);
+    let ran = fixture.run(&AT_ONCE);
+    assert_eq!((ran.stdout.as_str(), ran.code), ("", Some(0)), "{ran:#?}");
+    let says = "warning: runner cml-ap-northeast-3-0123456789ab is offline and has no instance in this account, but may have one in another\n\
+        hint: if it has none, remove it with: cml runner stop cml-ap-northeast-3-0123456789ab\n";
+    assert!(ran.stderr.contains(says), "{ran:#?}");
+    assert_eq!(fixture.runners().len(), 1);
+}

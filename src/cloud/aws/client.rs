@@ -1,7 +1,7 @@
 //! Amazon's SDK over [`Http`]: its requests go through the host, with our retries and our errors.
 
 use crate::app::App;
-use crate::auth::aws as auth;
+use crate::auth::aws::{self as auth, Keys};
 use crate::error::{Error, Result};
 use crate::host::{Host, MaxAnswer};
 use crate::http::{Discloses, Http, RetryPolicy};
@@ -24,15 +24,23 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-/// Connects to EC2 in a region, with the credentials of the environment.
-pub async fn connect(app: &App, region: &str) -> Result<aws_sdk_ec2::Client> {
+/// A connection to one region.
+pub struct Connection {
+    /// The credentials of the environment.
+    pub keys: Keys,
+    /// EC2.
+    pub client: aws_sdk_ec2::Client,
+}
+
+/// Connects to a region, with the credentials of the environment.
+pub async fn connect(app: &App, region: &str) -> Result<Connection> {
     let keys = auth::credentials(app, region).await?;
     let token = keys.token.as_ref().map(|token| token.expose().to_owned());
-    let keys = Credentials::new(keys.id, keys.secret.expose(), token, None, "cml");
+    let credentials = Credentials::new(&keys.id, keys.secret.expose(), token, None, "cml");
     let mut config = aws_sdk_ec2::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .credentials_provider(keys)
+        .credentials_provider(credentials)
         .http_client(Transport(SendWrapper::new(app.http.clone())))
         .time_source(Clock(SendWrapper::new(app.host.clone())))
         .sleep_impl(Clock(SendWrapper::new(app.host.clone())))
@@ -44,7 +52,7 @@ pub async fn connect(app: &App, region: &str) -> Result<aws_sdk_ec2::Client> {
     if let Some(endpoint) = auth::endpoint(app.env(), "EC2") {
         config = config.endpoint_url(endpoint);
     }
-    Ok(aws_sdk_ec2::Client::from_conf(config.build()))
+    Ok(Connection { keys, client: aws_sdk_ec2::Client::from_conf(config.build()) })
 }
 
 /// The bottom of the SDK's stack. The program has one thread, so what the types ask to be `Send` never leaves it;

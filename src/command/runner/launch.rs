@@ -184,15 +184,21 @@ impl Launching<'_> {
 
     /// Looks for existing runners. The first `skip` names are taken.
     async fn inspect(&self, skip: usize, shutdown: &mut Shutdown<'_>) -> Result<Inspection> {
-        // A generated name of a new runner is free; if not, the registration fails.
-        let is_needed = self.mode != Mode::New || self.names.is_given();
-        let known = if is_needed { shutdown.run_until(self.fetch_runners()).await?? } else { KnownRunners::default() };
-        Ok((decide(self.mode, &known, &self.labels, &self.names, skip), known.all))
+        let known = shutdown.run_until(self.fetch_runners()).await??;
+        Ok(self.decide(known, skip))
+    }
+
+    fn decide(&self, known: KnownRunners, skip: usize) -> Inspection {
+        (decide(self.mode, &known, &self.labels, &self.names, skip), known.all)
     }
 
     /// Fetches the forge's runners, as far as the mode needs them.
     async fn fetch_runners(&self) -> Result<KnownRunners> {
         let mut known = KnownRunners::default();
+        // A generated name of a new runner is free; if not, the registration fails.
+        if self.mode == Mode::New && !self.names.is_given() {
+            return Ok(known);
+        }
         if self.mode != Mode::New {
             known.matching = self.runners.list(&self.labels).await?;
         }

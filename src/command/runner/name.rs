@@ -4,15 +4,21 @@
 //! launches ask for the same one. Otherwise it follows from the CI job that launches it, or is random.
 
 use super::reuse::Mode;
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Location};
 use crate::digest::hash;
 use crate::host::Host;
 
 /// The prefix of the names that cml generates.
 pub const PREFIX: &str = "cml-";
 
-/// Returns the prefix of the names of runners on a cloud's instances.
-pub fn cloud_prefix(cloud: &dyn Cloud) -> String {
+/// Returns the prefix of the names of runners on a cloud's instances. It names all of the location, so that of two accounts with
+/// instances in one region, neither takes the other's runners for its own.
+pub fn cloud_prefix(location: &Location) -> String {
+    format!("{PREFIX}{}-", location.tag())
+}
+
+/// Returns the prefix of the names that earlier versions generated, which have the region only.
+pub fn region_prefix(cloud: &dyn Cloud) -> String {
     format!("{PREFIX}{}-", cloud.region())
 }
 

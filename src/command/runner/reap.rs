@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::forge::runners::Runner;
 use clap::ArgAction::Set;
 use clap::Args;
+use futures_util::future::try_join;
 use std::time::Duration;
 
 /// Options of `cml runner reap`.
@@ -19,8 +20,8 @@ use std::time::Duration;
     # Only show what would be terminated\n  cml runner reap --cloud aws --cloud-region eu-west-1 --dry-run\n\n\
     An instance is terminated when its deadline has passed, whatever the forge says, or\n\
     when it has had time to boot and its runner is offline or gone in two checks. A\n\
-    runner that was registered for this region is removed when it is offline and has\n\
-    no instance in both checks. Instances without cml's tags are never touched.")]
+    runner that was registered for this region of the account is removed when it is\n\
+    offline and has no instance in both checks. Instances without cml's tags are never touched.")]
 pub struct Reap {
     /// The cloud and region.
     #[command(flatten)]
@@ -66,6 +67,8 @@ impl OrphanReason {
 struct Orphans {
     instances: Vec<(Instance, OrphanReason)>,
     runners: Vec<Runner>,
+    /// Runners without an instance here, whose names do not tell their account.
+    unclear: Vec<Runner>,
     /// Templates of other versions of the program, by id and name.
     outdated: Vec<(String, String)>,
 }
@@ -79,6 +82,7 @@ impl Orphans {
     fn and_in(mut self, later: &Orphans) -> Orphans {
         self.instances.retain(|(one, _)| later.instances.iter().any(|(other, _)| other.id == one.id));
         self.runners.retain(|one| later.runners.iter().any(|other| other.id == one.id));
+        self.unclear.retain(|one| later.unclear.iter().any(|other| other.id == one.id));
         self
     }
 
@@ -198,6 +202,12 @@ impl Reaping<'_> {
             found = found.and_in(&self.find_orphans(connected).await?);
         }
         let found_any = !found.is_empty();
+        for Runner { name, .. } in &found.unclear {
+            self.app.log.warn_with_hint(
+                &format!("runner {name} is offline and has no instance in this account, but may have one in another"),
+                &format!("if it has none, remove it with: cml runner stop {name}"),
+            );
+        }
         for instance in self.terminate(&found).await {
             self.forget(connected, &instance).await;
         }
@@ -216,7 +226,7 @@ impl Reaping<'_> {
     /// Finds what looks orphaned now. The forge is asked first: a runner that comes in the meantime has its instance.
     async fn find_orphans(&self, connected: &Connected) -> Result<Orphans> {
         let runners = connected.runners()?.list(&[]).await?;
-        let instances = self.cloud.list_instances().await?;
+        let (instances, location) = try_join(self.cloud.list_instances(), self.cloud.location()).await?;
         let now = self.now();
         let boot = self.args.cloud_boot_timeout as i64;
         let judge = |instance: &Instance| {
@@ -231,12 +241,16 @@ impl Reaping<'_> {
                 Some(_) => None,
             }
         };
-        let prefix = name::cloud_prefix(self.cloud);
         let has_instance = |runner: &Runner| instances.iter().any(|instance| instance.tags.name == runner.name);
-        let lonely = |runner: &Runner| runner.name.starts_with(&prefix) && !runner.online && !has_instance(runner);
+        let is_lonely = |runner: &&Runner| !runner.online && !has_instance(runner);
+        let with_prefix = |prefix: String| {
+            let runners = runners.iter().filter(|runner| runner.name.starts_with(&prefix));
+            runners.filter(is_lonely).cloned().collect::<Vec<_>>()
+        };
         Ok(Orphans {
             instances: instances.iter().filter_map(|instance| Some((instance.clone(), judge(instance)?))).collect(),
-            runners: runners.iter().filter(|runner| lonely(runner)).cloned().collect(),
+            runners: with_prefix(name::cloud_prefix(&location)),
+            unclear: with_prefix(name::region_prefix(self.cloud)),
             outdated: Vec::new(),
         })
     }

@@ -31,7 +31,7 @@ pub enum ReuseDecision {
 const MAX_RUNNERS: usize = 1000;
 
 /// The forge's runners, as far as a mode needs them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct KnownRunners {
     /// Those with all the labels; `busy` of the online ones is known if the mode needs it.
     pub matching: Vec<Runner>,

@@ -3,10 +3,10 @@
 //! Look for an existing runner → plan and preflight → register → create the instance → wait until it is online. Whatever
 //! fails, or a signal, rolls back what was created: first the instance, then the registration.
 
-use super::{Inspection, LaunchOutcome, Launching};
+use super::{Inspection, KnownRunners, LaunchOutcome, Launching, ReuseDecision};
 use crate::app::App;
 use crate::cloud::{self, Cloud, Instance, InstanceSpec, Plan, tags::Tags};
-use crate::command::runner::bootstrap_binary;
+use crate::command::runner::{bootstrap_binary, name};
 use crate::connect::Connected;
 use crate::error::Result;
 use crate::forge::runners::{NewRunner, Package, Registration};
@@ -42,8 +42,6 @@ struct CreatedResources {
 impl Launching<'_> {
     /// Launches an instance in a cloud.
     pub(super) async fn run_in(mut self, row: &cloud::Driver, cloud: &dyn Cloud) -> Result<()> {
-        // By this prefix `cml runner reap` finds registrations that never got an instance.
-        self.names = self.names.with_prefix(super::super::name::cloud_prefix(cloud));
         let mut shutdown = Shutdown::new(self.app, "the launch");
         let outcome = self.launch_in(row, cloud, &mut shutdown).await;
         shutdown.check().and(outcome)
@@ -51,20 +49,28 @@ impl Launching<'_> {
 
     async fn launch_in(&mut self, row: &cloud::Driver, cloud: &dyn Cloud, shutdown: &mut Shutdown<'_>) -> Result<()> {
         self.announce();
-        let inspection = if self.args.cloud.dry_run { None } else { Some(self.inspect(0, shutdown).await?) };
+        let known = if self.args.cloud.dry_run {
+            KnownRunners::default()
+        } else {
+            shutdown.run_until(self.fetch_runners()).await??
+        };
         // The cloud is not asked when there is nothing to launch.
-        let inspection = match inspection {
-            Some(inspection @ (super::ReuseDecision::Reuse(_) | super::ReuseDecision::Taken(_), _)) => {
+        if self.names.is_given() || known.reused(self.mode, &self.labels).is_some() {
+            let inspection = self.decide(known.clone(), 0);
+            if matches!(inspection.0, ReuseDecision::Reuse(_) | ReuseDecision::Taken(_)) {
                 return self.acquire(inspection, shutdown).await.map(drop);
             }
-            inspection => inspection,
-        };
+        }
         let phases = Phases::new(self.app);
         let mut spec = self.spec(row, cloud);
-        let plan = shutdown.run_until(cloud.plan(&spec)).await??;
-        let Some(inspection) = inspection else {
+        let (plan, location) = shutdown.run_until(join(cloud.plan(&spec), cloud.location())).await?;
+        let (plan, location) = (plan?, location?);
+        if self.args.cloud.dry_run {
             return self.app.print(&summary::render_plan(&plan));
-        };
+        }
+        // By this prefix `cml runner reap` finds registrations that never got an instance.
+        self.names = self.names.clone().with_prefix(name::cloud_prefix(&location));
+        let inspection = self.decide(known, 0);
         phases.say("checked and planned");
         self.platform = Platform { os: "linux".into(), arch: plan.arch.name().into() };
         let inputs = shutdown.run_until(self.prepare_inputs()).await??;

@@ -1,0 +1,34 @@
+//! Which account the credentials belong to:
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>, which needs no permission.
+
+use super::Aws;
+use super::explain::refusal;
+use crate::auth::aws as auth;
+use crate::error::{Error, Result};
+use crate::http::{Refusal, RetryPolicy, request};
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+
+impl Aws {
+    /// Fetches the number of the account.
+    pub(super) async fn account(&self) -> Result<String> {
+        let app = self.app();
+        let url = auth::sts_url(app.env(), &self.region)?;
+        let body = Bytes::from_static(b"Action=GetCallerIdentity&Version=2011-06-15");
+        let mut request = request(Method::POST, &url, body)?;
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(header::CONTENT_TYPE, form);
+        request.extensions_mut().insert(RetryPolicy::Idempotent);
+        self.sign(&mut request, "sts").await?;
+        let explain = |refused: &Refusal| {
+            let body = String::from_utf8_lossy(refused.body);
+            let field = |name| auth::tag(&body, name).unwrap_or_default();
+            refusal("sts:GetCallerIdentity", field("Code"), field("Message"))
+        };
+        let answer = app.http.explained_by(explain).send(request).await;
+        let answer = answer.map_err(|error| error.context("cannot determine the AWS account"))?;
+        let text = String::from_utf8_lossy(answer.body());
+        let account = auth::tag(&text, "Account").map(str::to_owned);
+        account.ok_or_else(|| Error::remote("STS sent an unexpected answer without Account"))
+    }
+}
