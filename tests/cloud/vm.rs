@@ -1,81 +1,79 @@
-//! What stands for a machine in a cloud: a namespace of its own for mounts and processes, in which a shell does as root what
-//! cloud-init does, and runs the start script as it is.
+//! What stands for a machine in a cloud: a real Debian that `systemd-nspawn` boots, with cloud-init, which gets the user data from a
+//! scripted metadata service as it does on EC2.
 //!
-//! Real: the script, `dash`, the program, users, processes, files, signals, the notify socket. Standing in: systemd (a shell
-//! script starts the unit's `ExecStart`, and takes the machine down when it ends or when `poweroff` is asked for), the
-//! packet filter (recorded), apt-get (it has what a test put there), the metadata service (a server on this machine). The
-//! network is this machine's, so that the fake forge can be reached.
+//! Real: systemd and its timers, cloud-init and its EC2 datasource, the start script, the program, users, signals, the console, the
+//! packet filter (nftables), power-off. Scripted: the metadata service, and apt-get (it has what a test put there). The
+//! kernel is this machine's: its settings and clock cannot be changed from within. The machine has a network of its own, in
+//! which only the forge and the metadata service answer, through proxies that come with systemd.
 
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
-use crate::support::fake::server::{Port, Server};
+use crate::support::fake::server::{Port, Server, lock};
 use crate::support::ignored::{ignored, is_native_only, skipped};
-use crate::support::{eventually, executable};
+use crate::support::{TIMEOUT, eventually, executable};
 use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-/// The machine's first process. What it changes is its own: `/etc` is a copy, the rest is empty.
-const BOOT: &str = r#"#!/bin/sh
-set -eu
-mkdir "@VM@/etc"
-cp -a /etc/. "@VM@/etc"
-mount --bind "@VM@/etc" /etc
-for folder in /usr/local /home /run /var/lib; do mount -t tmpfs machine "$folder"; done
-mkdir -p /usr/local/sbin /usr/local/bin /etc/systemd/system /var/lib/cloud/instances/i-1/scripts
-cp "@VM@"/stubs/* /usr/local/sbin
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
-cd /var/lib/cloud/instances/i-1
-cp "@VM@/user-data" user-data.txt
-cp "@VM@/user-data" scripts/part-001
-rm "@VM@/user-data"
-chmod 700 scripts/part-001
-scripts/part-001 >>"@VM@/console" 2>&1 || echo "the start script ended with $?" >>"@VM@/console"
-tries=0
-while [ ! -e "@VM@/off" ] && [ "$tries" -lt 2400 ]; do tries=$((tries + 1)); sleep 0.05; done
+/// Starts the machine, within a namespace for its processes and mounts: with its first process all of them end. Each machine has
+/// a group of processes of its own, as its systemd arranges everything below.
+const BOOT: &str = r#"set -eu
+cd "@VM@"
+for groups in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+  if [ -e "$groups/cgroup.procs" ]; then mkdir "$groups/@NAME@"; echo 0 >"$groups/@NAME@/cgroup.procs"; fi
+done
+proxy=/lib/systemd/systemd-socket-proxyd
+systemd-socket-activate -l "$PWD/forge" $proxy @FORGE@ 2>>proxies &
+systemd-socket-activate -l "$PWD/metadata" $proxy @METADATA@ 2>>proxies &
+exec unshare --net sh -euc '
+  ip link set lo up
+  ip addr add 169.254.169.254/32 dev lo
+  systemd-socket-activate -l @FORGE@ '$proxy' "$PWD/forge" 2>>proxies &
+  systemd-socket-activate -l 169.254.169.254:80 '$proxy' "$PWD/metadata" 2>>proxies &
+  mkdir -p root work mnt
+  mount -t overlay overlay -o lowerdir=@TREE@,upperdir=root,workdir=work mnt
+  systemd-nspawn --quiet --boot --directory mnt --machine @NAME@ --register=no --keep-unit --console=read-only \
+    @CAPABILITY@ --bind "$PWD/job" </dev/null >console 2>&1
+'
 "#;
-const SYSTEMCTL: &str = r#"#!/bin/sh
-umask 022
-echo "systemctl $*" >>"@VM@/log"
-case "$1" in
-  poweroff) : >"@VM@/off" ;;
-  start)
-    command=$(sed -n 's/^ExecStart=//p' /etc/systemd/system/cml-agent.service)
-    (
-      env -i PATH="$PATH" NOTIFY_SOCKET="@VM@/notify" AWS_EC2_METADATA_SERVICE_ENDPOINT="@METADATA@" $command >>"@VM@/console" 2>&1 &
-      echo $! >"@VM@/pid"
-      code=0; wait $! || code=$?
-      find /var/lib/cml /var/lib/cloud /run -type f >"@VM@/left"
-      echo "$code" >"@VM@/code"
-      systemctl poweroff
-    ) & ;;
-esac
-"#;
+/// Of cloud-init's modules only those that run scripts: the others take time, and set up what the machine has no use for.
+const CLOUD_INIT: &str = "datasource_list: [Ec2]
+datasource: {Ec2: {strict_id: false, max_wait: 60}}
+cloud_init_modules: []
+cloud_config_modules: []
+cloud_final_modules: [scripts-per-boot, scripts-user]
+";
 /// Has the package that a test put there; at first another program has the lock, as on many images at their first boot.
 const APT: &str = r#"#!/bin/sh
-echo "apt-get $*" >>"@VM@/log"
-if [ ! -e "@VM@/locked" ]; then
-  : >"@VM@/locked"
+if [ ! -e /run/locked ]; then
+  : >/run/locked
   echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)' >&2
   exit 100
 fi
 case " $* " in
-  *' install docker.io '*) groupadd -f docker; cp "@VM@/docker" /usr/local/sbin/docker ;;
+  *' install docker.io '*) groupadd -f docker; cp /root/docker /usr/local/bin/docker ;;
 esac
 "#;
-const RECORDED: &str = "#!/bin/sh\necho \"$0 $*\" >>\"@VM@/log\"\n";
+
+/// What the metadata service says.
+#[derive(Clone, Default)]
+struct Cloud {
+    user_data: String,
+    taken_back: bool,
+    has_identity: bool,
+}
 
 /// A machine.
 pub struct Vm {
+    name: String,
     folder: tempfile::TempDir,
     child: Option<Child>,
-    notified: UnixDatagram,
     metadata: Server,
-    taken_back: Arc<AtomicBool>,
-    has_identity: Arc<AtomicBool>,
+    cloud: Arc<Mutex<Cloud>>,
+    /// Whether it may change its packet filter.
+    pub has_filter: bool,
 }
 
 impl Vm {
@@ -84,30 +82,16 @@ impl Vm {
         if is_native_only() {
             return None; // the agent is the native program
         }
-        let may = Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).stderr(Stdio::null()).status();
-        if !may.is_ok_and(|status| status.success()) {
-            let id = Command::new("id").arg("-u").output().unwrap();
-            match id.stdout.as_slice() {
-                b"0\n" => skipped("unshare", "apt-get install util-linux"),
-                _ => ignored("only root may make namespaces"),
-            }
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let notified = UnixDatagram::bind(path.join("notify")).unwrap();
-        notified.set_nonblocking(true).unwrap();
-        let taken_back = Arc::new(AtomicBool::new(false));
-        let has_identity = Arc::new(AtomicBool::new(false));
-        let metadata = metadata(Arc::clone(&taken_back), Arc::clone(&has_identity));
-        let vm = Vm { child: None, notified, metadata, taken_back, has_identity, folder };
-        let recorded = ["nft", "iptables", "ip6tables", "sysctl"].map(|name| (format!("stubs/{name}"), RECORDED));
-        let stubs = [("boot", BOOT), ("stubs/systemctl", SYSTEMCTL), ("stubs/apt-get", APT)];
-        for (name, text) in stubs.map(|(name, text)| (name.to_owned(), text)).into_iter().chain(recorded) {
-            let text = text.replace("@VM@", &vm.path().display().to_string());
-            vm.put(&name, &text.replace("@METADATA@", &format!("http://{}", vm.metadata.address)), 0o755);
-        }
+        tree()?;
+        let folder = tempfile::Builder::new().prefix("vm").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let name = format!("cml-{}", folder.path().file_name().unwrap().display());
+        let cloud = Arc::<Mutex<Cloud>>::default();
+        let metadata = metadata(Arc::clone(&cloud));
+        let vm = Vm { name, child: None, metadata, cloud, folder, has_filter: true };
+        vm.put("root/etc/cloud/cloud.cfg.d/99_test.cfg", CLOUD_INIT, 0o644);
+        vm.put("root/etc/systemd/journald.conf.d/test.conf", "[Journal]\nStorage=persistent\n", 0o644);
+        vm.put("root/usr/local/sbin/apt-get", APT, 0o755);
         // What jobs of the machine may write to.
         std::fs::create_dir(vm.job()).unwrap();
         std::fs::set_permissions(vm.job(), std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -118,85 +102,120 @@ impl Vm {
         self.folder.path()
     }
 
-    /// A folder that everybody on the machine may write to.
+    /// A folder that everybody on the machine may write to; there it has the same path.
     pub fn job(&self) -> PathBuf {
         self.path().join("job")
     }
 
+    /// Writes a file; what is below `root` is on the machine's disk.
     pub fn put(&self, name: &str, text: &str, mode: u32) {
         let path = self.path().join(name);
         executable(&path, text);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path().join(name)).unwrap_or_default()
+    /// What services wrote to its console, without their times and names.
+    pub fn console(&self) -> String {
+        let text = std::fs::read(self.path().join("console")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).replace('\r', "");
+        let message = |line: &str| Some(line.strip_prefix('[')?.split_once("]: ")?.1.to_owned() + "\n");
+        text.lines().filter_map(message).collect()
     }
 
-    /// Boots with user data.
-    pub fn boot(&mut self, script: &str) {
-        self.put("user-data", script, 0o600);
+    /// What systemd wrote about the agent's service, and that itself.
+    pub fn journal(&self) -> String {
+        let folder = self.path().join("root/var/log/journal");
+        let mut command = Command::new("journalctl");
+        command.args(["--quiet", "--output=cat", "--unit=cml-agent.service", "--directory"]).arg(folder);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    }
+
+    /// Boots with user data, for a forge at an address.
+    pub fn boot(&mut self, script: &str, forge: &str) {
+        lock(&self.cloud).user_data = script.to_owned();
+        let capability = if self.has_filter { "--capability=CAP_NET_ADMIN" } else { "--drop-capability=CAP_NET_ADMIN" };
+        let boot = BOOT.replace("@VM@", &self.path().display().to_string()).replace("@NAME@", &self.name);
+        let boot = boot.replace("@FORGE@", forge).replace("@METADATA@", &self.metadata.address.to_string());
+        let boot = boot.replace("@CAPABILITY@", capability).replace("@TREE@", &tree().unwrap());
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-        command.arg(self.path().join("boot")).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.args(["sh", "-c", &boot]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         self.child = Some(command.stdin(Stdio::null()).spawn().unwrap());
     }
 
     pub fn until(&self, what: &str, there: impl Fn() -> bool) {
-        eventually(what, there, || format!("{}\n{}", self.read("log"), self.read("console")));
+        eventually(what, there, || self.console());
     }
 
     /// Waits until it is off; the agent's exit code.
     pub fn until_off(&mut self) -> Option<i32> {
-        self.until("the machine is off", || self.path().join("off").exists());
-        let status = self.child.take().unwrap().wait().unwrap();
-        assert!(status.success(), "{status}");
-        self.read("code").trim().parse().ok()
-    }
-
-    /// What the service manager was told.
-    pub fn told(&self) -> String {
-        let mut text = String::new();
-        let mut buffer = [0; 4096];
-        while let Ok(length) = self.notified.recv(&mut buffer) {
-            text += &format!("{}\n", String::from_utf8_lossy(&buffer[..length]));
+        let end = Instant::now() + TIMEOUT;
+        let status = loop {
+            match self.child.as_mut().unwrap().try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(Instant::now() < end, "it stays on: {}", self.console()),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert!(status.success(), "{status} {}", self.console());
+        let journal = self.journal();
+        match journal.split_once("Main process exited, code=exited, status=") {
+            Some((_, rest)) => rest.split('/').next().unwrap().parse().ok(),
+            None => journal.contains("cml-agent.service: Deactivated successfully.").then_some(0),
         }
-        text
     }
 
     /// The cloud takes it back.
     pub fn take_back(&self) {
-        self.taken_back.store(true, Ordering::Relaxed);
+        lock(&self.cloud).taken_back = true;
     }
 
     /// The cloud gives it an identity that the launcher does not know of.
     pub fn give_identity(&self) {
-        self.has_identity.store(true, Ordering::Relaxed);
+        lock(&self.cloud).has_identity = true;
     }
 
-    /// Sends the agent a signal.
-    pub fn signal(&self, name: &str) {
-        let (init, inside) = (self.init().to_string(), self.read("pid"));
-        let arguments = ["--target", &init, "--pid", "--mount", "kill", name, inside.trim()];
-        assert!(Command::new("nsenter").args(arguments).status().unwrap().success());
+    /// Does something as root on the machine; what that prints.
+    pub fn as_root(&self, script: &str) -> String {
+        let init = self.init().to_string();
+        let within = ["--target", &init, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"];
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let mut command = Command::new("nsenter");
+        command.args(within).args(["--root", "--wd", "sh", "-c", script]).env_clear().env("PATH", path);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    /// What the agent says of itself, and the state of its service.
+    pub fn agent(&self) -> String {
+        let text =
+            self.as_root("systemctl show --property ActiveState --property StatusText --value cml-agent.service");
+        text.trim().split('\n').collect::<Vec<_>>().join(": ")
+    }
+
+    /// The files on its disk that contain a text, a line each.
+    pub fn files_with(&self, text: &str) -> String {
+        let mut command = Command::new("grep");
+        let output = command.args(["-rlF", "--", text]).arg(self.path().join("root")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// The arguments of all its processes, a line each.
     pub fn arguments(&self) -> String {
-        let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let ours = space(&self.init().to_string());
-        assert!(ours.is_some());
-        let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let pids = names.filter(|name| name.bytes().all(|b| b.is_ascii_digit()) && space(name) == ours);
-        let line = |pid: String| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        pids.map(|pid| line(pid).replace('\0', " ") + "\n").collect()
+        self.as_root("for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$file; echo; done")
     }
 
-    /// Its first process, as this machine numbers it.
+    /// Its first process, as this machine numbers it: that of the lowest namespace.
     fn init(&self) -> u32 {
-        let pid = self.child.as_ref().unwrap().id();
-        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        text.split_whitespace().next().unwrap().parse().unwrap()
+        let mut pid = self.child.as_ref().unwrap().id();
+        let is_init =
+            |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "systemd\n");
+        while !is_init(pid) {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+            // The machine's is the last that was started.
+            pid = children.split_whitespace().next_back().unwrap().parse().unwrap();
+        }
+        pid
     }
 }
 
@@ -206,28 +225,61 @@ impl Drop for Vm {
             let _ = child.kill();
             let _ = child.wait();
         }
+        for groups in ["/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"] {
+            remove_groups(&Path::new(groups).join(&self.name));
+        }
     }
 }
 
+/// Removes a group of processes that have ended, and those below it.
+fn remove_groups(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&entry.path());
+        }
+    }
+    let _ = std::fs::remove_dir(folder);
+}
+
+/// The machine's disk, which machines share and do not change. `None` where there can be no machine.
+fn tree() -> Option<String> {
+    let may = Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).stderr(Stdio::null()).status();
+    let Ok(tree) = std::env::var("CML_TEST_MACHINE") else {
+        skipped("CML_TEST_MACHINE", "apt-get install systemd-container mmdebstrap, and cargo xtask tools as root");
+        return None;
+    };
+    if !may.is_ok_and(|status| status.success()) {
+        ignored("only root may boot machines");
+        return None;
+    }
+    Some(tree)
+}
+
 /// The metadata service, as of <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>:
-/// a session's token first, and a 404 as long as there is no notice.
-fn metadata(taken_back: Arc<AtomicBool>, has_identity: Arc<AtomicBool>) -> Server {
+/// a session's token first, and a 404 as long as there is no notice. cloud-init, which names a version in place of `latest`, asks for a
+/// token only where the firmware says that this is Amazon's.
+fn metadata(cloud: Arc<Mutex<Cloud>>) -> Server {
     Port::bind().serve(move |socket, _| {
         let mut reader = BufReader::new(socket);
         while let Ok(Some(request)) = read_request(&mut reader, || {}) {
-            let has = |name: &str, value: &str| request.header(name) == Some(value);
-            let answer = match (request.method.as_str(), request.path()) {
-                ("PUT", "/latest/api/token") if has("x-aws-ec2-metadata-token-ttl-seconds", "60") => {
-                    Response::bytes(200, "text/plain", "session")
+            let text = |text: &str| Response::bytes(200, "text/plain", text);
+            let (version, path) = request.path().trim_start_matches('/').split_once('/').unwrap_or_default();
+            let cloud = lock(&cloud).clone();
+            let answer = match (request.method.as_str(), path) {
+                ("PUT", "api/token") if request.header("x-aws-ec2-metadata-token-ttl-seconds").is_some() => {
+                    text("session")
                 }
-                ("GET", _) if !has("x-aws-ec2-metadata-token", "session") => Response::bytes(401, "text/html", ""),
-                ("GET", "/latest/meta-data/spot/instance-action") if taken_back.load(Ordering::Relaxed) => {
+                ("GET", _) if version == "latest" && request.header("x-aws-ec2-metadata-token") != Some("session") => {
+                    Response::bytes(401, "text/html", "")
+                }
+                ("GET", "user-data") => text(&cloud.user_data),
+                ("GET", "meta-data/") => text("instance-id"),
+                ("GET", "meta-data/instance-id") => text("i-1"),
+                ("GET", "meta-data/spot/instance-action") if cloud.taken_back => {
                     let notice = r#"{"action": "terminate", "time": "2026-01-31T12:02:00Z"}"#;
                     Response::bytes(200, "application/json", notice)
                 }
-                ("GET", "/latest/meta-data/iam/security-credentials/") if has_identity.load(Ordering::Relaxed) => {
-                    Response::bytes(200, "text/plain", "someones-role")
-                }
+                ("GET", "meta-data/iam/security-credentials/") if cloud.has_identity => text("someones-role"),
                 ("GET", _) => Response::bytes(404, "text/html", ""),
                 _ => Response::bytes(400, "text/html", ""),
             };

@@ -85,6 +85,7 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
         ),
         ("CML_TEST_PIPELINE_RUNNER", tools::python("pipeline-runner")),
         ("CML_TEST_WHEELS", tools::wheels("action/vega.txt")),
+        ("CML_TEST_MACHINE", tools::machine()),
         ("CML_TEST_PRISM", tools::npm("prism-cli", "@stoplight/prism-cli/dist/index.js")),
         ("CML_TEST_GITLAB_CI", tools::npm("gitlab-ci-local", "gitlab-ci-local/dist/index.js")),
         ("CML_TEST_OPENAPI", tools::npm("openapi", "@octokit/openapi/generated")),

