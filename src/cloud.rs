@@ -12,10 +12,12 @@ use std::rc::Rc;
 
 #[cfg(feature = "aws")]
 pub mod aws;
+mod bootstrap;
 mod location;
 pub mod sizes;
 pub mod tags;
 
+pub use bootstrap::{Bootstrap, BootstrapBinary, Lifetime};
 pub use location::Location;
 
 /// A driver in [`CLOUDS`].

@@ -114,7 +114,7 @@ mod base64_text {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::forge::runners::PackageContent;
     use proptest::prelude::*;

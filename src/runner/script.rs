@@ -1,60 +1,35 @@
 //! The start-up script of an instance: `bootstrap.sh`, with values that are checked before they are inserted.
 
-use super::bootstrap_config::BootstrapConfig;
-use crate::digest::Sha256Digest;
+use crate::cloud::{Bootstrap, BootstrapBinary};
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use std::time::Duration;
-
-/// The static cml binary for the instance's architecture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BootstrapBinary {
-    /// Its URL.
-    pub url: String,
-    /// Its digest.
-    pub sha256: Sha256Digest,
-}
 
 const TEXT: &str = include_str!("bootstrap.sh");
 /// How much longer than the launcher the instance waits for its runner, so that the launcher can show the console first.
 const BOOT_MARGIN: Duration = Duration::from_secs(120);
 
-/// How long an instance may live.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Its maximum lifetime.
-    pub lifetime: Duration,
-    /// The time until its runner must be ready.
-    pub boot: Duration,
-}
-
 /// Renders the script, for a POSIX shell, of at most `limit` bytes.
 ///
 /// # Errors
-/// It is too long, or the binary's URL cannot be put into a script.
-pub fn render(config: &BootstrapConfig, binary: &BootstrapBinary, limits: Limits, limit: usize) -> Result<Secret> {
+/// [`crate::error::Kind::TooLarge`] when it is too long; or the binary's URL cannot be put into a script.
+pub fn render(bootstrap: &Bootstrap, limit: usize) -> Result<Secret> {
+    let Bootstrap { config, binary, lifetime } = bootstrap;
     let protocols = check(binary)?;
-    let lifetime = limits.lifetime.max(Duration::from_secs(1));
-    let boot = lifetime.min(limits.boot + BOOT_MARGIN);
-    let json = config.to_json();
+    let max = lifetime.max.max(Duration::from_secs(1));
+    let boot = max.min(lifetime.boot + BOOT_MARGIN);
     let text: String = TEXT.lines().filter(|line| is_needed(line)).fold(String::new(), |text, line| text + line + "\n");
     // The configuration comes last: nothing in it is replaced.
     let text = text
-        .replace("@LIFETIME@", &lifetime.as_secs().to_string())
+        .replace("@LIFETIME@", &max.as_secs().to_string())
         .replace("@START@", &boot.as_secs().to_string())
         .replace("@PROTOCOLS@", protocols)
         .replace("@URL@", &binary.url)
         .replace("@SHA256@", binary.sha256.as_str())
-        .replace("@DOCUMENT@", json.expose());
+        .replace("@DOCUMENT@", config.expose());
     if text.len() > limit {
         let message = format!("the instance's start-up script is {} bytes long, the limit is {limit}", text.len());
-        return Err(Error::too_large(message).hint(match &config.startup_script {
-            Some(script) => format!(
-                "--cloud-startup-script is {} bytes long: shorten it, or let it download what it needs",
-                script.len()
-            ),
-            None => "use fewer or shorter --labels and --docker-volumes".to_owned(),
-        }));
+        return Err(Error::too_large(message));
     }
     Ok(Secret::new(text))
 }
@@ -81,20 +56,25 @@ fn check(binary: &BootstrapBinary) -> Result<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bootstrap_config::tests::config;
     use super::*;
+    use crate::cloud::Lifetime;
     use crate::error::Kind;
+    use crate::runner::bootstrap_config::{BootstrapConfig, tests::config};
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { lifetime: Duration::from_secs(3600), boot: Duration::from_secs(600) };
+    const LIFETIME: Lifetime = Lifetime { max: Duration::from_secs(3600), boot: Duration::from_secs(600) };
 
     fn binary(url: &str) -> BootstrapBinary {
         BootstrapBinary { url: url.to_owned(), sha256: "0123456789abcdef".repeat(4).parse().unwrap() }
     }
 
+    fn bootstrap(config: &BootstrapConfig, url: &str) -> Bootstrap {
+        Bootstrap { config: config.to_json(), binary: binary(url), lifetime: LIFETIME }
+    }
+
     fn rendered(name: &str, token: &str, script: Option<&str>) -> String {
-        let binary = binary("https://example.com/v1/cml-linux-x86_64?a=b");
-        render(&config(name, token, script), &binary, LIMITS, 1 << 20).unwrap().expose().to_owned()
+        let bootstrap = bootstrap(&config(name, token, script), "https://example.com/v1/cml-linux-x86_64?a=b");
+        render(&bootstrap, 1 << 20).unwrap().expose().to_owned()
     }
 
     #[test]
@@ -103,14 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_names_the_script_of_the_user() {
+    fn what_is_too_long_is_refused() {
         let script = "x".repeat(20_000);
-        let binary = binary("https://example.com/cml");
-        let error = render(&config("r", "t", Some(script.as_str())), &binary, LIMITS, 16_384).unwrap_err();
+        let bootstrap = bootstrap(&config("r", "t", Some(script.as_str())), "https://example.com/cml");
+        let error = render(&bootstrap, 16_384).unwrap_err();
         assert_eq!(error.kind(), Kind::TooLarge);
         assert!(error.to_string().ends_with("bytes long, the limit is 16384"), "{error}");
-        let hint = "--cloud-startup-script is 20000 bytes long: shorten it, or let it download what it needs";
-        assert_eq!(error.hint_text(), Some(hint));
     }
 
     #[test]
@@ -123,7 +101,7 @@ mod tests {
         let urls =
             ["", "https://", "ftp://a/b", "file:///etc/passwd", "https://a/'b", "https://a/b\nreboot", "https://a/ b"];
         for url in urls {
-            let error = render(&config("r", "t", None), &binary(url), LIMITS, 1 << 20).unwrap_err();
+            let error = render(&bootstrap(&config("r", "t", None), url), 1 << 20).unwrap_err();
             assert_eq!(error.to_string(), format!("the address {url:?} cannot be used in a start-up script"));
             assert_eq!(error.kind(), Kind::Config);
         }
@@ -135,15 +113,16 @@ mod tests {
         assert!(text.contains("OnCalendar=$end\nOnBootSec=3600\nPersistent=true\n"), "{text}");
         assert!(text.contains("OnActiveSec=720\n") && text.contains("TimeoutStartSec=720\n"), "{text}");
         assert!(text.contains("sysctl -q -w kernel.panic=10"), "{text}");
-        let short = Limits { lifetime: Duration::from_secs(60), ..LIMITS };
-        let text = render(&config("r", "t", None), &binary("https://a/b"), short, 1 << 20).unwrap();
+        let short = Lifetime { max: Duration::from_secs(60), ..LIFETIME };
+        let bootstrap = Bootstrap { lifetime: short, ..bootstrap(&config("r", "t", None), "https://a/b") };
+        let text = render(&bootstrap, 1 << 20).unwrap();
         assert!(text.expose().contains("OnActiveSec=60\n"));
     }
 
     #[test]
     fn plain_http_is_spoken_where_the_user_says_so() {
         let said = |url: &str| {
-            let script = render(&config("r", "t", None), &binary(url), LIMITS, 1 << 20).unwrap();
+            let script = render(&bootstrap(&config("r", "t", None), url), 1 << 20).unwrap();
             script.expose().lines().find(|line| line.contains("curl")).unwrap().to_owned()
         };
         assert!(said("https://a/b").contains("--proto '=https' "));

@@ -3,6 +3,8 @@
 use super::fixture::CloudFixture;
 use crate::support::fake::Vendor;
 use crate::support::is_wasm;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// This machine's, as `--cloud-arch` says it.
 const ARCH: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
@@ -88,5 +90,18 @@ fn where_the_machine_gets_its_program_from_is_known_before_anything_is_made() {
     let (unknown, other) = (says(unknown), says(other));
     fixture.run(&["launch", "--cloud-arch", ARCH]).fails(3, &unknown, hint);
     fixture.run(&["launch", "--cloud-arch", if ARCH == "arm64" { "x86_64" } else { "arm64" }]).fails(3, &other, hint);
+    fixture.is_clean();
+}
+
+#[test]
+fn a_start_up_script_that_is_too_long_is_named() {
+    let Some(fixture) = CloudFixture::new(Vendor::GitLab, "ap-east-1") else { return };
+    let script = STANDARD.encode("x".repeat(20_000));
+    let says = "the instance's start-up script is * bytes long, the limit is 16384";
+    let hint = "--cloud-startup-script is 20000 bytes long: shorten it, or let it download what it needs";
+    fixture.run(&["launch", "--cloud-startup-script", &script]).fails(10, says, hint);
+    let volume = format!("/{}:/data", "x".repeat(20_000));
+    let hint = "use fewer or shorter --labels and --docker-volumes";
+    fixture.run(&["launch", "--docker-volumes", &volume]).fails(10, says, hint);
     fixture.is_clean();
 }

@@ -2,12 +2,12 @@
 
 use super::cloud::Cloud;
 use crate::app::App;
+use crate::cloud::BootstrapBinary;
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result};
 use crate::host::Platform;
 use crate::http::{RetryPolicy, request};
 use crate::release::released;
-use crate::runner::script::BootstrapBinary;
 use bytes::Bytes;
 use http::{Method, header};
 use std::path::Path;

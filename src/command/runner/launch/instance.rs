@@ -5,15 +5,15 @@
 
 use super::{Inspection, KnownRunners, LaunchOutcome, Launching, ReuseDecision};
 use crate::app::App;
-use crate::cloud::{self, Cloud, Instance, InstanceSpec, Plan, tags::Tags};
+use crate::cloud::{self, Bootstrap, BootstrapBinary, Cloud, Instance, InstanceSpec, Lifetime, Plan, tags::Tags};
 use crate::command::runner::{bootstrap_binary, name};
 use crate::connect::Connected;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::forge::runners::{NewRunner, Package, Registration};
 use crate::host::Platform;
 use crate::outputs;
 use crate::runner::bootstrap_config::BootstrapConfig;
-use crate::runner::script::{BootstrapBinary, Limits, render};
+use crate::runner::script::render;
 use crate::shutdown::Shutdown;
 use futures_util::future::join;
 use std::time::Duration;
@@ -102,11 +102,12 @@ impl Launching<'_> {
         spec.tags.runner = Some(registration.id.clone());
         let mut created_resources = CreatedResources::default();
         let config = self.bootstrap_config(plan, spec, &new, &registration, inputs.package);
-        let limits = Limits {
-            lifetime: self.args.cloud.cloud_max_lifetime.0,
+        let lifetime = Lifetime {
+            max: self.args.cloud.cloud_max_lifetime.0,
             boot: Duration::from_secs(self.args.cloud.cloud_boot_timeout),
         };
-        let script = render(&config, &inputs.binary, limits, plan.script_limit);
+        let bootstrap = Bootstrap { config: config.to_json(), binary: inputs.binary, lifetime };
+        let script = render(&bootstrap, plan.script_limit).map_err(|error| self.explain_too_large(error));
         let outcome = match script {
             Ok(script) => {
                 self.create(cloud, (spec, &script), &registration, &mut created_resources, phases, shutdown).await
@@ -264,6 +265,20 @@ impl Launching<'_> {
             cloud: args.cloud.location.name(),
             identity: spec.identity.is_some(),
         }
+    }
+
+    /// Adds which options make what the instance is given too large.
+    fn explain_too_large(&self, error: Error) -> Error {
+        if error.kind() != Kind::TooLarge {
+            return error;
+        }
+        error.hint(match &self.args.cloud.cloud_startup_script {
+            Some(script) => format!(
+                "--cloud-startup-script is {} bytes long: shorten it, or let it download what it needs",
+                script.len()
+            ),
+            None => "use fewer or shorter --labels and --docker-volumes".to_owned(),
+        })
     }
 
     /// Prints the summary that scripts read: CML's line, the last one, and the step outputs.
