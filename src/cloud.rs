@@ -16,6 +16,7 @@ mod bootstrap;
 mod location;
 pub mod sizes;
 pub mod tags;
+pub mod vm;
 
 pub use bootstrap::{Bootstrap, BootstrapBinary, Lifetime};
 pub use location::Location;

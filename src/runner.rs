@@ -7,7 +7,6 @@ pub mod bootstrap_config;
 mod cleanup;
 mod hook_log;
 pub mod package;
-pub mod script;
 mod start;
 pub mod state;
 mod status;

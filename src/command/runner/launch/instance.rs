@@ -5,7 +5,9 @@
 
 use super::{Inspection, KnownRunners, LaunchOutcome, Launching, ReuseDecision};
 use crate::app::App;
-use crate::cloud::{self, Bootstrap, BootstrapBinary, Cloud, Instance, InstanceSpec, Lifetime, Plan, tags::Tags};
+use crate::cloud::{
+    self, Bootstrap, BootstrapBinary, Cloud, Instance, InstanceSpec, Lifetime, Plan, tags::Tags, vm::render,
+};
 use crate::command::runner::{bootstrap_binary, name};
 use crate::connect::Connected;
 use crate::error::{Error, Kind, Result};
@@ -13,7 +15,6 @@ use crate::forge::runners::{NewRunner, Package, Registration};
 use crate::host::Platform;
 use crate::outputs;
 use crate::runner::bootstrap_config::BootstrapConfig;
-use crate::runner::script::render;
 use crate::shutdown::Shutdown;
 use futures_util::future::join;
 use std::time::Duration;

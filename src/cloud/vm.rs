@@ -1,11 +1,11 @@
-//! The start-up script of an instance: `bootstrap.sh`, with values that are checked before they are inserted.
+//! The start-up script of clouds with virtual machines: `bootstrap.sh`, with values that are checked before they are inserted.
 
-use crate::cloud::{Bootstrap, BootstrapBinary};
+use super::{Bootstrap, BootstrapBinary};
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use std::time::Duration;
 
-const TEXT: &str = include_str!("bootstrap.sh");
+const TEXT: &str = include_str!("vm/bootstrap.sh");
 /// How much longer than the launcher the instance waits for its runner, so that the launcher can show the console first.
 const BOOT_MARGIN: Duration = Duration::from_secs(120);
 
@@ -230,7 +230,7 @@ mod tests {
         let shellcheck = std::env::var("CML_TEST_SHELLCHECK").unwrap_or("shellcheck".into());
         judged_by(&[&shellcheck, "--shell=sh", "-"], &text);
         judged_by(&[&shellcheck, "--shell=sh", "-"], TEXT);
-        judged_by(&[&shellcheck, "--shell=sh", "-"], include_str!("firewall.sh"));
+        judged_by(&[&shellcheck, "--shell=sh", "-"], include_str!("../runner/firewall.sh"));
         let folder = tempfile::tempdir().unwrap();
         for unit in UNITS {
             let (_, rest) = text.split_once(&format!("cat >\"$units/{unit}\" <<")).unwrap();
