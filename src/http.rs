@@ -236,6 +236,7 @@ impl Http {
             let started = self.host.elapsed();
             let sent = self.host.send(copy(&request), left.min(attempt_time(&request))).await;
             self.log_exchange(&request, &sent, self.host.elapsed().saturating_sub(started));
+            let is_unanswered = sent.is_err();
             let failure = match sent {
                 Ok(answer) => {
                     self.note_date(answer.headers());
@@ -265,6 +266,10 @@ impl Http {
             let pause = pause.unwrap_or_else(|| jitter(self.host.random(), FIRST_PAUSE, attempt - 1));
             if retryable == Retryable::IfIdempotent && repeat != RetryPolicy::Idempotent {
                 error = error.ambiguous();
+            }
+            if is_unanswered && !error.is_ambiguous() && self.time_left().is_zero() {
+                // The deadline cut this attempt short: the failure before it says more.
+                return Err(self.without_time(last.unwrap_or(error)));
             }
             if error.is_ambiguous() || repeat == RetryPolicy::Never || attempt >= attempts {
                 return Err(error.retry_in(pause));

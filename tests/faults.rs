@@ -279,6 +279,20 @@ fn a_forge_that_does_not_answer_ends_with_the_time_allowed() {
     });
 }
 
+/// The deadline cuts the second attempt short: what the first one was answered says more than that.
+#[test]
+fn the_last_answer_is_told_where_a_retry_runs_out_of_time() {
+    everywhere(&[UPDATE], |vendor, args| {
+        let forge = Forge::start();
+        forge.fault("GET ", 1, Kind::answer(500, &[], ""));
+        forge.fault("GET ", 99, Kind::Stall(Duration::from_secs(30)));
+        let ran = Cml::on(&forge, vendor).run(&[*args, &["--timeout", "4"]].concat());
+        let hint = "allow more time than 4 seconds with --timeout SECONDS, or try again later";
+        ran.fails(9, "*answered 500*", hint);
+        assert_eq!((forge.requests().len(), forge.live_comments(vendor, &ON).len()), (2, 0));
+    });
+}
+
 #[test]
 fn a_slow_forge_is_waited_for() {
     everywhere(&[CREATE, UPDATE], |vendor, args| {
