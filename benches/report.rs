@@ -40,9 +40,10 @@ fn main() {
             }
         }
     }
-    match missed.is_empty() {
-        true => println!("\nok     ten times as much takes at most {MOST} times as long"),
-        false => println!("\nMISSED ten times as much takes at most {MOST} times as long: {}", missed.join(", ")),
+    if missed.is_empty() {
+        println!("\nok     ten times as much takes at most {MOST} times as long")
+    } else {
+        println!("\nMISSED ten times as much takes at most {MOST} times as long: {}", missed.join(", "))
     }
 }
 

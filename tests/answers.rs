@@ -23,10 +23,7 @@ fn endless(head: &'static str, chunked: bool) -> (String, Arc<AtomicUsize>) {
                 let _ = socket.read(&mut [0; 65536]);
                 let _ = socket.write_all(head.as_bytes());
                 let body = vec![b' '; 65536];
-                let piece = match chunked {
-                    true => [b"10000\r\n".as_slice(), &body, b"\r\n"].concat(),
-                    false => body,
-                };
+                let piece = if chunked { [b"10000\r\n".as_slice(), &body, b"\r\n"].concat() } else { body };
                 while socket.write_all(&piece).is_ok() {
                     count.fetch_add(piece.len(), Ordering::Relaxed);
                 }

@@ -271,9 +271,10 @@ fn the_users_own_word_is_taken() {
             ("$CML comment create /proc/self/fd/5 5< inside.md", "inside"),
             ("(sleep 0.1; echo late > $OUT/pipe) & $CML comment create $OUT/pipe", "late\n"),
         ] {
-            let script = match script.starts_with("read ") {
-                true => format!("printf 'first\\nsecond\\n' > two; {{ {script}; }} < two"),
-                false => script.to_owned(),
+            let script = if script.starts_with("read ") {
+                format!("printf 'first\\nsecond\\n' > two; {{ {script}; }} < two")
+            } else {
+                script.to_owned()
             };
             shell(&cml, &script).ok();
             assert_eq!(posted(&forge, vendor), text, "{script}");

@@ -47,10 +47,7 @@ fn what_is_made_is_named_where_it_cannot_be_printed() {
             for (ran, why) in unheard(&cml, args) {
                 cml.file("outputs.env", cml.read("outputs.env"));
                 let url = forge.url();
-                let what = match args.contains(&"--md") {
-                    true => format!("![]({url}/*)"),
-                    false => "*http*".to_owned(),
-                };
+                let what = if args.contains(&"--md") { format!("![]({url}/*)") } else { "*http*".to_owned() };
                 ran.fails(3, &format!("cannot write {what} to standard output ({why})"), hint);
             }
         }

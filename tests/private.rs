@@ -195,9 +195,10 @@ fn linked_documents_and_tables_are_published_and_other_types_on_request() {
             cml.run(&["comment", "create", "report.md"]).ok();
             let shown = blanks(&template, &posted(&forge, vendor));
             for (address, (name, bytes)) in shown.iter().zip(&all) {
-                match files.iter().any(|(known, _)| known == name) {
-                    true => assert_eq!(get(address).body, *bytes, "{name}"),
-                    false => assert_eq!(address, name),
+                if files.iter().any(|(known, _)| known == name) {
+                    assert_eq!(get(address).body, *bytes, "{name}")
+                } else {
+                    assert_eq!(address, name)
                 }
             }
             cml.run(&["comment", "create", "--publish-links", "report.md"]).ok();

@@ -41,10 +41,7 @@ fn shown(cml: &Cml, args: &[&str], columns: u16, on: On) -> (String, String) {
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let pty = openpty(&size, None).unwrap();
     let slave = pty.slave;
-    let stream = |is_terminal: bool| match is_terminal {
-        true => Stdio::from(slave.try_clone().unwrap()),
-        false => Stdio::piped(),
-    };
+    let stream = |is_terminal: bool| if is_terminal { Stdio::from(slave.try_clone().unwrap()) } else { Stdio::piped() };
     let child = cml.command(args).stdout(stream(on != On::Error)).stderr(stream(on != On::Output)).spawn().unwrap();
     drop(slave);
     let mut screen = Vec::new();

@@ -113,7 +113,7 @@ impl Bucket {
         let path = self.prefix.clone().join(asset.unique_name());
         match self.store.head(&path).await {
             Ok(_) => {}
-            // To those who may write but not list, a bucket does not tell what is not there.
+            // Without the permission to list, a bucket answers 403 for an object that does not exist.
             Err(object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. }) => {
                 let mut options = PutOptions::default();
                 options.attributes.insert(Attribute::ContentType, asset.mime.clone().into_owned().into());

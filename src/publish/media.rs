@@ -24,14 +24,14 @@ impl Kind {
     }
 }
 
-/// Returns whether a type is one of pictures, films or sounds that are no text.
+/// Returns whether a type is an image, a video or audio in a binary format.
 pub fn is_media(mime: &str) -> bool {
     let is_text = mime.starts_with("image/svg");
     !is_text && ["image/", "video/", "audio/"].iter().any(|class| mime.starts_with(class))
 }
 
-/// Returns how a browser is told to treat a file of a type that somebody opens by itself: only what certainly runs
-/// nothing is shown. A page shows its pictures whatever this says, also SVG.
+/// Returns the `Content-Disposition` of a file of a type. A browser that opens its address shows only what certainly runs no
+/// code, and saves everything else. An image in a page is shown in either case, SVG included.
 pub fn disposition(mime: &str) -> &'static str {
     let class = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_media = ["image/", "video/", "audio/"].iter().any(|start| class.starts_with(start));

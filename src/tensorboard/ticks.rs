@@ -40,13 +40,13 @@ impl Axis {
     /// Returns an axis of steps, which begins and ends with the data.
     pub fn tight(values: impl Iterator<Item = f64>, marks: usize) -> Self {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        match low < high {
-            true => {
-                let whole = |ticks: Vec<f64>| ticks.into_iter().filter(|tick| tick.fract() == 0.0).collect();
-                Axis { low, high, log: false, ticks: whole(round(low, high, marks)) }
-            }
-            false if low.is_finite() => Axis { low: low - 1.0, high: low + 1.0, log: false, ticks: vec![low] },
-            false => Axis { low: 0.0, high: 1.0, log: false, ticks: vec![0.0, 1.0] },
+        if low < high {
+            let ticks = round(low, high, marks).into_iter().filter(|tick| tick.fract() == 0.0).collect();
+            Axis { low, high, log: false, ticks }
+        } else if low.is_finite() {
+            Axis { low: low - 1.0, high: low + 1.0, log: false, ticks: vec![low] }
+        } else {
+            Axis { low: 0.0, high: 1.0, log: false, ticks: vec![0.0, 1.0] }
         }
     }
 

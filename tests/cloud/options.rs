@@ -80,11 +80,10 @@ fn where_the_machine_gets_its_program_from_is_known_before_anything_is_made() {
     fixture.cml.unset("CML_RUNNER_BOOTSTRAP_URL").unset("CML_RUNNER_BOOTSTRAP_SHA256");
     let hint = "give the static binary for Linux with --bootstrap-url and --bootstrap-sha256";
     // The build under test is of no release. The action knows its release's programs, of which there are none yet.
-    let (unknown, other) = match is_wasm() {
-        true => ["version * has no native build for linux-*"; 2].into(),
-        false => {
-            ("this build of cml is not a release", "this is the binary for *, but the instance needs the one for *")
-        }
+    let (unknown, other) = if is_wasm() {
+        ["version * has no native build for linux-*"; 2].into()
+    } else {
+        ("this build of cml is not a release", "this is the binary for *, but the instance needs the one for *")
     };
     let says = |why: &str| format!("cannot determine where the instance can download cml: {why}");
     let (unknown, other) = (says(unknown), says(other));

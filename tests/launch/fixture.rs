@@ -232,10 +232,7 @@ impl RunnerFixture {
 /// The files below a folder.
 fn files(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let below = |path: std::path::PathBuf| match path.is_dir() {
-        true => files(&path),
-        false => vec![path.display().to_string()],
-    };
+    let below = |path: std::path::PathBuf| if path.is_dir() { files(&path) } else { vec![path.display().to_string()] };
     entries.flat_map(|entry| below(entry.unwrap().path())).collect()
 }
 

@@ -170,10 +170,7 @@ impl Consumer {
     pub fn run(&self, name: &str, event: &Value) -> Done {
         self.commit();
         std::fs::write(self.path("event.json"), event.to_string()).unwrap();
-        let mut command = match self.offline {
-            true => self.clean("unshare"),
-            false => self.clean(&self.act),
-        };
+        let mut command = if self.offline { self.clean("unshare") } else { self.clean(&self.act) };
         if self.offline {
             command.arg("-rn").arg(&self.act);
         }

@@ -20,10 +20,10 @@ pub fn record(folder: &str) -> Result {
         rows.push(format!("    \"{platform}\": {{ \"name\": \"{name}\", \"sha256\": \"{digest}\" }}"));
     }
     rows.sort();
-    let text = match rows.is_empty() {
-        true => return Err(format!("{folder} has no programs")),
-        false => format!("{{\n  \"files\": {{\n{}\n  }}\n}}\n", rows.join(",\n")),
-    };
+    if rows.is_empty() {
+        return Err(format!("{folder} has no programs"));
+    }
+    let text = format!("{{\n  \"files\": {{\n{}\n  }}\n}}\n", rows.join(",\n"));
     fs::write(RECORD, text).map_err(|e| format!("{RECORD}: {e}"))?;
     println!(
         "{RECORD} has {} programs: now make dist/ with `cargo xtask dist`, and the components with `cargo xtask docs`",

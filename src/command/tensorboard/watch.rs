@@ -107,7 +107,7 @@ impl Watcher<'_> {
     }
 }
 
-/// Returns a text with a section of this name, which is added at the end where there is none.
+/// Returns a text with a section of this name, which is appended if it is missing.
 fn with_section(text: &str, name: &str, section: &str) -> String {
     let name: String = name.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '.')).collect();
     let name = if name.trim().is_empty() { String::new() } else { format!(" {}", name.trim()) };

@@ -112,7 +112,7 @@ pub struct Head {
     pub fork: Option<String>,
 }
 
-/// Returns the branch of `cml pr create` for a run, unless it is told another one.
+/// Returns the default branch of `cml pr create` for a run.
 pub fn branch(target: &str, trigger: &str) -> String {
     let short: String = trigger.chars().take(8).collect();
     format!("{target}-cml-pr-{short}")

@@ -96,7 +96,7 @@ impl PullRequests for GitLab {
             let number = pull.number;
             match error.kind() {
                 _ if error.is_ambiguous() => error,
-                // GitLab answers 401 to those who may not merge.
+                // GitLab answers 401 to a user without the permission to merge.
                 Kind::Auth => Error::auth(format!("the token's user is not allowed to merge merge request {number} ({error})"))
                     .hint("allow it to merge into the target branch (Settings → Repository → Protected branches); the token needs the scope api"),
                 Kind::Conflict => error.context(format!("merge request {number} was not merged"))

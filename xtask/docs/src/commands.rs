@@ -42,9 +42,10 @@ pub fn page(tree: &Command) -> String {
 /// The commands that do something.
 fn collect<'a>(command: &'a Command, above: &mut Vec<&'a str>, found: &mut Vec<(Vec<&'a str>, &'a Command)>) {
     above.push(command.get_name());
-    match command.has_subcommands() {
-        true => command.get_subcommands().filter(|c| !c.is_hide_set()).for_each(|c| collect(c, above, found)),
-        false => found.push((above.clone(), command)),
+    if command.has_subcommands() {
+        command.get_subcommands().filter(|c| !c.is_hide_set()).for_each(|c| collect(c, above, found))
+    } else {
+        found.push((above.clone(), command))
     }
     above.pop();
 }

@@ -83,9 +83,12 @@ fn declared(tree: &Command) -> String {
 fn definition(version: &str) -> String {
     let shown = ["REPORT", "WATERMARK_TITLE", "SECTION"];
     let own = VARIABLES.iter().map(|variable| (variable.name, variable.required));
-    let line = |(name, required): (&str, bool)| match required {
-        true => format!("      {name}: '<string>'\n"),
-        false => format!("      # {name}: '<string>' # Optional.\n"),
+    let line = |(name, required): (&str, bool)| {
+        if required {
+            format!("      {name}: '<string>'\n")
+        } else {
+            format!("      # {name}: '<string>' # Optional.\n")
+        }
     };
     let lines: String = own.chain(shown.map(|name| (name, false))).map(line).collect();
     format!("```yaml\nscript:\n  - pipe: docker://{OWNER}{IMAGE}{version}\n    variables:\n{lines}```\n")

@@ -71,12 +71,11 @@ pub fn merge(call: &mut Call<'_>, iid: &str) -> Response {
     if pull.state != PullState::Open || (waits && !call.desk.switches.auto_merge) {
         return error(405, "405 Method Not Allowed");
     }
-    let pull = match waits {
-        true => {
-            pull.auto_merge = Some(if has("squash") { "SQUASH" } else { "MERGE" }.to_owned());
-            pull.clone()
-        }
-        false => call.repo.merge(number),
+    let pull = if waits {
+        pull.auto_merge = Some(if has("squash") { "SQUASH" } else { "MERGE" }.to_owned());
+        pull.clone()
+    } else {
+        call.repo.merge(number)
     };
     Response::json(200, &merge_request(call, &pull))
 }
