@@ -1,24 +1,34 @@
 //! The clouds: one trait, its domain types, and the table of drivers.
 //!
-//! A cloud is one module: its wire format, its instance types, its errors and its variables. It knows nothing of forges.
-//! The only state is the tags of the instances.
+//! A cloud is one module: its wire format, its instance types, its options, its errors and its variables. It knows nothing of
+//! forges, and renders a [`Bootstrap`], which is data, in its own way: [`vm`] does so for those with virtual machines.
+//! A launch has three steps: [`Cloud::plan`], [`LaunchPlan::launch`], and the [`Instance`] (`docs/adr/0013-clouds.md`). The only
+//! state is the labels of the instances.
 
 use crate::app::App;
-use crate::env::Secret;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use async_trait::async_trait;
 use futures_util::future::LocalBoxFuture;
 use std::rc::Rc;
 
 #[cfg(feature = "aws")]
 pub mod aws;
+/// Without the driver: only the options, which every build takes.
+#[cfg(not(feature = "aws"))]
+pub mod aws {
+    pub mod args;
+}
+mod args;
 mod bootstrap;
+pub mod kubernetes;
+pub mod labels;
 mod location;
 pub mod sizes;
-pub mod tags;
 pub mod vm;
 
+pub use args::{CloudOptions, key_value};
 pub use bootstrap::{Bootstrap, BootstrapBinary, Lifetime};
+pub use labels::Labels;
 pub use location::Location;
 
 /// A driver in [`CLOUDS`].
@@ -41,18 +51,16 @@ pub const CLOUDS: &[Driver] = &[
     aws::DRIVER,
 ];
 
-/// The specification of an instance.
+/// A request for an instance.
 #[derive(Debug, Clone)]
-pub struct InstanceSpec {
-    /// Its name, which also makes a repeated launch idempotent.
-    pub name: String,
+pub struct InstanceRequest {
     /// `s`, `m`, `l`, `xl`, or the cloud's own instance types, separated by commas.
     pub types: String,
     /// The model of the GPU, for a size.
     pub gpu: Option<String>,
     /// The architecture, for a size.
     pub arch: Option<sizes::Arch>,
-    /// The image, as the cloud names it; `None` for its usual Ubuntu.
+    /// The image, as the cloud names it; `None` for its usual one.
     pub image: Option<String>,
     /// The size of the disk in gigabytes.
     pub disk: u32,
@@ -64,40 +72,43 @@ pub struct InstanceSpec {
     pub on_demand_fallback: bool,
     /// The identity that its jobs may use; `None` for no identity.
     pub identity: Option<String>,
-    /// The security group by id or name; `None` for one without inbound rules.
-    pub security_group: Option<String>,
-    /// The subnets by id; empty for those of the default network.
-    pub subnets: Vec<String>,
-    /// The user's own tags.
-    pub user_tags: Vec<(String, String)>,
-    /// Our own tags, by which the instance is found again.
-    pub tags: tags::Tags,
+    /// What only some clouds have.
+    pub options: CloudOptions,
+    /// The user's own labels.
+    pub user_labels: Vec<(String, String)>,
+    /// Our own labels, as far as they are known before the runner is registered.
+    pub labels: Labels,
 }
 
-/// The plan of a launch, after everything has been looked up.
+/// The summary of a plan.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct PlanSummary {
     /// Its properties for people: region, instance types, image, price.
     pub lines: Vec<(String, String)>,
     /// The architecture of the instance.
     pub arch: sizes::Arch,
     /// Whether it has GPUs.
     pub gpu: bool,
-    /// The maximum size of the start-up script in bytes.
-    pub script_limit: usize,
 }
 
 /// The lifecycle state of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstanceState {
     /// It is being created, or boots.
-    Starting,
+    Pending,
     /// It is running.
     Running,
-    /// It is stopped; its disk is still billed.
+    /// It is stopped; at least its disk is still billed.
     Stopped,
-    /// It is being terminated, or is terminated.
-    Gone,
+    /// It is being terminated, or is terminated: it costs nothing any more.
+    Terminated,
+    /// It will never run, such as for want of its image or of capacity, and may cost something until it is deleted.
+    Failed {
+        /// The class of the failure.
+        kind: Kind,
+        /// What the cloud says about it.
+        message: String,
+    },
 }
 
 /// An instance.
@@ -119,44 +130,42 @@ pub struct Instance {
     pub address: Option<String>,
     /// When it was launched, in seconds since 1970.
     pub launched: Option<i64>,
-    /// Our tags on it.
-    pub tags: tags::Tags,
+    /// Our labels on it.
+    pub labels: Labels,
 }
+
+/// The most bytes of an instance's console that are kept.
+pub const MAX_CONSOLE: usize = 64 * 1024;
 
 /// A cloud, connected to one region.
 #[async_trait(?Send)]
 pub trait Cloud {
-    /// Returns the region that it is connected to, by the cloud's own name.
+    /// Returns the name of the region, by the cloud's own name.
     fn region(&self) -> &str;
 
-    /// Returns its location, which may need one request.
+    /// Returns the location, which may need one request.
     ///
     /// # Errors
     /// The credentials do not work, or the cloud does not answer.
     async fn location(&self) -> Result<Location>;
 
-    /// Looks up everything that an instance needs and checks the permissions, without creating anything.
+    /// Looks up everything that an instance needs and checks the permissions, without any effect.
     ///
     /// # Errors
     /// What is missing, the permission by its name included.
-    async fn plan(&self, spec: &InstanceSpec) -> Result<Plan>;
-
-    /// Creates the planned instance; a repeated call with the same name creates no second one. `script` runs at its first
-    /// boot.
-    ///
-    /// # Errors
-    /// [`crate::error::Kind::NoCapacity`] when no zone has capacity for any instance type;
-    /// [`crate::error::Error::is_ambiguous`] when it is unknown whether there is an instance: see [`Cloud::list_instances`].
-    async fn create_instance(&self, spec: &InstanceSpec, script: &Secret) -> Result<Instance>;
+    async fn plan<'a>(&'a self, request: &InstanceRequest) -> Result<Box<dyn LaunchPlan + 'a>>;
 
     /// Fetches an instance; `None` when the cloud does not know it (any more).
-    async fn get_instance(&self, id: &str) -> Result<Option<Instance>>;
+    async fn get(&self, id: &str) -> Result<Option<Instance>>;
 
-    /// Lists all instances that carry our tags and are not gone.
-    async fn list_instances(&self) -> Result<Vec<Instance>>;
+    /// Lists all instances of the location that carry our labels and are not terminated.
+    async fn list(&self) -> Result<Vec<Instance>>;
 
-    /// Terminates an instance with all that belongs to it; does nothing when it is gone.
-    async fn delete_instance(&self, id: &str) -> Result<()>;
+    /// Deletes an instance with all that belongs to it, whatever its state; does nothing when it is gone.
+    async fn delete(&self, id: &str) -> Result<()>;
+
+    /// Fetches the end of the instance's console, [`MAX_CONSOLE`] bytes at most; empty when there is none yet.
+    async fn console_log(&self, id: &str) -> Result<String>;
 
     /// Lists templates of other versions of the program, by id and name.
     async fn list_outdated(&self) -> Result<Vec<(String, String)>> {
@@ -167,7 +176,27 @@ pub trait Cloud {
     async fn delete_outdated(&self, _id: &str) -> Result<()> {
         Ok(())
     }
+}
 
-    /// Fetches the end of the instance's console output.
-    async fn instance_logs(&self, id: &str) -> Result<String>;
+/// An instance that can be launched: everything is looked up, and nothing exists yet.
+#[async_trait(?Send)]
+pub trait LaunchPlan {
+    /// Returns what is planned.
+    fn summary(&self) -> &PlanSummary;
+
+    /// Launches the instance, and returns when the cloud has granted the capacity. It is deleted by the cloud, or deletes
+    /// itself, when the bootstrap's lifetime is over, and costs nothing from then on. Launching once more with the same name
+    /// and runner in the labels creates no second instance.
+    ///
+    /// # Errors
+    /// [`Kind::NoCapacity`] when no zone has capacity for any instance type; [`Kind::TooLarge`] when the bootstrap is too long;
+    /// [`crate::error::Error::is_ambiguous`] when it is unknown whether there is an instance: [`Cloud::list`] finds it.
+    async fn launch(self: Box<Self>, labels: &Labels, bootstrap: &Bootstrap) -> Result<Instance>;
+}
+
+/// Returns the end of a console's text, as long as is kept.
+fn console_end(text: &str) -> &str {
+    let start = text.len().saturating_sub(MAX_CONSOLE);
+    let start = (start..=text.len()).find(|start| text.is_char_boundary(*start));
+    start.and_then(|start| text.get(start..)).unwrap_or_default()
 }

@@ -5,10 +5,11 @@
 //! reused. The instance terminates itself by powering off.
 
 use super::sizes::{self, Arch, TypeRequest};
-use super::tags::{MANAGED, Tags};
-use super::{Cloud, Driver, Instance, InstanceSpec, InstanceState, Location, Plan};
+use super::labels::MANAGED;
+use super::{
+    Bootstrap, Cloud, Driver, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, Location, PlanSummary, console_end, vm,
+};
 use crate::app::App;
-use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::http::Http;
 use async_trait::async_trait;
@@ -19,10 +20,10 @@ use base64::engine::general_purpose::STANDARD;
 use explain::explained;
 use futures_util::future::{join, try_join};
 use futures_util::lock::Mutex;
-use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
+pub mod args;
 mod client;
 mod explain;
 mod fleet;
@@ -34,6 +35,7 @@ mod preflight;
 mod sign;
 mod ssm;
 mod sts;
+mod tags;
 
 /// The driver of this cloud.
 pub const DRIVER: Driver = Driver {
@@ -59,8 +61,14 @@ struct Aws {
     connecting: Mutex<()>,
     /// The number of the account.
     account: OnceCell<String>,
-    /// What was looked up for the planned instance.
-    planned: RefCell<Option<Rc<Planned>>>,
+}
+
+/// An instance that can be launched.
+struct AwsPlan<'a> {
+    aws: &'a Aws,
+    wanted: InstanceRequest,
+    planned: Planned,
+    summary: PlanSummary,
 }
 
 /// What is looked up before an instance is created.
@@ -84,7 +92,6 @@ fn connect(app: &App, region: &str) -> Result<Rc<dyn Cloud>> {
         connection: OnceCell::new(),
         connecting: Mutex::default(),
         account: OnceCell::new(),
-        planned: RefCell::default(),
     }))
 }
 
@@ -155,8 +162,6 @@ fn filter(name: &str, values: impl IntoIterator<Item = impl Into<String>>) -> Fi
 fn instance(found: &aws_sdk_ec2::types::Instance) -> Instance {
     let state = found.state().and_then(|state| state.name());
     let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
-    let tags: BTreeMap<String, String> =
-        found.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect();
     let reason = found.state_reason();
     let why = text(reason.and_then(|reason| reason.message().or(reason.code())).or(found.state_transition_reason()));
     Instance {
@@ -164,16 +169,16 @@ fn instance(found: &aws_sdk_ec2::types::Instance) -> Instance {
         instance_type: found.instance_type().map(|name| name.as_str().to_owned()).unwrap_or_default(),
         zone: text(found.placement().and_then(|placement| placement.availability_zone())),
         state: match state {
-            Some(InstanceStateName::Pending) | None => InstanceState::Starting,
+            Some(InstanceStateName::Pending) | None => InstanceState::Pending,
             Some(InstanceStateName::Running) => InstanceState::Running,
             Some(InstanceStateName::Stopping | InstanceStateName::Stopped) => InstanceState::Stopped,
-            Some(_) => InstanceState::Gone,
+            Some(_) => InstanceState::Terminated,
         },
         reason: why.map(|why| explain::ended(reason.and_then(|reason| reason.code()), why)),
         spot: found.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
         address: text(found.public_ip_address()).or_else(|| text(found.private_ip_address())),
         launched: found.launch_time().map(|time| time.secs()),
-        tags: Tags::read(&tags).unwrap_or_default(),
+        labels: tags::decode(found.tags()).unwrap_or_default(),
     }
 }
 
@@ -192,29 +197,24 @@ impl Cloud for Aws {
         Ok(Location { cloud: DRIVER.name, scope: vec![account, self.region.clone()] })
     }
 
-    async fn plan(&self, spec: &InstanceSpec) -> Result<Plan> {
-        let (instance_types, arch, gpu) = self.instance_types(spec).await?;
-        let image = self.image(spec.image.as_deref(), &instance_types, arch, gpu);
-        let (image, subnets) = try_join(image, self.subnets(&spec.subnets, &instance_types)).await?;
-        let group = self.group(spec.security_group.as_deref(), &subnets).await?;
-        let planned = Rc::new(Planned { instance_types, image, subnets, group });
-        let (tried, lines) = join(self.dry_run(spec, &planned), self.summarize(spec, &planned)).await;
+    async fn plan<'a>(&'a self, wanted: &InstanceRequest) -> Result<Box<dyn LaunchPlan + 'a>> {
+        let options = &wanted.options.aws;
+        let (instance_types, arch, gpu) = self.instance_types(wanted).await?;
+        let image = self.image(wanted.image.as_deref(), &instance_types, arch, gpu);
+        let (image, subnets) = try_join(image, self.subnets(&options.subnets(), &instance_types)).await?;
+        let group = self.group(options.security_group(), &subnets).await?;
+        let planned = Planned { instance_types, image, subnets, group };
+        let (tried, lines) = join(self.dry_run(wanted, &planned), self.summarize(wanted, &planned)).await;
         tried?;
-        let _ = self.planned.replace(Some(planned));
-        Ok(Plan { lines, arch, gpu, script_limit: MAX_USER_DATA })
+        let summary = PlanSummary { lines, arch, gpu };
+        Ok(Box::new(AwsPlan { aws: self, wanted: wanted.clone(), planned, summary }))
     }
 
-    async fn create_instance(&self, spec: &InstanceSpec, script: &Secret) -> Result<Instance> {
-        let planned = self.planned.borrow().clone();
-        let planned = planned.ok_or_else(|| Error::internal("an instance without a plan"))?;
-        self.launch(spec, &planned, &STANDARD.encode(script.expose())).await
-    }
-
-    async fn get_instance(&self, id: &str) -> Result<Option<Instance>> {
+    async fn get(&self, id: &str) -> Result<Option<Instance>> {
         Ok(self.describe_instances(vec![filter("instance-id", [id])]).await?.pop())
     }
 
-    async fn list_instances(&self) -> Result<Vec<Instance>> {
+    async fn list(&self) -> Result<Vec<Instance>> {
         let there = ["pending", "running", "stopping", "stopped"];
         let mut found = self
             .describe_instances(vec![filter(&format!("tag:{MANAGED}"), ["true"]), filter("instance-state-name", there)])
@@ -223,7 +223,7 @@ impl Cloud for Aws {
         Ok(found)
     }
 
-    async fn delete_instance(&self, id: &str) -> Result<()> {
+    async fn delete(&self, id: &str) -> Result<()> {
         let ended = self.client().await?.terminate_instances().instance_ids(id).send().await;
         match ended {
             Err(error) if explain::code(&error) == Some("InvalidInstanceID.NotFound") => Ok(()),
@@ -239,7 +239,7 @@ impl Cloud for Aws {
         self.delete_template(id).await
     }
 
-    async fn instance_logs(&self, id: &str) -> Result<String> {
+    async fn console_log(&self, id: &str) -> Result<String> {
         let client = self.client().await?;
         // Only newer instance types return the latest output; the others that of the first minutes.
         let output = match client.get_console_output().instance_id(id).latest(true).send().await {
@@ -250,7 +250,20 @@ impl Cloud for Aws {
         };
         let output = output.map_err(|error| explained("ec2:GetConsoleOutput", error))?;
         let text = STANDARD.decode(output.output().unwrap_or_default()).unwrap_or_default();
-        Ok(String::from_utf8_lossy(&text).replace('\r', ""))
+        Ok(console_end(&String::from_utf8_lossy(&text).replace('\r', "")).to_owned())
+    }
+}
+
+#[async_trait(?Send)]
+impl LaunchPlan for AwsPlan<'_> {
+    fn summary(&self) -> &PlanSummary {
+        &self.summary
+    }
+
+    async fn launch(self: Box<Self>, labels: &Labels, bootstrap: &Bootstrap) -> Result<Instance> {
+        let script = vm::render(bootstrap, MAX_USER_DATA)?;
+        let wanted = InstanceRequest { labels: labels.clone(), ..self.wanted };
+        self.aws.launch(&wanted, &self.planned, &STANDARD.encode(script.expose())).await
     }
 }
 

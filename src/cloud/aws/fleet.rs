@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFleet.html>.
 
 use super::explain::{code, explained, is_capacity, refusal};
-use super::{Aws, InstanceSpec, MANAGED, Planned, filter};
+use super::{Aws, InstanceRequest, MANAGED, Planned, filter, tags};
 use crate::cloud::Instance;
 use crate::digest::hash;
 use crate::error::{Error, Kind, Result};
@@ -61,24 +61,24 @@ impl Aws {
 
     /// Creates the instance, a spot one first if asked for. Its client token follows from the runner's registration and the
     /// market, so that a repeated request creates no second one.
-    pub(super) async fn launch(&self, spec: &InstanceSpec, planned: &Planned, script: &str) -> Result<Instance> {
+    pub(super) async fn launch(&self, wanted: &InstanceRequest, planned: &Planned, script: &str) -> Result<Instance> {
         let group = self.ensure_group(planned).await?;
-        if spec.spot {
-            match self.launch_with_retries(spec, planned, &group, script, Market::Spot).await {
-                Err(error) if error.kind() == Kind::NoCapacity && spec.on_demand_fallback => {
+        if wanted.spot {
+            match self.launch_with_retries(wanted, planned, &group, script, Market::Spot).await {
+                Err(error) if error.kind() == Kind::NoCapacity && wanted.on_demand_fallback => {
                     self.app().log.warn(&format!("no spot capacity ({error}); falling back to on-demand"));
                 }
                 made => return made,
             }
         }
-        self.launch_with_retries(spec, planned, &group, script, Market::OnDemand).await
+        self.launch_with_retries(wanted, planned, &group, script, Market::OnDemand).await
     }
 
     /// Creates the instance from the template, with retries: EC2 may not know a new template or group yet, and another
     /// version of the program may have deleted the template.
     async fn launch_with_retries(
         &self,
-        spec: &InstanceSpec,
+        wanted: &InstanceRequest,
         planned: &Planned,
         group: &str,
         script: &str,
@@ -86,8 +86,8 @@ impl Aws {
     ) -> Result<Instance> {
         let mut attempt = 0;
         loop {
-            let template = self.ensure_template(spec, planned, group).await?;
-            match self.create_fleet(spec, planned, &template, script, (market.clone(), attempt)).await {
+            let template = self.ensure_template(wanted, planned, group).await?;
+            match self.create_fleet(wanted, planned, &template, script, (market.clone(), attempt)).await {
                 Err(error)
                     if error.kind() == Kind::NotFound
                         && attempt < MAX_ATTEMPTS
@@ -103,14 +103,14 @@ impl Aws {
 
     async fn create_fleet(
         &self,
-        spec: &InstanceSpec,
+        wanted: &InstanceRequest,
         planned: &Planned,
         template: &str,
         script: &str,
         (market, attempt): (Market, u32),
     ) -> Result<Instance> {
         // A refused request is refused again with the same token.
-        let token = hash(format!("{}\n{:?}\n{}\n{attempt}", spec.name, spec.tags.runner, market.as_str()).as_bytes());
+        let token = hash(format!("{}\n{:?}\n{}\n{attempt}", wanted.labels.name, wanted.labels.runner, market.as_str()).as_bytes());
         let specification = FleetLaunchTemplateSpecificationRequest::builder()
             .launch_template_name(template)
             .version("1")
@@ -132,13 +132,13 @@ impl Aws {
             .client_token(token)
             .launch_template_configs(config)
             .target_capacity_specification(capacity)
-            .set_tag_specifications(Some(tags(spec)));
+            .set_tag_specifications(Some(tags(wanted)));
         let request = match market {
             Market::Spot => request.spot_options(
                 SpotOptionsRequest::builder()
                     .allocation_strategy(SpotAllocationStrategy::PriceCapacityOptimized)
                     .instance_interruption_behavior(SpotInstanceInterruptionBehavior::Terminate)
-                    .set_max_total_price(spec.spot_price.map(|price| format!("{price:.5}")))
+                    .set_max_total_price(wanted.spot_price.map(|price| format!("{price:.5}")))
                     .build(),
             ),
             _ => request.on_demand_options(
@@ -157,15 +157,15 @@ impl Aws {
             }
         };
         match answer.instances().iter().find_map(|made| made.instance_ids().first()) {
-            Some(id) => Ok(launched_instance(&answer, id, spec, market == Market::Spot)),
+            Some(id) => Ok(launched_instance(&answer, id, wanted, market == Market::Spot)),
             None => Err(no_instance_error(&answer, planned)),
         }
     }
 
     /// Creates the template with everything but the start-up script, unless it exists, and returns its [`template_name`].
-    async fn ensure_template(&self, spec: &InstanceSpec, planned: &Planned, group: &str) -> Result<String> {
-        let name = template_name(spec, planned, group);
-        let data = template_data(spec, planned, group);
+    async fn ensure_template(&self, wanted: &InstanceRequest, planned: &Planned, group: &str) -> Result<String> {
+        let name = template_name(wanted, planned, group);
+        let data = template_data(wanted, planned, group);
         let client = self.client().await?;
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let tags = TagSpecification::builder()
@@ -184,16 +184,16 @@ impl Aws {
 
 /// A name that follows from all in which two templates can differ: whatever [`template_data`] takes, and what it makes of it, which
 /// stays the same within a version of the program.
-fn template_name(spec: &InstanceSpec, planned: &Planned, group: &str) -> String {
+fn template_name(wanted: &InstanceRequest, planned: &Planned, group: &str) -> String {
     let Planned { image, .. } = planned;
-    let disks = (&image.id, &image.root, disk(spec, planned), &spec.identity);
+    let disks = (&image.id, &image.root, disk(wanted, planned), &wanted.identity);
     let made_of = (env!("CARGO_PKG_VERSION"), disks, &image.disks, group, public_address(planned));
     format!("cml-{}", &hash(format!("{made_of:?}").as_bytes())[..20])
 }
 
 /// Returns the size of the disk in gigabytes.
-pub(super) fn disk(spec: &InstanceSpec, planned: &Planned) -> i32 {
-    i32::try_from(spec.disk).unwrap_or(i32::MAX).max(planned.image.size)
+pub(super) fn disk(wanted: &InstanceRequest, planned: &Planned) -> i32 {
+    i32::try_from(wanted.disk).unwrap_or(i32::MAX).max(planned.image.size)
 }
 
 /// Returns whether the instance gets a public address: as the subnets say, if they agree; otherwise `None`, and EC2 follows
@@ -205,15 +205,15 @@ pub(super) fn public_address(planned: &Planned) -> Option<bool> {
 
 /// Returns the hop limit of the metadata service. Jobs get the credentials of an instance with an identity there, also in
 /// containers, which are one hop further away.
-pub(super) fn metadata_hops(spec: &InstanceSpec) -> i32 {
-    if spec.identity.is_some() { 2 } else { 1 }
+pub(super) fn metadata_hops(wanted: &InstanceRequest) -> i32 {
+    if wanted.identity.is_some() { 2 } else { 1 }
 }
 
 /// Returns the template's data: encrypted disks that are deleted with the instance, IMDSv2 only, no log-in, and termination
 /// by powering off.
-fn template_data(spec: &InstanceSpec, planned: &Planned, group: &str) -> RequestLaunchTemplateData {
+fn template_data(wanted: &InstanceRequest, planned: &Planned, group: &str) -> RequestLaunchTemplateData {
     let disk = LaunchTemplateEbsBlockDeviceRequest::builder()
-        .volume_size(disk(spec, planned))
+        .volume_size(disk(wanted, planned))
         .volume_type(VolumeType::Gp3)
         .encrypted(true)
         .delete_on_termination(true)
@@ -227,7 +227,7 @@ fn template_data(spec: &InstanceSpec, planned: &Planned, group: &str) -> Request
     let metadata = LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
         .http_tokens(LaunchTemplateHttpTokensState::Required)
-        .http_put_response_hop_limit(metadata_hops(spec))
+        .http_put_response_hop_limit(metadata_hops(wanted))
         .build();
     let interface = LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
         .device_index(0)
@@ -235,7 +235,7 @@ fn template_data(spec: &InstanceSpec, planned: &Planned, group: &str) -> Request
         .delete_on_termination(true)
         .groups(group)
         .build();
-    let profile = spec.identity.as_deref().map(|profile| {
+    let profile = wanted.identity.as_deref().map(|profile| {
         let builder = LaunchTemplateIamInstanceProfileSpecificationRequest::builder();
         if profile.starts_with("arn:") { builder.arn(profile).build() } else { builder.name(profile).build() }
     });
@@ -268,20 +268,14 @@ fn overrides(planned: &Planned) -> Vec<FleetLaunchTemplateOverridesRequest> {
 }
 
 /// Returns the tags of everything that is created.
-pub(super) fn tags(spec: &InstanceSpec) -> Vec<TagSpecification> {
-    let ours = spec.tags.pairs();
-    let named = std::iter::once(("Name".to_owned(), spec.name.clone()));
-    let user = spec.user_tags.iter().cloned();
-    let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
-    // Ours come last: a user's tag of the same name must not hide an instance from `cml runner reap`.
-    let all: std::collections::BTreeMap<String, String> = named.chain(user).chain(ours).collect();
-    let tags: Vec<Tag> = all.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+pub(super) fn tags(wanted: &InstanceRequest) -> Vec<TagSpecification> {
+    let tags = tags::encode(&wanted.labels, &wanted.user_labels);
     [ResourceType::Fleet, ResourceType::Instance, ResourceType::Volume]
         .map(|kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tags.clone())).build())
         .into()
 }
 
-fn launched_instance(answer: &CreateFleetOutput, id: &str, spec: &InstanceSpec, spot: bool) -> Instance {
+fn launched_instance(answer: &CreateFleetOutput, id: &str, wanted: &InstanceRequest, spot: bool) -> Instance {
     let of = answer.instances().first();
     let chosen = of.and_then(|made| made.launch_template_and_overrides()).and_then(|both| both.overrides());
     let zone = of.and_then(|made| made.availability_zone()).or(chosen.and_then(|chosen| chosen.availability_zone()));
@@ -292,12 +286,12 @@ fn launched_instance(answer: &CreateFleetOutput, id: &str, spec: &InstanceSpec, 
             .map(|name| name.as_str().to_owned())
             .unwrap_or_default(),
         zone: zone.map(str::to_owned),
-        state: crate::cloud::InstanceState::Starting,
+        state: crate::cloud::InstanceState::Pending,
         reason: None,
         spot,
         address: None,
         launched: None,
-        tags: spec.tags.clone(),
+        labels: wanted.labels.clone(),
     }
 }
 

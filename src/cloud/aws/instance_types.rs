@@ -1,14 +1,14 @@
 //! Resolves the requested instance types, and what Amazon knows about them.
 
 use super::explain::explained;
-use super::{Arch, Aws, InstanceSpec, TypeRequest, filter, sizes};
+use super::{Arch, Aws, InstanceRequest, TypeRequest, filter, sizes};
 use crate::error::{Error, Result};
 use aws_sdk_ec2::types::{ArchitectureType, InstanceType};
 
 impl Aws {
     /// Returns the possible types in the order of preference, their architecture, and whether they have GPUs.
-    pub(super) async fn instance_types(&self, spec: &InstanceSpec) -> Result<(Vec<String>, Arch, bool)> {
-        let names = match sizes::aws(&spec.types, spec.gpu.as_deref(), spec.arch)? {
+    pub(super) async fn instance_types(&self, wanted: &InstanceRequest) -> Result<(Vec<String>, Arch, bool)> {
+        let names = match sizes::aws(&wanted.types, wanted.gpu.as_deref(), wanted.arch)? {
             // From the table; those that the region lacks are dropped by its zones' offerings.
             TypeRequest::Class(instance_types, arch, gpu) => {
                 return Ok((instance_types.iter().map(|name| (*name).to_owned()).collect(), arch, gpu.is_some()));
@@ -34,15 +34,15 @@ impl Aws {
             archs.push(if runs.contains(&ArchitectureType::Arm64) { Arch::Arm64 } else { Arch::X86_64 });
         }
         let arch = archs[0];
-        if archs.iter().any(|other| *other != arch) || spec.arch.is_some_and(|wanted| wanted != arch) {
+        if archs.iter().any(|other| *other != arch) || wanted.arch.is_some_and(|asked| asked != arch) {
             return Err(Error::usage(format!(
                 "the instance types {} are not all {}",
                 names.join(", "),
-                spec.arch.unwrap_or(arch).name()
+                wanted.arch.unwrap_or(arch).name()
             ))
             .hint("use types of one architecture: they share one image"));
         }
-        if spec.gpu.as_deref().is_some_and(|gpu| gpu != "nogpu") && !gpu {
+        if wanted.gpu.as_deref().is_some_and(|gpu| gpu != "nogpu") && !gpu {
             return Err(Error::usage(format!("{} has no GPU", names.join(", "))).hint(
                 "use a size with --cloud-gpu, such as --cloud-type m --cloud-gpu l4, or an instance type with a GPU",
             ));

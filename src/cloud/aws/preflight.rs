@@ -2,7 +2,7 @@
 
 use super::explain::{code, explained};
 use super::network::Group;
-use super::{Aws, InstanceSpec, Planned, fleet};
+use super::{Aws, InstanceRequest, Planned, fleet};
 use crate::error::{Error, Result};
 use aws_sdk_ec2::types::builders::EbsBlockDeviceBuilder;
 use aws_sdk_ec2::types::{
@@ -15,7 +15,7 @@ use aws_sdk_ec2::types::{
 impl Aws {
     /// Checks with `DryRun` whether EC2 would create the instance of the template and the fleet:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>.
-    pub(super) async fn dry_run(&self, spec: &InstanceSpec, planned: &Planned) -> Result<()> {
+    pub(super) async fn dry_run(&self, wanted: &InstanceRequest, planned: &Planned) -> Result<()> {
         let client = self.client().await?;
         let subnet = planned.subnets.first().ok_or_else(|| Error::internal("a plan without a subnet"))?;
         let mut interface = InstanceNetworkInterfaceSpecification::builder()
@@ -27,8 +27,8 @@ impl Aws {
             interface = interface.groups(group);
         }
         let instance_type = subnet.instance_types.first().map_or("", String::as_str);
-        let tags = fleet::tags(spec).into_iter().filter(|tags| tags.resource_type() != Some(&ResourceType::Fleet));
-        let profile = spec.identity.as_deref().map(|profile| {
+        let tags = fleet::tags(wanted).into_iter().filter(|tags| tags.resource_type() != Some(&ResourceType::Fleet));
+        let profile = wanted.identity.as_deref().map(|profile| {
             let builder = IamInstanceProfileSpecification::builder();
             if profile.starts_with("arn:") { builder.arn(profile).build() } else { builder.name(profile).build() }
         });
@@ -41,9 +41,9 @@ impl Aws {
             .max_count(1)
             .network_interfaces(interface.build())
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-            .set_block_device_mappings(Some(disks(spec, planned)))
-            .metadata_options(metadata(spec))
-            .set_instance_market_options(spec.spot.then(|| market(spec)))
+            .set_block_device_mappings(Some(disks(wanted, planned)))
+            .metadata_options(metadata(wanted))
+            .set_instance_market_options(wanted.spot.then(|| market(wanted)))
             .set_tag_specifications(Some(tags.collect()))
             .set_iam_instance_profile(profile)
             .send()
@@ -66,10 +66,10 @@ impl Aws {
     }
 
     /// Summarizes the plan for people.
-    pub(super) async fn summarize(&self, spec: &InstanceSpec, planned: &Planned) -> Vec<(String, String)> {
+    pub(super) async fn summarize(&self, wanted: &InstanceRequest, planned: &Planned) -> Vec<(String, String)> {
         let zones: Vec<&str> = planned.subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
-        let disk = spec.disk.max(u32::try_from(planned.image.size).unwrap_or(0));
-        let market = match (spec.spot, spec.on_demand_fallback) {
+        let disk = wanted.disk.max(u32::try_from(planned.image.size).unwrap_or(0));
+        let market = match (wanted.spot, wanted.on_demand_fallback) {
             (true, true) => "spot, with fallback to on demand",
             (true, false) => "spot",
             (false, _) => "on demand",
@@ -88,15 +88,15 @@ impl Aws {
             ("security group", group),
         ];
         lines.push(("internet", internet(planned)));
-        if let Some(price) = self.price(spec, planned).await {
+        if let Some(price) = self.price(wanted, planned).await {
             lines.push(("price", price));
         }
         lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Returns the current spot price; EC2's API does not tell on-demand prices.
-    async fn price(&self, spec: &InstanceSpec, planned: &Planned) -> Option<String> {
-        if !spec.spot {
+    async fn price(&self, wanted: &InstanceRequest, planned: &Planned) -> Option<String> {
+        if !wanted.spot {
             return None;
         }
         let client = self.client().await.ok()?;
@@ -117,31 +117,31 @@ impl Aws {
 }
 
 /// Returns the disks of the template.
-fn disks(spec: &InstanceSpec, planned: &Planned) -> Vec<BlockDeviceMapping> {
+fn disks(wanted: &InstanceRequest, planned: &Planned) -> Vec<BlockDeviceMapping> {
     let disk = || EbsBlockDevice::builder().encrypted(true).delete_on_termination(true);
     let mapping = |name: &str, disk: EbsBlockDeviceBuilder| {
         BlockDeviceMapping::builder().device_name(name).ebs(disk.build()).build()
     };
-    let root = disk().volume_size(fleet::disk(spec, planned)).volume_type(VolumeType::Gp3);
+    let root = disk().volume_size(fleet::disk(wanted, planned)).volume_type(VolumeType::Gp3);
     let further = planned.image.disks.iter().map(|(name, size)| mapping(name, disk().set_volume_size(*size)));
     std::iter::once(mapping(&planned.image.root, root)).chain(further).collect()
 }
 
 /// Returns the metadata options of the template.
-fn metadata(spec: &InstanceSpec) -> InstanceMetadataOptionsRequest {
+fn metadata(wanted: &InstanceRequest) -> InstanceMetadataOptionsRequest {
     InstanceMetadataOptionsRequest::builder()
         .http_endpoint(InstanceMetadataEndpointState::Enabled)
         .http_tokens(HttpTokensState::Required)
-        .http_put_response_hop_limit(fleet::metadata_hops(spec))
+        .http_put_response_hop_limit(fleet::metadata_hops(wanted))
         .build()
 }
 
 /// Returns the market options of a spot instance.
-fn market(spec: &InstanceSpec) -> InstanceMarketOptionsRequest {
+fn market(wanted: &InstanceRequest) -> InstanceMarketOptionsRequest {
     let spot = SpotMarketOptions::builder()
         .spot_instance_type(SpotInstanceType::OneTime)
         .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
-        .set_max_price(spec.spot_price.map(|price| format!("{price:.5}")));
+        .set_max_price(wanted.spot_price.map(|price| format!("{price:.5}")));
     InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).spot_options(spot.build()).build()
 }
 

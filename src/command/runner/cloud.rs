@@ -2,7 +2,7 @@
 
 use super::idle;
 use crate::app::App;
-use crate::cloud::{self, CLOUDS, Cloud as Connected, sizes::Arch};
+use crate::cloud::{self, CLOUDS, Cloud as Connected, CloudOptions, sizes::Arch};
 use crate::digest::Sha256Digest;
 use crate::env::Secret;
 use crate::error::{Error, Result};
@@ -135,7 +135,7 @@ pub struct Cloud {
     #[arg(long, value_name = "IDENTITY")]
     pub cloud_permission_set: Option<String>,
     /// Tag of the instance, key=value; may be given several times
-    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = pair)]
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = cloud::key_value)]
     pub cloud_metadata: Vec<(String, Option<String>)>,
     /// Use a spot instance: cheaper, but the cloud may reclaim it
     #[arg(long, action = Set, default_value_t = false)]
@@ -158,15 +158,9 @@ pub struct Cloud {
     /// SSH private key; not supported: instances accept no inbound connections
     #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
     pub cloud_ssh_private: Option<Secret>,
-    /// AWS security group, by id or name [default: cml-no-inbound, which is created]
-    #[arg(long, value_name = "GROUP")]
-    pub cloud_aws_security_group: Option<String>,
-    /// AWS subnets, separated by commas [default: those of the default VPC]
-    #[arg(long, alias = "cloud-aws-subnet-id", value_name = "SUBNET", value_delimiter = ',')]
-    pub cloud_aws_subnet: Vec<String>,
-    /// Kubernetes node label, key=value; may be given several times
-    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = pair)]
-    pub cloud_kubernetes_node_selector: Vec<(String, Option<String>)>,
+    /// What only some clouds have.
+    #[command(flatten)]
+    pub options: CloudOptions,
     /// URL of the static cml binary for Linux that the instance downloads [default: this release's]
     #[arg(long, alias = "agent-url", value_name = "URL", requires = "bootstrap_sha256")]
     pub bootstrap_url: Option<String>,
@@ -184,15 +178,6 @@ pub const BOOT_TIMEOUT: u64 = READY_TIMEOUT.as_secs();
 /// Parses `--bootstrap-sha256`.
 fn digest(text: &str) -> Result<Sha256Digest, Error> {
     text.parse().map_err(|error: Error| error.context("--bootstrap-sha256"))
-}
-
-/// Parses `key=value`; without `=` there is no value, as in CML.
-fn pair(text: &str) -> Result<(String, Option<String>), String> {
-    let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value.to_owned())));
-    match key.trim() {
-        "" => Err("the key is missing".to_owned()),
-        key => Ok((key.to_owned(), value)),
-    }
 }
 
 /// Decodes a script in base64.
@@ -222,11 +207,8 @@ impl Cloud {
             ("--cloud-spot-price", self.cloud_spot_price.is_some()),
             ("--cloud-startup-script", self.cloud_startup_script.is_some()),
             ("--cloud-ssh-private", self.cloud_ssh_private.is_some()),
-            ("--cloud-aws-security-group", text(&self.cloud_aws_security_group)),
-            ("--cloud-aws-subnet", self.cloud_aws_subnet.iter().any(|id| !id.is_empty())),
-            ("--cloud-kubernetes-node-selector", !self.cloud_kubernetes_node_selector.is_empty()),
-            ("--bootstrap-url", self.bootstrap_url.is_some()),
         ];
-        given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+        let given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+        given.chain(self.options.given()).chain(self.bootstrap_url.as_ref().map(|_| "--bootstrap-url")).collect()
     }
 }

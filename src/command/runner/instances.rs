@@ -6,25 +6,26 @@ use crate::log::sanitize;
 
 /// Lists the instances of a repository, organisation, group or workspace.
 pub async fn list_for_repository(cloud: &dyn Cloud, repository: &str) -> Result<Vec<Instance>> {
-    let mut all = cloud.list_instances().await?;
-    all.retain(|instance| instance.tags.repository == repository);
+    let mut all = cloud.list().await?;
+    all.retain(|instance| instance.labels.repository == repository);
     Ok(all)
 }
 
 /// Renders a table with one line per instance.
 pub fn table(instances: &[Instance], now: i64) -> String {
-    let state = |state| match state {
-        InstanceState::Starting => "starting",
+    let state = |state: &InstanceState| match state {
+        InstanceState::Pending => "starting",
         InstanceState::Running => "running",
         InstanceState::Stopped => "stopped",
-        InstanceState::Gone => "gone",
+        InstanceState::Terminated => "gone",
+        InstanceState::Failed { .. } => "failed",
     };
     let rows = instances.iter().map(|instance| {
         let zone = instance.zone.clone().unwrap_or_default();
         let market = if instance.spot { "spot" } else { "on demand" };
-        let row = [&instance.id, &instance.tags.name, &instance.instance_type, &zone, market, state(instance.state)];
+        let row = [&instance.id, &instance.labels.name, &instance.instance_type, &zone, market, state(&instance.state)];
         let mut row: Vec<String> = row.map(str::to_owned).into();
-        row.push(time_left(instance.tags.deadline - now));
+        row.push(time_left(instance.labels.deadline - now));
         row
     });
     let titles = ["INSTANCE", "NAME", "TYPE", "ZONE", "MARKET", "STATUS", "LEFT"].map(str::to_owned).to_vec();
@@ -58,7 +59,7 @@ pub fn columns(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::tags::Tags;
+    use crate::cloud::Labels;
 
     #[test]
     fn a_machine_is_a_line() {
@@ -71,7 +72,7 @@ mod tests {
             spot: true,
             address: None,
             launched: Some(0),
-            tags: Tags { name: "cml-a\nb".into(), deadline: 7200, ..Tags::default() },
+            labels: Labels { name: "cml-a\nb".into(), deadline: 7200, ..Labels::default() },
         };
         let expected = "INSTANCE  NAME     TYPE         ZONE        MARKET  STATUS   LEFT\n\
                         i-01      cml-a b  m7i.2xlarge  eu-west-1a  spot    running  60 min\n";

@@ -88,7 +88,7 @@ impl Orphans {
 
     fn table(&self) -> String {
         let instance = |(instance, why): &(Instance, OrphanReason)| {
-            ["instance".to_owned(), instance.id.clone(), instance.tags.name.clone(), why.text().to_owned()].to_vec()
+            ["instance".to_owned(), instance.id.clone(), instance.labels.name.clone(), why.text().to_owned()].to_vec()
         };
         let runner = |runner: &Runner| {
             ["runner".to_owned(), runner.id.clone(), runner.name.clone(), OrphanReason::NoInstance.text().to_owned()]
@@ -148,14 +148,14 @@ impl Reaping<'_> {
     }
 
     fn is_ours(&self, instance: &Instance) -> bool {
-        self.repository.as_ref() == Some(&instance.tags.repository)
+        self.repository.as_ref() == Some(&instance.labels.repository)
     }
 
     /// Terminates instances past their deadline, without asking the forge, and returns those that were terminated.
     async fn end_overdue(&mut self) -> Result<Vec<Instance>> {
-        let mut instances = self.cloud.list_instances().await?;
+        let mut instances = self.cloud.list().await?;
         let now = self.now();
-        instances.retain(|instance| instance.tags.deadline <= now && (self.args.all || self.is_ours(instance)));
+        instances.retain(|instance| instance.labels.deadline <= now && (self.args.all || self.is_ours(instance)));
         let found = Orphans {
             instances: instances.into_iter().map(|instance| (instance, OrphanReason::Overdue)).collect(),
             ..Orphans::default()
@@ -226,22 +226,22 @@ impl Reaping<'_> {
     /// Finds what looks orphaned now. The forge is asked first: a runner that comes in the meantime has its instance.
     async fn find_orphans(&self, connected: &Connected) -> Result<Orphans> {
         let runners = connected.runners()?.list(&[]).await?;
-        let (instances, location) = try_join(self.cloud.list_instances(), self.cloud.location()).await?;
+        let (instances, location) = try_join(self.cloud.list(), self.cloud.location()).await?;
         let now = self.now();
         let boot = self.args.cloud_boot_timeout as i64;
         let judge = |instance: &Instance| {
             let of = |runner: &&Runner| {
-                Some(&runner.id) == instance.tags.runner.as_ref() || runner.name == instance.tags.name
+                Some(&runner.id) == instance.labels.runner.as_ref() || runner.name == instance.labels.name
             };
             let booted = instance.launched.is_none_or(|launched| launched + boot <= now);
             match runners.iter().find(of) {
-                _ if !self.is_ours(instance) || !booted || instance.tags.deadline <= now => None,
+                _ if !self.is_ours(instance) || !booted || instance.labels.deadline <= now => None,
                 None => Some(OrphanReason::NoRunner),
                 Some(runner) if !runner.online => Some(OrphanReason::Offline),
                 Some(_) => None,
             }
         };
-        let has_instance = |runner: &Runner| instances.iter().any(|instance| instance.tags.name == runner.name);
+        let has_instance = |runner: &Runner| instances.iter().any(|instance| instance.labels.name == runner.name);
         let is_lonely = |runner: &&Runner| !runner.online && !has_instance(runner);
         let with_prefix = |prefix: String| {
             let runners = runners.iter().filter(|runner| runner.name.starts_with(&prefix));
@@ -267,7 +267,7 @@ impl Reaping<'_> {
         }
         for (instance, _) in &found.instances {
             self.app.http.restart_budget();
-            match self.cloud.delete_instance(&instance.id).await {
+            match self.cloud.delete(&instance.id).await {
                 Ok(()) => {
                     self.app.log.info(&format!("terminated instance {}", instance.id));
                     terminated.push(instance.clone());
@@ -299,7 +299,7 @@ impl Reaping<'_> {
         if self.args.dry_run || !self.is_ours(instance) {
             return;
         }
-        let Some(id) = &instance.tags.runner else { return };
+        let Some(id) = &instance.labels.runner else { return };
         self.app.http.restart_budget();
         if let Err(error) = delete(connected, id).await {
             self.fail(error);

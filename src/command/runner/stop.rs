@@ -35,7 +35,7 @@ pub async fn run(app: &App, global: &Global, args: &Stop) -> Result<()> {
         None => Vec::new(),
     };
     let instances: Vec<_> =
-        instances.into_iter().filter(|instance| instance.tags.name.eq_ignore_ascii_case(&args.name)).collect();
+        instances.into_iter().filter(|instance| instance.labels.name.eq_ignore_ascii_case(&args.name)).collect();
     if found.peek().is_none() && instances.is_empty() {
         return Err(Error::not_found(format!("no runner {} in {}", args.name, connected.repository.url()))
             .hint("list the runners with: cml runner list"));
@@ -51,7 +51,7 @@ pub async fn run(app: &App, global: &Global, args: &Stop) -> Result<()> {
     // An instance whose runner is gone would power itself off a little later.
     if let Some((_, cloud)) = &cloud {
         for instance in instances {
-            cloud.delete_instance(&instance.id).await?;
+            cloud.delete(&instance.id).await?;
             app.log.info(&format!("terminated instance {}", instance.id));
         }
     }

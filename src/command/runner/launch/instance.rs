@@ -6,7 +6,7 @@
 use super::{Inspection, KnownRunners, LaunchOutcome, Launching, ReuseDecision};
 use crate::app::App;
 use crate::cloud::{
-    self, Bootstrap, BootstrapBinary, Cloud, Instance, InstanceSpec, Lifetime, Plan, tags::Tags, vm::render,
+    self, Bootstrap, BootstrapBinary, Cloud, Instance, InstanceRequest, Labels, LaunchPlan, Lifetime, PlanSummary,
 };
 use crate::command::runner::{bootstrap_binary, name};
 use crate::connect::Connected;
@@ -29,6 +29,15 @@ const LOOKUP_PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from
 struct BootstrapInputs {
     package: Option<Package>,
     binary: BootstrapBinary,
+}
+
+/// A launch for which everything is looked up, and nothing exists yet.
+struct PlannedLaunch<'a> {
+    cloud: &'a dyn Cloud,
+    plan: Box<dyn LaunchPlan + 'a>,
+    request: InstanceRequest,
+    inputs: BootstrapInputs,
+    phases: Phases<'a>,
 }
 
 /// What a rollback has to delete.
@@ -63,19 +72,20 @@ impl Launching<'_> {
             }
         }
         let phases = Phases::new(self.app);
-        let mut spec = self.spec(row, cloud);
-        let (plan, location) = shutdown.run_until(join(cloud.plan(&spec), cloud.location())).await?;
+        let request = self.request(row, cloud);
+        let (plan, location) = shutdown.run_until(join(cloud.plan(&request), cloud.location())).await?;
         let (plan, location) = (plan?, location?);
         if self.args.cloud.dry_run {
-            return self.app.print(&summary::render_plan(&plan));
+            return self.app.print(&summary::render_plan(plan.summary()));
         }
         // By this prefix `cml runner reap` finds registrations that never got an instance.
         self.names = self.names.clone().with_prefix(name::cloud_prefix(&location));
         let inspection = self.decide(known, 0);
         phases.say("checked and planned");
-        self.platform = Platform { os: "linux".into(), arch: plan.arch.name().into() };
+        self.platform = Platform { os: "linux".into(), arch: plan.summary().arch.name().into() };
         let inputs = shutdown.run_until(self.prepare_inputs()).await??;
-        self.launch_planned(inspection, cloud, (&plan, &mut spec), inputs, &phases, shutdown).await
+        let planned = PlannedLaunch { cloud, plan, request, inputs, phases };
+        self.launch_planned(inspection, planned, shutdown).await
     }
 
     /// Finds the runner package and the cml binary for the instance, before anything is created.
@@ -89,38 +99,29 @@ impl Launching<'_> {
     async fn launch_planned(
         &self,
         inspection: Inspection,
-        cloud: &dyn Cloud,
-        (plan, spec): (&Plan, &mut InstanceSpec),
-        inputs: BootstrapInputs,
-        phases: &Phases<'_>,
+        planned: PlannedLaunch<'_>,
         shutdown: &mut Shutdown<'_>,
     ) -> Result<()> {
+        let PlannedLaunch { cloud, plan, mut request, inputs, phases } = planned;
         let LaunchOutcome::Registered(registered) = self.acquire(inspection, shutdown).await? else { return Ok(()) };
         let (new, registration) = *registered;
         registration.credential.values().for_each(|secret| self.app.log.hide("the credential of the runner", secret));
-        spec.name.clone_from(&registration.name);
-        spec.tags.name.clone_from(&registration.name);
-        spec.tags.runner = Some(registration.id.clone());
-        let mut created_resources = CreatedResources::default();
-        let config = self.bootstrap_config(plan, spec, &new, &registration, inputs.package);
+        request.labels.name.clone_from(&registration.name);
+        request.labels.runner = Some(registration.id.clone());
+        let config = self.bootstrap_config(plan.summary(), &request, &new, &registration, inputs.package);
         let lifetime = Lifetime {
             max: self.args.cloud.cloud_max_lifetime.0,
             boot: Duration::from_secs(self.args.cloud.cloud_boot_timeout),
         };
         let bootstrap = Bootstrap { config: config.to_json(), binary: inputs.binary, lifetime };
-        let script = render(&bootstrap, plan.script_limit).map_err(|error| self.explain_too_large(error));
-        let outcome = match script {
-            Ok(script) => {
-                self.create(cloud, (spec, &script), &registration, &mut created_resources, phases, shutdown).await
-            }
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(instance) => self.print_summary(cloud, spec, &registration, &instance),
+        let launching = plan.launch(&request.labels, &bootstrap);
+        let mut created_resources = CreatedResources::default();
+        match self.create(cloud, launching, &registration, &mut created_resources, &phases, shutdown).await {
+            Ok(instance) => self.print_summary(cloud, &request, &registration, &instance),
             Err(error) => {
                 let is_interrupted = shutdown.received().is_some();
-                self.rollback(cloud, spec, created_resources, &registration, is_interrupted).await;
-                Err(error)
+                self.rollback(cloud, &request.labels, created_resources, &registration, is_interrupted).await;
+                Err(self.explain_too_large(error))
             }
         }
     }
@@ -129,7 +130,7 @@ impl Launching<'_> {
     async fn create(
         &self,
         cloud: &dyn Cloud,
-        (spec, script): (&InstanceSpec, &crate::env::Secret),
+        launching: impl Future<Output = Result<Instance>>,
         registration: &Registration,
         created_resources: &mut CreatedResources,
         phases: &Phases<'_>,
@@ -137,7 +138,7 @@ impl Launching<'_> {
     ) -> Result<Instance> {
         self.app.http.restart_budget();
         created_resources.is_uncertain = true;
-        let created = shutdown.run_to_completion(cloud.create_instance(spec, script)).await;
+        let created = shutdown.run_to_completion(launching).await;
         let is_interrupted = shutdown.received().is_some();
         let instance =
             created.inspect_err(|error| created_resources.is_uncertain = is_interrupted || error.is_ambiguous())?;
@@ -151,7 +152,7 @@ impl Launching<'_> {
     async fn rollback(
         &self,
         cloud: &dyn Cloud,
-        spec: &InstanceSpec,
+        labels: &Labels,
         created_resources: CreatedResources,
         registration: &Registration,
         is_interrupted: bool,
@@ -163,11 +164,11 @@ impl Launching<'_> {
         }
         let ids = match created_resources.instance {
             Some(instance) => vec![instance.id],
-            None if created_resources.is_uncertain => self.find_orphans(cloud, spec).await,
+            None if created_resources.is_uncertain => self.find_orphans(cloud, labels).await,
             None => Vec::new(),
         };
         for id in ids {
-            match cloud.delete_instance(&id).await {
+            match cloud.delete(&id).await {
                 Ok(()) => app.log.info(&format!("terminated instance {id}")),
                 Err(error) => {
                     app.log.warn_with_hint(
@@ -181,11 +182,11 @@ impl Launching<'_> {
     }
 
     /// Finds our instances of this launch: the answer about one was lost, or a signal came before it.
-    async fn find_orphans(&self, cloud: &dyn Cloud, spec: &InstanceSpec) -> Vec<String> {
+    async fn find_orphans(&self, cloud: &dyn Cloud, labels: &Labels) -> Vec<String> {
         let mut pauses = LOOKUP_PAUSES.into_iter();
         loop {
-            let found = cloud.list_instances().await.map(|all| {
-                let ours = |one: &Instance| one.tags.runner == spec.tags.runner && one.tags.name == spec.tags.name;
+            let found = cloud.list().await.map(|all| {
+                let ours = |one: &Instance| one.labels.runner == labels.runner && one.labels.name == labels.name;
                 all.into_iter().filter(ours).map(|one| one.id).collect::<Vec<_>>()
             });
             match (found, pauses.next()) {
@@ -204,16 +205,15 @@ impl Launching<'_> {
         }
     }
 
-    /// Returns the specification of the instance.
-    fn spec(&self, row: &cloud::Driver, cloud: &dyn Cloud) -> InstanceSpec {
+    /// Returns the request for the instance.
+    fn request(&self, row: &cloud::Driver, cloud: &dyn Cloud) -> InstanceRequest {
         let Launching { app, args, connected: Connected { driver, repository, context, .. }, .. } = self;
         let wish = &args.cloud;
         let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let user_tags = wish.cloud_metadata.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default()));
+        let user_labels = wish.cloud_metadata.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default()));
         let deadline = app.host.now() + wish.cloud_max_lifetime.0;
-        let name = self.names.candidate(0);
         app.log.debug(&format!("launching an instance on {} in {}", row.title, cloud.region()));
-        InstanceSpec {
+        InstanceRequest {
             types: text(&wish.cloud_type).unwrap_or_else(|| "m".to_owned()),
             gpu: text(&wish.cloud_gpu),
             arch: wish.cloud_arch,
@@ -223,25 +223,23 @@ impl Launching<'_> {
             spot_price: wish.cloud_spot_price.filter(|price| *price >= 0.0),
             on_demand_fallback: wish.cloud_on_demand_fallback,
             identity: text(&wish.cloud_permission_set),
-            security_group: text(&wish.cloud_aws_security_group),
-            subnets: wish.cloud_aws_subnet.iter().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()).collect(),
-            user_tags: user_tags.collect(),
-            tags: Tags {
-                name: name.clone(),
+            options: wish.options.clone(),
+            user_labels: user_labels.collect(),
+            labels: Labels {
+                name: self.names.candidate(0),
                 repository: repository.url(),
                 run: context.job.clone(),
                 deadline: i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX),
                 forge: driver.name.to_owned(),
                 runner: None,
             },
-            name,
         }
     }
 
     fn bootstrap_config(
         &self,
-        plan: &Plan,
-        spec: &InstanceSpec,
+        plan: &PlanSummary,
+        request: &InstanceRequest,
         new: &NewRunner,
         registration: &Registration,
         package: Option<Package>,
@@ -255,7 +253,7 @@ impl Launching<'_> {
             labels: new.labels.clone(),
             single: new.single,
             idle: args.idle_timeout.0,
-            deadline: spec.tags.deadline,
+            deadline: request.labels.deadline,
             registration: registration.clone(),
             package,
             docker_image: args.docker_image.clone().filter(|_| image.is_some()).or(image.map(str::to_owned)),
@@ -264,7 +262,7 @@ impl Launching<'_> {
             gpu: plan.gpu,
             startup_script: args.cloud.cloud_startup_script.clone(),
             cloud: args.cloud.location.name(),
-            identity: spec.identity.is_some(),
+            identity: request.identity.is_some(),
         }
     }
 
@@ -286,13 +284,13 @@ impl Launching<'_> {
     fn print_summary(
         &self,
         cloud: &dyn Cloud,
-        spec: &InstanceSpec,
+        request: &InstanceRequest,
         registration: &Registration,
         instance: &Instance,
     ) -> Result<()> {
         let results = [("runner-name", registration.name.as_str()), ("instance-id", instance.id.as_str())];
         outputs::set(self.app, &results)?;
-        self.app.log.info(&self.line(cloud.region(), spec, registration, instance).to_string());
+        self.app.log.info(&self.line(cloud.region(), request, registration, instance).to_string());
         Ok(())
     }
 }

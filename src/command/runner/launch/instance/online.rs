@@ -46,7 +46,7 @@ impl Launching<'_> {
         let mut wait = OnlineWait::default();
         loop {
             app.http.restart_budget();
-            let checks = join(self.runners.get(&registration.id), cloud.get_instance(&instance.id));
+            let checks = join(self.runners.get(&registration.id), cloud.get(&instance.id));
             let (runner, found) = shutdown.run_until(checks).await?;
             let runner = self.tolerate_failure(runner)?;
             if let Some(found) = self.tolerate_failure(found)? {
@@ -62,12 +62,9 @@ impl Launching<'_> {
                 return Ok(instance);
             }
             let waited = app.host.elapsed().saturating_sub(begun);
-            if let Some(why) = wait.failed(&instance) {
+            if let Some(error) = wait.failure(&instance) {
                 self.show_console(cloud, &instance).await;
-                return Err(died(format!(
-                    "instance {} ended before its runner was online: {why}",
-                    summary::render_instance(&instance)
-                )));
+                return Err(error);
             }
             if waited >= self.boot_timeout {
                 self.show_console(cloud, &instance).await;
@@ -105,7 +102,7 @@ impl Launching<'_> {
     /// Logs the last lines of the instance's console, if the cloud has them already.
     async fn show_console(&self, cloud: &dyn Cloud, instance: &Instance) {
         self.app.http.restart_budget();
-        match cloud.instance_logs(&instance.id).await {
+        match cloud.console_log(&instance.id).await {
             Ok(text) if !text.trim().is_empty() => {
                 let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
                 for line in &lines[lines.len().saturating_sub(SHOWN_LINES)..] {
@@ -139,12 +136,17 @@ impl OnlineWait {
     }
 
     /// Returns why the runner will never come online, if that is certain.
-    fn failed(&self, instance: &Instance) -> Option<String> {
-        match instance.state {
-            InstanceState::Gone | InstanceState::Stopped => {
-                Some(instance.reason.clone().unwrap_or_else(|| "the cloud gives no reason".to_owned()))
+    fn failure(&self, instance: &Instance) -> Option<Error> {
+        let name = summary::render_instance(instance);
+        let ended = |why: &str| died(format!("instance {name} ended before its runner was online: {why}"));
+        match &instance.state {
+            InstanceState::Failed { kind, message } => {
+                Some(Error::new(*kind, format!("instance {name} failed: {message}")))
             }
-            _ if self.instance_misses >= MAX_MISSES && self.runs => Some("the cloud no longer lists it".to_owned()),
+            InstanceState::Terminated | InstanceState::Stopped => {
+                Some(ended(instance.reason.as_deref().unwrap_or("the cloud gives no reason")))
+            }
+            _ if self.instance_misses >= MAX_MISSES && self.runs => Some(ended("the cloud no longer lists it")),
             _ => None,
         }
     }

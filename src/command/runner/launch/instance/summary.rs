@@ -1,11 +1,11 @@
 //! The plan and the summary of an instance, for people and scripts.
 
-use super::{Instance, InstanceSpec, Launching, Plan, Registration};
+use super::{Instance, InstanceRequest, Launching, PlanSummary, Registration};
 use crate::log::sanitize;
 use serde_json::{Value, json};
 
 /// Renders a plan, one line per property.
-pub fn render_plan(plan: &Plan) -> String {
+pub fn render_plan(plan: &PlanSummary) -> String {
     let width = plan.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     plan.lines.iter().map(|(name, value)| format!("{name:width$}  {}\n", sanitize::one_line(value))).collect()
 }
@@ -22,30 +22,31 @@ impl Launching<'_> {
     pub(super) fn line(
         &self,
         region: &str,
-        spec: &InstanceSpec,
+        request: &InstanceRequest,
         registration: &Registration,
         instance: &Instance,
     ) -> Value {
         let args = self.args;
+        let aws = &request.options.aws;
         let launched = instance.launched.and_then(|time| chrono::DateTime::from_timestamp(time, 0));
         let metadata: serde_json::Map<String, Value> =
-            spec.user_tags.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+            request.user_labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         let mut line = json!({
-            "awsSecurityGroup": spec.security_group.clone().unwrap_or_default(),
-            "awsSubnetId": spec.subnets.join(","),
+            "awsSecurityGroup": aws.security_group().unwrap_or_default(),
+            "awsSubnetId": aws.subnets().join(","),
             "cloud": args.cloud.location.name(),
             "cmlVersion": env!("CARGO_PKG_VERSION"),
-            "deadline": spec.tags.deadline,
+            "deadline": request.labels.deadline,
             "driver": self.connected.driver.name,
             "id": registration.name,
             "idleTimeout": args.idle_timeout.0.map_or(0, |idle| idle.as_secs()),
-            "image": spec.image,
-            "instanceGpu": spec.gpu.clone().unwrap_or_default(),
-            "instanceHddSize": spec.disk,
+            "image": request.image,
+            "instanceGpu": request.gpu.clone().unwrap_or_default(),
+            "instanceHddSize": request.disk,
             "instanceId": instance.id,
             "instanceIp": instance.address,
             "instanceLaunchTime": launched.map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
-            "instancePermissionSet": spec.identity.clone().unwrap_or_default(),
+            "instancePermissionSet": request.identity.clone().unwrap_or_default(),
             "instanceType": instance.instance_type,
             "labels": self.labels.join(","),
             "metadata": metadata,
@@ -55,7 +56,7 @@ impl Launching<'_> {
             "runnerId": registration.id,
             "single": self.single,
             "spot": instance.spot,
-            "spotPrice": spec.spot_price.unwrap_or(-1.0),
+            "spotPrice": request.spot_price.unwrap_or(-1.0),
         });
         if let Some(fields) = line.as_object_mut() {
             fields.retain(|_, value| !value.is_null());

@@ -1,8 +1,9 @@
-//! The tags that every instance has from its creation: the only state.
+//! The labels that every instance has from its creation: the only state. Each cloud encodes them as it can: as tags, labels or
+//! annotations.
 
 use std::collections::BTreeMap;
 
-/// The tag that all our instances have.
+/// The label that all our instances have.
 pub const MANAGED: &str = "cml-managed";
 const NAME: &str = "cml-name";
 const REPOSITORY: &str = "cml-repo";
@@ -11,9 +12,9 @@ const DEADLINE: &str = "cml-deadline";
 const FORGE: &str = "cml-forge";
 const RUNNER: &str = "cml-runner-id";
 
-/// The values of the tags.
+/// The values of the labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tags {
+pub struct Labels {
     /// The runner's name.
     pub name: String,
     /// The repository, organisation, group or workspace that the runner serves: its address.
@@ -28,8 +29,8 @@ pub struct Tags {
     pub runner: Option<String>,
 }
 
-impl Tags {
-    /// Returns the tags as names and values.
+impl Labels {
+    /// Returns the labels as names and values.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let known = [
             (MANAGED, Some("true".to_owned())),
@@ -43,11 +44,11 @@ impl Tags {
         known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    /// Reads an instance's tags; `None` when it is not ours. An invalid deadline counts as passed: such an instance must not
+    /// Reads an instance's labels; `None` when it is not ours. An invalid deadline counts as passed: such an instance must not
     /// live for ever.
-    pub fn read(tags: &BTreeMap<String, String>) -> Option<Tags> {
-        let get = |name: &str| tags.get(name).cloned();
-        (get(MANAGED).as_deref() == Some("true")).then(|| Tags {
+    pub fn read(labels: &BTreeMap<String, String>) -> Option<Labels> {
+        let get = |name: &str| labels.get(name).cloned();
+        (get(MANAGED).as_deref() == Some("true")).then(|| Labels {
             name: get(NAME).unwrap_or_default(),
             repository: get(REPOSITORY).unwrap_or_default(),
             run: get(RUN),
@@ -63,8 +64,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_say_what_they_were_made_of() {
-        let tags = Tags {
+    fn labels_survive_a_round_trip() {
+        let labels = Labels {
             name: "cml-0123456789".into(),
             repository: "https://github.com/o/r".into(),
             run: Some("17".into()),
@@ -72,15 +73,15 @@ mod tests {
             forge: "github".into(),
             runner: Some("23".into()),
         };
-        let pairs: BTreeMap<String, String> = tags.pairs().into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-        assert_eq!(Tags::read(&pairs), Some(tags));
+        let pairs: BTreeMap<String, String> = labels.pairs().into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        assert_eq!(Labels::read(&pairs), Some(labels));
     }
 
     #[test]
     fn a_machine_of_somebody_else_is_not_ours_and_one_without_a_deadline_is_overdue() {
-        let tag = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        assert_eq!(Tags::read(&tag("Name", "x")), None);
-        assert_eq!(Tags::read(&tag(MANAGED, "false")), None);
-        assert_eq!(Tags::read(&tag(MANAGED, "true")).unwrap().deadline, 0);
+        let label = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        assert_eq!(Labels::read(&label("Name", "x")), None);
+        assert_eq!(Labels::read(&label(MANAGED, "false")), None);
+        assert_eq!(Labels::read(&label(MANAGED, "true")).unwrap().deadline, 0);
     }
 }

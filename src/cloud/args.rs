@@ -1,0 +1,32 @@
+//! The options that only some clouds have, each declared by its cloud.
+
+use super::{aws, kubernetes};
+use clap::Args;
+
+/// The options of all clouds, of which each reads its own.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CloudOptions {
+    /// Those of AWS.
+    #[command(flatten)]
+    pub aws: aws::args::AwsOptions,
+    /// Those of Kubernetes.
+    #[command(flatten)]
+    pub kubernetes: kubernetes::KubernetesOptions,
+}
+
+impl CloudOptions {
+    /// Returns the names of the options that are given.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
+        let given = self.aws.given().into_iter().chain(self.kubernetes.given());
+        given.filter(|(_, given)| *given).map(|(name, _)| name)
+    }
+}
+
+/// Parses `key=value`; without `=` there is no value, as in CML.
+pub fn key_value(text: &str) -> Result<(String, Option<String>), String> {
+    let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value.to_owned())));
+    match key.trim() {
+        "" => Err("the key is missing".to_owned()),
+        key => Ok((key.to_owned(), value)),
+    }
+}
