@@ -20,6 +20,8 @@ pub mod aws {
 }
 mod args;
 mod bootstrap;
+#[cfg(debug_assertions)]
+mod dummy;
 pub mod kubernetes;
 pub mod labels;
 mod location;
@@ -37,6 +39,11 @@ pub struct Driver {
     pub name: &'static str,
     /// The name people use.
     pub title: &'static str,
+    /// Whether help and hints name it.
+    pub is_offered: bool,
+    /// Whether its instances are virtual machines, which `cml runner bootstrap` prepares as root: a user for jobs, Docker, a packet
+    /// filter. Elsewhere, such as in a container, it runs as it is, and the instance ends with it.
+    pub is_machine: bool,
     /// Connects to a region, by CML's name or the cloud's own, with the credentials of the environment.
     pub connect: for<'a> fn(&'a App, region: &'a str) -> Result<Rc<dyn Cloud>>,
     /// Waits, on one of its instances, until the cloud announces an interruption.
@@ -49,6 +56,8 @@ pub struct Driver {
 pub const CLOUDS: &[Driver] = &[
     #[cfg(feature = "aws")]
     aws::DRIVER,
+    #[cfg(debug_assertions)]
+    dummy::DRIVER,
 ];
 
 /// A request for an instance.

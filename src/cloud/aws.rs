@@ -4,10 +4,11 @@
 //! the cheapest that is likely to stay. The launch template and the security group hold no secrets, cost nothing and are
 //! reused. The instance terminates itself by powering off.
 
-use super::sizes::{self, Arch, TypeRequest};
 use super::labels::MANAGED;
+use super::sizes::{self, Arch, TypeRequest};
 use super::{
-    Bootstrap, Cloud, Driver, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, Location, PlanSummary, console_end, vm,
+    Bootstrap, Cloud, Driver, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, Location, PlanSummary,
+    console_end, vm,
 };
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ mod tags;
 pub const DRIVER: Driver = Driver {
     name: "aws",
     title: "AWS",
+    is_offered: true,
+    is_machine: true,
     connect,
     wait_for_interruption: interruption::wait_for_interruption,
     has_identity: interruption::has_identity,

@@ -89,6 +89,12 @@ impl Host for TestHost {
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         self.native.list(folder)
     }
+    fn write_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.native.write_private(path, bytes)
+    }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.native.remove_folder(path)
+    }
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.native.append(path, bytes)
     }

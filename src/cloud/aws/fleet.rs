@@ -110,7 +110,9 @@ impl Aws {
         (market, attempt): (Market, u32),
     ) -> Result<Instance> {
         // A refused request is refused again with the same token.
-        let token = hash(format!("{}\n{:?}\n{}\n{attempt}", wanted.labels.name, wanted.labels.runner, market.as_str()).as_bytes());
+        let token = hash(
+            format!("{}\n{:?}\n{}\n{attempt}", wanted.labels.name, wanted.labels.runner, market.as_str()).as_bytes(),
+        );
         let specification = FleetLaunchTemplateSpecificationRequest::builder()
             .launch_template_name(template)
             .version("1")

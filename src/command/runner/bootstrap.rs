@@ -52,16 +52,50 @@ pub async fn run(app: &App, args: &Bootstrap) -> Result<()> {
     if let Some(token) = bootstrap.package.as_ref().and_then(|package| package.token.as_ref()) {
         app.log.hide("the token of the download", token);
     }
-    prepare::remove_secrets(app, &args.launch_file)?;
-    let outcome = work(app, bootstrap).await;
+    let kind = InstanceKind::new(app, &bootstrap.cloud, &args.launch_file)?;
+    prepare::remove_secrets(app, &args.launch_file, &kind)?;
+    let outcome = work(app, bootstrap, &kind).await;
     app.host.notify("STOPPING=1");
     outcome
 }
 
-async fn work(app: &App, bootstrap: BootstrapConfig) -> Result<()> {
+/// What the instance is.
+pub enum InstanceKind {
+    /// A virtual machine of its own.
+    Machine,
+    /// A process in somebody else's environment, such as a container; the runner's folders are in this one.
+    Process(PathBuf),
+}
+
+impl InstanceKind {
+    /// Returns what the instances of a cloud are. A cloud that this version does not know has machines.
+    fn new(app: &App, cloud: &str, launch_file: &Path) -> Result<InstanceKind> {
+        let is_process = CLOUDS.iter().any(|row| row.name == cloud && !row.is_machine);
+        if is_process {
+            Ok(InstanceKind::Process(app.here()?.join(launch_file.with_file_name("cml"))))
+        } else {
+            Ok(InstanceKind::Machine)
+        }
+    }
+
+    /// Returns the folder of the runner's folders.
+    fn home(&self) -> &Path {
+        match self {
+            InstanceKind::Machine => Path::new(HOME),
+            InstanceKind::Process(folder) => folder,
+        }
+    }
+
+    /// Returns the user that jobs run as, unless that is this process's.
+    fn user(&self) -> Option<String> {
+        matches!(self, InstanceKind::Machine).then(|| USER.to_owned())
+    }
+}
+
+async fn work(app: &App, bootstrap: BootstrapConfig, kind: &InstanceKind) -> Result<()> {
     let left = Duration::from_secs(u64::try_from(bootstrap.deadline).unwrap_or(0)).saturating_sub(app.host.now());
     let prepared = {
-        let preparing = pin!(prepare::prepare(app, &bootstrap));
+        let preparing = pin!(prepare::prepare(app, &bootstrap, kind));
         let end = pin!(select(Box::pin(app.host.interrupted()), Box::pin(app.host.sleep(left))));
         match select(preparing, end).await {
             Either::Left((config, _)) => config?,
@@ -103,8 +137,8 @@ async fn work(app: &App, bootstrap: BootstrapConfig) -> Result<()> {
         pass_env: Vec::new(),
         retry: None,
         keep_logs: None,
-        remove: vec![Path::new(HOME).join("runner")],
-        user: Some(USER.to_owned()),
+        remove: vec![kind.home().join("runner")],
+        user: kind.user(),
         shutdown_triggers,
         on_status: Some(&on_status),
     })

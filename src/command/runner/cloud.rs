@@ -27,11 +27,21 @@ pub enum CloudName {
     Gcp,
     /// A Kubernetes cluster
     Kubernetes,
+    /// Processes of this host, for tests
+    #[cfg(debug_assertions)]
+    Dummy,
 }
 
 impl ValueEnum for CloudName {
     fn value_variants<'a>() -> &'a [Self] {
-        &[CloudName::Aws, CloudName::Azure, CloudName::Gcp, CloudName::Kubernetes]
+        &[
+            CloudName::Aws,
+            CloudName::Azure,
+            CloudName::Gcp,
+            CloudName::Kubernetes,
+            #[cfg(debug_assertions)]
+            CloudName::Dummy,
+        ]
     }
 
     /// Returns the name that CML takes; hidden from help where this build cannot launch there.
@@ -41,9 +51,11 @@ impl ValueEnum for CloudName {
             CloudName::Azure => "azure",
             CloudName::Gcp => "gcp",
             CloudName::Kubernetes => "kubernetes",
+            #[cfg(debug_assertions)]
+            CloudName::Dummy => "dummy",
         };
-        let is_built = CLOUDS.iter().any(|driver| driver.name == name);
-        Some(PossibleValue::new(name).hide(!is_built))
+        let is_offered = CLOUDS.iter().any(|driver| driver.name == name && driver.is_offered);
+        Some(PossibleValue::new(name).hide(!is_offered))
     }
 }
 
@@ -78,7 +90,7 @@ impl CloudLocation {
         }
         let name = self.name();
         let driver = CLOUDS.iter().find(|driver| driver.name == name).ok_or_else(|| {
-            let known: Vec<_> = CLOUDS.iter().map(|driver| driver.name).collect();
+            let known: Vec<_> = CLOUDS.iter().filter(|driver| driver.is_offered).map(|driver| driver.name).collect();
             Error::unsupported(format!("this build of cml does not support --cloud {name}")).hint(match known[..] {
                 [] => "it was built without clouds: use a release, or build it with the feature aws".to_owned(),
                 _ => format!(

@@ -1,6 +1,6 @@
 //! Prepares an instance before its runner starts.
 
-use super::{HOME, USER};
+use super::{HOME, InstanceKind, USER};
 use crate::app::App;
 use crate::cloud::CLOUDS;
 use crate::error::{Error, Result};
@@ -34,11 +34,14 @@ while locked --yes --no-install-recommends install docker.io; do sleep 5; done"#
 const FIREWALL: &str = include_str!("../../../runner/firewall.sh");
 
 /// Removes the bootstrap configuration, and the copies that cloud-init keeps.
-pub fn remove_secrets(app: &App, file: &Path) -> Result<()> {
+pub fn remove_secrets(app: &App, file: &Path, kind: &InstanceKind) -> Result<()> {
     app.host.remove(file).map_err(|error| {
         Error::config(format!("cannot delete the bootstrap configuration {} ({error})", file.display()))
             .hint("run this as root")
     })?;
+    if matches!(kind, InstanceKind::Process(_)) {
+        return Ok(());
+    }
     let list = |folder: &Path| app.host.list(folder).unwrap_or_default();
     for instance in list(Path::new("/var/lib/cloud/instances")) {
         let is_data =
@@ -53,33 +56,58 @@ pub fn remove_secrets(app: &App, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Creates the jobs' user, runs the user's start-up script, and installs Docker and the runner program.
-pub async fn prepare(app: &App, bootstrap: &BootstrapConfig) -> Result<RunnerConfig> {
+/// Prepares what the runner runs on, and installs its program.
+pub async fn prepare(app: &App, bootstrap: &BootstrapConfig, kind: &InstanceKind) -> Result<RunnerConfig> {
+    let docker_image = match kind {
+        InstanceKind::Machine => prepare_machine(app, bootstrap).await?,
+        InstanceKind::Process(folder) => prepare_process(app, bootstrap, folder).await?,
+    };
+    let folder = kind.home().join("runner");
+    let program = folder.join("program");
+    if let Some(package) = &bootstrap.package {
+        package::install(app, package, &program).await?;
+    }
+    Ok(RunnerConfig {
+        program,
+        work: folder.join("work"),
+        single: bootstrap.single,
+        idle: bootstrap.idle,
+        docker_volumes: bootstrap.docker_volumes.clone(),
+        docker_image,
+        gpu: bootstrap.gpu,
+        hooks: folder.join("hooks"),
+    })
+}
+
+/// Creates the runner's folder, and runs the user's start-up script. There is no Docker.
+async fn prepare_process(app: &App, bootstrap: &BootstrapConfig, folder: &Path) -> Result<Option<String>> {
+    let failed = |error: io::Error| Error::config(format!("cannot create {} ({error})", folder.display()));
+    app.host.make_private_folder(&folder.join("runner")).map_err(failed)?;
+    if bootstrap.package.is_none() {
+        return Err(Error::unsupported("the runner is a Docker image, which cannot run in a container")
+            .hint("use a cloud with virtual machines"));
+    }
+    if let Some(script) = &bootstrap.startup_script {
+        run_script(app, folder, script, &[]).await?;
+    }
+    Ok(None)
+}
+
+/// Creates the jobs' user, runs the user's start-up script, and installs Docker. Returns the image for jobs that name none.
+async fn prepare_machine(app: &App, bootstrap: &BootstrapConfig) -> Result<Option<String>> {
     if !succeeds(app, &["id", "-u", USER]).await {
         run_checked(app, &["useradd", "--create-home", "--home-dir", "/home/ci", "--shell", "/bin/bash", USER]).await?;
     }
     let folder = Path::new(HOME);
     run_checked(app, &["install", "-d", "-m", "0755", HOME, &format!("{HOME}/runner")]).await?;
     if let Some(script) = &bootstrap.startup_script {
-        run_script(app, folder, script).await?;
+        // A service does not have these variables, and git and pip need them.
+        run_script(app, folder, script, &["HOME=/root", "USER=root", "LOGNAME=root"]).await?;
     }
     let docker_image = set_up_docker(app, bootstrap).await?;
     // Last, so that nothing changes the packet filter before the first command that is not root's.
     block_metadata(app, bootstrap).await?;
-    let program = folder.join("runner/program");
-    if let Some(package) = &bootstrap.package {
-        package::install(app, package, &program).await?;
-    }
-    Ok(RunnerConfig {
-        program,
-        work: folder.join("runner/work"),
-        single: bootstrap.single,
-        idle: bootstrap.idle,
-        docker_volumes: bootstrap.docker_volumes.clone(),
-        docker_image,
-        gpu: bootstrap.gpu,
-        hooks: folder.join("runner/hooks"),
-    })
+    Ok(docker_image)
 }
 
 /// Sets Docker up where jobs, or the runner itself, run in containers. Returns the image for jobs that name none.
@@ -114,17 +142,16 @@ async fn ensure_docker(app: &App) -> bool {
     output.is_ok_and(|output| output.code == Some(0)) && succeeds(app, &["docker", "version"]).await
 }
 
-/// Runs the user's start-up script as root; its output is in the journal.
-async fn run_script(app: &App, folder: &Path, script: &str) -> Result<()> {
+/// Runs the user's start-up script with some more variables; its output is in the journal.
+async fn run_script(app: &App, folder: &Path, script: &str, env: &[&str]) -> Result<()> {
     let file = folder.join("startup");
     let failed =
         |why: String| Error::config(format!("the start-up script failed ({why})")).hint("see --cloud-startup-script");
     app.host.write_private(&file, script.as_bytes()).map_err(|error| failed(error.to_string()))?;
     let interpreter = script.lines().next().and_then(|line| line.strip_prefix("#!")).unwrap_or("/bin/sh");
     let path = file.display().to_string();
-    // A service does not have these variables, and git and pip need them.
-    let root = ["env", "HOME=/root", "USER=root", "LOGNAME=root"];
-    let argv: Vec<&str> = root.into_iter().chain(interpreter.split_whitespace()).chain([path.as_str()]).collect();
+    let env = ["env"].iter().chain(env).copied();
+    let argv: Vec<&str> = env.chain(interpreter.split_whitespace()).chain([path.as_str()]).collect();
     app.log.info("running the start-up script");
     let outcome = app.host.hand_over(&argv).await;
     let _ = app.host.remove(&file);

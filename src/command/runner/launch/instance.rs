@@ -210,7 +210,8 @@ impl Launching<'_> {
         let Launching { app, args, connected: Connected { driver, repository, context, .. }, .. } = self;
         let wish = &args.cloud;
         let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let user_labels = wish.cloud_metadata.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default()));
+        let user_labels =
+            wish.cloud_metadata.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default()));
         let deadline = app.host.now() + wish.cloud_max_lifetime.0;
         app.log.debug(&format!("launching an instance on {} in {}", row.title, cloud.region()));
         InstanceRequest {

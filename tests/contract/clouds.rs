@@ -1,0 +1,381 @@
+//! The contract of the trait `Cloud`: the same assertions over every row of `CLOUDS`, inside the process. The program's code is real.
+//!
+//! Standing in for AWS: EC2 is moto behind a proxy (`support/ec2.rs`), which loses answers; what moto lacks is scripted, namely the
+//! console's content, and that an instance which powers off ends as its template says. The `dummy` cloud is real in all: its
+//! instances are processes of this machine.
+
+use crate::support::ec2::{Ec2, Wrong};
+use crate::support::eventually;
+use crate::support::host::TestHost;
+use crate::support::moto::Moto;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cml::app::App;
+use cml::cloud::{
+    Bootstrap, BootstrapBinary, CLOUDS, Cloud, CloudOptions, Driver, Instance, InstanceRequest, InstanceState, Labels,
+    Lifetime, MAX_CONSOLE,
+};
+use cml::digest::Sha256Digest;
+use cml::env::Secret;
+use cml::error::{Kind, Result};
+use cml::host::Host;
+use cml::host::native::Native;
+use cml::http::Http;
+use cml::log::{Level, Log};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What stands for a cloud.
+enum Backend {
+    Aws(Ec2),
+    Dummy(PathBuf),
+}
+
+/// What the suite needs to know about a cloud.
+struct Expected {
+    /// Its [`Driver::name`].
+    name: &'static str,
+    /// Starts what stands for it, in a region of its own; `None` where that cannot run.
+    start: fn(&'static str, &Path) -> Option<Backend>,
+    /// Whether it limits the length of a bootstrap.
+    has_limit: bool,
+}
+
+fn aws(region: &'static str, _: &Path) -> Option<Backend> {
+    Some(Backend::Aws(Ec2::over(Moto::with_machines(region)?, region)?))
+}
+
+fn dummy(_: &'static str, folder: &Path) -> Option<Backend> {
+    let region = folder.join("region");
+    std::fs::create_dir(&region).unwrap();
+    Some(Backend::Dummy(region))
+}
+
+/// One for each row of `CLOUDS`.
+const EXPECTED: &[Expected] = &[
+    Expected { name: "aws", start: aws, has_limit: true },
+    #[cfg(debug_assertions)]
+    Expected { name: "dummy", start: dummy, has_limit: false },
+];
+
+/// A row of the table, connected.
+struct Row {
+    driver: &'static Driver,
+    cloud: Rc<dyn Cloud>,
+    backend: Backend,
+    folder: tempfile::TempDir,
+    has_limit: bool,
+}
+
+impl Row {
+    fn new(driver: &'static Driver, region: &'static str) -> Option<Row> {
+        let expected = EXPECTED.iter().find(|row| row.name == driver.name);
+        let expected = expected.unwrap_or_else(|| panic!("{} has no row in tests/contract/clouds.rs", driver.name));
+        let folder = tempfile::tempdir().unwrap();
+        let backend = (expected.start)(region, folder.path())?;
+        let (region, env) = match &backend {
+            Backend::Aws(ec2) => {
+                let variables = [
+                    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+                    ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
+                    ("AWS_ENDPOINT_URL", ec2.url()),
+                    ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+                ];
+                (region.to_owned(), variables.into_iter().collect())
+            }
+            Backend::Dummy(region) => (region.display().to_string(), std::iter::empty::<(&str, &str)>().collect()),
+        };
+        let host: Rc<dyn Host> = Rc::new(TestHost { native: Native::default(), env, folder: folder.path().to_owned() });
+        let log = Log::new(host.clone(), Level::Error);
+        let http = Http::new(host.clone(), log.clone(), Duration::from_secs(20));
+        let cloud = (driver.connect)(&App { host, log, http }, &region).unwrap();
+        Some(Row { driver, cloud, backend, folder, has_limit: expected.has_limit })
+    }
+
+    fn bootstrap(&self, lifetime: Duration) -> Bootstrap {
+        let program = b"#!/bin/sh\nexec sleep 60\n";
+        let url = match self.backend {
+            Backend::Aws(_) => "https://mirror.example/cml".to_owned(),
+            Backend::Dummy(_) => {
+                let path = self.folder.path().join("cml");
+                std::fs::write(&path, program).unwrap();
+                format!("file://{}", path.display())
+            }
+        };
+        Bootstrap {
+            config: Secret::new("{\"v\":2}"),
+            binary: BootstrapBinary { url, sha256: Sha256Digest::compute(program) },
+            lifetime: Lifetime { max: lifetime, boot: Duration::from_secs(600) },
+        }
+    }
+
+    /// Plans and launches an instance.
+    async fn launch_with(&self, labels: &Labels, bootstrap: &Bootstrap) -> Result<Instance> {
+        let request = request(Labels { runner: None, ..labels.clone() });
+        self.cloud.plan(&request).await?.launch(labels, bootstrap).await
+    }
+
+    async fn launch(&self, labels: &Labels) -> Result<Instance> {
+        self.launch_with(labels, &self.bootstrap(Duration::from_secs(3600))).await
+    }
+
+    /// What the cloud itself says that it bills.
+    fn billed(&self) -> Vec<String> {
+        match &self.backend {
+            Backend::Aws(ec2) => ec2.alive().into_iter().map(|machine| machine.id).collect(),
+            Backend::Dummy(region) => {
+                let folders = std::fs::read_dir(region).unwrap().map(|folder| folder.unwrap().path());
+                let live = folders.filter(|folder| !folder.join("code").exists());
+                live.map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned()).collect()
+            }
+        }
+    }
+
+    /// Requests that have an effect.
+    fn effects(&self) -> Vec<String> {
+        match &self.backend {
+            Backend::Aws(ec2) => {
+                let is_dry =
+                    |call: &crate::support::ec2::Call| call.fields.get("DryRun").is_some_and(|dry| dry == "true");
+                let asks = |action: &str| action.starts_with("Describe") || action.starts_with("Get");
+                let calls = ec2.calls().into_iter().filter(|call| !is_dry(call) && !asks(&call.action));
+                calls.map(|call| call.action).collect()
+            }
+            Backend::Dummy(_) => self.billed(),
+        }
+    }
+
+    /// Loses every answer to a launch from now on. Returns whether the cloud can.
+    fn loses_answers(&self) -> bool {
+        match &self.backend {
+            Backend::Aws(ec2) => ec2.fails("CreateFleet", 99, Wrong::LostAnswer),
+            Backend::Dummy(_) => return false,
+        }
+        true
+    }
+
+    /// An instance that somebody else made.
+    fn make_foreign(&self) {
+        match &self.backend {
+            Backend::Aws(ec2) => drop(ec2.ask(
+                "Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1\
+                &TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=Name&TagSpecification.1.Tag.1.Value=cml-1",
+            )),
+            Backend::Dummy(region) => std::fs::create_dir(region.join("cml-1")).unwrap(),
+        }
+    }
+
+    /// Lets an instance's lifetime, of a minute or less, pass.
+    fn pass_deadline(&self, id: &str) {
+        match &self.backend {
+            Backend::Aws(ec2) => {
+                let fleet = ec2.of("CreateFleet").pop().unwrap().fields;
+                let data =
+                    fleet.iter().find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
+                let script = String::from_utf8(STANDARD.decode(data).unwrap()).unwrap();
+                // It powers itself off; what that means is up to the template.
+                assert!(script.contains("OnBootSec=60\n"), "{script}");
+                let template = ec2.of("CreateLaunchTemplate").pop().unwrap().fields;
+                let action = match &*template["LaunchTemplateData.InstanceInitiatedShutdownBehavior"] {
+                    "terminate" => "TerminateInstances",
+                    _ => "StopInstances",
+                };
+                ec2.ask(&format!("Action={action}&InstanceId.1={id}"));
+            }
+            Backend::Dummy(region) => {
+                let code = region.join(id).join("code");
+                eventually("an end", || code.exists(), || id.to_owned());
+            }
+        }
+    }
+
+    /// Gives an instance a console with this content.
+    fn fill_console(&self, id: &str, text: &str) {
+        match &self.backend {
+            Backend::Aws(ec2) => {
+                let content = format!("<instanceId>{id}</instanceId><output>{}</output>", STANDARD.encode(text));
+                ec2.fails("GetConsoleOutput", 1, Wrong::Answered(Box::leak(content.into_boxed_str())));
+            }
+            Backend::Dummy(region) => std::fs::write(region.join(id).join("console"), text).unwrap(),
+        }
+    }
+
+    async fn is_clean(&self) {
+        for instance in self.cloud.list().await.unwrap() {
+            self.cloud.delete(&instance.id).await.unwrap();
+        }
+        assert_eq!(self.billed(), [""; 0], "{}", self.driver.title);
+    }
+}
+
+/// Holds every row to the contract, each in its own region.
+fn each(region: &'static str, test: impl AsyncFn(&Row)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for row in CLOUDS.iter().filter_map(|driver| Row::new(driver, region)) {
+        runtime.block_on(async { test(&row).await });
+    }
+}
+
+fn labels(runner: &str) -> Labels {
+    Labels {
+        name: format!("cml-x-{runner}"),
+        repository: "https://gitlab.example/Größe/sub-group/r".to_owned(),
+        run: Some("17".to_owned()),
+        deadline: 4_000_000_000,
+        forge: "gitlab".to_owned(),
+        // As Bitbucket's are.
+        runner: Some(format!("{{{runner}}}")),
+    }
+}
+
+fn request(labels: Labels) -> InstanceRequest {
+    InstanceRequest {
+        types: "m".to_owned(),
+        gpu: None,
+        arch: None,
+        image: None,
+        disk: 35,
+        spot: false,
+        spot_price: None,
+        on_demand_fallback: true,
+        identity: None,
+        options: CloudOptions::default(),
+        user_labels: vec![("team".to_owned(), "ml".to_owned()), ("cml-managed".to_owned(), "no".to_owned())],
+        labels,
+    }
+}
+
+#[test]
+fn every_cloud_has_a_row() {
+    let names: Vec<_> = CLOUDS.iter().map(|driver| driver.name).collect();
+    assert_eq!(names, EXPECTED.iter().map(|row| row.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_plan_says_what_would_be_and_has_no_effect() {
+    each("us-east-1", async |row| {
+        let plan = row.cloud.plan(&request(labels("1"))).await.unwrap();
+        let lines = &plan.summary().lines;
+        assert!(lines.iter().any(|(name, value)| name == "region" && value == row.cloud.region()), "{lines:?}");
+        drop(plan);
+        assert_eq!(row.effects(), [""; 0], "{}", row.driver.title);
+        assert_eq!(row.billed(), [""; 0], "{}", row.driver.title);
+    });
+}
+
+#[test]
+fn a_location_is_the_same_every_time_and_fits_into_a_name() {
+    each("us-east-2", async |row| {
+        let location = row.cloud.location().await.unwrap();
+        assert_eq!((location.cloud, &row.cloud.location().await.unwrap()), (row.driver.name, &location));
+        let tag = location.tag();
+        assert!(
+            tag.len() < 24 && tag.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            "{tag}"
+        );
+    });
+}
+
+#[test]
+fn launching_twice_makes_one() {
+    each("us-west-1", async |row| {
+        let one = row.launch(&labels("1")).await.unwrap();
+        assert_eq!(row.launch(&labels("1")).await.unwrap().id, one.id, "{}", row.driver.title);
+        assert_eq!(row.billed(), [one.id.as_str()], "{}", row.driver.title);
+        let other = row.launch(&labels("2")).await.unwrap();
+        assert_ne!(other.id, one.id, "{}: another runner", row.driver.title);
+        assert_eq!(row.billed().len(), 2);
+        row.is_clean().await;
+    });
+}
+
+#[test]
+fn an_instance_whose_answer_is_lost_is_found_by_its_labels() {
+    each("us-west-2", async |row| {
+        if !row.loses_answers() {
+            return;
+        }
+        let error = row.launch(&labels("1")).await.unwrap_err();
+        assert!(error.is_ambiguous(), "{}: {error}", row.driver.title);
+        let found = row.cloud.list().await.unwrap();
+        let found: Vec<_> = found.iter().map(|one| (one.id.as_str(), &one.labels)).collect();
+        assert_eq!(found, [(row.billed()[0].as_str(), &labels("1"))], "{}", row.driver.title);
+        row.is_clean().await;
+    });
+}
+
+#[test]
+fn deleting_twice_is_fine() {
+    each("eu-west-1", async |row| {
+        let made = row.launch(&labels("1")).await.unwrap();
+        for _ in 0..2 {
+            row.cloud.delete(&made.id).await.unwrap();
+        }
+        let there = row.cloud.get(&made.id).await.unwrap();
+        assert!(there.is_none_or(|one| one.state == InstanceState::Terminated), "{}", row.driver.title);
+        assert_eq!(row.cloud.list().await.unwrap().len(), 0);
+        // Nobody ever made it.
+        row.cloud.delete("i-0123456789abcdef0").await.unwrap();
+        assert!(row.cloud.get("i-0123456789abcdef0").await.unwrap().is_none(), "{}", row.driver.title);
+        row.is_clean().await;
+    });
+}
+
+#[test]
+fn only_what_has_our_labels_is_listed_and_labels_survive() {
+    each("eu-west-2", async |row| {
+        row.make_foreign();
+        assert_eq!(row.cloud.list().await.unwrap().len(), 0, "{}", row.driver.title);
+        let without_a_run = Labels { run: None, ..labels("2") };
+        row.launch(&labels("1")).await.unwrap();
+        row.launch(&without_a_run).await.unwrap();
+        let listed = row.cloud.list().await.unwrap();
+        let mut found: Vec<_> = listed.iter().map(|one| one.labels.clone()).collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        assert_eq!(found, [labels("1"), without_a_run], "{}", row.driver.title);
+        for one in &listed {
+            let same = row.cloud.get(&one.id).await.unwrap().unwrap();
+            assert_eq!(same.labels, one.labels, "{}", row.driver.title);
+            assert!(one.launched.is_some_and(|time| time > 1_700_000_000), "{}: {one:?}", row.driver.title);
+        }
+    });
+}
+
+#[test]
+fn an_instance_costs_nothing_after_its_deadline() {
+    each("eu-west-3", async |row| {
+        let lifetime = Duration::from_secs(if row.driver.is_machine { 60 } else { 1 });
+        let made = row.launch_with(&labels("1"), &row.bootstrap(lifetime)).await.unwrap();
+        row.pass_deadline(&made.id);
+        assert_eq!(row.billed(), [""; 0], "{}", row.driver.title);
+        let there = row.cloud.get(&made.id).await.unwrap();
+        assert!(there.as_ref().is_none_or(|one| one.state == InstanceState::Terminated), "{there:?}");
+        assert_eq!(row.cloud.list().await.unwrap().len(), 0, "{}", row.driver.title);
+    });
+}
+
+#[test]
+fn consoles_are_bounded() {
+    each("eu-north-1", async |row| {
+        let made = row.launch(&labels("1")).await.unwrap();
+        row.fill_console(&made.id, &format!("{}\nthe end", "ß".repeat(MAX_CONSOLE)));
+        let log = row.cloud.console_log(&made.id).await.unwrap();
+        assert!(log.ends_with("ß\nthe end") && log.len() <= MAX_CONSOLE, "{}: {}", row.driver.title, log.len());
+        row.is_clean().await;
+    });
+}
+
+#[test]
+fn a_bootstrap_that_is_too_long_makes_nothing() {
+    each("eu-south-1", async |row| {
+        let bootstrap =
+            Bootstrap { config: Secret::new("x".repeat(1 << 20)), ..row.bootstrap(Duration::from_secs(60)) };
+        let made = row.launch_with(&labels("1"), &bootstrap).await;
+        assert_eq!(made.is_err(), row.has_limit, "{}", row.driver.title);
+        if let Err(error) = made {
+            assert_eq!((error.kind(), row.effects()), (Kind::TooLarge, Vec::new()), "{}: {error}", row.driver.title);
+        }
+        row.is_clean().await;
+    });
+}
