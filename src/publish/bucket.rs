@@ -3,13 +3,14 @@
 
 use super::media;
 use crate::app::App;
-use crate::auth::checked_value;
+use crate::auth::{aws, checked_value};
 use crate::error::{Error, Kind, Result};
 use crate::forge::assets::{Asset, Progress, send_each};
 use crate::http::{Discloses, Http, RetryPolicy};
 use async_trait::async_trait;
 use http_body_util::BodyExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::CredentialProvider;
+use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -20,6 +21,7 @@ use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{Attribute, ClientOptions, ObjectStore, ObjectStoreExt, PutOptions, RetryConfig};
 use send_wrapper::SendWrapper;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -68,7 +70,7 @@ impl Bucket {
         let env = || env().map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()));
         let endpoint = app.env().named("AWS_ENDPOINT_URL_S3").or_else(|| app.env().named("AWS_ENDPOINT_URL"));
         let options = ClientOptions::new().with_allow_http(endpoint.is_some_and(|e| e.starts_with("http://")));
-        macro_rules! build {
+        macro_rules! builder {
             ($builder:ty) => {{
                 let builder = env().fold(<$builder>::new(), |builder, (key, value)| match key.parse() {
                     Ok(key) => builder.with_config(key, value),
@@ -77,27 +79,30 @@ impl Bucket {
                 let builder = builder.with_client_options(options).with_retry(retry).with_http_connector(connector);
                 #[cfg(target_arch = "wasm32")]
                 let builder = builder.with_crypto_provider(Arc::new(crate::host::node::Crypto));
-                Arc::new(builder.with_url(url.as_str()).build().map_err(wrong)?)
+                builder.with_url(url.as_str())
             }};
         }
         let (store, signer, public): (Arc<dyn ObjectStore>, Arc<dyn Signer>, String) = match url.scheme() {
             "s3" => {
-                let store = build!(AmazonS3Builder);
                 let region =
                     app.env().named("AWS_REGION").or_else(|| app.env().named("AWS_DEFAULT_REGION")).map(str::trim);
+                let region = region.unwrap_or("us-east-1");
+                let keys = Keys(SendWrapper::new(Rc::new(aws::Credentials::new(app, region))));
+                let builder = builder!(AmazonS3Builder).with_credentials(Arc::new(keys));
+                let store = Arc::new(builder.build().map_err(wrong)?);
                 let public = match endpoint {
                     Some(endpoint) => format!("{}/{name}", endpoint.trim_end_matches('/')),
-                    None => format!("https://{name}.s3.{}.amazonaws.com", region.unwrap_or("us-east-1")),
+                    None => format!("https://{name}.s3.{region}.{}", aws::domain(region)),
                 };
                 (store.clone(), store, public)
             }
             #[cfg(not(target_arch = "wasm32"))]
             "gs" => {
-                let store = build!(GoogleCloudStorageBuilder);
+                let store = Arc::new(builder!(GoogleCloudStorageBuilder).build().map_err(wrong)?);
                 (store.clone(), store, format!("https://storage.googleapis.com/{name}"))
             }
             "az" => {
-                let store = build!(MicrosoftAzureBuilder);
+                let store = Arc::new(builder!(MicrosoftAzureBuilder).build().map_err(wrong)?);
                 let account = app.env().named("AZURE_STORAGE_ACCOUNT_NAME").unwrap_or_default().trim();
                 (store.clone(), store, format!("https://{account}.blob.core.windows.net/{name}"))
             }
@@ -137,11 +142,33 @@ impl Bucket {
     }
 }
 
+/// Amazon's keys as `object_store` asks for them, before each request.
+struct Keys(SendWrapper<Rc<aws::Credentials>>);
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Keys {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let credentials = Rc::clone(&self.0);
+        SendWrapper::new(async move {
+            let keys = credentials.keys().await;
+            let keys = keys.map_err(|e| object_store::Error::Generic { store: "S3", source: Box::new(e) })?;
+            let token = keys.token.map(|token| token.expose().to_owned());
+            Ok(Arc::new(AwsCredential { key_id: keys.id, secret_key: keys.secret.expose().to_owned(), token }))
+        })
+        .await
+    }
+}
+
 /// What is put into headers and addresses as it is.
 const KEYS: &[&str] = &[
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
     "AZURE_STORAGE_ACCOUNT_NAME",
@@ -152,11 +179,11 @@ const KEYS: &[&str] = &[
 ];
 const NATIVE: &str = "set cml up with native: true, and run it in a later step";
 
-/// Credentials that `object_store` asks somebody for, it keeps by a clock that WebAssembly does not have: there,
-/// only keys in the environment work.
+/// Fails in WebAssembly without keys in the environment. Credentials that `object_store` itself fetches, it keeps by a clock that
+/// WebAssembly does not have; those of S3 are ours.
 fn has_keys(app: &App, url: &Url) -> Result<()> {
     let names: &[&str] = match url.scheme() {
-        "s3" => &["AWS_ACCESS_KEY_ID"],
+        "s3" => return Ok(()),
         "az" => &[
             "AZURE_STORAGE_ACCOUNT_KEY",
             "AZURE_STORAGE_ACCESS_KEY",
@@ -258,7 +285,7 @@ fn reason(error: &object_store::Error) -> String {
 fn credentials(url: &Url) -> &'static str {
     match url.scheme() {
         "s3" => {
-            "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION), a web identity, or the machine's role"
+            "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION), the job's identity (AWS_ROLE_ARN), AWS_PROFILE, or the machine's role"
         }
         "gs" => "credentials come from GOOGLE_SERVICE_ACCOUNT (a file), or the machine's service account",
         _ => "credentials come from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or a client secret",

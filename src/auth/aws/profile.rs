@@ -2,47 +2,54 @@
 
 use super::Keys;
 use crate::app::App;
+use crate::auth::{Expiring, Source};
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
 use crate::host::Command;
+use async_trait::async_trait;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The settings of one profile.
-type Profile = BTreeMap<String, String>;
+type Settings = BTreeMap<String, String>;
 
-/// Returns the keys of the profile of `AWS_PROFILE` or of `default`; `None` when there is none.
-///
-/// # Errors
-/// The profile of `AWS_PROFILE` does not exist, or gets its keys in a way that this program does not support.
-pub async fn keys(app: &App) -> Result<Option<Keys>> {
-    let env = app.env();
-    let named = env.get(vars::AWS_PROFILE);
-    let name = named.unwrap_or("default");
-    let profile = read(app, name);
-    if profile.is_empty() {
-        return match named {
-            Some(name) => Err(Error::config(format!("no AWS profile {name}"))
-                .hint("check AWS_PROFILE, and that ~/.aws belongs to this user")),
-            None => Ok(None),
-        };
+/// The profile of `AWS_PROFILE` or `default`.
+pub struct Profile;
+
+#[async_trait(?Send)]
+impl Source<Keys> for Profile {
+    /// # Errors
+    /// The profile of `AWS_PROFILE` does not exist, or gets its keys in a way that this program does not support.
+    async fn fetch(&self, app: &App) -> Result<Option<Expiring<Keys>>> {
+        let env = app.env();
+        let named = env.get(vars::AWS_PROFILE);
+        let name = named.unwrap_or("default");
+        let profile = read(app, name);
+        if profile.is_empty() {
+            return match named {
+                Some(name) => Err(Error::config(format!("no AWS profile {name}"))
+                    .hint("check AWS_PROFILE, and that ~/.aws belongs to this user")),
+                None => Ok(None),
+            };
+        }
+        let get = |key: &str| profile.get(key).map(String::as_str);
+        let source = format!("the profile {name}");
+        if let (Some(id), Some(secret)) = (get("aws_access_key_id"), get("aws_secret_access_key")) {
+            let token = get("aws_session_token").map(Secret::new);
+            let keys = Keys { id: id.to_owned(), secret: Secret::new(secret), token, source };
+            return Ok(Some(Expiring::never(keys)));
+        }
+        if let Some(command) = get("credential_process") {
+            return from_process(app, command, source).await.map(Some);
+        }
+        let other = ["sso_session", "sso_start_url", "role_arn"].iter().any(|key| get(key).is_some());
+        if other || named.is_some() {
+            return Err(Error::unsupported(format!("the AWS profile {name} has no keys and no credential_process"))
+                .hint(format!("run: eval \"$(aws configure export-credentials --profile {name} --format env)\"")));
+        }
+        Ok(None)
     }
-    let get = |key: &str| profile.get(key).map(String::as_str);
-    let source = format!("the profile {name}");
-    if let (Some(id), Some(secret)) = (get("aws_access_key_id"), get("aws_secret_access_key")) {
-        let token = get("aws_session_token").map(Secret::new);
-        return Ok(Some(Keys { id: id.to_owned(), secret: Secret::new(secret), token, source }));
-    }
-    if let Some(command) = get("credential_process") {
-        return from_process(app, command, source).await.map(Some);
-    }
-    let other = ["sso_session", "sso_start_url", "role_arn"].iter().any(|key| get(key).is_some());
-    if other || named.is_some() {
-        return Err(Error::unsupported(format!("the AWS profile {name} has no keys and no credential_process"))
-            .hint(format!("run: eval \"$(aws configure export-credentials --profile {name} --format env)\"")));
-    }
-    Ok(None)
 }
 
 /// The output of a `credential_process`:
@@ -53,9 +60,10 @@ struct Printed {
     access_key_id: String,
     secret_access_key: String,
     session_token: Option<String>,
+    expiration: Option<String>,
 }
 
-async fn from_process(app: &App, command: &str, source: String) -> Result<Keys> {
+async fn from_process(app: &App, command: &str, source: String) -> Result<Expiring<Keys>> {
     let failed = |why: String| Error::auth(format!("the credential_process of {source} failed ({why})"));
     let words = shlex::split(command).ok_or_else(|| failed("unbalanced quotes in its command line".to_owned()))?;
     let limit = Some(app.http.time_left());
@@ -68,16 +76,17 @@ async fn from_process(app: &App, command: &str, source: String) -> Result<Keys> 
     }
     let printed: Printed =
         serde_json::from_slice(&output.stdout).map_err(|_| failed("its output is not valid".to_owned()))?;
-    Ok(Keys {
+    let keys = Keys {
         id: printed.access_key_id,
         secret: Secret::new(printed.secret_access_key),
         token: printed.session_token.map(Secret::new),
         source,
-    })
+    };
+    Ok(Expiring::at(keys, printed.expiration.as_deref()))
 }
 
 /// Reads the settings of a profile from both files; `credentials` takes precedence.
-fn read(app: &App, name: &str) -> Profile {
+fn read(app: &App, name: &str) -> Settings {
     let file = |var, default: &str, section: &[String]| {
         let path = path(app.env(), var, default);
         let text = path.and_then(|path| app.host.read(&path).ok()).unwrap_or_default();
@@ -97,8 +106,8 @@ fn path(env: &Env, var: crate::env::Var, default: &str) -> Option<PathBuf> {
 }
 
 /// Parses the settings of the sections of these names. Indented settings belong to the one before them.
-fn section_of(text: &str, names: &[String]) -> Profile {
-    let mut found = Profile::new();
+fn section_of(text: &str, names: &[String]) -> Settings {
+    let mut found = Settings::new();
     let mut inside = false;
     for line in text.lines() {
         if let Some(title) = line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) {

@@ -5,6 +5,8 @@ use crate::auth::aws::{self as auth, Keys};
 use crate::error::{Error, Result};
 use crate::host::{Host, MaxAnswer};
 use crate::http::{Discloses, Http, RetryPolicy};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future::ProvideCredentials as ProvideCredentialsFuture};
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig};
@@ -27,32 +29,59 @@ use std::time::{Duration, SystemTime};
 /// A connection to one region.
 pub struct Connection {
     /// The credentials of the environment.
-    pub keys: Keys,
+    pub credentials: Rc<auth::Credentials>,
     /// EC2.
     pub client: aws_sdk_ec2::Client,
 }
 
 /// Connects to a region, with the credentials of the environment.
 pub async fn connect(app: &App, region: &str) -> Result<Connection> {
-    let keys = auth::credentials(app, region).await?;
-    let token = keys.token.as_ref().map(|token| token.expose().to_owned());
-    let credentials = Credentials::new(&keys.id, keys.secret.expose(), token, None, "cml");
+    let credentials = Rc::new(auth::Credentials::new(app, region));
+    // Fail early, and once.
+    credentials.keys().await?;
     let mut config = aws_sdk_ec2::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .credentials_provider(credentials)
+        .credentials_provider(Provider(SendWrapper::new(Rc::clone(&credentials))))
         .http_client(Transport(SendWrapper::new(app.http.clone())))
         .time_source(Clock(SendWrapper::new(app.host.clone())))
         .sleep_impl(Clock(SendWrapper::new(app.host.clone())))
+        // All of these are ours.
         .identity_cache(IdentityCache::no_cache())
-        // Both are ours.
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(endpoint) = auth::endpoint(app.env(), "EC2") {
         config = config.endpoint_url(endpoint);
     }
-    Ok(Connection { keys, client: aws_sdk_ec2::Client::from_conf(config.build()) })
+    Ok(Connection { credentials, client: aws_sdk_ec2::Client::from_conf(config.build()) })
+}
+
+/// The keys as the SDK asks for them, before each request.
+struct Provider(SendWrapper<Rc<auth::Credentials>>);
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Provider")
+    }
+}
+
+impl ProvideCredentials for Provider {
+    fn provide_credentials<'a>(&'a self) -> ProvideCredentialsFuture<'a>
+    where
+        Self: 'a,
+    {
+        ProvideCredentialsFuture::new(SendWrapper::new(async move {
+            let keys = self.0.keys().await.map_err(CredentialsError::provider_error)?;
+            Ok(sdk_credentials(&keys))
+        }))
+    }
+}
+
+/// Returns keys as the SDK's type.
+pub(super) fn sdk_credentials(keys: &Keys) -> Credentials {
+    let token = keys.token.as_ref().map(|token| token.expose().to_owned());
+    Credentials::new(&keys.id, keys.secret.expose(), token, None, "cml")
 }
 
 /// The bottom of the SDK's stack. The program has one thread, so what the types ask to be `Send` never leaves it;

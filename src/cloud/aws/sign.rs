@@ -2,9 +2,9 @@
 //! SDK that signs.
 
 use super::Aws;
+use super::client::sdk_credentials;
 use crate::auth::aws::Keys;
 use crate::error::{Error, Result};
-use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
@@ -14,9 +14,9 @@ use std::time::SystemTime;
 impl Aws {
     /// Signs a request to a service in this region.
     pub(super) async fn sign(&self, request: &mut Request<Bytes>, service: &str) -> Result<()> {
-        let keys = &self.connection().await?.keys;
+        let keys = self.connection().await?.credentials.keys().await?;
         let now = SystemTime::UNIX_EPOCH + self.app.host.now();
-        sign_request(request, keys, &self.region, service, now)
+        sign_request(request, &keys, &self.region, service, now)
             .map_err(|()| Error::config("the request cannot be signed"))
     }
 }
@@ -30,8 +30,7 @@ fn sign_request(
     service: &str,
     time: SystemTime,
 ) -> Result<(), ()> {
-    let token = keys.token.as_ref().map(|token| token.expose().to_owned());
-    let identity = Credentials::new(&keys.id, keys.secret.expose(), token, None, "cml").into();
+    let identity = sdk_credentials(keys).into();
     let settings = SigningSettings::default();
     let params = v4::SigningParams::builder().identity(&identity).region(region).name(service);
     let params = params.time(time).settings(settings).build().map_err(drop)?.into();
