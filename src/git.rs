@@ -36,7 +36,7 @@ use Access::{Read, Transfer, Write};
 pub use access::Access;
 use access::Call;
 use bundle::Bundle;
-pub use checkout::{Checkout, named_folder};
+pub use checkout::Checkout;
 pub use scratch::Scratch;
 pub use status::{Status, pathspecs};
 

@@ -17,7 +17,7 @@
 
 pub mod action;
 pub mod app;
-pub mod auth;
+mod auth;
 pub mod ci;
 pub mod cli;
 pub mod cloud;
@@ -28,7 +28,7 @@ pub mod env;
 pub mod error;
 pub mod files;
 pub mod forge;
-pub mod git;
+mod git;
 pub mod host;
 pub mod http;
 pub mod inputs;
@@ -36,13 +36,13 @@ pub mod log;
 pub mod messages;
 pub mod outputs;
 pub mod pipe;
-pub mod publish;
+mod publish;
 pub mod release;
 pub mod report;
-pub mod repository;
+mod repository;
 pub mod runner;
-pub mod shutdown;
-pub mod sticky;
+mod shutdown;
+mod sticky;
 pub mod tensorboard;
 
 use app::App;

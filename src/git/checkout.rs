@@ -66,7 +66,7 @@ impl App {
 }
 
 /// Returns the folder that the CI names; symbolic links resolved.
-pub fn named_folder(app: &App) -> Option<PathBuf> {
+fn named_folder(app: &App) -> Option<PathBuf> {
     let ci = ci::detect(app.env())?;
     app.host.canonicalize(Path::new(ci.workspace()?)).ok()
 }
