@@ -204,7 +204,7 @@ pub trait LaunchPlan {
 }
 
 /// Returns the end of a console's text, as long as is kept.
-fn console_end(text: &str) -> &str {
+pub fn console_end(text: &str) -> &str {
     let start = text.len().saturating_sub(MAX_CONSOLE);
     let start = (start..=text.len()).find(|start| text.is_char_boundary(*start));
     start.and_then(|start| text.get(start..)).unwrap_or_default()

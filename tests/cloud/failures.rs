@@ -166,3 +166,23 @@ fn amazons_own_judgement_of_a_policy_is_understood() {
     fixture.cml.set("AWS_SECRET_ACCESS_KEY", "another-one-that-is-wrong");
     fixture.run(&["launch"]).fails(4, "AWS rejected the credentials (*)", "check the keys*");
 }
+
+/// Real: the program. Scripted: the refusal, as STS words it; then there is no STS.
+#[test]
+fn without_the_account_nothing_is_launched() {
+    let Some(mut fixture) = CloudFixture::new(Vendor::GitHub, "ca-west-1") else { return };
+    let says = "The security token included in the request is invalid.";
+    fixture.ec2.fails("GetCallerIdentity", 1, Wrong::Refused(403, "InvalidClientTokenId", says));
+    fixture.run(&["launch"]).fails(
+        4,
+        "cannot determine the AWS account: AWS rejected the credentials (InvalidClientTokenId)",
+        "check the keys, *",
+    );
+    fixture.cml.set("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1");
+    let ran = fixture.run(&["launch", "--timeout", "3"]);
+    assert_eq!(ran.code, Some(9), "{ran:#?}");
+    assert!(ran.stderr.contains("error: cannot determine the AWS account: cannot "), "{ran:#?}");
+    assert!(ran.stderr.contains("hint: "), "{ran:#?}");
+    assert!(fixture.forge.requests().iter().all(|request| request.method == "GET"), "nothing was registered");
+    fixture.is_clean();
+}

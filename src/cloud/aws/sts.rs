@@ -26,7 +26,11 @@ impl Aws {
             refusal("sts:GetCallerIdentity", field("Code"), field("Message"))
         };
         let answer = app.http.explained_by(explain).send(request).await;
-        let answer = answer.map_err(|error| error.context("cannot determine the AWS account"))?;
+        let answer = answer.map_err(|error| {
+            error
+                .context("cannot determine the AWS account")
+                .or_hint(format!("launches and cml runner reap need STS at {url}, which names of runners follow from"))
+        })?;
         let text = String::from_utf8_lossy(answer.body());
         let account = auth::tag(&text, "Account").map(str::to_owned);
         account.ok_or_else(|| Error::remote("STS sent an unexpected answer without Account"))
