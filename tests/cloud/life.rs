@@ -7,12 +7,15 @@ use super::fixture::last_line;
 use crate::launch::fixture::{begin_job, program};
 use crate::support::fake::{Doing, Forge, Vendor};
 use crate::support::ignored::{ignored, is_native_only};
-use crate::support::{Cml, Ran, eventually, executable, native};
+use crate::support::{Cml, Ran, eventually, executable};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cml::digest::hash;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+/// The program as Cargo builds it with the tests: as it is released, it has no such cloud.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cml");
 
 struct Life {
     vendor: Vendor,
@@ -25,12 +28,12 @@ struct Life {
 }
 
 impl Life {
-    /// `None` where the program under test has no such cloud: a release, and the WebAssembly.
+    /// `None` where the program has no such cloud.
     fn new(vendor: Vendor) -> Option<Life> {
         if is_native_only() {
             return None;
         }
-        if !cfg!(debug_assertions) || std::env::var_os("CML_TEST_PROGRAM").is_some() {
+        if !cfg!(debug_assertions) {
             ignored("builds with debug assertions only");
             return None;
         }
@@ -40,8 +43,8 @@ impl Life {
         for folder in [&region, &job] {
             std::fs::create_dir(folder).unwrap();
         }
-        // The program that the instance downloads: the build under test, which is too large to be sent each time.
-        let binary = format!("#!/bin/sh\nexec '{}' \"$@\"\n", native().display());
+        // The program that the instance downloads stands for the real one, which is too large to be sent each time.
+        let binary = format!("#!/bin/sh\nexec '{PROGRAM}' \"$@\"\n");
         forge.offer_download("cml", binary.as_bytes());
         // An instance gets nothing of the launcher's environment: what the fake program needs is written into it.
         let known = format!("#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n", forge.tell_url(), job.display());
@@ -59,8 +62,14 @@ impl Life {
         Some(Life { vendor, forge, cml, region, job })
     }
 
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.arg("runner").args(args).current_dir(self.cml.path()).env_clear().envs(&self.cml.env);
+        command
+    }
+
     fn run(&self, args: &[&str]) -> Ran {
-        self.cml.run(&[&["runner"], args].concat())
+        Ran::of(&mut self.command(args))
     }
 
     /// What the only instance has written.
@@ -156,7 +165,7 @@ fn an_interrupted_launch_leaves_no_process() {
     let Some(life) = Life::new(Vendor::GitLab) else { return };
     // It never comes online: its start-up script waits.
     let script = STANDARD.encode("sleep 60");
-    let mut command = life.cml.command(&["runner", "launch", "--cloud-startup-script", &script]);
+    let mut command = life.command(&["launch", "--cloud-startup-script", &script]);
     let mut launch: Child = command.stderr(Stdio::null()).spawn().unwrap();
     life.until("a process", || life.of_instance("console").contains("running the start-up script"));
     let pid: u32 = life.of_instance("pid").trim().parse().unwrap();

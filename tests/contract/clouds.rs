@@ -201,10 +201,14 @@ impl Row {
         }
     }
 
-    async fn is_clean(&self) {
+    async fn delete_all(&self) {
         for instance in self.cloud.list().await.unwrap() {
             self.cloud.delete(&instance.id).await.unwrap();
         }
+    }
+
+    async fn is_clean(&self) {
+        self.delete_all().await;
         assert_eq!(self.billed(), [""; 0], "{}", self.driver.title);
     }
 }
@@ -339,6 +343,7 @@ fn only_what_has_our_labels_is_listed_and_labels_survive() {
             assert_eq!(same.labels, one.labels, "{}", row.driver.title);
             assert!(one.launched.is_some_and(|time| time > 1_700_000_000), "{}: {one:?}", row.driver.title);
         }
+        row.delete_all().await;
     });
 }
 
