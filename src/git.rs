@@ -11,7 +11,7 @@
 use crate::app::App;
 use crate::env::{Secret, vars};
 use crate::error::{Error, Kind, Result};
-use crate::forge::pull_requests::PushConfig;
+use crate::forge::pull_requests::{Author, GitCredential, PushConfig};
 use crate::host::Output;
 use crate::host::proxy::Proxies;
 use crate::repository::Repository;
@@ -42,6 +42,24 @@ pub use status::{Status, pathspecs};
 
 /// The pause before a failed transfer is tried again; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
+
+/// The author of a commit; git's own settings fill what is missing.
+pub struct CommitAuthor {
+    /// Their name.
+    pub name: Option<String>,
+    /// Their e-mail address.
+    pub email: Option<String>,
+}
+
+impl CommitAuthor {
+    /// Returns the author that the user names, completed by the forge's.
+    pub fn new(name: Option<&str>, email: Option<&str>, default: Option<&Author>) -> Self {
+        CommitAuthor {
+            name: name.or(default.map(|author| author.name.as_str())).map(str::to_owned),
+            email: email.or(default.map(|author| author.email.as_str())).map(str::to_owned),
+        }
+    }
+}
 
 impl App {
     /// Asks git about the working copy, with all locked that could run or reach anything else (see
@@ -167,8 +185,8 @@ impl<'a> Git<'a> {
     /// that the configuration has for it (`actions/checkout` leaves one there) and of the credentials in an
     /// address: of several settings the one with the longest fitting address counts, and an empty value takes back
     /// what came before. <https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpexpandExtraHeader>
-    fn with_credential(mut self, repository: &Repository, credential: &(&str, Secret)) -> Self {
-        let (user, password) = credential;
+    fn with_credential(mut self, repository: &Repository, credential: &GitCredential) -> Self {
+        let GitCredential { user, password } = credential;
         let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
         self.app.log.hide("the credential for git", &Secret::new(&encoded));
         for ending in ["", ".git"] {
@@ -323,14 +341,13 @@ impl<'a> Git<'a> {
         self.run(Transfer, &args, &[]).await.map(drop)
     }
 
-    /// Makes a commit of changed files on top of a parent, by a name and an e-mail address or those that git knows;
-    /// `None` when that would be no change.
+    /// Makes a commit of changed files on top of a parent; `None` when that would be no change.
     pub async fn commit(
         &self,
         parent: &str,
         status: &Status,
         message: &str,
-        (name, email): (Option<String>, Option<String>),
+        author: CommitAuthor,
     ) -> Result<Option<String>> {
         let top = self.checkout()?.top.clone();
         let scratch = Scratch::new(self.app, &top)?;
@@ -351,8 +368,8 @@ impl<'a> Git<'a> {
             return Ok(None);
         }
         let tree = self.text(Write, &["-C", &here, "write-tree"], &own).await?;
-        let names = ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|variable| (variable, name.as_deref()));
-        let addresses = ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|variable| (variable, email.as_deref()));
+        let names = ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|variable| (variable, author.name.as_deref()));
+        let addresses = ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|variable| (variable, author.email.as_deref()));
         let given = names.into_iter().chain(addresses).filter_map(|(variable, value)| Some((variable, value?)));
         let people: Vec<(&str, &str)> = given.collect();
         self.text(Write, &["commit-tree", &tree, "-p", parent, "-m", message], &people).await.map(Some)

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::pull_requests::{self, Merge, Merged, NewPullRequest, PullRequest, PushConfig};
-use crate::git::{Git, Status, pathspecs};
+use crate::git::{CommitAuthor, Git, Status, pathspecs};
 use crate::outputs;
 use crate::report::decode::clean;
 use clap::ArgAction::Set;
@@ -283,8 +283,8 @@ impl<'a> Job<'a> {
         if self.args.skips_ci() {
             message.push_str(" [skip ci]");
         }
-        let (name, email) = self.push_config.author.clone().unzip();
-        let author = (self.args.user_name.clone().or(name), self.args.user_email.clone().or(email));
+        let (name, email) = (self.args.user_name.as_deref(), self.args.user_email.as_deref());
+        let author = CommitAuthor::new(name, email, self.push_config.author.as_ref());
         self.git.commit(parent, &self.status, &message, author).await
     }
 

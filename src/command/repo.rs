@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::pull_requests::PushConfig;
-use crate::git::Git;
+use crate::git::{CommitAuthor, Git};
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
 
@@ -57,10 +57,9 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     }
     let helper = if args.credentials { Some(helper(app, &connected, &push_config)?) } else { None };
     let git = Git::new(app).trusting(global.ca_cert.as_deref())?.with_push_config(&connected.repository, &push_config);
-    let (name, email) = push_config.author.clone().unzip();
-    for (key, value) in
-        [("user.name", args.user_name.clone().or(name)), ("user.email", args.user_email.clone().or(email))]
-    {
+    let (name, email) = (args.user_name.as_deref(), args.user_email.as_deref());
+    let author = CommitAuthor::new(name, email, push_config.author.as_ref());
+    for (key, value) in [("user.name", author.name), ("user.email", author.email)] {
         if let Some(value) = value {
             git.configure(&[key, &value]).await?;
         }
@@ -121,13 +120,13 @@ fn helper(app: &App, connected: &Connected, push_config: &PushConfig) -> Result<
     let variable =
         connected.token_source.filter(|source| source.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
     let value = variable.and_then(|variable| app.env().named(variable));
-    let (Some((user, password)), Some(variable), Some(value)) = (&push_config.credential, variable, value) else {
+    let (Some(credential), Some(variable), Some(value)) = (&push_config.credential, variable, value) else {
         return Err(Error::config(
             "--credentials requires the token in an environment variable, which later git commands read",
         )
         .hint("set it for the whole job: env: { REPO_TOKEN: ... }"));
     };
-    let password = password.expose();
+    let (user, password) = (credential.user, credential.password.expose());
     let read = match value.trim() {
         value if value == password => format!("${variable}"),
         value if value.ends_with(&format!(":{password}")) => format!("${{{variable}#*:}}"),

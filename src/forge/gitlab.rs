@@ -4,12 +4,12 @@ use super::assets::Assets;
 use super::checks::Checks;
 use super::comments::Comments;
 use super::permissions::Permissions;
-use super::pull_requests::PullRequests;
+use super::pull_requests::{Author, GitCredential, PullRequests};
 use super::rest::{Rest, escape};
 use super::runners::Runners;
 use super::runs::Runs;
 use super::{About, BY_SERVER, Connection, Context, Driver, Forge, Repository};
-use crate::env::{Env, Secret, vars};
+use crate::env::{Env, vars};
 use crate::error::{Error, Result};
 use crate::http::{Http, Refusal, explain_status, in_brackets, secret_header};
 use crate::log::Log;
@@ -71,9 +71,9 @@ struct GitLab {
     http: Http,
     log: Log,
     /// User name and password for git.
-    credential: Option<(&'static str, Secret)>,
+    credential: Option<GitCredential>,
     /// Name and e-mail address of who started the pipeline.
-    author: Option<(String, String)>,
+    author: Option<Author>,
 }
 
 fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
@@ -103,7 +103,7 @@ fn connect(connection: Connection) -> Result<Rc<dyn Forge>> {
     let origin = repository.server.as_str().trim_end_matches('/').to_owned();
     let kind = token.as_ref().map(|(token, source)| permissions::kind(token.expose(), source));
     let about = About { api, api_source, token: kind };
-    let credential = token.map(|(token, source)| (pull_requests::user(source), token));
+    let credential = token.map(|(password, source)| GitCredential { user: pull_requests::user(source), password });
     let author = pull_requests::author(host.env());
     let (owner, downloads) = (RefCell::default(), runners::Downloads::from_env(host.env()));
     Ok(Rc::new(GitLab {
@@ -188,7 +188,7 @@ fn explain(refusal: &Refusal, source: Option<&'static str>) -> Error {
 impl GitLab {
     /// Returns whether the token is the job's own.
     fn has_job_token(&self) -> bool {
-        self.credential.as_ref().is_some_and(|(user, _)| *user == pull_requests::user(vars::CI_JOB_TOKEN.name))
+        self.credential.as_ref().is_some_and(|own| own.user == pull_requests::user(vars::CI_JOB_TOKEN.name))
     }
 }
 

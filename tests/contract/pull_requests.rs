@@ -20,8 +20,8 @@ fn a_pull_request_is_opened_found_and_merged() {
             target: "main".to_owned(),
         };
         let push_config = pulls.push_config();
-        assert!(push_config.credential.is_some_and(|(user, token)| !user.is_empty() && token.expose() == "good"));
-        assert!(push_config.author.is_none_or(|(name, address)| !name.is_empty() && address.contains('@')));
+        assert!(push_config.credential.is_some_and(|own| !own.user.is_empty() && own.password.expose() == "good"));
+        assert!(push_config.author.is_none_or(|author| !author.name.is_empty() && author.email.contains('@')));
         assert!(!push_config.merges.is_empty() && push_config.noun.ends_with("Request"));
 
         assert_eq!(pulls.find("work", "main").await.unwrap(), None);

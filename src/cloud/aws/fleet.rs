@@ -27,6 +27,13 @@ const SHARED: &str = "shared";
 /// The tag with the version of the program that created a template.
 const VERSION: &str = "cml-version";
 
+/// One of several attempts to create a fleet.
+struct FleetAttempt {
+    market: Market,
+    /// Counted from 0.
+    attempt: u32,
+}
+
 impl Aws {
     /// Lists the templates that other versions of the program created, by id and name.
     pub(super) async fn list_outdated_templates(&self) -> Result<Vec<(String, String)>> {
@@ -87,7 +94,10 @@ impl Aws {
         let mut attempt = 0;
         loop {
             let template = self.ensure_template(wanted, planned, group).await?;
-            match self.create_fleet(wanted, planned, &template, script, (market.clone(), attempt)).await {
+            match self
+                .create_fleet(wanted, planned, &template, script, FleetAttempt { market: market.clone(), attempt })
+                .await
+            {
                 Err(error)
                     if error.kind() == Kind::NotFound
                         && attempt < MAX_ATTEMPTS
@@ -107,7 +117,7 @@ impl Aws {
         planned: &Planned,
         template: &str,
         script: &str,
-        (market, attempt): (Market, u32),
+        FleetAttempt { market, attempt }: FleetAttempt,
     ) -> Result<Instance> {
         // A refused request is refused again with the same token.
         let token = hash(

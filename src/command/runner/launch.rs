@@ -98,8 +98,12 @@ enum LaunchOutcome {
     Registered(Box<(NewRunner, Registration)>),
 }
 
-/// What to do about the forge's runners, and all of them.
-type Inspection = (ReuseDecision, Vec<Runner>);
+/// What to do about the forge's runners.
+struct Inspection {
+    decision: ReuseDecision,
+    /// All runners that there are.
+    runners: Vec<Runner>,
+}
 
 struct Launching<'a> {
     app: &'a App,
@@ -156,7 +160,7 @@ impl Launching<'_> {
         dirs: RunnerDirs,
         shutdown: &mut Shutdown<'_>,
     ) -> Result<Option<ReadyRunner>> {
-        let is_free = matches!(inspection.0, ReuseDecision::Free(..));
+        let is_free = matches!(inspection.decision, ReuseDecision::Free(..));
         let mut preparing: LocalBoxFuture<'_, Result<RunnerConfig>> = Box::pin(self.prepare(dirs));
         // The download takes longer than the registration, and is cached for the next launch in any case.
         let (outcome, config) = if is_free {
@@ -189,7 +193,8 @@ impl Launching<'_> {
     }
 
     fn decide(&self, known: KnownRunners, skip: usize) -> Inspection {
-        (decide(self.mode, &known, &self.labels, &self.names, skip), known.all)
+        let decision = decide(self.mode, &known, &self.labels, &self.names, skip);
+        Inspection { decision, runners: known.all }
     }
 
     /// Fetches the forge's runners, as far as the mode needs them.
@@ -217,21 +222,17 @@ impl Launching<'_> {
     }
 
     /// Registers a runner, unless one can be reused.
-    async fn acquire(
-        &self,
-        (mut decision, mut before): Inspection,
-        shutdown: &mut Shutdown<'_>,
-    ) -> Result<LaunchOutcome> {
+    async fn acquire(&self, mut inspection: Inspection, shutdown: &mut Shutdown<'_>) -> Result<LaunchOutcome> {
         let mut skip = 0;
         for _ in 0..MAX_NAME_ATTEMPTS {
-            match decision {
+            match inspection.decision {
                 ReuseDecision::Reuse(message) => {
                     self.app.log.info(&message);
                     return Ok(LaunchOutcome::Reused);
                 }
                 ReuseDecision::Taken(name) => return Err(name_taken(&name)),
                 ReuseDecision::Wait(other) => shutdown.run_until(self.wait_for(&other)).await??,
-                ReuseDecision::Free(name, n) => match self.register(&name, &before, shutdown).await {
+                ReuseDecision::Free(name, n) => match self.register(&name, &inspection.runners, shutdown).await {
                     Ok(Some(outcome)) => return Ok(outcome),
                     Ok(None) => {}
                     Err(error) if error.kind() != Kind::Conflict => return Err(error),
@@ -242,7 +243,7 @@ impl Launching<'_> {
                     Err(_) => shutdown.run_until(self.app.host.sleep(EVENTUAL_CONSISTENCY_DELAY)).await?,
                 },
             }
-            (decision, before) = self.inspect(skip, shutdown).await?;
+            inspection = self.inspect(skip, shutdown).await?;
         }
         Err(Error::conflict(format!("other launches took the runner's name {MAX_NAME_ATTEMPTS} times in a row"))
             .hint("give each launch its own --name, or try again later"))

@@ -4,7 +4,8 @@ use super::{Bitbucket, Links, List, PAGE};
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::pull_requests::{
-    Merge, Merged, NewPullRequest, PullRequest, PullRequests, PushConfig, REQUESTS, open_or_merged,
+    Author, GitCredential, Merge, Merged, NewPullRequest, PullRequest, PullRequests, PushConfig, REQUESTS,
+    open_or_merged,
 };
 use crate::forge::rest::escape;
 use crate::http::RetryPolicy;
@@ -32,12 +33,12 @@ pub fn settings(env: &Env, proxy: Option<&str>) -> Vec<(String, String)> {
 /// Returns the fixed user names that git takes with an API token and with an access token:
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/>,
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-access-tokens/>.
-fn password(token: &Secret) -> (&'static str, Secret) {
+fn password(token: &Secret) -> GitCredential {
     let decoded = BASE64_STANDARD.decode(token.expose()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let decoded = decoded.filter(|pair| pair.contains(':') && !pair.contains(char::is_control));
     match token.expose().split_once(':').or_else(|| decoded.as_deref()?.split_once(':')) {
-        Some((_, password)) => ("x-bitbucket-api-token-auth", Secret::new(password)),
-        None => ("x-token-auth", token.clone()),
+        Some((_, password)) => GitCredential { user: "x-bitbucket-api-token-auth", password: Secret::new(password) },
+        None => GitCredential { user: "x-token-auth", password: token.clone() },
     }
 }
 
@@ -142,7 +143,10 @@ impl PullRequests for Bitbucket {
     fn push_config(&self) -> PushConfig {
         PushConfig {
             credential: self.token.as_ref().map(password),
-            author: Some(("bitbucket-pipelines".to_owned(), "commits-noreply@bitbucket.org".to_owned())),
+            author: Some(Author {
+                name: "bitbucket-pipelines".to_owned(),
+                email: "commits-noreply@bitbucket.org".to_owned(),
+            }),
             merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
             noun: "Pull Request",
             skip_ci: &[],

@@ -56,14 +56,31 @@ impl PullRequest {
     }
 }
 
+/// The user name and password of git over HTTP.
+#[derive(Debug, Clone)]
+pub struct GitCredential {
+    /// The user name.
+    pub user: &'static str,
+    /// The password: a token.
+    pub password: Secret,
+}
+
+/// The author of a commit.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// Their name.
+    pub name: String,
+    /// Their e-mail address.
+    pub email: String,
+}
+
 /// What a forge asks of those who push to it and open pull requests.
 #[derive(Debug, Clone)]
 pub struct PushConfig {
-    /// User name and password for git over HTTP.
-    pub credential: Option<(&'static str, Secret)>,
-    /// Name and e-mail address of the forge's CI, or of who started the pipeline, for commits of people who gave none;
-    /// git's own settings otherwise.
-    pub author: Option<(String, String)>,
+    /// The credential for git over HTTP.
+    pub credential: Option<GitCredential>,
+    /// The author of commits for which the user names none: the forge's CI, or who started the pipeline; `None` for git's own settings.
+    pub author: Option<Author>,
     /// The ways of merging that it knows.
     pub merges: &'static [Merge],
     /// What a pull request is called.

@@ -5,7 +5,8 @@ use super::permissions::needs;
 use crate::error::{Error, Kind, Result};
 use crate::forge::permissions::Work;
 use crate::forge::pull_requests::{
-    Head, Merge, Merged, NewPullRequest, PullRequest, PullRequests, PushConfig, REQUESTS, open_or_merged,
+    Author, GitCredential, Head, Merge, Merged, NewPullRequest, PullRequest, PullRequests, PushConfig, REQUESTS,
+    open_or_merged,
 };
 use crate::http::RetryPolicy;
 use async_trait::async_trait;
@@ -131,11 +132,11 @@ impl PullRequests for GitHub {
     /// <https://github.com/actions/checkout#push-a-commit-using-the-built-in-token>.
     fn push_config(&self) -> PushConfig {
         PushConfig {
-            credential: self.token.clone().map(|token| ("x-access-token", token)),
-            author: Some((
-                "github-actions[bot]".to_owned(),
-                "41898282+github-actions[bot]@users.noreply.github.com".to_owned(),
-            )),
+            credential: self.token.clone().map(|password| GitCredential { user: "x-access-token", password }),
+            author: Some(Author {
+                name: "github-actions[bot]".to_owned(),
+                email: "41898282+github-actions[bot]@users.noreply.github.com".to_owned(),
+            }),
             merges: &[Merge::Commit, Merge::Rebase, Merge::Squash],
             noun: "Pull Request",
             skip_ci: &[],

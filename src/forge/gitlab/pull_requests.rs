@@ -5,7 +5,7 @@ use super::quick_actions::escape as escape_actions;
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind, Result};
 use crate::forge::pull_requests::{
-    Merge, Merged, NewPullRequest, PullRequest, PullRequests, PushConfig, open_or_merged,
+    Author, Merge, Merged, NewPullRequest, PullRequest, PullRequests, PushConfig, open_or_merged,
 };
 use crate::forge::rest::escape;
 use crate::http::{Refusal, RetryPolicy, in_brackets};
@@ -26,8 +26,9 @@ pub fn user(source: &str) -> &'static str {
 }
 
 /// Who started the pipeline: <https://docs.gitlab.com/ci/variables/predefined_variables/>.
-pub fn author(env: &Env) -> Option<(String, String)> {
-    Some((env.get(vars::GITLAB_USER_NAME)?.to_owned(), env.get(vars::GITLAB_USER_EMAIL)?.to_owned()))
+pub fn author(env: &Env) -> Option<Author> {
+    let (name, email) = (env.get(vars::GITLAB_USER_NAME)?, env.get(vars::GITLAB_USER_EMAIL)?);
+    Some(Author { name: name.to_owned(), email: email.to_owned() })
 }
 
 #[derive(Deserialize)]

@@ -67,7 +67,7 @@ impl Launching<'_> {
         // The cloud is not asked when there is nothing to launch.
         if self.names.is_given() || known.reused(self.mode, &self.labels).is_some() {
             let inspection = self.decide(known.clone(), 0);
-            if matches!(inspection.0, ReuseDecision::Reuse(_) | ReuseDecision::Taken(_)) {
+            if matches!(inspection.decision, ReuseDecision::Reuse(_) | ReuseDecision::Taken(_)) {
                 return self.acquire(inspection, shutdown).await.map(drop);
             }
         }
