@@ -7,6 +7,8 @@ mod fixture;
 mod identity;
 mod launch;
 #[cfg(target_os = "linux")]
+mod lease;
+#[cfg(target_os = "linux")]
 mod life;
 #[cfg(target_os = "linux")]
 mod machine;

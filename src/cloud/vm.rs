@@ -111,12 +111,12 @@ mod tests {
     fn a_machine_ends_at_its_deadline_and_so_long_after_its_boot_and_soon_without_a_runner() {
         let text = rendered("r", "t", None);
         assert!(text.contains("OnCalendar=$end\nOnBootSec=3600\nPersistent=true\n"), "{text}");
-        assert!(text.contains("OnActiveSec=720\n") && text.contains("TimeoutStartSec=720\n"), "{text}");
+        assert!(text.contains(" start=720 life=3600\n") && text.contains("TimeoutStartSec=720\n"), "{text}");
         assert!(text.contains("sysctl -q -w kernel.panic=10"), "{text}");
         let short = Lifetime { max: Duration::from_secs(60), ..LIFETIME };
         let bootstrap = Bootstrap { lifetime: short, ..bootstrap(&config("r", "t", None), "https://a/b") };
         let text = render(&bootstrap, 1 << 20).unwrap();
-        assert!(text.expose().contains("OnActiveSec=60\n"));
+        assert!(text.expose().contains(" start=60 life=60\n"));
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
     }
 
     const UNITS: [&str; 5] =
-        ["cml-deadline.service", "cml-deadline.timer", "cml-boot.service", "cml-boot.timer", "cml-agent.service"];
+        ["cml-deadline.service", "cml-deadline.timer", "cml-lease.service", "cml-lease.timer", "cml-agent.service"];
 
     /// Runs it with a stub for each of curl, systemctl and sleep, in a folder of its own; what they were asked.
     #[cfg(target_os = "linux")]
@@ -159,11 +159,12 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        for name in ["bin", "units", "usr"] {
+        for name in ["bin", "units", "usr", "old"] {
             std::fs::create_dir(root.join(name)).unwrap();
         }
         if was_runner {
             std::fs::write(root.join("units/cml-agent.service"), "[Service]\nExecStart=/bin/false\n").unwrap();
+            std::fs::write(root.join("old/cml-boot.timer"), "[Timer]\nOnActiveSec=720\n").unwrap();
         }
         std::fs::write(root.join("instance-id"), "i-1").unwrap();
         let log = root.join("log").display().to_string();
@@ -172,11 +173,19 @@ mod tests {
             std::fs::write(&stub, format!("#!/bin/sh\necho \"{name} $1\" >>{log}\n{body}\n")).unwrap();
             std::fs::set_permissions(&stub, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
+        // It goes on beside the script.
+        let detached = root.join("bin/setsid");
+        std::fs::write(&detached, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&detached, std::fs::Permissions::from_mode(0o755)).unwrap();
         let here = |name: &str| root.join(name).display().to_string();
         let good = "770e607624d689265ca6c44884d0807d9b054d23c473c106c72be9de08b7376c";
         let text = rendered("r", "$(touch broken)`id`'", None)
-            .replace("/etc/systemd/system", &here("units"))
+            .replace("/etc/systemd/system.control", &here("units"))
+            .replace("/etc/systemd/system", &here("old"))
             .replace("/usr/local/bin", &here("usr"))
+            .replace("/usr/local/sbin", &here("usr"))
+            .replace("/var/lib/cloud/scripts", &here("scripts"))
+            .replace("/dev/watchdog", &here("watchdog"))
             .replace("/run/cml", &here("run"))
             .replace("/var/lib/cloud/data/instance-id", &here("instance-id"))
             .replace(&"0123456789abcdef".repeat(4), good);
@@ -184,22 +193,46 @@ mod tests {
         let mut command = std::process::Command::new("sh");
         let done = command.args(["-c", &text]).env("PATH", path).current_dir(root).output().unwrap();
         assert!(!root.join("broken").exists());
+        assert_eq!(std::fs::read_dir(root.join("old")).unwrap().count(), 0);
         for unit in std::fs::read_dir(root.join("units")).unwrap().map(Result::unwrap) {
-            assert_eq!(unit.metadata().unwrap().permissions().mode() & 0o777, 0o644, "{:?}", unit.path());
+            let metadata = unit.metadata().unwrap();
+            assert!(metadata.is_dir() || metadata.permissions().mode() & 0o777 == 0o644, "{:?}", unit.path());
         }
         if done.status.success() {
-            assert_eq!(std::fs::read_dir(root.join("units")).unwrap().count(), UNITS.len());
+            // And two folders, of what is started with the instance.
+            assert_eq!(std::fs::read_dir(root.join("units")).unwrap().count(), UNITS.len() + 2);
+            check_lease(&root.join("usr/cml-lease"), &root.join("run/lease"));
             let condition =
                 format!("ExecCondition=/bin/sh -c '[ \"$$(cat {} 2>/dev/null)\" = \"i-1\" ]'\n", here("instance-id"));
             for unit in UNITS {
                 let text = std::fs::read_to_string(root.join("units").join(unit)).unwrap();
-                let has_condition = ["cml-deadline.service", "cml-agent.service"].contains(&unit);
+                let has_condition = unit.ends_with(".service");
                 assert_eq!(text.contains(&condition), has_condition, "{unit}: {text}");
             }
             let config = BootstrapConfig::parse(&std::fs::read(root.join("run/launch.json")).unwrap()).unwrap();
             assert_eq!(config.registration.credential["token"].expose(), "$(touch broken)`id`'");
         }
         (done.status.success(), std::fs::read_to_string(root.join("log")).unwrap())
+    }
+
+    /// Runs what the timers run with other leases than the first one.
+    #[cfg(target_os = "linux")]
+    #[allow(clippy::disallowed_methods)]
+    fn check_lease(check: &std::path::Path, file: &std::path::Path) {
+        let holds = || std::process::Command::new("sh").arg(check).output().unwrap().status.success();
+        assert!(holds(), "the first one");
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let now: u64 = uptime.split('.').next().unwrap().parse().unwrap();
+        let cases =
+            [(now + 300, true), (now + 720, true), (now, false), (0, false), (now + 3600, false), (u64::MAX, false)];
+        for (end, expected) in cases {
+            std::fs::write(file, format!("{end}\n")).unwrap();
+            assert_eq!(holds(), expected, "{end} at {now}");
+        }
+        std::fs::write(file, "soon\n").unwrap();
+        assert!(!holds(), "no number");
+        std::fs::remove_file(file).unwrap();
+        assert!(!holds(), "no lease");
     }
 
     /// Has a program judge a text; `false` where it is not here, which in CI is an error.
@@ -253,12 +286,12 @@ mod tests {
     #[test]
     fn a_shell_runs_it_and_every_failure_ends_the_machine() {
         const WRITE: &str = "while [ $# -gt 0 ]; do [ \"$1\" = -o ] && printf %s BODY >\"$2\"; shift; done; exit 0";
-        let begun = "systemctl daemon-reload\nsystemctl enable\nsystemctl enable\nsysctl -q\ncurl --proto\n";
+        let begun = "systemctl daemon-reload\nsystemctl start\nsysctl -q\ncurl --proto\n";
         let (is_well, said) = run(&WRITE.replace("BODY", "good"));
-        let unit = "systemctl daemon-reload\nsystemctl enable\nsystemctl start\n";
+        let unit = "systemctl daemon-reload\nsystemctl start\n";
         assert_eq!((is_well, said), (true, format!("{begun}{unit}")));
         let (is_well, said) = run_on(&WRITE.replace("BODY", "good"), true);
-        let begun_again = format!("systemctl stop\n{begun}");
+        let begun_again = format!("systemctl daemon-reload\nsystemctl stop\n{begun}");
         assert_eq!((is_well, said), (true, format!("{begun_again}{unit}")));
         let (is_well, said) = run(&WRITE.replace("BODY", "bad"));
         assert_eq!((is_well, said), (false, format!("{begun}sleep 30\nsystemctl poweroff\n")));

@@ -193,6 +193,20 @@ impl RunnerState {
         }
     }
 
+    /// Returns whether there is reason to keep the instance: a job runs, or the present phase has not lasted its time. It is the condition
+    /// for renewing the instance's lease. Phases that wait for the forge are shorter than a lease.
+    pub fn needs_instance(&self, now: Duration) -> bool {
+        match self.phase {
+            Phase::Busy => true,
+            Phase::Stopping { gentle: true, killed: false, .. } if self.is_busy() => true,
+            Phase::Booting => now < self.boot + self.boot_limit(),
+            Phase::Idle { since } => self.rules.idle.is_none_or(|idle| now < since + idle),
+            Phase::Lingering { until } | Phase::Waiting { until } => now < until,
+            Phase::Stopping { kill_at, .. } => now < kill_at,
+            Phase::Leaving | Phase::Renewing | Phase::Done => false,
+        }
+    }
+
     /// Returns how long the program may take to be ready.
     fn boot_limit(&self) -> Duration {
         if self.was_ready { self.rules.idle.map_or(MAX_OUTAGE, |idle| idle.max(READY_TIMEOUT)) } else { READY_TIMEOUT }

@@ -59,6 +59,17 @@ pub struct Supervised<'a> {
     pub shutdown_triggers: Vec<LocalBoxFuture<'a, Signal>>,
     /// Called when it is ready and when jobs begin and end.
     pub on_status: Option<&'a dyn Fn(&LifecycleEvent)>,
+    /// The lease of the instance that runs it alone.
+    pub lease: Option<Lease<'a>>,
+}
+
+/// A lease of an instance, which ends when it is not renewed.
+#[derive(Clone, Copy)]
+pub struct Lease<'a> {
+    /// How often it is renewed while there is reason to keep the instance.
+    pub interval: Duration,
+    /// Renews it.
+    pub renew: &'a dyn Fn(),
 }
 
 /// Runs a registered runner until it ends or is asked to. Whatever happens, it is unregistered then, its processes are gone
@@ -81,6 +92,7 @@ pub async fn supervise(supervised: Supervised<'_>) -> Result<()> {
         old_logs: None,
         unregistered: false,
         is_unclean: false,
+        renew_at: Duration::ZERO,
     };
     let outcome =
         supervisor.run().await.unwrap_or_else(|error| RunOutcome { reason: error.to_string(), error: Some(error) });
@@ -108,6 +120,8 @@ struct Supervisor<'a> {
     unregistered: bool,
     /// Whether a job began that has not ended well: it may have left containers.
     is_unclean: bool,
+    /// When the lease is renewed next.
+    renew_at: Duration,
 }
 
 enum SupervisorEvent {
@@ -125,6 +139,7 @@ impl<'a> Supervisor<'a> {
         self.start().await?;
         let mut state = RunnerState::new(self.rules()?, self.now());
         loop {
+            self.renew_lease(&state);
             let event = self.wait(&state).await;
             let mut inputs: VecDeque<Input> = self.handle_event(event, &state).await.into();
             while let Some(input) = inputs.pop_front() {
@@ -138,6 +153,19 @@ impl<'a> Supervisor<'a> {
                         action => self.action(action).await?,
                     }
                 }
+            }
+        }
+    }
+
+    /// Renews the lease when that is due. As this is part of the loop, nothing renews it when the loop hangs.
+    fn renew_lease(&mut self, state: &RunnerState) {
+        let now = self.now();
+        if let Some(lease) = self.supervised.lease
+            && now >= self.renew_at
+        {
+            self.renew_at = now + lease.interval;
+            if state.needs_instance(now) {
+                (lease.renew)();
             }
         }
     }
@@ -218,7 +246,9 @@ impl<'a> Supervisor<'a> {
 
     async fn wait(&mut self, state: &RunnerState) -> SupervisorEvent {
         let host = &self.supervised.app.host;
-        let mut pause = state.deadline().map(|deadline| deadline.saturating_sub(host.elapsed()));
+        let renew_at = self.supervised.lease.map(|_| self.renew_at);
+        let next = state.deadline().into_iter().chain(renew_at).min();
+        let mut pause = next.map(|next| next.saturating_sub(host.elapsed()));
         if state.wants_hook() && self.runner.as_ref().is_some_and(|runner| runner.parse_hook_line.is_some()) {
             pause = Some(pause.map_or(HOOK_INTERVAL, |pause| pause.min(HOOK_INTERVAL)));
         }

@@ -96,7 +96,7 @@ fn rehearse(vendor: Vendor, region: &'static str) {
     assert_eq!(ran.code, Some(0), "{ran:#?} {}", vm.console());
     let (machine, runner) = (fixture.machine(), fixture.runners().remove(0));
     assert_eq!(last_line(&ran)["instanceId"], machine.id, "{ran:#?}");
-    vm.until("READY", || vm.agent() == "waiting for jobs: active");
+    vm.until_agent("waiting for jobs: active");
     let timers = vm.as_root("systemctl list-timers --no-legend cml-deadline.timer; nft list ruleset");
     assert!(timers.contains("cml-deadline.service") && timers.contains("table inet cml"), "{timers}");
     let arguments = vm.arguments();
@@ -119,7 +119,7 @@ fn rehearse(vendor: Vendor, region: &'static str) {
     // A job.
     fixture::begin_job(vendor, &fixture.forge, &vm.job());
     until_doing(&fixture, &vm, Doing::Busy);
-    vm.until("the job", || vm.agent() == "running a job: active");
+    vm.until_agent("running a job: active");
     std::fs::write(vm.job().join("end"), "").unwrap();
     assert_eq!(vm.until_off(), Some(0), "{}", vm.console());
 

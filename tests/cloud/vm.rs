@@ -34,8 +34,13 @@ exec unshare --net sh -euc '
   systemd-socket-activate -l 169.254.169.254:80 '$proxy' "$PWD/metadata" 2>>proxies &
   mkdir -p root work mnt
   mount -t overlay overlay -o lowerdir=@TREE@,upperdir=root,workdir=work mnt
-  systemd-nspawn --quiet --boot --directory mnt --machine @NAME@ --register=no --keep-unit --console=read-only \
-    @CAPABILITY@ --bind "$PWD/job" </dev/null >console 2>&1
+  code=133 # a restart
+  while [ "$code" = 133 ]; do
+    code=0
+    systemd-nspawn --quiet --boot --directory mnt --machine @NAME@ --register=no --keep-unit --console=read-only \
+      @CAPABILITY@ --bind "$PWD/job" </dev/null >>console 2>&1 || code=$?
+  done
+  exit "$code"
 '
 "#;
 /// Of cloud-init's modules only those that run scripts: the others take time, and set up what the machine has no use for.
@@ -175,13 +180,19 @@ impl Vm {
         lock(&self.cloud).has_identity = true;
     }
 
-    /// Does something as root on the machine; what that prints.
+    /// Does something as root on the machine; what that prints. Nothing while it boots.
     pub fn as_root(&self, script: &str) -> String {
-        let init = self.init().to_string();
+        let Some(init) = self.init().map(|pid| pid.to_string()) else { return String::new() };
         let within = ["--target", &init, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"];
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        let mut command = Command::new("nsenter");
-        command.args(within).args(["--root", "--wd", "sh", "-c", script]).env_clear().env("PATH", path);
+        // The machine may end meanwhile.
+        let mut command = Command::new("timeout");
+        command
+            .args(["--kill-after=1", "40", "nsenter"])
+            .args(within)
+            .args(["--root", "--wd", "sh", "-c", script])
+            .env_clear()
+            .env("PATH", path);
         let output = command.stdin(Stdio::null()).output().unwrap();
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
@@ -191,6 +202,15 @@ impl Vm {
         let text =
             self.as_root("systemctl show --property ActiveState --property StatusText --value cml-agent.service");
         text.trim().split('\n').collect::<Vec<_>>().join(": ")
+    }
+
+    /// Waits until the agent says something of itself. Looking takes processes: not too often.
+    pub fn until_agent(&self, says: &str) {
+        let looks = || {
+            std::thread::sleep(Duration::from_millis(300));
+            self.agent() == says
+        };
+        self.until(says, looks);
     }
 
     /// The files on its disk that contain a text, a line each.
@@ -206,16 +226,14 @@ impl Vm {
     }
 
     /// Its first process, as this machine numbers it: that of the lowest namespace.
-    fn init(&self) -> u32 {
-        let mut pid = self.child.as_ref().unwrap().id();
-        let is_init =
-            |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "systemd\n");
-        while !is_init(pid) {
-            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    fn init(&self) -> Option<u32> {
+        let mut pid = self.child.as_ref()?.id();
+        while std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()? != "systemd\n" {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
             // The machine's is the last that was started.
-            pid = children.split_whitespace().next_back().unwrap().parse().unwrap();
+            pid = children.split_whitespace().next_back()?.parse().ok()?;
         }
-        pid
+        Some(pid)
     }
 }
 

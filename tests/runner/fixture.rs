@@ -406,6 +406,7 @@ fn the_supervisor() {
         user: None,
         shutdown_triggers: Vec::new(),
         on_status: None,
+        lease: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let code = match runtime.block_on(supervise(it)) {

@@ -3,13 +3,20 @@
 # It needs curl, coreutils and systemd.
 set -eu
 umask 077
-units=/etc/systemd/system
+# Units here come before masks and changed copies in /etc/systemd/system.
+units=/etc/systemd/system.control
+old=/etc/systemd/system
 if [ -e /run/cml ]; then exit 0; fi
-# On an image that was made from a runner the old units exist: those that would power this instance off at once have a
-# condition on the instance that they were made for. The one that waits for a runner applies everywhere.
+# An image that was made from a runner has its units, which have a condition on the instance that they were made for.
 id=/var/lib/cloud/data/instance-id
-condition="ExecCondition=/bin/sh -c '[ \"\$\$(cat $id 2>/dev/null)\" = \"$(cat $id 2>/dev/null || :)\" ]'"
-if [ -e "$units/cml-agent.service" ]; then systemctl stop cml-deadline.timer cml-boot.timer || :; fi
+this=$(cat $id 2>/dev/null || :)
+condition="ExecCondition=/bin/sh -c '[ \"\$\$(cat $id 2>/dev/null)\" = \"$this\" ]'"
+if [ -e "$units/cml-agent.service" ] || [ -e "$old/cml-agent.service" ]; then
+  rm -f "$units"/cml-* "$old"/cml-* "$old"/*.wants/cml-*
+  systemctl daemon-reload
+  systemctl stop cml-deadline.timer cml-boot.timer cml-lease.timer || :
+fi
+mkdir -p "$units/timers.target.wants" "$units/multi-user.target.wants" /usr/local/bin /usr/local/sbin /run/cml
 
 # Any failure powers the instance off, after a moment for its console to be read.
 at_exit() {
@@ -33,43 +40,71 @@ end=$(date -u -d "+@LIFETIME@ seconds" '+%Y-%m-%d %H:%M:%S UTC')
 cat >"$units/cml-deadline.timer" <<CML_END
 [Unit]
 Description=Power off this instance at its deadline
+RefuseManualStop=yes
 [Timer]
 OnCalendar=$end
 OnBootSec=@LIFETIME@
 Persistent=true
 AccuracySec=1s
-[Install]
-WantedBy=timers.target
 CML_END
 
-# And an end soon, unless the runner is ready by then.
-cat >"$units/cml-boot.service" <<'CML_END'
+# And an end soon, unless the lease is renewed: seconds since the boot, which no clock changes. It lies in memory, so that
+# a restart ends it. The first one lasts until the runner must be ready; a lease far ahead is not one of cml's.
+now=$(cut -d. -f1 /proc/uptime) start=@START@ life=@LIFETIME@
+echo $((now + start)) >/run/cml/lease
+check="read -r up _ </proc/uptime && up=\${up%.*} && read -r end </run/cml/lease &&
+[ \"\$up\" -lt \"\$end\" ] && [ \"\$end\" -le \$((up + $start + 300)) ] && [ \"\$up\" -lt $((now + life + 300)) ]"
+echo "$check" >/usr/local/sbin/cml-lease
+cat >"$units/cml-lease.service" <<CML_END
 [Unit]
-Description=Power off this instance if its runner is not ready in time
+Description=Power off this instance when its lease is over
+FailureAction=poweroff-force
+StartLimitIntervalSec=0
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'systemctl is-active --quiet cml-agent.service || systemctl poweroff'
+TimeoutStartSec=30
+$condition
+ExecStart=/bin/sh /usr/local/sbin/cml-lease
 CML_END
-cat >"$units/cml-boot.timer" <<'CML_END'
+cat >"$units/cml-lease.timer" <<'CML_END'
 [Unit]
-Description=Power off this instance if its runner is not ready in time
+Description=Power off this instance when its lease is over
+RefuseManualStop=yes
 [Timer]
-OnActiveSec=@START@
+OnActiveSec=60
+OnUnitActiveSec=60
 AccuracySec=1s
-[Install]
-WantedBy=timers.target
 CML_END
+ln -sf ../cml-deadline.timer ../cml-lease.timer "$units/timers.target.wants"
 chmod 0644 "$units"/cml-*
-
 systemctl daemon-reload
-systemctl enable --now cml-deadline.timer
-systemctl enable --now cml-boot.timer
-# A kernel that panics restarts instead of staying up for ever; cml-agent.service then powers the instance off.
-sysctl -q -w kernel.panic=10 || echo 'cml: cannot set kernel.panic'
+systemctl start cml-deadline.timer cml-lease.timer
+
+# The same without systemd: a process of no unit, with the check in its memory.
+setsid sh -c "for file in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs; do [ ! -e \$file ] || echo \$\$ >\$file; done
+while sh -c \"\$0\"; do sleep 60; done
+systemctl poweroff --force; sleep 60; systemctl poweroff -ff; echo o >/proc/sysrq-trigger" "$check" </dev/null >/dev/null 2>&1 &
+
+# After a restart there is no lease: cloud-init ends the instance then, too.
+boot=/var/lib/cloud/scripts/per-boot
+mkdir -p $boot
+cat >$boot/cml <<CML_END
+#!/bin/sh
+[ -e /run/cml ] || [ "\$(cat $id)" != "$this" ] || systemctl poweroff --force
+CML_END
+chmod 0700 $boot/cml
+
+# A kernel that hangs panics, and one that panics restarts. Where there is a watchdog device it needs systemd to live.
+sysctl -q -w kernel.panic=10 kernel.softlockup_panic=1 kernel.watchdog_thresh=60 kernel.hung_task_panic=1 \
+  kernel.hung_task_timeout_secs=1800 || echo 'cml: cannot set what a kernel that hangs does'
+if [ -e /dev/watchdog ]; then
+  mkdir -p $old.conf.d
+  printf '[Manager]\nRuntimeWatchdogSec=120\n' >$old.conf.d/cml.conf
+  systemctl daemon-reexec
+fi
 
 # The cml binary, verified by its digest.
 program=/usr/local/bin/cml
-mkdir -p /usr/local/bin /run/cml
 tries=0
 until curl --proto '@PROTOCOLS@' --tlsv1.2 -fsSL --connect-timeout 10 --max-time 300 -o "$program.part" '@URL@'; do
   tries=$((tries + 1))
@@ -102,7 +137,7 @@ FailureAction=poweroff
 Type=notify
 NotifyAccess=main
 $condition
-ExecStart=/usr/local/bin/cml runner bootstrap --launch-file /run/cml/launch.json
+ExecStart=/usr/local/bin/cml runner bootstrap --launch-file /run/cml/launch.json --lease-file /run/cml/lease
 StandardOutput=journal+console
 StandardError=journal+console
 Restart=no
@@ -113,10 +148,8 @@ TimeoutStopSec=110
 KillMode=mixed
 OOMPolicy=continue
 OOMScoreAdjust=-900
-[Install]
-WantedBy=multi-user.target
 CML_END
+ln -sf ../cml-agent.service "$units/multi-user.target.wants"
 chmod 0644 "$units/cml-agent.service"
 systemctl daemon-reload
-systemctl enable cml-agent.service
 systemctl start --no-block cml-agent.service

@@ -9,9 +9,10 @@ use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository};
 use crate::host::Signal;
 use crate::runner::bootstrap_config::BootstrapConfig;
 use crate::runner::state::LifecycleEvent;
-use crate::runner::supervise::{Supervised, supervise};
+use crate::runner::supervise::{Lease, Supervised, supervise};
 use clap::Args;
 use futures_util::future::{Either, LocalBoxFuture, select};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
@@ -23,8 +24,8 @@ mod prepare;
 const USER: &str = "ci";
 /// The folder of the runner's folders; it belongs to root.
 const HOME: &str = "/var/lib/cml";
-/// The interval of watchdog notifications: a third of the service's `WatchdogSec`.
-const WATCHDOG_INTERVAL: Duration = Duration::from_secs(60);
+/// How many times the instance's lease and its service's watchdog (`WatchdogSec`) are renewed during one lease.
+const RENEWALS: u32 = 5;
 /// How long before the instance's deadline its runner is asked to end.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(120);
 
@@ -34,6 +35,12 @@ pub struct Bootstrap {
     /// File with the bootstrap configuration; it is deleted
     #[arg(long, value_name = "FILE")]
     pub launch_file: PathBuf,
+    /// File with the end of the instance's lease, in seconds since its boot
+    #[arg(long, value_name = "FILE")]
+    pub lease_file: Option<PathBuf>,
+    /// How long the instance stays when the lease is not renewed
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub lease: u32,
 }
 
 /// Runs the verb.
@@ -54,7 +61,7 @@ pub async fn run(app: &App, args: &Bootstrap) -> Result<()> {
     }
     let kind = InstanceKind::new(app, &bootstrap.cloud, &args.launch_file)?;
     prepare::remove_secrets(app, &args.launch_file, &kind)?;
-    let outcome = work(app, bootstrap, &kind).await;
+    let outcome = work(app, args, bootstrap, &kind).await;
     app.host.notify("STOPPING=1");
     outcome
 }
@@ -92,7 +99,7 @@ impl InstanceKind {
     }
 }
 
-async fn work(app: &App, bootstrap: BootstrapConfig, kind: &InstanceKind) -> Result<()> {
+async fn work(app: &App, args: &Bootstrap, bootstrap: BootstrapConfig, kind: &InstanceKind) -> Result<()> {
     let left = Duration::from_secs(u64::try_from(bootstrap.deadline).unwrap_or(0)).saturating_sub(app.host.now());
     let prepared = {
         let preparing = pin!(prepare::prepare(app, &bootstrap, kind));
@@ -117,7 +124,6 @@ async fn work(app: &App, bootstrap: BootstrapConfig, kind: &InstanceKind) -> Res
     };
     let deadline = app.host.sleep(left.saturating_sub(SHUTDOWN_MARGIN.min(left / 10)));
     let shutdown_triggers: Vec<LocalBoxFuture<'_, Signal>> = vec![
-        Box::pin(send_watchdog(app)),
         Box::pin(async move {
             deadline.await;
             app.log.warn("the instance has reached its maximum lifetime: stopping");
@@ -125,6 +131,15 @@ async fn work(app: &App, bootstrap: BootstrapConfig, kind: &InstanceKind) -> Res
         }),
         Box::pin(wait_for_interruption(app, &bootstrap.cloud)),
     ];
+    let lease = Duration::from_secs(args.lease.into());
+    let renew = || {
+        app.host.notify("WATCHDOG=1");
+        if let Some(file) = &args.lease_file
+            && let Err(error) = renew_lease(app, file, lease)
+        {
+            app.log.warn(&format!("cannot renew the instance's lease ({error})"));
+        }
+    };
     supervise(Supervised {
         app,
         runners: forge.as_deref().and_then(Forge::runners),
@@ -141,6 +156,7 @@ async fn work(app: &App, bootstrap: BootstrapConfig, kind: &InstanceKind) -> Res
         user: kind.user(),
         shutdown_triggers,
         on_status: Some(&on_status),
+        lease: Some(Lease { interval: lease / RENEWALS, renew: &renew }),
     })
     .await
 }
@@ -155,12 +171,12 @@ async fn wait_for_interruption(app: &App, cloud: &str) -> Signal {
     Signal::Terminate
 }
 
-/// Notifies the service manager's watchdog until the program ends.
-async fn send_watchdog(app: &App) -> Signal {
-    loop {
-        app.host.notify("WATCHDOG=1");
-        app.host.sleep(WATCHDOG_INTERVAL).await;
-    }
+/// Writes the end of the instance's lease: so many seconds from now, counted from its boot, as its clock may be set.
+fn renew_lease(app: &App, file: &Path, lease: Duration) -> io::Result<()> {
+    let uptime = app.host.read(Path::new("/proc/uptime"))?;
+    let seconds = str::from_utf8(&uptime).ok().and_then(|text| text.split('.').next()?.parse::<u64>().ok());
+    let now = seconds.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    app.host.write(file, format!("{}\n", now + lease.as_secs()).as_bytes())
 }
 
 /// Connects to the forge, where the runner's own credential is enough to unregister it.

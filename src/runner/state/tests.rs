@@ -707,6 +707,81 @@ proptest! {
     }
 }
 
+/// A program that is killed by nothing and says no more: the last second at which the lease is renewed, a minute after the other, and
+/// `None` where that is later than a week.
+fn last_renewal(trace: &mut Trace, from: u64) -> Option<u64> {
+    const WEEK: u64 = 7 * 24 * 3600;
+    let mut last = 0;
+    for second in (from..=WEEK).step_by(60) {
+        trace.at(second, Input::Tick);
+        if trace.0.needs_instance(Duration::from_secs(second)) {
+            last = second;
+        }
+    }
+    (last + 60 <= WEEK).then_some(last)
+}
+
+#[test]
+fn a_lease_is_renewed_while_a_job_runs_or_the_idle_time_has_not_passed() {
+    // Never ready: ten minutes, and the time to end it.
+    let mut trace = Trace::new(rules());
+    assert_eq!(last_renewal(&mut trace, 0), Some(660));
+    // Idle: until it is asked to end, has had the time for it, and is killed.
+    let mut trace = Trace::new(rules());
+    trace.at(10, ready());
+    assert_eq!(last_renewal(&mut trace, 10), Some(430));
+    // A job that never ends: that is up to the forge, and the maximum lifetime.
+    let mut trace = Trace::new(rules());
+    trace.at(10, ready());
+    trace.at(20, started("a"));
+    assert_eq!(last_renewal(&mut trace, 60), None);
+    // After it, the idle time again.
+    let mut trace = Trace::new(rules());
+    trace.at(10, ready());
+    trace.at(20, started("a"));
+    trace.at(4000, ended("a", true));
+    assert_eq!(last_renewal(&mut trace, 4000), Some(4420));
+    // `--idle-timeout never`: the maximum lifetime only.
+    let mut trace = Trace::new(Rules { idle: None, ..rules() });
+    trace.at(10, ready());
+    assert_eq!(last_renewal(&mut trace, 60), None);
+    // The only job is over: the time for its report.
+    let mut trace = Trace::new(Rules { single: true, ..github() });
+    trace.at(10, ready());
+    trace.at(20, started("a"));
+    trace.at(100, ended("a", true));
+    assert_eq!(last_renewal(&mut trace, 100), Some(340));
+    // The forge does not answer whether it may leave.
+    let mut trace = Trace::new(github());
+    trace.at(10, ready());
+    assert_eq!(trace.at(310, Input::Tick), "delete");
+    assert_eq!(last_renewal(&mut trace, 310), Some(0));
+}
+
+proptest! {
+    /// Whatever happened, from then on silence: without a job, nothing renews the lease for longer than an outage of the forge.
+    #[test]
+    fn no_lease_is_renewed_for_ever_without_a_job(
+        steps in proptest::collection::vec((any_input(), 0u64..400), 0..40),
+        (one, single, checks, polls) in any::<(bool, bool, bool, bool)>(),
+    ) {
+        let poll = polls.then_some(Duration::from_secs(30));
+        let rules = Rules { one_job_each: one, single, can_check: checks, poll, ..rules() };
+        let mut state = RunnerState::new(rules, Duration::ZERO);
+        let mut now = Duration::ZERO;
+        for (input, pause) in steps {
+            now += Duration::from_secs(pause);
+            state.feed(input, now);
+        }
+        let silence = now + MAX_OUTAGE;
+        while now < silence + READY_TIMEOUT {
+            now += Duration::from_secs(60);
+            state.feed(Input::Tick, now);
+        }
+        prop_assert!(state.is_busy() || !state.needs_instance(now), "{state:?}");
+    }
+}
+
 /// How a program of these forges behaves where it is asked nothing, as its sources say.
 #[derive(Debug, Clone, Copy)]
 enum Habit {

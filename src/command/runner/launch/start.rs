@@ -85,6 +85,7 @@ impl Launching<'_> {
             user: None,
             shutdown_triggers: Vec::new(),
             on_status: None,
+            lease: None,
         })
         .await
     }
