@@ -155,6 +155,8 @@ mod tests {
         Ok(Some(Expiring { value, expires: Some(app.host.now() + Duration::from_secs(seconds)) }))
     }
 
+    /// Runs work with the clock that the native host sleeps by.
+    #[allow(clippy::unwrap_used)]
     fn run<T>(work: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
     }

@@ -81,7 +81,7 @@ systemctl daemon-reload
 systemctl start cml-deadline.timer cml-lease.timer
 
 # The same without systemd: a process of no unit, with the check in its memory.
-setsid sh -c "for file in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs; do [ ! -e \$file ] || echo \$\$ >\$file; done
+setsid sh -c "for file in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs /sys/fs/cgroup/unified/cgroup.procs; do [ ! -e \$file ] || echo \$\$ >\$file; done
 while sh -c \"\$0\"; do sleep 60; done
 systemctl poweroff --force; sleep 60; systemctl poweroff -ff; echo o >/proc/sysrq-trigger" "$check" </dev/null >/dev/null 2>&1 &
 
