@@ -75,12 +75,12 @@ fn jobs_that_are_to_run_in_a_container_do_not_run_outside_of_one() {
 #[test]
 fn an_idle_machine_ends_and_what_its_runner_leaves_is_reaped() {
     for (vendor, region) in [(Vendor::GitHub, "us-west-2"), (Vendor::GitLab, "eu-north-1")] {
-        // As with --cloud-permission-set.
+        // Longer than the launch, which looks every two seconds, takes to see it. The identity is as with --cloud-permission-set.
         let known = |data: String| data.replace("\"identity\":false", "\"identity\":true");
-        let Some((fixture, mut vm, launch)) = boot(vendor, region, &["--idle-timeout", "2"], known) else { return };
+        let Some((fixture, mut vm, launch)) = boot(vendor, region, &["--idle-timeout", "6"], known) else { return };
         assert_eq!(launch.end().code, Some(0), "{}", vm.console());
         assert_eq!(vm.until_off(), Some(0), "{}", vm.console());
-        assert!(vm.console().contains("\"reason\":\"timeout:2\""), "{}", vm.console());
+        assert!(vm.console().contains("\"reason\":\"timeout:6\""), "{}", vm.console());
         // Jobs act as the machine: they reach its metadata.
         let user = std::fs::read_to_string(vm.job().join("user")).unwrap();
         assert!(user.ends_with("session"), "{user}");
