@@ -4,16 +4,16 @@
 //! CML's users write), and starts a [`command`]. A command reads a report ([`report`], pure), finds the forge
 //! and what to comment on ([`connect`]), puts the report's files somewhere ([`publish`]), and keeps a comment
 //! up to date ([`sticky`]) over one of the [`forge`]s; or it makes a commit and pushes it ([`git`]), or a
-//! runner of this machine ([`runner`]). What the CI system says about the run, and the files that it takes, are in [`ci`]: a
-//! CI is not a forge. Forges speak through one HTTP client ([`http`]), and
-//! everything outside the process is behind one trait ([`host`]). [`env`], [`error`] and [`log`] are at the
-//! bottom: the environment as a value with secrets that hide, errors with exit codes and hints, and a log that
-//! blots secrets out.
+//! runner ([`runner`]) of this machine or of an instance in a [`cloud`], whose credentials [`auth`] finds. What the CI system says
+//! about the run, and the files that it takes, are in [`ci`]: a CI is not a forge. Forges and clouds speak through one HTTP client
+//! ([`http`]), and everything outside the process is behind one trait ([`host`]). A signal is an error that travels ([`shutdown`]).
+//! [`env`], [`error`] and [`log`] are at the bottom: the environment as a value with secrets that hide, errors with exit codes and
+//! hints, and a log that blots secrets out.
 //!
 //! The step of a GitHub workflow ([`action`]) and the pipe of a Bitbucket pipeline ([`pipe`]) make a command line of what they
 //! are given first; GitLab's component calls the program as anybody does.
 //!
-//! Dependencies only point downwards: command → connect, publish, sticky, git, runner → forge → auth → ci → http → host → env, error.
+//! Dependencies only point downwards: command → connect, publish, sticky, git, runner → forge, cloud → auth → ci → http → host → env, error.
 
 pub mod action;
 pub mod app;
