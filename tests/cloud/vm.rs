@@ -127,7 +127,8 @@ impl Vm {
         text.lines().filter_map(message).collect()
     }
 
-    /// What systemd wrote about the agent's service, and that itself.
+    /// What systemd wrote about the agent's service, and that itself. It is on the disk: what comes last may miss the console, to which
+    /// the journal forwards on its own, before the power is off.
     pub fn journal(&self) -> String {
         let folder = self.path().join("root/var/log/journal");
         let mut command = Command::new("journalctl");
