@@ -173,7 +173,7 @@ pub trait Cloud {
     /// Deletes an instance with all that belongs to it, whatever its state; does nothing when it is gone.
     async fn delete(&self, id: &str) -> Result<()>;
 
-    /// Fetches the end of the instance's console, [`MAX_CONSOLE`] bytes at most; empty when there is none yet.
+    /// Fetches the end of the instance's console, [`MAX_CONSOLE`] bytes at most; empty before its first output.
     async fn console_log(&self, id: &str) -> Result<String>;
 
     /// Lists templates of other versions of the program, by id and name.

@@ -95,13 +95,11 @@ pub fn endpoint<'a>(env: &'a Env, service: &str) -> Option<&'a str> {
     env.named(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| env.named("AWS_ENDPOINT_URL")).map(str::trim)
 }
 
-/// Returns the endpoint of STS in a region.
-pub(crate) fn sts_url(env: &Env, region: &str) -> Result<Url> {
-    let address = match endpoint(env, "STS") {
-        Some(endpoint) => endpoint.to_owned(),
-        None => format!("https://sts.{region}.{}/", domain(region)),
-    };
-    Url::parse(&address).map_err(|_| Error::config(format!("invalid STS endpoint {address}")))
+/// Returns the address of a service, such as `SSM`, in a region.
+pub(crate) fn service_url(env: &Env, service: &str, region: &str) -> Result<Url> {
+    let usual = format!("https://{}.{region}.{}/", service.to_ascii_lowercase(), domain(region));
+    let address = endpoint(env, service).unwrap_or(&usual);
+    Url::parse(address).map_err(|_| Error::config(format!("invalid {service} endpoint {address}")))
 }
 
 /// Returns the text of an XML element without entities.

@@ -73,7 +73,7 @@ impl Dummy {
         Path::new(&self.region).join(id)
     }
 
-    /// Reads an instance; `None` when there is none.
+    /// Reads an instance; `None` if it does not exist.
     fn read(&self, id: &str) -> Result<Option<Instance>> {
         let folder = self.folder(id);
         let bytes = match self.app.host.read(&folder.join("instance.json")) {

@@ -68,7 +68,7 @@ impl Bucket {
         }
         let env = || app.env().iter().filter(|(key, _)| own(key));
         let env = || env().map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()));
-        let endpoint = app.env().named("AWS_ENDPOINT_URL_S3").or_else(|| app.env().named("AWS_ENDPOINT_URL"));
+        let endpoint = aws::endpoint(app.env(), "S3");
         let options = ClientOptions::new().with_allow_http(endpoint.is_some_and(|e| e.starts_with("http://")));
         macro_rules! builder {
             ($builder:ty) => {{

@@ -1,7 +1,7 @@
 //! The identity of a CI job, exchanged for a role's keys:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc.html>.
 
-use super::{Keys, sts_url, tag};
+use super::{Keys, service_url, tag};
 use crate::app::App;
 use crate::auth::{Expiring, Source, checked_value, oidc};
 use crate::ci;
@@ -56,7 +56,7 @@ impl Source<Keys> for JobIdentity {
 /// signature.
 async fn assume(app: &App, region: &str, role: &str, token: &Secret) -> Result<Expiring<Keys>> {
     let env = app.env();
-    let url = sts_url(env, region)?;
+    let url = service_url(env, "STS", region)?;
     let name = env.get(vars::AWS_ROLE_SESSION_NAME).unwrap_or("cml");
     let body = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("Action", "AssumeRoleWithWebIdentity")

@@ -9,7 +9,6 @@ use crate::http::{RetryPolicy, request};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use serde::Deserialize;
-use url::Url;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -27,10 +26,9 @@ impl Aws {
     /// Fetches the value of a parameter.
     pub(super) async fn parameter(&self, name: &str) -> Result<String> {
         let app = self.app();
-        let usual = format!("https://ssm.{}.{}/", self.region, auth::domain(&self.region));
-        let address = auth::endpoint(app.env(), "SSM").unwrap_or(&usual);
-        let wrong = |what: &str| Error::config(format!("cannot fetch the SSM parameter {name} ({what})"));
-        let url = Url::parse(address).map_err(|_| wrong("its endpoint is not a valid address"))?;
+        let url = auth::service_url(app.env(), "SSM", &self.region).map_err(|_| {
+            Error::config(format!("cannot fetch the SSM parameter {name} (its endpoint is not a valid address)"))
+        })?;
         let body = serde_json::json!({ "Name": name }).to_string();
         let mut request = request(Method::POST, &url, Bytes::from(body))?;
         request.headers_mut().insert("content-type", HeaderValue::from_static("application/x-amz-json-1.1"));

@@ -13,7 +13,7 @@ impl Aws {
     /// Fetches the number of the account.
     pub(super) async fn account(&self) -> Result<String> {
         let app = self.app();
-        let url = auth::sts_url(app.env(), &self.region)?;
+        let url = auth::service_url(app.env(), "STS", &self.region)?;
         let body = Bytes::from_static(b"Action=GetCallerIdentity&Version=2011-06-15");
         let mut request = request(Method::POST, &url, body)?;
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");

@@ -70,7 +70,7 @@ pub async fn run(app: &App, args: &Bootstrap) -> Result<()> {
 pub enum InstanceKind {
     /// A virtual machine of its own.
     Machine,
-    /// A process in somebody else's environment, such as a container; the runner's folders are in this one.
+    /// A process in an existing environment, such as a container; the path is the folder of the runner's folders.
     Process(PathBuf),
 }
 
