@@ -10,6 +10,8 @@ pub mod package;
 mod start;
 pub mod state;
 mod status;
-pub mod supervise;
+mod supervise;
+mod supervised;
 
-pub use supervise::{Supervised, supervise};
+pub use supervise::supervise;
+pub use supervised::{Lease, Supervised};

@@ -1,7 +1,7 @@
 //! What is done at the forge, and in Docker, after a runner has ended.
 
 use super::state::{DeregisterResult, RegistrationStatus};
-use super::supervise::Supervised;
+use super::supervised::Supervised;
 use crate::app::App;
 use crate::error::Kind;
 use crate::forge::runners::{Job, Registration, Runners};

@@ -1,6 +1,6 @@
 //! Starts a runner program: its files, its environment and its shutdown policy.
 
-use super::supervise::Supervised;
+use super::supervised::Supervised;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::forge::runners::{CheckedFile, EnvFile, RunnerProcess};
@@ -134,9 +134,9 @@ pub async fn start(
         env,
         folder: supervised.config.program.clone(),
         shutdown: ShutdownPolicy {
-            signal: runner.interrupt,
+            signal: runner.behavior.interrupt,
             command: runner.stop.clone(),
-            grace: runner.grace,
+            grace: runner.behavior.grace,
             logs,
             remove: private_paths(supervised, Some(runner)),
             containers: runner.containers.clone(),

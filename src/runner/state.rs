@@ -128,7 +128,7 @@ pub struct RunnerState {
 impl RunnerState {
     /// Creates the state of a program that is being started.
     pub fn new(rules: Rules, now: Duration) -> Self {
-        let check_at = rules.poll.filter(|_| rules.can_check).map(|pause| now + pause);
+        let check_at = rules.behavior.poll.filter(|_| rules.can_check).map(|pause| now + pause);
         RunnerState {
             rules,
             phase: Phase::Booting,
@@ -188,7 +188,7 @@ impl RunnerState {
             Phase::Lingering { until } | Phase::Waiting { until } => Some(until),
             Phase::Stopping { gentle: true, killed: false, .. } if !self.jobs.is_empty() => None,
             Phase::Stopping { kill_at, again_at, .. } => Some(earlier(kill_at, again_at)),
-            Phase::Busy => self.rules.poll.and(self.check_at),
+            Phase::Busy => self.rules.behavior.poll.and(self.check_at),
             Phase::Leaving | Phase::Renewing | Phase::Done => None,
         }
     }
@@ -231,7 +231,7 @@ impl RunnerState {
 
     fn handle_event(&mut self, event: Event, now: Duration) {
         match event {
-            Event::Ready => match self.rules.confirm_after {
+            Event::Ready => match self.rules.behavior.confirm_after {
                 Some(pause) if self.phase == Phase::Booting => self.check_at = Some(now + pause),
                 Some(_) => {}
                 None => self.is_ready(now),
@@ -246,7 +246,7 @@ impl RunnerState {
             Event::Refused(text) => self.refused(text, now),
             Event::Unusable { what, hint } => self.unusable = Some(Error::config(what).hint(hint)),
             Event::Trouble(text) => {
-                self.troubled_until = now + self.rules.confirm_after.unwrap_or_default();
+                self.troubled_until = now + self.rules.behavior.confirm_after.unwrap_or_default();
                 // A program that is asked to end twice prints a line about it.
                 if !matches!(self.phase, Phase::Stopping { .. }) || !self.jobs.is_empty() {
                     self.warn(text, now);
@@ -274,7 +274,7 @@ impl RunnerState {
 
     fn idle(&mut self, now: Duration) {
         self.phase = Phase::Idle { since: now };
-        (self.check_at, self.offline) = (self.check_after(self.rules.poll.unwrap_or(CHECK_INTERVAL), now), 0);
+        (self.check_at, self.offline) = (self.check_after(self.rules.behavior.poll.unwrap_or(CHECK_INTERVAL), now), 0);
     }
 
     fn check_after(&self, pause: Duration, now: Duration) -> Option<Duration> {
@@ -349,7 +349,7 @@ impl RunnerState {
 
     /// Handles the program's line that its credential was refused: the forge itself is asked whether that is so.
     fn refused(&mut self, text: String, now: Duration) {
-        self.troubled_until = now + self.rules.confirm_after.unwrap_or_default();
+        self.troubled_until = now + self.rules.behavior.confirm_after.unwrap_or_default();
         match self.phase {
             Phase::Booting if !self.rules.can_check => self.fail_refused(text, now),
             Phase::Booting | Phase::Idle { .. } | Phase::Busy if self.rules.can_check => {
@@ -380,7 +380,7 @@ impl RunnerState {
         if !std::mem::take(&mut self.checking) {
             return;
         }
-        if self.rules.poll.is_some_and(|pause| self.polled(&status, pause, now)) {
+        if self.rules.behavior.poll.is_some_and(|pause| self.polled(&status, pause, now)) {
             return;
         }
         let refused = self.refused.take();
@@ -411,11 +411,11 @@ impl RunnerState {
                 let is_offline = matches!(status, RegistrationStatus::Known(RunnerStatus { online: false, .. }));
                 self.offline = if is_offline { self.offline + 1 } else { 0 };
                 self.check_at = Some(now + CHECK_INTERVAL);
-                if self.rules.one_job_each && self.offline >= MAX_MISSES {
+                if self.rules.behavior.one_job_each && self.offline >= MAX_MISSES {
                     self.vanished(now);
                 }
             }
-            (Phase::Busy, RegistrationStatus::Unknown) if !self.rules.one_job_each => self.removed(now),
+            (Phase::Busy, RegistrationStatus::Unknown) if !self.rules.behavior.one_job_each => self.removed(now),
             (Phase::Busy, _) => {
                 if let Some(text) = refused {
                     self.warn(text, now);
@@ -427,12 +427,12 @@ impl RunnerState {
 
     /// Handles an idle runner that the forge no longer knows, or never sees online.
     fn vanished(&mut self, now: Duration) {
-        if !self.rules.one_job_each {
+        if !self.rules.behavior.one_job_each {
             return self.removed(now);
         }
         self.used_up();
-        self.actions.push(Action::Send(self.rules.interrupt, SignalTarget::Leader));
-        self.stopping(now + self.rules.drain_grace, true);
+        self.actions.push(Action::Send(self.rules.behavior.interrupt, SignalTarget::Leader));
+        self.stopping(now + self.rules.behavior.drain_grace, true);
     }
 
     /// Notes that a registration for one job is gone without a job.
@@ -452,14 +452,14 @@ impl RunnerState {
     /// Handles the removal of the runner at the forge. For a registration that was good for one job, which has ended, this
     /// is expected; other runners end after their job.
     fn removed(&mut self, now: Duration) {
-        if self.rules.one_job_each && self.ended > 0 {
+        if self.rules.behavior.one_job_each && self.ended > 0 {
             return;
         }
         self.deregistered = true;
         self.removal();
         if matches!(self.phase, Phase::Booting | Phase::Idle { .. }) {
             // One that handles this signal only between two requests would take long.
-            match self.rules.second_interrupt {
+            match self.rules.behavior.second_interrupt {
                 Some(_) => self.interrupt(now),
                 None => self.drain(now),
             }
@@ -486,14 +486,14 @@ impl RunnerState {
             return;
         }
         (self.contradictions, self.is_job_seen) = (0, false);
-        if self.rules.one_at_a_time {
+        if self.rules.behavior.one_at_a_time {
             // No line told how the previous one ended: it never ran.
             for over in std::mem::take(&mut self.jobs) {
                 self.actions.push(Action::Announce(LifecycleEvent::Ended(over, None)));
             }
         }
         // The first request was answered with a job: that confirms the runner.
-        let announced = self.rules.confirm_after.is_some() && (self.check_at.is_some() || self.checking);
+        let announced = self.rules.behavior.confirm_after.is_some() && (self.check_at.is_some() || self.checking);
         if self.phase == Phase::Booting && announced {
             self.actions.push(Action::Announce(LifecycleEvent::Ready));
         }
@@ -506,7 +506,8 @@ impl RunnerState {
         }
         if matches!(self.phase, Phase::Booting | Phase::Idle { .. } | Phase::Lingering { .. }) {
             self.phase = Phase::Busy;
-            self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause.min(FIRST_JOB_CHECK), now));
+            self.check_at =
+                self.rules.behavior.poll.and_then(|pause| self.check_after(pause.min(FIRST_JOB_CHECK), now));
         }
     }
 
@@ -546,10 +547,10 @@ impl RunnerState {
     fn none_runs(&mut self, now: Duration) {
         match &mut self.phase {
             Phase::Stopping { kill_at, gentle: true, killed: false, .. } => {
-                *kill_at = now + self.rules.linger.max(self.rules.grace);
+                *kill_at = now + self.rules.behavior.linger.max(self.rules.behavior.grace);
             }
-            Phase::Busy if self.rules.one_job_each || self.rules.single => {
-                self.phase = Phase::Lingering { until: now + self.rules.linger };
+            Phase::Busy if self.rules.behavior.one_job_each || self.rules.single => {
+                self.phase = Phase::Lingering { until: now + self.rules.behavior.linger };
             }
             Phase::Busy if self.deregistered => self.drain(now),
             Phase::Busy => self.idle(now),
@@ -579,15 +580,16 @@ impl RunnerState {
     }
 
     fn drain(&mut self, now: Duration) {
-        self.actions.push(Action::Send(self.rules.drain, SignalTarget::Leader));
-        self.stopping(now + self.rules.drain_grace, true);
+        self.actions.push(Action::Send(self.rules.behavior.drain, SignalTarget::Leader));
+        self.stopping(now + self.rules.behavior.drain_grace, true);
     }
 
     fn interrupt(&mut self, now: Duration) {
-        self.actions.push(Action::Send(self.rules.interrupt, SignalTarget::Leader));
+        self.actions.push(Action::Send(self.rules.behavior.interrupt, SignalTarget::Leader));
         self.actions.push(Action::Stop);
-        let again_at = self.rules.second_interrupt.filter(|_| self.jobs.is_empty()).map(|pause| now + pause);
-        self.phase = Phase::Stopping { kill_at: now + self.rules.grace, gentle: false, killed: false, again_at };
+        let again_at = self.rules.behavior.second_interrupt.filter(|_| self.jobs.is_empty()).map(|pause| now + pause);
+        self.phase =
+            Phase::Stopping { kill_at: now + self.rules.behavior.grace, gentle: false, killed: false, again_at };
     }
 
     fn kill(&mut self, now: Duration) {
@@ -608,7 +610,7 @@ impl RunnerState {
         match self.phase {
             Phase::Waiting { .. } | Phase::Renewing => self.finish(),
             // It ends by itself, and still has to report the end of its job.
-            Phase::Lingering { .. } => self.stopping(now + self.rules.grace, false),
+            Phase::Lingering { .. } => self.stopping(now + self.rules.behavior.grace, false),
             Phase::Stopping { killed: true, .. } | Phase::Done => {}
             Phase::Booting | Phase::Idle { .. } | Phase::Busy | Phase::Leaving | Phase::Stopping { .. } => {
                 self.interrupt(now);
@@ -630,7 +632,7 @@ impl RunnerState {
             job.maybe_canceled = true;
             self.lost.push(job);
         }
-        let another = self.rules.one_job_each && !self.rules.single && self.signal.is_none();
+        let another = self.rules.behavior.one_job_each && !self.rules.single && self.signal.is_none();
         if expected && self.used_up && another && self.failure.is_none() && self.ended == 0 {
             return self.renew_unused(now);
         }
@@ -640,7 +642,7 @@ impl RunnerState {
         if expected || self.deregistered {
             return self.finish();
         }
-        let is_unused = self.rules.one_job_each && self.ended == 0 && self.was_ready && self.reason.is_none();
+        let is_unused = self.rules.behavior.one_job_each && self.ended == 0 && self.was_ready && self.reason.is_none();
         match disposition {
             ExitDisposition::Failed(error) => {
                 self.failure = Some(self.unusable.take().unwrap_or(error));
@@ -703,7 +705,7 @@ impl RunnerState {
     pub fn renewed(&mut self, now: Duration) {
         if self.phase == Phase::Renewing {
             (self.boot, self.phase) = (now, Phase::Booting);
-            self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause, now));
+            self.check_at = self.rules.behavior.poll.and_then(|pause| self.check_after(pause, now));
         }
     }
 
@@ -777,7 +779,7 @@ impl RunnerState {
             Phase::Idle { since } if self.rules.idle.is_none_or(|idle| now < since + idle) => self.check(),
             Phase::Idle { .. } => {
                 self.reason = self.rules.idle.map(timeout);
-                if self.rules.delete_first {
+                if self.rules.behavior.delete_first {
                     self.phase = Phase::Leaving;
                     self.actions.push(Action::Deregister);
                 } else {
@@ -786,7 +788,7 @@ impl RunnerState {
             }
             Phase::Lingering { .. } => self.drain(now),
             Phase::Stopping { kill_at, gentle, killed: false, again_at: Some(_) } if now < kill_at => {
-                self.actions.push(Action::Send(self.rules.interrupt, SignalTarget::Leader));
+                self.actions.push(Action::Send(self.rules.behavior.interrupt, SignalTarget::Leader));
                 self.stopping(kill_at, gentle);
             }
             Phase::Stopping { killed: false, .. } => self.kill(now),
@@ -800,7 +802,7 @@ impl RunnerState {
             }
             Phase::Waiting { .. } => {
                 self.phase = Phase::Booting;
-                self.check_at = self.rules.poll.and_then(|pause| self.check_after(pause, now));
+                self.check_at = self.rules.behavior.poll.and_then(|pause| self.check_after(pause, now));
                 self.actions.push(Action::Start);
             }
             Phase::Busy => self.check(),

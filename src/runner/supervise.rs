@@ -3,12 +3,10 @@
 
 use super::hook_log::HookLog;
 use super::state::{Action, DeregisterResult, Input, LifecycleEvent, Rules, RunOutcome, RunnerState};
+use super::supervised::Supervised;
 use super::{cleanup, start, status};
-use crate::app::App;
 use crate::error::{Error, Kind, Result};
-use crate::forge::Driver;
-use crate::forge::runners::{Event, ExitDisposition, Registration, RunnerConfig, RunnerProcess, Runners};
-use crate::forge::runs::Runs;
+use crate::forge::runners::{Behavior, Event, ExitDisposition, RunnerProcess};
 use crate::host::logs::Logs;
 use crate::host::{Process, ProcessEvent, Signal};
 use crate::shutdown::Shutdown;
@@ -24,53 +22,6 @@ use std::time::Duration;
 const HOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How many of the program's last lines are shown when it fails.
 const SHOWN_LINES: usize = 20;
-/// Creates another registration for the same runner.
-pub type Renew<'a> = &'a dyn Fn() -> LocalBoxFuture<'a, Result<Registration>>;
-
-/// A registered runner, to be run.
-pub struct Supervised<'a> {
-    /// The host, log and HTTP client.
-    pub app: &'a App,
-    /// The forge's runners, if its API can be used; an instance in a cloud has no token.
-    pub runners: Option<&'a dyn Runners>,
-    /// The forge's runs, if lost jobs can be rerun.
-    pub runs: Option<&'a dyn Runs>,
-    /// The forge's driver.
-    pub driver: &'static Driver,
-    /// The repository's address, for event lines.
-    pub repo: String,
-    /// The registration.
-    pub registration: Registration,
-    /// Creates another registration, where each is good for one job only and more jobs are wanted.
-    pub renew: Option<Renew<'a>>,
-    /// Its folders and options.
-    pub config: RunnerConfig,
-    /// Names of variables that are passed on besides the usual ones.
-    pub pass_env: Vec<String>,
-    /// How often a lost job may be started in all, the first time included; `None` for no reruns.
-    pub retry: Option<u32>,
-    /// The folder to copy the program's own logs to; without one they are removed.
-    pub keep_logs: Option<PathBuf>,
-    /// Folders of this runner alone, which are removed with it.
-    pub remove: Vec<PathBuf>,
-    /// The user that the program runs as, if it is another one.
-    pub user: Option<String>,
-    /// Futures that end it, as a signal would.
-    pub shutdown_triggers: Vec<LocalBoxFuture<'a, Signal>>,
-    /// Called when it is ready and when jobs begin and end.
-    pub on_status: Option<&'a dyn Fn(&LifecycleEvent)>,
-    /// The lease of the instance that runs it alone.
-    pub lease: Option<Lease<'a>>,
-}
-
-/// A lease of an instance, which ends when it is not renewed.
-#[derive(Clone, Copy)]
-pub struct Lease<'a> {
-    /// How often it is renewed while there is reason to keep the instance.
-    pub interval: Duration,
-    /// Renews it.
-    pub renew: &'a dyn Fn(),
-}
 
 /// Runs a registered runner until it ends or is asked to. Whatever happens, it is unregistered then, its processes are gone
 /// and its private files removed.
@@ -176,22 +127,13 @@ impl<'a> Supervisor<'a> {
 
     fn rules(&self) -> Result<Rules> {
         let runner = self.runner.as_ref().ok_or_else(|| Error::internal("a runner without a program"))?;
+        let (behavior, can_check) = (runner.behavior, self.supervised.runners.is_some());
         Ok(Rules {
             name: self.supervised.registration.name.clone(),
             idle: self.supervised.config.idle,
-            single: self.supervised.config.single || (runner.one_job_each && self.supervised.renew.is_none()),
-            drain: runner.drain,
-            interrupt: runner.interrupt,
-            grace: runner.grace,
-            one_job_each: runner.one_job_each,
-            drain_grace: runner.drain_grace,
-            linger: runner.linger,
-            second_interrupt: runner.second_interrupt,
-            confirm_after: runner.confirm_after,
-            one_at_a_time: runner.one_at_a_time,
-            poll: runner.poll,
-            can_check: self.supervised.runners.is_some(),
-            delete_first: runner.delete_first && self.supervised.runners.is_some(),
+            single: self.supervised.config.single || (behavior.one_job_each && self.supervised.renew.is_none()),
+            can_check,
+            behavior: Behavior { delete_first: behavior.delete_first && can_check, ..behavior },
         })
     }
 

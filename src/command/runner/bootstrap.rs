@@ -9,7 +9,7 @@ use crate::forge::{Connection, Context, Driver, FORGES, Forge, Repository};
 use crate::host::Signal;
 use crate::runner::bootstrap_config::BootstrapConfig;
 use crate::runner::state::LifecycleEvent;
-use crate::runner::supervise::{Lease, Supervised, supervise};
+use crate::runner::{Lease, Supervised, supervise};
 use clap::Args;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use std::io;

@@ -5,7 +5,7 @@ use super::runners::SECRET;
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::forge::runners::{
-    EnvFile, Event, ExitDisposition, Job, JobResult, Registration, RunnerConfig, RunnerProcess,
+    Behavior, EnvFile, Event, ExitDisposition, Job, JobResult, Registration, RunnerConfig, RunnerProcess,
 };
 use crate::host::Signal;
 use std::time::Duration;
@@ -21,6 +21,20 @@ const LINGER: Duration = Duration::from_secs(15);
 
 /// How often Bitbucket is asked about the runner, whose source is not public: a fraction of its hourly rate limit.
 const POLL: Duration = Duration::from_secs(30);
+
+const BEHAVIOR: Behavior = Behavior {
+    drain: Signal::Terminate,
+    interrupt: Signal::Terminate,
+    grace: GRACE,
+    drain_grace: GRACE,
+    linger: LINGER,
+    second_interrupt: None,
+    confirm_after: None,
+    one_at_a_time: true,
+    poll: Some(POLL),
+    one_job_each: false,
+    delete_first: false,
+};
 
 /// Variables for the container: <https://support.atlassian.com/bitbucket-cloud/docs/configure-a-runner-to-use-a-proxy/> and
 /// <https://support.atlassian.com/bitbucket-cloud/docs/use-your-docker-images-in-self-hosted-runners/>.
@@ -64,20 +78,10 @@ pub fn runner_process(registration: &Registration, config: &RunnerConfig) -> Res
         parse_line,
         parse_hook_line: None,
         interpret_exit,
-        drain: Signal::Terminate,
-        interrupt: Signal::Terminate,
-        grace: GRACE,
-        drain_grace: GRACE,
-        linger: LINGER,
-        second_interrupt: None,
-        confirm_after: None,
-        one_at_a_time: true,
-        poll: Some(POLL),
+        behavior: BEHAVIOR,
         containers: Some(format!("name={}", registration.id.trim_matches(['{', '}']))),
         env_file: Some(EnvFile { path: file, names: PASSED_ON }),
         stop: Some(["docker", "container", "stop", "--time", &STOP.to_string(), &name].map(str::to_owned).into()),
-        one_job_each: false,
-        delete_first: false,
     })
 }
 

@@ -220,17 +220,30 @@ pub struct RunnerProcess {
     /// Interprets its exit code (`None`: a signal ended it); `last` is how the last job of the registration ended, if any
     /// did.
     pub interpret_exit: fn(code: Option<i32>, last: Option<JobResult>) -> ExitDisposition,
+    /// How it reacts to signals, and what the forge knows of it.
+    pub behavior: Behavior,
+    /// Docker's filter for the containers and networks that an interrupted job leaves behind, such as `label=…`.
+    pub containers: Option<String>,
+    /// The env file of a program in a container.
+    pub env_file: Option<EnvFile>,
+    /// A command to run in addition to the signals, such as `docker stop`.
+    pub stop: Option<Vec<String>>,
+}
+
+/// How a forge's runner program ends and what it says, as far as its supervision has to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Behavior {
     /// The signal that asks it to end without taking another job, after the current one.
     pub drain: Signal,
     /// The signal that asks it to end and to cancel its job.
     pub interrupt: Signal,
     /// How long it may take to report an interrupted job before it is killed.
     pub grace: Duration,
-    /// How long it may take to end after [`RunnerProcess::drain`] when it has no job.
+    /// How long it may take to end after [`Behavior::drain`] when it has no job.
     pub drain_grace: Duration,
     /// How long it may take to report a job that has ended, before it is asked to end.
     pub linger: Duration,
-    /// The pause after which [`RunnerProcess::interrupt`] is sent a second time when no job runs, so that it ends at once.
+    /// The pause after which [`Behavior::interrupt`] is sent a second time when no job runs, so that it ends at once.
     pub second_interrupt: Option<Duration>,
     /// The time after [`Event::Ready`] when the forge is asked, where that event only means that the program has started.
     pub confirm_after: Option<Duration>,
@@ -239,12 +252,6 @@ pub struct RunnerProcess {
     /// How often the forge is asked whether the runner is connected and has a job, where the program's lines are not known
     /// from its source.
     pub poll: Option<Duration>,
-    /// Docker's filter for the containers and networks that an interrupted job leaves behind, such as `label=…`.
-    pub containers: Option<String>,
-    /// The env file of a program in a container.
-    pub env_file: Option<EnvFile>,
-    /// A command to run in addition to the signals, such as `docker stop`.
-    pub stop: Option<Vec<String>>,
     /// Whether each registration is good for one job only, so that another job needs another one.
     pub one_job_each: bool,
     /// Whether the forge refuses to remove a busy runner, so that removing an idle one before it is asked to end loses no

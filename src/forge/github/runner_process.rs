@@ -8,7 +8,8 @@ use crate::digest::hash;
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::forge::runners::{
-    CheckedFile, Event, ExitDisposition, Job, JobResult, Registration, RunnerConfig, RunnerProcess, hook_script,
+    Behavior, CheckedFile, Event, ExitDisposition, Job, JobResult, Registration, RunnerConfig, RunnerProcess,
+    hook_script,
 };
 use crate::host::Signal;
 use base64::Engine;
@@ -26,6 +27,20 @@ const LINGER: Duration = Duration::from_secs(120);
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// How long `run.sh` waits for an update.
 const UPDATE_PAUSE: Duration = Duration::from_secs(30);
+
+const BEHAVIOR: Behavior = Behavior {
+    drain: Signal::Interrupt,
+    interrupt: Signal::Interrupt,
+    grace: GRACE,
+    drain_grace: GRACE,
+    linger: LINGER,
+    second_interrupt: None,
+    confirm_after: None,
+    one_at_a_time: true,
+    poll: None,
+    one_job_each: true,
+    delete_first: true,
+};
 
 /// The listener takes its options from variables too, and removes them from its environment: `CommandSettings.cs`.
 const JIT_VARIABLE: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
@@ -107,20 +122,10 @@ pub fn runner_process(registration: &Registration, config: &RunnerConfig) -> Res
         parse_line,
         parse_hook_line: Some(parse_hook),
         interpret_exit,
-        drain: Signal::Interrupt,
-        interrupt: Signal::Interrupt,
-        grace: GRACE,
-        drain_grace: GRACE,
-        linger: LINGER,
-        second_interrupt: None,
-        confirm_after: None,
-        one_at_a_time: true,
-        poll: None,
+        behavior: BEHAVIOR,
         containers: label.map(|label| format!("label={label}")),
         env_file: None,
         stop: None,
-        one_job_each: true,
-        delete_first: true,
     })
 }
 

@@ -6,7 +6,7 @@ use super::runners::{TOKEN, URL};
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use crate::forge::runners::JobResult::{self, Canceled, Failed, Succeeded};
-use crate::forge::runners::{Event, ExitDisposition, Job, Registration, RunnerConfig, RunnerProcess};
+use crate::forge::runners::{Behavior, Event, ExitDisposition, Job, Registration, RunnerConfig, RunnerProcess};
 use crate::host::Signal;
 use serde_json::Value;
 use std::path::Path;
@@ -26,6 +26,20 @@ const SECOND_INTERRUPT: Duration = Duration::from_millis(500);
 const CONFIRM_AFTER: Duration = Duration::from_secs(3);
 /// The supervisor watches the idle time; the program ends this much later by itself.
 const IDLE_MARGIN: Duration = Duration::from_secs(60);
+
+const BEHAVIOR: Behavior = Behavior {
+    drain: Signal::Quit,
+    interrupt: Signal::Terminate,
+    grace: GRACE,
+    drain_grace: DRAIN_GRACE,
+    linger: LINGER,
+    second_interrupt: Some(SECOND_INTERRUPT),
+    confirm_after: Some(CONFIRM_AFTER),
+    one_at_a_time: true,
+    poll: None,
+    one_job_each: false,
+    delete_first: false,
+};
 
 /// Returns how to run the runner of a registration.
 pub fn runner_process(registration: &Registration, config: &RunnerConfig) -> Result<RunnerProcess> {
@@ -55,20 +69,10 @@ pub fn runner_process(registration: &Registration, config: &RunnerConfig) -> Res
         parse_line,
         parse_hook_line: None,
         interpret_exit,
-        drain: Signal::Quit,
-        interrupt: Signal::Terminate,
-        grace: GRACE,
-        drain_grace: DRAIN_GRACE,
-        linger: LINGER,
-        second_interrupt: Some(SECOND_INTERRUPT),
-        confirm_after: Some(CONFIRM_AFTER),
-        one_at_a_time: true,
-        poll: None,
+        behavior: BEHAVIOR,
         containers: None,
         env_file: None,
         stop: None,
-        one_job_each: false,
-        delete_first: false,
     })
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::forge::runners::Behavior;
 use proptest::prelude::*;
 
 const IDLE: u64 = 300;
@@ -8,24 +9,29 @@ fn rules() -> Rules {
         name: "r".into(),
         idle: Some(Duration::from_secs(IDLE)),
         single: false,
-        drain: Signal::Quit,
-        interrupt: Signal::Interrupt,
-        grace: Duration::from_secs(30),
-        drain_grace: Duration::from_secs(75),
-        linger: Duration::from_secs(120),
-        second_interrupt: None,
-        confirm_after: None,
-        one_at_a_time: false,
-        poll: None,
         can_check: false,
-        one_job_each: false,
-        delete_first: false,
+        behavior: Behavior {
+            drain: Signal::Quit,
+            interrupt: Signal::Interrupt,
+            grace: Duration::from_secs(30),
+            drain_grace: Duration::from_secs(75),
+            linger: Duration::from_secs(120),
+            second_interrupt: None,
+            confirm_after: None,
+            one_at_a_time: false,
+            poll: None,
+            one_job_each: false,
+            delete_first: false,
+        },
     }
 }
 
 /// GitHub's way.
 fn github() -> Rules {
-    Rules { one_job_each: true, delete_first: true, drain: Signal::Interrupt, ..rules() }
+    Rules {
+        behavior: Behavior { one_job_each: true, delete_first: true, drain: Signal::Interrupt, ..rules().behavior },
+        ..rules()
+    }
 }
 
 fn job(id: &str) -> Job {
@@ -160,7 +166,11 @@ fn another_job_needs_another_registration_where_each_is_for_one() {
 #[test]
 fn a_program_that_would_take_another_job_is_asked_to_end() {
     // It has time to report the job first, and one that comes meanwhile is run.
-    let mut trace = Trace::new(Rules { single: true, linger: Duration::from_secs(15), ..rules() });
+    let mut trace = Trace::new(Rules {
+        single: true,
+        behavior: Behavior { linger: Duration::from_secs(15), ..rules().behavior },
+        ..rules()
+    });
     trace.at(0, ready());
     trace.at(1, started("a"));
     assert_eq!(trace.at(2, ended("a", false)), "-a:false");
@@ -301,11 +311,14 @@ fn words_about_unknown_jobs_change_nothing() {
 /// GitLab's way.
 fn gitlab() -> Rules {
     Rules {
-        confirm_after: Some(Duration::from_secs(3)),
-        second_interrupt: Some(Duration::from_secs(1)),
-        one_at_a_time: true,
         can_check: true,
-        interrupt: Signal::Terminate,
+        behavior: Behavior {
+            confirm_after: Some(Duration::from_secs(3)),
+            second_interrupt: Some(Duration::from_secs(1)),
+            one_at_a_time: true,
+            interrupt: Signal::Terminate,
+            ..rules().behavior
+        },
         ..rules()
     }
 }
@@ -421,12 +434,15 @@ fn another_job_means_that_the_one_before_never_ran() {
 /// Bitbucket's way.
 fn bitbucket() -> Rules {
     Rules {
-        poll: Some(Duration::from_secs(30)),
         can_check: true,
-        one_at_a_time: true,
-        linger: Duration::from_secs(15),
-        interrupt: Signal::Terminate,
-        drain: Signal::Terminate,
+        behavior: Behavior {
+            poll: Some(Duration::from_secs(30)),
+            one_at_a_time: true,
+            linger: Duration::from_secs(15),
+            interrupt: Signal::Terminate,
+            drain: Signal::Terminate,
+            ..rules().behavior
+        },
         ..rules()
     }
 }
@@ -673,17 +689,7 @@ proptest! {
         (one, single, first, checks) in any::<(bool, bool, bool, bool)>(),
         (confirms, twice, serial, polls) in any::<(bool, bool, bool, bool)>(),
     ) {
-        let rules = Rules {
-            one_job_each: one,
-            single,
-            delete_first: first,
-            can_check: checks,
-            confirm_after: confirms.then_some(Duration::from_secs(3)),
-            second_interrupt: twice.then_some(Duration::from_secs(1)),
-            one_at_a_time: serial,
-            poll: polls.then_some(Duration::from_secs(30)),
-            ..rules()
-        };
+        let rules = Rules { single, can_check: checks, behavior: Behavior { one_job_each: one, delete_first: first, confirm_after: confirms.then_some(Duration::from_secs(3)), second_interrupt: twice.then_some(Duration::from_secs(1)), one_at_a_time: serial, poll: polls.then_some(Duration::from_secs(30)), ..rules().behavior }, ..rules() };
         let mut state = RunnerState::new(rules, Duration::ZERO);
         let mut model = Model { runs: true, serial, ..Model::default() };
         let mut now = Duration::ZERO;
@@ -766,7 +772,7 @@ proptest! {
         (one, single, checks, polls) in any::<(bool, bool, bool, bool)>(),
     ) {
         let poll = polls.then_some(Duration::from_secs(30));
-        let rules = Rules { one_job_each: one, single, can_check: checks, poll, ..rules() };
+        let rules = Rules { single, can_check: checks, behavior: Behavior { one_job_each: one, poll, ..rules().behavior }, ..rules() };
         let mut state = RunnerState::new(rules, Duration::ZERO);
         let mut now = Duration::ZERO;
         for (input, pause) in steps {
@@ -812,7 +818,7 @@ proptest! {
         let one_job_each = !matches!(habit, Habit::Held { .. });
         let usual = if one_job_each { github() } else { gitlab() };
         let idle = if forever && matches!(habit, Habit::Ghost) { None } else { Some(Duration::from_secs(IDLE)) };
-        let mut state = RunnerState::new(Rules { single, idle, can_check: true, confirm_after: None, ..usual }, Duration::ZERO);
+        let mut state = RunnerState::new(Rules { single, idle, can_check: true, behavior: Behavior { confirm_after: None, ..usual.behavior }, ..usual }, Duration::ZERO);
         let mut now = Duration::ZERO;
         let mut inputs = std::collections::VecDeque::from([(now, ready())]);
         if let Habit::Silent { after } = habit {

@@ -1,7 +1,7 @@
 //! The inputs and outputs of the state machine.
 
 use crate::error::Error;
-use crate::forge::runners::{Event, ExitDisposition, Job, RunnerStatus};
+use crate::forge::runners::{Behavior, Event, ExitDisposition, Job, RunnerStatus};
 use crate::host::{Signal, SignalTarget};
 use std::time::Duration;
 
@@ -14,30 +14,10 @@ pub struct Rules {
     pub idle: Option<Duration>,
     /// Whether it ends after one job.
     pub single: bool,
-    /// See [`crate::forge::runners::RunnerProcess::drain`].
-    pub drain: Signal,
-    /// See [`crate::forge::runners::RunnerProcess::interrupt`].
-    pub interrupt: Signal,
-    /// See [`crate::forge::runners::RunnerProcess::grace`].
-    pub grace: Duration,
-    /// See [`crate::forge::runners::RunnerProcess::drain_grace`].
-    pub drain_grace: Duration,
-    /// See [`crate::forge::runners::RunnerProcess::linger`].
-    pub linger: Duration,
-    /// See [`crate::forge::runners::RunnerProcess::second_interrupt`].
-    pub second_interrupt: Option<Duration>,
-    /// See [`crate::forge::runners::RunnerProcess::confirm_after`].
-    pub confirm_after: Option<Duration>,
-    /// See [`crate::forge::runners::RunnerProcess::one_at_a_time`].
-    pub one_at_a_time: bool,
-    /// See [`crate::forge::runners::RunnerProcess::poll`].
-    pub poll: Option<Duration>,
     /// Whether the forge can be asked about the runner.
     pub can_check: bool,
-    /// See [`crate::forge::runners::RunnerProcess::one_job_each`].
-    pub one_job_each: bool,
-    /// See [`crate::forge::runners::RunnerProcess::delete_first`].
-    pub delete_first: bool,
+    /// How the program behaves.
+    pub behavior: Behavior,
 }
 
 /// An input of the state machine.

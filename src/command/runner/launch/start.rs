@@ -6,10 +6,7 @@ use crate::connect::Connected;
 use crate::env::vars;
 use crate::error::{Kind, Result};
 use crate::forge::runners::{NewRunner, Registration, RunnerConfig, register_once};
-use crate::runner::{
-    package,
-    supervise::{Supervised, supervise},
-};
+use crate::runner::{Supervised, package, supervise};
 use futures_util::future::LocalBoxFuture;
 use std::path::PathBuf;
 use std::time::Duration;
