@@ -127,12 +127,16 @@ impl Vm {
         text.lines().filter_map(message).collect()
     }
 
-    /// What systemd wrote about the agent's service, and that itself. It is on the disk: what comes last may miss the console, to which
-    /// the journal forwards on its own, before the power is off.
+    /// What the agent's service printed, without what systemd writes about it meanwhile. It is on the disk: what comes last may miss the
+    /// console, to which the journal forwards on its own, before the power is off.
     pub fn journal(&self) -> String {
+        self.read_journal(&["_SYSTEMD_UNIT=cml-agent.service", "_TRANSPORT=stdout"])
+    }
+
+    fn read_journal(&self, filter: &[&str]) -> String {
         let folder = self.path().join("root/var/log/journal");
         let mut command = Command::new("journalctl");
-        command.args(["--quiet", "--output=cat", "--unit=cml-agent.service", "--directory"]).arg(folder);
+        command.args(["--quiet", "--output=cat", "--directory"]).arg(folder).args(filter);
         String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
     }
 
@@ -164,7 +168,7 @@ impl Vm {
             std::thread::sleep(Duration::from_millis(20));
         };
         assert!(status.success(), "{status} {}", self.console());
-        let journal = self.journal();
+        let journal = self.read_journal(&["--unit=cml-agent.service"]);
         match journal.split_once("Main process exited, code=exited, status=") {
             Some((_, rest)) => rest.split('/').next().unwrap().parse().ok(),
             None => journal.contains("cml-agent.service: Deactivated successfully.").then_some(0),
