@@ -22,7 +22,13 @@ mod args;
 mod bootstrap;
 #[cfg(debug_assertions)]
 mod dummy;
+#[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+/// Without the driver: only the options, which every build takes.
+#[cfg(not(feature = "kubernetes"))]
+pub mod kubernetes {
+    pub mod args;
+}
 pub mod labels;
 mod location;
 pub mod sizes;
@@ -44,6 +50,10 @@ pub struct Driver {
     /// Whether its instances are virtual machines, which `cml runner bootstrap` prepares as root: a user for jobs, Docker, a packet
     /// filter. Elsewhere, such as in a container, it runs as it is, and the instance ends with it.
     pub is_machine: bool,
+    /// Whether its instances download the program; elsewhere it comes with an image.
+    pub downloads_binary: bool,
+    /// Whether `--cloud-region` chooses where it launches.
+    pub has_regions: bool,
     /// Connects to a region, by CML's name or the cloud's own, with the credentials of the environment.
     pub connect: for<'a> fn(&'a App, region: &'a str) -> Result<Rc<dyn Cloud>>,
     /// Waits, on one of its instances, until the cloud announces an interruption.
@@ -56,6 +66,8 @@ pub struct Driver {
 pub const CLOUDS: &[Driver] = &[
     #[cfg(feature = "aws")]
     aws::DRIVER,
+    #[cfg(feature = "kubernetes")]
+    kubernetes::DRIVER,
     #[cfg(debug_assertions)]
     dummy::DRIVER,
 ];
@@ -73,6 +85,8 @@ pub struct InstanceRequest {
     pub image: Option<String>,
     /// The size of the disk in gigabytes.
     pub disk: u32,
+    /// Whether the user asked for that size.
+    pub is_disk_given: bool,
     /// Whether it is a spot instance.
     pub spot: bool,
     /// The maximum spot price per hour in US dollars; `None` for the market price.
@@ -98,6 +112,8 @@ pub struct PlanSummary {
     pub arch: sizes::Arch,
     /// Whether it has GPUs.
     pub gpu: bool,
+    /// The documents that would be applied, in YAML, where a launch is documents.
+    pub manifest: Option<String>,
 }
 
 /// The lifecycle state of an instance.
@@ -105,6 +121,11 @@ pub struct PlanSummary {
 pub enum InstanceState {
     /// It is being created, or boots.
     Pending,
+    /// It waits for capacity, which may still come: a cluster may grow by a node.
+    Waiting {
+        /// What the cloud says about it.
+        message: String,
+    },
     /// It is running.
     Running,
     /// It is stopped; at least its disk is still billed.

@@ -3,7 +3,7 @@
 mod failures;
 #[cfg(target_os = "linux")]
 mod firewall;
-mod fixture;
+pub mod fixture;
 mod identity;
 mod launch;
 #[cfg(target_os = "linux")]

@@ -23,6 +23,8 @@ mod external;
 mod faults;
 mod files;
 mod images;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod launch;
 mod legacy;
 mod limits;

@@ -11,7 +11,7 @@ pub struct CloudOptions {
     pub aws: aws::args::AwsOptions,
     /// Those of Kubernetes.
     #[command(flatten)]
-    pub kubernetes: kubernetes::KubernetesOptions,
+    pub kubernetes: kubernetes::args::KubernetesOptions,
 }
 
 impl CloudOptions {

@@ -44,6 +44,8 @@ pub const DRIVER: Driver = Driver {
     title: "AWS",
     is_offered: true,
     is_machine: true,
+    downloads_binary: true,
+    has_regions: true,
     connect,
     wait_for_interruption: interruption::wait_for_interruption,
     has_identity: interruption::has_identity,
@@ -209,7 +211,7 @@ impl Cloud for Aws {
         let planned = Planned { instance_types, image, subnets, group };
         let (tried, lines) = join(self.dry_run(wanted, &planned), self.summarize(wanted, &planned)).await;
         tried?;
-        let summary = PlanSummary { lines, arch, gpu };
+        let summary = PlanSummary { lines, arch, gpu, manifest: None };
         Ok(Box::new(AwsPlan { aws: self, wanted: wanted.clone(), planned, summary }))
     }
 

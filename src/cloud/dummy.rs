@@ -34,6 +34,8 @@ pub const DRIVER: Driver = Driver {
     title: "the cloud of the tests",
     is_offered: false,
     is_machine: false,
+    downloads_binary: true,
+    has_regions: true,
     connect,
     wait_for_interruption: |_| Box::pin(std::future::pending()),
     has_identity: |_| Box::pin(std::future::ready(false)),
@@ -126,7 +128,7 @@ impl Cloud for Dummy {
     async fn plan<'a>(&'a self, request: &InstanceRequest) -> Result<Box<dyn LaunchPlan + 'a>> {
         let arch = if self.app.host.platform().arch == Arch::Arm64.name() { Arch::Arm64 } else { Arch::X86_64 };
         let lines = vec![("region".to_owned(), self.region.clone())];
-        let summary = PlanSummary { lines, arch, gpu: false };
+        let summary = PlanSummary { lines, arch, gpu: false, manifest: None };
         Ok(Box::new(DummyPlan { cloud: self, request: request.clone(), summary }))
     }
 
@@ -205,7 +207,8 @@ impl LaunchPlan for DummyPlan<'_> {
         if !is_missing {
             let folder = folder.display().to_string();
             let lifetime = bootstrap.lifetime.max.as_secs().to_string();
-            let values = [&bootstrap.binary.url, bootstrap.binary.sha256.as_str(), &lifetime];
+            let binary = bootstrap.binary()?;
+            let values = [&binary.url, binary.sha256.as_str(), &lifetime];
             let argv = ["sh", "-c", SPAWN, "spawn", &folder, START].into_iter().chain(values);
             let command = Command { lingers: true, ..Command::new(argv) };
             host.execute(&command).await.map_err(|error| failed(&id, &error))?;

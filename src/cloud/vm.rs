@@ -14,7 +14,8 @@ const BOOT_MARGIN: Duration = Duration::from_secs(120);
 /// # Errors
 /// [`crate::error::Kind::TooLarge`] when it is too long; or the binary's URL cannot be put into a script.
 pub fn render(bootstrap: &Bootstrap, limit: usize) -> Result<Secret> {
-    let Bootstrap { config, binary, lifetime } = bootstrap;
+    let Bootstrap { config, lifetime, .. } = bootstrap;
+    let binary = bootstrap.binary()?;
     let protocols = check(binary)?;
     let max = lifetime.max.max(Duration::from_secs(1));
     let boot = max.min(lifetime.boot + BOOT_MARGIN);
@@ -69,7 +70,7 @@ mod tests {
     }
 
     fn bootstrap(config: &BootstrapConfig, url: &str) -> Bootstrap {
-        Bootstrap { config: config.to_json(), binary: binary(url), lifetime: LIFETIME }
+        Bootstrap { config: config.to_json(), binary: Some(binary(url)), lifetime: LIFETIME }
     }
 
     fn rendered(name: &str, token: &str, script: Option<&str>) -> String {

@@ -21,6 +21,7 @@ pub mod reap;
 pub mod retry;
 pub mod reuse;
 pub mod stop;
+pub mod unpack;
 
 /// Launch and manage self-hosted runners
 #[derive(Debug, Subcommand)]
@@ -38,6 +39,9 @@ pub enum Command {
     /// Turn a new cloud instance into a runner; its start-up script runs this
     #[command(hide = true, alias = "agent")]
     Bootstrap(bootstrap::Bootstrap),
+    /// Put the program and the bootstrap configuration where a pod's runner finds them
+    #[command(hide = true)]
+    Unpack(unpack::Unpack),
 }
 
 /// Runs the verb.
@@ -49,5 +53,6 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         Command::Reap(args) => reap::run(app, global, args).await,
         Command::Retry(args) => retry::run(app, global, args).await,
         Command::Bootstrap(args) => bootstrap::run(app, args).await,
+        Command::Unpack(args) => unpack::run(app, args).await,
     }
 }

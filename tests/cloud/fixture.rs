@@ -52,11 +52,7 @@ impl CloudFixture {
 
     /// Starts a launch.
     pub fn start(&self, args: &[&str]) -> Launch {
-        let mut command = self.cml.command(&[&["runner", "launch"], args].concat());
-        let log = self.cml.path().join("log");
-        let out = std::fs::File::create(self.cml.path().join("out")).unwrap();
-        let child = command.stdout(out).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
-        Launch { child, folder: self.cml.path().to_owned() }
+        Launch::start(&self.cml, &[&["runner", "launch"], args].concat())
     }
 
     /// Runs a launch to its end, in which the machine boots at once.
@@ -105,6 +101,14 @@ impl Drop for Launch {
 }
 
 impl Launch {
+    pub fn start(cml: &Cml, args: &[&str]) -> Launch {
+        let mut command = cml.command(args);
+        let log = cml.path().join("log");
+        let out = std::fs::File::create(cml.path().join("out")).unwrap();
+        let child = command.stdout(out).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        Launch { child, folder: cml.path().to_owned() }
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

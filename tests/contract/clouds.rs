@@ -1,12 +1,14 @@
 //! The contract of the trait `Cloud`: the same assertions over every row of `CLOUDS`, inside the process. The program's code is real.
 //!
 //! Standing in for AWS: EC2 is moto behind a proxy (`support/ec2.rs`), which loses answers; what moto lacks is scripted, namely the
-//! console's content, and that an instance which powers off ends as its template says. The `dummy` cloud is real in all: its
-//! instances are processes of this machine.
+//! console's content, and that an instance which powers off ends as its template says. Kubernetes is a scripted API server with
+//! controllers (`support/kubernetes.rs`). The `dummy` cloud is real in all: its instances are processes of this machine.
 
 use crate::support::ec2::{Ec2, Wrong};
 use crate::support::eventually;
 use crate::support::host::TestHost;
+#[cfg(feature = "kubernetes")]
+use crate::support::kubernetes::{Kubernetes, Wrong as KubernetesWrong};
 use crate::support::moto::Moto;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +31,8 @@ use std::time::Duration;
 /// What stands for a cloud.
 enum Backend {
     Aws(Ec2),
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(Kubernetes),
     Dummy(PathBuf),
 }
 
@@ -46,6 +50,11 @@ fn aws(region: &'static str, _: &Path) -> Option<Backend> {
     Some(Backend::Aws(Ec2::over(Moto::with_machines(region)?, region)?))
 }
 
+#[cfg(feature = "kubernetes")]
+fn kubernetes(_: &'static str, _: &Path) -> Option<Backend> {
+    Some(Backend::Kubernetes(Kubernetes::start()))
+}
+
 fn dummy(_: &'static str, folder: &Path) -> Option<Backend> {
     let region = folder.join("region");
     std::fs::create_dir(&region).unwrap();
@@ -54,7 +63,10 @@ fn dummy(_: &'static str, folder: &Path) -> Option<Backend> {
 
 /// One for each row of `CLOUDS`.
 const EXPECTED: &[Expected] = &[
+    #[cfg(feature = "aws")]
     Expected { name: "aws", start: aws, has_limit: true },
+    #[cfg(feature = "kubernetes")]
+    Expected { name: "kubernetes", start: kubernetes, has_limit: true },
     #[cfg(debug_assertions)]
     Expected { name: "dummy", start: dummy, has_limit: false },
 ];
@@ -84,6 +96,10 @@ impl Row {
                 ];
                 (region.to_owned(), variables.into_iter().collect())
             }
+            #[cfg(feature = "kubernetes")]
+            Backend::Kubernetes(cluster) => {
+                (String::new(), [("KUBERNETES_CONFIGURATION", cluster.kubeconfig())].into_iter().collect())
+            }
             Backend::Dummy(region) => (region.display().to_string(), std::iter::empty::<(&str, &str)>().collect()),
         };
         let host: Rc<dyn Host> = Rc::new(TestHost { native: Native::default(), env, folder: folder.path().to_owned() });
@@ -97,6 +113,8 @@ impl Row {
         let program = b"#!/bin/sh\nexec sleep 60\n";
         let url = match self.backend {
             Backend::Aws(_) => "https://mirror.example/cml".to_owned(),
+            #[cfg(feature = "kubernetes")]
+            Backend::Kubernetes(_) => String::new(),
             Backend::Dummy(_) => {
                 let path = self.folder.path().join("cml");
                 // Once: an instance may be reading it.
@@ -108,7 +126,10 @@ impl Row {
         };
         Bootstrap {
             config: Secret::new("{\"v\":2}"),
-            binary: BootstrapBinary { url, sha256: Sha256Digest::compute(program) },
+            binary: self
+                .driver
+                .downloads_binary
+                .then(|| BootstrapBinary { url, sha256: Sha256Digest::compute(program) }),
             lifetime: Lifetime { max: lifetime, boot: Duration::from_secs(600) },
         }
     }
@@ -127,6 +148,8 @@ impl Row {
     fn billed(&self) -> Vec<String> {
         match &self.backend {
             Backend::Aws(ec2) => ec2.alive().into_iter().map(|machine| machine.id).collect(),
+            #[cfg(feature = "kubernetes")]
+            Backend::Kubernetes(cluster) => cluster.billed(),
             Backend::Dummy(region) => {
                 let folders = std::fs::read_dir(region).unwrap().map(|folder| folder.unwrap().path());
                 let live = folders.filter(|folder| !folder.join("code").exists());
@@ -145,6 +168,10 @@ impl Row {
                 let calls = ec2.calls().into_iter().filter(|call| !is_dry(call) && !asks(&call.action));
                 calls.map(|call| call.action).collect()
             }
+            #[cfg(feature = "kubernetes")]
+            Backend::Kubernetes(cluster) => {
+                cluster.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
+            }
             Backend::Dummy(_) => self.billed(),
         }
     }
@@ -153,6 +180,8 @@ impl Row {
     fn loses_answers(&self) -> bool {
         match &self.backend {
             Backend::Aws(ec2) => ec2.fails("CreateFleet", 99, Wrong::LostAnswer),
+            #[cfg(feature = "kubernetes")]
+            Backend::Kubernetes(cluster) => cluster.fails("create jobs", 99, KubernetesWrong::LostAnswer),
             Backend::Dummy(_) => return false,
         }
         true
@@ -165,6 +194,8 @@ impl Row {
                 "Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1\
                 &TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=Name&TagSpecification.1.Tag.1.Value=cml-1",
             )),
+            #[cfg(feature = "kubernetes")]
+            Backend::Kubernetes(cluster) => cluster.make_foreign("cml-1"),
             Backend::Dummy(region) => std::fs::create_dir(region.join("cml-1")).unwrap(),
         }
     }
@@ -186,6 +217,8 @@ impl Row {
                 };
                 ec2.ask(&format!("Action={action}&InstanceId.1={id}"));
             }
+            #[cfg(feature = "kubernetes")]
+            Backend::Kubernetes(cluster) => cluster.pass(Duration::from_secs(2)),
             Backend::Dummy(region) => {
                 let code = region.join(id).join("code");
                 eventually("an end", || code.exists(), || id.to_owned());
@@ -200,6 +233,8 @@ impl Row {
                 let content = format!("<instanceId>{id}</instanceId><output>{}</output>", STANDARD.encode(text));
                 ec2.fails("GetConsoleOutput", 1, Wrong::Answered(Box::leak(content.into_boxed_str())));
             }
+            #[cfg(feature = "kubernetes")]
+            Backend::Kubernetes(cluster) => cluster.fill_log(id, text),
             Backend::Dummy(region) => std::fs::write(region.join(id).join("console"), text).unwrap(),
         }
     }
@@ -243,6 +278,7 @@ fn request(labels: Labels) -> InstanceRequest {
         arch: None,
         image: None,
         disk: 35,
+        is_disk_given: false,
         spot: false,
         spot_price: None,
         on_demand_fallback: true,

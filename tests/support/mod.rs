@@ -8,6 +8,7 @@ pub mod fake;
 pub mod gitlab_ci;
 pub mod host;
 pub mod ignored;
+pub mod kubernetes;
 pub mod library;
 pub mod moto;
 pub mod net;

@@ -99,7 +99,11 @@ impl CloudLocation {
                 ),
             })
         })?;
-        let region = self.cloud_region.as_deref().filter(|region| !region.is_empty()).unwrap_or("us-west");
+        let region = self.cloud_region.as_deref().filter(|region| !region.is_empty());
+        if let Some(region) = region.filter(|_| !driver.has_regions) {
+            app.log.warn(&format!("--cloud-region {region} has no effect on {}", driver.title));
+        }
+        let region = region.unwrap_or("us-west");
         Ok(Some((driver, (driver.connect)(app, region)?)))
     }
 }
@@ -182,6 +186,16 @@ pub struct Cloud {
     /// Show what would be done without doing it
     #[arg(long, action = Set, default_value_t = false)]
     pub dry_run: bool,
+    /// Format of --dry-run on Kubernetes, which is always YAML
+    #[arg(short = 'o', long, value_name = "FORMAT", value_enum, requires = "dry_run", hide = true)]
+    pub output: Option<OutputFormat>,
+}
+
+/// The format of a dry run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Documents in YAML
+    Yaml,
 }
 
 /// How many seconds an instance may take until its runner is online, the user's start-up script included.

@@ -15,6 +15,7 @@ pub async fn list_for_repository(cloud: &dyn Cloud, repository: &str) -> Result<
 pub fn table(instances: &[Instance], now: i64) -> String {
     let state = |state: &InstanceState| match state {
         InstanceState::Pending => "starting",
+        InstanceState::Waiting { .. } => "waiting",
         InstanceState::Running => "running",
         InstanceState::Stopped => "stopped",
         InstanceState::Terminated => "gone",

@@ -28,7 +28,7 @@ const LOOKUP_PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from
 /// What the instance downloads.
 struct BootstrapInputs {
     package: Option<Package>,
-    binary: BootstrapBinary,
+    binary: Option<BootstrapBinary>,
 }
 
 /// A launch for which everything is looked up, and nothing exists yet.
@@ -58,6 +58,7 @@ impl Launching<'_> {
     }
 
     async fn launch_in(&mut self, row: &cloud::Driver, cloud: &dyn Cloud, shutdown: &mut Shutdown<'_>) -> Result<()> {
+        self.check_containers(row)?;
         self.announce();
         let known = if self.args.cloud.dry_run {
             KnownRunners::default()
@@ -76,24 +77,65 @@ impl Launching<'_> {
         let (plan, location) = shutdown.run_until(join(cloud.plan(&request), cloud.location())).await?;
         let (plan, location) = (plan?, location?);
         if self.args.cloud.dry_run {
-            return self.app.print(&summary::render_plan(plan.summary()));
+            return self.show_plan(row, plan.summary());
         }
         // By this prefix `cml runner reap` finds registrations that never got an instance.
         self.names = self.names.clone().with_prefix(name::cloud_prefix(&location));
         let inspection = self.decide(known, 0);
         phases.say("checked and planned");
         self.platform = Platform { os: "linux".into(), arch: plan.summary().arch.name().into() };
-        let inputs = shutdown.run_until(self.prepare_inputs()).await??;
+        let inputs = shutdown.run_until(self.prepare_inputs(row)).await??;
         let planned = PlannedLaunch { cloud, plan, request, inputs, phases };
         self.launch_planned(inspection, planned, shutdown).await
     }
 
     /// Finds the runner package and the cml binary for the instance, before anything is created.
-    async fn prepare_inputs(&self) -> Result<BootstrapInputs> {
+    async fn prepare_inputs(&self, row: &cloud::Driver) -> Result<BootstrapInputs> {
         let package = self.runners.package(&self.platform);
+        if !row.downloads_binary {
+            return Ok(BootstrapInputs { package: package.await?, binary: None });
+        }
         let binary = bootstrap_binary::find(self.app, &self.args.cloud, &self.platform);
         let (package, binary) = join(package, binary).await;
-        Ok(BootstrapInputs { package: package?, binary: binary? })
+        Ok(BootstrapInputs { package: package?, binary: Some(binary?) })
+    }
+
+    /// Prints what would be done. Where a launch is documents, standard output has nothing else.
+    fn show_plan(&self, row: &cloud::Driver, plan: &PlanSummary) -> Result<()> {
+        match &plan.manifest {
+            Some(manifest) => {
+                summary::render_plan(plan).lines().for_each(|line| self.app.log.info(line));
+                self.app.print(manifest)
+            }
+            None if self.args.cloud.output.is_some() => {
+                Err(Error::unsupported(format!("--output is not supported on {}", row.title))
+                    .hint("leave it out: --dry-run prints a table there"))
+            }
+            None => self.app.print(&summary::render_plan(plan)),
+        }
+    }
+
+    /// Checks that jobs need no Docker where an instance is a container itself, as far as it can be known before a job comes.
+    fn check_containers(&self, row: &cloud::Driver) -> Result<()> {
+        if row.is_machine {
+            return Ok(());
+        }
+        let Launching { app, args, runners, connected, .. } = self;
+        let (cloud, forge) = (row.title, connected.driver.title);
+        if runners.program_image().is_some() {
+            return Err(Error::unsupported(format!(
+                "the runner of {forge} is a Docker image, which cannot run on {cloud}"
+            ))
+            .hint("use a cloud with virtual machines, such as --cloud aws"));
+        }
+        if args.docker_image.is_some() || !args.docker_volumes.is_empty() {
+            return Err(Error::usage(format!("--docker-image and --docker-volumes have no effect on {cloud}: jobs run in the instance's own container"))
+                .hint("name the image that jobs run in with --cloud-image, and volumes with --cloud-kubernetes-pod"));
+        }
+        if !row.downloads_binary {
+            app.log.info("jobs run in the pod's own container: those with container: or services: of their own need a cloud with virtual machines");
+        }
+        Ok(())
     }
 
     async fn launch_planned(
@@ -220,6 +262,7 @@ impl Launching<'_> {
             arch: wish.cloud_arch,
             image: text(&wish.cloud_image),
             disk: wish.cloud_hdd_size.unwrap_or(35),
+            is_disk_given: wish.cloud_hdd_size.is_some(),
             spot: wish.cloud_spot,
             spot_price: wish.cloud_spot_price.filter(|price| *price >= 0.0),
             on_demand_fallback: wish.cloud_on_demand_fallback,

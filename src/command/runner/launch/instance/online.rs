@@ -23,6 +23,8 @@ const MAX_MISSES: u32 = 3;
 struct OnlineWait {
     runs: bool,
     shown: bool,
+    /// What it waits for, as the cloud said it last.
+    waits_for: Option<String>,
     /// How often in a row the cloud did not know the instance, and the forge not the runner.
     instance_misses: u32,
     runner_misses: u32,
@@ -57,6 +59,7 @@ impl Launching<'_> {
                 wait.runs = true;
                 phases.say("running");
             }
+            wait.say_waiting(&instance, |message| app.log.info(message));
             if wait.is_online(runner, &instance) {
                 phases.say(&format!("runner {} online", registration.name));
                 return Ok(instance);
@@ -67,12 +70,17 @@ impl Launching<'_> {
                 return Err(error);
             }
             if waited >= self.boot_timeout {
-                self.show_console(cloud, &instance).await;
                 let seconds = self.boot_timeout.as_secs();
-                return Err(died(format!(
-                    "the runner of instance {} did not come online within {seconds} seconds",
-                    summary::render_instance(&instance)
-                ))
+                let name = summary::render_instance(&instance);
+                if let InstanceState::Waiting { message } = &instance.state {
+                    return Err(Error::new(
+                        Kind::NoCapacity,
+                        format!("instance {name} found no capacity within {seconds} seconds: {message}"),
+                    )
+                    .hint("check the size and the labels of nodes that are asked for, or raise --cloud-boot-timeout if the cluster takes longer to add a node"));
+                }
+                self.show_console(cloud, &instance).await;
+                return Err(died(format!("the runner of instance {name} did not come online within {seconds} seconds"))
                 .hint("its console is above: check that the instance can reach the internet (a private subnet needs a NAT gateway), or raise --cloud-boot-timeout if its start-up script takes longer"));
             }
             if waited >= CONSOLE_AFTER && !wait.shown {
@@ -120,6 +128,15 @@ fn died(what: String) -> Error {
 }
 
 impl OnlineWait {
+    /// Says what the instance waits for, once for each reason.
+    fn say_waiting(&mut self, instance: &Instance, say: impl Fn(&str)) {
+        let InstanceState::Waiting { message } = &instance.state else { return };
+        if self.waits_for.as_ref() != Some(message) {
+            say(&format!("instance {} waits for capacity: {message}", instance.id));
+            self.waits_for = Some(message.clone());
+        }
+    }
+
     fn is_online(&mut self, runner: Option<Option<Runner>>, instance: &Instance) -> bool {
         match runner {
             Some(Some(runner)) => {

@@ -1,0 +1,9 @@
+//! `cml runner launch --cloud kubernetes`: Jobs of a scripted API server (`support/kubernetes.rs`) and runners of the fake forges.
+
+mod failures;
+mod fixture;
+mod judge;
+mod launch;
+mod options;
+mod rights;
+mod unpack;

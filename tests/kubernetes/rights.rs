@@ -1,0 +1,46 @@
+//! The Role in docs/kubernetes.md is what a launch, its undoing and reap ask for.
+
+use super::fixture::ClusterFixture;
+use crate::support::fake::Vendor;
+use crate::support::kubernetes::PodFate;
+use std::collections::BTreeSet;
+
+/// The rights of the Role in the documentation.
+fn documented() -> BTreeSet<String> {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md")).unwrap();
+    let role = docs.split("```yaml\n").skip(1).map(|part| part.split("```").next().unwrap());
+    let role = role.flat_map(|text| text.split("---\n")).find(|text| text.contains("kind: Role\n")).expect("a Role");
+    let role: serde_json::Value = serde_saphyr::from_str(role).unwrap();
+    let texts = |value: &serde_json::Value| {
+        value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let rules = role["rules"].as_array().unwrap().iter();
+    rules
+        .flat_map(|rule| {
+            let verbs = texts(&rule["verbs"]);
+            let resources = texts(&rule["resources"]);
+            let pairs = resources
+                .into_iter()
+                .flat_map(move |resource| verbs.clone().into_iter().map(move |verb| format!("{verb} {resource}")));
+            pairs.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn the_documentation_has_the_role() {
+    let fixture = ClusterFixture::new(Vendor::GitHub);
+    fixture.cluster.allows(documented());
+    assert_eq!(fixture.run(&["launch", "--dry-run"]).code, Some(0));
+    assert_eq!(fixture.launch(&[]).code, Some(0));
+    fixture.run(&["list"]).ok();
+    fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]).ok();
+    // One that fails shows the log, and one without a pod its events.
+    for fate in [PodFate::End(1), PodFate::None("Error creating: no")] {
+        fixture.cluster.pods_go(fate);
+        assert_eq!(fixture.start(&["--name", "other"]).end().code, Some(12));
+    }
+    let used = fixture.cluster.calls().into_iter().map(|call| call.action.replace("dry-run ", "create "));
+    let used: BTreeSet<String> = used.filter(|action| !action.contains("selfsubjectaccessreviews")).collect();
+    assert_eq!(used, documented());
+}

@@ -1,0 +1,57 @@
+//! The first container of a pod: it has the program and nothing else.
+
+use crate::support::Cml;
+use crate::support::ignored::is_native_only;
+use std::os::unix::fs::PermissionsExt;
+
+/// Real: the program, which copies itself.
+#[test]
+fn it_leaves_the_program_and_the_configuration_for_the_second() {
+    if is_native_only() {
+        return;
+    }
+    let cml = Cml::alone();
+    cml.file("secret/launch.json", "{\"v\":2}");
+    let args = [
+        "runner",
+        "unpack",
+        "--config",
+        "secret/launch.json",
+        "--launch-file",
+        "run/launch.json",
+        "--program",
+        "opt/cml",
+    ];
+    let ran = cml.run(&args);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:#?}");
+    assert_eq!(cml.read("run/launch.json"), "{\"v\":2}");
+    let mode = |name: &str| std::fs::metadata(cml.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("run/launch.json"), mode("opt/cml") & 0o111), (0o600, 0o111));
+    let version = std::process::Command::new(cml.path().join("opt/cml")).arg("--version").output().unwrap();
+    assert!(version.status.success());
+}
+
+#[test]
+fn it_gives_up_where_the_launcher_was_killed() {
+    if is_native_only() {
+        return;
+    }
+    let cml = Cml::alone();
+    let args = [
+        "runner",
+        "unpack",
+        "--config",
+        "secret/launch.json",
+        "--launch-file",
+        "run/launch.json",
+        "--program",
+        "opt/cml",
+        "--wait",
+        "1",
+    ];
+    cml.run(&args).fails(
+        12,
+        "there is no bootstrap configuration secret/launch.json after 1 seconds",
+        "the launcher was killed*",
+    );
+}
