@@ -95,6 +95,8 @@ pub struct InstanceRequest {
     pub on_demand_fallback: bool,
     /// The identity that its jobs may use; `None` for no identity.
     pub identity: Option<String>,
+    /// How long it may live.
+    pub lifetime: Lifetime,
     /// What only some clouds have.
     pub options: CloudOptions,
     /// The user's own labels.

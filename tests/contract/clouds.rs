@@ -46,6 +46,7 @@ struct Expected {
     has_limit: bool,
 }
 
+#[cfg_attr(not(feature = "aws"), allow(dead_code))]
 fn aws(region: &'static str, _: &Path) -> Option<Backend> {
     Some(Backend::Aws(Ec2::over(Moto::with_machines(region)?, region)?))
 }
@@ -283,6 +284,7 @@ fn request(labels: Labels) -> InstanceRequest {
         spot_price: None,
         on_demand_fallback: true,
         identity: None,
+        lifetime: Lifetime { max: Duration::from_secs(3600), boot: Duration::from_secs(600) },
         options: CloudOptions::default(),
         user_labels: vec![("team".to_owned(), "ml".to_owned()), ("cml-managed".to_owned(), "no".to_owned())],
         labels,

@@ -51,7 +51,7 @@ fn it_gives_up_where_the_launcher_was_killed() {
     ];
     cml.run(&args).fails(
         12,
-        "there is no bootstrap configuration secret/launch.json after 1 seconds",
+        "there is no bootstrap configuration secret/launch.json after waiting 1 s",
         "the launcher was killed*",
     );
 }

@@ -429,7 +429,8 @@ impl State {
 
 fn refusal(code: u16, reason: &str, message: &str) -> Response {
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code});
-    Response::json(code, &status)
+    let answer = Response::json(code, &status);
+    if code == 429 { answer.header("Retry-After", "1") } else { answer }
 }
 
 /// The kind and the rest of a path, without the server's own.

@@ -81,6 +81,7 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
         ("CML_TEST_TENSORBOARD", tools::python("tensorboard")),
         ("CML_TEST_DVC", tools::python("dvc")),
         ("CML_TEST_MATURIN", tools::python("maturin")),
+        ("CML_TEST_KUBERNETES_VALIDATE", tools::python_script("kubernetes-validate")),
         (
             "CML_TEST_BITBUCKET_PIPES",
             tools::python_of("bitbucket-pipes", Path::new("bitbucket-pipe/test/requirements.txt")),

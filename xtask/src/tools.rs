@@ -36,6 +36,11 @@ pub fn python_of(name: &str, lock: &Path) -> Result<PathBuf> {
     Ok(scripts(&environment(lock, &Path::new(TOOLS).join(name))?).join("python"))
 }
 
+/// A program of the same name as a lock.
+pub fn python_script(name: &str) -> Result<PathBuf> {
+    python(name).map(|python| python.with_file_name(name))
+}
+
 /// A file of an npm package, to be run by [`node`] or read. Scripts of packages are not run.
 pub fn npm(name: &str, entry: &str) -> Result<PathBuf> {
     let folder = absolute(Path::new(TOOLS).join("npm").join(name))?;

@@ -11,7 +11,6 @@ use crate::error::{Error, Kind, Result};
 use async_trait::async_trait;
 use futures_util::future::{join_all, join3};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// The path of the question about a right.
 const REVIEWS: &str = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -64,10 +63,8 @@ pub async fn plan<'a>(cloud: &'a Kubernetes, request: &InstanceRequest) -> Resul
     }
     let objects = Objects { resources, nodes, image, patch };
     let (marks, template) = objects.template(request, &request.labels)?;
-    let now = i64::try_from(cloud.app.host.now().as_secs()).unwrap_or(i64::MAX);
-    let lifetime = Duration::from_secs(u64::try_from(request.labels.deadline - now).unwrap_or(1));
     let name = labels::object_name(&request.labels);
-    let job = template::job(&name, &marks, &template, lifetime);
+    let job = template::job(&name, &marks, &template, request.lifetime.max);
     cloud.check(&job, &template).await?;
     let secret = template::secret(&name, &marks, PLACEHOLDER, None);
     let summary = PlanSummary {

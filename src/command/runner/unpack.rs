@@ -56,7 +56,7 @@ async fn wait_for_config(app: &App, args: &Unpack) -> Result<Vec<u8>> {
                 return Err(Error::new(
                     Kind::Died,
                     format!(
-                        "there is no bootstrap configuration {} after {} seconds",
+                        "there is no bootstrap configuration {} after waiting {} s",
                         args.config.display(),
                         args.wait
                     ),

@@ -151,11 +151,7 @@ impl Launching<'_> {
         request.labels.name.clone_from(&registration.name);
         request.labels.runner = Some(registration.id.clone());
         let config = self.bootstrap_config(plan.summary(), &request, &new, &registration, inputs.package);
-        let lifetime = Lifetime {
-            max: self.args.cloud.cloud_max_lifetime.0,
-            boot: Duration::from_secs(self.args.cloud.cloud_boot_timeout),
-        };
-        let bootstrap = Bootstrap { config: config.to_json(), binary: inputs.binary, lifetime };
+        let bootstrap = Bootstrap { config: config.to_json(), binary: inputs.binary, lifetime: request.lifetime };
         let launching = plan.launch(&request.labels, &bootstrap);
         let mut created_resources = CreatedResources::default();
         match self.create(cloud, launching, &registration, &mut created_resources, &phases, shutdown).await {
@@ -267,6 +263,10 @@ impl Launching<'_> {
             spot_price: wish.cloud_spot_price.filter(|price| *price >= 0.0),
             on_demand_fallback: wish.cloud_on_demand_fallback,
             identity: text(&wish.cloud_permission_set),
+            lifetime: Lifetime {
+                max: wish.cloud_max_lifetime.0,
+                boot: Duration::from_secs(wish.cloud_boot_timeout),
+            },
             options: wish.options.clone(),
             user_labels: user_labels.collect(),
             labels: Labels {
