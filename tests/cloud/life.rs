@@ -154,7 +154,7 @@ fn an_instance_without_a_job_ends_and_what_is_left_is_reaped() {
 fn an_instance_that_cannot_run_is_explained_and_deleted() {
     let Some(life) = Life::new(Vendor::GitLab) else { return };
     let ran = life.run(&["launch", "--cloud-image", "missing"]);
-    ran.fails(3, "instance d-* (process) failed: there is no image missing", "");
+    ran.fails(3, "instance d-* (process) failed: there is no image missing", "check --cloud-image*");
     assert_eq!(life.forge.runners(Vendor::GitLab, Vendor::GitLab.slug()).len(), 0);
     assert_eq!(std::fs::read_dir(&life.region).unwrap().count(), 0);
 }

@@ -92,28 +92,30 @@ fn wrong_credentials_are_named_and_not_shown() {
 
 #[test]
 fn a_pod_that_cannot_start_fails_at_once_and_is_removed() {
-    for (fate, code, says) in [
-        (
-            PodFate::Wait("ImagePullBackOff", "Back-off pulling image \"org/nothing\""),
-            12,
-            "instance cml-* failed: the image the-image does not start: ImagePullBackOff: Back-off pulling image*",
-        ),
+    let (image, less) = ("check --cloud-image*", "ask for less with --cloud-type*");
+    let pulling =
+        "instance cml-* failed: the image the-image does not start: ImagePullBackOff: Back-off pulling image*";
+    let ended = "instance cml-* ended before its runner was online: its container runner ended with 3";
+    for (fate, code, says, hint) in [
+        (PodFate::Wait("ImagePullBackOff", "Back-off pulling image \"org/nothing\""), 12, pulling, image),
         (
             PodFate::Wait("CreateContainerConfigError", "secret \"x\" not found"),
             12,
             "*CreateContainerConfigError: secret \"x\" not found",
+            image,
         ),
-        (PodFate::None("Error creating: pods \"x\" is forbidden: exceeded quota: q"), 11, "*exceeded quota: q"),
+        (PodFate::None("Error creating: pods \"x\" is forbidden: exceeded quota: q"), 11, "*exceeded quota: q", less),
         (
             PodFate::None("Error creating: admission webhook \"p\" denied the request: no"),
             12,
             "*denied the request: no",
+            image,
         ),
-        (PodFate::End(3), 12, "instance cml-* ended before its runner was online: its container runner ended with 3"),
+        (PodFate::End(3), 12, ended, ""),
     ] {
         let fixture = ClusterFixture::new(Vendor::GitHub);
         fixture.cluster.pods_go(fate);
-        fixture.start(&[]).end().fails(code, says, "*");
+        fixture.start(&[]).end().fails(code, says, hint);
         assert_eq!(fixture.effects(), ["create jobs", "create secrets", "delete jobs"]);
         fixture.is_clean();
     }

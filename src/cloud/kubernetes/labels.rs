@@ -16,7 +16,7 @@ const MAX_LENGTH: usize = 63;
 /// The longest prefix of a key.
 const MAX_PREFIX: usize = 253;
 /// How long the readable part of an object's name may be: pods get a suffix of six characters, and a label holds the whole.
-const MAX_NAME: usize = 46;
+const MAX_NAME: usize = 44;
 
 /// The labels and annotations of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -50,7 +50,9 @@ pub async fn plan<'a>(cloud: &'a Kubernetes, request: &InstanceRequest) -> Resul
         Some(path) => {
             let file = cloud.app.files()?.named(path);
             let bytes = file.and_then(|file| file.read(MAX_PATCH));
-            let bytes = bytes.map_err(|refusal| refusal.error("--cloud-kubernetes-pod", path))?;
+            let bytes = bytes.map_err(|refusal| {
+                refusal.error(format!("cannot read --cloud-kubernetes-pod {}", path.display()), path)
+            })?;
             Some(patch::parse(&path.display().to_string(), &bytes)?)
         }
         None => None,

@@ -263,10 +263,7 @@ impl Launching<'_> {
             spot_price: wish.cloud_spot_price.filter(|price| *price >= 0.0),
             on_demand_fallback: wish.cloud_on_demand_fallback,
             identity: text(&wish.cloud_permission_set),
-            lifetime: Lifetime {
-                max: wish.cloud_max_lifetime.0,
-                boot: Duration::from_secs(wish.cloud_boot_timeout),
-            },
+            lifetime: Lifetime { max: wish.cloud_max_lifetime.0, boot: Duration::from_secs(wish.cloud_boot_timeout) },
             options: wish.options.clone(),
             user_labels: user_labels.collect(),
             labels: Labels {

@@ -158,7 +158,11 @@ impl OnlineWait {
         let ended = |why: &str| died(format!("instance {name} ended before its runner was online: {why}"));
         match &instance.state {
             InstanceState::Failed { kind, message } => {
-                Some(Error::new(*kind, format!("instance {name} failed: {message}")))
+                let error = Error::new(*kind, format!("instance {name} failed: {message}"));
+                Some(error.hint(match kind {
+                    Kind::NoCapacity => "ask for less with --cloud-type, or try again when others have ended",
+                    _ => "check --cloud-image, and that the cloud may use what the instance is made of",
+                }))
             }
             InstanceState::Terminated | InstanceState::Stopped => {
                 Some(ended(instance.reason.as_deref().unwrap_or("the cloud gives no reason")))
