@@ -223,13 +223,13 @@ fn settings() -> Value {
 fn runner_process(registration: &Registration, config: &RunnerConfig) -> Result<RunnerProcess> {
     let driver = FORGES.iter().find(|driver| driver.name == registration.driver).unwrap();
     let mut runner = (driver.runner_process.unwrap())(registration, config)?;
-    runner.grace = Duration::from_millis(settings()["grace"].as_u64().unwrap());
-    runner.drain_grace = runner.grace;
-    runner.poll = runner.poll.map(|_| Duration::from_millis(200));
-    runner.confirm_after = runner.confirm_after.map(|_| Duration::from_millis(300));
+    runner.behavior.grace = Duration::from_millis(settings()["grace"].as_u64().unwrap());
+    runner.behavior.drain_grace = runner.behavior.grace;
+    runner.behavior.poll = runner.behavior.poll.map(|_| Duration::from_millis(200));
+    runner.behavior.confirm_after = runner.behavior.confirm_after.map(|_| Duration::from_millis(300));
     let linger = if driver.name == "bitbucket" { Some(1500) } else { None };
     if let Some(linger) = settings()["linger"].as_u64().or(linger) {
-        runner.linger = Duration::from_millis(linger);
+        runner.behavior.linger = Duration::from_millis(linger);
     }
     runner.interpret_exit = if driver.name == "github" { ends } else { runner.interpret_exit };
     Ok(runner)
