@@ -72,7 +72,10 @@ fn every_option_of_cml_is_taken_in_every_spelling() {
             if *name != "cloud" {
                 line.push("--cloud=gcp");
             }
-            cml.run(&line).fails(7, CLOUD, CLOUD_HINT);
+            // There is a driver, and no cluster.
+            let is_there = *value == "kubernetes" && cfg!(feature = "kubernetes");
+            let (code, error) = if is_there { (4, "no Kubernetes configuration found") } else { (7, CLOUD) };
+            cml.run(&line).fails(code, error, if is_there { "set KUBERNETES_CONFIGURATION *" } else { CLOUD_HINT });
         }
         let mut cml = cml.clone();
         let ran =
