@@ -19,9 +19,11 @@ pub mod node;
 pub mod open;
 pub mod process;
 pub mod proxy;
+mod tls;
 
 pub use open::{FileFacts, FileKind, OpenFile};
 pub use process::{CONTAINERS, CommandSpec, Process, ProcessEvent, ShutdownPolicy, SignalTarget};
+pub use tls::{ClientIdentity, TlsOptions};
 
 /// What the program runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,6 +164,8 @@ pub enum SendPhase {
     Tls,
     /// The certificate is trusted, and wrong: nothing was sent.
     Certificate(CertificateFault),
+    /// The server does not accept the client's certificate, or demands one: nothing was carried out.
+    ClientCertificate,
     /// The attempt timed out. The request may have been carried out.
     Timeout,
     /// The connection was lost during the request or the answer. The request may have been carried out.
@@ -332,7 +336,8 @@ pub trait Host {
     }
 
     /// Sends one request and returns whatever the server answers, redirects included. `timeout` bounds the
-    /// whole exchange. Of its extensions, [`ProxyOverride`] names its proxy and [`MaxAnswer`] limits the answer.
+    /// whole exchange. Of its extensions, [`ProxyOverride`] names its proxy, [`MaxAnswer`]
+    /// limits the answer, and [`TlsOptions`] secure the connection.
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError>;
 
     /// Sends the state of this service to the service manager, if there is one:

@@ -7,13 +7,14 @@
 //! carried out.
 
 use crate::error::{Error, Result};
-use crate::host::{Host, MaxAnswer, ProxyOverride, SendError, SendPhase};
+use crate::host::{Host, MaxAnswer, ProxyOverride, SendError, SendPhase, TlsOptions};
 use crate::log::Log;
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod build;
@@ -352,6 +353,9 @@ fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     }
     if let Some(limit) = request.extensions().get::<MaxAnswer>() {
         copy.extensions_mut().insert(*limit);
+    }
+    if let Some(tls) = request.extensions().get::<Arc<TlsOptions>>() {
+        copy.extensions_mut().insert(Arc::clone(tls));
     }
     copy
 }

@@ -51,6 +51,7 @@ mod store;
 mod support;
 mod tensorboard;
 mod terminal;
+mod tls;
 mod untrusted;
 mod watch;
 mod wrappers;

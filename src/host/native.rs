@@ -4,18 +4,18 @@
 use super::proxy::Proxies;
 use super::{
     CertificateFault, Command, Host, MaxAnswer, OpenFile, Output, Platform, ProxyOverride, SendError, SendPhase,
-    Signal, Stat, Stream,
+    Signal, Stat, Stream, TlsOptions,
 };
 #[cfg(unix)]
 use super::{CommandSpec, Process};
-use crate::env::{Env, vars};
+use crate::env::Env;
 use crate::error::chain;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
@@ -35,6 +35,7 @@ mod open;
 #[cfg(unix)]
 mod process;
 mod signals;
+mod tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const USER_AGENT: &str = concat!("setup-cml-rs/", env!("CARGO_PKG_VERSION"));
@@ -45,10 +46,7 @@ pub struct Native {
     env: Env,
     started: Instant,
     extra_roots: RefCell<Vec<CertificateDer<'static>>>,
-    /// The client without a proxy.
-    client: OnceCell<reqwest::Client>,
-    /// Clients of proxies that the environment or a request names.
-    by_proxy: RefCell<HashMap<String, reqwest::Client>>,
+    clients: RefCell<Vec<(Route, reqwest::Client)>>,
     signals: signals::Signals,
     /// The file of this program, or of another build of it.
     #[cfg(unix)]
@@ -77,8 +75,7 @@ impl Default for Native {
             env: env.collect(),
             started: Instant::now(),
             extra_roots: RefCell::default(),
-            client: OnceCell::new(),
-            by_proxy: RefCell::default(),
+            clients: RefCell::default(),
             signals: signals::Signals::default(),
             #[cfg(unix)]
             this: None,
@@ -100,83 +97,81 @@ impl Native {
         Native { this: Some(program), ..self }
     }
 
-    fn client(&self) -> Result<&reqwest::Client, SendError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let client = self.build_client(None)?;
-        Ok(self.client.get_or_init(|| client))
-    }
-
-    fn client_for(&self, request: &http::Request<Bytes>) -> Result<reqwest::Client, SendError> {
-        if let Some(proxy_override) = request.extensions().get::<ProxyOverride>() {
-            return self.client_by(proxy_override);
-        }
+    /// Returns the client for a request, and the request as it is to be sent by it.
+    fn prepare(&self, request: http::Request<Bytes>) -> Result<(reqwest::Client, http::Request<Bytes>), SendError> {
         let url = Url::parse(&request.uri().to_string()).map_err(|e| invalid(e.to_string()))?;
-        match Proxies::from_env(&self.env).map_err(invalid)?.for_url(&url) {
-            Some(proxy) => self.client_by(&ProxyOverride(proxy.to_owned())),
-            None => self.client().cloned(),
+        let proxy = match request.extensions().get::<ProxyOverride>() {
+            Some(ProxyOverride(proxy)) => Some(proxy.clone()),
+            None => Proxies::from_env(&self.env).map_err(invalid)?.for_url(&url).map(str::to_owned),
+        };
+        let tls = request.extensions().get::<Arc<TlsOptions>>().cloned();
+        let name = tls.as_ref().and_then(|tls| tls.server_name.clone());
+        let Some(name) = name.filter(|_| url.scheme() == "https") else {
+            return Ok((self.client(Route { proxy, tls, host: None })?, request));
+        };
+        if proxy.is_some() {
+            return Err(invalid("another server name cannot be asked for through a proxy".to_owned()));
         }
+        let host = url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned());
+        let request = renamed(request, url, &name)?;
+        Ok((self.client(Route { proxy, tls, host })?, request))
     }
 
-    fn client_by(&self, ProxyOverride(proxy): &ProxyOverride) -> Result<reqwest::Client, SendError> {
-        if let Some(client) = self.by_proxy.borrow().get(proxy) {
+    /// Returns the client of a route, which is created for its first request.
+    fn client(&self, route: Route) -> Result<reqwest::Client, SendError> {
+        if let Some((_, client)) = self.clients.borrow().iter().find(|(known, _)| *known == route) {
             return Ok(client.clone());
         }
-        let all = reqwest::Proxy::all(proxy).map_err(|e| invalid(root_cause(&e)))?;
-        let client = self.build_client(Some(all))?;
-        self.by_proxy.borrow_mut().insert(proxy.clone(), client.clone());
-        Ok(client)
-    }
-
-    fn build_client(&self, proxy: Option<reqwest::Proxy>) -> Result<reqwest::Client, SendError> {
+        let tls = tls::config(&self.env, &self.extra_roots.borrow(), route.tls.as_deref())?;
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_TIMEOUT)
-            .tls_backend_preconfigured(self.tls()?)
+            .tls_backend_preconfigured(tls)
             .no_proxy();
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(proxy);
+        if let Some(proxy) = &route.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|e| invalid(root_cause(&e)))?);
         }
-        builder.build().map_err(|e| invalid(root_cause(&e)))
+        if let Some(host) = &route.host {
+            builder = builder.dns_resolver(Arc::new(OneHost(host.clone())));
+        }
+        let client = builder.build().map_err(|e| invalid(root_cause(&e)))?;
+        self.clients.borrow_mut().push((route, client.clone()));
+        Ok(client)
     }
+}
 
-    fn tls(&self) -> Result<rustls::ClientConfig, SendError> {
-        let tls = |text: String| SendError::new(SendPhase::Tls, text);
-        let mut roots = rustls::RootCertStore::empty();
-        let (file, dir) = (self.env.get(vars::SSL_CERT_FILE), self.env.get(vars::SSL_CERT_DIR));
-        let found = match (file, dir) {
-            (None, None) => rustls_native_certs::load_native_certs(),
-            _ => rustls_native_certs::load_certs_from_paths(file.map(Path::new), dir.map(Path::new)),
-        };
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            if let Some(file) = file {
-                return Err(tls(format!("{} names {file}, which contains no certificate", vars::SSL_CERT_FILE.name)));
-            }
-            // An image without CA certificates: the ones that the program carries.
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        // CML ran on Node, where this adds to whatever is trusted otherwise.
-        if let Some(file) = self.env.get(vars::NODE_EXTRA_CA_CERTS) {
-            roots.add_parsable_certificates(
-                rustls_native_certs::load_certs_from_paths(Some(Path::new(file)), None).certs,
-            );
-        }
-        for root in self.extra_roots.borrow().iter() {
-            roots.add(root.clone()).map_err(|e| tls(format!("the certificate of --ca-cert: {e}")))?;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| tls(e.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
+/// How requests get to their servers: those of one route share connections.
+#[derive(Clone, PartialEq, Eq)]
+struct Route {
+    proxy: Option<String>,
+    tls: Option<Arc<TlsOptions>>,
+    /// The host to connect to, where the address has another server name.
+    host: Option<String>,
+}
+
+/// Resolves every name to one host.
+struct OneHost(String);
+
+impl Resolve for OneHost {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move { Ok(Box::new(tokio::net::lookup_host((host, 0)).await?) as Addrs) })
     }
+}
+
+/// Returns a request with a server name in its address, and with the host of the address in a header.
+fn renamed(mut request: http::Request<Bytes>, mut url: Url, name: &str) -> Result<http::Request<Bytes>, SendError> {
+    let host = request.uri().authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
+    let host = http::HeaderValue::from_str(&host).map_err(|e| invalid(e.to_string()))?;
+    request.headers_mut().entry(http::header::HOST).or_insert(host);
+    let is_name = !name.is_empty() && name.parse::<std::net::IpAddr>().is_err() && url.set_host(Some(name)).is_ok();
+    if !is_name {
+        return Err(invalid(format!("'{name}' is not the name of a server")));
+    }
+    *request.uri_mut() = url.as_str().parse().map_err(|e: http::uri::InvalidUri| invalid(e.to_string()))?;
+    Ok(request)
 }
 
 fn invalid(text: String) -> SendError {
@@ -223,11 +218,22 @@ fn flaw(error: &rustls::Error) -> Option<CertificateFault> {
     }
 }
 
+/// Returns whether the text of an error is about an alert that refuses the client's certificate, or demands one:
+/// <https://www.rfc-editor.org/rfc/rfc8446#section-6.2>. With HTTP/2 only the text of it is left.
+fn refuses_certificate(text: &str) -> bool {
+    let alerts = ["AccessDenied", "BadCertificate", "CertificateExpired", "CertificateRequired", "CertificateRevoked"];
+    let others = ["CertificateUnknown", "DecryptError", "UnknownCA", "UnsupportedCertificate"];
+    let alert = text.rsplit_once("received fatal alert: ").map(|(_, alert)| alert);
+    alert.is_some_and(|alert| alerts.iter().chain(&others).any(|known| *known == alert))
+}
+
 fn classify(error: reqwest::Error) -> SendError {
     let error = error.without_url();
     let all = format!("{error:?}").to_lowercase();
     let tls = find::<rustls::Error>(&error).filter(|_| error.is_connect());
-    let phase = if let Some(tls) = tls {
+    let phase = if texts(&error).iter().any(|text| refuses_certificate(text)) {
+        SendPhase::ClientCertificate
+    } else if let Some(tls) = tls {
         flaw(tls).map_or(SendPhase::Tls, SendPhase::Certificate)
     } else if all.contains("tunnel") || all.contains("proxyauth") {
         SendPhase::Proxy
@@ -457,11 +463,13 @@ impl Host for Native {
         to: &Path,
         patience: Duration,
     ) -> Result<http::Response<Bytes>, SendError> {
-        download::download(&self.client_for(&request)?, request, to, patience).await
+        let (client, request) = self.prepare(request)?;
+        download::download(&client, request, to, patience).await
     }
 
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
-        let (client, limit) = (self.client_for(&request)?, MaxAnswer::of(&request));
+        let limit = MaxAnswer::of(&request);
+        let (client, request) = self.prepare(request)?;
         let mut request = reqwest::Request::try_from(request).map_err(classify)?;
         *request.timeout_mut() = Some(timeout);
         let mut answer = client.execute(request).await.map_err(classify)?;

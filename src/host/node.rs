@@ -6,7 +6,7 @@
 use super::proxy::Proxies;
 use super::{
     CertificateFault, Command, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, OpenFile, Output, Platform, ProxyOverride,
-    SendError, SendPhase, Signal, Stat, Stream,
+    SendError, SendPhase, Signal, Stat, Stream, TlsOptions,
 };
 use crate::env::{Env, vars};
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 use wasm_bindgen::{JsCast, JsValue};
@@ -141,6 +142,13 @@ impl Node {
             headers.retain(|(before, _)| before != name.as_str());
             headers.push((name.to_string(), values.map(text).collect()));
         }
+        let tls = request.extensions().get::<Arc<TlsOptions>>();
+        if let Some(ca) = tls.and_then(|tls| tls.ca.as_deref())
+            && js::certificates(ca).is_empty()
+        {
+            let text = "the given certificate authority contains no certificate";
+            return Err(SendError::new(SendPhase::Tls, text));
+        }
         let (address, roots, limit) = (request.uri().to_string(), self.roots()?, MaxAnswer::of(request));
         let sent = js::send(js::Request {
             method: request.method().as_str(),
@@ -151,6 +159,7 @@ impl Node {
             limit,
             proxy: proxy.as_ref(),
             roots: &roots,
+            tls: tls.map(|tls| &**tls),
         });
         let answer = sent.await.map_err(|error| classify(&error, limit))?;
         let mut response = http::Response::new(Bytes::from(answer.body()));
@@ -158,6 +167,11 @@ impl Node {
         *response.headers_mut() = read_headers(&answer.headers());
         Ok(response)
     }
+}
+
+/// Returns whether the usual authorities decide about the certificate of a request's server.
+fn trusts_usual_roots(request: &http::Request<Bytes>) -> bool {
+    request.extensions().get::<Arc<TlsOptions>>().is_none_or(|tls| tls.trusts_usual_roots())
 }
 
 fn read_headers(raw: &[String]) -> HeaderMap {
@@ -192,12 +206,23 @@ fn classify(error: &JsValue, limit: u64) -> SendError {
         "CERT_HAS_EXPIRED" => SendPhase::Certificate(CertificateFault::Expired),
         "CERT_NOT_YET_VALID" => SendPhase::Certificate(CertificateFault::NotYetValid),
         "ERR_TLS_CERT_ALTNAME_INVALID" | "HOSTNAME_MISMATCH" => SendPhase::Certificate(CertificateFault::WrongName),
+        // OpenSSL's names of the alerts about certificates, which are about the client's.
+        code if code.contains("_ALERT_")
+            && ["CERTIFICATE", "UNKNOWN_CA", "DECRYPT_ERROR"].iter().any(|alert| code.contains(alert)) =>
+        {
+            SendPhase::ClientCertificate
+        }
+        // Before anything is sent: of a certificate or key that the request has.
+        code if code.starts_with("ERR_OSSL") => SendPhase::Invalid,
         code if about_tls(code) => SendPhase::Tls,
         code if code.starts_with("ERR_INVALID") || code == "ERR_UNESCAPED_CHARACTERS" => SendPhase::Invalid,
         _ if !error.connected() => SendPhase::Connect,
         _ => SendPhase::Broken,
     };
     let text = match phase {
+        SendPhase::Invalid if code.starts_with("ERR_OSSL") => format!("cannot use the client certificate: {text}"),
+        // Where in OpenSSL it was noticed is of no interest.
+        SendPhase::ClientCertificate => text.split(':').find(|part| part.contains("alert")).unwrap_or(&text).to_owned(),
         // What follows is about Node's options, which are not the user's here.
         SendPhase::Tls | SendPhase::Certificate(_) => text.split(';').next().unwrap_or_default().to_owned(),
         SendPhase::Connect if !code.is_empty() => described(&code, error.errno()).map_or(text, |(_, text)| text),
@@ -429,7 +454,7 @@ impl Host for Node {
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
         match self.attempt(&request, timeout).await {
             // Nothing was sent over a connection that is not trusted.
-            Err(error) if error.phase == SendPhase::Tls && self.add_system_roots() => {
+            Err(error) if error.phase == SendPhase::Tls && trusts_usual_roots(&request) && self.add_system_roots() => {
                 self.attempt(&request, timeout).await
             }
             outcome => outcome,

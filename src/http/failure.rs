@@ -4,10 +4,11 @@ use super::{FIRST_PAUSE, Refusal, authority};
 use crate::env::{Env, vars};
 use crate::error::{Error, Kind};
 use crate::host::proxy::Proxies;
-use crate::host::{CertificateFault, SendError, SendPhase};
+use crate::host::{CertificateFault, SendError, SendPhase, TlsOptions};
 use bytes::Bytes;
 use http::Request;
 use http::header::{self, HeaderMap};
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -59,6 +60,11 @@ pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure
             ),
             Retryable::Never,
         ),
+        SendPhase::Tls if has_own_roots(request) => (
+            format!("the connection to {to} is not trusted ({text})"),
+            Some("check the certificate authority that is given for this server: no other one is trusted".to_owned()),
+            Retryable::Never,
+        ),
         SendPhase::Tls => (
             format!("the connection to {to} is not trusted ({text})"),
             Some(format!(
@@ -71,6 +77,11 @@ pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure
             let (message, hint) = flawed(&to, flaw);
             (format!("{message} ({text})"), Some(hint.to_owned()), Retryable::Never)
         }
+        SendPhase::ClientCertificate => (
+            format!("{to} does not accept the client certificate ({text})"),
+            Some("check that it has not expired, and that the server trusts its authority".to_owned()),
+            Retryable::Never,
+        ),
         SendPhase::Timeout => (format!("timed out waiting for {to}"), None, Retryable::IfIdempotent),
         SendPhase::Broken => (format!("lost the connection to {to} ({text})"), None, Retryable::IfIdempotent),
         SendPhase::TooLarge => (format!("the answer from {to} is larger than {text}"), None, Retryable::Never),
@@ -92,6 +103,11 @@ pub fn unsent(request: &Request<Bytes>, error: &SendError, env: &Env) -> Failure
         explained = explained.hint(hint);
     }
     Failure { error: explained, retryable, pause: None }
+}
+
+/// Returns whether a request has authorities of its own, in place of the usual ones.
+fn has_own_roots(request: &Request<Bytes>) -> bool {
+    request.extensions().get::<Arc<TlsOptions>>().is_some_and(|tls| !tls.trusts_usual_roots())
 }
 
 /// Returns the message and hint about the certificate of a server.

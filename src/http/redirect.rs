@@ -2,8 +2,10 @@
 
 use super::authority;
 use crate::error::{Error, Result};
+use crate::host::TlsOptions;
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
+use std::sync::Arc;
 use url::Url;
 
 /// The headers that carry credentials.
@@ -61,6 +63,8 @@ pub fn follow(request: &mut Request<Bytes>, to: Url) -> Result<()> {
         for name in CREDENTIALS {
             request.headers_mut().remove(*name);
         }
+        // A certificate shows who the client is, and an authority is that of one server.
+        request.extensions_mut().remove::<Arc<TlsOptions>>();
     }
     *request.uri_mut() =
         to.as_str().parse().map_err(|e| Error::remote(format!("cannot follow the redirect to {to} ({e})")))?;

@@ -1,5 +1,6 @@
 //! The functions of `action/host.js`.
 
+use crate::host::TlsOptions;
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
@@ -239,6 +240,28 @@ pub struct Request<'a> {
     pub limit: u64,
     pub proxy: Option<&'a Proxy>,
     pub roots: &'a [String],
+    /// What secures the connection to the server instead.
+    pub tls: Option<&'a TlsOptions>,
+}
+
+/// Returns the options of `tls.connect`: <https://nodejs.org/api/tls.html#tlsconnectoptions-callback>.
+fn tls_options(tls: &TlsOptions) -> Result<Object, JsValue> {
+    let options = Object::new();
+    let set = |name: &str, value: JsValue| Reflect::set(&options, &name.into(), &value).map(drop);
+    if let Some(ca) = &tls.ca {
+        set("ca", ca.as_str().into())?;
+    }
+    if let Some(identity) = &tls.identity {
+        set("cert", identity.certificate.as_str().into())?;
+        set("key", identity.key.expose().into())?;
+    }
+    if let Some(name) = &tls.server_name {
+        set("servername", name.as_str().into())?;
+    }
+    if tls.insecure {
+        set("rejectUnauthorized", false.into())?;
+    }
+    Ok(options)
 }
 
 pub async fn send(request: Request<'_>) -> Result<Answer, JsValue> {
@@ -254,6 +277,9 @@ pub async fn send(request: Request<'_>) -> Result<Answer, JsValue> {
     set("timeout", &(request.timeout.as_secs_f64() * 1000.0).into())?;
     set("limit", &(request.limit as f64).into())?;
     set("roots", &list(request.roots))?;
+    if let Some(tls) = request.tls {
+        set("tls", &tls_options(tls)?)?;
+    }
     if let Some(proxy) = request.proxy {
         set("proxy", &proxy.address.as_str().into())?;
         set("authorization", &proxy.authorization.as_deref().into())?;

@@ -73,8 +73,9 @@ pub use self::{
     state::{
         BOT, CheckRun, Comment, File, HEAD, MERGE, MERGED_HEAD, PullRequest, PullState, Repo, Switches, Target, Vendor,
     },
+    tls::{Identity, accept},
 };
-use self::{serve::Core, server::Server, tls::Identity};
+use self::{serve::Core, server::Server};
 
 /// A barrier waits so long for its requests.
 const BARRIER_WAIT: Duration = Duration::from_millis(300);

@@ -7,18 +7,21 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// What a TLS server needs, and the authority that its clients must trust.
 pub struct Identity {
     pub config: Arc<ServerConfig>,
     /// The authority's certificate, for `SSL_CERT_FILE` and the like.
     pub ca_pem: String,
+    /// A client's certificate by the same authority, and its key.
+    pub client_pem: (String, String),
 }
 
 impl Identity {
@@ -27,8 +30,17 @@ impl Identity {
         Identity::of(&["localhost", "127.0.0.1"], 1975, 4096)
     }
 
+    /// The same, of a server that demands a certificate of its clients.
+    pub fn that_demands_clients() -> Identity {
+        Identity::made(&["localhost", "127.0.0.1"], 1975, 4096, true)
+    }
+
     /// The same for some names, from the beginning of one year to that of another.
     pub fn of(names: &[&str], from: i32, to: i32) -> Identity {
+        Identity::made(names, from, to, false)
+    }
+
+    fn made(names: &[&str], from: i32, to: i32, demands_client: bool) -> Identity {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -36,35 +48,78 @@ impl Identity {
         let authority = CertifiedIssuer::self_signed(authority, key()).expect("a CA certificate");
 
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut server = CertificateParams::new(names).expect("valid names");
-        server.not_before = date_time_ymd(from, 1, 1);
-        server.not_after = date_time_ymd(to, 1, 1);
-        server.use_authority_key_identifier_extension = true;
-        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        server.distinguished_name.push(DnType::CommonName, "localhost");
-        let server_key = key();
-        let certificate = server.signed_by(&server_key, &authority).expect("a server certificate");
-
+        let (certificate, server_key) = signed(&authority, names, ExtendedKeyUsagePurpose::ServerAuth, from, to);
+        let client = signed(&authority, Vec::new(), ExtendedKeyUsagePurpose::ClientAuth, 1975, 4096);
+        let provider = Arc::new(ring::default_provider());
+        let builder = || {
+            ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .expect("ring speaks the default versions")
+        };
         let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks the default versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)
-            .expect("a certificate that fits its key");
-        Identity { config: Arc::new(config), ca_pem: pem(authority.der()) }
+        let chain = vec![certificate.der().clone()];
+        let config = if demands_client {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.der().clone()).expect("its own certificate");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+            builder()
+                .with_client_cert_verifier(verifier.build().expect("an authority"))
+                .with_single_cert(chain, private)
+        } else {
+            builder().with_no_client_auth().with_single_cert(chain, private)
+        };
+        let config = config.expect("a certificate that fits its key");
+        let client_pem = (pem("CERTIFICATE", client.0.der()), pem("PRIVATE KEY", &client.1.serialize_der()));
+        Identity { config: Arc::new(config), ca_pem: pem("CERTIFICATE", authority.der()), client_pem }
     }
+}
+
+/// A certificate by an authority, and its key.
+fn signed(
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    names: Vec<String>,
+    purpose: ExtendedKeyUsagePurpose,
+    from: i32,
+    to: i32,
+) -> (Certificate, KeyPair) {
+    let mut params = CertificateParams::new(names).expect("valid names");
+    params.not_before = date_time_ymd(from, 1, 1);
+    params.not_after = date_time_ymd(to, 1, 1);
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![purpose];
+    params.distinguished_name.push(DnType::CommonName, "localhost");
+    let key = key();
+    let certificate = params.signed_by(&key, authority).expect("a certificate");
+    (certificate, key)
 }
 
 fn key() -> KeyPair {
     KeyPair::generate().expect("a key pair")
 }
 
-fn pem(der: &[u8]) -> String {
+fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// Accepts a connection. `None` when the client was refused: it has read the alert that says why.
+pub fn accept(
+    config: &Arc<ServerConfig>,
+    mut socket: TcpStream,
+) -> io::Result<Option<StreamOwned<ServerConnection, TcpStream>>> {
+    let mut session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+    while session.is_handshaking() {
+        if session.complete_io(&mut socket).is_err() {
+            while session.wants_write() && session.write_tls(&mut socket)? > 0 {}
+            socket.shutdown(Shutdown::Write)?;
+            // What is left unread would end the connection before the alert arrives.
+            io::copy(&mut socket, &mut io::sink())?;
+            return Ok(None);
+        }
+    }
+    Ok(Some(StreamOwned::new(session, socket)))
 }
 
 /// A connection, as the rest of the server sees it.
