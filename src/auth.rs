@@ -103,6 +103,13 @@ impl<C: Clone> Credentials<C> {
     }
 }
 
+impl<C> Credentials<C> {
+    /// Forgets what was fetched: the service has refused it.
+    pub async fn forget(&self) {
+        *self.found.lock().await = None;
+    }
+}
+
 /// Trims a key, role or token.
 ///
 /// # Errors

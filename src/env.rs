@@ -76,7 +76,8 @@ const SECRET_ENDINGS: &[&str] = &["_KEY", "_KEYS", "_PAT", "_PASS", "_PWD"];
 const IDENTITY_PREFIXES: &[&str] =
     &["ACTIONS_", "ARM_", "AWS_", "AZURE_", "CLOUDSDK_", "GCP_", "GOOGLE_", "INPUT_", "VAULT_"];
 /// GitLab's address of the repository has the job's token in it.
-const SECRET_NAMES: &[&str] = &["CI_REPOSITORY_URL", "DOCKER_AUTH_CONFIG", "KUBECONFIG"];
+const SECRET_NAMES: &[&str] =
+    &["CI_REPOSITORY_URL", "DOCKER_AUTH_CONFIG", "KUBECONFIG", "KUBECONFIG_DATA", "KUBERNETES_CONFIGURATION"];
 
 /// Returns whether a variable holds a token, a key or an identity of a cloud, by its name in any case. Programs that this
 /// one starts for itself do not get it (see [`crate::host::Command`]).
@@ -202,6 +203,12 @@ vars! {
     AWS_CONTAINER_CREDENTIALS_FULL_URI = "AWS_CONTAINER_CREDENTIALS_FULL_URI": "The same as a whole address";
     AWS_CONTAINER_AUTHORIZATION_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN": "What it asks for them with";
     AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "File with that";
+
+    KUBERNETES_CONFIGURATION = "KUBERNETES_CONFIGURATION": "Content of a kubeconfig file, as CML read it";
+    KUBECONFIG_DATA = "KUBECONFIG_DATA": "The same, as CML's Terraform provider read it";
+    KUBECONFIG = "KUBECONFIG": "Paths of kubeconfig files";
+    KUBERNETES_SERVICE_HOST = "KUBERNETES_SERVICE_HOST": "Host of the cluster's API, inside a pod";
+    KUBERNETES_SERVICE_PORT = "KUBERNETES_SERVICE_PORT": "Its port";
 
     GITHUB_ACTION_REPOSITORY = "GITHUB_ACTION_REPOSITORY": "owner/name of the action that the step uses";
     GITHUB_API_URL = "GITHUB_API_URL": "Base of GitHub's REST API";

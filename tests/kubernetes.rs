@@ -1,5 +1,6 @@
 //! `cml runner launch --cloud kubernetes`: Jobs of a scripted API server (`support/kubernetes.rs`) and runners of the fake forges.
 
+mod credentials;
 mod failures;
 mod fixture;
 mod judge;

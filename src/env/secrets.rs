@@ -1,6 +1,6 @@
 //! Which variables of the environment hold secrets.
 
-use super::{Env, Secret};
+use super::{Env, Secret, vars};
 use url::Url;
 
 /// Words in the name of a secret.
@@ -163,7 +163,8 @@ pub fn secrets(env: &Env) -> Vec<(String, Secret)> {
         if is_named && !may_be_public(value) || has_form_of_token(value) {
             found.push((name.to_owned(), Secret::new(value)));
         }
-        let passwords = in_address(value).into_iter().chain(in_header(env, name, value));
+        let passwords =
+            in_address(value).into_iter().chain(in_header(env, name, value)).chain(in_kubeconfig(name, value));
         found.extend(passwords.map(|password| (name.to_owned(), Secret::new(password))));
     }
     found
@@ -216,9 +217,45 @@ fn in_header(env: &Env, name: &str, value: &str) -> Option<String> {
     key.to_ascii_lowercase().ends_with(".extraheader").then(|| credential.to_owned())
 }
 
+/// Returns the secrets in the content of a kubeconfig file, as far as they are written in one line: the rest of such a file is no
+/// secret, and stands in any other one.
+fn in_kubeconfig(name: &str, value: &str) -> Vec<String> {
+    if ![vars::KUBERNETES_CONFIGURATION.name, vars::KUBECONFIG_DATA.name].contains(&name) {
+        return Vec::new();
+    }
+    let unquoted = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+    let fields = value.split(['\n', '\r', '{', '}', ',']).filter_map(|field| field.split_once(':'));
+    let fields = fields.map(|(name, value)| (unquoted(name.trim().trim_start_matches("- ")), unquoted(value)));
+    let is_secret =
+        |name: &str, value: &str| (name == "client-key-data" || is_secret_name(name)) && !may_be_public(value);
+    fields.filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_kubeconfig_file_only_keys_and_tokens_are_secret() {
+        let yaml = "apiVersion: v1\nkind: Config\nusers:\n- name: deployer-account-1\n  user:\n    token: hunter2-0123456789\n    \
+            client-certificate-data: Y2VydGlmaWNhdGU0\n    client-key-data: 'a2V5LW9mLWEtdXNlcg=='\n- token: eyJ0-second\n";
+        let json =
+            r#"{"users":[{"name":"deployer-account-1","user":{"token":"hunter2-0123456789","password":"p4ssword"}}]}"#;
+        let env: Env = [("KUBERNETES_CONFIGURATION", yaml), ("KUBECONFIG_DATA", json)].into_iter().collect();
+        let found: Vec<(String, String)> =
+            secrets(&env).into_iter().map(|(name, secret)| (name, secret.expose().to_owned())).collect();
+        let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                ("KUBECONFIG_DATA", "hunter2-0123456789"),
+                ("KUBECONFIG_DATA", "p4ssword"),
+                ("KUBERNETES_CONFIGURATION", "hunter2-0123456789"),
+                ("KUBERNETES_CONFIGURATION", "a2V5LW9mLWEtdXNlcg=="),
+                ("KUBERNETES_CONFIGURATION", "eyJ0-second"),
+            ]
+        );
+    }
 
     #[test]
     fn names_say_what_is_secret() {
