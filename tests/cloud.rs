@@ -13,6 +13,8 @@ mod life;
 #[cfg(target_os = "linux")]
 mod machine;
 mod options;
+#[cfg(target_os = "linux")]
+mod pod;
 mod policy;
 mod reap;
 #[cfg(target_os = "linux")]

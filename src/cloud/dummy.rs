@@ -128,7 +128,8 @@ impl Cloud for Dummy {
     async fn plan<'a>(&'a self, request: &InstanceRequest) -> Result<Box<dyn LaunchPlan + 'a>> {
         let arch = if self.app.host.platform().arch == Arch::Arm64.name() { Arch::Arm64 } else { Arch::X86_64 };
         let lines = vec![("region".to_owned(), self.region.clone())];
-        let summary = PlanSummary { lines, arch, gpu: false, manifest: None };
+        let gpu = request.gpu.as_deref().is_some_and(|gpu| gpu != "nogpu");
+        let summary = PlanSummary { lines, arch, gpu, manifest: None };
         Ok(Box::new(DummyPlan { cloud: self, request: request.clone(), summary }))
     }
 

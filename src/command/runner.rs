@@ -14,6 +14,7 @@ pub mod dirs;
 pub mod idle;
 pub mod instances;
 pub mod launch;
+pub mod lease;
 pub mod list;
 pub mod name;
 pub mod options;
@@ -42,6 +43,9 @@ pub enum Command {
     /// Put the program and the bootstrap configuration where a pod's runner finds them
     #[command(hide = true)]
     Unpack(unpack::Unpack),
+    /// Check that the instance's lease has not ended; its liveness probe runs this
+    #[command(hide = true)]
+    Lease(lease::Lease),
 }
 
 /// Runs the verb.
@@ -54,5 +58,6 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         Command::Retry(args) => retry::run(app, global, args).await,
         Command::Bootstrap(args) => bootstrap::run(app, args).await,
         Command::Unpack(args) => unpack::run(app, args).await,
+        Command::Lease(args) => lease::run(app, args),
     }
 }

@@ -113,6 +113,7 @@ pub async fn start(
             .map_err(|error| unusable(&error).unwrap_or_else(|| unwritten(folder, &error)))?;
     }
     let mut env = environment(host.env(), &supervised.pass_env, runner);
+    env.extend(supervised.env.iter().cloned());
     for (path, content) in &runner.files {
         let mut content = content.expose().to_owned();
         if let Some(file) = runner.env_file.as_ref().filter(|file| file.path == *path) {

@@ -34,6 +34,8 @@ pub struct Supervised<'a> {
     pub config: RunnerConfig,
     /// Names of variables that are passed on besides the usual ones.
     pub pass_env: Vec<String>,
+    /// Variables that it gets besides.
+    pub env: Vec<(String, String)>,
     /// How often a lost job may be started in all, the first time included; `None` for no reruns.
     pub retry: Option<u32>,
     /// The folder to copy the program's own logs to; without one they are removed.

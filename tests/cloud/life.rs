@@ -17,19 +17,24 @@ use std::process::{Child, Command, Stdio};
 /// The program as Cargo builds it with the tests: as it is released, it has no such cloud.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cml");
 
-struct Life {
-    vendor: Vendor,
-    forge: Forge,
-    cml: Cml,
+pub struct Life {
+    pub vendor: Vendor,
+    pub forge: Forge,
+    pub cml: Cml,
     /// The cloud: a folder with a folder for each instance.
-    region: PathBuf,
+    pub region: PathBuf,
     /// What the runner program and the job leave.
-    job: PathBuf,
+    pub job: PathBuf,
 }
 
 impl Life {
     /// `None` where the program has no such cloud.
-    fn new(vendor: Vendor) -> Option<Life> {
+    pub fn new(vendor: Vendor) -> Option<Life> {
+        Life::started_by(vendor, "exec")
+    }
+
+    /// The same, in which a command of the shell starts the program on the instance.
+    pub fn started_by(vendor: Vendor, start: &str) -> Option<Life> {
         if is_native_only() {
             return None;
         }
@@ -44,7 +49,7 @@ impl Life {
             std::fs::create_dir(folder).unwrap();
         }
         // The program that the instance downloads stands for the real one, which is too large to be sent each time.
-        let binary = format!("#!/bin/sh\nexec '{PROGRAM}' \"$@\"\n");
+        let binary = format!("#!/bin/sh\n{start} '{PROGRAM}' \"$@\"\n");
         forge.offer_download("cml", binary.as_bytes());
         // An instance gets nothing of the launcher's environment: what the fake program needs is written into it.
         let known = format!("#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n", forge.tell_url(), job.display());
@@ -62,29 +67,29 @@ impl Life {
         Some(Life { vendor, forge, cml, region, job })
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.arg("runner").args(args).current_dir(self.cml.path()).env_clear().envs(&self.cml.env);
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub fn run(&self, args: &[&str]) -> Ran {
         Ran::of(&mut self.command(args))
     }
 
     /// What the only instance has written.
-    fn of_instance(&self, name: &str) -> String {
+    pub fn of_instance(&self, name: &str) -> String {
         let folders = std::fs::read_dir(&self.region).unwrap().map(|folder| folder.unwrap().path());
         folders.map(|folder| std::fs::read_to_string(folder.join(name)).unwrap_or_default()).collect()
     }
 
-    fn until(&self, what: &str, there: impl Fn() -> bool) {
+    pub fn until(&self, what: &str, there: impl Fn() -> bool) {
         eventually(what, there, || {
             format!("{:?} {}", self.forge.runners(self.vendor, self.vendor.slug()), self.of_instance("console"))
         });
     }
 
-    fn until_doing(&self, doing: Doing) {
+    pub fn until_doing(&self, doing: Doing) {
         let runners = || self.forge.runners(self.vendor, self.vendor.slug());
         self.until(&format!("{doing:?}"), || runners().iter().any(|runner| runner.doing == doing));
     }

@@ -396,6 +396,7 @@ fn the_supervisor() {
         renew: settings["several"].as_bool().unwrap_or(false).then_some(&next),
         config: config(&settings),
         pass_env: vec!["PIDS".into(), "ROOT".into(), "ACTIONS_RUNNER_HOOK_JOB_STARTED".into()],
+        env: Vec::new(),
         retry: settings["retry"].as_u64().map(|most| most as u32),
         keep_logs: settings["keep_logs"].as_str().map(PathBuf::from),
         remove: if settings["runner_path"].as_bool().unwrap_or(false) {

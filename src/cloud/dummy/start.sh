@@ -6,4 +6,4 @@ trap 'echo $? >code' EXIT
 curl -fsS -o program "$url" || exit
 echo "$sha256  program" | sha256sum -c - || exit
 chmod 700 program
-timeout --foreground --kill-after=5 "$lifetime" ./program runner bootstrap --launch-file launch.json
+timeout --foreground --kill-after=5 "$lifetime" ./program runner bootstrap --launch-file launch.json --lease-file lease

@@ -18,6 +18,8 @@ pub const UNPACK: &str = "unpack";
 pub const CONFIG: &str = "launch.json";
 /// The file of the bootstrap configuration, in memory.
 const LAUNCH_FILE: &str = "/run/cml/launch.json";
+/// The file of the lease, beside it.
+const LEASE_FILE: &str = "/run/cml/lease";
 /// The folder of the Secret, in the init container only.
 const SECRET: &str = "/run/secrets/cml";
 /// The folder of the program.
@@ -30,6 +32,13 @@ const USER: u32 = 1001;
 const GRACE: u32 = 120;
 /// How long the init container waits for the Secret, in seconds: a launcher creates it at once, and the kubelet may see it a minute later.
 const SECRET_TIMEOUT: u32 = 300;
+/// How often a pod's lease is checked, in seconds. The agent renews it each minute, and it lasts five.
+const LEASE_PERIOD: u32 = 60;
+/// How often that may fail: a node under load may take long to start a process.
+const LEASE_FAILURES: u32 = 5;
+/// How long it may take until there is a lease, which the agent writes when the runner is started: the longest `--cloud-boot-timeout`, in
+/// seconds. The launcher, and the agent itself, usually give up before.
+const LEASE_START: u32 = 7200;
 /// How long what is over can still be looked at, in seconds.
 const KEPT: u32 = 600;
 
@@ -134,7 +143,12 @@ fn container(pod: &Pod<'_>) -> Value {
     json!({
         "name": RUNNER,
         "image": pod.image,
-        "command": [format!("{PROGRAM}/cml"), "runner", "bootstrap", "--launch-file", LAUNCH_FILE],
+        "command": [
+            format!("{PROGRAM}/cml"), "runner", "bootstrap", "--launch-file", LAUNCH_FILE, "--lease-file", LEASE_FILE,
+        ],
+        // A hung agent costs minutes: what does not renew its lease is ended, and the Job with it.
+        "startupProbe": lease_probe(10, LEASE_START / 10),
+        "livenessProbe": lease_probe(LEASE_PERIOD, LEASE_FAILURES),
         "workingDir": WORK,
         "env": [{ "name": "HOME", "value": WORK }],
         "resources": pod.resources.render(pod.disk),
@@ -146,6 +160,16 @@ fn container(pod: &Pod<'_>) -> Value {
             { "name": "program", "mountPath": PROGRAM, "readOnly": true },
             { "name": "work", "mountPath": WORK },
         ],
+    })
+}
+
+/// Renders a probe of the lease, at intervals in seconds.
+fn lease_probe(period: u32, failures: u32) -> Value {
+    json!({
+        "exec": { "command": [format!("{PROGRAM}/cml"), "runner", "lease", "--lease-file", LEASE_FILE] },
+        "periodSeconds": period,
+        "timeoutSeconds": 30,
+        "failureThreshold": failures,
     })
 }
 
@@ -244,6 +268,22 @@ pub(crate) mod tests {
             (&template["spec"]["serviceAccountName"], &template["spec"]["automountServiceAccountToken"]),
             (&json!("trainer"), &json!(true))
         );
+    }
+
+    /// The file that the agent writes is the one that is checked.
+    #[test]
+    fn a_hung_agent_is_ended() {
+        let (_, template) = template("m", None, None);
+        let runner = &template["spec"]["containers"][0];
+        let has_file = |command: &Value| {
+            let command: Vec<&str> = command.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            command.ends_with(&["--lease-file", LEASE_FILE])
+        };
+        assert!(has_file(&runner["command"]));
+        for probe in ["startupProbe", "livenessProbe"] {
+            assert!(has_file(&runner[probe]["exec"]["command"]), "{probe}");
+        }
+        assert!(LAUNCH_FILE.starts_with("/run/cml/") && LEASE_FILE.starts_with("/run/cml/"));
     }
 
     #[test]

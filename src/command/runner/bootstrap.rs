@@ -1,6 +1,7 @@
 //! `cml runner bootstrap`: turns a new cloud instance into a runner. The instance's service powers it off when this ends,
 //! however it ends.
 
+use super::lease;
 use crate::app::App;
 use crate::cloud::CLOUDS;
 use crate::error::{Error, Kind, Result};
@@ -12,13 +13,13 @@ use crate::runner::state::LifecycleEvent;
 use crate::runner::{Lease, Supervised, supervise};
 use clap::Args;
 use futures_util::future::{Either, LocalBoxFuture, select};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 mod prepare;
+mod process;
 
 /// The user that jobs run as.
 const USER: &str = "ci";
@@ -59,7 +60,7 @@ pub async fn run(app: &App, args: &Bootstrap) -> Result<()> {
     if let Some(token) = bootstrap.package.as_ref().and_then(|package| package.token.as_ref()) {
         app.log.hide("the token of the download", token);
     }
-    let kind = InstanceKind::new(app, &bootstrap.cloud, &args.launch_file)?;
+    let kind = InstanceKind::new(app, &bootstrap.cloud)?;
     prepare::remove_secrets(app, &args.launch_file, &kind)?;
     let outcome = work(app, args, bootstrap, &kind).await;
     app.host.notify("STOPPING=1");
@@ -70,19 +71,16 @@ pub async fn run(app: &App, args: &Bootstrap) -> Result<()> {
 pub enum InstanceKind {
     /// A virtual machine of its own.
     Machine,
-    /// A process in an existing environment, such as a container; the path is the folder of the runner's folders.
+    /// A process in an existing environment, such as a container; the path is the folder of the runner's folders, in its working
+    /// directory.
     Process(PathBuf),
 }
 
 impl InstanceKind {
     /// Returns what the instances of a cloud are. A cloud that this version does not know has machines.
-    fn new(app: &App, cloud: &str, launch_file: &Path) -> Result<InstanceKind> {
+    fn new(app: &App, cloud: &str) -> Result<InstanceKind> {
         let is_process = CLOUDS.iter().any(|row| row.name == cloud && !row.is_machine);
-        if is_process {
-            Ok(InstanceKind::Process(app.here()?.join(launch_file.with_file_name("cml"))))
-        } else {
-            Ok(InstanceKind::Machine)
-        }
+        if is_process { Ok(InstanceKind::Process(app.here()?.join("cml"))) } else { Ok(InstanceKind::Machine) }
     }
 
     /// Returns the folder of the runner's folders.
@@ -90,6 +88,14 @@ impl InstanceKind {
         match self {
             InstanceKind::Machine => Path::new(HOME),
             InstanceKind::Process(folder) => folder,
+        }
+    }
+
+    /// Returns the variables that the runner program gets besides the usual ones.
+    fn environment(&self, app: &App) -> Vec<(String, String)> {
+        match self {
+            InstanceKind::Machine => Vec::new(),
+            InstanceKind::Process(_) => process::environment(app),
         }
     }
 
@@ -131,11 +137,11 @@ async fn work(app: &App, args: &Bootstrap, bootstrap: BootstrapConfig, kind: &In
         }),
         Box::pin(wait_for_interruption(app, &bootstrap.cloud)),
     ];
-    let lease = Duration::from_secs(args.lease.into());
+    let lasting = Duration::from_secs(args.lease.into());
     let renew = || {
         app.host.notify("WATCHDOG=1");
         if let Some(file) = &args.lease_file
-            && let Err(error) = renew_lease(app, file, lease)
+            && let Err(error) = lease::renew(app, file, lasting)
         {
             app.log.warn(&format!("cannot renew the instance's lease ({error})"));
         }
@@ -150,13 +156,14 @@ async fn work(app: &App, args: &Bootstrap, bootstrap: BootstrapConfig, kind: &In
         renew: None,
         config: prepared,
         pass_env: Vec::new(),
+        env: kind.environment(app),
         retry: None,
         keep_logs: None,
         remove: vec![kind.home().join("runner")],
         user: kind.user(),
         shutdown_triggers,
         on_status: Some(&on_status),
-        lease: Some(Lease { interval: lease / RENEWALS, renew: &renew }),
+        lease: Some(Lease { interval: lasting / RENEWALS, renew: &renew }),
     })
     .await
 }
@@ -169,14 +176,6 @@ async fn wait_for_interruption(app: &App, cloud: &str) -> Signal {
     }
     app.log.warn(&format!("{cloud} is reclaiming this spot instance: stopping"));
     Signal::Terminate
-}
-
-/// Writes the end of the instance's lease: so many seconds from now, counted from its boot, as its clock may be set.
-fn renew_lease(app: &App, file: &Path, lease: Duration) -> io::Result<()> {
-    let uptime = app.host.read(Path::new("/proc/uptime"))?;
-    let seconds = str::from_utf8(&uptime).ok().and_then(|text| text.split('.').next()?.parse::<u64>().ok());
-    let now = seconds.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-    app.host.write(file, format!("{}\n", now + lease.as_secs()).as_bytes())
 }
 
 /// Connects to the forge, where the runner's own credential is enough to unregister it.

@@ -1,6 +1,6 @@
 //! Prepares an instance before its runner starts.
 
-use super::{HOME, InstanceKind, USER};
+use super::{HOME, InstanceKind, USER, process};
 use crate::app::App;
 use crate::cloud::CLOUDS;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 /// How long a system command may take: Docker's first one starts its daemon.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long installing a package may take.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
 /// Installs Docker on Debian and Ubuntu: <https://packages.ubuntu.com/noble/docker.io>. At the first boot another program
@@ -60,7 +60,10 @@ pub fn remove_secrets(app: &App, file: &Path, kind: &InstanceKind) -> Result<()>
 pub async fn prepare(app: &App, bootstrap: &BootstrapConfig, kind: &InstanceKind) -> Result<RunnerConfig> {
     let docker_image = match kind {
         InstanceKind::Machine => prepare_machine(app, bootstrap).await?,
-        InstanceKind::Process(folder) => prepare_process(app, bootstrap, folder).await?,
+        InstanceKind::Process(folder) => {
+            process::prepare(app, bootstrap, folder).await?;
+            None
+        }
     };
     let folder = kind.home().join("runner");
     let program = folder.join("program");
@@ -77,20 +80,6 @@ pub async fn prepare(app: &App, bootstrap: &BootstrapConfig, kind: &InstanceKind
         gpu: bootstrap.gpu,
         hooks: folder.join("hooks"),
     })
-}
-
-/// Creates the runner's folder, and runs the user's start-up script. There is no Docker.
-async fn prepare_process(app: &App, bootstrap: &BootstrapConfig, folder: &Path) -> Result<Option<String>> {
-    let failed = |error: io::Error| Error::config(format!("cannot create {} ({error})", folder.display()));
-    app.host.make_private_folder(&folder.join("runner")).map_err(failed)?;
-    if bootstrap.package.is_none() {
-        return Err(Error::unsupported("the runner is a Docker image, which cannot run in a container")
-            .hint("use a cloud with virtual machines"));
-    }
-    if let Some(script) = &bootstrap.startup_script {
-        run_script(app, folder, script, &[]).await?;
-    }
-    Ok(None)
 }
 
 /// Creates the jobs' user, runs the user's start-up script, and installs Docker. Returns the image for jobs that name none.
@@ -143,7 +132,7 @@ async fn ensure_docker(app: &App) -> bool {
 }
 
 /// Runs the user's start-up script with some more variables; its output is in the journal.
-async fn run_script(app: &App, folder: &Path, script: &str, env: &[&str]) -> Result<()> {
+pub async fn run_script(app: &App, folder: &Path, script: &str, env: &[&str]) -> Result<()> {
     let file = folder.join("startup");
     let failed =
         |why: String| Error::config(format!("the start-up script failed ({why})")).hint("see --cloud-startup-script");
@@ -182,7 +171,7 @@ async fn block_metadata(app: &App, bootstrap: &BootstrapConfig) -> Result<()> {
 }
 
 /// Runs a system command, with a timeout.
-async fn run(app: &App, argv: &[&str], timeout: Duration) -> io::Result<Output> {
+pub async fn run(app: &App, argv: &[&str], timeout: Duration) -> io::Result<Output> {
     match select(app.host.run(argv, &[]), pin!(app.host.sleep(timeout))).await {
         Either::Left((output, _)) => output,
         Either::Right(_) => {

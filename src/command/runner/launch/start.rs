@@ -76,6 +76,7 @@ impl Launching<'_> {
             renew: Some(&register_again),
             config,
             pass_env: self.args.pass_env.clone(),
+            env: Vec::new(),
             retry: (!self.args.no_retry).then_some(MAX_JOB_ATTEMPTS),
             keep_logs: self.args.keep_logs.clone(),
             remove: vec![own],
