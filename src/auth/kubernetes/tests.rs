@@ -1,5 +1,7 @@
 //! Credentials of kubeconfig files that are really there, with the native host. Plugins are shell scripts.
 
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
 use super::*;
 use crate::host::Host;
 use crate::host::native::Native;

@@ -45,7 +45,7 @@ pub fn environment(app: &App) -> Vec<(String, String)> {
         files.iter().any(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libicuuc.so")))
     };
     let is_set = app.env().named(WITHOUT_ICU).is_some();
-    if is_set || LIBRARIES.iter().any(|folder| has_icu(&folder)) {
+    if is_set || LIBRARIES.iter().any(has_icu) {
         return Vec::new();
     }
     vec![(WITHOUT_ICU.to_owned(), "1".to_owned())]
