@@ -9,7 +9,7 @@ mod launch;
 #[cfg(target_os = "linux")]
 mod lease;
 #[cfg(target_os = "linux")]
-mod life;
+pub mod life;
 #[cfg(target_os = "linux")]
 mod machine;
 mod options;

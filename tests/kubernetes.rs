@@ -2,7 +2,7 @@
 
 mod credentials;
 mod failures;
-mod fixture;
+pub mod fixture;
 mod judge;
 mod launch;
 mod options;

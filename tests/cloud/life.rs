@@ -51,15 +51,7 @@ impl Life {
         // The program that the instance downloads stands for the real one, which is too large to be sent each time.
         let binary = format!("#!/bin/sh\n{start} '{PROGRAM}' \"$@\"\n");
         forge.offer_download("cml", binary.as_bytes());
-        // An instance gets nothing of the launcher's environment: what the fake program needs is written into it.
-        let known = format!("#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n", forge.tell_url(), job.display());
-        let text = program(vendor).replacen("#!/bin/sh\n", &known, 1);
-        let arm = cfg!(target_arch = "aarch64");
-        let package = package(cml.path(), &text);
-        let arch = if arm { "arm64" } else { "x64" };
-        forge.offer_download(&format!("actions-runner-linux-{arch}-2.336.0.tar.gz"), &package);
-        let arch = if arm { "arm64" } else { "amd64" };
-        forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-linux-{arch}"), text.as_bytes());
+        offer_runner(&forge, vendor, cml.path(), &job);
         cml.set("CML_RUNNER_CLOUD", "dummy").set("CML_RUNNER_CLOUD_REGION", &region.display().to_string());
         cml.set("CML_RUNNER_BOOTSTRAP_URL", &format!("{}/cml", forge.downloads_url()));
         cml.set("CML_RUNNER_BOOTSTRAP_SHA256", &hash(binary.as_bytes()));
@@ -93,6 +85,19 @@ impl Life {
         let runners = || self.forge.runners(self.vendor, self.vendor.slug());
         self.until(&format!("{doing:?}"), || runners().iter().any(|runner| runner.doing == doing));
     }
+}
+
+/// Offers the forge's runner program to an instance, which gets nothing of the launcher's environment: what it needs is written into it. It
+/// and its job leave files in the folder `job`.
+pub fn offer_runner(forge: &Forge, vendor: Vendor, folder: &Path, job: &Path) {
+    let known = format!("#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n", forge.tell_url(), job.display());
+    let text = program(vendor).replacen("#!/bin/sh\n", &known, 1);
+    let arm = cfg!(target_arch = "aarch64");
+    let package = package(folder, &text);
+    let arch = if arm { "arm64" } else { "x64" };
+    forge.offer_download(&format!("actions-runner-linux-{arch}-2.336.0.tar.gz"), &package);
+    let arch = if arm { "arm64" } else { "amd64" };
+    forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-linux-{arch}"), text.as_bytes());
 }
 
 /// GitHub's package.

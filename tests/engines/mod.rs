@@ -5,6 +5,8 @@ mod bitbucket;
 mod gitlab;
 mod image;
 mod pipe;
+#[cfg(target_os = "linux")]
+mod pod;
 
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Doing, Forge, Vendor};
