@@ -3,7 +3,9 @@
 //! An option `--foo-bar` of `cml comment` is also `CML_COMMENT_FOO_BAR`, and a global one `CML_FOO_BAR`:
 //! [`crate::inputs`] derives them from here.
 
-use crate::command::{asset, check, comment, completions, doctor, pr, repo, runner, tensorboard, workflow};
+use crate::command::{
+    asset, check, comment, completions, doctor, metrics, params, pr, repo, runner, tensorboard, workflow,
+};
 use crate::connect::Global;
 use crate::inputs;
 use clap::builder::{Styles, styling::AnsiColor};
@@ -52,6 +54,12 @@ pub enum Command {
     /// Publish files
     #[command(subcommand)]
     Asset(asset::Command),
+    /// Compare metrics with those of another commit
+    #[command(subcommand)]
+    Metrics(metrics::Command),
+    /// Compare parameters with those of another commit
+    #[command(subcommand)]
+    Params(params::Command),
     /// Draw TensorBoard logs
     #[command(subcommand)]
     Tensorboard(tensorboard::Command),

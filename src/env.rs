@@ -219,6 +219,7 @@ vars! {
     GITHUB_PATH = "GITHUB_PATH": "File that takes folders for PATH";
     GITHUB_REF = "GITHUB_REF": "The ref that started the workflow";
     GITHUB_HEAD_REF = "GITHUB_HEAD_REF": "Source branch of the pull request";
+    GITHUB_BASE_REF = "GITHUB_BASE_REF": "Branch that the pull request of a GitHub run goes into";
     GITHUB_REPOSITORY = "GITHUB_REPOSITORY": "owner/name of the repository";
     GITHUB_RUN_ATTEMPT = "GITHUB_RUN_ATTEMPT": "How often the workflow run has been started";
     GITHUB_RUN_ID = "GITHUB_RUN_ID": "Number of the workflow run";
@@ -253,6 +254,8 @@ vars! {
     CI_MERGE_REQUEST_IID = "CI_MERGE_REQUEST_IID": "Number of the merge request";
     CI_MERGE_REQUEST_PROJECT_URL = "CI_MERGE_REQUEST_PROJECT_URL": "Project that the merge request is for";
     CI_MERGE_REQUEST_SOURCE_BRANCH_NAME = "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "Source branch of the merge request";
+    CI_MERGE_REQUEST_TARGET_BRANCH_NAME = "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "Branch that the merge request of a GitLab run goes into";
+    CI_DEFAULT_BRANCH = "CI_DEFAULT_BRANCH": "Default branch of a GitLab project";
     CI_MERGE_REQUEST_SOURCE_BRANCH_SHA = "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": "Head of the source branch in merged-result pipelines";
     CI_OPEN_MERGE_REQUESTS = "CI_OPEN_MERGE_REQUESTS": "Open merge requests of the branch";
     CI_PIPELINE_ID = "CI_PIPELINE_ID": "Number of the pipeline";
@@ -275,6 +278,7 @@ vars! {
     BITBUCKET_PIPE_SHARED_STORAGE_DIR = "BITBUCKET_PIPE_SHARED_STORAGE_DIR": "Folder through which a pipe hands results on";
     BITBUCKET_PIPELINE_UUID = "BITBUCKET_PIPELINE_UUID": "Identity of the pipeline";
     BITBUCKET_PR_ID = "BITBUCKET_PR_ID": "Number of the pull request";
+    BITBUCKET_PR_DESTINATION_BRANCH = "BITBUCKET_PR_DESTINATION_BRANCH": "Branch that the pull request of a Bitbucket run goes into";
     BITBUCKET_REPO_FULL_NAME = "BITBUCKET_REPO_FULL_NAME": "workspace/name of the repository";
     BITBUCKET_REPO_UUID = "BITBUCKET_REPO_UUID": "Identity of the repository; set in every pipeline";
     BITBUCKET_STEP_RUN_NUMBER = "BITBUCKET_STEP_RUN_NUMBER": "How often the step has been started";
@@ -292,11 +296,14 @@ vars! {
     SYSTEM_TEAMPROJECT = "SYSTEM_TEAMPROJECT": "Name of the project (Azure Pipelines)";
     SYSTEM_PULLREQUEST_PULLREQUESTNUMBER = "SYSTEM_PULLREQUEST_PULLREQUESTNUMBER": "Number of the pull request (Azure Pipelines)";
     SYSTEM_PULLREQUEST_SOURCEBRANCH = "SYSTEM_PULLREQUEST_SOURCEBRANCH": "Source branch of the pull request (Azure Pipelines)";
+    SYSTEM_PULLREQUEST_TARGETBRANCH = "SYSTEM_PULLREQUEST_TARGETBRANCH": "Branch that the pull request of an Azure run goes into";
     SYSTEM_PULLREQUEST_SOURCECOMMITID = "SYSTEM_PULLREQUEST_SOURCECOMMITID": "Head of the pull request (Azure Pipelines)";
     SYSTEM_PULLREQUEST_SOURCEREPOSITORYURI = "SYSTEM_PULLREQUEST_SOURCEREPOSITORYURI": "Repository of the source branch (Azure Pipelines)";
 
     BUILDKITE = "BUILDKITE": "Set in Buildkite's jobs";
     BUILDKITE_BRANCH = "BUILDKITE_BRANCH": "Branch of the build (Buildkite)";
+    BUILDKITE_PULL_REQUEST_BASE_BRANCH = "BUILDKITE_PULL_REQUEST_BASE_BRANCH": "Branch that the pull request of a Buildkite run goes into";
+    BUILDKITE_PIPELINE_DEFAULT_BRANCH = "BUILDKITE_PIPELINE_DEFAULT_BRANCH": "Default branch of a Buildkite pipeline";
     BUILDKITE_BUILD_NUMBER = "BUILDKITE_BUILD_NUMBER": "Number of the build (Buildkite)";
     BUILDKITE_BUILD_URL = "BUILDKITE_BUILD_URL": "Page of the build (Buildkite)";
     BUILDKITE_COMMIT = "BUILDKITE_COMMIT": "Commit of the build (Buildkite)";
@@ -329,6 +336,7 @@ vars! {
     BUILD_TAG = "BUILD_TAG": "Identity of the build (Jenkins)";
     BUILD_URL = "BUILD_URL": "Page of the build (Jenkins, TeamCity)";
     CHANGE_BRANCH = "CHANGE_BRANCH": "Source branch of the pull request (Jenkins)";
+    CHANGE_TARGET = "CHANGE_TARGET": "Branch that it goes into";
     CHANGE_FORK = "CHANGE_FORK": "Fork that the pull request comes from (Jenkins)";
     CHANGE_ID = "CHANGE_ID": "Number of the pull request (Jenkins)";
     GIT_BRANCH = "GIT_BRANCH": "Branch of the build (Jenkins)";
@@ -345,6 +353,8 @@ vars! {
     CI_COMMIT_BRANCH = "CI_COMMIT_BRANCH": "Branch of the pipeline (Woodpecker)";
     CI_COMMIT_PULL_REQUEST = "CI_COMMIT_PULL_REQUEST": "Number of the pull request (Woodpecker)";
     CI_COMMIT_SOURCE_BRANCH = "CI_COMMIT_SOURCE_BRANCH": "Source branch of the pull request (Woodpecker)";
+    CI_COMMIT_TARGET_BRANCH = "CI_COMMIT_TARGET_BRANCH": "Branch that the pull request of a Woodpecker run goes into";
+    CI_REPO_DEFAULT_BRANCH = "CI_REPO_DEFAULT_BRANCH": "Default branch of the repository of a Woodpecker run";
     CI_FORGE_TYPE = "CI_FORGE_TYPE": "Forge of the repository (Woodpecker)";
     CI_PIPELINE_NUMBER = "CI_PIPELINE_NUMBER": "Number of the pipeline (Woodpecker)";
     CI_PIPELINE_URL = "CI_PIPELINE_URL": "Page of the pipeline (Woodpecker)";

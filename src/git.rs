@@ -31,6 +31,7 @@ mod lfs;
 mod nested;
 mod scratch;
 mod status;
+mod tree;
 
 use Access::{Read, Transfer, Write};
 pub use access::Access;
@@ -39,6 +40,7 @@ use bundle::Bundle;
 pub use checkout::Checkout;
 pub use scratch::Scratch;
 pub use status::{Status, pathspecs};
+pub use tree::Commit;
 
 /// The pause before a failed transfer is tried again; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
@@ -245,6 +247,11 @@ impl<'a> Git<'a> {
     }
 
     async fn once(&self, access: Access, args: &[&str], more: &[(&str, &str)]) -> Result<Output> {
+        self.feed(access, args, more, &[]).await
+    }
+
+    /// Runs a command once, with what it reads on standard input.
+    async fn feed(&self, access: Access, args: &[&str], more: &[(&str, &str)], input: &[u8]) -> Result<Output> {
         let checkout = self.checkout()?;
         if !self.is_checked.replace(true) && checkout.is_nested(self.app) {
             nested::check(self.app, checkout).await?;
@@ -254,7 +261,8 @@ impl<'a> Git<'a> {
         let settings = [&self.settings[..], credentials].concat();
         let env = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied());
         let call = Call { access, checkout: Some(checkout), at_top: false, settings: &settings, env: env.collect() };
-        let ended = self.app.host.execute(&call.command(self.app, args)).await;
+        let command = crate::host::Command { input: input.to_vec(), ..call.command(self.app, args) };
+        let ended = self.app.host.execute(&command).await;
         ended.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => self.app.http.out_of_time().context(explain::failed(args)),
             _ => {

@@ -69,6 +69,8 @@ pub struct Command {
     pub trusted: bool,
     /// How long it may run before it is killed with all that it started.
     pub limit: Option<Duration>,
+    /// What it reads on standard input.
+    pub input: Vec<u8>,
     /// Whether what it starts outlives it, as a browser does. Its output is not kept.
     pub lingers: bool,
 }
@@ -298,7 +300,7 @@ pub trait Host {
     fn stat(&self, path: &Path) -> io::Result<Stat>;
     /// Resolves every symbolic link of a path.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
-    /// Runs a command without standard input, in a process group of its own. The whole group is gone when this returns or
+    /// Runs a command with its standard input, and no terminal, in a process group of its own. The whole group is gone when this returns or
     /// is dropped, unless the command lingers.
     async fn execute(&self, command: &Command) -> io::Result<Output>;
     /// Runs a program with its arguments and more variables, and without this program's tokens.

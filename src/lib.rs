@@ -24,6 +24,7 @@ pub mod cloud;
 pub mod command;
 pub mod connect;
 pub mod digest;
+mod dvc;
 pub mod env;
 pub mod error;
 pub mod files;
@@ -34,6 +35,7 @@ pub mod http;
 pub mod inputs;
 pub mod log;
 pub mod messages;
+mod metrics;
 pub mod outputs;
 pub mod pipe;
 mod publish;
@@ -143,6 +145,8 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Completions(args) => command::completions::run(&app, args, &cli::command(false)),
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
         cli::Command::Doctor(_) => command::doctor::run(&app, global).await,
+        cli::Command::Metrics(command) => command::metrics::run(&app, global, command).await,
+        cli::Command::Params(command) => command::params::run(&app, global, command).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
         cli::Command::Repo(command) => command::repo::run(&app, global, command).await,
         cli::Command::Runner(command) => command::runner::run(&app, global, command).await,

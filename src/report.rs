@@ -11,6 +11,7 @@ use std::ops::Range;
 
 pub mod annotations;
 pub mod decode;
+pub mod escape;
 pub mod html;
 pub mod isolate;
 pub mod mistakes;

@@ -103,6 +103,8 @@ fn context_of(env: &Env) -> Context {
         pull_request,
         issue: None,
         branch,
+        target_branch: text(vars::BITBUCKET_PR_DESTINATION_BRANCH),
+        default_branch: None,
         fork: None,
         workflow: text(vars::BITBUCKET_PIPELINE_UUID),
         run: build.map(str::to_owned),

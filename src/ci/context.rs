@@ -17,6 +17,10 @@ pub struct Context {
     pub issue: Option<u64>,
     /// The branch.
     pub branch: Option<String>,
+    /// The branch that the pull request goes into.
+    pub target_branch: Option<String>,
+    /// The repository's default branch.
+    pub default_branch: Option<String>,
     /// The owner of the branch's repository, when it is a fork.
     pub fork: Option<String>,
     /// What `{workflow}` stands for in a watermark's title.

@@ -180,6 +180,8 @@ pub fn context_of(env: &Env, event: &Value) -> Context {
         pull_request,
         issue,
         branch,
+        target_branch: text(event, "/pull_request/base/ref").or(var(vars::GITHUB_BASE_REF)),
+        default_branch: text(event, "/repository/default_branch"),
         fork: fork(event, slug),
         workflow: var(vars::GITHUB_WORKFLOW),
         run: run_id.map(str::to_owned),

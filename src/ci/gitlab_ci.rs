@@ -83,6 +83,8 @@ fn context_of(env: &Env, project: &str) -> Context {
         pull_request,
         issue: None,
         branch,
+        target_branch: text(vars::CI_MERGE_REQUEST_TARGET_BRANCH_NAME),
+        default_branch: text(vars::CI_DEFAULT_BRANCH),
         fork: target.filter(|target| *target != project).map(|_| project.to_owned()),
         workflow: text(vars::CI_PIPELINE_ID),
         run: text(vars::CI_JOB_ID),

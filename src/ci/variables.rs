@@ -31,6 +31,7 @@ pub const JENKINS: Row = row!(Table {
     pull_request: &[vars::CHANGE_ID],
     pushed_commit: &[vars::GIT_COMMIT],
     branch: &[vars::CHANGE_BRANCH, vars::BRANCH_NAME, vars::GIT_BRANCH],
+    target_branch: &[vars::CHANGE_TARGET],
     tag: &[vars::TAG_NAME],
     fork: &[vars::CHANGE_FORK],
     workflow: &[vars::JOB_NAME],
@@ -48,6 +49,8 @@ pub const BUILDKITE: Row = row!(Table {
     pull_request: &[vars::BUILDKITE_PULL_REQUEST],
     commit: &[vars::BUILDKITE_COMMIT],
     branch: &[vars::BUILDKITE_BRANCH],
+    target_branch: &[vars::BUILDKITE_PULL_REQUEST_BASE_BRANCH],
+    default_branch: &[vars::BUILDKITE_PIPELINE_DEFAULT_BRANCH],
     tag: &[vars::BUILDKITE_TAG],
     fork: &[vars::BUILDKITE_PULL_REQUEST_REPO],
     workflow: &[vars::BUILDKITE_PIPELINE_SLUG],
@@ -107,6 +110,8 @@ pub const WOODPECKER: Row = row!(Table {
     commit: &[vars::CI_COMMIT_SHA],
     // The last one is the target branch in the pipeline of a pull request.
     branch: &[vars::CI_COMMIT_SOURCE_BRANCH, vars::CI_COMMIT_BRANCH],
+    target_branch: &[vars::CI_COMMIT_TARGET_BRANCH],
+    default_branch: &[vars::CI_REPO_DEFAULT_BRANCH],
     tag: &[vars::CI_COMMIT_TAG],
     workflow: &[vars::CI_WORKFLOW_NAME],
     run: &[vars::CI_PIPELINE_NUMBER],
@@ -137,6 +142,7 @@ pub const AZURE_PIPELINES: Row = row!(Table {
     pushed_commit: &[vars::BUILD_SOURCEVERSION],
     checked_out: &[vars::BUILD_SOURCEVERSION],
     branch: &[vars::SYSTEM_PULLREQUEST_SOURCEBRANCH, vars::BUILD_SOURCEBRANCH],
+    target_branch: &[vars::SYSTEM_PULLREQUEST_TARGETBRANCH],
     fork: &[vars::SYSTEM_PULLREQUEST_SOURCEREPOSITORYURI],
     workflow: &[vars::BUILD_DEFINITIONNAME],
     run: &[vars::BUILD_BUILDID],
@@ -186,6 +192,10 @@ struct Table {
     checked_out: &'static [Var],
     /// The branch, also as a ref: in a pull request's run its source.
     branch: &'static [Var],
+    /// The branch that the pull request goes into.
+    target_branch: &'static [Var],
+    /// The repository's default branch.
+    default_branch: &'static [Var],
     /// Set when the run is for a tag, which is no branch.
     tag: &'static [Var],
     /// Repository or owner of the source branch.
@@ -217,6 +227,8 @@ const EMPTY: Table = Table {
     pushed_commit: &[],
     checked_out: &[],
     branch: &[],
+    target_branch: &[],
+    default_branch: &[],
     tag: &[],
     fork: &[],
     workflow: &[],
@@ -284,6 +296,8 @@ impl Ci for Variables<'_> {
             pull_request,
             issue: None,
             branch,
+            target_branch: self.find(table.target_branch, branch_of).0.filter(|_| pull_request.is_some()),
+            default_branch: self.find(table.default_branch, branch_of).0,
             workflow: self.text(table.workflow),
             run: self.text(table.run),
             job: self.text(table.job),

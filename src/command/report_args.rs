@@ -112,7 +112,7 @@ fn clean(app: &App, shown: &str, bytes: &[u8]) -> Result<String> {
 
 /// Returns the files that a path means: itself, or what it matches as a pattern. A shell does that too, but not on Windows,
 /// in quotes, or in an input of a workflow.
-fn expand(app: &App, opener: &Files, path: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn expand(app: &App, opener: &Files, path: &Path) -> Result<Vec<PathBuf>> {
     let is_pattern = path.to_string_lossy().contains(['*', '?', '[', '{']);
     if !is_pattern || app.host.stat(path).is_ok() {
         return Ok(vec![path.to_owned()]);

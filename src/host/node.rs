@@ -421,6 +421,7 @@ impl Host for Node {
             removed,
             limit: command.limit.map(|limit| limit.as_secs_f64() * 1000.0),
             lingers: command.lingers,
+            input: command.input.clone(),
             most: (MAX_OUTPUT + 1, MAX_ERRORS),
         });
         let output = child.output().await.map_err(io_error)?;

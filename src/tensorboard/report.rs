@@ -3,6 +3,7 @@
 use super::charts;
 use super::ticks::number;
 use super::{Image, Point, Run, Series};
+use crate::report::escape::escape;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -46,7 +47,7 @@ pub fn make<'a>(heading: &Heading<'_>, runs: impl Iterator<Item = (&'a str, &'a 
     }
     let mut text = String::new();
     if let Some(title) = heading.title {
-        let _ = write!(text, "## {}\n\n", plain(title));
+        let _ = write!(text, "## {}\n\n", escape(title));
     }
     if let Some(description) = heading.description {
         let _ = write!(text, "{}\n\n", description.trim());
@@ -61,7 +62,7 @@ pub fn make<'a>(heading: &Heading<'_>, runs: impl Iterator<Item = (&'a str, &'a 
     for (tag, lines) in &scalars {
         for (run, series) in lines {
             let [last, min, max] = [series.last(), series.min(), series.max()].map(cell);
-            let _ = writeln!(text, "| {} | {} | {last} | {min} | {max} |", plain(tag), plain(run));
+            let _ = writeln!(text, "| {} | {} | {last} | {min} | {max} |", escape(tag), escape(run));
         }
         let bytes = charts::svg(tag, lines, log).into_bytes();
         pictures.push(Picture { name: (*tag).to_owned(), file: file_name(tag, ".svg"), bytes, is_chart: true });
@@ -83,7 +84,7 @@ impl Report {
         let mut text = self.text.clone();
         for (picture, address) in self.pictures.iter().zip(addresses) {
             // A heading would need more room than the name of an image does.
-            let name = plain(&picture.name);
+            let name = escape(&picture.name);
             let caption = if picture.is_chart { String::new() } else { format!("{name}\n\n") };
             let _ = write!(text, "\n{caption}![{name}]({address})\n");
         }
@@ -94,21 +95,6 @@ impl Report {
 /// Returns a value with its step.
 fn cell(point: Option<Point>) -> String {
     point.map_or_else(|| "–".to_owned(), |point| format!("{} (step {})", number(point.value, 5), point.step))
-}
-
-/// Returns a name that means nothing to Markdown or HTML, also in a table.
-fn plain(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, c| {
-        if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '~' | '!' | '&' | '@' | '$') {
-            out.push('\\');
-        }
-        out.push(if c.is_control() { ' ' } else { c });
-        // A backslash does not keep a forge from finding a name.
-        if c == '@' {
-            out.push('\u{200b}');
-        }
-        out
-    })
 }
 
 fn file_name(text: &str, ending: &str) -> String {

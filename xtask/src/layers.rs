@@ -5,7 +5,7 @@ use crate::shell::Result;
 use std::path::Path;
 
 /// The modules of the crate, from the bottom up. `lib.rs` and `main.rs` are above all.
-const LAYERS: [&str; 29] = [
+const LAYERS: [&str; 31] = [
     "error",
     "env",
     "digest",
@@ -16,6 +16,8 @@ const LAYERS: [&str; 29] = [
     "http",
     "ci",
     "report",
+    "metrics",
+    "dvc",
     "files",
     "tensorboard",
     "app",

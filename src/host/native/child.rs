@@ -8,7 +8,7 @@ use std::io;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
 /// How long its last output may take to arrive after a command's exit; its orphans may keep the pipes open.
@@ -31,12 +31,15 @@ pub async fn run(command: &Command, signals: &Signals) -> io::Result<Output> {
         process.stdout(Stdio::null()).stderr(Stdio::null());
         return Ok(Output { code: within(command, process.spawn()?.wait()).await??.code(), ..Output::default() });
     }
+    if !command.input.is_empty() {
+        process.stdin(Stdio::piped());
+    }
     process.stdout(Stdio::piped()).stderr(Stdio::piped());
     signals.watch();
     let mut child = process.spawn()?;
     let group = signals.adopt(child.id());
     let (out, err) = (BoundedBuffer::new(MAX_OUTPUT), BoundedBuffer::new(MAX_ERRORS));
-    let status = match within(command, finish(&mut child, &out, &err)).await {
+    let status = match within(command, finish(&mut child, &command.input, &out, &err)).await {
         Ok(status) => status?,
         Err(late) => {
             group.ask_to_end();
@@ -61,10 +64,22 @@ async fn within<T>(command: &Command, task: impl Future<Output = T>) -> io::Resu
     tokio::time::timeout(limit, task).await.map_err(|_| io::ErrorKind::TimedOut.into())
 }
 
-/// Reads what a child prints until it ends.
-async fn finish(child: &mut Child, out: &BoundedBuffer, err: &BoundedBuffer) -> io::Result<ExitStatus> {
+/// Gives a child its input and reads what it prints until it ends.
+async fn finish(
+    child: &mut Child,
+    input: &[u8],
+    out: &BoundedBuffer,
+    err: &BoundedBuffer,
+) -> io::Result<ExitStatus> {
     let pipes = (child.stdout.take(), child.stderr.take());
-    let reading = pin!(join(out.fill(pipes.0), err.fill(pipes.1)));
+    let stdin = child.stdin.take();
+    let writing = async {
+        if let Some(mut pipe) = stdin {
+            // It may end without reading all.
+            let _ = pipe.write_all(input).await;
+        }
+    };
+    let reading = pin!(join(writing, join(out.fill(pipes.0), err.fill(pipes.1))));
     match select(pin!(child.wait()), reading).await {
         Either::Left((status, rest)) => {
             let _ = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, rest).await;

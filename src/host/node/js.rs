@@ -182,6 +182,8 @@ pub struct Child {
     pub limit: Option<f64>,
     /// Whether it may go on after that.
     pub lingers: bool,
+    /// What it reads on standard input.
+    pub input: Vec<u8>,
     /// How many bytes of its output and of its errors are kept.
     pub most: (usize, usize),
 }
@@ -204,9 +206,10 @@ impl Drop for Run {
 pub fn run(child: Child) -> Run {
     let options = Object::new();
     let (output, errors) = child.most;
-    let all: [(&str, JsValue); 4] = [
+    let all: [(&str, JsValue); 5] = [
         ("limit", child.limit.into()),
         ("lingers", child.lingers.into()),
+        ("input", Uint8Array::from(&child.input[..]).into()),
         ("output", (output as f64).into()),
         ("errors", (errors as f64).into()),
     ];

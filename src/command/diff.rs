@@ -1,0 +1,215 @@
+//! `cml metrics diff` and `cml params diff`: two versions of the same files, side by side.
+
+use super::publish_args::write_output;
+use crate::app::App;
+use crate::connect::Global;
+use crate::error::{Error, Result};
+use crate::git::Git;
+use crate::metrics::Value;
+use crate::metrics::compare::{FileChanges, Rules, compare};
+use crate::metrics::source::Row;
+use crate::metrics::table::{self, Layout, PRECISION, Subject};
+use crate::report::escape::escape;
+use base::Base;
+use clap::ArgAction::Set;
+use clap::{Args, ValueEnum};
+use gather::Selection;
+use project::Project;
+use snapshot::{Snapshot, Version};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+mod base;
+mod cached;
+mod gather;
+mod project;
+mod snapshot;
+
+/// What the working copy is called, as DVC does.
+const WORKSPACE: &str = "workspace";
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Markdown with significant digits
+    Md,
+    /// Markdown as DVC prints it
+    Dvc,
+    /// JSON as DVC prints it
+    Json,
+}
+
+/// Options of `cml metrics diff` and `cml params diff`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Comparison")]
+pub struct DiffArgs {
+    /// Files or glob patterns to compare [default: what dvc.yaml declares]; a revision or two as DVC takes them
+    #[arg(id = "files", value_name = "FILE")]
+    pub names: Vec<String>,
+    /// Revision or file to compare with; auto for the commit that the branch started from
+    #[arg(long, value_name = "REVISION", default_value = "auto")]
+    pub base: String,
+    /// Revision to compare [default: the files of the working copy]
+    #[arg(long, value_name = "REVISION")]
+    pub head: Option<String>,
+    /// Files to compare, as DVC takes them
+    #[arg(long, value_name = "FILE", num_args = 1.., hide = true)]
+    pub targets: Vec<String>,
+    /// Row of CSV and TSV files that counts: last, max:COLUMN or min:COLUMN
+    #[arg(long, value_name = "ROW", default_value_t = Row::Last)]
+    pub row: Row,
+    /// Show what did not change too
+    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
+    pub all: bool,
+    /// Leave out the names of the files
+    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
+    pub no_path: bool,
+    /// Form of the output
+    #[arg(long, help_heading = "Output", value_name = "FORMAT", value_enum, default_value_t = Format::Md)]
+    pub format: Format,
+    /// Append the output to this file instead of printing it
+    #[arg(long, short, help_heading = "Output", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Has no effect; the output is Markdown unless --format says otherwise
+    #[arg(long, alias = "show-md", hide = true, action = Set, default_value_t = false)]
+    pub md: bool,
+    /// The same as --format json
+    #[arg(long, alias = "show-json", hide = true, action = Set, default_value_t = false)]
+    pub json: bool,
+}
+
+/// What differs between metrics and parameters.
+pub struct Kind {
+    /// What is compared.
+    pub subject: Subject,
+    /// Digits of numbers.
+    pub precision: Option<usize>,
+    /// Whether only parameters count that stages depend on.
+    pub dependencies_only: bool,
+}
+
+/// What the arguments name.
+struct Named {
+    base: Option<String>,
+    head: Option<String>,
+    files: Vec<String>,
+}
+
+/// Compares, and prints the result.
+pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Result<()> {
+    let project = Project::find(app)?;
+    let git = Git::new(app).trusting(global.ca_cert.as_deref())?;
+    let named = args.named(app, &git).await?;
+    let selection = Selection {
+        subject: kind.subject,
+        targets: (!named.files.is_empty()).then(|| project.targets(app, &named.files)).transpose()?,
+        dependencies_only: kind.dependencies_only,
+        row: &args.row,
+    };
+    let head = match &named.head {
+        None => Version::Workspace,
+        Some(revision) => Version::Commit(base::resolve(app, global, &git, revision).await?),
+    };
+    let base = base::find(app, global, &git, named.base.as_deref(), &head).await?;
+    let new = Snapshot::open(app, &git, &project, head).await?;
+    let new_values = gather::gather(&new, &selection, true).await?;
+    let old_values = match &base {
+        Base::Commit(commit) => {
+            let old = Snapshot::open(app, &git, &project, Version::Commit(commit.clone())).await?;
+            gather::gather(&old, &selection, false).await?
+        }
+        Base::File(path) => of_file(app, path, &new_values, args, kind.subject)?,
+    };
+    let rules = if args.format() == Format::Md { Rules::Whole } else { Rules::Dvc };
+    let changes = changes(&old_values, &new_values, &project, rules, args.all)?;
+    let text = args.render(app, &changes, kind, &base, new.title());
+    write_output(app, args.file.as_ref(), &text)
+}
+
+impl DiffArgs {
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+
+    /// Returns which of the arguments are revisions: those at the beginning that are neither a file nor a pattern, two at the most.
+    async fn named(&self, app: &App, git: &Git<'_>) -> Result<Named> {
+        let is_file = |name: &String| app.host.stat(Path::new(name)).is_ok() || name.contains(['*', '?', '[', '{']);
+        let count = self.names.iter().take(2).take_while(|name| !is_file(name)).count();
+        let mut revisions = Vec::new();
+        for name in &self.names[..count] {
+            // A file that is missing has an ending as a rule, and no commit of that name.
+            if name.contains('.') && git.commit_of(name).await?.is_none() {
+                break;
+            }
+            revisions.push(name.clone());
+        }
+        let files = self.names[revisions.len()..].iter().chain(&self.targets).cloned().collect();
+        let given = (self.base != "auto").then(|| self.base.clone());
+        let mut revisions = revisions.into_iter();
+        let (first, second) = (revisions.next(), revisions.next());
+        if (first.is_some() && given.is_some()) || (second.is_some() && self.head.is_some()) {
+            return Err(Error::usage("a revision is given twice: as an argument and with --base or --head")
+                .hint("to compare a file that does not exist, name it with --targets"));
+        }
+        Ok(Named { base: given.or(first), head: self.head.clone().or(second), files })
+    }
+
+    fn render(&self, app: &App, changes: &[FileChanges], kind: &Kind, base: &Base, new: &str) -> String {
+        let is_ours = self.format() == Format::Md;
+        let old = if is_ours { escape(&base.title(app.host.now().as_secs())) } else { base.name().to_owned() };
+        let new = if is_ours { escape(new) } else { new.to_owned() };
+        let layout = Layout {
+            subject: kind.subject,
+            old: &old,
+            new: &new,
+            has_paths: !self.no_path,
+            precision: kind.precision.unwrap_or(PRECISION),
+        };
+        match self.format() {
+            Format::Json => table::json(changes),
+            Format::Dvc => table::dvc(changes, &layout),
+            Format::Md if changes.iter().all(|file| file.changes.is_empty()) => {
+                let what = if kind.subject == Subject::Metrics { "metric" } else { "parameter" };
+                format!("No {what} changed between {old} and {new}.\n")
+            }
+            Format::Md => table::markdown(changes, &layout),
+        }
+    }
+}
+
+/// Returns the base's values from a file, for the only file that there is.
+fn of_file(
+    app: &App,
+    path: &Path,
+    new: &BTreeMap<String, Value>,
+    args: &DiffArgs,
+    subject: Subject,
+) -> Result<BTreeMap<String, Value>> {
+    let [(name, _)] = new.iter().collect::<Vec<_>>()[..] else {
+        return Err(Error::usage(format!("--base {} is a file, but {} files are compared with it", path.display(), new.len()))
+            .hint("name one file to compare, or a revision as the base"));
+    };
+    let bytes = app.files()?.named(path).and_then(|file| file.read(snapshot::LARGEST));
+    let bytes = bytes.map_err(|refusal| refusal.error(format!("cannot read {}", path.display()), path))?;
+    let value = gather::parse(&path.to_string_lossy(), &bytes, &args.row, subject, "--base")?;
+    Ok([(name.clone(), value)].into())
+}
+
+/// Compares the files of two versions. Paths of the result are relative to the current directory.
+fn changes(
+    old: &BTreeMap<String, Value>,
+    new: &BTreeMap<String, Value>,
+    project: &Project,
+    rules: Rules,
+    all: bool,
+) -> Result<Vec<FileChanges>> {
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let one = |path: &String| {
+        let changes = compare(old.get(path), new.get(path), rules, all).map_err(|name| {
+            Error::config(format!("two values of {path} are named {name}"))
+                .hint("rename one: keys are joined by dots, so a key a.b and a key b in a are the same")
+        })?;
+        Ok(FileChanges { path: project.shown(path), changes })
+    };
+    paths.into_iter().map(one).collect()
+}

@@ -1,0 +1,265 @@
+//! Finds the commit to compare with.
+
+use super::snapshot::Version;
+use crate::app::App;
+use crate::ci;
+use crate::connect::{self, Global};
+use crate::error::{Error, Result};
+use crate::git::{Commit, Git};
+use std::path::PathBuf;
+
+/// The remote from which CI systems clone.
+const REMOTE: &str = "origin";
+/// Names of default branches, where nothing else tells it.
+const DEFAULT_BRANCHES: [&str; 2] = ["main", "master"];
+/// What to do about a clone that lacks the base.
+const DEPTH_HINT: &str = "check out more of the history: `fetch-depth: 0` of actions/checkout, `GIT_DEPTH: 0` on GitLab, `clone: { depth: full }` on Bitbucket; or pass --base";
+
+/// A commit, and the name by which it was found.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// As the user typed it, or the branch.
+    pub name: String,
+    pub commit: Commit,
+}
+
+impl Named {
+    fn short(&self) -> &str {
+        self.commit.sha.get(..7).unwrap_or(&self.commit.sha)
+    }
+
+    /// Returns it for messages.
+    pub fn described(&self) -> String {
+        if self.commit.sha.starts_with(&self.name) { self.short().to_owned() } else { format!("{} ({})", self.name, self.short()) }
+    }
+}
+
+/// What to compare with.
+pub enum Base {
+    /// A commit.
+    Commit(Named),
+    /// A file from elsewhere.
+    File(PathBuf),
+}
+
+impl Base {
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Base::Commit(named) => &named.name,
+            Base::File(path) => path.to_str().unwrap_or("file"),
+        }
+    }
+
+    /// Returns its name, commit and age.
+    pub fn title(&self, now: u64) -> String {
+        match self {
+            Base::Commit(named) => {
+                let age = age(now.saturating_sub(named.commit.time));
+                if named.commit.sha.starts_with(&named.name) {
+                    format!("{} ({age})", named.short())
+                } else {
+                    format!("{} ({}, {age})", named.name, named.short())
+                }
+            }
+            Base::File(_) => self.name().to_owned(),
+        }
+    }
+}
+
+/// Says how long ago something was.
+fn age(seconds: u64) -> String {
+    let units = [(365 * 86_400, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let unit = units.iter().map(|(length, name)| (seconds / length, name)).find(|(count, _)| *count > 0);
+    match unit {
+        Some((1, name)) => format!("1 {name} ago"),
+        Some((count, name)) => format!("{count} {name}s ago"),
+        None => "just now".to_owned(),
+    }
+}
+
+/// Returns what to compare with: what the user names, or the commit that the work started from.
+pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>, head: &Version) -> Result<Base> {
+    let Some(name) = given else { return automatic(app, global, git, head).await.map(Base::Commit) };
+    if git.commit_of(name).await?.is_none() && app.host.stat(name.as_ref()).is_ok_and(|stat| stat.is_file) {
+        return Ok(Base::File(PathBuf::from(name)));
+    }
+    resolve(app, global, git, name).await.map(Base::Commit)
+}
+
+/// Returns the commit of a revision: of this clone, or a branch of the remote's, which is fetched if the clone lacks it.
+pub async fn resolve(app: &App, global: &Global, git: &Git<'_>, name: &str) -> Result<Named> {
+    for known in [name.to_owned(), format!("refs/remotes/{REMOTE}/{name}")] {
+        if let Some(commit) = git.commit_of(&known).await? {
+            return Ok(Named { name: name.to_owned(), commit });
+        }
+    }
+    let unknown = || {
+        Error::not_found(format!("unknown revision '{name}'"))
+            .hint(format!("name a commit, a branch or a tag; {DEPTH_HINT}"))
+    };
+    let sound = !name.is_empty() && !name.starts_with('-') && !name.contains([':', '~', '^', '*', '?', '[', '\\', ' ', '@']);
+    if !sound || git.query(&["remote", "get-url", REMOTE]).await.is_err() {
+        return Err(unknown());
+    }
+    let fetching = transferring(app, global).await?;
+    let is_commit = name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let tip = if is_commit { Some(name.to_owned()) } else { fetching.branch(REMOTE, name).await.map_err(|e| e.context(format!("unknown revision '{name}'")).or_hint(DEPTH_HINT))? };
+    let tip = tip.ok_or_else(unknown)?;
+    fetching.fetch_commit(REMOTE, &tip).await.map_err(|_| unknown())?;
+    let commit = git.commit_of(&tip).await?.ok_or_else(unknown)?;
+    Ok(Named { name: name.to_owned(), commit })
+}
+
+/// Returns git with the credentials of the forge, if there are any; else with its own, such as those that a CI leaves.
+async fn transferring<'a>(app: &'a App, global: &Global) -> Result<Git<'a>> {
+    let git = Git::new(app).trusting(global.ca_cert.as_deref())?;
+    let git = match connect::connect(app, global, None).await {
+        Ok(connected) if !connected.is_preview() && connected.forge.pull_requests().is_some() => {
+            let push_config = connected.pull_requests()?.push_config();
+            git.with_push_config(&connected.repository, &push_config)
+        }
+        _ => git,
+    };
+    git.reaching(REMOTE).await
+}
+
+/// Returns the commit that the work started from: the merge base with the pull request's target, or with the default branch; on the
+/// default branch the commit before. Outside of a CI, on the default branch, HEAD: what differs is not committed yet.
+async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) -> Result<Named> {
+    let ci = ci::detect(app.env());
+    let context = ci::context(ci.as_deref(), &*app.host)?;
+    let current = git.commit_of("HEAD").await?.ok_or_else(|| {
+        Error::config("not a git repository with a commit").hint("run this inside the clone, or pass a file with --base")
+    })?;
+    let tip = match (head, &context.commit) {
+        (Version::Commit(named), _) => named.commit.sha.clone(),
+        (Version::Workspace, Some(commit)) => commit.clone(),
+        (Version::Workspace, None) => current.sha.clone(),
+    };
+    let branch = match &context.branch {
+        Some(branch) => Some(branch.clone()),
+        None => git.query(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await.ok(),
+    };
+    let target = context.target_branch.clone().filter(|_| context.pull_request.is_some());
+    let default = match (&target, &context.default_branch) {
+        (Some(target), _) => Some(target.clone()),
+        (None, Some(default)) => Some(default.clone()),
+        (None, None) => default_branch(git).await,
+    };
+    match default {
+        Some(default) if target.is_some() || branch.as_ref() != Some(&default) => {
+            merge_base(app, global, git, &tip, &default).await
+        }
+        _ if ci.is_none() && matches!(head, Version::Workspace) => {
+            Ok(Named { name: "HEAD".to_owned(), commit: current })
+        }
+        _ => first_parent(app, global, git, &tip, branch.as_deref()).await,
+    }
+}
+
+/// Returns the default branch, as far as the clone tells it.
+async fn default_branch(git: &Git<'_>) -> Option<String> {
+    let head = git.query(&["symbolic-ref", "--quiet", "--short", &format!("refs/remotes/{REMOTE}/HEAD")]).await;
+    if let Some(name) = head.ok().as_deref().and_then(|head| head.strip_prefix(&format!("{REMOTE}/"))) {
+        return Some(name.to_owned());
+    }
+    for name in DEFAULT_BRANCHES {
+        for full in [format!("refs/remotes/{REMOTE}/{name}"), format!("refs/heads/{name}")] {
+            if git.commit_of(&full).await.ok().flatten().is_some() {
+                return Some(name.to_owned());
+            }
+        }
+    }
+    None
+}
+
+async fn merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: &str) -> Result<Named> {
+    let other = branch_tip(git, branch).await?;
+    if let Some(other) = &other
+        && git.commit_of(tip).await?.is_some()
+        && let Some(sha) = git.merge_base(tip, &other.sha).await?
+    {
+        return named(git, branch, &sha).await;
+    }
+    let cannot = |error: Error| {
+        error.context(format!("cannot find the commit that this branch started from on {branch}")).or_hint(DEPTH_HINT)
+    };
+    let fetching = transferring(app, global).await.map_err(cannot)?;
+    let other = match other {
+        Some(other) => other.sha,
+        None => fetching.branch(REMOTE, branch).await.map_err(cannot)?.ok_or_else(|| {
+            Error::not_found(format!("there is no branch {branch} on {REMOTE}")).hint("pass --base REVISION")
+        })?,
+    };
+    for commit in [tip, &other] {
+        fetching.fetch_commit(REMOTE, commit).await.map_err(cannot)?;
+    }
+    let found = fetching.deepen_to_merge_base(REMOTE, tip, &other).await.map_err(cannot)?;
+    let sha = found.ok_or_else(|| {
+        Error::not_found(format!("this branch and {branch} have no common commit")).hint("pass --base REVISION")
+    })?;
+    named(git, branch, &sha).await
+}
+
+/// Returns the commit of a branch in this clone: that of the remote's branch goes before one of the same name here.
+async fn branch_tip(git: &Git<'_>, branch: &str) -> Result<Option<Commit>> {
+    match git.commit_of(&format!("refs/remotes/{REMOTE}/{branch}")).await? {
+        None => git.commit_of(&format!("refs/heads/{branch}")).await,
+        found => Ok(found),
+    }
+}
+
+async fn first_parent(
+    app: &App,
+    global: &Global,
+    git: &Git<'_>,
+    tip: &str,
+    branch: Option<&str>,
+) -> Result<Named> {
+    let parent = git.parent_of(tip).await?.ok_or_else(|| {
+        Error::not_found("there is no commit before this one to compare with").hint("pass --base REVISION or a file")
+    })?;
+    let name = branch.map_or_else(|| parent.clone(), |branch| format!("{branch}~1"));
+    if git.commit_of(&parent).await?.is_none() {
+        let fetched = match transferring(app, global).await {
+            Ok(fetching) => fetching.fetch_commit(REMOTE, &parent).await,
+            Err(error) => Err(error),
+        };
+        fetched.map_err(|error| error.context(format!("cannot fetch {name}, the commit before")).or_hint(DEPTH_HINT))?;
+    }
+    named(git, &name, &parent).await
+}
+
+async fn named(git: &Git<'_>, name: &str, sha: &str) -> Result<Named> {
+    let commit = git.commit_of(sha).await?;
+    let commit = commit.ok_or_else(|| Error::not_found(format!("unknown revision '{sha}'")).hint(DEPTH_HINT))?;
+    Ok(Named { name: name.to_owned(), commit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_one_unit() {
+        for (seconds, expected) in [
+            (0, "just now"),
+            (60, "1 minute ago"),
+            (7_199, "1 hour ago"),
+            (3 * 86_400 + 5, "3 days ago"),
+            (800 * 86_400, "2 years ago"),
+        ] {
+            assert_eq!(age(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn a_commit_is_not_named_twice() {
+        let of = |name: &str| {
+            let commit = Commit { sha: "4b1d0c9e5f".repeat(4), time: 0 };
+            Base::Commit(Named { name: name.to_owned(), commit }).title(3 * 86_400)
+        };
+        assert_eq!((of("main").as_str(), of("4b1d0c9e").as_str()), ("main (4b1d0c9, 3 days ago)", "4b1d0c9 (3 days ago)"));
+    }
+}

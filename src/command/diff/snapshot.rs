@@ -1,0 +1,191 @@
+//! The files of a version of the project: of the working copy, or of a commit.
+
+use super::base::Named;
+use super::project::Project;
+use super::WORKSPACE;
+use crate::app::App;
+use crate::dvc;
+use crate::error::{Error, Result};
+use crate::files::Refusal;
+use crate::git::Git;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Larger files are not metrics.
+pub const LARGEST: u64 = 32 << 20;
+/// A folder of metrics with more files is a mistake.
+const MAX_FILES: usize = 10_000;
+
+/// A version of the project.
+#[derive(Debug, Clone)]
+pub enum Version {
+    /// The files as they are.
+    Workspace,
+    /// Those of a commit.
+    Commit(Named),
+}
+
+/// The files of a version.
+pub struct Snapshot<'a> {
+    pub app: &'a App,
+    git: &'a Git<'a>,
+    pub project: &'a Project,
+    version: Version,
+    /// Those of a commit, from the root of the project.
+    files: BTreeSet<String>,
+}
+
+impl<'a> Snapshot<'a> {
+    /// Lists the files.
+    pub async fn open(app: &'a App, git: &'a Git<'a>, project: &'a Project, version: Version) -> Result<Self> {
+        let files = match &version {
+            Version::Workspace => BTreeSet::new(),
+            Version::Commit(named) => {
+                let all = git.files_of(&named.commit.sha).await?;
+                all.iter().filter_map(|path| Some(path.strip_prefix(&project.prefix)?.to_owned())).collect()
+            }
+        };
+        Ok(Snapshot { app, git, project, version, files })
+    }
+
+    /// Returns its name in tables.
+    pub fn title(&self) -> &str {
+        match &self.version {
+            Version::Workspace => WORKSPACE,
+            Version::Commit(named) => &named.name,
+        }
+    }
+
+    /// Returns its name in messages.
+    pub fn described(&self) -> String {
+        match &self.version {
+            Version::Workspace => "the working copy".to_owned(),
+            Version::Commit(named) => named.described(),
+        }
+    }
+
+    /// Returns whether it is the working copy.
+    pub fn is_workspace(&self) -> bool {
+        matches!(self.version, Version::Workspace)
+    }
+
+    /// Returns the files `dvc.yaml`, or `*.dvc`, of the project. Ignored files are left out.
+    pub async fn find(&self, pattern: &str) -> Result<Vec<String>> {
+        let found: Vec<String> = match &self.version {
+            Version::Workspace => match self.git.working_files(&[pattern]).await {
+                Ok(found) => found.iter().filter_map(|path| Some(path.strip_prefix(&self.project.prefix)?.to_owned())).collect(),
+                // Outside of a repository.
+                Err(_) => vec![pattern.to_owned()],
+            },
+            Version::Commit(_) => {
+                let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+                self.files.iter().filter(|path| fast_glob::glob_match(pattern, name(path))).cloned().collect()
+            }
+        };
+        // What git has may be deleted in the working copy.
+        Ok(found.into_iter().filter(|path| self.has(path)).collect())
+    }
+
+    /// Returns whether there is a file.
+    pub fn has(&self, path: &str) -> bool {
+        match &self.version {
+            Version::Workspace => self.app.host.stat(&self.at(path)).is_ok_and(|stat| stat.is_file),
+            Version::Commit(_) => self.files.contains(path),
+        }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.project.root.join(path)
+    }
+
+    /// Returns the files in a folder, with those below; none if it is not a folder.
+    pub fn below(&self, folder: &str) -> Result<Vec<String>> {
+        if let Version::Commit(_) = &self.version {
+            let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            return Ok(self.files.iter().filter(|path| path.starts_with(&start)).cloned().collect());
+        }
+        let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for entry in self.app.host.list(&self.at(&folder)).unwrap_or_default() {
+                let Some(name) = entry.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
+                let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+                match self.app.host.stat(&entry) {
+                    Ok(stat) if stat.is_file => found.push(path),
+                    Ok(_) if self.app.host.read_link(&entry).is_err() => folders.push(path),
+                    _ => {}
+                }
+            }
+            if found.len() > MAX_FILES {
+                return Err(Error::config(format!("the folder {folder} has more than {MAX_FILES} files"))
+                    .hint("declare files as metrics, not folders of data"));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Returns the files that a pattern matches.
+    pub fn matching(&self, pattern: &str) -> Vec<String> {
+        self.files.iter().filter(|path| fast_glob::glob_match(pattern, path)).cloned().collect()
+    }
+
+    /// Reads files that there are.
+    pub async fn read(&self, paths: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
+        let contents = match &self.version {
+            Version::Workspace => paths.iter().map(|path| self.read_one(path)).collect::<Result<Vec<_>>>()?,
+            Version::Commit(named) => {
+                let whole: Vec<String> = paths.iter().map(|path| format!("{}{path}", self.project.prefix)).collect();
+                let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+                self.git.read_files(&named.commit.sha, &whole).await?
+            }
+        };
+        Ok(paths.iter().cloned().zip(contents).collect())
+    }
+
+    fn read_one(&self, path: &str) -> Result<Vec<u8>> {
+        let whole = self.at(path);
+        let bytes = self.app.files()?.found(&whole).and_then(|file| file.read(LARGEST));
+        bytes.map_err(|refusal| refusal.error(format!("cannot read {path}"), &whole))
+    }
+
+    /// Reads a file that may be outside of the project, such as DVC's cache; `None` if it does not exist.
+    pub fn read_cache(&self, path: &std::path::Path) -> Result<Option<Vec<u8>>> {
+        match self.app.files()?.named(path).and_then(|file| file.read(LARGEST)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Refusal::Unreadable(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(refusal) => Err(refusal.error(format!("cannot read {}", path.display()), path)),
+        }
+    }
+
+    /// Returns the `dvc.yaml` files with what they declare.
+    pub async fn pipelines(&self) -> Result<Vec<(String, dvc::pipeline::Declared)>> {
+        let paths = self.find(dvc::PIPELINE).await?;
+        let contents = self.read(&paths).await?;
+        let mut documents = Vec::new();
+        let mut imports = BTreeSet::new();
+        for (path, bytes) in contents {
+            let document = self.yaml(&path, &bytes)?;
+            if dvc::pipeline::has_templates(&String::from_utf8_lossy(&bytes)) {
+                imports.extend(dvc::pipeline::imports(&path, &document));
+            }
+            documents.push((path, document));
+        }
+        let imports: Vec<String> = imports.into_iter().filter(|path| self.has(path)).collect();
+        let contents = self.read(&imports).await?;
+        let value = |(path, bytes): (String, Vec<u8>)| Ok((path.clone(), super::gather::value(self, &path, &bytes, &Default::default())?));
+        let files = contents.into_iter().map(value).collect::<Result<dvc::pipeline::Files>>()?;
+        let read = |(path, document): (String, crate::metrics::Value)| {
+            let declared = dvc::pipeline::read(&path, &document, &files).map_err(|what| {
+                Error::config(format!("cannot read {path} of {}: {what}", self.described()))
+                    .hint("`dvc stage list` shows what DVC makes of it; or name the files to compare")
+            })?;
+            Ok((path, declared))
+        };
+        documents.into_iter().map(read).collect()
+    }
+
+    /// Parses a file of DVC's.
+    pub fn yaml(&self, path: &str, bytes: &[u8]) -> Result<crate::metrics::Value> {
+        super::gather::value(self, path, bytes, &Default::default())
+    }
+}

@@ -1,0 +1,39 @@
+//! `cml metrics`: what a change does to the metrics.
+
+use super::diff::{self, DiffArgs, Kind};
+use crate::app::App;
+use crate::connect::Global;
+use crate::error::Result;
+use crate::metrics::table::Subject;
+use clap::{Args, Subcommand};
+
+/// Compare metrics
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compare metrics with those of another commit, and print a table
+    Diff(Box<Diff>),
+}
+
+/// Options of `cml metrics diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    # Compare with the commit that the branch started from, and comment\n  cml metrics diff | cml comment update -\n\n  \
+    # Compare some files with main\n  cml metrics diff main 'results/*.json'\n\n  \
+    # As `dvc metrics diff` prints it\n  cml metrics diff HEAD~1 --format dvc")]
+pub struct Diff {
+    /// What to compare.
+    #[command(flatten)]
+    pub args: DiffArgs,
+    /// Significant digits; with --format dvc decimals [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Output", value_parser = clap::value_parser!(u16).range(0..=300))]
+    pub precision: Option<u16>,
+}
+
+/// Runs the subcommand.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    let Command::Diff(diff) = command;
+    // DVC takes 0 for its default, too.
+    let precision = diff.precision.filter(|precision| *precision > 0).map(usize::from);
+    let kind = Kind { subject: Subject::Metrics, precision, dependencies_only: false };
+    diff::run(app, global, &diff.args, &kind).await
+}

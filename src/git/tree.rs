@@ -1,0 +1,153 @@
+//! Files of a commit, and how commits are related.
+
+use super::Access::{Read, Transfer};
+use super::{Git, explain};
+use crate::error::{Error, Result};
+use std::collections::BTreeSet;
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its hash.
+    pub sha: String,
+    /// When it was made, in seconds since 1970.
+    pub time: u64,
+}
+
+/// Commits are fetched in so many pieces at most; each is four times as long as the one before.
+const MAX_PIECES: u32 = 6;
+const FIRST_PIECE: u32 = 50;
+
+impl Git<'_> {
+    /// Returns the commit that a revision names, if there is one in this clone.
+    pub async fn commit_of(&self, revision: &str) -> Result<Option<Commit>> {
+        let name = format!("{revision}^{{commit}}");
+        let args = ["log", "-1", "--no-show-signature", "--format=%H %ct", "--end-of-options", &name, "--"];
+        let output = self.output(Read, &args, &[]).await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.code != Some(0) && said.contains("not a git repository") {
+            return Err(explain::explain(&args, &output));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (sha, time) = text.trim().split_once(' ').unwrap_or_default();
+        let time = time.parse().ok().filter(|_| output.code == Some(0));
+        Ok(time.map(|time| Commit { sha: sha.to_owned(), time }))
+    }
+
+    /// Returns the paths of the files of a commit, from the top.
+    pub async fn files_of(&self, commit: &str) -> Result<BTreeSet<String>> {
+        let listed = self.run(Read, &["ls-tree", "-r", "-z", "--full-tree", commit, "--"], &[]).await?;
+        let entries = listed.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+        // A link or a submodule is not a file.
+        let files = entries.filter_map(|entry| entry.strip_prefix("100")?.split_once('\t'));
+        Ok(files.map(|(_, path)| path.to_owned()).collect())
+    }
+
+    /// Returns the contents of files of a commit, which has them.
+    pub async fn read_files(&self, commit: &str, paths: &[&str]) -> Result<Vec<Vec<u8>>> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(path) = paths.iter().find(|path| path.contains('\n')) {
+            return Err(Error::config(format!("cannot read {path:?} from git: its name has two lines")));
+        }
+        let names: String = paths.iter().map(|path| format!("{commit}:{path}\n")).collect();
+        let args = ["cat-file", "--batch"];
+        let output = self.feed(Read, &args, &[], names.as_bytes()).await?;
+        if let Some(found) = objects(&output.stdout, paths.len()) {
+            return Ok(found);
+        }
+        // A partial clone has to fetch them first.
+        let output = self.feed(Transfer, &args, &[], names.as_bytes()).await?;
+        objects(&output.stdout, paths.len()).ok_or_else(|| explain::explain(&args, &output))
+    }
+
+    /// Returns the paths of tracked and of new files of the working copy that fit patterns, from the top; ignored files are left out.
+    pub async fn working_files(&self, patterns: &[&str]) -> Result<Vec<String>> {
+        let patterns: Vec<String> = patterns.iter().map(|pattern| format!(":(top,glob)**/{pattern}")).collect();
+        let fixed = ["ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard", "--"];
+        let args: Vec<&str> = fixed.into_iter().chain(patterns.iter().map(String::as_str)).collect();
+        let listed = self.run(Read, &args, &[]).await?;
+        let paths = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        let paths: BTreeSet<String> = paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        Ok(paths.into_iter().collect())
+    }
+
+    /// Returns the best common ancestor of two commits, if this clone has one.
+    pub async fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>> {
+        let output = self.output(Read, &["merge-base", one, other], &[]).await?;
+        let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok((output.code == Some(0) && !found.is_empty()).then_some(found))
+    }
+
+    /// Returns the first parent of a commit, also where a shallow clone does not have it; `None` for the first commit of all.
+    pub async fn parent_of(&self, commit: &str) -> Result<Option<String>> {
+        let text = self.text(Read, &["cat-file", "commit", commit], &[]).await?;
+        let header = text.lines().take_while(|line| !line.is_empty());
+        Ok(header.filter_map(|line| line.strip_prefix("parent ")).next().map(str::to_owned))
+    }
+
+    /// Returns whether the clone lacks the beginning of the history.
+    pub async fn is_shallow(&self) -> Result<bool> {
+        Ok(self.query(&["rev-parse", "--is-shallow-repository"]).await? == "true")
+    }
+
+    /// Fetches one commit without its history, unless the clone has it.
+    pub async fn fetch_commit(&self, remote: &str, commit: &str) -> Result<()> {
+        if self.commit_of(commit).await?.is_some() {
+            return Ok(());
+        }
+        // Its files are compared: without `--depth` the history would come, too.
+        self.transfer(&[&FETCH[..], &["--depth=1", "--", remote, commit]].concat()).await
+    }
+
+    /// Fetches older commits of a shallow clone, in pieces, until two commits have a common ancestor. Returns it; `None` when they
+    /// have none.
+    pub async fn deepen_to_merge_base(&self, remote: &str, one: &str, other: &str) -> Result<Option<String>> {
+        for piece in 0..MAX_PIECES {
+            if let Some(found) = self.merge_base(one, other).await? {
+                return Ok(Some(found));
+            }
+            if !self.is_shallow().await? {
+                return Ok(None);
+            }
+            let deepen = format!("--deepen={}", FIRST_PIECE * 4u32.pow(piece));
+            self.transfer(&[&FETCH[..], &[&deepen, "--", remote, one, other]].concat()).await?;
+        }
+        if self.is_shallow().await? {
+            self.transfer(&[&FETCH[..], &["--unshallow", "--", remote, one, other]].concat()).await?;
+        }
+        self.merge_base(one, other).await
+    }
+}
+
+/// What is the same in every fetch of commits.
+const FETCH: [&str; 5] = ["fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules"];
+
+/// Returns the contents that `cat-file --batch` prints; `None` unless it is as many files as were asked for.
+fn objects(mut printed: &[u8], count: usize) -> Option<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    while !printed.is_empty() {
+        let end = printed.iter().position(|byte| *byte == b'\n')?;
+        let header = std::str::from_utf8(&printed[..end]).ok()?;
+        let size: usize = header.split_once(" blob ")?.1.parse().ok()?;
+        let content = printed.get(end + 1..end + 1 + size)?;
+        found.push(content.to_vec());
+        printed = printed.get(end + 1 + size + 1..)?;
+    }
+    (found.len() == count).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_told_apart_by_their_size() {
+        let printed = b"1234 blob 4\na\nb\n\n5678 blob 0\n\n";
+        assert_eq!(objects(printed, 2), Some(vec![b"a\nb\n".to_vec(), Vec::new()]));
+        for wrong in [&b"main:x missing\n"[..], b"1234 tree 1\na\n", b"1234 blob 9\na\n", b"1234 blob 1\na\n"] {
+            assert_eq!(objects(wrong, 2), None);
+        }
+    }
+}
