@@ -5,7 +5,8 @@
 //! and what to comment on ([`connect`]), puts the report's files somewhere ([`publish`]), and keeps a comment
 //! up to date ([`sticky`]) over one of the [`forge`]s; or it makes a commit and pushes it ([`git`]), or a
 //! runner ([`runner`]) of this machine or of an instance in a [`cloud`], whose credentials [`auth`] finds. What the CI system says
-//! about the run, and the files that it takes, are in [`ci`]: a CI is not a forge. Forges and clouds speak through one HTTP client
+//! about the run, and the files that it takes, are in [`ci`]: a CI is not a forge. Metrics and parameters ([`metrics`], pure) are those that
+//! a project of DVC's declares ([`dvc`], pure), compared between two commits. Forges and clouds speak through one HTTP client
 //! ([`http`]), and everything outside the process is behind one trait ([`host`]). A signal is an error that travels ([`shutdown`]).
 //! [`env`], [`error`] and [`log`] are at the bottom: the environment as a value with secrets that hide, errors with exit codes and
 //! hints, and a log that blots secrets out.

@@ -30,6 +30,7 @@ mod legacy;
 mod limits;
 mod local;
 mod made_of;
+mod metrics;
 mod network;
 mod openapi;
 mod output;
