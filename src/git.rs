@@ -160,6 +160,11 @@ impl<'a> Git<'a> {
         git
     }
 
+    /// Returns whether there is a working copy at all.
+    pub fn has_checkout(&self) -> bool {
+        self.checkout.is_some()
+    }
+
     fn checkout(&self) -> Result<&Checkout> {
         self.checkout.as_ref().ok_or_else(no_repository)
     }

@@ -79,12 +79,18 @@ fn a_table_becomes_a_comment_on_every_forge() {
 #[test]
 fn everything_that_is_declared_is_found() {
     let committed = [
-        ("dvc.yaml", "vars: [{out: eval}]\nmetrics: ['${out}/m.yaml']\nparams: [conf.toml]\nstages:\n  train:\n    cmd: x\n    params: [lr]\n    metrics: [{t.json: {cache: false}}]\n"),
+        (
+            "dvc.yaml",
+            "vars: [{out: eval}]\nmetrics: ['${out}/m.yaml']\nparams: [conf.toml]\nstages:\n  train:\n    cmd: x\n    params: [lr]\n    metrics: [{t.json: {cache: false}}]\n",
+        ),
         ("eval/m.yaml", "auc: 0.8\n"),
         ("t.json", "{\"a\": 1}"),
         ("conf.toml", "seed = 1\n"),
         ("params.yaml", "lr: 0.1\nother: 1\n"),
-        ("sub/dvc.yaml", "stages:\n  train:\n    wdir: src\n    cmd: x\n    params: [depth]\n    metrics: [{../s.json: {cache: false}}]\n"),
+        (
+            "sub/dvc.yaml",
+            "stages:\n  train:\n    wdir: src\n    cmd: x\n    params: [depth]\n    metrics: [{../s.json: {cache: false}}]\n",
+        ),
         ("sub/s.json", "{\"b\": 1}"),
         ("sub/src/params.yaml", "depth: 2\nwidth: 3\n"),
         // Nobody declares it.
@@ -100,9 +106,8 @@ fn everything_that_is_declared_is_found() {
         ("metrics.json", "{\"x\": 2}"),
     ];
     let cml = repository(&committed, &changed);
-    let of = |args: &[&str]| -> Vec<String> {
-        rows(&cml.run(args).ok()).iter().map(|row| row[..2].join(" ")).collect()
-    };
+    let of =
+        |args: &[&str]| -> Vec<String> { rows(&cml.run(args).ok()).iter().map(|row| row[..2].join(" ")).collect() };
     assert_eq!(of(&["metrics", "diff"]), ["eval/m.yaml auc", "sub/s.json b", "t.json a"]);
     let params = ["conf.toml seed", "params.yaml lr", "params.yaml other", "sub/src/params.yaml depth"];
     assert_eq!(of(&["params", "diff"]), params);
@@ -118,16 +123,17 @@ fn everything_that_is_declared_is_found() {
 
 #[test]
 fn tables_of_steps_give_one_row() {
-    let cml = repository(
-        &[("log.csv", "step,acc\n0,0.5\n1,0.7\n")],
-        &[("log.csv", "step,acc\n0,0.9\n1,0.8\n")],
-    );
+    let cml = repository(&[("log.csv", "step,acc\n0,0.5\n1,0.7\n")], &[("log.csv", "step,acc\n0,0.9\n1,0.8\n")]);
     let last = cml.run(&["metrics", "diff", "log.csv"]).ok();
     assert_eq!(rows(&last), [["log.csv", "acc", "0.7", "0.8", "+0.1"]]);
     let best = cml.run(&["metrics", "diff", "log.csv", "--row", "max:acc"]).ok();
     assert_eq!(rows(&best)[0], ["log.csv", "acc", "0.7", "0.9", "+0.2"]);
     let ran = cml.run(&["metrics", "diff", "log.csv", "--row", "max:f1"]);
-    ran.fails(3, "log.csv of the working copy is not valid CSV: there is no column f1", "check the step that writes it");
+    ran.fails(
+        3,
+        "log.csv of the working copy is not valid CSV: there is no column f1",
+        "check the step that writes it",
+    );
 }
 
 #[test]
@@ -140,7 +146,11 @@ fn a_file_from_elsewhere_can_be_the_base() {
     assert_eq!(rows(&table)[0], ["accuracy", "0.95", "0.93", "-0.02"], "{table}");
     cml.file("other.json", "{}");
     let ran = cml.run(&["metrics", "diff", "metrics.json", "other.json", "--base", base.to_str().unwrap()]);
-    ran.fails(2, "--base * is a file, but 2 files are compared with it", "name one file to compare, or a revision as the base");
+    ran.fails(
+        2,
+        "--base * is a file, but 2 files are compared with it",
+        "name one file to compare, or a revision as the base",
+    );
 }
 
 #[test]
@@ -154,10 +164,22 @@ fn mistakes_are_named_and_nothing_is_left_out() {
     std::fs::remove_file(cml.path().join("m.json")).unwrap();
     let missing = "m.json, which dvc.yaml declares, does not exist in the working copy";
     run(&[]).fails(3, missing, "run the step that writes it, or `dvc pull m.json`");
-    run(&["gone.json"]).fails(3, "gone.json does not exist in the working copy", "check the path, and the step that writes it");
-    run(&["no-such-branch"]).fails(5, "unknown revision 'no-such-branch'", "name a commit, a branch or a tag; *fetch-depth*");
+    run(&["gone.json"]).fails(
+        3,
+        "gone.json does not exist in the working copy",
+        "check the path, and the step that writes it",
+    );
+    run(&["no-such-branch"]).fails(
+        5,
+        "unknown revision 'no-such-branch'",
+        "name a commit, a branch or a tag; *fetch-depth*",
+    );
     run(&["--base", "HEAD~7"]).fails(5, "unknown revision 'HEAD~7'", "*");
-    run(&["x/*.json"]).fails(3, "no file matches x/*.json", "check the pattern: it is relative to the current directory");
+    run(&["x/*.json"]).fails(
+        3,
+        "no file matches x/*.json",
+        "check the pattern: it is relative to the current directory",
+    );
     run(&["../m.json"]).fails(2, "../m.json is outside of *", "*");
     cml.file("m.json", "{\"a\": 1, \"b.c\": 1, \"b\": {\"c\": 2}}");
     run(&[]).fails(3, "two values of m.json are named b.c", "rename one: *");
@@ -166,7 +188,11 @@ fn mistakes_are_named_and_nothing_is_left_out() {
     run(&[]).fails(3, template, "`dvc stage list` shows what DVC makes of it; or name the files to compare");
     cml.file("params.py", "lr = 1\n");
     let ran = cml.run(&["params", "diff", "params.py"]);
-    ran.fails(7, "params.py of the working copy is Python, which cml does not run", "keep parameters in YAML, JSON or TOML");
+    ran.fails(
+        7,
+        "params.py of the working copy is Python, which cml does not run",
+        "keep parameters in YAML, JSON or TOML",
+    );
     let outside = Cml::alone();
     outside.run(&["metrics", "diff"]).fails(3, "not a git repository*", "*");
 }
@@ -176,16 +202,25 @@ fn a_file_that_the_base_lacks_is_an_error_or_new() {
     // It was declared there, and never committed.
     let cml = repository(&[("dvc.yaml", "metrics: [m.json]\n")], &[("m.json", "{\"a\": 1}")]);
     let error = "m.json, which dvc.yaml declares, does not exist in HEAD (*)";
-    cml.run(&["metrics", "diff"]).fails(3, error, "commit it, or run `dvc repro` and `dvc push` there, and `dvc pull m.json` here");
+    cml.run(&["metrics", "diff"]).fails(
+        3,
+        error,
+        "commit it, or run `dvc repro` and `dvc push` there, and `dvc pull m.json` here",
+    );
     let ran = cml.run(&["metrics", "diff", "m.json"]);
-    assert!(ran.stderr.contains("m.json does not exist in HEAD (") && ran.stderr.contains("all of it is new"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("m.json does not exist in HEAD (") && ran.stderr.contains("all of it is new"),
+        "{ran:?}"
+    );
     assert_eq!(rows(&ran.ok()), [["m.json", "a", "-", "1", "-"]]);
 }
 
 #[test]
 fn files_that_dvc_keeps_come_from_its_cache() {
     let lock = |md5: &str| {
-        format!("schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n    - path: m.cached\n      hash: md5\n      md5: {md5}\n      size: 9\n")
+        format!(
+            "schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n    - path: m.cached\n      hash: md5\n      md5: {md5}\n      size: 9\n"
+        )
     };
     let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
     let declares = ("dvc.yaml", "stages:\n  train:\n    cmd: x\n    metrics: [m.cached]\n");

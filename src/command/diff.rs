@@ -28,6 +28,9 @@ mod snapshot;
 /// What the working copy is called, as DVC does.
 const WORKSPACE: &str = "workspace";
 
+/// Endings of files, by which the name of one that is missing is told from a revision.
+const ENDINGS: [&str; 8] = [".json", ".yaml", ".yml", ".toml", ".csv", ".tsv", ".txt", ".py"];
+
 /// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -99,7 +102,7 @@ struct Named {
 pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Result<()> {
     let project = Project::find(app)?;
     let git = Git::new(app).trusting(global.ca_cert.as_deref())?;
-    let named = args.named(app, &git).await?;
+    let named = args.named(app)?;
     let selection = Selection {
         subject: kind.subject,
         targets: (!named.files.is_empty()).then(|| project.targets(app, &named.files)).transpose()?,
@@ -108,6 +111,7 @@ pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Re
     };
     let head = match &named.head {
         None => Version::Workspace,
+        Some(revision) if revision == WORKSPACE => Version::Workspace,
         Some(revision) => Version::Commit(base::resolve(app, global, &git, revision).await?),
     };
     let base = base::find(app, global, &git, named.base.as_deref(), &head).await?;
@@ -131,18 +135,12 @@ impl DiffArgs {
         if self.json { Format::Json } else { self.format }
     }
 
-    /// Returns which of the arguments are revisions: those at the beginning that are neither a file nor a pattern, two at the most.
-    async fn named(&self, app: &App, git: &Git<'_>) -> Result<Named> {
-        let is_file = |name: &String| app.host.stat(Path::new(name)).is_ok() || name.contains(['*', '?', '[', '{']);
-        let count = self.names.iter().take(2).take_while(|name| !is_file(name)).count();
-        let mut revisions = Vec::new();
-        for name in &self.names[..count] {
-            // A file that is missing has an ending as a rule, and no commit of that name.
-            if name.contains('.') && git.commit_of(name).await?.is_none() {
-                break;
-            }
-            revisions.push(name.clone());
-        }
+    /// Returns which of the arguments are revisions: those at the beginning that are not the name of a file, two at the most.
+    fn named(&self, app: &App) -> Result<Named> {
+        let ends = |name: &str| ENDINGS.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
+        let is_file =
+            |name: &String| ends(name) || name.contains(['*', '?', '[', '{']) || app.host.stat(Path::new(name)).is_ok();
+        let revisions: Vec<String> = self.names.iter().take(2).take_while(|name| !is_file(name)).cloned().collect();
         let files = self.names[revisions.len()..].iter().chain(&self.targets).cloned().collect();
         let given = (self.base != "auto").then(|| self.base.clone());
         let mut revisions = revisions.into_iter();
@@ -186,8 +184,12 @@ fn of_file(
     subject: Subject,
 ) -> Result<BTreeMap<String, Value>> {
     let [(name, _)] = new.iter().collect::<Vec<_>>()[..] else {
-        return Err(Error::usage(format!("--base {} is a file, but {} files are compared with it", path.display(), new.len()))
-            .hint("name one file to compare, or a revision as the base"));
+        return Err(Error::usage(format!(
+            "--base {} is a file, but {} files are compared with it",
+            path.display(),
+            new.len()
+        ))
+        .hint("name one file to compare, or a revision as the base"));
     };
     let bytes = app.files()?.named(path).and_then(|file| file.read(snapshot::LARGEST));
     let bytes = bytes.map_err(|refusal| refusal.error(format!("cannot read {}", path.display()), path))?;

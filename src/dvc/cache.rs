@@ -69,7 +69,10 @@ mod tests {
 
     #[test]
     fn the_folder_may_be_configured() {
-        assert_eq!(configured("[core]\n    remote = x\n[cache]\n    dir = ../../shared\n"), Some("../../shared".to_owned()));
+        assert_eq!(
+            configured("[core]\n    remote = x\n[cache]\n    dir = ../../shared\n"),
+            Some("../../shared".to_owned())
+        );
         assert_eq!(configured("[core]\ndir = x\n['remote \"x\"']\n    url = s3://b\n"), None);
     }
 }

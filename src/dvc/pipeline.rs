@@ -5,13 +5,13 @@ use super::params::Tracked;
 use super::template::{Context, Item, Used};
 use super::{PARAMS, folder, join};
 use crate::metrics::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one `dvc.yaml` declares.
 #[derive(Debug, Default, PartialEq)]
 pub struct Declared {
-    /// Files and folders of metrics, and whether DVC's cache has them rather than git.
-    pub metrics: BTreeMap<String, bool>,
+    /// Files and folders of metrics.
+    pub metrics: BTreeSet<String>,
     /// Files of parameters, those of the top level and of stages.
     pub params: Tracked,
     /// Those of stages.
@@ -81,7 +81,7 @@ pub fn read(path: &str, document: &Value, files: &Files) -> Result<Declared, Str
     }
     load_vars(&mut context, document, base, files)?;
     for name in texts(document, "metrics", &context)? {
-        declared.metrics.insert(inside(base, &name)?, false);
+        declared.metrics.insert(inside(base, &name)?);
     }
     for name in texts(document, "params", &context)? {
         declared.params.add(&inside(base, &name)?, &[]);
@@ -162,13 +162,11 @@ fn read_stage(
         declared.used.entry(file).or_default().extend(keys);
     }
     for output in stage.get("metrics").and_then(Value::items).unwrap_or_default() {
-        let (path, options) = match output {
-            Value::Map(entries) => entries.first().map(|(path, options)| (path.as_str(), options)),
-            other => other.text().map(|path| (path, &Value::Null)),
-        }
-        .ok_or("metrics: expected a list of paths")?;
-        let is_cached = !options.get("cache").is_some_and(|value| *value == Value::Bool(false));
-        declared.metrics.insert(inside(&folder, path)?, is_cached);
+        let path = match output {
+            Value::Map(entries) => entries.first().map(|(path, _)| path.as_str()),
+            other => other.text(),
+        };
+        declared.metrics.insert(inside(&folder, path.ok_or("metrics: expected a list of paths")?)?);
     }
     read_params(&stage, &folder, &mut declared.dependencies)?;
     declared.stages.push(Stage { name, folder });
@@ -204,8 +202,8 @@ mod tests {
         read("sub/dvc.yaml", &yaml::parse(text).unwrap(), &files)
     }
 
-    fn metrics(declared: &Declared) -> Vec<(&str, bool)> {
-        declared.metrics.iter().map(|(path, is_cached)| (path.as_str(), *is_cached)).collect()
+    fn metrics(declared: &Declared) -> Vec<&str> {
+        declared.metrics.iter().map(String::as_str).collect()
     }
 
     fn params(tracked: &Tracked) -> Vec<String> {
@@ -225,7 +223,7 @@ stages:
     metrics: [m.json, {../n.json: {cache: false}}]
 ";
         let found = declared(text, &[]).unwrap();
-        assert_eq!(metrics(&found), [("sub/dvclive/metrics.json", false), ("sub/n.json", false), ("sub/src/m.json", true)]);
+        assert_eq!(metrics(&found), ["sub/dvclive/metrics.json", "sub/n.json", "sub/src/m.json"]);
         let of_stage = ["sub/other.yaml ", "sub/src/conf.toml a.b", "sub/src/params.yaml lr,net.depth"];
         assert_eq!(params(&found.dependencies), of_stage);
         assert_eq!(params(&found.params), [&["sub/dvclive/params.yaml "][..], &of_stage].concat());
@@ -254,8 +252,9 @@ stages:
         assert_eq!(imports("sub/dvc.yaml", &document), ["sub/params.yaml", "sub/config.yaml"]);
         assert!(has_templates(text));
         let found = declared(text, &files).unwrap();
-        let expected = ["sub/1x.json", "sub/2x.json", "sub/results/cnn.json", "sub/results/rf.json", "sub/results/top.json"];
-        assert_eq!(metrics(&found).iter().map(|(path, _)| *path).collect::<Vec<_>>(), expected);
+        let expected =
+            ["sub/1x.json", "sub/2x.json", "sub/results/cnn.json", "sub/results/rf.json", "sub/results/top.json"];
+        assert_eq!(metrics(&found), expected);
         let names: Vec<&str> = found.stages.iter().map(|stage| stage.name.as_str()).collect();
         assert_eq!(names, ["train@cnn", "train@rf", "eval@1-x", "eval@2-x"]);
         assert_eq!(found.used["sub/config.yaml"].keys().collect::<Vec<_>>(), ["lr"]);

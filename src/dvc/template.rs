@@ -184,7 +184,8 @@ impl Context {
     /// # Errors
     /// The template that cannot be resolved, or what is not a list.
     pub fn matrix(&self, data: &Value) -> Result<Vec<Item>, String> {
-        let mut items = vec![Item { key: String::new(), value: Value::Map(Vec::new()), origins: BTreeMap::new(), has_key: true }];
+        let mut items =
+            vec![Item { key: String::new(), value: Value::Map(Vec::new()), origins: BTreeMap::new(), has_key: true }];
         for (name, list) in data.entries().ok_or("matrix is not a table")? {
             let whole = self.origin_of(list);
             let values = self.resolve(list, &mut Used::new())?;
@@ -195,10 +196,12 @@ impl Context {
                 let mut entries = item.value.entries().unwrap_or_default().to_vec();
                 entries.push((name.clone(), value.clone()));
                 let mut origins = item.origins.clone();
-                origins.extend(whole.clone().map(|(file, key)| (format!("item.{name}"), (file, format!("{key}.{at}")))));
+                origins
+                    .extend(whole.clone().map(|(file, key)| (format!("item.{name}"), (file, format!("{key}.{at}")))));
                 Item { key, value: Value::Map(entries), origins, has_key: true }
             };
-            items = items.iter().flat_map(|item| values.iter().enumerate().map(move |value| add(item, value))).collect();
+            items =
+                items.iter().flat_map(|item| values.iter().enumerate().map(move |value| add(item, value))).collect();
         }
         Ok(items)
     }

@@ -92,13 +92,21 @@ impl Git<'_> {
         Ok(self.query(&["rev-parse", "--is-shallow-repository"]).await? == "true")
     }
 
-    /// Fetches one commit without its history, unless the clone has it.
+    /// Fetches one commit, unless the clone has it. A shallow clone gets it without its history.
     pub async fn fetch_commit(&self, remote: &str, commit: &str) -> Result<()> {
         if self.commit_of(commit).await?.is_some() {
             return Ok(());
         }
-        // Its files are compared: without `--depth` the history would come, too.
-        self.transfer(&[&FETCH[..], &["--depth=1", "--", remote, commit]].concat()).await
+        // In a whole clone `--depth` would cut the history off.
+        let depth: &[&str] = if self.is_shallow().await? { &["--depth=1"] } else { &[] };
+        self.transfer(&[&FETCH[..], depth, &["--", remote, commit]].concat()).await
+    }
+
+    /// Returns the default branch of a remote, if it says so.
+    pub async fn default_branch_of(&self, remote: &str) -> Result<Option<String>> {
+        let listed = self.text(Transfer, &["ls-remote", "--quiet", "--symref", "--", remote, "HEAD"], &[]).await?;
+        let head = listed.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
+        Ok(head.map(str::to_owned))
     }
 
     /// Fetches older commits of a shallow clone, in pieces, until two commits have a common ancestor. Returns it; `None` when they

@@ -44,12 +44,7 @@ const NOT_A_TABLE: &str = "unable to parse";
 ///
 /// # Errors
 /// The name that two values have: `a.b` and `b` in `a`.
-pub fn compare(
-    old: Option<&Value>,
-    new: Option<&Value>,
-    rules: Rules,
-    all: bool,
-) -> Result<Vec<Change>, String> {
+pub fn compare(old: Option<&Value>, new: Option<&Value>, rules: Rules, all: bool) -> Result<Vec<Change>, String> {
     let (old, new) = (old.map(prepare), new.map(prepare));
     let is_table = |value: &Value| matches!(value, Value::Map(_));
     let empty = || Value::Map(Vec::new());
@@ -77,7 +72,9 @@ fn prepare(value: &Value) -> Value {
 fn flat_lists(value: &Value) -> Value {
     match value {
         Value::List(_) => Value::Text(value.repr()),
-        Value::Map(entries) => Value::Map(entries.iter().map(|(key, value)| (key.clone(), flat_lists(value))).collect()),
+        Value::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, value)| (key.clone(), flat_lists(value))).collect())
+        }
         other => other.clone(),
     }
 }
@@ -104,9 +101,8 @@ fn tables(old: &Value, new: &Value, all: bool) -> Result<Vec<Change>, String> {
     };
     let ((old, no_old), (new, no_new)) = (side(old)?, side(new)?);
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let of = |name: &String| {
-        change(name.clone(), old.get(name).unwrap_or(&no_old), new.get(name).unwrap_or(&no_new), all)
-    };
+    let of =
+        |name: &String| change(name.clone(), old.get(name).unwrap_or(&no_old), new.get(name).unwrap_or(&no_new), all);
     Ok(names.into_iter().filter_map(of).collect())
 }
 

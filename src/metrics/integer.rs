@@ -18,7 +18,8 @@ impl Integer {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        let values = rest.chars().map(|c| c.to_digit(base)).collect::<Option<Vec<u32>>>().filter(|all| !all.is_empty())?;
+        let values =
+            rest.chars().map(|c| c.to_digit(base)).collect::<Option<Vec<u32>>>().filter(|all| !all.is_empty())?;
         let digits = if base == 10 {
             values.iter().map(|value| *value as u8).collect()
         } else {

@@ -187,7 +187,8 @@ impl<'a> Reader<'a> {
     }
 
     fn escape(&mut self) -> Result<char, String> {
-        let simple = [('"', '"'), ('\\', '\\'), ('/', '/'), ('b', '\x08'), ('f', '\x0c'), ('n', '\n'), ('r', '\r'), ('t', '\t')];
+        let simple =
+            [('"', '"'), ('\\', '\\'), ('/', '/'), ('b', '\x08'), ('f', '\x0c'), ('n', '\n'), ('r', '\r'), ('t', '\t')];
         let name = self.rest().chars().nth(1);
         if let Some((_, c)) = simple.iter().find(|(escape, _)| Some(*escape) == name) {
             self.at += 2;

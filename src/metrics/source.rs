@@ -49,7 +49,9 @@ fn extract(value: Value) -> Option<Value> {
         Value::Null | Value::List(_) => None,
         Value::Map(entries) => {
             let kept = entries.into_iter().filter_map(|(key, value)| Some((key, extract(value)?)));
-            Some(Value::Map(kept.filter(|(_, value)| !matches!(value, Value::Map(inner) if inner.is_empty())).collect()))
+            Some(Value::Map(
+                kept.filter(|(_, value)| !matches!(value, Value::Map(inner) if inner.is_empty())).collect(),
+            ))
         }
         value => Some(value),
     }
@@ -85,7 +87,9 @@ mod tests {
 
     #[test]
     fn metrics_are_leaves_that_are_no_lists() {
-        let value = json::parse(r#"{"a": {"b": 1, "c": [1], "d": null}, "e": {}, "f": {"g": []}, "h": "", "i": false}"#).unwrap();
+        let value =
+            json::parse(r#"{"a": {"b": 1, "c": [1], "d": null}, "e": {}, "f": {"g": []}, "h": "", "i": false}"#)
+                .unwrap();
         assert_eq!(metrics(value).repr(), "{'a': {'b': 1}, 'h': '', 'i': False}");
         assert_eq!(metrics(Value::from(0.93)).repr(), "0.93");
         assert_eq!(metrics(Value::List(vec![Value::from(1)])).repr(), "{}");

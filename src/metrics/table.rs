@@ -45,7 +45,12 @@ impl Layout<'_> {
     }
 
     /// Returns the rows, with the values as a function writes them.
-    fn rows(&self, files: &[FileChanges], path: fn(&str) -> String, cells: impl Fn(&Change) -> [String; 4]) -> Vec<Vec<String>> {
+    fn rows(
+        &self,
+        files: &[FileChanges],
+        path: fn(&str) -> String,
+        cells: impl Fn(&Change) -> [String; 4],
+    ) -> Vec<Vec<String>> {
         let mut rows = Vec::new();
         for file in files {
             for change in &file.changes {
@@ -86,7 +91,8 @@ pub fn markdown(files: &[FileChanges], layout: &Layout<'_>) -> String {
     let name = if layout.subject == Subject::Metrics { "Metric" } else { "Parameter" };
     let rows = layout.rows(files, escape, |change| {
         let shown = |value: &Value| escape(&cell(value, layout));
-        let difference = change.difference.as_ref().map_or_else(|| NOTHING.to_owned(), |value| signed(&cell(value, layout)));
+        let difference =
+            change.difference.as_ref().map_or_else(|| NOTHING.to_owned(), |value| signed(&cell(value, layout)));
         [escape(&change.name), shown(&change.old), shown(&change.new), difference]
     });
     lay_out(&layout.header("Path", name, "Change"), &rows)
@@ -124,7 +130,8 @@ pub fn json(files: &[FileChanges]) -> String {
 fn lay_out(header: &[String], rows: &[Vec<String>]) -> String {
     let is_break = |c: char| matches!(c, '\n' | '\r');
     let has_breaks = header.iter().chain(rows.iter().flatten()).any(|cell| cell.contains(is_break));
-    let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().map(|cell| cell.trim_matches(is_python_space)).collect()).collect();
+    let rows: Vec<Vec<&str>> =
+        rows.iter().map(|row| row.iter().map(|cell| cell.trim_matches(is_python_space)).collect()).collect();
     let widths: Vec<isize> = (0..header.len())
         .map(|at| {
             let title = header[at].split(is_break).map(width).max().unwrap_or_default() + 2;
@@ -135,7 +142,8 @@ fn lay_out(header: &[String], rows: &[Vec<String>]) -> String {
         .collect();
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let titles = header.iter().zip(&widths).map(|(title, width)| pad(title, *width)).collect();
-    let dashes: Vec<String> = widths.iter().map(|width| "-".repeat(usize::try_from(width + 2).unwrap_or_default())).collect();
+    let dashes: Vec<String> =
+        widths.iter().map(|width| "-".repeat(usize::try_from(width + 2).unwrap_or_default())).collect();
     let mut text = line(titles) + &format!("|{}|\n", dashes.join("|"));
     for row in &rows {
         let cells: Vec<Vec<&str>> =
@@ -255,7 +263,8 @@ mod tests {
 
     #[test]
     fn json_has_the_shape_of_dvc() {
-        let files = [file("m.json", r#"{"a": 1, "b": "x"}"#, r#"{"a": NaN, "c": null, "b": "y"}"#), file("n.json", "{}", "{}")];
+        let files =
+            [file("m.json", r#"{"a": 1, "b": "x"}"#, r#"{"a": NaN, "c": null, "b": "y"}"#), file("n.json", "{}", "{}")];
         let expected = "{\"m.json\": {\"a\": {\"old\": 1, \"new\": NaN, \"diff\": NaN}, \"b\": {\"old\": \"x\", \"new\": \"y\"}}}\n";
         assert_eq!(json(&files), expected);
     }

@@ -103,7 +103,8 @@ impl Value {
                 one.len() == two.len() && one.iter().zip(two).all(|(one, two)| one.is_equal(two))
             }
             (Value::Map(one), Value::Map(two)) => {
-                let is_same = |(key, value): &(String, Value)| other.get(key).is_some_and(|other| value.is_equal(other));
+                let is_same =
+                    |(key, value): &(String, Value)| other.get(key).is_some_and(|other| value.is_equal(other));
                 one.len() == two.len() && one.iter().all(is_same)
             }
             _ => self == other,
@@ -173,7 +174,9 @@ mod tests {
     #[test]
     fn numbers_are_equal_as_in_python() {
         assert!(Value::from(1).is_equal(&Value::Bool(true)) && Value::from(1.0).is_equal(&Value::Bool(true)));
-        assert!(Value::from(0.0).is_equal(&Value::from(-0.0)) && !Value::from(f64::NAN).is_equal(&Value::from(f64::NAN)));
+        assert!(
+            Value::from(0.0).is_equal(&Value::from(-0.0)) && !Value::from(f64::NAN).is_equal(&Value::from(f64::NAN))
+        );
         assert!(!Value::from(1).is_equal(&Value::from("1")) && !Value::Null.is_equal(&Value::Bool(false)));
         // As floating-point numbers they are the same.
         assert!(!int("9007199254740993").is_equal(&Value::from(9_007_199_254_740_992.0)));

@@ -161,5 +161,7 @@ fn a_clone_that_cannot_be_deepened_says_what_to_do() {
     let ran = history.clone.cml.run(&["metrics", "diff"]);
     let error = "cannot find the commit that this branch started from on main: *";
     assert!(ran.stderr.contains("fetch-depth") || ran.stderr.contains("--remote"), "{ran:?}");
-    assert!(ran.code != Some(0) && ran.stdout.is_empty() && crate::support::fits(&format!("*error: {error}*"), &ran.stderr));
+    assert!(
+        ran.code != Some(0) && ran.stdout.is_empty() && crate::support::fits(&format!("*error: {error}*"), &ran.stderr)
+    );
 }

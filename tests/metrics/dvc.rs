@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// How many repositories are made; `CML_TEST_DVC_REPOSITORIES` asks for more.
-const REPOSITORIES: usize = 25;
+const REPOSITORIES: usize = 40;
 
 /// JSON of Python's, in which numbers may be NaN, and which has whole numbers of any size, with both as texts.
 fn json(text: &str) -> Value {
@@ -37,7 +37,8 @@ fn tables_are_those_of_dvc() {
     let (count, seed) = (asked.unwrap_or(REPOSITORIES), std::env::var("CML_TEST_SEED").unwrap_or("7".to_owned()));
     let folder = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/dvc_repositories.py");
-    let output = Command::new(python).arg(script).arg(folder.path()).args([&count.to_string(), &seed]).output().unwrap();
+    let output =
+        Command::new(python).arg(script).arg(folder.path()).args([&count.to_string(), &seed]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let cml = Cml::alone();
     let mut rows = 0;

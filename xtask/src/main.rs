@@ -122,8 +122,8 @@ fn images(program: &Path) -> Result<Option<image::Docker>> {
 /// Tests of the program inside of the forges' own engines and of containers.
 const ENGINES: &str = "engines::";
 /// Tests that do not run the WebAssembly, or do so whichever build is asked for; and those of code that is the same in both builds, down to
-/// the bytes of a request: spellings of options, who owns a comment, limits, what a description of an API says.
-const NATIVE: [&str; 11] = [
+/// the bytes of a request: spellings of options, who owns a comment, limits, tables, what a description of an API says.
+const NATIVE: [&str; 12] = [
     ENGINES,
     "action::",
     "pipe::",
@@ -132,6 +132,7 @@ const NATIVE: [&str; 11] = [
     "docs::",
     "legacy::",
     "limits::",
+    "metrics::dvc::",
     "openapi::",
     "ownership::",
     "quick_actions::",

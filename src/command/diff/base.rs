@@ -30,7 +30,11 @@ impl Named {
 
     /// Returns it for messages.
     pub fn described(&self) -> String {
-        if self.commit.sha.starts_with(&self.name) { self.short().to_owned() } else { format!("{} ({})", self.name, self.short()) }
+        if self.commit.sha.starts_with(&self.name) {
+            self.short().to_owned()
+        } else {
+            format!("{} ({})", self.name, self.short())
+        }
     }
 }
 
@@ -81,7 +85,8 @@ fn age(seconds: u64) -> String {
 /// Returns what to compare with: what the user names, or the commit that the work started from.
 pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>, head: &Version) -> Result<Base> {
     let Some(name) = given else { return automatic(app, global, git, head).await.map(Base::Commit) };
-    if git.commit_of(name).await?.is_none() && app.host.stat(name.as_ref()).is_ok_and(|stat| stat.is_file) {
+    let is_revision = git.has_checkout() && git.commit_of(name).await?.is_some();
+    if !is_revision && app.host.stat(name.as_ref()).is_ok_and(|stat| stat.is_file) {
         return Ok(Base::File(PathBuf::from(name)));
     }
     resolve(app, global, git, name).await.map(Base::Commit)
@@ -96,15 +101,23 @@ pub async fn resolve(app: &App, global: &Global, git: &Git<'_>, name: &str) -> R
     }
     let unknown = || {
         Error::not_found(format!("unknown revision '{name}'"))
-            .hint(format!("name a commit, a branch or a tag; {DEPTH_HINT}"))
+            .hint(format!("name a commit, a branch or a tag, or a file that exists; {DEPTH_HINT}"))
     };
-    let sound = !name.is_empty() && !name.starts_with('-') && !name.contains([':', '~', '^', '*', '?', '[', '\\', ' ', '@']);
+    let sound =
+        !name.is_empty() && !name.starts_with('-') && !name.contains([':', '~', '^', '*', '?', '[', '\\', ' ', '@']);
     if !sound || git.query(&["remote", "get-url", REMOTE]).await.is_err() {
         return Err(unknown());
     }
     let fetching = transferring(app, global).await?;
     let is_commit = name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let tip = if is_commit { Some(name.to_owned()) } else { fetching.branch(REMOTE, name).await.map_err(|e| e.context(format!("unknown revision '{name}'")).or_hint(DEPTH_HINT))? };
+    let tip = if is_commit {
+        Some(name.to_owned())
+    } else {
+        fetching
+            .branch(REMOTE, name)
+            .await
+            .map_err(|e| e.context(format!("unknown revision '{name}'")).or_hint(DEPTH_HINT))?
+    };
     let tip = tip.ok_or_else(unknown)?;
     fetching.fetch_commit(REMOTE, &tip).await.map_err(|_| unknown())?;
     let commit = git.commit_of(&tip).await?.ok_or_else(unknown)?;
@@ -130,7 +143,8 @@ async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) ->
     let ci = ci::detect(app.env());
     let context = ci::context(ci.as_deref(), &*app.host)?;
     let current = git.commit_of("HEAD").await?.ok_or_else(|| {
-        Error::config("not a git repository with a commit").hint("run this inside the clone, or pass a file with --base")
+        Error::config("not a git repository with a commit")
+            .hint("run this inside the clone, or pass a file with --base")
     })?;
     let tip = match (head, &context.commit) {
         (Version::Commit(named), _) => named.commit.sha.clone(),
@@ -145,7 +159,10 @@ async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) ->
     let default = match (&target, &context.default_branch) {
         (Some(target), _) => Some(target.clone()),
         (None, Some(default)) => Some(default.clone()),
-        (None, None) => default_branch(git).await,
+        (None, None) => match default_branch(git).await {
+            None if ci.is_some() => transferring(app, global).await?.default_branch_of(REMOTE).await.ok().flatten(),
+            found => found,
+        },
     };
     match default {
         Some(default) if target.is_some() || branch.as_ref() != Some(&default) => {
@@ -210,13 +227,7 @@ async fn branch_tip(git: &Git<'_>, branch: &str) -> Result<Option<Commit>> {
     }
 }
 
-async fn first_parent(
-    app: &App,
-    global: &Global,
-    git: &Git<'_>,
-    tip: &str,
-    branch: Option<&str>,
-) -> Result<Named> {
+async fn first_parent(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: Option<&str>) -> Result<Named> {
     let parent = git.parent_of(tip).await?.ok_or_else(|| {
         Error::not_found("there is no commit before this one to compare with").hint("pass --base REVISION or a file")
     })?;
@@ -226,7 +237,8 @@ async fn first_parent(
             Ok(fetching) => fetching.fetch_commit(REMOTE, &parent).await,
             Err(error) => Err(error),
         };
-        fetched.map_err(|error| error.context(format!("cannot fetch {name}, the commit before")).or_hint(DEPTH_HINT))?;
+        fetched
+            .map_err(|error| error.context(format!("cannot fetch {name}, the commit before")).or_hint(DEPTH_HINT))?;
     }
     named(git, &name, &parent).await
 }
@@ -260,6 +272,9 @@ mod tests {
             let commit = Commit { sha: "4b1d0c9e5f".repeat(4), time: 0 };
             Base::Commit(Named { name: name.to_owned(), commit }).title(3 * 86_400)
         };
-        assert_eq!((of("main").as_str(), of("4b1d0c9e").as_str()), ("main (4b1d0c9, 3 days ago)", "4b1d0c9 (3 days ago)"));
+        assert_eq!(
+            (of("main").as_str(), of("4b1d0c9e").as_str()),
+            ("main (4b1d0c9, 3 days ago)", "4b1d0c9 (3 days ago)")
+        );
     }
 }

@@ -61,7 +61,8 @@ impl<'a> Cached<'a> {
             } else {
                 format!("run `dvc fetch --all-commits {path}` first; `dvc pull {path}` gets only the current version")
             };
-            Error::config(format!("{path} of {place} is in neither git nor DVC's cache ({})", file.display())).hint(hint)
+            Error::config(format!("{path} of {place} is in neither git nor DVC's cache ({})", file.display()))
+                .hint(hint)
         })
     }
 

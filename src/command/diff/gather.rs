@@ -3,9 +3,9 @@
 use super::cached::Cached;
 use super::project::Targets;
 use super::snapshot::Snapshot;
+use crate::dvc::PARAMS;
 use crate::dvc::params::{Tracked, select};
 use crate::dvc::pipeline::Declared;
-use crate::dvc::PARAMS;
 use crate::error::{Error, Result};
 use crate::metrics::Value;
 use crate::metrics::source::{self, Problem, Row};
@@ -113,7 +113,7 @@ fn wanted(
     }
     let mut wanted = BTreeMap::new();
     if selection.subject == Subject::Metrics {
-        let declared = pipelines.iter().flat_map(|(_, declared)| declared.metrics.keys());
+        let declared = pipelines.iter().flat_map(|(_, declared)| &declared.metrics);
         wanted.extend(declared.map(|path| (path.clone(), Wanted::default())));
     } else {
         let mut tracked = Tracked::default();
@@ -123,9 +123,8 @@ fn wanted(
         if !selection.dependencies_only && snapshot.has(PARAMS) {
             tracked.add(PARAMS, &[]);
         }
-        let one = |(path, keys): (&str, &[String])| {
-            (path.to_owned(), Wanted { keys: keys.to_vec(), ..Wanted::default() })
-        };
+        let one =
+            |(path, keys): (&str, &[String])| (path.to_owned(), Wanted { keys: keys.to_vec(), ..Wanted::default() });
         wanted.extend(tracked.files().map(one));
     }
     let defaults = if selection.subject == Subject::Metrics { METRICS_FILES } else { PARAMS_FILES };
@@ -180,8 +179,10 @@ pub fn parse(path: &str, bytes: &[u8], row: &Row, subject: Subject, place: &str)
 
 fn explain(path: &str, place: &str, problem: Problem) -> Error {
     match problem {
-        Problem::Malformed { format, what } => Error::config(format!("{path} of {place} is not valid {format}: {what}"))
-            .hint("check the step that writes it"),
+        Problem::Malformed { format, what } => {
+            Error::config(format!("{path} of {place} is not valid {format}: {what}"))
+                .hint("check the step that writes it")
+        }
         Problem::Python => Error::unsupported(format!("{path} of {place} is Python, which cml does not run"))
             .hint("keep parameters in YAML, JSON or TOML"),
     }

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn paths_are_those_from_the_current_directory() {
-        let project = |here: &str| Project { root: PathBuf::from("/work"), prefix: String::new(), here: here.to_owned() };
+        let project =
+            |here: &str| Project { root: PathBuf::from("/work"), prefix: String::new(), here: here.to_owned() };
         for (here, name, path) in [
             ("", "m.json", "m.json"),
             ("", "a/m.json", "a/m.json"),

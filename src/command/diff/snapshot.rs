@@ -1,8 +1,8 @@
 //! The files of a version of the project: of the working copy, or of a commit.
 
+use super::WORKSPACE;
 use super::base::Named;
 use super::project::Project;
-use super::WORKSPACE;
 use crate::app::App;
 use crate::dvc;
 use crate::error::{Error, Result};
@@ -72,11 +72,12 @@ impl<'a> Snapshot<'a> {
     /// Returns the files `dvc.yaml`, or `*.dvc`, of the project. Ignored files are left out.
     pub async fn find(&self, pattern: &str) -> Result<Vec<String>> {
         let found: Vec<String> = match &self.version {
-            Version::Workspace => match self.git.working_files(&[pattern]).await {
-                Ok(found) => found.iter().filter_map(|path| Some(path.strip_prefix(&self.project.prefix)?.to_owned())).collect(),
-                // Outside of a repository.
-                Err(_) => vec![pattern.to_owned()],
-            },
+            // Outside of a repository.
+            Version::Workspace if !self.git.has_checkout() => vec![pattern.to_owned()],
+            Version::Workspace => {
+                let found = self.git.working_files(&[pattern]).await?;
+                found.iter().filter_map(|path| Some(path.strip_prefix(&self.project.prefix)?.to_owned())).collect()
+            }
             Version::Commit(_) => {
                 let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
                 self.files.iter().filter(|path| fast_glob::glob_match(pattern, name(path))).cloned().collect()
@@ -172,7 +173,9 @@ impl<'a> Snapshot<'a> {
         }
         let imports: Vec<String> = imports.into_iter().filter(|path| self.has(path)).collect();
         let contents = self.read(&imports).await?;
-        let value = |(path, bytes): (String, Vec<u8>)| Ok((path.clone(), super::gather::value(self, &path, &bytes, &Default::default())?));
+        let value = |(path, bytes): (String, Vec<u8>)| {
+            Ok((path.clone(), super::gather::value(self, &path, &bytes, &Default::default())?))
+        };
         let files = contents.into_iter().map(value).collect::<Result<dvc::pipeline::Files>>()?;
         let read = |(path, document): (String, crate::metrics::Value)| {
             let declared = dvc::pipeline::read(&path, &document, &files).map_err(|what| {

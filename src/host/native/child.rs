@@ -65,12 +65,7 @@ async fn within<T>(command: &Command, task: impl Future<Output = T>) -> io::Resu
 }
 
 /// Gives a child its input and reads what it prints until it ends.
-async fn finish(
-    child: &mut Child,
-    input: &[u8],
-    out: &BoundedBuffer,
-    err: &BoundedBuffer,
-) -> io::Result<ExitStatus> {
+async fn finish(child: &mut Child, input: &[u8], out: &BoundedBuffer, err: &BoundedBuffer) -> io::Result<ExitStatus> {
     let pipes = (child.stdout.take(), child.stderr.take());
     let stdin = child.stdin.take();
     let writing = async {

@@ -41,7 +41,11 @@ fn is_integer(text: &str) -> bool {
         rest.strip_prefix(prefix).is_some_and(|digits| is_digits(digits, |byte| char::from(byte).is_digit(base)))
     };
     let begins = text.starts_with(|c: char| c.is_ascii_digit()) || rest.len() < text.len();
-    begins && (is_digits(rest, |byte| byte.is_ascii_digit()) || has_base("0b", 2) || has_base("0o", 8) || has_base("0x", 16))
+    begins
+        && (is_digits(rest, |byte| byte.is_ascii_digit())
+            || has_base("0b", 2)
+            || has_base("0o", 8)
+            || has_base("0x", 16))
 }
 
 /// Returns the whole number that a text is.
