@@ -113,7 +113,9 @@ fn everything_that_is_declared_is_found() {
     assert_eq!(of(&["params", "diff"]), params);
     assert_eq!(of(&["params", "diff", "--deps"]), ["params.yaml lr", "sub/src/params.yaml depth"]);
     assert_eq!(of(&["metrics", "diff", "main", "--targets", "metrics.json", "t.json"]), ["metrics.json x", "t.json a"]);
-    assert_eq!(of(&["metrics", "diff", "*.json", "sub"]), ["metrics.json x", "sub/s.json b", "t.json a"]);
+    // Of a folder everything is compared that is in it.
+    let both = ["metrics.json x", "sub/s.json b", "sub/src/params.yaml depth", "sub/src/params.yaml width", "t.json a"];
+    assert_eq!(of(&["metrics", "diff", "*.json", "sub"]), both);
     // The paths are those from the current directory.
     let mut command = cml.command(&["metrics", "diff", "HEAD", "--format", "dvc"]);
     let table = Ran::of(command.current_dir(cml.path().join("sub"))).ok();
@@ -172,7 +174,7 @@ fn mistakes_are_named_and_nothing_is_left_out() {
     run(&["no-such-branch"]).fails(
         5,
         "unknown revision 'no-such-branch'",
-        "name a commit, a branch or a tag; *fetch-depth*",
+        "name a commit, a branch or a tag, or a file that exists; *fetch-depth*",
     );
     run(&["--base", "HEAD~7"]).fails(5, "unknown revision 'HEAD~7'", "*");
     run(&["x/*.json"]).fails(
