@@ -229,7 +229,8 @@ async fn branch_tip(git: &Git<'_>, branch: &str) -> Result<Option<Commit>> {
 
 async fn first_parent(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: Option<&str>) -> Result<Named> {
     let parent = git.parent_of(tip).await?.ok_or_else(|| {
-        Error::not_found("there is no commit before this one to compare with").hint("pass --base REVISION or a file")
+        Error::not_found("this is the first commit: there is nothing before it to compare with")
+            .hint("pass --base REVISION or a file")
     })?;
     let name = branch.map_or_else(|| parent.clone(), |branch| format!("{branch}~1"));
     if git.commit_of(&parent).await?.is_none() {

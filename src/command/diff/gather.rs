@@ -32,7 +32,7 @@ pub struct Selection<'a> {
 struct Wanted {
     /// Keys of parameters; none for all.
     keys: Vec<String>,
-    /// Who wants it.
+    /// Why it counts.
     reason: Reason,
 }
 
