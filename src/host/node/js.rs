@@ -281,7 +281,8 @@ pub async fn send(request: Request<'_>) -> Result<Answer, JsValue> {
     set("limit", &(request.limit as f64).into())?;
     set("roots", &list(request.roots))?;
     if let Some(tls) = request.tls {
-        set("tls", &tls_options(tls)?)?;
+        let options = tls_options(tls)?;
+        set("tls", &options)?;
     }
     if let Some(proxy) = request.proxy {
         set("proxy", &proxy.address.as_str().into())?;
