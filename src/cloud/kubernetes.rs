@@ -31,7 +31,7 @@ mod template;
 pub const DRIVER: Driver = Driver {
     name: "kubernetes",
     title: "Kubernetes",
-    is_offered: false,
+    is_offered: true,
     is_machine: false,
     downloads_binary: false,
     has_regions: false,

@@ -89,3 +89,24 @@ fn the_address_of_a_program_is_taken_and_not_needed() {
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert!(ran.stdout.contains("docker.io/org/cml:latest"), "{ran:#?}");
 }
+
+#[test]
+fn the_documented_changes_of_a_pod_are_taken() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md")).unwrap();
+    let blocks = docs.split("```yaml\n").skip(1).map(|part| part.split("```").next().unwrap());
+    let patch = blocks.into_iter().find(|block| block.starts_with("spec:")).expect("a patch");
+    let user = docs.split('`').find(|text| text.starts_with("securityContext: {")).expect("OpenShift's");
+    let fixture = ClusterFixture::new(Vendor::GitHub);
+    fixture.cml.file("pod.yaml", format!("{patch}\n  {user}\n"));
+    let shown = fixture.run(&["launch", "--dry-run", "--cloud-kubernetes-pod", "pod.yaml"]).ok();
+    let job: serde_json::Value = serde_saphyr::from_str(shown.split("---\n").nth(1).unwrap()).unwrap();
+    let pod = &job["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
+    assert!(pod["containers"][0]["volumeMounts"].as_array().unwrap().iter().any(|mount| mount["mountPath"] == "/data"));
+    assert_eq!(
+        (&pod["imagePullSecrets"][0]["name"], &pod["tolerations"][0]["key"]),
+        (&"registry".into(), &"spot".into())
+    );
+    let context = pod["securityContext"].as_object().unwrap();
+    assert_eq!(context.keys().collect::<Vec<_>>(), ["runAsNonRoot", "seccompProfile"]);
+}

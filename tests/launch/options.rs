@@ -49,7 +49,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("log", "debug"),
 ];
 const CLOUD: &str = "this build of cml does not support --cloud *";
-const CLOUD_HINT: &str = "use --cloud aws, or run this without --cloud on the machine that should be the runner";
+const CLOUD_HINT: &str = "use --cloud *, or run this without --cloud on the machine that should be the runner";
 
 fn start() -> (Forge, Cml) {
     let forge = Forge::start();

@@ -11,8 +11,8 @@ pub struct KubernetesOptions {
     /// Kubernetes node label, key=value; may be given several times
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., value_parser = key_value)]
     pub cloud_kubernetes_node_selector: Vec<(String, Option<String>)>,
-    /// File with what to change in the pod's template, in YAML or JSON, such as volumes or tolerations
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// Kubernetes: file with changes of the pod's template, such as volumes, in YAML or JSON
+    #[arg(long, value_name = "FILE")]
     pub cloud_kubernetes_pod: Option<PathBuf>,
 }
 

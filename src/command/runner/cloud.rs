@@ -66,7 +66,7 @@ pub struct CloudLocation {
     /// Cloud to use; without one, launch turns this machine into the runner
     #[arg(long, value_name = "CLOUD", value_enum)]
     pub cloud: Option<CloudName>,
-    /// Region: us-east, us-west, eu-west, eu-north, or the cloud's own name [default: us-west]
+    /// Region: us-east, us-west, eu-west, eu-north, or the cloud's own name; none on Kubernetes [default: us-west]
     #[arg(long, value_name = "REGION")]
     pub cloud_region: Option<String>,
 }
@@ -132,22 +132,22 @@ pub struct Cloud {
     /// The cloud and region.
     #[command(flatten)]
     pub location: CloudLocation,
-    /// Size: s, m, l, xl, or the cloud's own instance types, separated by commas [default: m]
+    /// Size: s, m, l, xl, or the cloud's own instance types, separated by commas; 4-16Gi on Kubernetes [default: m]
     #[arg(long, value_name = "TYPE")]
     pub cloud_type: Option<String>,
     /// Architecture of a size: x86_64 or arm64
     #[arg(long, value_name = "ARCH", value_enum, hide_possible_values = true)]
     pub cloud_arch: Option<Arch>,
-    /// GPU: t4, a10g, l4, l40s, v100, a100, h100 and others, or nogpu
+    /// GPU: t4, a10g, l4, l40s, v100, a100, h100 and others, any on Kubernetes, or nogpu
     #[arg(long, value_name = "GPU")]
     pub cloud_gpu: Option<String>,
-    /// Size of the disk in GB [default: 35]
+    /// Size of the disk in GB [default: 35; on Kubernetes what the node has]
     #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub cloud_hdd_size: Option<u32>,
-    /// Image: ami-…, ssm:/path or owner:name on AWS [default: the newest Ubuntu]
+    /// Image: ami-…, ssm:/path or owner:name on AWS, a container image on Kubernetes [default: the newest Ubuntu; org/cml:1-dvc3]
     #[arg(long, value_name = "IMAGE")]
     pub cloud_image: Option<String>,
-    /// Identity of the instance: AWS instance profile, GCP service account, Azure identity
+    /// Identity of the instance: AWS instance profile, Kubernetes or GCP service account, Azure identity
     #[arg(long, value_name = "IDENTITY")]
     pub cloud_permission_set: Option<String>,
     /// Tag of the instance, key=value; may be given several times
@@ -186,8 +186,8 @@ pub struct Cloud {
     /// Show what would be done without doing it
     #[arg(long, action = Set, default_value_t = false)]
     pub dry_run: bool,
-    /// Format of --dry-run on Kubernetes, which is always YAML
-    #[arg(short = 'o', long, value_name = "FORMAT", value_enum, requires = "dry_run", hide = true)]
+    /// Format of --dry-run on Kubernetes [default: yaml]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_enum, requires = "dry_run")]
     pub output: Option<OutputFormat>,
 }
 
