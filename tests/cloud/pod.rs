@@ -70,6 +70,15 @@ fn a_pod_that_is_to_go_hands_its_job_back_to_gitlab() {
     is_interrupted(Life::new(Vendor::GitLab));
 }
 
+/// What the image and the user have set in a container is for jobs.
+#[test]
+fn jobs_in_a_container_have_its_environment() {
+    let Some(life) = Life::started_by(Vendor::GitHub, "exec env TRAINING_DATA=/data") else { return };
+    life.run(&["launch", "--single"]).ok();
+    let env = std::fs::read_to_string(life.job.join("env")).unwrap();
+    assert!(env.lines().any(|line| line == "TRAINING_DATA=/data"), "{env}");
+}
+
 /// As in a pod that meets the profile *restricted*: the first process of its container, of a user without any right or a name, whom the
 /// kernel gives only those signals that it handles. Real: namespaces and capabilities.
 #[test]

@@ -99,6 +99,14 @@ impl InstanceKind {
         }
     }
 
+    /// Returns the names of the variables that jobs get as they are: those of a container are the image's and the user's.
+    fn passed_on(&self, app: &App) -> Vec<String> {
+        match self {
+            InstanceKind::Machine => Vec::new(),
+            InstanceKind::Process(_) => app.env().names().map(str::to_owned).collect(),
+        }
+    }
+
     /// Returns the user that jobs run as, unless that is this process's.
     fn user(&self) -> Option<String> {
         matches!(self, InstanceKind::Machine).then(|| USER.to_owned())
@@ -155,7 +163,7 @@ async fn work(app: &App, args: &Bootstrap, bootstrap: BootstrapConfig, kind: &In
         registration: bootstrap.registration.clone(),
         renew: None,
         config: prepared,
-        pass_env: Vec::new(),
+        pass_env: kind.passed_on(app),
         env: kind.environment(app),
         retry: None,
         keep_logs: None,
