@@ -11,10 +11,14 @@ use crate::report::section::{self, Sections};
 use crate::report::source::joined;
 use crate::report::watermark::Watermark;
 use futures_util::future::try_join_all;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod race;
 mod sections;
+mod settle;
 
 pub use sections::SectionMode;
 
@@ -22,6 +26,8 @@ pub use sections::SectionMode;
 const SETTLE_DELAY: Duration = Duration::from_millis(800);
 /// A comment that was read longer ago is read again before it is overwritten.
 const MAX_READ_AGE: Duration = Duration::from_millis(500);
+/// How often a report is written anew because a comment was deleted meanwhile.
+const MAX_REWRITES: u32 = 4;
 /// Maximum number of times a section is written.
 const MAX_ROUNDS: u32 = 40;
 
@@ -39,6 +45,13 @@ pub struct Sticky<'a> {
     pub watermark: Option<&'a Watermark>,
     /// The commit that they are about.
     pub commit: Option<&'a str>,
+}
+
+/// The comments of a report that was written, one a part.
+struct Written {
+    comments: Vec<Comment>,
+    /// Whether the token is not allowed to change the comments of earlier runs.
+    is_refused: bool,
 }
 
 /// What to do with the comments of earlier runs.
@@ -162,29 +175,51 @@ impl Sticky<'_> {
     /// Replaces the newest comment among `existing`, which had been read at `read`, and its continuations;
     /// creates missing ones and deletes surplus ones. Sections in the comment are kept.
     pub async fn update(&self, existing: &[Comment], read: Duration, parts: &[String]) -> Result<Comment> {
+        let mut existing = Cow::Borrowed(existing);
+        let mut is_stale = self.http.mark().saturating_sub(read) > MAX_READ_AGE;
+        let mut is_new = false;
+        for _ in 0..MAX_REWRITES {
+            let written = self.write_parts(&existing, is_stale, parts, &mut is_new).await?;
+            let Some(Written { comments, is_refused }) = written else {
+                (existing, is_stale) = (Cow::Owned(self.find().await?), false);
+                continue;
+            };
+            // One comment that is replaced by one request is whole, whoever writes it at the same moment.
+            if (is_new || parts.len() > 1) && !is_refused {
+                return self.settle(&existing, comments).await;
+            }
+            return comments.into_iter().next().ok_or_else(missing_parts);
+        }
+        self.create(parts).await
+    }
+
+    /// Writes each part over the newest comment of that part, or creates one, which `is_new` tells. Returns `None` when such a comment was
+    /// deleted in the meantime: another job may have moved its text.
+    async fn write_parts(
+        &self,
+        existing: &[Comment],
+        is_stale: bool,
+        parts: &[String],
+        is_new: &mut bool,
+    ) -> Result<Option<Written>> {
         let mut newest = self.newest_by_part(existing);
-        let stale = self.http.mark().saturating_sub(read) > MAX_READ_AGE;
-        let mut posted = Vec::new();
-        let mut created = Vec::new();
-        let mut is_refused = false;
+        let mut written = Written { comments: Vec::new(), is_refused: false };
         for (n, text) in (1..).zip(Self::numbered(parts)) {
             let Some(old) = newest.remove(&n) else {
-                let comment = self.create_comment(&self.body(&text, n)).await?;
-                created.push(comment.clone());
-                posted.push(comment);
+                written.comments.push(self.create_comment(&self.body(&text, n)).await?);
+                *is_new = true;
                 continue;
             };
             // Other jobs write this comment too, or may have begun to while images were published.
-            let done = if n == 1 && (stale || self.is_shared(&old)) {
+            let done = if n == 1 && (is_stale || self.is_shared(&old)) {
                 self.replace_text(&old, &text).await
             } else {
                 self.replace(&old, &self.body(&text, n)).await
             };
-            posted.push(match done {
-                // It was deleted in the meantime.
-                Err(error) if error.kind() == Kind::NotFound => self.create_comment(&self.body(&text, n)).await?,
+            written.comments.push(match done {
+                Err(error) if error.kind() == Kind::NotFound => return Ok(None),
                 Err(error) if error.kind() == Kind::Auth => {
-                    is_refused = true;
+                    written.is_refused = true;
                     self.create_instead(&old, &text, n, &error).await?
                 }
                 outcome => outcome?,
@@ -192,10 +227,7 @@ impl Sticky<'_> {
         }
         let left = newest.into_values().map(|comment| async move { self.discard(&comment).await });
         try_join_all(left).await?;
-        if !created.is_empty() && !is_refused {
-            return self.merge_duplicates(posted, &created).await;
-        }
-        posted.into_iter().next().ok_or_else(missing_parts)
+        Ok(Some(written))
     }
 
     async fn replace(&self, old: &Comment, body: &str) -> Result<Comment> {
@@ -256,50 +288,13 @@ impl Sticky<'_> {
         comments.iter().filter_map(|comment| Some((part(comment)?, comment.clone()))).collect()
     }
 
-    /// Merges duplicates after creating the first comments, because another job may have created some at the same time.
-    /// The oldest comment is kept, with the newest text and all sections; the others are deleted. The job with the newest
-    /// text merges; the others delete what they created.
-    async fn merge_duplicates(&self, made: Vec<Comment>, created: &[Comment]) -> Result<Comment> {
-        let all = self.find().await?;
-        let Some(mark) = self.watermark else { return made.into_iter().next().ok_or_else(missing_parts) };
-        let (Some(oldest), Some(newest)) = (first_parts(mark, &all).next(), first_parts(mark, &all).next_back()) else {
-            return made.into_iter().next().ok_or_else(missing_parts);
-        };
-        let is_own = |comment: &Comment| made.iter().any(|own| own.id == comment.id);
-        let untouched = made.first().is_some_and(|first| first.id == newest.id && first.body == newest.body);
-        if untouched && all.iter().all(is_own) {
-            return Ok(newest.clone());
-        }
-        self.log.info("other jobs created this comment at the same time; merging them into the oldest");
-        if !untouched {
-            // One that another job has written over since is part of its report now.
-            let is_unread = |own: &Comment| all.iter().any(|now| now.id == own.id && now.body == own.body);
-            for own in created.iter().filter(|own| own.id != oldest.id && is_unread(own)) {
-                self.discard(own).await?;
-            }
-            return Ok(oldest.clone());
-        }
-        let mut merged = sections(mark, newest);
-        for (name, text) in first_parts(mark, &all).flat_map(|comment| sections(mark, comment).named) {
-            merged.named.entry(name).or_insert(text);
-        }
-        let text = if merged.is_empty() { mark.strip(&newest.body).to_owned() } else { merged.compose() };
-        let kept =
-            self.comments.update(self.target, &oldest.id, &self.marked(&text, 1), RetryPolicy::Idempotent).await?;
-        let stays = |comment: &&Comment| comment.id == kept.id || made[1..].iter().any(|own| own.id == comment.id);
-        for comment in all.iter().filter(|comment| !stays(comment)) {
-            self.discard(comment).await?;
-        }
-        Ok(kept)
-    }
-
-    /// Deletes a comment. Warns if the token is not allowed to.
-    async fn discard(&self, comment: &Comment) -> Result<()> {
+    /// Deletes a comment. Warns if the token is not allowed to, and returns whether it is.
+    async fn discard(&self, comment: &Comment) -> Result<bool> {
         let deleted = self.comments.delete(self.target, &comment.id).await;
         self.allow_refusal(deleted, "delete", comment)
     }
 
-    fn allow_refusal(&self, outcome: Result<()>, verb: &str, comment: &Comment) -> Result<()> {
+    fn allow_refusal(&self, outcome: Result<()>, verb: &str, comment: &Comment) -> Result<bool> {
         match outcome {
             Err(error) if error.kind() == Kind::Auth => {
                 let message =
@@ -308,9 +303,9 @@ impl Sticky<'_> {
                     &message,
                     "it was written by another user or an earlier token; delete it with an account that is allowed to",
                 );
-                Ok(())
+                Ok(false)
             }
-            outcome => outcome,
+            outcome => outcome.map(|()| true),
         }
     }
 
@@ -322,7 +317,9 @@ impl Sticky<'_> {
                     let hidden = hiding.hide(self.target, &comment.id).await;
                     self.allow_refusal(hidden, "hide", comment)?;
                 }
-                Retire::Delete => self.discard(comment).await?,
+                Retire::Delete => {
+                    self.discard(comment).await?;
+                }
             }
         }
         Ok(())

@@ -1,0 +1,175 @@
+//! Jobs that write a report's comments at the same moment: in the end one whole report is left.
+//!
+//! No forge changes a comment on condition, so each job looks at what became of its own comments after its last write. Whoever writes
+//! last sees what is left, and mends it.
+
+use super::{Sticky, first_parts, missing_parts, sections};
+use crate::error::{Kind, Result};
+use crate::forge::comments::Comment;
+use crate::report::watermark::Watermark;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Maximum number of looks.
+const MAX_LOOKS: u32 = 12;
+/// How often to look again before another job's work is finished for it.
+const MAX_WAITS: u32 = 3;
+/// The report's comments as they are now: for each part its comments, oldest first.
+type ByPart = BTreeMap<usize, Vec<Comment>>;
+
+impl Sticky<'_> {
+    /// Looks at what became of the comments that this job wrote, one a part, until one whole report is left: its own or another job's.
+    /// The oldest comment stays, with the newest text and all sections. The job with the newest text writes and deletes; the others
+    /// delete what they wrote. Returns the first comment of the report.
+    pub(super) async fn settle(&self, existing: &[Comment], written: Vec<Comment>) -> Result<Comment> {
+        let Some(mark) = self.watermark else { return written.into_iter().next().ok_or_else(missing_parts) };
+        let report = Report { mark, comments: written };
+        let earlier = self.earlier(mark, existing);
+        let mut waits = 0;
+        for look in 0..MAX_LOOKS {
+            let mut all = self.find().await?;
+            all.retain(|comment| !earlier.contains(&comment.id.as_str()));
+            let now = by_part(mark, all);
+            if report.is_all_of(&now) || !report.is_in(&now) && is_whole(mark, &now) {
+                return first(now);
+            }
+            if look == 0 {
+                self.log.info("other jobs write this comment at the same time; merging them into the oldest");
+            }
+            let newest = now.get(&1).and_then(|first| first.last());
+            let superseded = report.superseded(&now);
+            let is_done = match newest {
+                Some(newest) if !report.has(1, newest) && !superseded.is_empty() => {
+                    self.discard_unchanged(superseded).await?
+                }
+                Some(newest) if !report.has(1, newest) && waits < MAX_WAITS => {
+                    waits += 1;
+                    true
+                }
+                // Written over what this job had created, by one that does not look.
+                Some(newest) if !report.has(1, newest) && count(mark, newest) == 1 => {
+                    self.write(&Report { mark, comments: vec![newest.clone()] }, &now).await?
+                }
+                _ => self.write(&report, &now).await?,
+            };
+            if !is_done {
+                break;
+            }
+        }
+        report.comments.into_iter().next().ok_or_else(missing_parts)
+    }
+
+    /// Returns the comments of reports that stay as they are, by their ids: `comment create` made several, of which `comment update` writes
+    /// the last.
+    fn earlier<'a>(&self, mark: &Watermark, existing: &'a [Comment]) -> BTreeSet<&'a str> {
+        if first_parts(mark, existing).count() < 2 {
+            return BTreeSet::new();
+        }
+        let newest: BTreeSet<String> = self.newest_by_part(existing).into_values().map(|comment| comment.id).collect();
+        existing.iter().map(|comment| comment.id.as_str()).filter(|id| !newest.contains(*id)).collect()
+    }
+
+    /// Writes a report over the oldest comments, and deletes all others. Returns whether that was allowed.
+    async fn write(&self, report: &Report<'_>, now: &ByPart) -> Result<bool> {
+        let mut kept = BTreeSet::new();
+        for (n, own) in (1..).zip(&report.comments) {
+            let present = now.get(&n).map_or(&[][..], Vec::as_slice);
+            let Some(oldest) = present.first() else {
+                self.create_comment(&own.body).await?;
+                continue;
+            };
+            kept.insert(&oldest.id);
+            let body = if n == 1 { self.with_all_sections(report, own, present) } else { own.body.clone() };
+            match self.replace(oldest, &body).await {
+                // The next look tells.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                outcome => drop(outcome?),
+            }
+        }
+        let surplus = now.values().flatten().filter(|comment| !kept.contains(&comment.id)).cloned().collect();
+        self.discard_unchanged(surplus).await
+    }
+
+    /// Returns the body of a report's first comment, with the sections of all first comments.
+    fn with_all_sections(&self, report: &Report<'_>, own: &Comment, first: &[Comment]) -> String {
+        let mark = report.mark;
+        let text = first.iter().rev().find(|comment| report.has(1, comment)).unwrap_or(own);
+        let mut merged = sections(mark, text);
+        for (name, text) in first.iter().flat_map(|comment| sections(mark, comment).named) {
+            merged.named.entry(name).or_insert(text);
+        }
+        if merged.is_empty() { text.body.clone() } else { self.marked(&merged.compose(), 1) }
+    }
+
+    /// Deletes comments that nobody has written over since they were read. Returns whether that was allowed.
+    async fn discard_unchanged(&self, comments: Vec<Comment>) -> Result<bool> {
+        for comment in comments {
+            match self.comments.get(self.target, &comment.id).await {
+                Ok(now) if now.body == comment.body => {
+                    if !self.discard(&comment).await? {
+                        return Ok(false);
+                    }
+                }
+                Err(error) if error.kind() != Kind::NotFound => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A report as one job wrote it: a comment a part.
+struct Report<'a> {
+    mark: &'a Watermark,
+    comments: Vec<Comment>,
+}
+
+impl Report<'_> {
+    /// Returns whether a comment says what this report says in a part, whatever its sections.
+    fn has(&self, part: usize, comment: &Comment) -> bool {
+        let said = |comment: &Comment| sections(self.mark, comment).text;
+        self.comments.get(part - 1).is_some_and(|own| own.body == comment.body || said(own) == said(comment))
+    }
+
+    fn is_all_of(&self, now: &ByPart) -> bool {
+        now.len() == self.comments.len()
+            && now.iter().all(|(part, comments)| matches!(&comments[..], [one] if self.has(*part, one)))
+    }
+
+    fn is_in(&self, now: &ByPart) -> bool {
+        now.iter().any(|(part, comments)| comments.iter().any(|comment| self.has(*part, comment)))
+    }
+
+    /// Returns the comments of this report, without the oldest of all, to which another job moves its own.
+    fn superseded(&self, now: &ByPart) -> Vec<Comment> {
+        let own = |(part, comments): (&usize, &Vec<Comment>)| {
+            let skipped = usize::from(*part == 1);
+            comments.iter().skip(skipped).filter(|comment| self.has(*part, comment)).cloned().collect::<Vec<_>>()
+        };
+        now.iter().flat_map(own).collect()
+    }
+}
+
+fn by_part(mark: &Watermark, comments: Vec<Comment>) -> ByPart {
+    let mut parts = ByPart::new();
+    for comment in comments {
+        parts.entry(mark.part_of(&comment.body).unwrap_or(1)).or_default().push(comment);
+    }
+    parts
+}
+
+/// Returns whether there is one comment for each part of one report.
+fn is_whole(mark: &Watermark, now: &ByPart) -> bool {
+    let total = now.get(&1).and_then(|comments| comments.first()).map_or(0, |first| count(mark, first));
+    now.keys().copied().eq(1..=total) && now.values().all(|comments| comments.len() == 1)
+}
+
+/// Returns how many comments a report has, as its first one says.
+fn count(mark: &Watermark, first: &Comment) -> usize {
+    let said = sections(mark, first).text;
+    let count = said.trim_end().rsplit_once("\n\n(1/").and_then(|(_, rest)| rest.strip_suffix(')')?.parse().ok());
+    count.unwrap_or(1)
+}
+
+fn first(now: ByPart) -> Result<Comment> {
+    now.into_values().flatten().next().ok_or_else(missing_parts)
+}
