@@ -21,6 +21,7 @@ mod sections;
 mod settle;
 
 pub use sections::SectionMode;
+use settle::Scope;
 
 /// How long after writing a section other jobs may still write what they had read before.
 const SETTLE_DELAY: Duration = Duration::from_millis(800);
@@ -172,12 +173,24 @@ impl Sticky<'_> {
         comments::create_once(self.comments, self.http, self.target, body).await
     }
 
-    /// Replaces the newest comment among `existing`, which had been read at `read`, and its continuations;
+    /// Replaces the newest comment among `found`, which had been read at `read`, and its continuations;
     /// creates missing ones and deletes surplus ones. Sections in the comment are kept.
-    pub async fn update(&self, existing: &[Comment], read: Duration, parts: &[String]) -> Result<Comment> {
-        let mut existing = Cow::Borrowed(existing);
+    pub async fn update(&self, found: &[Comment], read: Duration, parts: &[String]) -> Result<Comment> {
+        let mut existing = Cow::Borrowed(found);
         let mut is_stale = self.http.mark().saturating_sub(read) > MAX_READ_AGE;
         let mut is_new = false;
+        if parts.len() > 1 && self.newest_by_part(&existing).is_empty() {
+            // Whose first comment stands writes the others.
+            let made = self.create_comment(&self.body(&Self::numbered(parts)[0], 1)).await?;
+            let first = self.settle(found, vec![made.clone()], Scope::FirstParts).await?;
+            if !self.says_the_same(&first, &made) {
+                return Ok(first);
+            }
+            (existing, is_stale, is_new) = (Cow::Owned(self.find().await?), false, true);
+            if !existing.iter().any(|comment| comment.id == first.id) {
+                existing.to_mut().push(first);
+            }
+        }
         for _ in 0..MAX_REWRITES {
             let written = self.write_parts(&existing, is_stale, parts, &mut is_new).await?;
             let Some(Written { comments, is_refused }) = written else {
@@ -186,7 +199,7 @@ impl Sticky<'_> {
             };
             // One comment that is replaced by one request is whole, whoever writes it at the same moment.
             if (is_new || parts.len() > 1) && !is_refused {
-                return self.settle(&existing, comments).await;
+                return self.settle(found, comments, Scope::AllParts).await;
             }
             return comments.into_iter().next().ok_or_else(missing_parts);
         }
@@ -253,6 +266,12 @@ impl Sticky<'_> {
             &message,
             "it was written by another user or an earlier token; delete it with an account that is allowed to",
         );
+    }
+
+    /// Returns whether two comments have the same text, whatever their sections.
+    fn says_the_same(&self, one: &Comment, other: &Comment) -> bool {
+        let text = |comment| self.watermark.map(|mark| sections(mark, comment).text);
+        one.body == other.body || text(one) == text(other)
     }
 
     fn is_shared(&self, comment: &Comment) -> bool {

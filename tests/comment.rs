@@ -307,6 +307,9 @@ fn comments_made_at_the_same_moment_become_one() {
             cml.file("report.md", "short");
             cml.run(&["comment", "update", "report.md"]).ok();
         }
+        // All look for the comment before any writes it. In which orders they may go on is tested in `sticky::race`.
+        forge.start_line("GET *comments?*", 4);
+        forge.start_line("GET *notes?*", 4);
         forge.barrier("POST *comments", 4);
         forge.barrier("POST *notes", 4);
         let runs: Vec<_> = (0..4)

@@ -13,6 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_LOOKS: u32 = 12;
 /// How often to look again before another job's work is finished for it.
 const MAX_WAITS: u32 = 3;
+/// Which comments of a report are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Only its first one.
+    FirstParts,
+    /// All.
+    AllParts,
+}
+
 /// The report's comments as they are now: for each part its comments, oldest first.
 type ByPart = BTreeMap<usize, Vec<Comment>>;
 
@@ -20,16 +29,24 @@ impl Sticky<'_> {
     /// Looks at what became of the comments that this job wrote, one a part, until one whole report is left: its own or another job's.
     /// The oldest comment stays, with the newest text and all sections. The job with the newest text writes and deletes; the others
     /// delete what they wrote. Returns the first comment of the report.
-    pub(super) async fn settle(&self, existing: &[Comment], written: Vec<Comment>) -> Result<Comment> {
+    pub(super) async fn settle(&self, found: &[Comment], written: Vec<Comment>, scope: Scope) -> Result<Comment> {
         let Some(mark) = self.watermark else { return written.into_iter().next().ok_or_else(missing_parts) };
-        let report = Report { mark, comments: written };
-        let earlier = self.earlier(mark, existing);
+        let mut earlier = self.earlier(mark, found);
+        earlier.retain(|id| written.iter().all(|comment| comment.id != *id));
+        let mut report = Report { mark, comments: written };
+        let is_first = |comment: &Comment| mark.part_of(&comment.body) == Some(1);
+        let total = |first: &Comment| if scope == Scope::FirstParts { 1 } else { count(mark, first) };
         let mut waits = 0;
         for look in 0..MAX_LOOKS {
             let mut all = self.find().await?;
             all.retain(|comment| !earlier.contains(&comment.id.as_str()));
+            all.retain(|comment| scope == Scope::AllParts || is_first(comment));
+            if all.is_empty() {
+                // A list may be older than what was written.
+                break;
+            }
             let now = by_part(mark, all);
-            if report.is_all_of(&now) || !report.is_in(&now) && is_whole(mark, &now) {
+            if report.is_all_of(&now) || !report.is_in(&now) && is_whole(&now, total) {
                 return first(now);
             }
             if look == 0 {
@@ -46,10 +63,10 @@ impl Sticky<'_> {
                     true
                 }
                 // Written over what this job had created, by one that does not look.
-                Some(newest) if !report.has(1, newest) && count(mark, newest) == 1 => {
-                    self.write(&Report { mark, comments: vec![newest.clone()] }, &now).await?
+                Some(newest) if !report.has(1, newest) && total(newest) == 1 => {
+                    self.write(&mut Report { mark, comments: vec![newest.clone()] }, &now).await?
                 }
-                _ => self.write(&report, &now).await?,
+                _ => self.write(&mut report, &now).await?,
             };
             if !is_done {
                 break;
@@ -60,33 +77,44 @@ impl Sticky<'_> {
 
     /// Returns the comments of reports that stay as they are, by their ids: `comment create` made several, of which `comment update` writes
     /// the last.
-    fn earlier<'a>(&self, mark: &Watermark, existing: &'a [Comment]) -> BTreeSet<&'a str> {
-        if first_parts(mark, existing).count() < 2 {
+    fn earlier<'a>(&self, mark: &Watermark, found: &'a [Comment]) -> BTreeSet<&'a str> {
+        if first_parts(mark, found).count() < 2 {
             return BTreeSet::new();
         }
-        let newest: BTreeSet<String> = self.newest_by_part(existing).into_values().map(|comment| comment.id).collect();
-        existing.iter().map(|comment| comment.id.as_str()).filter(|id| !newest.contains(*id)).collect()
+        let newest: BTreeSet<String> = self.newest_by_part(found).into_values().map(|comment| comment.id).collect();
+        found.iter().map(|comment| comment.id.as_str()).filter(|id| !newest.contains(*id)).collect()
     }
 
     /// Writes a report over the oldest comments, and deletes all others. Returns whether that was allowed.
-    async fn write(&self, report: &Report<'_>, now: &ByPart) -> Result<bool> {
+    async fn write(&self, report: &mut Report<'_>, now: &ByPart) -> Result<bool> {
         let mut kept = BTreeSet::new();
-        for (n, own) in (1..).zip(&report.comments) {
+        for (n, own) in (1..).zip(report.comments.clone()) {
             let present = now.get(&n).map_or(&[][..], Vec::as_slice);
-            let Some(oldest) = present.first() else {
-                self.create_comment(&own.body).await?;
-                continue;
+            let written = match present.first() {
+                None => self.create_missing(own).await?,
+                Some(oldest) => {
+                    kept.insert(&oldest.id);
+                    let body = if n == 1 { self.with_all_sections(report, &own, present) } else { own.body.clone() };
+                    match self.replace(oldest, &body).await {
+                        // The next look tells.
+                        Err(error) if error.kind() == Kind::NotFound => own,
+                        outcome => outcome?,
+                    }
+                }
             };
-            kept.insert(&oldest.id);
-            let body = if n == 1 { self.with_all_sections(report, own, present) } else { own.body.clone() };
-            match self.replace(oldest, &body).await {
-                // The next look tells.
-                Err(error) if error.kind() == Kind::NotFound => {}
-                outcome => drop(outcome?),
-            }
+            report.comments[n - 1] = written;
         }
         let surplus = now.values().flatten().filter(|comment| !kept.contains(&comment.id)).cloned().collect();
         self.discard_unchanged(surplus).await
+    }
+
+    /// Creates a comment anew, unless it is there: a list may be older than what was written.
+    async fn create_missing(&self, own: Comment) -> Result<Comment> {
+        match self.comments.get(self.target, &own.id).await {
+            Ok(now) if now.body == own.body => Ok(own),
+            Err(error) if error.kind() != Kind::NotFound => Err(error),
+            Ok(_) | Err(_) => self.create_comment(&own.body).await,
+        }
     }
 
     /// Returns the body of a report's first comment, with the sections of all first comments.
@@ -135,15 +163,20 @@ impl Report<'_> {
             && now.iter().all(|(part, comments)| matches!(&comments[..], [one] if self.has(*part, one)))
     }
 
-    fn is_in(&self, now: &ByPart) -> bool {
-        now.iter().any(|(part, comments)| comments.iter().any(|comment| self.has(*part, comment)))
+    /// Returns whether a comment is one that this job wrote, as it was written. Several jobs may say the same.
+    fn is_own(&self, part: usize, comment: &Comment) -> bool {
+        self.has(part, comment) && self.comments[part - 1].id == comment.id
     }
 
-    /// Returns the comments of this report, without the oldest of all, to which another job moves its own.
+    fn is_in(&self, now: &ByPart) -> bool {
+        now.iter().any(|(part, comments)| comments.iter().any(|comment| self.is_own(*part, comment)))
+    }
+
+    /// Returns what this job wrote, without the oldest first comment, to which another job moves its own text.
     fn superseded(&self, now: &ByPart) -> Vec<Comment> {
         let own = |(part, comments): (&usize, &Vec<Comment>)| {
             let skipped = usize::from(*part == 1);
-            comments.iter().skip(skipped).filter(|comment| self.has(*part, comment)).cloned().collect::<Vec<_>>()
+            comments.iter().skip(skipped).filter(|comment| self.is_own(*part, comment)).cloned().collect::<Vec<_>>()
         };
         now.iter().flat_map(own).collect()
     }
@@ -158,8 +191,8 @@ fn by_part(mark: &Watermark, comments: Vec<Comment>) -> ByPart {
 }
 
 /// Returns whether there is one comment for each part of one report.
-fn is_whole(mark: &Watermark, now: &ByPart) -> bool {
-    let total = now.get(&1).and_then(|comments| comments.first()).map_or(0, |first| count(mark, first));
+fn is_whole(now: &ByPart, total: impl Fn(&Comment) -> usize) -> bool {
+    let total = now.get(&1).and_then(|comments| comments.first()).map_or(0, total);
     now.keys().copied().eq(1..=total) && now.values().all(|comments| comments.len() == 1)
 }
 

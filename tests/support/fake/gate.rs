@@ -16,6 +16,8 @@ pub struct Gate {
     pattern: String,
     size: usize,
     wait: Duration,
+    /// Whether only the first group waits.
+    is_once: bool,
     current: Mutex<Arc<Group>>,
 }
 
@@ -72,11 +74,17 @@ impl Group {
 
 impl Gate {
     pub fn new(pattern: &str, size: usize, wait: Duration) -> Gate {
-        Gate { pattern: pattern.to_owned(), size, wait, current: Mutex::new(Group::new()) }
+        Gate { pattern: pattern.to_owned(), size, wait, is_once: false, current: Mutex::new(Group::new()) }
     }
 
-    pub fn matches(&self, line: &str) -> bool {
-        matches(&self.pattern, line)
+    /// The same for the first requests only; later ones pass.
+    pub fn once(self) -> Gate {
+        Gate { is_once: true, ..self }
+    }
+
+    /// Whether it holds a request up.
+    pub fn holds(&self, line: &str) -> bool {
+        matches(&self.pattern, line) && !(self.is_once && lock(&lock(&self.current).state).open)
     }
 
     /// Waits until `size` requests are here, or the first of them has waited long enough.

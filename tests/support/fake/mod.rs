@@ -336,6 +336,11 @@ impl Forge {
     pub fn barrier_within(&self, pattern: &str, n: usize, wait: Duration) {
         server::lock(&self.core.gates).push(Arc::new(gate::Gate::new(pattern, n, wait)));
     }
+
+    /// The first `n` requests of a pattern wait for each other, however long a busy machine takes to send them; later ones pass.
+    pub fn start_line(&self, pattern: &str, n: usize) {
+        server::lock(&self.core.gates).push(Arc::new(gate::Gate::new(pattern, n, super::TIMEOUT).once()));
+    }
 }
 
 /// What was asked.

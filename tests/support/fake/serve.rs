@@ -124,7 +124,7 @@ impl Core {
             life.sleep(half);
         }
         let line = line(request);
-        let gates: Vec<Arc<Gate>> = lock(&self.gates).iter().filter(|gate| gate.matches(&line)).cloned().collect();
+        let gates: Vec<Arc<Gate>> = lock(&self.gates).iter().filter(|gate| gate.holds(&line)).cloned().collect();
         let groups: Vec<_> = gates.iter().map(|gate| gate.enter()).collect();
         self.hold(request, life);
         let answer = route(&mut lock(&self.state), request, &self.url);
