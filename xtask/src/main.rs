@@ -123,19 +123,23 @@ fn images(program: &Path) -> Result<Option<image::Docker>> {
 const ENGINES: &str = "engines::";
 /// Tests that do not run the WebAssembly, or do so whichever build is asked for; and those of code that is the same in both builds, down to
 /// the bytes of a request: spellings of options, who owns a comment, limits, tables, what a description of an API says.
-const NATIVE: [&str; 12] = [
+const NATIVE: [&str; 16] = [
     ENGINES,
     "action::",
-    "pipe::",
-    "wrappers::",
-    "release::",
+    "contract::",
     "docs::",
     "legacy::",
     "limits::",
+    "made_of::",
     "metrics::dvc::",
     "openapi::",
     "ownership::",
+    "pipe::",
     "quick_actions::",
+    "release::",
+    "reports::",
+    "sections::",
+    "wrappers::",
 ];
 
 /// All tests: of the units, then of the program, in both builds and as they are released. With arguments, those that they
