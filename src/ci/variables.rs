@@ -398,6 +398,44 @@ mod tests {
     }
 
     #[test]
+    fn the_branch_that_a_pull_request_goes_into_is_told_from_its_own() {
+        for (row, variables, default) in [
+            (
+                JENKINS,
+                &[("JENKINS_URL", "x"), ("CHANGE_ID", "7"), ("CHANGE_BRANCH", "tune"), ("CHANGE_TARGET", "dev")][..],
+                None,
+            ),
+            (
+                BUILDKITE,
+                &[
+                    ("BUILDKITE", "true"),
+                    ("BUILDKITE_PULL_REQUEST", "7"),
+                    ("BUILDKITE_BRANCH", "tune"),
+                    ("BUILDKITE_PULL_REQUEST_BASE_BRANCH", "dev"),
+                    ("BUILDKITE_PIPELINE_DEFAULT_BRANCH", "main"),
+                ],
+                Some("main"),
+            ),
+            (
+                AZURE_PIPELINES,
+                &[
+                    ("TF_BUILD", "True"),
+                    ("SYSTEM_PULLREQUEST_PULLREQUESTNUMBER", "7"),
+                    ("SYSTEM_PULLREQUEST_SOURCEBRANCH", "refs/heads/tune"),
+                    ("SYSTEM_PULLREQUEST_TARGETBRANCH", "refs/heads/dev"),
+                ],
+                None,
+            ),
+        ] {
+            let env: Env = variables.iter().copied().collect();
+            let ci = (row.new)(&env).unwrap();
+            let context = ci.context(&crate::host::native::Native::default());
+            let found = [context.branch, context.target_branch, context.default_branch];
+            assert_eq!(found.each_ref().map(Option::as_deref), [Some("tune"), Some("dev"), default], "{}", row.title);
+        }
+    }
+
+    #[test]
     fn owners_of_forks_are_read_in_every_form() {
         let own = Repository::parse("https://github.com/octo/model", None).unwrap();
         for (value, owner) in [

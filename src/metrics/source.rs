@@ -19,6 +19,9 @@ pub enum Problem {
     Python,
 }
 
+/// Reads a text in one format.
+type Reader = fn(&str, &Row) -> Result<Value, String>;
+
 /// Parses a file. What is empty, 0 or false as a whole is an empty table, as in DVC.
 ///
 /// # Errors
@@ -26,7 +29,7 @@ pub enum Problem {
 pub fn parse(path: &str, bytes: &[u8], row: &Row) -> Result<Value, Problem> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
-    let (format, read): (_, fn(&str, &Row) -> Result<Value, String>) = match ending.as_str() {
+    let (format, read): (_, Reader) = match ending.as_str() {
         "json" => ("JSON", |text, _| json::parse(text)),
         "toml" => ("TOML", |text, _| toml::parse(text)),
         "csv" => ("CSV", |text, row| csv::parse(text, b',', row)),

@@ -21,10 +21,9 @@ const CORE: &str = "tag:yaml.org,2002:";
 /// What is wrong, with line and column.
 pub fn parse(text: &str) -> Result<Value, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Some(version) = text.lines().take_while(|line| *line != "---").find_map(|line| line.strip_prefix("%YAML ")) {
-        if version.trim() != "1.2" {
-            return Err(format!("YAML {} is not supported", version.trim()));
-        }
+    let mut directives = text.lines().take_while(|line| *line != "---");
+    if let Some(version) = directives.find_map(|line| line.strip_prefix("%YAML ")).filter(|text| text.trim() != "1.2") {
+        return Err(format!("YAML {} is not supported", version.trim()));
     }
     let mut composer = Composer::default();
     let mut parser = Parser::new_from_str(text);

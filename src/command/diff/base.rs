@@ -6,6 +6,7 @@ use crate::ci;
 use crate::connect::{self, Global};
 use crate::error::{Error, Result};
 use crate::git::{Commit, Git};
+use crate::repository::Repository;
 use std::path::PathBuf;
 
 /// The remote from which CI systems clone.
@@ -127,12 +128,12 @@ pub async fn resolve(app: &App, global: &Global, git: &Git<'_>, name: &str) -> R
 /// Returns git with the credentials of the forge, if there are any; else with its own, such as those that a CI leaves.
 async fn transferring<'a>(app: &'a App, global: &Global) -> Result<Git<'a>> {
     let git = Git::new(app).trusting(global.ca_cert.as_deref())?;
-    let git = match connect::connect(app, global, None).await {
-        Ok(connected) if !connected.is_preview() && connected.forge.pull_requests().is_some() => {
-            let push_config = connected.pull_requests()?.push_config();
-            git.with_push_config(&connected.repository, &push_config)
-        }
-        _ => git,
+    let inferred =
+        connect::infer(app, global, Repository::parse).await.locate(app, connect::MIN_REPOSITORY_NAMES).await;
+    let (Ok(Some(found)), Some(_)) = (&inferred.found, &inferred.token) else { return git.reaching(REMOTE).await };
+    let git = match inferred.connect(app, found, None)?.pull_requests() {
+        Some(pulls) => git.with_push_config(&found.repository, &pulls.push_config()),
+        None => git,
     };
     git.reaching(REMOTE).await
 }

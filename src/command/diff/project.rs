@@ -46,7 +46,7 @@ impl Project {
     pub fn targets(&self, app: &App, names: &[String]) -> Result<Targets> {
         let mut targets = Targets::default();
         for name in names {
-            let path = self.from_root(name)?;
+            let path = self.path_of(name)?;
             let is_pattern = name.contains(['*', '?', '[', '{']) && app.host.stat(Path::new(name)).is_err();
             if !is_pattern {
                 targets.paths.push(path);
@@ -55,14 +55,14 @@ impl Project {
             targets.patterns.push(path);
             // What matches nothing here may match in the other version.
             for found in expand(app, &app.files()?, Path::new(name)).unwrap_or_default() {
-                targets.matches.push(self.from_root(&found.to_string_lossy())?);
+                targets.matches.push(self.path_of(&found.to_string_lossy())?);
             }
         }
         Ok(targets)
     }
 
-    /// Returns the path from the root of a path from the current directory.
-    fn from_root(&self, name: &str) -> Result<String> {
+    /// Returns the path from the root that a path from the current directory is.
+    fn path_of(&self, name: &str) -> Result<String> {
         let absolute = Path::new(name).strip_prefix(&self.root).ok().filter(|_| Path::new(name).is_absolute());
         let name_ = absolute.map_or_else(|| name.replace('\\', "/"), slashes);
         let base = if absolute.is_some() { "" } else { &self.here };
@@ -102,10 +102,10 @@ mod tests {
             ("a/b", "../../c/m.json", "c/m.json"),
             ("a", "../ab/m.json", "ab/m.json"),
         ] {
-            assert_eq!(project(here).from_root(name).unwrap(), path);
+            assert_eq!(project(here).path_of(name).unwrap(), path);
             assert_eq!(project(here).shown(path), name);
         }
-        assert_eq!(project("a").from_root("/work/b/m.json").unwrap(), "b/m.json");
-        assert!(project("a").from_root("../../m.json").is_err() && project("").from_root("/tmp/m.json").is_err());
+        assert_eq!(project("a").path_of("/work/b/m.json").unwrap(), "b/m.json");
+        assert!(project("a").path_of("../../m.json").is_err() && project("").path_of("/tmp/m.json").is_err());
     }
 }
