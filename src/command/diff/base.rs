@@ -86,8 +86,12 @@ fn age(seconds: u64) -> String {
 /// Returns what to compare with: what the user names, or the commit that the work started from.
 pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>, head: &Version) -> Result<Base> {
     let Some(name) = given else { return automatic(app, global, git, head).await.map(Base::Commit) };
-    let is_revision = git.has_checkout() && git.commit_of(name).await?.is_some();
-    if !is_revision && app.host.stat(name.as_ref()).is_ok_and(|stat| stat.is_file) {
+    if git.has_checkout()
+        && let Some(commit) = git.commit_of(name).await?
+    {
+        return Ok(Base::Commit(Named { name: name.to_owned(), commit }));
+    }
+    if app.host.stat(name.as_ref()).is_ok_and(|stat| stat.is_file) {
         return Ok(Base::File(PathBuf::from(name)));
     }
     resolve(app, global, git, name).await.map(Base::Commit)
