@@ -5,7 +5,7 @@ mod bitbucket;
 mod gitlab;
 mod image;
 mod pipe;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "kubernetes", target_os = "linux"))]
 mod pod;
 
 use crate::support::ec2::Ec2;
