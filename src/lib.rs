@@ -19,6 +19,7 @@
 pub mod action;
 pub mod app;
 mod auth;
+pub mod charts;
 pub mod ci;
 pub mod cli;
 pub mod cloud;

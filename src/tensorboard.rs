@@ -2,19 +2,16 @@
 //!
 //! A folder of logs has runs: each sub-folder with event files is one, and `.` is the folder itself. [`folder`] finds
 //! and reads the files, in pieces; [`records`] takes them apart; [`proto`] reads what is in a record; a [`Run`]
-//! keeps, of each tag, a [`Series`] or the last image. [`charts`] draws, [`report`] writes the Markdown. All but
-//! [`folder`] is pure.
+//! keeps, of each tag, a [`Series`] or the last image. [`report`] writes the Markdown, with [`crate::charts`]. All
+//! but [`folder`] is pure.
 
-pub mod charts;
 pub mod folder;
 mod proto;
 pub mod records;
 pub mod report;
-pub mod series;
-mod ticks;
 
 use proto::Datum;
-pub use series::{Point, Series};
+pub use crate::charts::{Point, Series};
 use std::collections::{BTreeMap, HashMap};
 
 /// An image as it was logged.

@@ -8,7 +8,7 @@ use cml::files::Files;
 use cml::host::Host;
 use cml::host::native::Native;
 use cml::tensorboard::folder::{Folder, Seen};
-use cml::tensorboard::series::KEPT;
+use cml::charts::series::KEPT;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;

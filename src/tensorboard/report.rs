@@ -1,8 +1,8 @@
 //! The Markdown of some logs: a table of the scalars, the charts, the images.
 
-use super::charts;
-use super::ticks::number;
 use super::{Image, Point, Run, Series};
+use crate::charts::lines;
+use crate::charts::ticks::number;
 use crate::report::escape::escape;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -59,12 +59,12 @@ pub fn make<'a>(heading: &Heading<'_>, runs: impl Iterator<Item = (&'a str, &'a 
         text.push_str("| tag | run | last | min | max |\n| --- | --- | ---: | ---: | ---: |\n");
     }
     let mut pictures = Vec::new();
-    for (tag, lines) in &scalars {
-        for (run, series) in lines {
+    for (tag, found) in &scalars {
+        for (run, series) in found {
             let [last, min, max] = [series.last(), series.min(), series.max()].map(cell);
             let _ = writeln!(text, "| {} | {} | {last} | {min} | {max} |", escape(tag), escape(run));
         }
-        let bytes = charts::svg(tag, lines, log).into_bytes();
+        let bytes = lines::svg(tag, found, log).into_bytes();
         pictures.push(Picture { name: (*tag).to_owned(), file: file_name(tag, ".svg"), bytes, is_chart: true });
     }
     for (tag, found) in images {

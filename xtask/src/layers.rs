@@ -5,7 +5,7 @@ use crate::shell::Result;
 use std::path::Path;
 
 /// The modules of the crate, from the bottom up. `lib.rs` and `main.rs` are above all.
-const LAYERS: [&str; 31] = [
+const LAYERS: [&str; 32] = [
     "error",
     "env",
     "digest",
@@ -19,6 +19,7 @@ const LAYERS: [&str; 31] = [
     "metrics",
     "dvc",
     "files",
+    "charts",
     "tensorboard",
     "app",
     "shutdown",

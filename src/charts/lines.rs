@@ -1,22 +1,10 @@
-//! A chart of one tag as SVG: a line for each run over the steps.
-//!
-//! Written by hand: see docs/tensorboard.md for why. Its colours follow the reader's light or dark setting where the
-//! style sheet is applied, and it has its own light background where it is not, so it can be read on any page.
+//! A chart of one quantity: a line for each run over the steps.
 
 use super::series::{Point, Series};
 use super::ticks::{Axis, number, short};
+use super::{COLOURS, escape, head, shortened};
 use std::fmt::Write;
 
-/// Colours of the lines on light and dark ground that people tell apart whatever colours they see: those of Okabe and
-/// Ito (<https://jfly.uni-koeln.de/color/>), each darkened or lightened until it has a contrast of 3 to its ground.
-const COLOURS: [(&str, &str); 6] = [
-    ("#0072b2", "#56b4e9"),
-    ("#d55e00", "#ff9248"),
-    ("#007f5c", "#2fc8a0"),
-    ("#b0558a", "#e6a3cb"),
-    ("#8a6d00", "#e6cb3c"),
-    ("#595959", "#bdbdbd"),
-];
 /// Lines after the sixth have other strokes.
 const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
 /// Lines beyond these are not drawn: the table has them.
@@ -30,7 +18,7 @@ const ROW: f64 = 18.0;
 const LETTER: f64 = 6.6;
 const LEGEND_LETTERS: usize = 40;
 
-/// Draws.
+/// Draws a chart with its title. `log` asks for a logarithmic axis of values.
 pub fn svg(title: &str, lines: &[(&str, &Series)], log: bool) -> String {
     let lines: Vec<(&str, Vec<Point>)> =
         lines.iter().take(LINES).map(|(name, series)| (*name, series.line())).collect();
@@ -41,30 +29,12 @@ pub fn svg(title: &str, lines: &[(&str, &Series)], log: bool) -> String {
     let names: Vec<&str> = lines.iter().map(|(name, _)| *name).collect();
     let (legend, rows) = legend(&names);
     let height = AREA[3] + 32.0 + ROW * rows as f64;
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" role=\"img\" font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" \
-         font-size=\"12\">\n<title>{}</title>\n{}<rect class=\"g\" width=\"{WIDTH}\" height=\"{height}\" rx=\"6\" \
-         fill=\"#ffffff\"/>\n<text class=\"t\" x=\"16\" y=\"24\" font-size=\"14\" font-weight=\"600\" \
-         fill=\"#1f2328\">{}</text>\n",
-        escape(title),
-        style(),
-        escape(&shortened(title, 75)),
-    );
+    let mut out = head(title, WIDTH, height);
     axes(&mut out, &x, &y);
     for (n, (_, points)) in lines.iter().enumerate() {
         line(&mut out, n, points, &x, &y);
     }
     out + &legend + "</svg>\n"
-}
-
-/// Returns what the reader's dark setting changes.
-fn style() -> String {
-    let mut rules = String::from(".g{fill:#0d1117}.t{fill:#e6edf3}.l{fill:#9198a1}.a{stroke:#30363d}");
-    for (n, (_, dark)) in COLOURS.iter().enumerate() {
-        let _ = write!(rules, ".s{n}{{stroke:{dark}}}.f{n}{{fill:{dark}}}");
-    }
-    format!("<style>@media (prefers-color-scheme: dark){{{rules}}}</style>\n")
 }
 
 fn across(x: &Axis, step: i64) -> f64 {
@@ -204,26 +174,4 @@ fn legend(names: &[&str]) -> (String, usize) {
         left += width;
     }
     (out, row + 1)
-}
-
-fn shortened(text: &str, letters: usize) -> String {
-    match text.char_indices().nth(letters) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
-}
-
-/// Text for XML, which knows no control characters.
-fn escape(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-        out
-    })
 }
