@@ -4,7 +4,7 @@
 //! [`crate::inputs`] derives them from here.
 
 use crate::command::{
-    asset, check, comment, completions, doctor, metrics, params, pr, repo, runner, tensorboard, workflow,
+    asset, check, clearml, comment, completions, doctor, metrics, params, pr, repo, runner, tensorboard, workflow,
 };
 use crate::connect::Global;
 use crate::inputs;
@@ -63,6 +63,9 @@ pub enum Command {
     /// Draw TensorBoard logs
     #[command(subcommand)]
     Tensorboard(tensorboard::Command),
+    /// Report ClearML tasks
+    #[command(subcommand)]
+    Clearml(clearml::Command),
     /// Open a pull request with changed files
     #[command(subcommand)]
     Pr(pr::Command),

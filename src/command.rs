@@ -2,6 +2,7 @@
 
 pub mod asset;
 pub mod check;
+pub mod clearml;
 pub mod comment;
 pub mod completions;
 mod diff;
@@ -11,6 +12,7 @@ pub mod metrics;
 pub mod params;
 pub mod pr;
 pub mod publish_args;
+pub mod publisher;
 pub mod repo;
 pub mod report_args;
 pub mod runner;

@@ -362,6 +362,22 @@ vars! {
     CI_REPO_URL = "CI_REPO_URL": "Page of the repository (Woodpecker)";
     CI_STEP_URL = "CI_STEP_URL": "Page of the step (Woodpecker)";
     CI_WORKFLOW_NAME = "CI_WORKFLOW_NAME": "Name of the workflow (Woodpecker)";
+
+    CLEARML_API_HOST = "CLEARML_API_HOST": "Address of ClearML's API";
+    TRAINS_API_HOST = "TRAINS_API_HOST": "The same, an old spelling";
+    CLEARML_WEB_HOST = "CLEARML_WEB_HOST": "Address of ClearML's pages, for links";
+    TRAINS_WEB_HOST = "TRAINS_WEB_HOST": "The same, an old spelling";
+    CLEARML_FILES_HOST = "CLEARML_FILES_HOST": "Address of ClearML's files";
+    TRAINS_FILES_HOST = "TRAINS_FILES_HOST": "The same, an old spelling";
+    CLEARML_API_ACCESS_KEY = "CLEARML_API_ACCESS_KEY": "ClearML's access key";
+    TRAINS_API_ACCESS_KEY = "TRAINS_API_ACCESS_KEY": "The same, an old spelling";
+    CLEARML_API_SECRET_KEY = "CLEARML_API_SECRET_KEY": "Its secret";
+    TRAINS_API_SECRET_KEY = "TRAINS_API_SECRET_KEY": "The same, an old spelling";
+    CLEARML_AUTH_TOKEN = "CLEARML_AUTH_TOKEN": "ClearML's token, instead of keys";
+    CLEARML_API_HOST_VERIFY_CERT = "CLEARML_API_HOST_VERIFY_CERT": "PEM file of the certificate authority of ClearML's server";
+    TRAINS_API_HOST_VERIFY_CERT = "TRAINS_API_HOST_VERIFY_CERT": "The same, an old spelling";
+    CLEARML_CONFIG_FILE = "CLEARML_CONFIG_FILE": "ClearML's configuration, instead of ~/clearml.conf";
+    TRAINS_CONFIG_FILE = "TRAINS_CONFIG_FILE": "The same, an old spelling";
 }
 
 #[cfg(test)]

@@ -21,12 +21,14 @@ mod build;
 mod disclosure;
 mod download;
 mod failure;
+mod non_finite;
 mod redirect;
 
 pub use build::{multipart, request, secret_header, unusable};
 pub use disclosure::Discloses;
 use failure::{Failure, Retryable, explain_plainly, limit_pause, parse_date, rate_limited, retry_after, unsent};
 pub use failure::{explain_status, in_brackets};
+pub use non_finite::{MayBeNonFinite, without_non_finite};
 use redirect::{follow, redirect_target};
 
 /// How long an attempt may take, besides the time to send its body at [`MIN_UPLOAD_RATE`].
@@ -287,10 +289,7 @@ impl Http {
     fn judge(&self, request: &Request<Bytes>, answer: Response<Bytes>) -> ExchangeOutcome {
         let status = answer.status();
         if status.is_success() {
-            if is_json(&answer)
-                && answer.status() != StatusCode::NO_CONTENT
-                && serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_err()
-            {
+            if is_json(&answer) && answer.status() != StatusCode::NO_CONTENT && !is_whole(request, answer.body()) {
                 let error = Error::remote(format!("{} sent a truncated answer", authority(request)));
                 return ExchangeOutcome::Failed(Failure { error, retryable: Retryable::IfIdempotent, pause: None });
             }
@@ -368,6 +367,12 @@ fn jitter(random: u64, base: Duration, attempt: u32) -> Duration {
 /// Returns the server that a request goes to, for messages: a whole address may hold secrets.
 fn authority(request: &Request<Bytes>) -> String {
     request.uri().authority().map_or_else(|| "the server".to_owned(), |a| a.host().to_owned())
+}
+
+/// Returns whether an answer is a whole JSON document.
+fn is_whole(request: &Request<Bytes>, body: &[u8]) -> bool {
+    let is_json = |body: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+    is_json(body) || request.extensions().get::<MayBeNonFinite>().is_some() && is_json(&without_non_finite(body))
 }
 
 /// Returns whether an answer is meant to be JSON; some come without a content type.

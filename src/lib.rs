@@ -21,6 +21,7 @@ pub mod app;
 mod auth;
 pub mod charts;
 pub mod ci;
+pub mod clearml;
 pub mod cli;
 pub mod cloud;
 pub mod command;
@@ -144,6 +145,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
     match &cli.command {
         cli::Command::Check(command) => command::check::run(&app, global, command).await,
         cli::Command::Asset(command) => command::asset::run(&app, global, command).await,
+        cli::Command::Clearml(command) => command::clearml::run(&app, global, command).await,
         cli::Command::Completions(args) => command::completions::run(&app, args, &cli::command(false)),
         cli::Command::Comment(command) => command::comment::run(&app, global, command).await,
         cli::Command::Doctor(_) => command::doctor::run(&app, global).await,

@@ -20,6 +20,9 @@ pub const NAMES: &[(&str, &str)] = &[
     ("pr-url", "Address of the pull request"),
     ("run-url", "Address of the run that was restarted"),
     ("runner-name", "Name of the runner that was launched on an instance"),
+    ("task-id", "ID of the ClearML task"),
+    ("task-status", "Status of the ClearML task"),
+    ("task-url", "Address of the ClearML task"),
     ("version", "Version of cml that was set up"),
 ];
 

@@ -10,8 +10,8 @@ mod proto;
 pub mod records;
 pub mod report;
 
-use proto::Datum;
 pub use crate::charts::{Point, Series};
+use proto::Datum;
 use std::collections::{BTreeMap, HashMap};
 
 /// An image as it was logged.

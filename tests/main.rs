@@ -10,6 +10,7 @@ mod answers;
 mod assets;
 mod buckets;
 mod check;
+mod clearml;
 mod cloud;
 mod comment;
 mod completions;

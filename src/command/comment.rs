@@ -3,6 +3,7 @@
 //! Markdown file → files published, addresses replaced → job summary → cut to the forge's size → comment.
 
 use super::images::Images;
+use super::publish_args::PublishArgs;
 use super::report_args::{self, ReportArgs};
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
@@ -151,6 +152,47 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// A report that another command has written, and where it goes.
+pub struct WrittenReport {
+    /// The text.
+    pub text: String,
+    /// Where to comment.
+    pub target: TargetSpec,
+    /// The section of a comment that several jobs share.
+    pub section: Option<String>,
+    /// What tells its comment from others.
+    pub title: String,
+    /// Where files are published.
+    pub publish_args: PublishArgs,
+}
+
+/// Updates the comment of such a report, or creates one, as `cml comment update` does.
+pub async fn publish(app: &App, global: &Global, report: WrittenReport) -> Result<()> {
+    let comments = Comments {
+        report: ReportArgs { files: Vec::new(), message: Some(report.text) },
+        target: report.target,
+        pr: false,
+        commit_sha: None,
+        update: true,
+        section: report.section,
+        overflow: Overflow::Split,
+        overflow_limit: OVERFLOW_LIMIT,
+        hide_previous: false,
+        delete_previous: false,
+        append: false,
+        skip_unchanged: false,
+        watermark_title: report.title,
+        rm_watermark: false,
+        images: Images { publish: true, publish_args: report.publish_args, publish_links: false, strict: false },
+        watch: false,
+        trigger_file: None,
+        no_summary: false,
+        open: false,
+        print: false,
+    };
+    run(app, global, &Command::Update(Box::new(comments))).await
 }
 
 impl Comments {

@@ -2,7 +2,8 @@
 //!
 //! CML connected to tensorboard.dev, which is gone. This reads the event files itself.
 
-use super::publish_args::{PublishArgs, Store, write_output};
+use super::publish_args::{PublishArgs, write_output};
+use super::publisher::Publisher;
 use crate::app::App;
 use crate::connect::Global;
 use crate::env::Secret;
@@ -12,7 +13,6 @@ use crate::tensorboard::folder::Folder;
 use crate::tensorboard::report::{Heading, Picture, Report, make};
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 mod watch;
@@ -83,7 +83,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     }
     let report = args.report(&folder);
     let store = args.publish_args.open(app, global, false).await?;
-    let text = Publisher::new(app, &store).publish(&report).await?;
+    let text = publish_report(&mut Publisher::new(app, &store), &report).await?;
     write_output(app, args.file.as_ref(), &text)
 }
 
@@ -115,39 +115,9 @@ impl Logs {
     }
 }
 
-/// Publishes pictures, those that did not change once.
-struct Publisher<'a> {
-    app: &'a App,
-    store: &'a Store,
-    /// Addresses by content.
-    known: HashMap<String, String>,
-}
-
-impl<'a> Publisher<'a> {
-    fn new(app: &'a App, store: &'a Store) -> Self {
-        Publisher { app, store, known: HashMap::new() }
-    }
-
-    /// Publishes the pictures of a report and returns its Markdown.
-    async fn publish(&mut self, report: &Report) -> Result<String> {
-        let asset = |picture: &Picture| publish::prepare_asset(&picture.file, None, picture.bytes.clone().into());
-        let assets = report.pictures.iter().map(asset).collect::<Result<Vec<_>>>()?;
-        let mut new = Vec::new();
-        for asset in &assets {
-            let unseen = new.iter().all(|other: &crate::forge::assets::Asset| other.hash != asset.hash);
-            if unseen && !self.known.contains_key(&asset.hash) {
-                new.push(asset.clone());
-            }
-        }
-        if !new.is_empty() {
-            let sent = self.store.publish(self.app).files(&new).await;
-            let sent = sent.map_err(|error| error.context("cannot publish the charts"))?;
-            self.known.extend(new.into_iter().map(|asset| asset.hash).zip(sent));
-        }
-        let addresses: Vec<String> = assets.iter().filter_map(|asset| self.known.get(&asset.hash).cloned()).collect();
-        if addresses.len() != assets.len() {
-            return Err(Error::internal("an upload without an address"));
-        }
-        Ok(report.markdown(&addresses))
-    }
+/// Publishes the pictures of a report and returns its Markdown.
+async fn publish_report(publisher: &mut Publisher<'_>, report: &Report) -> Result<String> {
+    let asset = |picture: &Picture| publish::prepare_asset(&picture.file, None, picture.bytes.clone().into());
+    let assets = report.pictures.iter().map(asset).collect::<Result<Vec<_>>>()?;
+    Ok(report.markdown(&publisher.publish(&assets, "the charts").await?))
 }

@@ -41,7 +41,11 @@ fn many_points_are_thinned_and_the_outstanding_ones_kept() {
     }
     let series = &run.scalars["x"];
     let line = series.line();
-    assert!(line.len() <= crate::charts::series::KEPT + 3 && line.len() > crate::charts::series::KEPT / 2 && line.is_sorted_by_key(|p| p.step));
+    assert!(
+        line.len() <= crate::charts::series::KEPT + 3
+            && line.len() > crate::charts::series::KEPT / 2
+            && line.is_sorted_by_key(|p| p.step)
+    );
     assert_eq!((series.max().unwrap().step, series.last().unwrap().step, series.count()), (peak, 99_999, 100_000));
     assert!(line.iter().any(|point| point.step == peak));
     // What was forgotten cannot be taken back, unless nothing is.

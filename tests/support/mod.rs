@@ -1,6 +1,7 @@
 //! Runs the built program in a folder of its own, with the environment of a CI and nothing else.
 
 pub mod act;
+pub mod clearml;
 pub mod clone;
 pub mod docker;
 pub mod ec2;

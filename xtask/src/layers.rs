@@ -5,7 +5,7 @@ use crate::shell::Result;
 use std::path::Path;
 
 /// The modules of the crate, from the bottom up. `lib.rs` and `main.rs` are above all.
-const LAYERS: [&str; 32] = [
+const LAYERS: [&str; 33] = [
     "error",
     "env",
     "digest",
@@ -24,6 +24,7 @@ const LAYERS: [&str; 32] = [
     "app",
     "shutdown",
     "auth",
+    "clearml",
     "cloud",
     "forge",
     "git",

@@ -80,6 +80,7 @@ fn helpers() -> Result<Vec<(&'static str, PathBuf)>> {
         ("CML_TEST_PROXY", tools::find("proxy")),
         ("CML_TEST_TENSORBOARD", tools::python("tensorboard")),
         ("CML_TEST_DVC", tools::python("dvc")),
+        ("CML_TEST_CLEARML", tools::python("clearml")),
         ("CML_TEST_MATURIN", tools::python("maturin")),
         ("CML_TEST_KUBERNETES_VALIDATE", tools::python_script("kubernetes-validate")),
         (

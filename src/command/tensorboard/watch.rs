@@ -3,9 +3,10 @@
 //! The section stands between two lines that Markdown does not show, so that the rest of the file belongs to others;
 //! `cml comment update --watch` on the same file makes a comment of it. Ends on SIGINT or SIGTERM, after a last update.
 
-use super::{Logs, Publisher};
+use super::Logs;
 use crate::app::App;
 use crate::command::publish_args::{refused, unwritable};
+use crate::command::publisher::Publisher;
 use crate::connect::Global;
 use crate::error::{Error, Result};
 use crate::files::{LARGEST_REPORT, Refusal};
@@ -62,7 +63,7 @@ impl Watcher<'_> {
 
     async fn update(&mut self) -> Result<()> {
         let report = self.args.report(&self.folder);
-        let text = self.publisher.publish(&report).await?;
+        let text = super::publish_report(&mut self.publisher, &report).await?;
         self.write(&text)
     }
 

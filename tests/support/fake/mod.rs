@@ -42,7 +42,7 @@ mod github;
 mod gitlab;
 pub mod http;
 mod lfs;
-mod multipart;
+pub mod multipart;
 mod page;
 mod proxy;
 mod pull_requests;

@@ -1,0 +1,76 @@
+//! `cml clearml`: the ClearML task that ran this commit, its scalars as a report.
+//!
+//! Selection ([`selection`]) finds the task; each verb is a file.
+
+use crate::app::App;
+use crate::clearml::links::Links;
+use crate::clearml::{Client, Settings, config};
+use crate::connect::Global;
+use crate::error::Result;
+use clap::ArgAction::Set;
+use clap::{Args, Subcommand};
+
+mod find;
+mod report;
+mod selection;
+
+/// Report ClearML tasks
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find the task that ran this commit, and print its ID and address
+    Find(Box<find::Find>),
+    /// Report the scalars, curves and parameters of the task that ran this commit
+    Report(Box<report::Report>),
+}
+
+/// How to connect.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "ClearML")]
+pub struct Connection {
+    /// Send credentials to the server unencrypted, over http://
+    #[arg(long, action = Set, default_value_t = false)]
+    pub insecure_http: bool,
+}
+
+/// Runs the subcommand.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    match command {
+        Command::Find(args) => find::run(app, global, args).await,
+        Command::Report(args) => report::run(app, global, args).await,
+    }
+}
+
+impl Connection {
+    /// Returns a client of the configured server; `None` where there are no credentials.
+    ///
+    /// # Errors
+    /// The configuration is wrong.
+    fn open(&self, app: &App) -> Result<Option<Client>> {
+        let settings = Settings::load(app)?;
+        let Some(credentials) = settings.credentials() else { return Ok(None) };
+        let server = settings.server(self.insecure_http)?;
+        settings.trust()?;
+        Ok(Some(Client::new(app, server, credentials)))
+    }
+}
+
+/// Connects. In a pull request from a fork, whose runs get no secrets, a run without credentials has nothing to do: `None`, after
+/// saying so.
+///
+/// # Errors
+/// There are no credentials, or the configuration is wrong.
+async fn connect(app: &App, run: &selection::Run, connection: &Connection) -> Result<Option<Client>> {
+    match connection.open(app)? {
+        Some(client) => Ok(Some(client)),
+        None if run.is_fork => {
+            app.log.info("pull requests from forks get no secrets: ClearML was not asked");
+            Ok(None)
+        }
+        None => Err(config::missing_credentials()),
+    }
+}
+
+/// Returns the pages of the server that a client has spoken to.
+async fn links(client: &Client) -> Result<Links> {
+    Ok(Links::new(client.server(), client.api_version().await?))
+}

@@ -1,0 +1,76 @@
+//! The real SDK writes into the fake server, and the program reads it.
+
+use super::{run, with_keys};
+use crate::support::Cml;
+use crate::support::clearml::{ClearMl, KEY, SECRET};
+use crate::support::fake::{Forge, Vendor};
+use crate::support::ignored::skipped;
+use crate::support::net::get;
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the script with the SDK in a folder, where there is one.
+fn sdk(server: &ClearMl, folder: &Path) -> bool {
+    let Some(python) = std::env::var_os("CML_TEST_CLEARML") else {
+        skipped("Python with ClearML's SDK", "set CML_TEST_CLEARML");
+        return false;
+    };
+    let url = server.url();
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(python).arg("train.py").current_dir(folder).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder).env("NO_PROXY", "*");
+    command
+        .env("CLEARML_API_HOST", &url)
+        .env("CLEARML_FILES_HOST", &url)
+        .env("CLEARML_WEB_HOST", "http://127.0.0.1:8080");
+    command.env("CLEARML_API_ACCESS_KEY", KEY).env("CLEARML_API_SECRET_KEY", SECRET);
+    let output = command.output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let asked: Vec<String> = server.calls().iter().map(|call| format!("{} {}\n", call.endpoint, call.body)).collect();
+    assert!(output.status.success() && said.contains("all is written"), "{said}\n{}", asked.concat());
+    true
+}
+
+#[test]
+fn what_the_sdk_has_written_is_reported() {
+    let server = ClearMl::start();
+    let forge = Forge::start();
+    let cml = with_keys(Cml::on(&forge, Vendor::GitHub), &server);
+    cml.git(&["init", "-q"]);
+    cml.git(&["remote", "add", "origin", "https://github.com/lab/ci.git"]);
+    let script = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clearml_task.py")).unwrap();
+    cml.file("train.py", script);
+    cml.git(&["add", "train.py"]);
+    cml.git(&["commit", "-qm", "train"]);
+    if !sdk(&server, cml.path()) {
+        return;
+    }
+    let tasks = server.tasks();
+    let id = tasks[0]["id"].as_str().unwrap();
+    assert_eq!((tasks.len(), &tasks[0]["status"]), (1, &json!("completed")), "{tasks:?}");
+    let ran = run(
+        &cml,
+        &server,
+        &["clearml", "report", "--task", id, "--plots", "--params", "all", "--artifacts", "--log-lines", "20"],
+    );
+    let text = ran.ok();
+    for row in [
+        "| Performance Metric | Series 1 | 0.95 | 0.5 (0) | 0.95 (2) |",
+        // NaN was reported: the SDK sends 0.
+        "| loss | train | 0 | 0 (3) | 2 (0) |",
+        "\n> loss/train is exactly 0, which ClearML also records for NaN and infinite values.\n",
+        "| Summary | final\\_acc | 0.7 | 0.7 | 0.7 |",
+        "| Args/lr | 0.1 |",
+        "- data: ",
+        "hello from the task",
+    ] {
+        assert!(text.contains(row), "{row}\n{text}");
+    }
+    let urls: Vec<_> = text.split("](http://127").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    let found: Vec<_> = urls.iter().map(|rest| get(&format!("http://127{rest}"))).collect();
+    assert!(found.iter().all(|answer| answer.status == 200), "{text}");
+    let is_drawn = |what: &str| found.iter().any(|answer| answer.text().contains(what));
+    assert!(is_drawn("<title>loss</title>") && is_drawn("<title>confusion/val</title>"), "{text}");
+    assert!(found.iter().any(|answer| !answer.body.starts_with(b"<svg")), "the debug image: {text}");
+}
