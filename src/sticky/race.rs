@@ -1,6 +1,8 @@
 //! Jobs that update one comment at the same moment, in every order that a random scheduler finds: each request takes effect at once, at
 //! some time between its start and its answer.
 
+#![allow(clippy::unwrap_used)]
+
 use super::Sticky;
 use crate::error::{Error, Result};
 use crate::forge::Target;
