@@ -56,6 +56,9 @@ pub enum Wrong {
     Dropped,
 }
 
+/// Is called with the tasks and the endpoint before each answer.
+type Hook = Box<dyn Fn(&mut Vec<Value>, &str) + Send>;
+
 struct State {
     projects: Vec<(String, String)>,
     tasks: Vec<Value>,
@@ -67,7 +70,7 @@ struct State {
     calls: Vec<Call>,
     wrong: Vec<(&'static str, usize, Wrong)>,
     clock: u64,
-    hook: Option<Box<dyn Fn(&mut Vec<Value>, &str) + Send>>,
+    hook: Option<Hook>,
 }
 
 /// A running server.
