@@ -451,7 +451,7 @@ function __wbg_get_imports() {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 650, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 686, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen_3935056dd5af6e2e___convert__closures_____invoke___wasm_bindgen_3935056dd5af6e2e___JsValue__core_a786829f945b1301___result__Result_____wasm_bindgen_3935056dd5af6e2e___JsError___true_);
             return ret;
         },

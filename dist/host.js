@@ -245,11 +245,11 @@ exports.print = (descriptor, text) => {
 };
 
 // `added` has the names and values of variables in turn, as environment() gives them; `removed` has names.
-exports.run = ([program, ...args], added, removed, { limit, lingers, output, errors }) => {
+exports.run = ([program, ...args], added, removed, { limit, lingers, input, output, errors }) => {
   const env = { ...process.env };
   for (const name of removed) delete env[name];
   for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
-  const stdio = lingers ? 'ignore' : ['ignore', 'pipe', 'pipe'];
+  const stdio = lingers ? 'ignore' : [input.length > 0 ? 'pipe' : 'ignore', 'pipe', 'pipe'];
   const detached = process.platform !== 'win32';
   const options = { env, stdio, detached, windowsHide: true };
   const start = () => require('node:child_process').spawn(program, args, options);
@@ -260,6 +260,7 @@ exports.run = ([program, ...args], added, removed, { limit, lingers, output, err
     timers.forEach(clearTimeout);
     if (!lingers && children.has(child)) endGroup(child, 'SIGKILL');
     unwatch(child);
+    child.stdin?.destroy();
     child.stdout?.destroy();
     child.stderr?.destroy();
     child.unref();
@@ -273,6 +274,9 @@ exports.run = ([program, ...args], added, removed, { limit, lingers, output, err
     });
     return kept;
   };
+  // It may end without reading all.
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(input);
   const [out, err] = [keep(child.stdout, output), keep(child.stderr, errors)];
   const done = new Promise((done, failed) => {
     const finish = (code, late) => {

@@ -9,16 +9,16 @@ const CONNECT = 10_000; // milliseconds
 
 // A connection through a proxy's CONNECT, which the agent then keeps for further requests.
 class Tunnel extends https.Agent {
-  constructor(proxy, authorization, options) {
+  constructor(proxy, authorization, trust, options) {
     super(options);
-    Object.assign(this, { proxy, authorization });
+    Object.assign(this, { proxy, authorization, trust });
   }
 
   createConnection(options, done) {
     const host = options.host.includes(':') ? `[${options.host}]` : options.host;
     const target = `${host}:${options.port}`;
     const headers = { host: target, ...this.authorization };
-    const how = { method: 'CONNECT', path: target, headers, agent: false, ca: options.ca };
+    const how = { method: 'CONNECT', path: target, headers, agent: false, ...this.trust };
     const request = client(this.proxy).request(this.proxy, how);
     const timer = setTimeout(() => request.destroy(problem('ETIMEDOUT', 'connection timed out')), CONNECT);
     request.once('close', () => clearTimeout(timer));
@@ -37,22 +37,24 @@ const problem = (code, message) => Object.assign(new Error(message), { code });
 const client = (url) => (url.protocol === 'https:' ? https : http);
 const agents = new Map();
 
-// Connections are shared by requests that go the same way with the same trust.
-function agentFor(url, proxy, authorization, roots) {
-  const key = `${url.protocol} ${proxy ?? ''} ${authorization ?? ''} ${roots.length}`;
+// Connections are shared by requests that go the same way with the same trust. `tls` has options of node:tls for the server.
+function agentFor(url, proxy, authorization, roots, tls) {
+  const key = `${url.protocol} ${proxy ?? ''} ${authorization ?? ''} ${roots.length} ${JSON.stringify(tls) ?? ''}`;
   if (!agents.has(key)) {
-    const options = { keepAlive: true, ...(roots.length > 0 && { ca: roots }) };
+    const trust = roots.length > 0 && { ca: roots };
+    const options = { keepAlive: true, ...trust, ...tls };
     const header = authorization && { 'proxy-authorization': authorization };
     const tunnel = proxy && url.protocol === 'https:';
-    agents.set(key, tunnel ? new Tunnel(new URL(proxy), header, options) : new (client(url).Agent)(options));
+    agents.set(key, tunnel ? new Tunnel(new URL(proxy), header, trust, options) : new (client(url).Agent)(options));
   }
   return agents.get(key);
 }
 
-exports.send = ({ method, address, headers, body, timeout, limit, proxy, authorization, roots }) =>
+exports.send = ({ method, address, headers, body, timeout, limit, proxy, authorization, roots, tls }) =>
   new Promise((done, failed) => {
     const url = new URL(address);
-    const options = { method, headers: Object.fromEntries(headers), agent: agentFor(url, proxy, authorization, roots) };
+    const agent = agentFor(url, proxy, authorization, roots, tls);
+    const options = { method, headers: Object.fromEntries(headers), agent };
     // Node tells the length of a body by itself only where the method usually has one: not for DELETE.
     if (body.length > 0) options.headers['content-length'] = body.length;
     let to = url;
