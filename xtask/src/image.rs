@@ -10,7 +10,8 @@ use std::time::Duration;
 const TARGETS: [&str; 3] = ["cml", "pipe", "train"];
 /// What stands in for the Dockerfile's base image where no registry is reached: made of Debian's packages.
 const STAND_IN: &str = "cml-test:debian";
-const LARGEST: u64 = 12_000_000;
+/// The program, and certificates: release.rs says why.
+const LARGEST: u64 = 13_700_000;
 const FOLDER: &str = "target/docker";
 
 /// A client that can build, and its daemon.
