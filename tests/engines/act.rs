@@ -5,7 +5,7 @@ mod container;
 mod examples;
 mod failures;
 
-use crate::support::act::{Consumer, pull_request};
+use crate::support::act::Consumer;
 use crate::support::fake::{Forge, Kind, PullRequest, Target, Vendor};
 use crate::support::png;
 use crate::support::prism::Prism;
@@ -224,7 +224,7 @@ fn the_pull_request_of_a_fork_is_told_what_to_do_and_has_its_summary() {
   with: { command: comment update, report: report.md }
 "#,
     );
-    let done = consumer.run("pull_request", &pull_request("visitor/model")).failed();
+    let done = consumer.refused("visitor/model");
     let (kind, about, text) = done.annotation();
     assert_eq!((kind.as_str(), about.as_str()), ("error", ""));
     assert_eq!(

@@ -81,7 +81,7 @@ fn a_report_with_the_token_is_not_posted() {
              - uses: org/setup-cml-rs@v1\n  id: report\n  with: {{ command: comment update, report: report.md }}\n",
             step(&write)
         ));
-        let done = consumer.pull_request().failed();
+        let done = consumer.refused(GITHUB.slug());
         let (kind, _, told) = done.annotation();
         assert!(kind == "error" && told.contains("is in line 3 of report.md"), "{done}");
         assert!(done.summary("report").is_empty() && forge.requests().is_empty(), "{done} {}", forge.transcript());

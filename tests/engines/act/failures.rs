@@ -57,7 +57,7 @@ fn a_step_that_fails_says_why_in_one_annotation_and_the_job_fails() {
                 let step = format!("- uses: org/setup-cml-rs@v1\n  id: cml\n  with: {{ {inputs} }}");
                 let after = "- run: touch \"$OUT/after\"\n- if: failure()\n  run: touch \"$OUT/failure\"";
                 consumer.steps(&format!("{step}\n{after}"));
-                let done = consumer.pull_request().failed();
+                let done = consumer.refused(GITHUB.slug());
                 assert_eq!(done.step("cml"), "failure", "{inputs}: {done}");
                 let (kind, about, told) = done.annotation();
                 assert_eq!((kind.as_str(), about.as_str()), ("error", ""), "{inputs}");
