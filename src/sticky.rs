@@ -21,7 +21,6 @@ mod sections;
 mod settle;
 
 pub use sections::SectionMode;
-use settle::Scope;
 
 /// How long after writing a section other jobs may still write what they had read before.
 const SETTLE_DELAY: Duration = Duration::from_millis(800);
@@ -51,6 +50,8 @@ pub struct Sticky<'a> {
 /// The comments of a report that was written, one a part.
 struct Written {
     comments: Vec<Comment>,
+    /// Whether one of them was created.
+    is_new: bool,
     /// Whether the token is not allowed to change the comments of earlier runs.
     is_refused: bool,
 }
@@ -178,49 +179,34 @@ impl Sticky<'_> {
     pub async fn update(&self, found: &[Comment], read: Duration, parts: &[String]) -> Result<Comment> {
         let mut existing = Cow::Borrowed(found);
         let mut is_stale = self.http.mark().saturating_sub(read) > MAX_READ_AGE;
-        let mut is_new = false;
-        if parts.len() > 1 && self.newest_by_part(&existing).is_empty() {
-            // Whose first comment stands writes the others.
-            let made = self.create_comment(&self.body(&Self::numbered(parts)[0], 1)).await?;
-            let first = self.settle(found, vec![made.clone()], Scope::FirstParts).await?;
-            if !self.says_the_same(&first, &made) {
-                return Ok(first);
-            }
-            (existing, is_stale, is_new) = (Cow::Owned(self.find().await?), false, true);
-            if !existing.iter().any(|comment| comment.id == first.id) {
-                existing.to_mut().push(first);
-            }
+        if self.watermark.is_some() && parts.len() > 1 && self.newest_by_part(found).is_empty() {
+            // The others follow if no other job has created a newer one.
+            let first = self.create_comment(&self.body(&Self::numbered(parts)[0], 1)).await?;
+            return self.settle(found, parts, vec![first]).await;
         }
         for _ in 0..MAX_REWRITES {
-            let written = self.write_parts(&existing, is_stale, parts, &mut is_new).await?;
-            let Some(Written { comments, is_refused }) = written else {
+            let Some(written) = self.write_parts(&existing, is_stale, parts).await? else {
                 (existing, is_stale) = (Cow::Owned(self.find().await?), false);
                 continue;
             };
             // One comment that is replaced by one request is whole, whoever writes it at the same moment.
-            if (is_new || parts.len() > 1) && !is_refused {
-                return self.settle(found, comments, Scope::AllParts).await;
+            if (written.is_new || parts.len() > 1) && !written.is_refused {
+                return self.settle(found, parts, written.comments).await;
             }
-            return comments.into_iter().next().ok_or_else(missing_parts);
+            return written.comments.into_iter().next().ok_or_else(missing_parts);
         }
         self.create(parts).await
     }
 
-    /// Writes each part over the newest comment of that part, or creates one, which `is_new` tells. Returns `None` when such a comment was
-    /// deleted in the meantime: another job may have moved its text.
-    async fn write_parts(
-        &self,
-        existing: &[Comment],
-        is_stale: bool,
-        parts: &[String],
-        is_new: &mut bool,
-    ) -> Result<Option<Written>> {
+    /// Writes each part over the newest comment of that part, or creates one. Returns `None` when such a comment was deleted in the
+    /// meantime: another job may have moved its text.
+    async fn write_parts(&self, existing: &[Comment], is_stale: bool, parts: &[String]) -> Result<Option<Written>> {
         let mut newest = self.newest_by_part(existing);
-        let mut written = Written { comments: Vec::new(), is_refused: false };
+        let mut written = Written { comments: Vec::new(), is_new: false, is_refused: false };
         for (n, text) in (1..).zip(Self::numbered(parts)) {
             let Some(old) = newest.remove(&n) else {
                 written.comments.push(self.create_comment(&self.body(&text, n)).await?);
-                *is_new = true;
+                written.is_new = true;
                 continue;
             };
             // Other jobs write this comment too, or may have begun to while images were published.
@@ -266,12 +252,6 @@ impl Sticky<'_> {
             &message,
             "it was written by another user or an earlier token; delete it with an account that is allowed to",
         );
-    }
-
-    /// Returns whether two comments have the same text, whatever their sections.
-    fn says_the_same(&self, one: &Comment, other: &Comment) -> bool {
-        let text = |comment| self.watermark.map(|mark| sections(mark, comment).text);
-        one.body == other.body || text(one) == text(other)
     }
 
     fn is_shared(&self, comment: &Comment) -> bool {

@@ -177,11 +177,14 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Of reports in several comments, one comment is left for each part, where the jobs began together.
+    /// Of reports in several comments, the whole report of one job is left, where the jobs began together.
     #[test]
     fn one_comment_is_left_for_each_part(plan in any_plan(2..4)) {
         let left = run(&plan);
         prop_assert_eq!(left.len(), plan.parts, "{:?}", left);
+        let words = |text: &String| text.split("\n\n").next().unwrap_or_default().to_owned();
+        let is_mixed = !plan.is_alike && left.iter().any(|text| words(text) != words(&left[0]));
+        prop_assert!(!is_mixed, "{left:?}");
         let is_numbered = |(n, text): (usize, &String)| text.ends_with(&format!("({}/{})", n + 1, plan.parts));
         prop_assert!(left.iter().enumerate().all(is_numbered), "{left:?}");
     }
