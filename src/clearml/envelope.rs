@@ -54,7 +54,7 @@ fn explain(endpoint: &str, code: (u64, u64), says: &str) -> Error {
             "check CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY; keys are created in ClearML under Settings, Workspace",
         ),
         (401, 1 | 2) | (403, _) => error(format!("the ClearML user is not allowed to call {endpoint} ({says})"))
-            .hint("use the keys of a user who may, and remember that public example tasks cannot be changed"),
+            .hint("use the keys of a user with that permission; nobody can change ClearML's public example tasks"),
         (401, _) => error(format!("ClearML does not accept the token ({says})"))
             .hint("create another CLEARML_AUTH_TOKEN, or use keys, which are renewed"),
         (404 | 410 | 301, _) => error(format!("this ClearML server does not support {endpoint} ({says})"))

@@ -21,6 +21,7 @@ pub mod args;
 mod explain;
 mod images;
 mod labels;
+mod manifest;
 mod patch;
 mod plan;
 mod sizes;

@@ -60,6 +60,19 @@ impl Value {
         if let Value::Text(text) = self { Some(text) } else { None }
     }
 
+    /// Returns it as JSON's types have it: what is not finite is null, and whole numbers of more than 64 bits are rounded.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(yes) => (*yes).into(),
+            Value::Int(whole) => serde_json::from_str(&whole.to_string()).unwrap_or_default(),
+            Value::Float(number) => (*number).into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::List(items) => items.iter().map(Value::to_json).collect(),
+            Value::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
+        }
+    }
+
     /// Returns whether Python takes it for false: `None`, `False`, 0, and what is empty.
     pub fn is_falsy(&self) -> bool {
         match self {

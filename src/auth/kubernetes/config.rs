@@ -4,8 +4,8 @@
 
 use crate::env::Secret;
 use crate::error::{Error, Result};
+use crate::metrics::{Value, yaml};
 use serde::{Deserialize, Deserializer};
-use serde_saphyr::options;
 use std::path::PathBuf;
 
 /// The content of a kubeconfig file.
@@ -119,7 +119,7 @@ pub struct Exec {
     pub env: Vec<ExecVariable>,
     /// How to install it.
     pub install_hint: Option<String>,
-    /// Whether it is told about the cluster.
+    /// Whether it gets the cluster's address and authority in `KUBERNETES_EXEC_INFO`.
     pub provide_cluster_info: bool,
     /// `Never`, `IfAvailable` or `Always`.
     pub interactive_mode: Option<String>,
@@ -164,19 +164,24 @@ impl Loaded {
     /// It is not a kubeconfig file. Its content is not shown: it holds secrets.
     pub fn parse(text: &str, origin: String, folder: PathBuf) -> Result<Self> {
         // A message with a part of the text would show secrets.
-        let content: Result<Option<Kubeconfig>, _> =
-            serde_saphyr::from_str_with_options(text, options! { with_snippet: false });
-        let content = content.map_err(|error| {
-            let at = error.location().map(|at| format!(" at line {} column {}", at.line(), at.column()));
+        let wrong = |what: &str| {
             let is_path = text.trim().starts_with(['/', '~', '.']) && !text.trim().contains('\n');
-            Error::config(format!("{origin} is not a kubeconfig file: invalid YAML{}", at.unwrap_or_default())).hint(
-                if is_path {
-                    "it must be the content of the file, not its path; for a path there is KUBECONFIG"
-                } else {
-                    "it must be what kubectl config view --raw --minify --flatten prints"
-                },
-            )
+            Error::config(format!("{origin} is not a kubeconfig file: {what}")).hint(if is_path {
+                "it must be the content of the file, not its path; for a path there is KUBECONFIG"
+            } else {
+                "it must be what kubectl config view --raw --minify --flatten prints"
+            })
+        };
+        let value = yaml::parse(text).map_err(|error| {
+            wrong(&format!("invalid YAML{}", error.rfind(" at line ").map_or("", |at| &error[at..])))
         })?;
+        let mistyped = || wrong("a field is missing or has a value of another type");
+        // From a list, serde would take a structure's fields in their order.
+        let content: Option<Kubeconfig> = match value {
+            Value::Null => None,
+            Value::Map(_) => serde_json::from_value(value.to_json()).map_err(|_| mistyped())?,
+            _ => return Err(mistyped()),
+        };
         Ok(Loaded { content: content.unwrap_or_default(), origin, folder })
     }
 }

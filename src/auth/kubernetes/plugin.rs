@@ -181,7 +181,7 @@ impl Source<UserCredential> for Plugin {
     }
 }
 
-/// Returns what the plugin is told: <https://kubernetes.io/docs/reference/config-api/client-authentication.v1/>.
+/// Returns the content of `KUBERNETES_EXEC_INFO`: <https://kubernetes.io/docs/reference/config-api/client-authentication.v1/>.
 fn info(exec: &Exec, setting: &Setting<'_>) -> String {
     let Setting { cluster, server, ca, .. } = setting;
     let mut spec = json!({ "interactive": false });

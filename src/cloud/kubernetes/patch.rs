@@ -5,6 +5,7 @@
 //! things by name, tolerations in addition to ours, other lists as a whole; `null` removes.
 
 use crate::error::{Error, Result};
+use crate::metrics::yaml;
 use serde_json::{Map, Value};
 
 /// The lists whose elements have a key, and the key.
@@ -34,10 +35,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Value> {
             .hint("it changes the pod's template, and begins with spec: or metadata:, in YAML or JSON")
     };
     let text = str::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))?;
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| {
-        let said = error.to_string();
-        wrong(&format!("is not YAML ({})", said.lines().next().unwrap_or_default()))
-    })?;
+    let value = yaml::parse(text).map_err(|error| wrong(&format!("is not YAML ({error})")))?.to_json();
     let Value::Object(mut fields) = value else { return Err(wrong("is not an object")) };
     if fields.get("kind").is_some_and(|kind| kind == "Pod" || kind == "PodTemplate") {
         fields.remove("kind");

@@ -5,7 +5,7 @@ use super::api::{DRY_RUN, Kind as Object};
 use super::labels::{self, Marks};
 use super::sizes::{self, Nodes, Resources};
 use super::template::{self, Pod};
-use super::{Kubernetes, images, name_taken, patch, state};
+use super::{Kubernetes, images, manifest, name_taken, patch, state};
 use crate::cloud::{Bootstrap, Instance, InstanceRequest, Labels, LaunchPlan, PlanSummary};
 use crate::error::{Error, Kind, Result};
 use async_trait::async_trait;
@@ -73,16 +73,9 @@ pub async fn plan<'a>(cloud: &'a Kubernetes, request: &InstanceRequest) -> Resul
         lines: objects.lines(cloud),
         arch: objects.nodes.arch,
         gpu: objects.resources.gpus > 0,
-        manifest: Some(documents(&[job, secret])?),
+        manifest: Some(manifest::documents(&[job, secret])),
     };
     Ok(KubernetesPlan { cloud, request: request.clone(), objects, summary })
-}
-
-/// Renders documents in YAML.
-fn documents(all: &[Value]) -> Result<String> {
-    let render = |one: &Value| serde_saphyr::to_string(one).map(|text| format!("---\n{}\n", text.trim_end()));
-    let rendered: Result<Vec<String>, _> = all.iter().map(render).collect();
-    rendered.map(|all| all.concat()).map_err(|error| Error::internal(format!("cannot render YAML ({error})")))
 }
 
 impl Objects {

@@ -41,7 +41,7 @@ fn what_kubectl_writes_is_read() {
     assert_eq!(selected.cluster.value.insecure_skip_tls_verify, Some(true));
     assert!(selected.user.is_none() && selected.namespace.is_empty());
     // As gcloud and aws write it.
-    let text = "users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      command: aws\n      args:\n      - eks\n      env: null\n      provideClusterInfo: false\n      interactiveMode: IfAvailable\n    token: 0123\n";
+    let text = "users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      command: aws\n      args:\n      - eks\n      env: null\n      provideClusterInfo: false\n      interactiveMode: IfAvailable\n    token: '0123'\n";
     let user = loaded(text, "exec").content.users.remove(0).user;
     let exec = user.exec.unwrap();
     assert_eq!((exec.command.as_str(), &*exec.args, exec.env.len()), ("aws", &["eks".to_owned()][..], 0));
@@ -74,12 +74,19 @@ fn what_is_missing_is_named_with_its_file() {
 
 #[test]
 fn what_is_no_kubeconfig_is_refused_without_its_content() {
-    for text in
-        ["users: [token: hunter2-0123", "users:\n- user: {token: hunter2-0123}\n", "- hunter2-0123\n", "hunter2-0123"]
-    {
+    let mistyped = "a field is missing or has a value of another type";
+    for (text, says) in [
+        ("users: [token: hunter2-0123", "invalid YAML at line "),
+        ("hunter2: a\nhunter2: b", "invalid YAML at line 2 column 1"),
+        ("users:\n- user: {token: hunter2-0123}\n", mistyped),
+        ("- hunter2-0123\n", mistyped),
+        ("hunter2-0123", mistyped),
+        // As kubectl does: read as a number it would lose its first digit.
+        ("users: [{name: hunter2, user: {token: 0123}}]", mistyped),
+    ] {
         let error = Loaded::parse(text, "KUBECONFIG_DATA".into(), PathBuf::new()).unwrap_err();
         let shown = format!("{error} {error:?} {:?}", error.hint_text());
-        assert!(shown.starts_with("KUBECONFIG_DATA is not a kubeconfig file: invalid YAML at line "), "{shown}");
+        assert!(shown.starts_with(&format!("KUBECONFIG_DATA is not a kubeconfig file: {says}")), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }
     let error = Loaded::parse("/builds/kube.yaml", "KUBECONFIG_DATA".into(), PathBuf::new()).unwrap_err();
