@@ -40,7 +40,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     let mut edits: Vec<(Range<usize>, &str)> = Vec::new();
     for at in lines.into_iter().filter(|at| !blocks.is_verbatim(*at)) {
         let slash = seen.source(at);
-        match text[..slash].rfind('\n').filter(|_| blocks.is_code_span(at)) {
+        match text[..slash].rfind('\n').filter(|end| blocks.is_code_span(at) && !ends_with_marker(&text[..*end])) {
             // The end of a line is a blank there.
             Some(end) => edits.push((end..end + 1, " ")),
             // Only text knows the backslash; elsewhere white space before a line means nothing.
@@ -118,6 +118,13 @@ fn is_action(line: &str) -> bool {
     let Some(rest) = line.strip_prefix('/') else { return false };
     let name = rest.split(char::is_whitespace).next().unwrap_or_default();
     name.starts_with(char::is_alphabetic) && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+/// Returns whether the last line would begin an item if it went on: without text it interrupts no paragraph.
+fn ends_with_marker(text: &str) -> bool {
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    let marker = line.trim_matches(|c: char| c.is_whitespace() || c == '>').trim_start_matches('0');
+    matches!(marker, "*" | "+" | "-" | "1." | "1)" | ":")
 }
 
 /// What Markdown makes of a text, as far as it matters here.
