@@ -5,6 +5,8 @@
 //! <https://dvc.org/doc/user-guide/project-structure>
 
 pub mod cache;
+pub mod config;
+pub mod data;
 pub mod lock;
 pub mod params;
 pub mod pipeline;

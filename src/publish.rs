@@ -19,7 +19,7 @@ use collect::Used;
 use std::collections::HashMap;
 use std::path::Path;
 
-mod bucket;
+pub mod bucket;
 mod collect;
 mod media;
 mod server;

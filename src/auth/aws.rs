@@ -7,6 +7,7 @@ use super::{Expiring, Source, checked_value};
 use crate::app::App;
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
+use async_trait::async_trait;
 use serde::Deserialize;
 use url::Url;
 
@@ -76,6 +77,11 @@ impl Credentials {
         Credentials(super::Credentials::new(app, sources, Keys::accepted))
     }
 
+    /// Returns the credentials that are given.
+    pub fn of(app: &App, keys: Keys) -> Self {
+        Credentials(super::Credentials::new(app, vec![Box::new(Given(keys))], Keys::accepted))
+    }
+
     /// Returns keys that are valid now.
     ///
     /// # Errors
@@ -86,6 +92,16 @@ impl Credentials {
                 "in CI set AWS_ROLE_ARN and permissions: { id-token: write } (docs/runners.md), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             )
         })
+    }
+}
+
+/// Keys that do not expire.
+struct Given(Keys);
+
+#[async_trait(?Send)]
+impl Source<Keys> for Given {
+    async fn fetch(&self, _app: &App) -> Result<Option<Expiring<Keys>>> {
+        Ok(Some(Expiring::never(self.0.clone())))
     }
 }
 

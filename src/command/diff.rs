@@ -19,14 +19,15 @@ use snapshot::{Snapshot, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-mod base;
-mod cached;
-mod gather;
-mod project;
-mod snapshot;
+pub mod base;
+pub mod cached;
+pub mod gather;
+pub mod project;
+mod remote;
+pub mod snapshot;
 
 /// What the working copy is called, as DVC does.
-const WORKSPACE: &str = "workspace";
+pub const WORKSPACE: &str = "workspace";
 
 /// Endings of files, by which the name of one that is missing is told from a revision.
 const ENDINGS: [&str; 8] = [".json", ".yaml", ".yml", ".toml", ".csv", ".tsv", ".txt", ".py"];
@@ -119,13 +120,13 @@ pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Re
     let new_values = gather::gather(&new, &selection, true).await?;
     let old_values = match &base {
         Base::Commit(commit) => {
-            let old = Snapshot::open(app, &git, &project, Version::Commit(commit.clone())).await?;
+            let old = Snapshot::open(app, &git, &project, Version::Commit(commit.clone())).await?.expecting(&new);
             gather::gather(&old, &selection, false).await?
         }
         Base::File(path) => of_file(app, path, &new_values, args, kind.subject)?,
     };
     let rules = if args.format() == Format::Md { Rules::Whole } else { Rules::Dvc };
-    let changes = changes(&old_values, &new_values, &project, rules, args.all)?;
+    let changes = compare_files(&old_values, &new_values, &project, rules, args.all)?;
     let text = args.render(app, &changes, kind, &base, new.title());
     write_output(app, args.file.as_ref(), &text)
 }
@@ -198,7 +199,7 @@ fn of_file(
 }
 
 /// Compares the files of two versions. Paths of the result are relative to the current directory.
-fn changes(
+pub fn compare_files(
     old: &BTreeMap<String, Value>,
     new: &BTreeMap<String, Value>,
     project: &Project,

@@ -22,27 +22,11 @@ pub fn entries(list: &[u8], folder: &Object) -> Result<Vec<(String, Object)>, St
     let value = json::parse(text)?;
     let entry = |entry: &Value| {
         let path = entry.get("relpath")?.text()?;
-        Some((path.to_owned(), Object::new(entry.get("md5")?.text()?, folder.is_old)?))
+        let object = Object::new(entry.get("md5")?.text()?, folder.is_old)?;
+        Some((path.to_owned(), Object { remote: folder.remote.clone(), ..object }))
     };
     let entries = value.items().and_then(|items| items.iter().map(entry).collect());
     entries.ok_or_else(|| "expected a list of relpath and md5".to_owned())
-}
-
-/// Returns the cache's folder as `.dvc/config` and the like set it: <https://dvc.org/doc/user-guide/project-structure/configuration#cache>.
-pub fn configured(config: &str) -> Option<String> {
-    let mut section = "";
-    let mut found = None;
-    for line in config.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            section = name.trim();
-        } else if let Some((key, value)) = line.split_once('=')
-            && section == "cache"
-            && key.trim() == "dir"
-        {
-            found = Some(value.trim().trim_matches(['"', '\'']).to_owned());
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -65,14 +49,5 @@ mod tests {
         assert_eq!(found[0].0, "a/m.json");
         assert_eq!(found[0].1.md5, "764efa883dda1e11db47671c4a3bbd9e");
         assert!(entries(b"{}", &folder).is_err() && entries(b"[{}]", &folder).is_err());
-    }
-
-    #[test]
-    fn the_folder_may_be_configured() {
-        assert_eq!(
-            configured("[core]\n    remote = x\n[cache]\n    dir = ../../shared\n"),
-            Some("../../shared".to_owned())
-        );
-        assert_eq!(configured("[core]\ndir = x\n['remote \"x\"']\n    url = s3://b\n"), None);
     }
 }

@@ -12,6 +12,12 @@ pub struct Object {
     pub md5: String,
     /// Whether DVC 2 wrote it, which kept files elsewhere.
     pub is_old: bool,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// How many files a folder has.
+    pub files: Option<u64>,
+    /// The remote that it is in, where that is not the default one.
+    pub remote: Option<String>,
 }
 
 impl Object {
@@ -19,7 +25,7 @@ impl Object {
     pub fn new(md5: &str, is_old: bool) -> Option<Self> {
         let digest = md5.strip_suffix(".dir").unwrap_or(md5);
         let is_sound = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_sound.then(|| Object { md5: md5.to_owned(), is_old })
+        is_sound.then(|| Object { md5: md5.to_owned(), is_old, size: None, files: None, remote: None })
     }
 
     /// Returns whether it is a folder.
@@ -54,6 +60,9 @@ fn add(outputs: Option<&Value>, folder: &str, found: &mut Objects) {
         let path = output.get("path").and_then(Value::text).and_then(|path| join(folder, path));
         let is_old = output.get("hash").is_none();
         let object = output.get("md5").and_then(Value::text).and_then(|md5| Object::new(md5, is_old));
+        let number = |key| output.get(key).and_then(Value::to_f64).map(|number| number as u64);
+        let remote = output.get("remote").and_then(Value::text).map(str::to_owned);
+        let object = object.map(|object| Object { size: number("size"), files: number("nfiles"), remote, ..object });
         found.extend(path.zip(object));
     }
 }
@@ -69,7 +78,8 @@ mod tests {
         let stages = [Stage { name: "train".to_owned(), folder: "sub/src".to_owned() }];
         let found = outputs(&yaml::parse(text).unwrap(), &stages);
         let object = |md5: &str, is_old| Object::new(md5, is_old).unwrap();
-        assert_eq!(found["sub/m.json"], object("764efa883dda1e11db47671c4a3bbd9e", false));
+        let file = Object { size: Some(3), ..object("764efa883dda1e11db47671c4a3bbd9e", false) };
+        assert_eq!(found["sub/m.json"], file);
         assert_eq!(found["sub/src/old"], object("00000000000000000000000000000000.dir", true));
         assert!(found.len() == 2 && found["sub/src/old"].is_folder());
         let one = yaml::parse("outs:\n- md5: 764efa883dda1e11db47671c4a3bbd9e\n  hash: md5\n  path: m.csv\n").unwrap();

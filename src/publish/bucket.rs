@@ -34,9 +34,32 @@ pub async fn upload(
     assets: &[Asset],
     progress: Progress<'_>,
 ) -> Result<Vec<String>> {
-    let bucket = Bucket::open(app, url)?;
-    let put = async |asset: &Asset| bucket.put(asset, hours).await.map_err(|error| explain(error, url));
+    let bucket = Bucket::open(app, url, &Access::default())?;
+    let put = async |asset: &Asset| bucket.put(asset, hours).await.map_err(|error| explain(error, url, "write to"));
     send_each(assets, progress, put).await
+}
+
+/// How a bucket is reached, where that is not as the environment says.
+#[derive(Default)]
+pub struct Access {
+    /// Settings by the names that `object_store` has for them, such as `aws_region`.
+    pub settings: Vec<(&'static str, String)>,
+    /// Amazon's keys.
+    pub keys: Option<aws::Keys>,
+}
+
+/// Reads an object of at most so many bytes; `None` where there is none of that name.
+pub async fn read(app: &App, url: &Url, access: &Access, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
+    let bucket = Bucket::open(app, url, access)?;
+    let path = Path::from_iter(bucket.prefix.parts().chain(Path::from(name).parts()));
+    let found = match bucket.store.get(&path).await {
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        found => found.map_err(|error| explain(error, url, "read"))?,
+    };
+    if found.meta.size > most {
+        return Err(Error::too_large(format!("{name} in {url} is larger than {} MB", most >> 20)));
+    }
+    Ok(Some(found.bytes().await.map_err(|error| explain(error, url, "read"))?.to_vec()))
 }
 
 struct Bucket {
@@ -48,14 +71,14 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn open(app: &App, url: &Url) -> Result<Self> {
+    fn open(app: &App, url: &Url, access: &Access) -> Result<Self> {
         let wrong = |error: object_store::Error| {
             Error::config(format!("cannot use {url} ({})", reason(&error))).hint(credentials(url))
         };
         let prefix =
             Path::from_url_path(url.path()).map_err(|e| Error::usage(format!("{url} is not a bucket ({e})")))?;
         let name = url.host_str().ok_or_else(|| Error::usage(format!("{url} does not name a bucket")))?;
-        if cfg!(target_arch = "wasm32") {
+        if cfg!(target_arch = "wasm32") && (access.settings.is_empty() || url.scheme() == "gs") {
             has_keys(app, url)?;
         }
         let connector = Connector(SendWrapper::new(app.http.clone()));
@@ -68,7 +91,10 @@ impl Bucket {
         }
         let env = || app.env().iter().filter(|(key, _)| own(key));
         let env = || env().map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()));
-        let endpoint = aws::endpoint(app.env(), "S3");
+        let setting =
+            |name: &str| access.settings.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+        let env = || env().chain(access.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        let endpoint = setting("aws_endpoint").or_else(|| aws::endpoint(app.env(), "S3"));
         let options = ClientOptions::new().with_allow_http(endpoint.is_some_and(|e| e.starts_with("http://")));
         macro_rules! builder {
             ($builder:ty) => {{
@@ -86,8 +112,12 @@ impl Bucket {
             "s3" => {
                 let region =
                     app.env().named("AWS_REGION").or_else(|| app.env().named("AWS_DEFAULT_REGION")).map(str::trim);
-                let region = region.unwrap_or("us-east-1");
-                let keys = Keys(SendWrapper::new(Rc::new(aws::Credentials::new(app, region))));
+                let region = setting("aws_region").or(region).unwrap_or("us-east-1");
+                let keys = match &access.keys {
+                    Some(keys) => aws::Credentials::of(app, keys.clone()),
+                    None => aws::Credentials::new(app, region),
+                };
+                let keys = Keys(SendWrapper::new(Rc::new(keys)));
                 let builder = builder!(AmazonS3Builder).with_credentials(Arc::new(keys));
                 let store = Arc::new(builder.build().map_err(wrong)?);
                 let public = match endpoint {
@@ -256,18 +286,18 @@ fn is_metadata(uri: &http::Uri) -> bool {
 }
 
 /// Returns our own error among the sources, or else explains the store's.
-fn explain(error: object_store::Error, url: &Url) -> Error {
+fn explain(error: object_store::Error, url: &Url, verb: &str) -> Error {
     if let Some(ours) = Error::from_chain(&error) {
         return ours.clone().or_hint(credentials(url));
     }
     match &error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            Error::auth(format!("the credentials are not allowed to write to {url} ({})", reason(&error)))
+            Error::auth(format!("the credentials are not allowed to {verb} {url} ({})", reason(&error)))
                 .hint(credentials(url))
         }
         object_store::Error::NotFound { .. } => Error::new(Kind::NotFound, format!("no bucket found for {url}"))
             .hint("create the bucket, or check its name"),
-        _ => Error::remote(format!("cannot publish to {url} ({})", reason(&error))).hint(credentials(url)),
+        _ => Error::remote(format!("cannot {verb} {url} ({})", reason(&error))).hint(credentials(url)),
     }
 }
 

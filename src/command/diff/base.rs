@@ -29,6 +29,14 @@ impl Named {
         self.commit.sha.get(..7).unwrap_or(&self.commit.sha)
     }
 
+    /// Returns it with the day of the commit.
+    pub fn dated(&self) -> String {
+        let time = i64::try_from(self.commit.time).ok().and_then(|time| chrono::DateTime::from_timestamp(time, 0));
+        let day = time.map(|time| time.date_naive().to_string()).unwrap_or_default();
+        let (name, short) = (&self.name, self.short());
+        if self.commit.sha.starts_with(name) { format!("{short} of {day}") } else { format!("{name} ({short}, {day})") }
+    }
+
     /// Returns it for messages.
     pub fn described(&self) -> String {
         if self.commit.sha.starts_with(&self.name) {

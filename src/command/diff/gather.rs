@@ -2,7 +2,7 @@
 
 use super::cached::Cached;
 use super::project::Targets;
-use super::snapshot::Snapshot;
+use super::snapshot::{Pipelines, Snapshot};
 use crate::dvc::PARAMS;
 use crate::dvc::params::{Tracked, select};
 use crate::dvc::pipeline::Declared;
@@ -51,7 +51,7 @@ pub async fn gather(
     selection: &Selection<'_>,
     is_new: bool,
 ) -> Result<BTreeMap<String, Value>> {
-    let pipelines = if selection.targets.is_some() { Vec::new() } else { snapshot.pipelines().await? };
+    let pipelines = if selection.targets.is_some() { Pipelines::default() } else { snapshot.pipelines().await? };
     let wanted = wanted(snapshot, selection, &pipelines)?;
     let mut cached = Cached::new(snapshot);
     let (mut plain, mut contents) = (Vec::new(), BTreeMap::new());

@@ -8,8 +8,10 @@ use crate::dvc;
 use crate::error::{Error, Result};
 use crate::files::Refusal;
 use crate::git::Git;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Larger files are not metrics.
 pub const LARGEST: u64 = 32 << 20;
@@ -33,7 +35,22 @@ pub struct Snapshot<'a> {
     version: Version,
     /// Those of a commit, from the root of the project.
     files: BTreeSet<String>,
+    /// Files of a commit that are read along with the first, to start git once.
+    expected: BTreeSet<String>,
+    /// What was read of a commit.
+    contents: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// The names of what was read.
+    seen: RefCell<BTreeSet<String>>,
+    /// The files of DVC's in the working copy.
+    listed: RefCell<Option<Vec<String>>>,
+    pipelines: RefCell<Option<Pipelines>>,
 }
+
+/// The `dvc.yaml` files of a version, with what they declare.
+pub type Pipelines = Rc<Vec<(String, dvc::pipeline::Declared)>>;
+
+/// Files of DVC's, as patterns of their names.
+const DVC_FILES: [&str; 2] = [dvc::PIPELINE, "*.dvc"];
 
 impl<'a> Snapshot<'a> {
     /// Lists the files.
@@ -45,7 +62,25 @@ impl<'a> Snapshot<'a> {
                 all.iter().filter_map(|path| Some(path.strip_prefix(&project.prefix)?.to_owned())).collect()
             }
         };
-        Ok(Snapshot { app, git, project, version, files })
+        Ok(Snapshot {
+            app,
+            git,
+            project,
+            version,
+            files,
+            expected: BTreeSet::new(),
+            contents: RefCell::default(),
+            seen: RefCell::default(),
+            listed: RefCell::default(),
+            pipelines: RefCell::default(),
+        })
+    }
+
+    /// Expects that those files are needed that were read of another version.
+    #[must_use]
+    pub fn expecting(self, other: &Snapshot<'_>) -> Self {
+        let files = other.seen.borrow().intersection(&self.files).cloned().collect();
+        Snapshot { expected: files, ..self }
     }
 
     /// Returns its name in tables.
@@ -71,20 +106,21 @@ impl<'a> Snapshot<'a> {
 
     /// Returns the files `dvc.yaml`, or `*.dvc`, of the project. Ignored files are left out.
     pub async fn find(&self, pattern: &str) -> Result<Vec<String>> {
-        let found: Vec<String> = match &self.version {
-            // Outside of a repository.
-            Version::Workspace if !self.git.has_checkout() => vec![pattern.to_owned()],
-            Version::Workspace => {
-                let found = self.git.working_files(&[pattern]).await?;
-                found.iter().filter_map(|path| Some(path.strip_prefix(&self.project.prefix)?.to_owned())).collect()
-            }
-            Version::Commit(_) => {
-                let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
-                self.files.iter().filter(|path| fast_glob::glob_match(pattern, name(path))).cloned().collect()
-            }
-        };
-        // What git has may be deleted in the working copy.
-        Ok(found.into_iter().filter(|path| self.has(path)).collect())
+        let fits = |path: &&String| fast_glob::glob_match(pattern, path.rsplit('/').next().unwrap_or_default());
+        if let Version::Commit(_) = &self.version {
+            return Ok(self.files.iter().filter(fits).cloned().collect());
+        }
+        if self.listed.borrow().is_none() {
+            let found = if self.git.has_checkout() {
+                self.git.working_files(&DVC_FILES).await?
+            } else {
+                vec![dvc::PIPELINE.to_owned()]
+            };
+            let inside = found.iter().filter_map(|path| Some(path.strip_prefix(&self.project.prefix)?.to_owned()));
+            // What git has may be deleted in the working copy.
+            *self.listed.borrow_mut() = Some(inside.filter(|path| self.has(path)).collect());
+        }
+        Ok(self.listed.borrow().iter().flatten().filter(fits).cloned().collect())
     }
 
     /// Returns whether there is a file.
@@ -132,15 +168,20 @@ impl<'a> Snapshot<'a> {
 
     /// Reads files that there are.
     pub async fn read(&self, paths: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
-        let contents = match &self.version {
-            Version::Workspace => paths.iter().map(|path| self.read_one(path)).collect::<Result<Vec<_>>>()?,
-            Version::Commit(named) => {
-                let whole: Vec<String> = paths.iter().map(|path| format!("{}{path}", self.project.prefix)).collect();
-                let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
-                self.git.read_files(&named.commit.sha, &whole).await?
-            }
+        self.seen.borrow_mut().extend(paths.iter().cloned());
+        let Version::Commit(named) = &self.version else {
+            return paths.iter().map(|path| Ok((path.clone(), self.read_one(path)?))).collect();
         };
-        Ok(paths.iter().cloned().zip(contents).collect())
+        let is_new = |path: &&String| !self.contents.borrow().contains_key(*path);
+        if paths.iter().any(|path| is_new(&path)) {
+            let wanted: BTreeSet<&String> = paths.iter().chain(&self.expected).filter(is_new).collect();
+            let whole: Vec<String> = wanted.iter().map(|path| format!("{}{path}", self.project.prefix)).collect();
+            let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+            let read = self.git.read_files(&named.commit.sha, &whole).await?;
+            self.contents.borrow_mut().extend(wanted.into_iter().cloned().zip(read));
+        }
+        let contents = self.contents.borrow();
+        Ok(paths.iter().filter_map(|path| Some((path.clone(), contents.get(path)?.clone()))).collect())
     }
 
     fn read_one(&self, path: &str) -> Result<Vec<u8>> {
@@ -159,7 +200,16 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Returns the `dvc.yaml` files with what they declare.
-    pub async fn pipelines(&self) -> Result<Vec<(String, dvc::pipeline::Declared)>> {
+    pub async fn pipelines(&self) -> Result<Pipelines> {
+        if let Some(known) = &*self.pipelines.borrow() {
+            return Ok(known.clone());
+        }
+        let pipelines = Rc::new(self.read_pipelines().await?);
+        *self.pipelines.borrow_mut() = Some(pipelines.clone());
+        Ok(pipelines)
+    }
+
+    async fn read_pipelines(&self) -> Result<Vec<(String, dvc::pipeline::Declared)>> {
         let paths = self.find(dvc::PIPELINE).await?;
         let contents = self.read(&paths).await?;
         let mut documents = Vec::new();
