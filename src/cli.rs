@@ -4,7 +4,8 @@
 //! [`crate::inputs`] derives them from here.
 
 use crate::command::{
-    asset, check, clearml, comment, completions, doctor, metrics, params, pr, repo, runner, tensorboard, workflow,
+    asset, check, clearml, comment, completions, doctor, metrics, params, pr, repo, report, runner, tensorboard,
+    workflow,
 };
 use crate::connect::Global;
 use crate::inputs;
@@ -60,6 +61,9 @@ pub enum Command {
     /// Compare parameters with those of another commit
     #[command(subcommand)]
     Params(params::Command),
+    /// Write a report of what a change does
+    #[command(subcommand)]
+    Report(report::Command),
     /// Draw TensorBoard logs
     #[command(subcommand)]
     Tensorboard(tensorboard::Command),

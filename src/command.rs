@@ -14,6 +14,7 @@ pub mod pr;
 pub mod publish_args;
 pub mod publisher;
 pub mod repo;
+pub mod report;
 pub mod report_args;
 pub mod runner;
 pub mod tensorboard;

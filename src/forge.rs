@@ -51,6 +51,11 @@ pub struct Driver {
     /// The places where the API of a repository's server may be, when that has to be looked for. What is looked for has at
     /// least so many names below them.
     pub api_candidates: fn(&Repository, &Env, usize) -> Vec<String>,
+    /// The way from a repository's page to that of a commit; empty where there is none.
+    pub commit_path: &'static str,
+    /// Whether Markdown may have `<details>`; Bitbucket shows HTML as text:
+    /// <https://support.atlassian.com/bitbucket-cloud/docs/markup-comments/>.
+    pub has_details: bool,
     /// Connects to a repository.
     pub connect: fn(Connection) -> Result<Rc<dyn Forge>>,
     /// How the runner program of a registration is run; `None` where there is none.

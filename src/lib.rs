@@ -153,6 +153,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Params(command) => command::params::run(&app, global, command).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
         cli::Command::Repo(command) => command::repo::run(&app, global, command).await,
+        cli::Command::Report(command) => command::report::run(&app, global, command).await,
         cli::Command::Runner(command) => command::runner::run(&app, global, command).await,
         cli::Command::Tensorboard(command) => command::tensorboard::run(&app, global, command).await,
         cli::Command::Workflow(command) => command::workflow::run(&app, global, command).await,

@@ -2,6 +2,8 @@
 
 mod base;
 mod dvc;
+mod remote;
+mod report;
 
 use crate::support::Cml;
 use crate::support::fake::{Forge, Target, Vendor};

@@ -34,7 +34,7 @@ fn read(folder: &mut Folder) -> std::io::Result<Seen> {
 }
 
 /// Logs of the real writers in the folder `logs`.
-fn with_logs(cml: &Cml) -> Option<PathBuf> {
+pub fn with_logs(cml: &Cml) -> Option<PathBuf> {
     let logs = cml.path().join("logs");
     python("write", &logs).map(|_| logs)
 }

@@ -135,7 +135,11 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     };
     args.check(app, update)?;
     // A report that cannot be read must not cost a request.
-    let first = if args.watch { None } else { Some(args.report.read(app)?) };
+    let first = if args.watch {
+        None
+    } else {
+        Some(args.report.write(app, global, &args.images.publish_args).await?.read(app)?)
+    };
     if let Some(sources) = &first {
         report_args::warn_if_empty(app, sources, args.images.strict)?;
     }
@@ -171,7 +175,7 @@ pub struct WrittenReport {
 /// Updates the comment of such a report, or creates one, as `cml comment update` does.
 pub async fn publish(app: &App, global: &Global, report: WrittenReport) -> Result<()> {
     let comments = Comments {
-        report: ReportArgs { files: Vec::new(), message: Some(report.text) },
+        report: ReportArgs { files: Vec::new(), message: Some(report.text), written: None },
         target: report.target,
         pr: false,
         commit_sha: None,
@@ -209,6 +213,10 @@ impl Comments {
         }
         if self.watch && (self.report.is_stdin() || self.report.files.is_empty()) {
             return Err(Error::usage("--watch needs a file to follow").hint("pass the report as a file"));
+        }
+        if self.watch && self.report.has_auto() {
+            return Err(Error::usage("--watch does not follow the report auto")
+                .hint("run `cml comment update auto` when the training is done"));
         }
         if self.append && !update {
             return Err(Error::usage("--append needs a comment to add to").hint("use `cml comment update --append`"));

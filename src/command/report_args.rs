@@ -1,6 +1,9 @@
 //! The report that a command is given: Markdown files, glob patterns, standard input, a text.
 
+use super::publish_args::PublishArgs;
+use super::report;
 use crate::app::App;
+use crate::connect::Global;
 use crate::error::{Error, Result};
 use crate::files::{self, Files, LARGEST_REPORT};
 use crate::publish;
@@ -15,18 +18,39 @@ const MAX_ENTRIES: usize = 10_000;
 /// What stands for the path of a text that the command line gives.
 const MESSAGE: &str = "--message";
 
+/// The name that stands for the report of `cml report create`.
+const AUTO: &str = "auto";
+
 /// The report of a command.
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
-    /// Markdown files or glob patterns, joined in this order; - for standard input
+    /// Markdown files or glob patterns, joined in this order; - for standard input, auto for what `cml report create` writes
     #[arg(id = "report", value_name = "REPORT", required_unless_present = "message")]
     pub files: Vec<PathBuf>,
     /// Markdown text to publish, above the files if there are any
     #[arg(long, value_name = "TEXT")]
     pub message: Option<String>,
+    /// What stands for [`AUTO`].
+    #[arg(skip)]
+    pub written: Option<String>,
 }
 
 impl ReportArgs {
+    /// Writes the report that the name `auto` stands for, if it is among the files and no file is called so.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub async fn write(&self, app: &App, global: &Global, publish_args: &PublishArgs) -> Result<Self> {
+        let is_auto = self.has_auto() && app.host.stat(Path::new(AUTO)).is_err();
+        let written = if is_auto { Some(report::compose(app, global, publish_args).await?) } else { None };
+        Ok(ReportArgs { written, ..self.clone() })
+    }
+
+    /// Whether the name `auto` is among the files.
+    pub fn has_auto(&self) -> bool {
+        self.files.iter().any(|path| path.as_os_str() == AUTO)
+    }
+
     /// Whether standard input is part of the report.
     pub fn is_stdin(&self) -> bool {
         self.files.iter().any(|path| files::is_stdin(path))
@@ -71,7 +95,11 @@ impl ReportArgs {
             sources.push(Source { path: PathBuf::from(MESSAGE), text: clean(app, MESSAGE, text.as_bytes())? });
         }
         for path in paths {
-            sources.push(Source { path: path.clone(), text: read(app, path)? });
+            let text = match &self.written {
+                Some(text) if path.as_os_str() == AUTO => clean(app, AUTO, text.as_bytes())?,
+                _ => read(app, path)?,
+            };
+            sources.push(Source { path: path.clone(), text });
         }
         Ok(source::isolated(sources))
     }

@@ -13,7 +13,7 @@ use crate::tensorboard::folder::Folder;
 use crate::tensorboard::report::{Heading, Picture, Report, make};
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 mod watch;
 
@@ -74,17 +74,41 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     if args.watch {
         return watch::watch(app, global, args).await;
     }
-    let mut folder = Folder::new(&args.logdir);
-    // Logs that cannot be read must not cost a request.
-    args.read(app, &mut folder)?;
+    let folder = open_logs(app, &args.logdir)?;
+    let text = publish_pictures(app, global, &args.publish_args, &args.report(&folder)).await?;
+    write_output(app, args.file.as_ref(), &text)
+}
+
+/// Returns the Markdown of the logs in a folder, without a title. Their charts are published.
+pub async fn draw(app: &App, global: &Global, logdir: &Path, publish_args: &PublishArgs) -> Result<String> {
+    let folder = open_logs(app, logdir)?;
+    publish_pictures(app, global, publish_args, &make(&Heading::default(), folder.runs(), false)).await
+}
+
+/// Reads the logs in a folder, which has some. Logs that cannot be read must not cost a request.
+fn open_logs(app: &App, logdir: &Path) -> Result<Folder> {
+    let mut folder = Folder::new(logdir);
+    read(app, logdir, &mut folder)?;
     if folder.runs().next().is_none() {
-        return Err(Error::not_found(format!("no event files in {}", args.logdir.display()))
+        return Err(Error::not_found(format!("no event files in {}", logdir.display()))
             .hint("check --logdir: names of TensorBoard's event files contain tfevents"));
     }
-    let report = args.report(&folder);
-    let store = args.publish_args.open(app, global, false).await?;
-    let text = publish_report(&mut Publisher::new(app, &store), &report).await?;
-    write_output(app, args.file.as_ref(), &text)
+    Ok(folder)
+}
+
+async fn publish_pictures(app: &App, global: &Global, publish_args: &PublishArgs, report: &Report) -> Result<String> {
+    let store = publish_args.open(app, global, false).await?;
+    publish_report(&mut Publisher::new(app, &store), report).await
+}
+
+/// Reads what is new in the logs. Returns whether anything is.
+fn read(app: &App, logdir: &Path, folder: &mut Folder) -> Result<bool> {
+    let seen = folder.read(&*app.host, &app.files()?).map_err(|e| {
+        Error::config(format!("cannot read the logs in {} ({e})", logdir.display()))
+            .hint("check --logdir: it must be a folder, relative to the current directory")
+    })?;
+    seen.warnings.iter().for_each(|warning| app.log.warn(warning));
+    Ok(seen.changed)
 }
 
 impl Logs {
@@ -97,16 +121,6 @@ impl Logs {
                 "--credentials and TB_CREDENTIALS have no effect: tensorboard.dev was shut down, and the logs are read locally",
             );
         }
-    }
-
-    /// Reads what is new in the logs. Returns whether anything is.
-    fn read(&self, app: &App, folder: &mut Folder) -> Result<bool> {
-        let seen = folder.read(&*app.host, &app.files()?).map_err(|e| {
-            Error::config(format!("cannot read the logs in {} ({e})", self.logdir.display()))
-                .hint("check --logdir: it must be a folder, relative to the current directory")
-        })?;
-        seen.warnings.iter().for_each(|warning| app.log.warn(warning));
-        Ok(seen.changed)
     }
 
     fn report(&self, folder: &Folder) -> Report {

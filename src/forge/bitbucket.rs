@@ -41,6 +41,8 @@ pub const DRIVER: Driver = Driver {
     token_hint: "create a repository access token with the scopes pullrequest:write and repository:write, and save it as the secured variable REPO_TOKEN",
     own_token_hint: "create an API token with write access to pull requests and repositories, then: export REPO_TOKEN=<email>:<token>",
     api_candidates: |_, _, _| Vec::new(),
+    commit_path: "/commits/",
+    has_details: false,
     connect,
     runner_process: Some(runner_process::runner_process),
 };

@@ -39,6 +39,8 @@ pub const DRIVER: Driver = Driver {
     token_hint: "pass it in the step: env: { REPO_TOKEN: \"${{ secrets.GITHUB_TOKEN }}\" }, and give the job permissions: { pull-requests: write, contents: write }",
     own_token_hint: "export REPO_TOKEN=$(gh auth token)",
     api_candidates: |_, _, _| Vec::new(),
+    commit_path: "/commit/",
+    has_details: true,
     connect,
     runner_process: Some(runner_process::runner_process),
 };

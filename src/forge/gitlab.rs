@@ -42,6 +42,8 @@ pub const DRIVER: Driver = Driver {
     token_hint: "create a project access token with the role Reporter and the scope api, and save it as the masked variable REPO_TOKEN",
     own_token_hint: "create a personal access token with the scope api, then: export REPO_TOKEN=<token>",
     api_candidates,
+    commit_path: "/-/commit/",
+    has_details: true,
     connect,
     runner_process: Some(runner_process::runner_process),
 };

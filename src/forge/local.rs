@@ -27,6 +27,8 @@ pub const DRIVER: Driver = Driver {
     token_hint: "",
     own_token_hint: "",
     api_candidates: |_, _, _| Vec::new(),
+    commit_path: "",
+    has_details: true,
     connect,
     runner_process: None,
 };

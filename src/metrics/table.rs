@@ -107,7 +107,7 @@ fn cell(value: &Value, layout: &Layout<'_>) -> String {
     }
 }
 
-fn signed(number: &str) -> String {
+pub fn signed(number: &str) -> String {
     let has_sign = number.starts_with('-') || number == "0" || number == "nan";
     if has_sign { number.to_owned() } else { format!("+{number}") }
 }
@@ -127,7 +127,7 @@ pub fn json(files: &[FileChanges]) -> String {
 }
 
 /// Lays a table out: left aligned, as wide as the longest cell, and two more than the header.
-fn lay_out(header: &[String], rows: &[Vec<String>]) -> String {
+pub fn lay_out(header: &[String], rows: &[Vec<String>]) -> String {
     let is_break = |c: char| matches!(c, '\n' | '\r');
     let has_breaks = header.iter().chain(rows.iter().flatten()).any(|cell| cell.contains(is_break));
     let rows: Vec<Vec<&str>> =

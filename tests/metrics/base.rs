@@ -19,14 +19,14 @@ fn commit(cml: &Cml, accuracy: &str) -> String {
 }
 
 /// A history: 0.1 and 0.2 on `main`, from which `feature` starts with 0.3 and more, and then 0.9 on `main`.
-struct History {
-    clone: Clone,
-    start: String,
-    head: String,
+pub struct History {
+    pub clone: Clone,
+    pub start: String,
+    pub head: String,
     tip: String,
 }
 
-fn history(vendor: Vendor) -> History {
+pub fn history(vendor: Vendor) -> History {
     let clone = Clone::on(vendor);
     let cml = &clone.cml;
     cml.git(&["checkout", "-q", "main"]);
@@ -45,7 +45,7 @@ fn history(vendor: Vendor) -> History {
 
 impl History {
     /// Makes the working copy one with a single commit.
-    fn shallow(&self, commit: &str) {
+    pub fn shallow(&self, commit: &str) {
         let cml = &self.clone.cml;
         let url = cml.git(&["remote", "get-url", "origin"]);
         std::fs::remove_dir_all(cml.path().join(".git")).unwrap();
@@ -59,7 +59,7 @@ impl History {
     }
 
     /// The pipeline of a pull request of `feature` into `main`.
-    fn pull_request(&mut self) {
+    pub fn pull_request(&mut self) {
         let (head, vendor) = (self.head.clone(), self.clone.vendor);
         self.clone.about(&head, "feature");
         let cml = &mut self.clone.cml;

@@ -255,6 +255,8 @@ static DRIVER: Driver = Driver {
     own_token_hint: "",
     api_candidates: |_, _, _| Vec::new(),
     connect: |_| Err(Error::internal("nobody connects here")),
+    commit_path: "",
+    has_details: true,
     runner_process: Some(runner_process),
 };
 

@@ -54,7 +54,7 @@ struct Watcher<'a> {
 impl Watcher<'_> {
     /// Reads what is new. A folder that is not there yet has nothing.
     fn look(&mut self) -> bool {
-        match self.args.read(self.app, &mut self.folder) {
+        match super::read(self.app, &self.args.logdir, &mut self.folder) {
             Ok(changed) => self.due |= changed,
             Err(error) => self.app.log.debug(&error.to_string()),
         }

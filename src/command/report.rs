@@ -1,0 +1,315 @@
+//! `cml report create`: what a change does, as one report: metrics, parameters, plots, data.
+//!
+//! Two versions of the project → sections → Markdown. The same input has the same output: no times, everything sorted.
+
+use super::diff::base::{self, Base, Named};
+use super::diff::gather::{Selection, gather};
+use super::diff::project::Project;
+use super::diff::snapshot::{Snapshot, Version};
+use super::diff::{WORKSPACE, cached, compare_files};
+use super::publish_args::PublishArgs;
+use super::tensorboard;
+use crate::app::App;
+use crate::connect::{self, Global};
+use crate::dvc::data;
+use crate::dvc::lock::Objects;
+use crate::error::{Error, Result};
+use crate::git::Git;
+use crate::metrics::compare::Rules;
+use crate::metrics::source::Row;
+use crate::metrics::table::{self, Layout, PRECISION, Subject};
+use crate::report::escape::escape;
+use crate::repository::Repository;
+use clap::ArgAction::Set;
+use clap::{Args, Subcommand, ValueEnum};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Write reports
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a report of what a change does to metrics, parameters and data
+    Create(Box<Create>),
+}
+
+/// A section of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Metrics that changed
+    Metrics,
+    /// Parameters that changed
+    Params,
+    /// Data of DVC's that changed, by dvc.lock and .dvc files
+    Data,
+    /// The charts of --logdir
+    Tensorboard,
+}
+
+/// Where nothing else is asked for.
+const PARTS: [Part; 4] = [Part::Metrics, Part::Params, Part::Data, Part::Tensorboard];
+const TITLE: &str = "Report";
+const FOLD: usize = 15;
+
+/// Options of `cml report create`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Report")]
+#[command(after_help = "Examples:\n  \
+    # Comment on the pull request with what it changes\n  cml report create | cml comment update -\n\n  \
+    # The same in one command\n  cml comment update auto\n\n  \
+    # Compare with the last release, metrics and data only\n  \
+    cml report create --base v1.0 --part metrics --part data --output report.md")]
+pub struct Create {
+    /// Revision to compare with; auto for the commit that the branch started from
+    #[arg(long, value_name = "REVISION", default_value = "auto")]
+    pub base: String,
+    /// Section of the report; may be given several times, in the order of the report [default: all]
+    #[arg(long, value_name = "PART", value_enum)]
+    pub part: Vec<Part>,
+    /// Title of the report
+    #[arg(long, short, value_name = "TITLE", default_value = TITLE)]
+    pub title: String,
+    /// Folder with TensorBoard's logs to draw
+    #[arg(long, value_name = "FOLDER")]
+    pub logdir: Option<PathBuf>,
+    /// Show metrics and parameters that did not change too
+    #[arg(long, action = Set, default_value_t = false)]
+    pub all: bool,
+    /// Fold sections with more rows and pictures than this; Bitbucket cannot fold
+    #[arg(long, value_name = "N", default_value_t = FOLD)]
+    pub fold: usize,
+    /// Write the report to this file instead of printing it
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// Where to publish pictures.
+    #[command(flatten)]
+    pub publish_args: PublishArgs,
+}
+
+/// Runs the subcommand.
+pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
+    let Command::Create(args) = command;
+    let text = args.compose(app, global).await?;
+    let Some(path) = &args.output else { return app.print_result(&text) };
+    app.files()?
+        .check_target(path)
+        .map_err(|refusal| refusal.error(format!("cannot write {}", path.display()), path))?;
+    app.host.write(path, text.as_bytes()).map_err(|error| {
+        Error::config(format!("cannot write {} ({error})", path.display()))
+            .hint("check --output: its folder must exist")
+    })
+}
+
+/// Returns the report that needs no options, for `cml comment update auto`.
+pub async fn compose(app: &App, global: &Global, publish_args: &PublishArgs) -> Result<String> {
+    let args = Create {
+        base: "auto".to_owned(),
+        part: Vec::new(),
+        title: TITLE.to_owned(),
+        logdir: None,
+        all: false,
+        fold: FOLD,
+        output: None,
+        publish_args: publish_args.clone(),
+    };
+    args.compose(app, global).await
+}
+
+/// A section before it is Markdown.
+struct Section {
+    title: &'static str,
+    /// What it has, for the headline: `2 metrics`; empty for what is not counted.
+    summary: String,
+    /// Rows and pictures.
+    length: usize,
+    body: String,
+}
+
+/// The two versions, and how they are called.
+struct Versions<'a> {
+    project: &'a Project,
+    old: Snapshot<'a>,
+    new: Snapshot<'a>,
+    base: &'a str,
+}
+
+impl Create {
+    async fn compose(&self, app: &App, global: &Global) -> Result<String> {
+        let parts: &[Part] = if self.part.is_empty() { &PARTS } else { &self.part };
+        if self.logdir.is_none() && self.part.contains(&Part::Tensorboard) {
+            return Err(
+                Error::usage("--part tensorboard needs --logdir").hint("pass the folder with TensorBoard's logs")
+            );
+        }
+        let project = Project::find(app)?;
+        let git = Git::new(app).trusting(global.ca_cert.as_deref())?;
+        let given = (self.base != "auto").then_some(self.base.as_str());
+        let Base::Commit(base) = base::find(app, global, &git, given, &Version::Workspace).await? else {
+            return Err(Error::usage(format!("--base {} is a file", self.base))
+                .hint("pass a revision; `cml metrics diff --base FILE` compares with a file"));
+        };
+        let new = Snapshot::open(app, &git, &project, Version::Workspace).await?;
+        let old = Snapshot::open(app, &git, &project, Version::Commit(base.clone())).await?;
+        let title = escape(&base.described());
+        let versions = Versions { project: &project, old, new, base: &title };
+        let mut sections = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            if !parts[..at].contains(part) {
+                sections.extend(self.section(app, global, *part, &versions).await?);
+            }
+        }
+        let place = Place::find(app, global, &git).await?;
+        Ok(self.markdown(&sections, &base, &place))
+    }
+
+    async fn section(
+        &self,
+        app: &App,
+        global: &Global,
+        part: Part,
+        versions: &Versions<'_>,
+    ) -> Result<Option<Section>> {
+        match part {
+            Part::Metrics => versions.values(Subject::Metrics, self.all).await,
+            Part::Params => versions.values(Subject::Params, self.all).await,
+            Part::Data => versions.data().await,
+            Part::Tensorboard => {
+                let Some(logdir) = &self.logdir else { return Ok(None) };
+                let body = tensorboard::draw(app, global, logdir, &self.publish_args).await?;
+                let length = body.lines().filter(|line| line.starts_with('|') || line.starts_with("![")).count();
+                Ok(Some(Section { title: "TensorBoard", summary: String::new(), length, body }))
+            }
+        }
+    }
+
+    /// Returns the report.
+    fn markdown(&self, sections: &[Section], base: &Named, place: &Place) -> String {
+        let counts: Vec<&str> =
+            sections.iter().map(|section| &*section.summary).filter(|text| !text.is_empty()).collect();
+        let counts = match counts.split_last() {
+            None => "Nothing to compare was found".to_owned(),
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        };
+        let base = escape(&base.dated());
+        let mut text = format!("## {}\n\n**{counts}** compared with {base}.{}\n", escape(&self.title), place.links());
+        for Section { title, length, body, .. } in sections {
+            let body = body.trim_end();
+            let _ = if *length > self.fold && place.has_details {
+                let summary = if *length == 1 { format!("{title} (1)") } else { format!("{title} ({length})") };
+                write!(text, "\n<details>\n<summary><b>{summary}</b></summary>\n\n{body}\n\n</details>\n")
+            } else {
+                write!(text, "\n### {title}\n\n{body}\n")
+            };
+        }
+        text
+    }
+}
+
+/// Returns a count with its noun.
+fn count(number: usize, noun: &str) -> String {
+    match number {
+        0 => format!("no {noun}s changed"),
+        1 => format!("1 {noun} changed"),
+        _ => format!("{number} {noun}s changed"),
+    }
+}
+
+impl Versions<'_> {
+    /// Returns the section of metrics or parameters; `None` where there are none.
+    async fn values(&self, subject: Subject, all: bool) -> Result<Option<Section>> {
+        let selection = Selection { subject, targets: None, dependencies_only: false, row: &Row::Last };
+        let new = gather(&self.new, &selection, true).await?;
+        let old = gather(&self.old, &selection, false).await?;
+        if new.is_empty() && old.is_empty() {
+            return Ok(None);
+        }
+        let files = compare_files(&old, &new, self.project, Rules::Whole, all)?;
+        let length = files.iter().map(|file| file.changes.len()).sum();
+        let changes = files.iter().flat_map(|file| &file.changes);
+        let changed = changes.filter(|change| !change.old.is_equal(&change.new)).count();
+        let (title, noun) = match subject {
+            Subject::Metrics => ("Metrics", "metric"),
+            Subject::Params => ("Parameters", "parameter"),
+        };
+        let layout = Layout { subject, old: self.base, new: WORKSPACE, has_paths: true, precision: PRECISION };
+        let body = if length == 0 { format!("No {noun} changed.\n") } else { table::markdown(&files, &layout) };
+        Ok(Some(Section { title, summary: count(changed, noun), length, body }))
+    }
+
+    /// Returns the section of data; `None` where DVC keeps none. Metrics have their own section.
+    async fn data(&self) -> Result<Option<Section>> {
+        let (old, new) = (self.objects(&self.old).await?, self.objects(&self.new).await?);
+        if old.is_empty() && new.is_empty() {
+            return Ok(None);
+        }
+        let changes = data::changes(&old, &new);
+        let row = |change: &data::DataChange<'_>| {
+            let [path, old, new, difference] = change.cells();
+            vec![escape(&self.project.shown(&path)), old, new, difference]
+        };
+        let rows: Vec<Vec<String>> = changes.iter().map(row).collect();
+        let header = ["Path", self.base, WORKSPACE, "Change"].map(str::to_owned);
+        let body = if rows.is_empty() { "No data changed.\n".to_owned() } else { table::lay_out(&header, &rows) };
+        let summary = match rows.len() {
+            0 => "no data changed".to_owned(),
+            1 => "1 data file or folder changed".to_owned(),
+            number => format!("{number} data files and folders changed"),
+        };
+        Ok(Some(Section { title: "Data", summary, length: rows.len(), body }))
+    }
+
+    async fn objects(&self, snapshot: &Snapshot<'_>) -> Result<Objects> {
+        let pipelines = snapshot.pipelines().await?;
+        let shown: BTreeSet<&String> = pipelines.iter().flat_map(|(_, declared)| &declared.metrics).collect();
+        let mut objects = cached::objects(snapshot).await?;
+        objects.retain(|path, _| !shown.contains(path));
+        Ok(objects)
+    }
+}
+
+/// Where the report is from.
+struct Place {
+    run_url: Option<String>,
+    /// The commit's page, and its hash.
+    commit: Option<(String, String)>,
+    /// Whether its Markdown may have `<details>`.
+    has_details: bool,
+}
+
+impl Place {
+    /// Finds it without a request.
+    async fn find(app: &App, global: &Global, git: &Git<'_>) -> Result<Self> {
+        let inferred = connect::infer(app, global, Repository::parse).await;
+        let found = inferred.found.ok().flatten();
+        let sha = match inferred.context.commit {
+            Some(sha) => Some(sha),
+            None => git.commit_of("HEAD").await?.map(|commit| commit.sha),
+        };
+        let page = found.as_ref().filter(|found| !found.driver.commit_path.is_empty());
+        let page = page.map(|found| format!("{}{}", found.repository.url(), found.driver.commit_path));
+        let commit = page.zip(sha).map(|(page, sha)| (format!("{page}{sha}"), sha));
+        let has_details = found.is_none_or(|found| found.driver.has_details);
+        Ok(Place { run_url: inferred.context.run_url, commit, has_details })
+    }
+
+    fn links(&self) -> String {
+        let commit = self.commit.as_ref().map(|(url, sha)| format!("[Commit {}]({url})", sha.get(..7).unwrap_or(sha)));
+        let run = self.run_url.as_ref().map(|url| format!("[Run]({url})"));
+        let links: Vec<String> = commit.into_iter().chain(run).collect();
+        if links.is_empty() { String::new() } else { format!(" {}", links.join(" · ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_their_nouns() {
+        assert_eq!(
+            [0, 1, 2].map(|number| count(number, "metric")),
+            ["no metrics changed", "1 metric changed", "2 metrics changed"]
+        );
+    }
+}

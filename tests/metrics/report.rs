@@ -1,0 +1,188 @@
+//! `cml report create`, and `auto` in its place. The program and git are real, the forges are the fakes.
+
+use super::{base, repository};
+use crate::support::fake::{Target, Vendor};
+use crate::support::{Cml, Ran, VENDORS};
+
+fn lock(model: &str, size: u64) -> String {
+    let out =
+        |path: &str, md5: &str, rest: &str| format!("    - path: {path}\n      hash: md5\n      md5: {md5}\n{rest}");
+    let outs = out("model.pkl", &model.repeat(32), &format!("      size: {size}\n"))
+        + &out("m.json", &model.repeat(32), "      size: 9\n");
+    format!("schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n{outs}")
+}
+
+fn data(md5: &str, size: u64, files: u64) -> String {
+    format!("outs:\n- md5: {}.dir\n  size: {size}\n  nfiles: {files}\n  hash: md5\n  path: images\n", md5.repeat(32))
+}
+
+const DECLARES: (&str, &str) = (
+    "dvc.yaml",
+    "stages:\n  train:\n    cmd: x\n    params: [lr, depth]\n    metrics: [{m.json: {cache: false}}]\n    outs: [model.pkl]\n",
+);
+
+/// A project in which metrics, parameters and data changed.
+fn project() -> Cml {
+    let (old_lock, new_lock) = (lock("a", 1_000_000), lock("b", 1_200_000));
+    let (old_data, new_data) = (data("a", 3_000_000, 10), data("c", 3_300_000, 12));
+    repository(
+        &[
+            DECLARES,
+            ("m.json", r#"{"accuracy": 0.91, "loss": 0.3, "same": 1}"#),
+            ("params.yaml", "lr: 0.1\ndepth: 3\n"),
+            ("dvc.lock", &old_lock),
+            ("data/images.dvc", &old_data),
+        ],
+        &[
+            ("m.json", r#"{"accuracy": 0.93, "loss": 0.2, "same": 1}"#),
+            ("params.yaml", "lr: 0.2\ndepth: 3\n"),
+            ("dvc.lock", &new_lock),
+            ("data/images.dvc", &new_data),
+        ],
+    )
+}
+
+#[test]
+fn a_report_shows_what_a_change_does() {
+    let cml = project();
+    let text = cml.run(&["report", "create"]).ok();
+    let (sha, day) =
+        (cml.git(&["rev-parse", "--short=7", "HEAD"]), cml.git(&["log", "-1", "--format=%cd", "--date=short-local"]));
+    let expected = format!(
+        "\
+## Report
+
+**2 metrics changed, 1 parameter changed and 2 data files and folders changed** compared with HEAD ({sha}, {day}).
+
+### Metrics
+
+| Path   | Metric   | HEAD ({sha})   | workspace   | Change   |
+|--------|----------|------------------|-------------|----------|
+| m.json | accuracy | 0.91             | 0.93        | +0.02    |
+| m.json | loss     | 0.3              | 0.2         | -0.1     |
+
+### Parameters
+
+| Path        | Parameter   | HEAD ({sha})   | workspace   |
+|-------------|-------------|------------------|-------------|
+| params.yaml | lr          | 0.1              | 0.2         |
+
+### Data
+
+| Path        | HEAD ({sha})   | workspace        | Change            |
+|-------------|------------------|------------------|-------------------|
+| data/images | 3 MB, 10 files   | 3.3 MB, 12 files | +300 kB, +2 files |
+| model.pkl   | 1 MB             | 1.2 MB           | +200 kB           |
+"
+    );
+    assert_eq!(text, expected);
+    // The same in has the same out, and in a file.
+    let ran = cml.run(&["report", "create", "--output", "out.md"]);
+    assert_eq!((ran.ok(), cml.read("out.md")), (String::new(), text.clone()));
+    cml.run(&["report", "create", "-o", "out.md"]).ok();
+    assert_eq!(cml.read("out.md"), text);
+}
+
+#[test]
+fn sections_are_those_asked_for() {
+    let cml = project();
+    let headings = |args: &[&str]| -> Vec<String> {
+        let text = cml.run(&[&["report", "create"], args].concat()).ok();
+        let heading = |line: &str| line.starts_with('#') || line.starts_with("<summary>");
+        text.lines().filter(|line| heading(line)).map(str::to_owned).collect()
+    };
+    assert_eq!(
+        headings(&["--part", "data", "--part", "metrics", "--title", "a_b"]),
+        ["## a\\_b", "### Data", "### Metrics"]
+    );
+    let folded =
+        ["## Report", "<summary><b>Metrics (2)</b></summary>", "### Parameters", "<summary><b>Data (2)</b></summary>"];
+    assert_eq!(headings(&["--fold", "1"]), folded);
+    let all = cml.run(&["report", "create", "--all", "--part", "params", "--base", "main"]).ok();
+    assert!(all.contains("| depth ") && all.contains("**1 parameter changed** compared with main ("), "{all}");
+    // What did not change is said, and what there is not is left out.
+    cml.git(&["commit", "-q", "-a", "-m", "second"]);
+    let none = cml.run(&["report", "create"]).ok();
+    assert!(none.contains("**no metrics changed, no parameters changed and no data changed**"), "{none}");
+    assert!(none.contains("No metric changed.\n") && none.contains("No data changed.\n"), "{none}");
+    let empty = repository(&[("a.txt", "x")], &[]);
+    let text = empty.run(&["report", "create"]).ok();
+    assert!(text.starts_with("## Report\n\n**Nothing to compare was found** compared with"), "{text}");
+}
+
+#[test]
+fn one_command_comments_on_the_pull_request_of_every_forge() {
+    for vendor in VENDORS {
+        let mut history = base::history(vendor);
+        history.pull_request();
+        history.shallow(&history.head);
+        let clone = &history.clone;
+        clone.cml.file("metrics.json", r#"{"accuracy": 0.5}"#);
+        let text = clone.cml.run(&["report", "create", "--fold", "0"]).ok();
+        let (short, head) = (&history.start[..7], &history.head);
+        assert!(text.contains(&format!("**1 metric changed** compared with main ({short}, 2026-01-01).")), "{text}");
+        let page = match vendor {
+            Vendor::GitHub => format!("{}/commit/{head}", clone.forge.repo_url(vendor)),
+            Vendor::GitLab => format!("{}/-/commit/{head}", clone.forge.repo_url(vendor)),
+            Vendor::Bitbucket => format!("{}/commits/{head}", clone.forge.repo_url(vendor)),
+        };
+        assert!(text.contains(&format!("[Commit {}]({page})", &head[..7])), "{text}");
+        if vendor == Vendor::GitHub {
+            assert!(text.contains(" · [Run](http") && text.contains("/actions/runs/99)"), "{text}");
+        }
+        // Bitbucket shows HTML as text.
+        assert_eq!(text.contains("<details>"), vendor != Vendor::Bitbucket, "{text}");
+        assert_eq!(clone.forge.live_comments(vendor, &Target::Pull(7)).len(), 0);
+        clone.cml.run(&["comment", "update", "auto"]).ok();
+        clone.cml.run(&["comment", "update", "auto"]).ok();
+        let comments = clone.forge.live_comments(vendor, &Target::Pull(7));
+        let whole = clone.cml.run(&["report", "create"]).ok();
+        assert!(comments.len() == 1 && comments[0].body.starts_with(whole.trim_end()), "{vendor:?} {comments:#?}");
+    }
+}
+
+#[test]
+fn a_file_of_that_name_is_the_report() {
+    let cml = project();
+    cml.file("auto", "# Mine\n");
+    let printed = cml.run(&["comment", "update", "auto", "--driver", "local", "--print"]);
+    if !crate::support::is_wasm() {
+        assert!(printed.ok().starts_with("# Mine\n"));
+    }
+}
+
+#[test]
+fn the_charts_of_logs_are_drawn() {
+    let cml = project();
+    let Some(logs) = crate::tensorboard::with_logs(&cml) else { return };
+    let text = cml.run(&["report", "create", "--logdir", logs.to_str().unwrap(), "--part", "tensorboard"]);
+    let text = text.ok();
+    assert!(text.contains("<summary><b>TensorBoard (") && text.contains("| tag | run |"), "{text}");
+    assert!(text.contains("](.cml/files/") && text.contains(".svg)"), "{text}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let cml = project();
+    let run = |args: &[&str]| cml.run(&[&["report", "create"], args].concat());
+    let fails = |ran: Ran, code: i32, error: &str, hint: &str| {
+        assert_eq!(ran.stdout, "");
+        ran.fails(code, error, hint);
+    };
+    fails(run(&["--base", "no-such"]), 5, "unknown revision 'no-such'", "*fetch-depth*");
+    fails(run(&["--base", "m.json"]), 2, "--base m.json is a file", "pass a revision; *");
+    fails(run(&["--part", "tensorboard"]), 2, "--part tensorboard needs --logdir", "pass the folder *");
+    fails(run(&["--logdir", "gone"]), 3, "cannot read the logs in gone (*", "check --logdir: *");
+    fails(run(&["-o", "data"]), 3, "cannot write data (it is a directory)", "*");
+    fails(run(&["-o", ".git/report.md"]), 3, "cannot write .git/report.md (*", "*");
+    let follow = cml.run(&["comment", "update", "--watch", "auto"]);
+    fails(follow, 2, "--watch does not follow the report auto", "run `cml comment update auto` *");
+    cml.file("m.json", "{");
+    fails(run(&[]), 3, "m.json of the working copy is not valid JSON: *", "check the step that writes it");
+    let broken = cml.run(&["comment", "update", "auto", "--driver", "local"]);
+    fails(broken, 3, "m.json of the working copy is not valid JSON: *", "check the step that writes it");
+    std::fs::remove_file(cml.path().join("m.json")).unwrap();
+    let missing = "m.json is in neither git nor DVC's cache*";
+    let ran = run(&[]);
+    assert!(ran.code == Some(3) && ran.stderr.contains("dvc pull m.json"), "{missing} {ran:?}");
+}
