@@ -20,11 +20,12 @@ fn executed(text: &str) -> Vec<String> {
 }
 
 /// What a reader sees. The parser keeps white space before a line inside of a tag, where it means nothing, and of a code span, where a
-/// browser shows two blanks as one.
+/// browser shows several blanks as one.
 fn shown(text: &str) -> String {
     let mut html = String::new();
     pulldown_cmark::html::push_html(&mut html, Parser::new_ext(&text.replace('\r', ""), dialect()));
-    html.replace("\n ", "\n").replace("> ", ">").replace("  ", " ")
+    let html = html.replace("\n ", "\n").replace("> ", ">");
+    html.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
