@@ -14,6 +14,7 @@ use assets::Assets;
 use async_trait::async_trait;
 use checks::Checks;
 use comments::Comments;
+use history::History;
 use permissions::Permissions;
 use pull_requests::PullRequests;
 use runners::Runners;
@@ -29,7 +30,9 @@ mod once;
 mod rest;
 mod target;
 
-pub use capability::{Capability, assets, checks, comments, permissions, pull_requests, require, runners, runs};
+pub use capability::{
+    Capability, assets, checks, comments, history, permissions, pull_requests, require, runners, runs,
+};
 pub use target::{Target, TargetSpec};
 
 /// A row of [`FORGES`]: everything the core knows about a forge before it talks to it.
@@ -128,6 +131,11 @@ pub trait Forge {
 
     /// Returns its runners.
     fn runners(&self) -> Option<&dyn Runners> {
+        None
+    }
+
+    /// Returns its commits and files.
+    fn history(&self) -> Option<&dyn History> {
         None
     }
 

@@ -220,7 +220,8 @@ impl<'a> Git<'a> {
     /// Trusts the authorities of a PEM file too, besides those that git trusts: libcurl takes one file.
     /// <https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpsslCAInfo>
     pub fn trusting(mut self, file: Option<&Path>) -> Result<Self> {
-        let Some(file) = file else { return Ok(self) };
+        // Without a working copy nothing is transferred.
+        let Some(file) = file.filter(|_| self.has_checkout()) else { return Ok(self) };
         let bundle = Bundle::new(self.app, &self.checkout()?.top, file)?;
         self.env.push((vars::GIT_SSL_CAINFO.name.to_owned(), bundle.path()));
         self.bundle = Some(bundle);

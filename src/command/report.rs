@@ -284,7 +284,8 @@ impl Place {
         let found = inferred.found.ok().flatten();
         let sha = match inferred.context.commit {
             Some(sha) => Some(sha),
-            None => git.commit_of("HEAD").await?.map(|commit| commit.sha),
+            None if git.has_checkout() => git.commit_of("HEAD").await?.map(|commit| commit.sha),
+            None => None,
         };
         let page = found.as_ref().filter(|found| !found.driver.commit_path.is_empty());
         let page = page.map(|found| format!("{}{}", found.repository.url(), found.driver.commit_path));

@@ -3,6 +3,7 @@
 use super::assets::Assets;
 use super::checks::Checks;
 use super::comments::Comments;
+use super::history::History;
 use super::permissions::Permissions;
 use super::pull_requests::PullRequests;
 use super::rest::Rest;
@@ -25,6 +26,7 @@ mod assets;
 mod checks;
 mod comments;
 mod explain;
+mod history;
 mod permissions;
 mod pull_requests;
 mod runner_process;
@@ -166,6 +168,10 @@ impl Forge for Bitbucket {
     }
 
     fn runners(&self) -> Option<&dyn Runners> {
+        Some(self)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
         Some(self)
     }
 

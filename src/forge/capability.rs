@@ -9,6 +9,7 @@ use std::fmt;
 pub mod assets;
 pub mod checks;
 pub mod comments;
+pub mod history;
 pub mod permissions;
 pub mod pull_requests;
 pub mod runners;

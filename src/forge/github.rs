@@ -3,6 +3,7 @@
 use super::assets::Assets;
 use super::checks::Checks;
 use super::comments::Comments;
+use super::history::History;
 use super::permissions::Permissions;
 use super::pull_requests::PullRequests;
 use super::runners::Runners;
@@ -22,6 +23,7 @@ mod checks;
 mod client;
 mod comments;
 mod explain;
+mod history;
 mod lost_jobs;
 mod permissions;
 mod pull_requests;
@@ -130,6 +132,10 @@ impl Forge for GitHub {
     }
 
     fn runners(&self) -> Option<&dyn Runners> {
+        Some(self)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
         Some(self)
     }
 

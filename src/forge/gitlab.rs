@@ -3,6 +3,7 @@
 use super::assets::Assets;
 use super::checks::Checks;
 use super::comments::Comments;
+use super::history::History;
 use super::permissions::Permissions;
 use super::pull_requests::{Author, GitCredential, PullRequests};
 use super::rest::{Rest, escape};
@@ -23,6 +24,7 @@ use std::rc::Rc;
 mod assets;
 mod checks;
 mod comments;
+mod history;
 mod lost_job;
 mod lost_jobs;
 mod permissions;
@@ -221,6 +223,10 @@ impl Forge for GitLab {
     }
 
     fn runners(&self) -> Option<&dyn Runners> {
+        Some(self)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
         Some(self)
     }
 

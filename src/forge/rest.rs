@@ -76,6 +76,12 @@ impl Rest {
         &self.http
     }
 
+    /// Reads a file.
+    pub async fn bytes(&self, path: &str) -> Result<Vec<u8>> {
+        let answer = self.send(Method::GET, path, None, Bytes::new(), RetryPolicy::Idempotent).await?;
+        Ok(answer.into_body().to_vec())
+    }
+
     /// Returns whether there is something at a path.
     pub async fn exists(&self, path: &str) -> Result<bool> {
         match self.send(Method::GET, path, None, Bytes::new(), RetryPolicy::Idempotent).await {

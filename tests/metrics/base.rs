@@ -156,16 +156,87 @@ fn a_branch_of_the_remote_is_fetched() {
     unknown.fails(5, "unknown revision 'no-such-branch'", "*fetch-depth*");
 }
 
+/// The table of a run that has no clone, or none that is of use.
+fn asks_the_forge(history: &History) -> String {
+    history.clone.forge.clear_requests();
+    let table = history.table();
+    let asked = history.clone.forge.api_requests();
+    assert!(!asked.is_empty() && asked.iter().all(|request| request.method == "GET"), "{asked:#?}");
+    table
+}
+
+#[test]
+fn without_a_clone_the_forge_has_the_base() {
+    for vendor in VENDORS {
+        let mut history = history(vendor);
+        let cml = &history.clone.cml;
+        // A project of DVC's, in a folder that needs escaping, and more files than fit a page.
+        cml.git(&["checkout", "-q", "feature"]);
+        history.pull_request();
+        let cml = &history.clone.cml;
+        std::fs::remove_dir_all(cml.path().join(".git")).unwrap();
+        write(cml, "0.5");
+        let table = asks_the_forge(&history);
+        assert_eq!(rows(&table), [["metrics.json", "accuracy", "0.2", "0.5", "+0.3"]], "{vendor:?} {table}");
+        assert!(table.contains(&format!("| main ({}, ", &history.start[..7])), "{table}");
+        let cml = &history.clone.cml;
+        let named = cml.run(&["metrics", "diff", "main", "feature"]).ok();
+        assert_eq!(rows(&named)[0], ["metrics.json", "accuracy", "0.9", "0.359", "-0.541"], "{vendor:?} {named}");
+        cml.run(&["metrics", "diff", "no-such"]).fails(5, "unknown revision 'no-such'", "*");
+        let report = cml.run(&["report", "create"]).ok();
+        assert!(report.contains("**1 metric changed** compared with main ("), "{report}");
+        // A push to the default branch.
+        let tip = history.tip.clone();
+        history.clone.about(&tip, "main");
+        history.clone.cml.set("CI_DEFAULT_BRANCH", "main");
+        let table = asks_the_forge(&history);
+        assert_eq!(rows(&table)[0], ["metrics.json", "accuracy", "0.2", "0.5", "+0.3"], "{vendor:?} {table}");
+        assert!(table.contains("| main\\~1 (") || vendor != Vendor::GitLab, "{table}");
+        // Nobody to ask.
+        history.clone.cml.unset("REPO_TOKEN");
+        let ran = history.clone.cml.run(&["metrics", "diff"]);
+        ran.fails(3, "not a git repository, and no token for a forge to ask instead", "*set REPO_TOKEN*");
+    }
+}
+
 #[test]
 fn a_clone_that_cannot_be_deepened_says_what_to_do() {
+    for vendor in VENDORS {
+        let mut history = history(vendor);
+        history.pull_request();
+        history.shallow(&history.head);
+        write(&history.clone.cml, "0.5");
+        history.clone.cml.git(&["remote", "set-url", "origin", "/no/such/folder"]);
+        // The forge has what git cannot fetch.
+        let table = asks_the_forge(&history);
+        assert_eq!(rows(&table), [["metrics.json", "accuracy", "0.2", "0.5", "+0.3"]], "{vendor:?} {table}");
+        history.clone.cml.unset("REPO_TOKEN");
+        let ran = history.clone.cml.run(&["metrics", "diff"]);
+        let error = "cannot find the commit that this branch started from on main: *";
+        assert!(ran.stderr.contains("fetch-depth") || ran.stderr.contains("--remote"), "{ran:?}");
+        let says = crate::support::fits(&format!("*error: {error}*"), &ran.stderr);
+        assert!(ran.code != Some(0) && ran.stdout.is_empty() && says, "{ran:?}");
+    }
+}
+
+/// How often git is started, as the specification wants it: four times, and once more to find where a pull request started.
+#[test]
+fn git_is_started_as_few_times_as_possible() {
     let mut history = history(Vendor::GitHub);
     history.pull_request();
-    history.shallow(&history.head);
-    history.clone.cml.git(&["remote", "set-url", "origin", "/no/such/folder"]);
-    let ran = history.clone.cml.run(&["metrics", "diff"]);
-    let error = "cannot find the commit that this branch started from on main: *";
-    assert!(ran.stderr.contains("fetch-depth") || ran.stderr.contains("--remote"), "{ran:?}");
-    assert!(
-        ran.code != Some(0) && ran.stdout.is_empty() && crate::support::fits(&format!("*error: {error}*"), &ran.stderr)
-    );
+    let cml = &history.clone.cml;
+    cml.git(&["checkout", "-q", "main"]);
+    cml.file("dvc.yaml", "metrics: [metrics.json, eval/a.json]\n");
+    cml.file("eval/a.json", "{}");
+    cml.git(&["add", "."]);
+    cml.git(&["commit", "-q", "-m", "dvc"]);
+    cml.git(&["update-ref", "refs/remotes/origin/main", "main"]);
+    write(cml, "0.5");
+    history.clone.calls();
+    let named = cml.run(&["metrics", "diff", "main"]).ok();
+    let calls = history.clone.calls();
+    assert!(rows(&named).len() == 1 && calls.len() == 4, "{calls:#?}");
+    cml.run(&["metrics", "diff"]).ok();
+    let calls = history.clone.calls();
+    assert!(calls.len() == 5, "{calls:#?}");
 }

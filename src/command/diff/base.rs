@@ -2,12 +2,15 @@
 
 use super::snapshot::Version;
 use crate::app::App;
-use crate::ci;
+use crate::ci::{self, Context};
 use crate::connect::{self, Global};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::forge::Forge;
+use crate::forge::history::{self, History};
 use crate::git::{Commit, Git};
 use crate::repository::Repository;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// The remote from which CI systems clone.
 const REMOTE: &str = "origin";
@@ -17,14 +20,21 @@ const DEFAULT_BRANCHES: [&str; 2] = ["main", "master"];
 const DEPTH_HINT: &str = "check out more of the history: `fetch-depth: 0` of actions/checkout, `GIT_DEPTH: 0` on GitLab, `clone: { depth: full }` on Bitbucket; or pass --base";
 
 /// A commit, and the name by which it was found.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Named {
     /// As the user typed it, or the branch.
     pub name: String,
     pub commit: Commit,
+    /// The forge that has its files, where the clone does not.
+    pub forge: Option<Rc<dyn Forge>>,
 }
 
 impl Named {
+    /// Returns a commit of this clone.
+    fn here(name: &str, commit: Commit) -> Self {
+        Named { name: name.to_owned(), commit, forge: None }
+    }
+
     fn short(&self) -> &str {
         self.commit.sha.get(..7).unwrap_or(&self.commit.sha)
     }
@@ -97,7 +107,7 @@ pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>
     if git.has_checkout()
         && let Some(commit) = git.commit_of(name).await?
     {
-        return Ok(Base::Commit(Named { name: name.to_owned(), commit }));
+        return Ok(Base::Commit(Named::here(name, commit)));
     }
     if app.host.stat(name.as_ref()).is_ok_and(|stat| stat.is_file) {
         return Ok(Base::File(PathBuf::from(name)));
@@ -107,9 +117,12 @@ pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>
 
 /// Returns the commit of a revision: of this clone, or a branch of the remote's, which is fetched if the clone lacks it.
 pub async fn resolve(app: &App, global: &Global, git: &Git<'_>, name: &str) -> Result<Named> {
+    if let Some(forge) = without_clone(app, global, git).await? {
+        return of_forge(&forge, name, name).await;
+    }
     for known in [name.to_owned(), format!("refs/remotes/{REMOTE}/{name}")] {
         if let Some(commit) = git.commit_of(&known).await? {
-            return Ok(Named { name: name.to_owned(), commit });
+            return Ok(Named::here(name, commit));
         }
     }
     let unknown = || {
@@ -134,7 +147,7 @@ pub async fn resolve(app: &App, global: &Global, git: &Git<'_>, name: &str) -> R
     let tip = tip.ok_or_else(unknown)?;
     fetching.fetch_commit(REMOTE, &tip).await.map_err(|_| unknown())?;
     let commit = git.commit_of(&tip).await?.ok_or_else(unknown)?;
-    Ok(Named { name: name.to_owned(), commit })
+    Ok(Named::here(name, commit))
 }
 
 /// Returns git with the credentials of the forge, if there are any; else with its own, such as those that a CI leaves.
@@ -155,20 +168,27 @@ async fn transferring<'a>(app: &'a App, global: &Global) -> Result<Git<'a>> {
 async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) -> Result<Named> {
     let ci = ci::detect(app.env());
     let context = ci::context(ci.as_deref(), &*app.host)?;
-    let current = git.commit_of("HEAD").await?.ok_or_else(|| {
-        Error::config("not a git repository with a commit")
-            .hint("run this inside the clone, or pass a file with --base")
-    })?;
+    if let Some(forge) = without_clone(app, global, git).await? {
+        return automatic_of(&forge, &context, head).await;
+    }
+    let current = async || {
+        git.commit_of("HEAD").await?.ok_or_else(|| {
+            Error::config("not a git repository with a commit")
+                .hint("run this inside the clone, or pass a file with --base")
+        })
+    };
     let tip = match (head, &context.commit) {
         (Version::Commit(named), _) => named.commit.sha.clone(),
         (Version::Workspace, Some(commit)) => commit.clone(),
-        (Version::Workspace, None) => current.sha.clone(),
+        (Version::Workspace, None) => current().await?.sha,
     };
+    let target = context.target_branch.clone().filter(|_| context.pull_request.is_some());
     let branch = match &context.branch {
+        // The target decides.
+        None if target.is_some() => None,
         Some(branch) => Some(branch.clone()),
         None => git.query(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await.ok(),
     };
-    let target = context.target_branch.clone().filter(|_| context.pull_request.is_some());
     let default = match (&target, &context.default_branch) {
         (Some(target), _) => Some(target.clone()),
         (None, Some(default)) => Some(default.clone()),
@@ -181,9 +201,7 @@ async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) ->
         Some(default) if target.is_some() || branch.as_ref() != Some(&default) => {
             merge_base(app, global, git, &tip, &default).await
         }
-        _ if ci.is_none() && matches!(head, Version::Workspace) => {
-            Ok(Named { name: "HEAD".to_owned(), commit: current })
-        }
+        _ if ci.is_none() && matches!(head, Version::Workspace) => Ok(Named::here("HEAD", current().await?)),
         _ => first_parent(app, global, git, &tip, branch.as_deref()).await,
     }
 }
@@ -205,6 +223,22 @@ async fn default_branch(git: &Git<'_>) -> Option<String> {
 }
 
 async fn merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: &str) -> Result<Named> {
+    // Most clones have both: one question to git.
+    if let Some(sha) = git.merge_base(tip, &format!("refs/remotes/{REMOTE}/{branch}")).await? {
+        return named(git, branch, &sha).await;
+    }
+    let error = match fetch_merge_base(app, global, git, tip, branch).await {
+        Err(error) => error,
+        found => return found,
+    };
+    match ask_forge(app, global, &error, async |history| history.merge_base(tip, branch).await, branch).await {
+        Some(found) => Ok(found),
+        None => Err(error),
+    }
+}
+
+/// Fetches as much of the history as is needed.
+async fn fetch_merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: &str) -> Result<Named> {
     let other = branch_tip(git, branch).await?;
     if let Some(other) = &other
         && git.commit_of(tip).await?.is_some()
@@ -232,6 +266,94 @@ async fn merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch
     named(git, branch, &sha).await
 }
 
+/// Asks the forge for a commit that could not be fetched, if there is a token for it.
+async fn ask_forge(
+    app: &App,
+    global: &Global,
+    failure: &Error,
+    ask: impl AsyncFn(&dyn History) -> Result<Option<history::Commit>>,
+    name: &str,
+) -> Option<Named> {
+    if failure.kind() == Kind::NotFound {
+        return None;
+    }
+    let forge = forge_of(app, global).await.ok()??;
+    app.log.info(&format!("{failure}; asking the forge instead"));
+    let found = ask(forge.history()?).await.ok()??;
+    Some(of_commit(&forge, name, found))
+}
+
+/// Returns the forge, if it is known, there is a token for it, and it lists commits.
+async fn forge_of(app: &App, global: &Global) -> Result<Option<Rc<dyn Forge>>> {
+    let inferred =
+        connect::infer(app, global, Repository::parse).await.locate(app, connect::MIN_REPOSITORY_NAMES).await;
+    let (Ok(Some(found)), Some(_)) = (&inferred.found, &inferred.token) else { return Ok(None) };
+    let forge = inferred.connect(app, found, None)?;
+    Ok(forge.history().is_some().then_some(forge))
+}
+
+/// Returns the forge where there is no clone to ask.
+///
+/// # Errors
+/// There is neither.
+async fn without_clone(app: &App, global: &Global, git: &Git<'_>) -> Result<Option<Rc<dyn Forge>>> {
+    if git.has_checkout() {
+        return Ok(None);
+    }
+    let forge = forge_of(app, global).await?.ok_or_else(|| {
+        Error::config("not a git repository, and no token for a forge to ask instead")
+            .hint("run this inside the clone, set REPO_TOKEN, or pass a file with --base")
+    })?;
+    Ok(Some(forge))
+}
+
+fn of_commit(forge: &Rc<dyn Forge>, name: &str, found: history::Commit) -> Named {
+    let commit = Commit { sha: found.sha, time: found.time };
+    Named { name: name.to_owned(), commit, forge: Some(forge.clone()) }
+}
+
+/// Returns the commit of a revision on the forge.
+async fn of_forge(forge: &Rc<dyn Forge>, name: &str, revision: &str) -> Result<Named> {
+    let found = match forge.history() {
+        Some(history) => history.commit(revision).await?,
+        None => None,
+    };
+    let unknown = || Error::not_found(format!("unknown revision '{name}'")).hint("name a commit, a branch or a tag");
+    Ok(of_commit(forge, name, found.ok_or_else(unknown)?))
+}
+
+/// Returns what [`automatic`] does, by what the CI says alone.
+async fn automatic_of(forge: &Rc<dyn Forge>, context: &Context, head: &Version) -> Result<Named> {
+    let tip = match (head, &context.commit) {
+        (Version::Commit(named), _) => Some(&named.commit.sha),
+        (Version::Workspace, commit) => commit.as_ref(),
+    };
+    let target = context.target_branch.as_ref().filter(|_| context.pull_request.is_some());
+    let default = target.or(context.default_branch.as_ref()).map_or("HEAD", String::as_str);
+    // Without a commit there is nothing that started anywhere.
+    let Some(tip) = tip else { return of_forge(forge, default, default).await };
+    if target.is_some() || context.branch.as_deref().is_none_or(|branch| branch != default) {
+        let found = match forge.history() {
+            Some(history) => history.merge_base(tip, default).await?,
+            None => None,
+        };
+        // On the default branch itself it is the commit.
+        if let Some(found) = found.filter(|found| target.is_some() || found.sha != *tip) {
+            return Ok(of_commit(forge, default, found));
+        }
+    }
+    let here = match forge.history() {
+        Some(history) => history.commit(tip).await?,
+        None => None,
+    };
+    let parent = here.and_then(|commit| commit.parent).ok_or_else(|| {
+        Error::not_found("this is the first commit: there is nothing before it to compare with")
+            .hint("pass --base REVISION or a file")
+    })?;
+    let name = context.branch.as_ref().map_or_else(|| parent.clone(), |branch| format!("{branch}~1"));
+    of_forge(forge, &name, &parent).await
+}
+
 /// Returns the commit of a branch in this clone: that of the remote's branch goes before one of the same name here.
 async fn branch_tip(git: &Git<'_>, branch: &str) -> Result<Option<Commit>> {
     match git.commit_of(&format!("refs/remotes/{REMOTE}/{branch}")).await? {
@@ -251,8 +373,11 @@ async fn first_parent(app: &App, global: &Global, git: &Git<'_>, tip: &str, bran
             Ok(fetching) => fetching.fetch_commit(REMOTE, &parent).await,
             Err(error) => Err(error),
         };
-        fetched
-            .map_err(|error| error.context(format!("cannot fetch {name}, the commit before")).or_hint(DEPTH_HINT))?;
+        if let Err(error) = fetched {
+            let error = error.context(format!("cannot fetch {name}, the commit before")).or_hint(DEPTH_HINT);
+            let found = ask_forge(app, global, &error, async |history| history.commit(&parent).await, &name).await;
+            return found.ok_or(error);
+        }
     }
     named(git, &name, &parent).await
 }
@@ -260,7 +385,7 @@ async fn first_parent(app: &App, global: &Global, git: &Git<'_>, tip: &str, bran
 async fn named(git: &Git<'_>, name: &str, sha: &str) -> Result<Named> {
     let commit = git.commit_of(sha).await?;
     let commit = commit.ok_or_else(|| Error::not_found(format!("unknown revision '{sha}'")).hint(DEPTH_HINT))?;
-    Ok(Named { name: name.to_owned(), commit })
+    Ok(Named::here(name, commit))
 }
 
 #[cfg(test)]
@@ -284,7 +409,7 @@ mod tests {
     fn a_commit_is_not_named_twice() {
         let of = |name: &str| {
             let commit = Commit { sha: "4b1d0c9e5f".repeat(4), time: 0 };
-            Base::Commit(Named { name: name.to_owned(), commit }).title(3 * 86_400)
+            Base::Commit(Named::here(name, commit)).title(3 * 86_400)
         };
         assert_eq!(
             (of("main").as_str(), of("4b1d0c9e").as_str()),

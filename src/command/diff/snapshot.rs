@@ -19,7 +19,7 @@ pub const LARGEST: u64 = 32 << 20;
 const MAX_FILES: usize = 10_000;
 
 /// A version of the project.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Version {
     /// The files as they are.
     Workspace,
@@ -35,6 +35,8 @@ pub struct Snapshot<'a> {
     version: Version,
     /// Those of a commit, from the root of the project.
     files: BTreeSet<String>,
+    /// What the forge calls their contents, where it has them and not the clone.
+    ids: BTreeMap<String, String>,
     /// Files of a commit that are read along with the first, to start git once.
     expected: BTreeSet<String>,
     /// What was read of a commit.
@@ -55,19 +57,24 @@ const DVC_FILES: [&str; 2] = [dvc::PIPELINE, "*.dvc"];
 impl<'a> Snapshot<'a> {
     /// Lists the files.
     pub async fn open(app: &'a App, git: &'a Git<'a>, project: &'a Project, version: Version) -> Result<Self> {
-        let files = match &version {
-            Version::Workspace => BTreeSet::new(),
-            Version::Commit(named) => {
-                let all = git.files_of(&named.commit.sha).await?;
-                all.iter().filter_map(|path| Some(path.strip_prefix(&project.prefix)?.to_owned())).collect()
+        let (mut files, mut ids) = (BTreeSet::new(), BTreeMap::new());
+        let inside = |path: &String| Some(path.strip_prefix(&project.prefix)?.to_owned());
+        if let Version::Commit(named) = &version {
+            if let Some(history) = named.forge.as_ref().and_then(|forge| forge.history()) {
+                let all = history.files(&named.commit.sha).await?;
+                ids = all.into_iter().filter_map(|(path, id)| Some((inside(&path)?, id))).collect();
+                files = ids.keys().cloned().collect();
+            } else {
+                files = git.files_of(&named.commit.sha).await?.iter().filter_map(inside).collect();
             }
-        };
+        }
         Ok(Snapshot {
             app,
             git,
             project,
             version,
             files,
+            ids,
             expected: BTreeSet::new(),
             contents: RefCell::default(),
             seen: RefCell::default(),
@@ -177,7 +184,17 @@ impl<'a> Snapshot<'a> {
             let wanted: BTreeSet<&String> = paths.iter().chain(&self.expected).filter(is_new).collect();
             let whole: Vec<String> = wanted.iter().map(|path| format!("{}{path}", self.project.prefix)).collect();
             let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
-            let read = self.git.read_files(&named.commit.sha, &whole).await?;
+            let read = match named.forge.as_ref().and_then(|forge| forge.history()) {
+                None => self.git.read_files(&named.commit.sha, &whole).await?,
+                Some(history) => {
+                    let mut read = Vec::new();
+                    for (path, whole) in wanted.iter().zip(whole) {
+                        let id = self.ids.get(*path).map(String::as_str).unwrap_or_default();
+                        read.push(history.read(&named.commit.sha, whole, id).await?);
+                    }
+                    read
+                }
+            };
             self.contents.borrow_mut().extend(wanted.into_iter().cloned().zip(read));
         }
         let contents = self.contents.borrow();

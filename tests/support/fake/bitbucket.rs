@@ -78,6 +78,9 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
     if let Some(denied) = denied(call, path) {
         return denied;
     }
+    if let Some(answer) = super::history::answer(call, path) {
+        return answer;
+    }
     let number = |text: &str| text.parse::<u64>().ok();
     let (target, rest) = match path {
         [] => return Response::json(200, &repository(call)),

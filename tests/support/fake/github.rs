@@ -84,6 +84,9 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         let answer = error(403, &format!("Resource not accessible by {who}"));
         return answer.header("X-Accepted-GitHub-Permissions", needed);
     }
+    if let Some(answer) = super::history::answer(call, path) {
+        return answer;
+    }
     match (call.request.verb(), path) {
         ("GET", []) => Response::json(200, &full_repository(call)),
         ("GET", ["issues", "comments"]) => comments::list_all(call),

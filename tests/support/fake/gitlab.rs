@@ -61,6 +61,9 @@ fn in_project(call: &mut Call<'_>, path: &[&str]) -> Response {
     if let Some(denied) = denied(call, path) {
         return denied;
     }
+    if let Some(answer) = super::history::answer(call, path) {
+        return answer;
+    }
     let number = |text: &str| text.parse::<u64>().ok();
     match (call.request.verb(), path) {
         ("GET", []) => Response::json(200, &project(call)),

@@ -58,6 +58,11 @@ impl Request {
         self.query().into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    /// All values of a parameter of the query.
+    pub fn params(&self, name: &str) -> Vec<String> {
+        self.query().into_iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect()
+    }
+
     /// The body as JSON, or null.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)

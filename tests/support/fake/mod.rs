@@ -40,6 +40,7 @@ mod git;
 mod git_http;
 mod github;
 mod gitlab;
+mod history;
 pub mod http;
 mod lfs;
 pub mod multipart;
