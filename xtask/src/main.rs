@@ -275,8 +275,9 @@ fn bench() -> Result {
     let (program, node) = (release::build()?, tools::node()?);
     let moto = tools::find("moto_server")?;
     let docker = images(&program)?;
-    let names = ["action", "comment", "image", "launch"].iter().flat_map(|name| ["--bench", name]);
+    let names = ["action", "comment", "image", "launch", "metrics"].iter().flat_map(|name| ["--bench", name]);
     let mut benches = cargo(&["bench", "--profile", "dev"]);
     benches.args(names).env("CML_BENCH_BIN", &program).env("CML_TEST_NODE", node).env("CML_TEST_MOTO", moto);
+    benches.env("CML_TEST_DVC", tools::python("dvc")?);
     run(benches.envs(docker.iter().flat_map(image::Docker::environment)))
 }

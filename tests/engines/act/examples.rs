@@ -127,7 +127,7 @@ fn a_project_of_dvcs() {
     let done = consumer.pull_request().ok();
     assert_eq!(done.annotations(), [], "{done}");
     let body = only(&forge, &Target::Pull(7));
-    assert!(body.starts_with("## Training\n") && body.contains("| metrics.json | 0.0"), "{body}");
+    assert!(body.starts_with("## Training\n") && body.contains("| metrics.json | 0.9"), "{body}");
     assert!(body.contains("![Loss by epoch](http"), "{body}");
 }
 

@@ -67,7 +67,7 @@ fn a_project_of_dvcs() {
     }
     run(&repository);
     let body = only(&repository);
-    assert!(body.starts_with("## Training\n") && body.contains("| metrics.json | 0.0"), "{body}");
+    assert!(body.starts_with("## Training\n") && body.contains("| metrics.json | 0.9"), "{body}");
     assert!(body.contains("![Loss by epoch](http"), "{body}");
 }
 

@@ -61,7 +61,7 @@ fn a_project_of_dvcs() {
     project.docker = Some(docker);
     project.merge_request().ok();
     let body = only(&forge, &Target::Pull(7));
-    assert!(body.starts_with("## Training\n") && body.contains("| metrics.json | 0.0"), "{body}");
+    assert!(body.starts_with("## Training\n") && body.contains("| metrics.json | 0.9"), "{body}");
     assert!(body.contains("![Loss by epoch](") && body.contains("/uploads/"), "{body}");
 }
 
