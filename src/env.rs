@@ -363,6 +363,7 @@ vars! {
     CI_STEP_URL = "CI_STEP_URL": "Page of the step (Woodpecker)";
     CI_WORKFLOW_NAME = "CI_WORKFLOW_NAME": "Name of the workflow (Woodpecker)";
 
+    CML_CLEARML_READ_ONLY = "CML_CLEARML_READ_ONLY": "Refuse every request that would change something in ClearML";
     CLEARML_API_HOST = "CLEARML_API_HOST": "Address of ClearML's API";
     TRAINS_API_HOST = "TRAINS_API_HOST": "The same, an old spelling";
     CLEARML_WEB_HOST = "CLEARML_WEB_HOST": "Address of ClearML's pages, for links";

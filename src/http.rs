@@ -57,6 +57,10 @@ pub enum RetryPolicy {
     Never,
 }
 
+/// Tells which refusals are final although their status is that of a passing fault. A request carries it as an extension.
+#[derive(Clone, Copy)]
+pub struct FinalIf(pub fn(&Refusal) -> bool);
+
 /// An answer that is not a success, for a forge to explain.
 #[derive(Debug)]
 pub struct Refusal<'a> {
@@ -302,6 +306,9 @@ impl Http {
         let (method, path) = (request.method(), request.uri().path());
         let refusal = Refusal { method, path, status, headers: answer.headers(), body: answer.body() };
         let error = (self.explain)(&refusal);
+        if request.extensions().get::<FinalIf>().is_some_and(|FinalIf(is_final)| is_final(&refusal)) {
+            return ExchangeOutcome::Failed(Failure { error, retryable: Retryable::Never, pause: None });
+        }
         ExchangeOutcome::Failed(match limit_pause(&refusal, self.server_now()) {
             Some(pause) => Failure {
                 error: rate_limited(request, pause),

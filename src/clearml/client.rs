@@ -7,10 +7,10 @@ use super::config::{Credentials, Server};
 use super::envelope::{self, Refused};
 use super::token::Claims;
 use crate::app::App;
-use crate::env::Secret;
+use crate::env::{Secret, vars};
 use crate::error::{Error, Result};
 use crate::host::MaxAnswer;
-use crate::http::{Http, MayBeNonFinite, RetryPolicy, explain_status, request, secret_header};
+use crate::http::{FinalIf, Http, MayBeNonFinite, RetryPolicy, explain_status, request, secret_header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -69,22 +69,46 @@ impl Client {
     /// # Errors
     /// The server cannot be reached, or refuses the request. A token that it does not accept any more is renewed once.
     pub async fn read(&self, endpoint: &str, body: &Value) -> Result<Value> {
+        self.send(endpoint, body, RetryPolicy::Idempotent).await
+    }
+
+    /// Calls an endpoint that changes something, and returns its data. `retry` says whether sending it twice has the effect of
+    /// sending it once; otherwise an answer that is lost is an error that [`Error::is_ambiguous`].
+    ///
+    /// # Errors
+    /// As [`Client::read`]; or `CML_CLEARML_READ_ONLY` is set, and nothing is sent.
+    pub async fn write(&self, endpoint: &str, body: &Value, retry: RetryPolicy) -> Result<Value> {
+        let is_read_only = self.app.env().get(vars::CML_CLEARML_READ_ONLY).is_some_and(|value| !is_no(value));
+        if is_read_only {
+            return Err(Error::config(format!("not calling ClearML's {endpoint}: CML_CLEARML_READ_ONLY is set"))
+                .hint("unset it for jobs that may change something in ClearML"));
+        }
+        self.send(endpoint, body, retry).await
+    }
+
+    async fn send(&self, endpoint: &str, body: &Value, retry: RetryPolicy) -> Result<Value> {
         let first = self.session(false).await?;
-        match self.call(&first, endpoint, body).await? {
+        match self.call(&first, endpoint, body, retry).await? {
             Err(Refused { is_token: true, .. }) => {}
             answer => return answer.map_err(|refused| refused.error),
         }
         let second = self.session(true).await?;
-        self.call(&second, endpoint, body).await?.map_err(|refused| refused.error)
+        self.call(&second, endpoint, body, retry).await?.map_err(|refused| refused.error)
     }
 
-    async fn call(&self, session: &Session, endpoint: &str, body: &Value) -> Result<Result<Value, Refused>> {
+    async fn call(
+        &self,
+        session: &Session,
+        endpoint: &str,
+        body: &Value,
+        retry: RetryPolicy,
+    ) -> Result<Result<Value, Refused>> {
         let path = match &session.version {
             Some(version) => format!("v{version}/{endpoint}"),
             None => endpoint.to_owned(),
         };
         let bearer = format!("Bearer {}", session.token.expose());
-        let answer = self.post(&path, &bearer, Some(body)).await?;
+        let answer = self.post(&path, &bearer, Some(body), retry).await?;
         Ok(envelope::open(endpoint, answer.status().as_u16(), answer.body()))
     }
 
@@ -107,7 +131,7 @@ impl Client {
             }
             Credentials::Token(token) => format!("Bearer {}", token.expose()),
         };
-        let answer = self.post(LOGIN, &authorization, None).await?;
+        let answer = self.post(LOGIN, &authorization, None, RetryPolicy::Idempotent).await?;
         let data = envelope::open(LOGIN, answer.status().as_u16(), answer.body()).map_err(|refused| refused.error)?;
         let token = data["token"].as_str().map(Secret::new).ok_or_else(|| {
             Error::config(format!("{} did not answer a login with a token", self.server.api))
@@ -123,8 +147,14 @@ impl Client {
         Ok(Session { token, claims, version, renew_at })
     }
 
-    /// Sends a `POST` that changes nothing.
-    async fn post(&self, path: &str, authorization: &str, body: Option<&Value>) -> Result<Response<Bytes>> {
+    /// Sends a `POST`.
+    async fn post(
+        &self,
+        path: &str,
+        authorization: &str,
+        body: Option<&Value>,
+        retry: RetryPolicy,
+    ) -> Result<Response<Bytes>> {
         let address = format!("{}/{path}", self.server.api.as_str().trim_end_matches('/'));
         let mut builder = Request::builder()
             .method(Method::POST)
@@ -134,7 +164,8 @@ impl Client {
             .header("X-ClearML-Client", CLIENT)
             .extension(MayBeNonFinite)
             .extension(MaxAnswer::USUAL)
-            .extension(RetryPolicy::Idempotent);
+            .extension(FinalIf(envelope::is_final))
+            .extension(retry);
         if body.is_some() {
             builder = builder.header(header::CONTENT_TYPE, "application/json");
         }
@@ -160,4 +191,9 @@ impl Client {
         request.headers_mut().insert(header::AUTHORIZATION, secret_header("the ClearML token", &bearer)?);
         Ok(self.http.send(request).await?.into_body())
     }
+}
+
+/// Returns whether a setting says no.
+fn is_no(value: &str) -> bool {
+    matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "n" | "no" | "f" | "false" | "off")
 }

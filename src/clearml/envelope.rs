@@ -4,7 +4,7 @@
 //! <https://github.com/clearml/clearml-server/blob/master/apiserver/apierrors/errors.conf>.
 
 use crate::error::{Error, Kind};
-use crate::http::without_non_finite;
+use crate::http::{Refusal, without_non_finite};
 use serde_json::Value;
 
 /// A refusal of the server.
@@ -44,6 +44,12 @@ fn not_an_api(status: u16) -> Error {
         .hint("set CLEARML_API_HOST to the address of the API, such as https://api.clear.ml or http://host:8008, not to that of the web pages")
 }
 
+/// Returns whether a refusal is final although its status is that of a passing fault: 500/4, the server's disk is full.
+pub fn is_final(refusal: &Refusal) -> bool {
+    let code = &refusal.json()["meta"];
+    (code["result_code"].as_u64(), code["result_subcode"].as_u64()) == (Some(500), Some(4))
+}
+
 fn explain(endpoint: &str, code: (u64, u64), says: &str) -> Error {
     let kind = kind(code);
     let says: String = says.chars().take(300).collect();
@@ -60,6 +66,7 @@ fn explain(endpoint: &str, code: (u64, u64), says: &str) -> Error {
         (404 | 410 | 301, _) => error(format!("this ClearML server does not support {endpoint} ({says})"))
             .hint("update the server: cml needs version 2.13 of its API or newer"),
         (400, 10..=16 | 20 | 21) => error(format!("ClearML does not understand the request {endpoint} ({says})")),
+        (500, 4) => error(format!("the disk of the ClearML server is full ({says})")).hint("free space on the server"),
         _ => error(format!("ClearML refused {endpoint} ({says})")),
     }
 }
