@@ -13,6 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The class of an error: decides the exit code, and what callers may do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// A gate failed: a metric is worse than it may be.
+    Regression,
     /// The command line is wrong.
     Usage,
     /// A file, an environment variable or the machine's setting is wrong.
@@ -45,6 +47,7 @@ impl Kind {
     /// Returns its name in `--log json`.
     pub const fn name(self) -> &'static str {
         match self {
+            Kind::Regression => "regression",
             Kind::Usage => "usage",
             Kind::Config => "config",
             Kind::Auth => "auth",
@@ -64,6 +67,7 @@ impl Kind {
     /// Returns the exit code of the process, as listed in `docs/errors.md`.
     pub const fn exit_code(self) -> u8 {
         match self {
+            Kind::Regression => 1,
             Kind::Usage => 2,
             Kind::Config => 3,
             Kind::Auth => 4,
@@ -228,4 +232,4 @@ macro_rules! shorthand {
 }
 shorthand!(usage => Usage, config => Config, auth => Auth, not_found => NotFound, conflict => Conflict,
     unsupported => Unsupported, remote => Remote, too_large => TooLarge, internal => Internal,
-    interrupted => Interrupted);
+    interrupted => Interrupted, regression => Regression);

@@ -4,9 +4,11 @@
 //! floating point, of any size, true and false, text. Its leaves, with the keys on the way to them, are a [`compare::Leaves`]; two of
 //! those give the [`compare::Change`]s of a file, which [`table`] writes as Markdown and [`json`] as JSON. Numbers and texts are
 //! written as Python writes them ([`python`]), since people compare them with what DVC and their training print.
+//! [`gate`] judges a value by a rule and a baseline.
 
 pub mod compare;
 mod csv;
+pub mod gate;
 mod integer;
 pub mod json;
 pub mod python;
