@@ -12,6 +12,8 @@ mod hocon;
 mod hosts;
 pub mod links;
 pub mod select;
+pub mod statistic;
+mod tags;
 pub mod task;
 mod tasks;
 mod token;

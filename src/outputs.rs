@@ -13,16 +13,20 @@ use std::path::Path;
 /// The names of all results.
 pub const NAMES: &[(&str, &str)] = &[
     ("asset-url", "Address of the published file"),
+    ("baseline", "Value of the first metric that was compared, of the ClearML task to compare with"),
     ("check-id", "Number of the check on GitHub, for --check-id of a later step"),
     ("check-url", "Address of the check"),
     ("comment-url", "Address of the comment"),
     ("instance-id", "ID of the instance that was launched"),
+    ("metric", "Value of the first metric that was compared"),
     ("pr-url", "Address of the pull request"),
+    ("promoted", "true if the tag is on the ClearML task now, else false"),
     ("run-url", "Address of the run that was restarted"),
     ("runner-name", "Name of the runner that was launched on an instance"),
     ("task-id", "ID of the ClearML task"),
     ("task-status", "Status of the ClearML task"),
     ("task-url", "Address of the ClearML task"),
+    ("verdict", "Verdict on the metrics: better, worse, not_told_apart, not_enough_data or within_limits"),
     ("version", "Version of cml that was set up"),
 ];
 

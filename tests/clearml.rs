@@ -8,6 +8,7 @@ use crate::support::net::get;
 use crate::support::{Cml, Ran, VENDORS, png};
 use serde_json::{Value, json};
 
+mod compare;
 mod sdk;
 
 const REPORT: [&str; 4] = ["clearml", "report", "--project", "Lab/CI"];
@@ -534,8 +535,16 @@ fn passing_faults_are_overcome_and_others_have_their_codes() {
         server.fails("tasks.get_all", 1, Wrong::Refused(code, subcode));
         assert_eq!(run(&cml, &server, &find).code, Some(exit), "{code}/{subcode}");
     }
+    // A full disk does not pass.
+    let before = server.calls().len();
     server.fails("tasks.get_all", 9, Wrong::Refused(500, 4));
-    assert_eq!(run(&cml, &server, &[&find[..], &["--timeout", "2"]].concat()).code, Some(9));
+    run(&cml, &server, &find).fails(
+        9,
+        "the disk of the ClearML server is full (message 500/4)",
+        "free space on the server",
+    );
+    let tries = server.endpoints()[before..].iter().filter(|name| *name == "tasks.get_all").count();
+    assert_eq!(tries, 1);
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub struct Scalar {
     pub metric: String,
     /// The variant: the name of its line.
     pub variant: String,
+    /// Where the server keeps it below `last_metrics`: the MD5s of the two names, `metric.variant`.
+    pub key: String,
     /// The last value.
     pub last: Option<f64>,
     /// The least value, and its iteration.
@@ -66,6 +68,11 @@ impl Scalar {
     /// Returns `metric/variant`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.metric, self.variant)
+    }
+
+    /// Returns the scalar of the same name that a task has.
+    pub fn find_in<'a>(&self, task: &'a Task) -> Option<&'a Scalar> {
+        task.scalars.iter().find(|other| other.metric == self.metric && other.variant == self.variant)
     }
 
     /// Returns whether the last value may be one that was not finite: the SDK sends 0 in place of NaN and infinity.
@@ -144,9 +151,11 @@ fn texts(value: &Value) -> Vec<String> {
 
 /// `{md5(metric): {md5(variant): {metric, variant, value, min_value, …}}}`: the names stand inside.
 fn scalars(value: &Value) -> Vec<Scalar> {
-    let variants = value.as_object().into_iter().flat_map(|metrics| metrics.values());
-    let variants = variants.flat_map(|metric| metric.as_object().into_iter().flat_map(|variants| variants.values()));
-    let mut found: Vec<Scalar> = variants.filter(|variant| variant.is_object()).map(scalar).collect();
+    let mut found = Vec::new();
+    for (metric, variants) in value.as_object().into_iter().flatten() {
+        let variants = variants.as_object().into_iter().flatten().filter(|(_, variant)| variant.is_object());
+        found.extend(variants.map(|(variant, value)| Scalar { key: format!("{metric}.{variant}"), ..scalar(value) }));
+    }
     found.sort_by_cached_key(|scalar| (scalar.metric.clone(), scalar.variant.clone()));
     found
 }
@@ -159,6 +168,7 @@ fn scalar(value: &Value) -> Scalar {
     Scalar {
         metric: text(&value["metric"]),
         variant: text(&value["variant"]),
+        key: String::new(),
         last: value["value"].as_f64(),
         min: extreme("min_value"),
         max: extreme("max_value"),
@@ -224,5 +234,6 @@ mod tests {
         assert_eq!((own[0].last, own[0].min, own[0].max), (None, Some((0.7, None)), None));
         assert_eq!((own[1].min, own[1].max), (Some((0.0, Some(3))), Some((2.5, None))));
         assert!(own[1].is_suspicious() && !own[0].is_suspicious());
+        assert_eq!(own[1].key, "h1.v");
     }
 }

@@ -37,10 +37,15 @@ pub struct Filter {
     pub status: Vec<String>,
     /// A tag.
     pub tag: Option<String>,
+    /// Without archived tasks.
+    pub no_archived: bool,
+    /// The field of `last_metrics` by which they are sorted, with `-` in front for the greatest first, and how many are wanted; else
+    /// all of them, those that changed last first. Tasks without the field come last.
+    pub best: Option<(String, usize)>,
 }
 
 impl Filter {
-    /// Returns the request for it, newest first. `script.*` has no field of its own to filter by.
+    /// Returns the request for it. `script.*` has no field of its own to filter by.
     fn body(&self) -> Map<String, Value> {
         let mut body = Map::new();
         let mut add = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
@@ -60,16 +65,30 @@ impl Filter {
         if let Some(tag) = &self.tag {
             add("tags", json!([tag]));
         }
-        add("order_by", json!(["-last_update"]));
-        add("only_fields", json!(FIELDS));
+        // `-` excludes: <https://github.com/clearml/clearml-server/blob/master/apiserver/schema/services/tasks.conf>
+        if self.no_archived {
+            add("system_tags", json!(["-archived"]));
+        }
+        match &self.best {
+            Some((field, _)) => {
+                let (scalar, _) = field.trim_start_matches('-').rsplit_once('.').unwrap_or_default();
+                add("order_by", json!([field]));
+                add("only_fields", json!([&FIELDS[..], &[scalar]].concat()));
+            }
+            None => {
+                add("order_by", json!(["-last_update"]));
+                add("only_fields", json!(FIELDS));
+            }
+        }
         body
     }
 }
 
 impl Client {
-    /// Lists tasks, those that changed last first.
+    /// Lists tasks, those that changed last first, or as [`Filter::best`] says.
     pub async fn tasks(&self, filter: &Filter) -> Result<Vec<Task>> {
-        let found = self.pages("tasks.get_all", filter.body(), "tasks").await?;
+        let size = filter.best.as_ref().map_or(PAGE, |(_, count)| *count);
+        let found = self.pages("tasks.get_all", filter.body(), "tasks", size, filter.best.is_none()).await?;
         Ok(found.iter().map(Task::read).collect())
     }
 
@@ -126,20 +145,27 @@ impl Client {
         }
         body.insert("only_fields".to_owned(), json!(["id", "name"]));
         body.insert("search_hidden".to_owned(), json!(true));
-        let found = self.pages("projects.get_all", body, "projects").await?;
+        let found = self.pages("projects.get_all", body, "projects", PAGE, true).await?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(found.iter().map(|project| (text(&project["id"]), text(&project["name"]))).collect())
     }
 
-    /// Reads all pages of a list.
-    async fn pages(&self, endpoint: &str, mut body: Map<String, Value>, key: &str) -> Result<Vec<Value>> {
+    /// Reads the first page of a list, or all.
+    async fn pages(
+        &self,
+        endpoint: &str,
+        mut body: Map<String, Value>,
+        key: &str,
+        size: usize,
+        all_pages: bool,
+    ) -> Result<Vec<Value>> {
         let mut all = Vec::new();
         for page in 0.. {
             body.insert("page".to_owned(), json!(page));
-            body.insert("page_size".to_owned(), json!(PAGE));
+            body.insert("page_size".to_owned(), json!(size));
             let mut data = self.read(endpoint, &Value::Object(body.clone())).await?;
             let Value::Array(items) = data[key].take() else { break };
-            let is_last = items.len() < PAGE;
+            let is_last = !all_pages || items.len() < size;
             all.extend(items);
             if is_last {
                 break;

@@ -1,4 +1,4 @@
-//! `cml clearml`: the ClearML task that ran this commit, its scalars as a report.
+//! `cml clearml`: the ClearML task that ran this commit, its scalars as a report, a gate for them.
 //!
 //! Selection ([`selection`]) finds the task; each verb is a file.
 
@@ -10,7 +10,11 @@ use crate::error::Result;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
 
+mod baseline;
+mod compare;
 mod find;
+mod output;
+mod promote;
 mod report;
 mod selection;
 
@@ -21,6 +25,10 @@ pub enum Command {
     Find(Box<find::Find>),
     /// Report the scalars, curves and parameters of the task that ran this commit
     Report(Box<report::Report>),
+    /// Compare the metrics of the task that ran this commit with a baseline, and fail with exit code 1 if one is worse
+    Compare(Box<compare::Compare>),
+    /// On the default branch, move a tag such as best to the task that ran this commit, unless a metric is worse
+    Promote(Box<promote::Promote>),
 }
 
 /// How to connect.
@@ -37,6 +45,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     match command {
         Command::Find(args) => find::run(app, global, args).await,
         Command::Report(args) => report::run(app, global, args).await,
+        Command::Compare(args) => compare::run(app, global, args).await,
+        Command::Promote(args) => promote::run(app, global, args).await,
     }
 }
 

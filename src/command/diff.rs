@@ -11,6 +11,7 @@ use crate::metrics::source::Row;
 use crate::metrics::table::{self, Layout, PRECISION, Subject};
 use crate::report::escape::escape;
 use base::Base;
+pub use base::default_branch;
 use clap::ArgAction::Set;
 use clap::{Args, ValueEnum};
 use gather::Selection;

@@ -67,6 +67,17 @@ fn what_the_sdk_has_written_is_reported() {
     ] {
         assert!(text.contains(row), "{row}\n{text}");
     }
+    // What the SDK recorded for NaN is no best value of the next task.
+    let next = server.task(json!({ "project": tasks[0]["project"] }));
+    server.event(super::scalar(&next, ("loss", "train"), 0, 0.5));
+    server.event(super::scalar(&next, ("Performance Metric", "Series 1"), 0, 0.9));
+    let compare = |rule: &str| run(&cml, &server, &["clearml", "compare", "--task", &next, "--rule", rule]);
+    let told = compare("Performance Metric/Series 1: higher, drop 5%");
+    assert!(
+        told.stderr.contains("fell from 0.95 to 0.9 (a drop of 5% is allowed)") && told.code == Some(1),
+        "{told:#?}"
+    );
+    assert!(compare("loss/train: lower").ok().contains("no other task has a value of loss/train"));
     let urls: Vec<_> = text.split("](http://127").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     let found: Vec<_> = urls.iter().map(|rest| get(&format!("http://127{rest}"))).collect();
     assert!(found.iter().all(|answer| answer.status == 200), "{text}");

@@ -24,9 +24,12 @@ pub const TOKEN: &str = "clearml-auth-token-of-the-tests-0987";
 /// The keys of the program's requests; those after `|` may be missing.
 const KEYS: &[(&str, &str)] = &[
     ("projects.get_all", "only_fields search_hidden page page_size | name"),
-    ("tasks.get_all", "order_by only_fields page page_size | project name _all_ status tags"),
+    ("tasks.get_all", "order_by only_fields page page_size | project name _all_ status tags system_tags"),
     ("tasks.get_all", "id only_fields"),
     ("tasks.get_by_id", "task"),
+    ("tasks.update_tags", "ids add_tags"),
+    ("tasks.update_tags", "ids remove_tags"),
+    ("tasks.update", "task tags"),
     ("events.scalar_metrics_iter_histogram", "task samples key metrics"),
     ("events.get_task_log", "task batch_size navigate_earlier order"),
     ("events.get_task_plots", "task iters"),
@@ -318,6 +321,7 @@ impl State {
                 self.set(&task, &fields)
             }
             "tasks.set_requirements" => self.set(&task, &json!({ "script": { "requirements": body["requirements"] } })),
+            "tasks.update_tags" => self.update_tags(&body),
             "tasks.ping" => json!({}),
             "tasks.add_or_update_artifacts" => {
                 self.set(&task, &json!({ "execution": { "artifacts": body["artifacts"] } }))
@@ -383,6 +387,18 @@ impl State {
         json!({ "updated": 1, "fields": fields })
     }
 
+    /// Adds and takes away single tags, in one step. Neither changes `last_update`.
+    fn update_tags(&mut self, body: &Value) -> Value {
+        let list = |key: &str| body[key].as_array().cloned().unwrap_or_default();
+        let (ids, add, remove) = (list("ids"), list("add_tags"), list("remove_tags"));
+        for task in self.tasks.iter_mut().filter(|task| ids.contains(&task["id"])) {
+            let tags = task["tags"].as_array_mut().unwrap();
+            tags.retain(|tag| !remove.contains(tag) && !add.contains(tag));
+            tags.extend(add.iter().cloned());
+        }
+        json!({ "updated": ids.len() })
+    }
+
     fn list_projects(&self, body: &Value) -> Vec<Value> {
         let is_wanted = |name: &str| body["name"].as_str().is_none_or(|pattern| fits(pattern, name));
         let found = self.projects.iter().filter(|(_, name)| is_wanted(name));
@@ -409,11 +425,15 @@ impl State {
                 && any("project", &task["project"])
                 && any("status", &task["status"])
                 && any("tags", &task["tags"])
+                && !is_excluded(&body["system_tags"], &task["system_tags"])
                 && matches(&body["name"], &task["name"])
                 && matches(&body["_all_"]["pattern"], &field(task))
         };
         let mut found: Vec<Value> = self.tasks.iter().filter(is_wanted).cloned().collect();
-        found.sort_by_key(|task| std::cmp::Reverse(task["last_update"].to_string()));
+        match body["order_by"][0].as_str() {
+            Some(field) if field.contains("last_metrics.") => sort_by_number(&mut found, field),
+            _ => found.sort_by_key(|task| std::cmp::Reverse(task["last_update"].to_string())),
+        }
         let fields = body["only_fields"].as_array().cloned();
         let found = found.iter().map(|task| fields.as_ref().map_or_else(|| task.clone(), |fields| only(task, fields)));
         page(found.collect(), body)
@@ -472,6 +492,21 @@ impl State {
         let size = body["batch_size"].as_u64().unwrap_or(5000) as usize;
         json!({ "events": all[all.len().saturating_sub(size)..], "returned": all.len(), "total": all.len() })
     }
+}
+
+/// Whether a task has one of the tags that a filter excludes with `-`.
+fn is_excluded(filter: &Value, tags: &Value) -> bool {
+    let excluded = filter.as_array().into_iter().flatten().filter_map(|tag| tag.as_str()?.strip_prefix('-'));
+    excluded.into_iter().any(|tag| tags.as_array().is_some_and(|tags| tags.contains(&json!(tag))))
+}
+
+/// Sorts tasks by a number at a dotted path, with `-` in front the greatest first; those without it come last.
+fn sort_by_number(tasks: &mut [Value], field: &str) {
+    let path = format!("/{}", field.trim_start_matches('-').replace('.', "/"));
+    let number = |task: &Value| task.pointer(&path).and_then(Value::as_f64);
+    let sign = if field.starts_with('-') { -1.0 } else { 1.0 };
+    let key = |task: &Value| number(task).map_or(f64::INFINITY, |number| sign * number);
+    tasks.sort_by(|one, other| key(one).total_cmp(&key(other)));
 }
 
 /// Whether the program's request is one that [`KEYS`] has.

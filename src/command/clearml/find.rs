@@ -31,6 +31,7 @@ pub struct Find {
 
 /// Runs the command.
 pub async fn run(app: &App, global: &Global, args: &Find) -> Result<()> {
+    args.selection.check_pick()?;
     let run = Run::detect(app, global).await;
     let Some(client) = connect(app, &run, &args.connection).await? else { return Ok(()) };
     let found = args.selection.find(app, &run, &client).await?;

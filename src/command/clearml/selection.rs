@@ -1,6 +1,7 @@
 //! Options that name a task, and the search for it: by its ID, or by the commit that it ran.
 
 use crate::app::App;
+use crate::ci::Context;
 use crate::clearml::links::Links;
 use crate::clearml::select::{NearMiss, Wanted};
 use crate::clearml::task::Task;
@@ -16,6 +17,8 @@ use std::time::Duration;
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// So many near misses are named.
 const MAX_NEAR_MISSES: usize = 5;
+/// So many commits with the same files are looked for.
+const MAX_SAME_TREE: usize = 20;
 
 /// What to do where no task ran the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +34,8 @@ pub enum Missing {
 pub enum Pick {
     /// The one that changed last
     Newest,
+    /// The best one by the first metric of compare or promote
+    Best,
     /// All of them
     All,
 }
@@ -63,6 +68,9 @@ pub struct Selection {
     /// Accept a task that ran the commit with uncommitted changes
     #[arg(long, action = Set, default_value_t = false)]
     pub allow_diff: bool,
+    /// Also accept a task whose commit has the same files, as after a rebase or a squash; the clone must have that commit
+    #[arg(long, conflicts_with = "task", action = Set, default_value_t = false)]
+    pub same_tree: bool,
     /// Accept archived tasks
     #[arg(long, action = Set, default_value_t = false)]
     pub include_archived: bool,
@@ -94,7 +102,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// What the CI says about the run.
 pub struct Run {
-    commit: Option<String>,
+    /// All of it.
+    pub context: Context,
     /// Whether the pull request comes from a fork.
     pub is_fork: bool,
 }
@@ -103,7 +112,7 @@ impl Run {
     /// Asks the CI; nothing is sent.
     pub async fn detect(app: &App, global: &Global) -> Self {
         let context = connect::infer(app, global, Repository::parse).await.context;
-        Run { commit: context.commit, is_fork: context.fork.is_some() }
+        Run { is_fork: context.fork.is_some(), context }
     }
 }
 
@@ -232,7 +241,7 @@ impl Selection {
     /// Returns the commits to look for: the given one, or the run's; then the head of what it merges, which is what was trained
     /// before a pull request was merged.
     async fn commits(&self, app: &App, run: &Run) -> Result<Vec<String>> {
-        let commit = match (&self.commit, &run.commit) {
+        let commit = match (&self.commit, &run.context.commit) {
             (Some(name), _) => full_commit(app, name).await?,
             (None, Some(commit)) => commit.clone(),
             (None, None) => app.query_git(&["rev-parse", "HEAD"]).await.ok_or_else(|| {
@@ -243,8 +252,33 @@ impl Selection {
         let parents = ["rev-list", "--parents", "--max-count=1", "--end-of-options", &commit];
         let parents = app.query_git(&parents).await.unwrap_or_default();
         let merged = parents.split(' ').nth(2).map(str::to_owned);
-        Ok([commit].into_iter().chain(merged).collect())
+        let same = if self.same_tree { commits_of_tree(app, &commit).await } else { Vec::new() };
+        let mut commits = vec![commit];
+        for other in merged.into_iter().chain(same) {
+            if !commits.contains(&other) {
+                commits.push(other);
+            }
+        }
+        Ok(commits)
     }
+
+    /// Fails if the best task is wanted by a verb that knows no metric.
+    pub fn check_pick(&self) -> Result<()> {
+        if self.pick != Pick::Best {
+            return Ok(());
+        }
+        Err(Error::usage("--pick best needs a metric with a direction")
+            .hint("use `cml clearml compare --pick best --metric NAME`, or --pick newest"))
+    }
+}
+
+/// Returns the commits of the clone that have the same files as a commit, the newest first.
+async fn commits_of_tree(app: &App, commit: &str) -> Vec<String> {
+    let tree = app.query_git(&["rev-parse", "--verify", "--quiet", &format!("{commit}^{{tree}}")]).await;
+    let listed = app.query_git(&["log", "--all", "--format=%H %T"]).await.unwrap_or_default();
+    let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+    let same = pairs.filter(|(_, other)| tree.as_deref() == Some(*other)).map(|(commit, _)| commit.to_owned());
+    same.take(MAX_SAME_TREE).collect()
 }
 
 /// Returns a commit in full.

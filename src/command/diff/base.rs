@@ -192,7 +192,7 @@ async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) ->
     let default = match (&target, &context.default_branch) {
         (Some(target), _) => Some(target.clone()),
         (None, Some(default)) => Some(default.clone()),
-        (None, None) => match default_branch(git).await {
+        (None, None) => match guess_default_branch(git).await {
             None if ci.is_some() => transferring(app, global).await?.default_branch_of(REMOTE).await.ok().flatten(),
             found => found,
         },
@@ -206,11 +206,27 @@ async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) ->
     }
 }
 
-/// Returns the default branch, as far as the clone tells it.
-async fn default_branch(git: &Git<'_>) -> Option<String> {
+/// Returns the repository's default branch, as the CI, the clone or the remote says it.
+pub async fn default_branch(app: &App, global: &Global, context: &ci::Context) -> Option<String> {
+    if let Some(name) = &context.default_branch {
+        return Some(name.clone());
+    }
+    if let Some(name) = remote_head(&Git::new(app)).await {
+        return Some(name);
+    }
+    transferring(app, global).await.ok()?.default_branch_of(REMOTE).await.ok().flatten()
+}
+
+/// Returns the branch that the remote's HEAD is, as the clone knows it.
+async fn remote_head(git: &Git<'_>) -> Option<String> {
     let head = git.query(&["symbolic-ref", "--quiet", "--short", &format!("refs/remotes/{REMOTE}/HEAD")]).await;
-    if let Some(name) = head.ok().as_deref().and_then(|head| head.strip_prefix(&format!("{REMOTE}/"))) {
-        return Some(name.to_owned());
+    head.ok()?.strip_prefix(&format!("{REMOTE}/")).map(str::to_owned)
+}
+
+/// Returns the default branch, as far as the clone tells it, or one with a usual name.
+async fn guess_default_branch(git: &Git<'_>) -> Option<String> {
+    if let Some(name) = remote_head(git).await {
+        return Some(name);
     }
     for name in DEFAULT_BRANCHES {
         for full in [format!("refs/remotes/{REMOTE}/{name}"), format!("refs/heads/{name}")] {

@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 
 /// Returns the document of one task. A value that is not finite is null.
 pub fn report(task: &Task, baseline: Option<&Task>, scalars: &[Scalar], links: &Links) -> Value {
-    let before = |scalar: &Scalar| {
-        let is_same = |other: &&Scalar| other.metric == scalar.metric && other.variant == scalar.variant;
-        baseline?.scalars.iter().find(is_same)?.last
-    };
+    let before = |scalar: &Scalar| scalar.find_in(baseline?)?.last;
     let scalar = |scalar: &Scalar| {
         json!({
             "metric": scalar.metric,

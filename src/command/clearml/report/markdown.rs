@@ -7,6 +7,7 @@ use crate::clearml::links::Links;
 use crate::clearml::select::Wanted;
 use crate::clearml::task::{Scalar, Task};
 use crate::messages::count;
+use crate::metrics::gate::table::{difference, percent};
 use crate::report::escape::escape;
 use std::fmt::Write;
 
@@ -24,6 +25,8 @@ pub struct Sheet<'a> {
     pub task: &'a Task,
     /// The task to compare with.
     pub baseline: Option<&'a Task>,
+    /// Why there is none, if one was asked for.
+    pub no_baseline: Option<&'a str>,
     /// Its scalars, as far as they are asked for.
     pub scalars: Vec<Scalar>,
     /// The pages of the server.
@@ -39,33 +42,14 @@ pub struct Sheet<'a> {
 impl Sheet<'_> {
     /// Returns the Markdown.
     pub fn markdown(&self) -> String {
-        let mut text = format!("### ClearML: {}\n\n{}\n", escape(&self.task.name), self.facts());
+        let mut text =
+            format!("### ClearML: {}\n\n{}\n", escape(&self.task.name), facts(self.task, self.baseline, self.links));
         self.scalars(&mut text);
         self.parameters(&mut text);
         self.pictures(&mut text);
         self.lists(&mut text);
         self.log(&mut text);
         text
-    }
-
-    /// Returns the line of facts below the heading.
-    fn facts(&self) -> String {
-        let task = self.task;
-        let link = |text: &str, url: Option<String>| url.map(|url| format!("[{text}]({url})"));
-        let mut facts = Vec::new();
-        facts.extend(link("task", self.links.task(&task.project, &task.id, "log")));
-        if let Some(baseline) = self.baseline {
-            facts.extend(link("compare", self.links.compare(&[&baseline.id, &task.id])));
-        }
-        if !task.commit.is_empty() {
-            facts.push(format!("commit {}", escape(task.commit.get(..7).unwrap_or(&task.commit))));
-        }
-        facts.push(escape(task.status_word()));
-        let worker = if task.worker.is_empty() { String::new() } else { format!(" on {}", escape(&task.worker)) };
-        facts.extend(task.seconds.map(|seconds| format!("{}{worker}", time(seconds))));
-        let diff = task.diff.as_deref().map(|diff| Wanted::default().refuse_diff(diff));
-        facts.extend(diff.map(|dirty| dirty.unwrap_or_else(|| "no uncommitted changes".to_owned())));
-        facts.join(" · ")
     }
 
     fn scalars(&self, text: &mut String) {
@@ -88,12 +72,11 @@ impl Sheet<'_> {
                 }
             }
         }
-        for scalar in self.scalars.iter().filter(|scalar| scalar.is_suspicious()) {
-            let name = escape(&scalar.name());
-            let _ = write!(text, "\n> {name} is exactly 0, which ClearML also records for NaN and infinite values.\n");
+        for scalar in &self.scalars {
+            text.push_str(&remark(scalar));
         }
-        if self.args.baseline.is_some() && self.baseline.is_none() {
-            text.push_str("\n*There is no baseline yet: no other task has the tag.*\n");
+        if let Some(reason) = &self.no_baseline {
+            let _ = write!(text, "\n*There is no baseline yet: {}.*\n", escape(reason));
         }
     }
 
@@ -106,8 +89,7 @@ impl Sheet<'_> {
         for scalar in scalars {
             let cells = match self.baseline {
                 Some(baseline) => {
-                    let is_same = |other: &&Scalar| other.metric == scalar.metric && other.variant == scalar.variant;
-                    let before = baseline.scalars.iter().find(is_same).and_then(|other| other.last);
+                    let before = scalar.find_in(baseline).and_then(|other| other.last);
                     [value(scalar.last), value(before), difference(scalar.last, before), percent(scalar.last, before)]
                         .join(" | ")
                 }
@@ -194,6 +176,34 @@ impl Sheet<'_> {
     }
 }
 
+/// Returns the line of facts below the heading.
+pub fn facts(task: &Task, baseline: Option<&Task>, links: &Links) -> String {
+    let link = |text: &str, url: Option<String>| url.map(|url| format!("[{text}]({url})"));
+    let mut facts = Vec::new();
+    facts.extend(link("task", links.task(&task.project, &task.id, "log")));
+    if let Some(baseline) = baseline {
+        facts.extend(link("compare", links.compare(&[&baseline.id, &task.id])));
+    }
+    if !task.commit.is_empty() {
+        facts.push(format!("commit {}", escape(task.commit.get(..7).unwrap_or(&task.commit))));
+    }
+    facts.push(escape(task.status_word()));
+    let worker = if task.worker.is_empty() { String::new() } else { format!(" on {}", escape(&task.worker)) };
+    facts.extend(task.seconds.map(|seconds| format!("{}{worker}", time(seconds))));
+    let diff = task.diff.as_deref().map(|diff| Wanted::default().refuse_diff(diff));
+    facts.extend(diff.map(|dirty| dirty.unwrap_or_else(|| "no uncommitted changes".to_owned())));
+    facts.join(" · ")
+}
+
+/// Returns what is to be said of a scalar that may not have been finite; usually nothing.
+pub fn remark(scalar: &Scalar) -> String {
+    if !scalar.is_suspicious() {
+        return String::new();
+    }
+    let name = escape(&scalar.name());
+    format!("\n> {name} is exactly 0, which ClearML also records for NaN and infinite values.\n")
+}
+
 /// Returns the length of the longest run of backticks.
 fn longest_run(line: &str) -> usize {
     line.split(|c| c != '`').map(str::len).max().unwrap_or_default()
@@ -219,21 +229,6 @@ fn extreme(extreme: Option<(f64, Option<i64>)>) -> String {
     }
 }
 
-fn signed(value: f64, digits: usize) -> String {
-    let text = number(value.abs(), digits);
-    if text == "0" { text } else { format!("{}{text}", if value < 0.0 { '-' } else { '+' }) }
-}
-
-fn difference(now: Option<f64>, before: Option<f64>) -> String {
-    now.zip(before).map_or_else(|| "–".to_owned(), |(now, before)| signed(now - before, 5))
-}
-
-/// Returns the difference in parts of a hundred of the baseline's size.
-fn percent(now: Option<f64>, before: Option<f64>) -> String {
-    let share = now.zip(before).map(|(now, before)| 100.0 * (now - before) / before.abs());
-    share.filter(|share| share.is_finite()).map_or_else(|| "–".to_owned(), |share| format!("{} %", signed(share, 3)))
-}
-
 /// Returns a time as people say it.
 fn time(seconds: f64) -> String {
     let seconds = seconds.max(0.0).round() as u64;
@@ -247,16 +242,6 @@ fn time(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn differences_are_of_the_size_of_the_baseline() {
-        assert_eq!(percent(Some(-1.5), Some(-1.0)), "-50 %");
-        assert_eq!(percent(Some(0.95), Some(0.9)), "+5.56 %");
-        assert_eq!(percent(Some(1.0), Some(0.0)), "–");
-        assert_eq!(difference(Some(0.5), Some(0.75)), "-0.25");
-        assert_eq!(difference(Some(1.0), Some(1.0)), "0");
-        assert_eq!(difference(None, Some(1.0)), "–");
-    }
 
     #[test]
     fn times_are_short() {

@@ -81,7 +81,7 @@ impl Report {
         if drafts.is_empty() {
             return Ok(pictures);
         }
-        let store = self.publish_args.open(app, global, false).await?;
+        let store = self.output.publish_args.open(app, global, false).await?;
         let assets: Vec<Asset> = drafts.iter().map(|draft| draft.asset.clone()).collect();
         let addresses = Publisher::new(app, &store).publish(&assets, "the charts").await?;
         let named = drafts.into_iter().zip(addresses);
