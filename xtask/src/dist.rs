@@ -1,6 +1,6 @@
 //! `dist/`: what GitHub's runner gets of this repository, made from source.
 //!
-//! Rust → WebAssembly (`[profile.wasm]`) → bindgen → wasm-opt, beside the files of `action/` as they are. The
+//! Rust → WebAssembly (`[profile.wasm]`) → bindgen → wasm-opt → Brotli, beside the files of `action/` as they are. The
 //! result depends on nothing but the sources and the compiler: `build.json` records both, and what came out.
 
 use crate::shell::{Result, cargo, output, run};
@@ -25,7 +25,22 @@ const SOURCES: &[&str] = &[
     "xtask/tools/binaryen",
 ];
 /// Bytes; why: docs/adr/0007-aws-sdk-in-webassembly.md.
-const LARGEST: u64 = 5_000_000;
+const LARGEST: u64 = 2_000_000;
+
+/// Replaces a file by its compressed form.
+const COMPRESS: &str = "const fs = require('fs'), { brotliCompressSync, constants } = require('zlib');
+const file = process.argv[1], content = fs.readFileSync(file);
+const params = { [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: content.length };
+fs.writeFileSync(file + '.br', brotliCompressSync(content, { params }));
+fs.unlinkSync(file);";
+/// What bindgen writes to load the module, and what loads the compressed one.
+const LOADING: [(&str, &str); 2] = [
+    ("/cml_bg.wasm`", "/cml_bg.wasm.br`"),
+    (
+        "require('fs').readFileSync(wasmPath)",
+        "require('zlib').brotliDecompressSync(require('fs').readFileSync(wasmPath))",
+    ),
+];
 
 /// Makes it.
 pub fn make() -> Result {
@@ -82,7 +97,16 @@ fn make_in(folder: &Path) -> Result {
     fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     run(cargo(&["run", "--quiet", "--locked", "--package", "bindgen", "--"]).args([&module, folder]))?;
     let wasm = folder.join("cml_bg.wasm");
-    run(Command::new(node).arg(optimiser).args(["-Oz", "--output"]).args([&wasm, &wasm]))?;
+    run(Command::new(&node).arg(optimiser).args(["-Oz", "--output"]).args([&wasm, &wasm]))?;
+    run(Command::new(&node).args(["-e", COMPRESS]).arg(&wasm))?;
+    let loader = folder.join("cml.js");
+    let mut loads = text(&loader)?;
+    for (from, to) in LOADING {
+        let replaced = loads.replacen(from, to, 1);
+        (replaced != loads).then_some(()).ok_or(format!("{}: bindgen no longer writes {from}", loader.display()))?;
+        loads = replaced;
+    }
+    fs::write(&loader, loads).map_err(|e| format!("{}: {e}", loader.display()))?;
     for path in files(Path::new("action"))? {
         let to = folder.join(path.file_name().unwrap_or_default());
         fs::copy(&path, &to).map_err(|e| format!("{}: {e}", path.display()))?;
