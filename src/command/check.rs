@@ -2,6 +2,7 @@
 
 use super::comment;
 use super::images::Images;
+use super::publish_args::PublishArgs;
 use super::report_args::{self, ReportArgs};
 use crate::app::App;
 use crate::connect::{self, Connected, Global};
@@ -105,6 +106,37 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let commit = args.commit(app, &connected).await?;
     let job = Job { app, args, connected, commit, destination };
     job.create(&sources, annotations).await
+}
+
+/// A completed check that another command has written.
+pub struct WrittenCheck {
+    /// The title.
+    pub title: String,
+    /// The report.
+    pub text: String,
+    /// The conclusion.
+    pub conclusion: Conclusion,
+    /// Metrics to show with it.
+    pub data: Vec<(String, String)>,
+    /// Where files are published.
+    pub publish_args: PublishArgs,
+}
+
+/// Creates such a check, as `cml check create` does.
+pub async fn publish(app: &App, global: &Global, check: WrittenCheck) -> Result<()> {
+    let checks = Checks {
+        report: ReportArgs { files: Vec::new(), message: Some(check.text), written: None },
+        commit_sha: None,
+        status: CheckStatus::Completed,
+        conclusion: check.conclusion,
+        title: check.title,
+        check_id: None,
+        annotations: None,
+        data: check.data,
+        comment: false,
+        images: Images { publish: true, publish_args: check.publish_args, publish_links: false, strict: false },
+    };
+    run(app, global, &Command::Create(Box::new(checks))).await
 }
 
 /// Returns the annotations of a file.

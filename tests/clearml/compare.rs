@@ -353,6 +353,39 @@ fn a_gate_has_its_own_comment_on_every_forge() {
 }
 
 #[test]
+fn a_check_ends_as_the_gate_does() {
+    let (server, ..) = with_two((0.95, 2.0), (0.9, 1.0));
+    let (lower, acc) = ("loss/val: lower", "acc/val: higher");
+    for vendor in [Vendor::GitHub, Vendor::GitLab] {
+        let forge = Forge::start();
+        let cml = with_keys(Cml::on(&forge, vendor), &server);
+        let ends = |more: &[&str]| {
+            let args = ["clearml", "compare", "--project", "Lab/CI", "--check", "gate"];
+            let ran = run(&cml, &server, &[&args[..], more].concat());
+            assert!(ran.stdout.lines().count() == 1 && ran.stdout.starts_with("http"), "{ran:#?}");
+            let state = if vendor == Vendor::GitHub {
+                let all = forge.repo(vendor, "octo/model", |repo| repo.checks.clone());
+                let check = all.last().unwrap().clone();
+                assert!(
+                    check.name == "gate" && check.summary.as_deref().unwrap_or_default().contains("| Verdict |"),
+                    "{check:?}"
+                );
+                check.conclusion.unwrap_or_default()
+            } else {
+                forge.repo(vendor, "group/model", |repo| repo.statuses.last().unwrap().state.clone())
+            };
+            (ran.code, state)
+        };
+        let failed = if vendor == Vendor::GitHub { "failure" } else { "failed" };
+        assert_eq!(ends(&["--rule", acc]), (Some(0), "success".to_owned()));
+        assert_eq!(ends(&["--rule", acc, "--rule", lower]), (Some(1), failed.to_owned()));
+        if vendor == Vendor::GitHub {
+            assert_eq!(ends(&["--rule", acc, "--baseline", "tag:none"]), (Some(0), "neutral".to_owned()));
+        }
+    }
+}
+
+#[test]
 fn a_pipe_and_variables_take_the_options() {
     let (server, ..) = with_two((0.95, 2.0), (0.9, 1.0));
     let forge = Forge::start();

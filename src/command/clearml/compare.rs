@@ -12,8 +12,10 @@ use crate::app::App;
 use crate::clearml::links::Links;
 use crate::clearml::statistic::{Ranking, Statistic};
 use crate::clearml::task::{Scalar, Task};
+use crate::command::check::{self, WrittenCheck};
 use crate::connect::Global;
 use crate::error::{Error, Result};
+use crate::forge::checks::Conclusion;
 use crate::metrics::gate::{Judgement, Rule, Tolerance, Verdict, table};
 use crate::outputs;
 use crate::report::escape::escape;
@@ -71,6 +73,9 @@ pub struct Gate {
     /// Fail if any metric is worse, or only if all are
     #[arg(long, value_name = "WHICH", value_enum, default_value_t = FailOn::Any)]
     pub fail_on: FailOn,
+    /// Create a check with this title, which fails if the gate does, instead of printing the report
+    #[arg(long, value_name = "TITLE", conflicts_with = "json", help_heading = "Output")]
+    pub check: Option<String>,
 }
 
 /// When a gate fails.
@@ -209,11 +214,32 @@ impl Compare {
             let each: Vec<String> = comparisons.iter().map(|comparison| comparison.markdown(&links)).collect();
             each.join("\n")
         };
-        self.output.hand_out(app, global, &self.selection, kind, text).await?;
+        let check = self.gate.check.as_ref().map(|title| WrittenCheck {
+            title: title.clone(),
+            text: text.clone(),
+            conclusion: conclusion(verdict, !failures.is_empty()),
+            data: all.iter().map(|judgement| (judgement.name.clone(), judgement.value.to_string())).collect(),
+            publish_args: self.output.publish_args.clone(),
+        });
+        if check.is_none() || self.output.publish || self.output.file.is_some() {
+            self.output.hand_out(app, global, &self.selection, kind, text).await?;
+        }
+        if let Some(check) = check {
+            check::publish(app, global, check).await?;
+        }
         match failures.as_slice() {
             [] => Ok(()),
             failures => Err(regression(failures, &links)),
         }
+    }
+}
+
+/// Returns how a check of the gate ends: neutral where nothing could be compared.
+fn conclusion(verdict: Verdict, is_failure: bool) -> Conclusion {
+    match verdict {
+        _ if is_failure => Conclusion::Failure,
+        Verdict::NotEnoughData => Conclusion::Neutral,
+        _ => Conclusion::Success,
     }
 }
 
