@@ -264,6 +264,17 @@ fn what_cannot_be_compared_has_another_exit_code() {
         "the training may have diverged: look at its curves, or judge another value, such as :min",
     );
     fails(&["--metric", "acc/val", "--baseline", "task:1"], 5, "ClearML refused tasks.get_by_id (message 400/101)", "");
+    for (rule, more, kind) in [
+        ("acc/vla: higher", None, "no_metric"),
+        ("nan/a: lower", None, "not_finite"),
+        ("loss/train: lower", Some("--require-baseline"), "no_baseline"),
+    ] {
+        let args = [&COMPARE[..], &["--json", "--rule", rule], more.as_slice()].concat();
+        let ran = run(&cml, &server, &args);
+        let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((&told["kind"], ran.code), (&json!(kind), Some(5)), "{ran:#?}");
+        assert!(ran.stderr.contains(told["message"].as_str().unwrap()), "{ran:#?}");
+    }
     let before = server.calls().len();
     fails(&[], 2, "nothing to compare", "name a scalar with --metric accuracy/val, or *");
     for (option, value, message) in [
@@ -572,5 +583,32 @@ fn a_run_that_gets_the_tag_meanwhile_keeps_it_if_it_is_better() {
         let (winner, loser) = if is_kept { (&rival, &id) } else { (&id, &rival) };
         assert_eq!((tags(&server, winner), tags(&server, loser)), (json!(["best"]), json!([])), "{text}");
         assert_eq!(text.contains(&format!("Another run has moved the tag best to rival ({rival})")), is_kept, "{text}");
+    }
+}
+
+/// The lines of docs/clearml.md that run the program, in code of its own or in a workflow.
+#[test]
+fn the_commands_of_the_documentation_are_understood() {
+    let (server, ..) = with_two((0.95, 2.0), (0.9, 1.0));
+    for task in server.tasks() {
+        let id = task["id"].as_str().unwrap();
+        server.event(scalar(id, ("accuracy", "val"), 3, 0.9));
+    }
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clearml.md")).unwrap();
+    let code = page.split("```").skip(1).step_by(2).flat_map(str::lines);
+    let lines: Vec<&str> = code.filter_map(|line| Some(&line[line.find("cml clearml ")?..])).collect();
+    assert!(lines.len() >= 6, "{lines:?}");
+    for line in lines {
+        let line = line.trim_end_matches("] }").replace("$VERB", "compare");
+        let line = match line.split_once("${{") {
+            Some((start, rest)) => format!("{start}promote{}", rest.split_once("}}").unwrap().1),
+            None => line,
+        };
+        let forge = Forge::start();
+        let cml = on_push(&forge, Vendor::GitHub, &server, "main");
+        let words = std::process::Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
+        let words = String::from_utf8(words.stdout).unwrap();
+        let ran = run(&cml, &server, &words.lines().skip(1).collect::<Vec<_>>());
+        assert!(matches!(ran.code, Some(0 | 1)), "{line}: {ran:#?}");
     }
 }

@@ -169,20 +169,22 @@ impl Compare {
     }
 
     async fn compare_one(&self, search: &Search<'_>, task: Task) -> Result<Comparison> {
-        let subjects = self.gate.subjects(&task)?;
+        let told = |kind: &str, error: Error| self.told(search.app, kind, error);
+        let subjects = self.gate.subjects(&task).map_err(|error| told("no_metric", error))?;
         let ranking = ranking(&subjects);
         let reference = match &ranking {
             Some(_) => search.find(&self.gate.baseline, &task, ranking.as_ref()).await?,
             None => Reference::Missing(String::new()),
         };
         if let (true, Reference::Missing(reason)) = (self.gate.require_baseline && ranking.is_some(), &reference) {
-            return Err(Error::not_found(format!("there is no baseline for the ClearML task {}: {reason}", task.name))
-                .hint("tag a task, or omit --require-baseline to pass without one"));
+            let error = Error::not_found(format!("there is no baseline for the ClearML task {}: {reason}", task.name))
+                .hint("tag a task, or omit --require-baseline to pass without one");
+            return Err(told("no_baseline", error));
         }
         let mut judgements = Vec::new();
         for Subject { rule, scalar, statistic } in &subjects {
             let name = format!("{}{}", scalar.name(), statistic.ending());
-            let value = statistic.of(scalar).ok_or_else(|| not_finite(&name, &task))?;
+            let value = statistic.of(scalar).ok_or_else(|| told("not_finite", not_finite(&name, &task)))?;
             let before = reference.task().and_then(|other| statistic.of(scalar.find_in(other)?));
             judgements.push(Judgement::new(name, value, before, rule.clone()));
         }
@@ -190,6 +192,15 @@ impl Compare {
         let mut scalars: Vec<Scalar> = subjects.into_iter().map(|subject| subject.scalar).collect();
         scalars.dedup();
         Ok(Comparison { task, ranking, reference, scalars, judgements, is_failure, note: String::new() })
+    }
+
+    /// Prints an error as JSON too, where that is asked for, and returns it.
+    fn told(&self, app: &App, kind: &str, error: Error) -> Error {
+        if self.output.json {
+            // It is told on standard error in any case.
+            let _ = app.print_result(&document(&json!({ "kind": kind, "message": error.to_string() })));
+        }
+        error
     }
 
     /// Sets the outputs, publishes the report, and fails if a metric is worse.
