@@ -83,6 +83,27 @@ pub fn parse(text: &str, delimiter: u8, wanted: &Row) -> Result<Value, String> {
     }
 }
 
+/// Parses a table and returns all rows, whose cells are texts, as DVC's plots take them. Without a header the columns are numbered from 0.
+///
+/// # Errors
+/// What is wrong, with the line.
+pub fn rows(text: &str, delimiter: u8, has_header: bool) -> Result<Vec<Value>, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader =
+        ::csv::ReaderBuilder::new().delimiter(delimiter).has_headers(has_header).from_reader(text.as_bytes());
+    let mut names: Vec<String> = Vec::new();
+    if has_header {
+        names.extend(reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned));
+    }
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|error| error.to_string())?;
+        (names.len()..row.len()).for_each(|at| names.push(at.to_string()));
+        rows.push(Value::Map(names.iter().cloned().zip(row.iter().map(Value::from)).collect()));
+    }
+    Ok(rows)
+}
+
 /// Returns a cell as a number where it is one, in the spellings of Python and pandas.
 fn typed(cell: &str) -> Value {
     let text = cell.trim();
@@ -119,6 +140,33 @@ mod tests {
         assert_eq!(parse("a\tb\n1\t2\n", b'\t', &Row::Last).unwrap().repr(), "{'a': 1, 'b': 2}");
         assert_eq!(parse("a,b\n", b',', &Row::Last).unwrap().repr(), "{}");
         assert_eq!(parse("", b',', &Row::Last).unwrap().repr(), "{}");
+    }
+
+    #[test]
+    fn all_rows_are_texts() {
+        let repr = |rows: Vec<Value>| rows.iter().map(Value::repr).collect::<Vec<_>>().join(" ");
+        let text = "\u{feff}step,acc\n0,0.50\n1,\n";
+        assert_eq!(repr(rows(text, b',', true).unwrap()), "{'step': '0', 'acc': '0.50'} {'step': '1', 'acc': ''}");
+        assert_eq!(repr(rows("1\t2\n", b'\t', false).unwrap()), "{'0': '1', '1': '2'}");
+        assert!(rows("a,b\n1,2\n3\n", b',', true).unwrap_err().contains("line: 3"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_table_has_as_many_rows_as_lines(cells in proptest::collection::vec(("[^\"]{0,6}", "[^\"]{0,6}"), 0..6)) {
+            let line = |(a, b): &(String, String)| format!("\"{a}\",\"{b}\"\n");
+            let text = format!("x,y\n{}", cells.iter().map(line).collect::<String>());
+            let found = rows(&text, b',', true).unwrap();
+            proptest::prop_assert_eq!(found.len(), cells.len());
+            for (row, (a, b)) in found.iter().zip(&cells) {
+                proptest::prop_assert_eq!((row.get("x").and_then(Value::text), row.get("y").and_then(Value::text)), (Some(a.as_str()), Some(b.as_str())));
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text: String, has_header: bool) {
+            let _ = rows(&text, b',', has_header);
+        }
     }
 
     #[test]

@@ -42,6 +42,22 @@ pub fn parse(path: &str, bytes: &[u8], row: &Row) -> Result<Value, Problem> {
     Ok(if value.is_falsy() { Value::Map(Vec::new()) } else { value })
 }
 
+/// Parses a file with the data of plots: of CSV and TSV all rows, as a list.
+///
+/// # Errors
+/// It is not what its name says.
+pub fn table(path: &str, bytes: &[u8], has_header: bool) -> Result<Value, Problem> {
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
+    let (format, delimiter) = match ending.as_str() {
+        "csv" => ("CSV", b','),
+        "tsv" => ("TSV", b'\t'),
+        _ => return parse(path, bytes, &Row::Last),
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to()));
+    let rows = text.and_then(|text| csv::rows(text, delimiter, has_header));
+    rows.map(Value::List).map_err(|what| Problem::Malformed { format, what })
+}
+
 /// Returns what of a file is a metric: numbers, texts, true and false, in tables. Lists, and what is empty, are not.
 pub fn metrics(value: Value) -> Value {
     extract(value).filter(|value| !value.is_falsy()).unwrap_or(Value::Map(Vec::new()))
