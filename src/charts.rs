@@ -1,10 +1,12 @@
-//! Charts as SVG, without any I/O: lines over steps ([`lines`]), heat maps with numbers ([`heat_map`]).
+//! Charts as SVG, without any I/O: lines over steps ([`lines`]), heat maps with numbers ([`heat_map`]), and the
+//! plots of DVC's templates ([`plot`]).
 //!
 //! Written by hand: see docs/tensorboard.md for why. Colours follow the reader's light or dark setting where the style
 //! sheet is applied; a chart has its own light background where it is not, so it can be read on any page.
 
 pub mod heat_map;
 pub mod lines;
+pub mod plot;
 pub mod series;
 pub mod ticks;
 

@@ -71,8 +71,8 @@ fn text_at(x: f64, y: f64, anchor: &str, text: &str, letters: usize) -> String {
     format!("<text class=\"l\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#59636e\">{text}</text>\n")
 }
 
-/// From the least to the greatest finite value.
-struct Scale {
+/// The colours of values, from the least to the greatest.
+pub(super) struct Scale {
     low: f64,
     range: f64,
 }
@@ -81,12 +81,17 @@ impl Scale {
     fn new(values: &[Vec<Option<f64>>]) -> Self {
         let finite = values.iter().flatten().flatten().filter(|value| value.is_finite());
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        Self::between(low, high)
+    }
+
+    /// Returns the scale between two values.
+    pub fn between(low: f64, high: f64) -> Self {
         // Halves, as the difference of two large numbers may be infinite.
         Scale { low: low / 2.0, range: high / 2.0 - low / 2.0 }
     }
 
     /// Returns the colour of a cell, and of the number on it.
-    fn colours(&self, value: Option<f64>) -> (String, &'static str) {
+    pub fn colours(&self, value: Option<f64>) -> (String, &'static str) {
         let Some(value) = value.filter(|value| value.is_finite()) else { return ("#e8e8e8".to_owned(), "#1f2328") };
         let share = if self.range > 0.0 { ((value / 2.0 - self.low) / self.range).clamp(0.0, 1.0) } else { 0.0 };
         let mix = |strong: f64| (245.0 + (strong - 245.0) * share).round() as u8;

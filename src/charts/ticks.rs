@@ -59,7 +59,7 @@ impl Axis {
 }
 
 /// Multiples of 1, 2 or 5 times a power of ten.
-fn round(low: f64, high: f64, marks: usize) -> Vec<f64> {
+pub(super) fn round(low: f64, high: f64, marks: usize) -> Vec<f64> {
     let rough = (high - low) / marks as f64;
     let power = 10f64.powi(rough.log10().floor() as i32);
     let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= rough * 0.7).unwrap_or(rough);
