@@ -10,6 +10,7 @@ pub mod data;
 pub mod lock;
 pub mod params;
 pub mod pipeline;
+pub mod plots;
 mod template;
 
 /// The file with a pipeline.

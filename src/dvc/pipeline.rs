@@ -1,7 +1,8 @@
-//! `dvc.yaml`: the metrics and parameters that a project declares, and its stages.
+//! `dvc.yaml`: the metrics, parameters and plots that a project declares, and its stages.
 //! <https://dvc.org/doc/user-guide/project-structure/dvcyaml-files>
 
 use super::params::Tracked;
+use super::plots::Definition;
 use super::template::{Context, Item, Used};
 use super::{PARAMS, folder, join};
 use crate::metrics::Value;
@@ -20,6 +21,28 @@ pub struct Declared {
     pub used: BTreeMap<String, BTreeMap<String, Value>>,
     /// The stages, those of `foreach` and `matrix` too.
     pub stages: Vec<Stage>,
+    /// The plots, those of the top level and then those of stages; or what is wrong with them, which only matters where they are drawn.
+    pub plots: Plots,
+}
+
+/// The plots of a `dvc.yaml`.
+#[derive(Debug, PartialEq)]
+pub struct Plots(pub Result<Vec<Definition>, String>);
+
+impl Default for Plots {
+    fn default() -> Self {
+        Plots(Ok(Vec::new()))
+    }
+}
+
+impl Plots {
+    fn add(&mut self, more: Result<Vec<Definition>, String>) {
+        match (&mut self.0, more) {
+            (Ok(all), Ok(more)) => all.extend(more),
+            (Ok(_), Err(error)) => self.0 = Err(error),
+            (Err(_), _) => {}
+        }
+    }
 }
 
 /// A stage.
@@ -86,6 +109,9 @@ pub fn read(path: &str, document: &Value, files: &Files) -> Result<Declared, Str
     for name in texts(document, "params", &context)? {
         declared.params.add(&inside(base, &name)?, &[]);
     }
+    let plots = context.resolve(document.get("plots").unwrap_or(&Value::Null), &mut Used::new());
+    let plots = plots.and_then(|list| super::plots::definitions(&list, base));
+    declared.plots.add(plots.map_err(|error| format!("plots: {error}")));
     for (name, stage) in document.get("stages").and_then(Value::entries).unwrap_or_default() {
         let of_stage = |error: String| format!("stages.{name}: {error}");
         read_stages(name, stage, &context, base, files, &mut declared).map_err(of_stage)?;
@@ -168,6 +194,10 @@ fn read_stage(
         };
         declared.metrics.insert(inside(&folder, path.ok_or("metrics: expected a list of paths")?)?);
     }
+    let plots = super::plots::definitions(stage.get("plots").unwrap_or(&Value::Null), &folder);
+    let output = |plot| Definition { is_output: true, ..plot };
+    let plots = plots.map(|plots| plots.into_iter().map(output).collect());
+    declared.plots.add(plots.map_err(|error| format!("stages.{name}: plots: {error}")));
     read_params(&stage, &folder, &mut declared.dependencies)?;
     declared.stages.push(Stage { name, folder });
     Ok(())
