@@ -4,7 +4,7 @@
 //! [`crate::inputs`] derives them from here.
 
 use crate::command::{
-    asset, check, clearml, comment, completions, doctor, metrics, params, pr, repo, report, runner, tensorboard,
+    asset, check, clearml, comment, completions, doctor, metrics, params, plots, pr, repo, report, runner, tensorboard,
     workflow,
 };
 use crate::connect::Global;
@@ -61,6 +61,9 @@ pub enum Command {
     /// Compare parameters with those of another commit
     #[command(subcommand)]
     Params(params::Command),
+    /// Draw plots of two commits
+    #[command(subcommand)]
+    Plots(plots::Command),
     /// Write a report of what a change does
     #[command(subcommand)]
     Report(report::Command),

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod images;
 pub mod metrics;
 pub mod params;
+pub mod plots;
 pub mod pr;
 pub mod publish_args;
 pub mod publisher;

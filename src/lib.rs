@@ -151,6 +151,7 @@ async fn execute(host: Rc<dyn Host>, log: Log, cli: &cli::Cli) -> Result<()> {
         cli::Command::Doctor(_) => command::doctor::run(&app, global).await,
         cli::Command::Metrics(command) => command::metrics::run(&app, global, command).await,
         cli::Command::Params(command) => command::params::run(&app, global, command).await,
+        cli::Command::Plots(command) => command::plots::run(&app, global, command).await,
         cli::Command::Pr(command) => command::pr::run(&app, global, command).await,
         cli::Command::Repo(command) => command::repo::run(&app, global, command).await,
         cli::Command::Report(command) => command::report::run(&app, global, command).await,

@@ -37,6 +37,7 @@ mod openapi;
 mod output;
 mod ownership;
 mod pipe;
+mod plots;
 mod pr;
 mod private;
 mod proxy;

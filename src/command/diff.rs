@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub mod base;
 pub mod cached;
 pub mod gather;
+pub mod plots;
 pub mod project;
 mod remote;
 pub mod snapshot;
@@ -100,6 +101,43 @@ struct Named {
     files: Vec<String>,
 }
 
+/// Returns which of the arguments are revisions: those at the beginning that are not the name of a file, or known otherwise, two at the
+/// most. `given` are the options --base and --head.
+fn named(
+    app: &App,
+    names: &[String],
+    (base, head): (&str, Option<&String>),
+    targets: &[String],
+    known: &[String],
+) -> Result<Named> {
+    let ends = |name: &str| ENDINGS.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
+    let is_file = |name: &String| {
+        ends(name)
+            || name.contains(['*', '?', '[', '{'])
+            || known.contains(name)
+            || app.host.stat(Path::new(name)).is_ok()
+    };
+    let revisions: Vec<String> = names.iter().take(2).take_while(|name| !is_file(name)).cloned().collect();
+    let files = names[revisions.len()..].iter().chain(targets).cloned().collect();
+    let given = (base != "auto").then(|| base.to_owned());
+    let mut revisions = revisions.into_iter();
+    let (first, second) = (revisions.next(), revisions.next());
+    if (first.is_some() && given.is_some()) || (second.is_some() && head.is_some()) {
+        return Err(Error::usage("a revision is given twice: as an argument and with --base or --head")
+            .hint("to compare a file that does not exist, name it with --targets"));
+    }
+    Ok(Named { base: given.or(first), head: head.cloned().or(second), files })
+}
+
+/// Returns the newer version: a revision, or the working copy.
+async fn head_version(app: &App, global: &Global, git: &Git<'_>, head: Option<&String>) -> Result<Version> {
+    Ok(match head {
+        None => Version::Workspace,
+        Some(revision) if revision == WORKSPACE => Version::Workspace,
+        Some(revision) => Version::Commit(base::resolve(app, global, git, revision).await?),
+    })
+}
+
 /// Compares, and prints the result.
 pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Result<()> {
     let project = Project::find(app)?;
@@ -111,11 +149,7 @@ pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Re
         dependencies_only: kind.dependencies_only,
         row: &args.row,
     };
-    let head = match &named.head {
-        None => Version::Workspace,
-        Some(revision) if revision == WORKSPACE => Version::Workspace,
-        Some(revision) => Version::Commit(base::resolve(app, global, &git, revision).await?),
-    };
+    let head = head_version(app, global, &git, named.head.as_ref()).await?;
     let base = base::find(app, global, &git, named.base.as_deref(), &head).await?;
     let new = Snapshot::open(app, &git, &project, head).await?;
     let new_values = gather::gather(&new, &selection, true).await?;
@@ -137,21 +171,8 @@ impl DiffArgs {
         if self.json { Format::Json } else { self.format }
     }
 
-    /// Returns which of the arguments are revisions: those at the beginning that are not the name of a file, two at the most.
     fn named(&self, app: &App) -> Result<Named> {
-        let ends = |name: &str| ENDINGS.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
-        let is_file =
-            |name: &String| ends(name) || name.contains(['*', '?', '[', '{']) || app.host.stat(Path::new(name)).is_ok();
-        let revisions: Vec<String> = self.names.iter().take(2).take_while(|name| !is_file(name)).cloned().collect();
-        let files = self.names[revisions.len()..].iter().chain(&self.targets).cloned().collect();
-        let given = (self.base != "auto").then(|| self.base.clone());
-        let mut revisions = revisions.into_iter();
-        let (first, second) = (revisions.next(), revisions.next());
-        if (first.is_some() && given.is_some()) || (second.is_some() && self.head.is_some()) {
-            return Err(Error::usage("a revision is given twice: as an argument and with --base or --head")
-                .hint("to compare a file that does not exist, name it with --targets"));
-        }
-        Ok(Named { base: given.or(first), head: self.head.clone().or(second), files })
+        named(app, &self.names, (&self.base, self.head.as_ref()), &self.targets, &[])
     }
 
     fn render(&self, app: &App, changes: &[FileChanges], kind: &Kind, base: &Base, new: &str) -> String {

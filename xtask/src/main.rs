@@ -124,7 +124,7 @@ fn images(program: &Path) -> Result<Option<image::Docker>> {
 const ENGINES: &str = "engines::";
 /// Tests that do not run the WebAssembly, or do so whichever build is asked for; and those of code that is the same in both builds, down to
 /// the bytes of a request: spellings of options, who owns a comment, limits, tables, what a description of an API says.
-const NATIVE: [&str; 16] = [
+const NATIVE: [&str; 17] = [
     ENGINES,
     "action::",
     "contract::",
@@ -136,6 +136,7 @@ const NATIVE: [&str; 16] = [
     "openapi::",
     "ownership::",
     "pipe::",
+    "plots::vega::",
     "quick_actions::",
     "release::",
     "reports::",

@@ -37,7 +37,7 @@ struct Wanted {
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Reason {
+pub enum Reason {
     /// `dvc.yaml` declares it.
     #[default]
     Declared,
@@ -90,7 +90,8 @@ pub async fn gather(
     Ok(values)
 }
 
-fn missing(snapshot: &Snapshot<'_>, path: &str, reason: Reason) -> Error {
+/// Returns the error for a file that is neither in a version nor known to DVC.
+pub fn missing(snapshot: &Snapshot<'_>, path: &str, reason: Reason) -> Error {
     let place = snapshot.described();
     let is_declared = reason == Reason::Declared;
     let what = if is_declared { format!("{path}, which dvc.yaml declares,") } else { path.to_owned() };
@@ -177,7 +178,8 @@ pub fn parse(path: &str, bytes: &[u8], row: &Row, subject: Subject, place: &str)
     Ok(if subject == Subject::Metrics { source::metrics(value) } else { value })
 }
 
-fn explain(path: &str, place: &str, problem: Problem) -> Error {
+/// Returns the error for a file that cannot be parsed.
+pub fn explain(path: &str, place: &str, problem: Problem) -> Error {
     match problem {
         Problem::Malformed { format, what } => {
             Error::config(format!("{path} of {place} is not valid {format}: {what}"))
