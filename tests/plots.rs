@@ -105,6 +105,23 @@ fn every_plot_becomes_an_image_on_every_forge() {
 }
 
 #[test]
+fn a_report_has_the_plots() {
+    let forge = Forge::start();
+    let logs = |loss: &str| format!("step,loss\n0,1\n1,{loss}\n");
+    let declares = "metrics: [m.json]\nplots: [logs.csv]\n";
+    let (old, new) = (logs("0.5"), logs("0.4"));
+    let committed = [("dvc.yaml", declares), ("logs.csv", old.as_str()), ("m.json", "{\"a\": 1}")];
+    let changed = [("logs.csv", new.as_str()), ("m.json", "{\"a\": 2}")];
+    let cml = repository(&forge, Vendor::GitHub, &committed, &changed);
+    let text = cml.run(&["report", "create", "--base", "HEAD"]).ok();
+    assert!(text.contains("**1 metric changed and 1 plot** compared with HEAD"), "{text}");
+    assert!(text.contains("### Metrics\n") && text.contains("\n### Plots\n\n![logs.csv]("), "{text}");
+    assert!(drawings(&text)[0].1.contains(">HEAD<"), "{text}");
+    let some = cml.run(&["report", "create", "--base", "HEAD", "--part", "metrics"]).ok();
+    assert!(!some.contains("Plots"), "{some}");
+}
+
+#[test]
 fn files_plots_and_fields_can_be_named() {
     let forge = Forge::start();
     let logs = "step,acc,loss\n0,0.1,0.9\n1,0.2,0.8\n";

@@ -8,7 +8,7 @@ use crate::connect::Global;
 use crate::dvc::plots::{Axis, Props};
 use crate::error::Result;
 use crate::forge::assets::Asset;
-use crate::publish;
+use crate::publish::prepare_asset;
 use crate::report::escape::escape;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
@@ -81,10 +81,16 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Diff(args) = command;
     // What cannot be drawn must not cost a request.
     let plots = collect(app, global, &args.request()).await?;
+    let text = publish(app, global, &plots, &args.publish_args).await?;
+    write_output(app, args.file.as_ref(), &text)
+}
+
+/// Draws plots, publishes them and returns their Markdown.
+pub async fn publish(app: &App, global: &Global, plots: &[Plot], publish_args: &PublishArgs) -> Result<String> {
     let pictures = plots.iter().map(pictures).collect::<Result<Vec<_>>>()?;
-    let store = args.publish_args.open(app, global, false).await?;
+    let store = publish_args.open(app, global, false).await?;
     let addresses = Publisher::new(app, &store).publish(&pictures.concat(), "the plots").await?;
-    write_output(app, args.file.as_ref(), &markdown(&plots, &addresses))
+    Ok(markdown(plots, &addresses))
 }
 
 impl Diff {
@@ -109,15 +115,15 @@ impl Diff {
 }
 
 /// Returns the files of a plot: a chart is one.
-pub fn pictures(plot: &Plot) -> Result<Vec<Asset>> {
+fn pictures(plot: &Plot) -> Result<Vec<Asset>> {
     match plot {
         Plot::Chart(chart) => {
             let svg = plots::draw(chart).into_bytes();
-            Ok(vec![publish::prepare_asset(&file_name(&chart.title), None, svg.into())?])
+            Ok(vec![prepare_asset(&file_name(&chart.title), None, svg.into())?])
         }
         Plot::Pictures { title, versions } => {
             let name = title.rsplit('/').next().unwrap_or(title);
-            let asset = |(_, bytes): &(String, Vec<u8>)| publish::prepare_asset(name, None, bytes.clone().into());
+            let asset = |(_, bytes): &(String, Vec<u8>)| prepare_asset(name, None, bytes.clone().into());
             versions.iter().map(asset).collect()
         }
     }
@@ -125,7 +131,7 @@ pub fn pictures(plot: &Plot) -> Result<Vec<Asset>> {
 
 /// Returns the Markdown of plots, with the addresses of their [`pictures`] in their order: an image for a chart, a table with the versions
 /// side by side for pictures.
-pub fn markdown(plots: &[Plot], addresses: &[String]) -> String {
+fn markdown(plots: &[Plot], addresses: &[String]) -> String {
     let (mut out, mut addresses) = (String::new(), addresses.iter());
     for plot in plots {
         let title = escape(plot.title());

@@ -4,15 +4,17 @@
 
 use super::diff::base::{self, Base, Named};
 use super::diff::gather::{Selection, gather};
+use super::diff::plots::{Wanted, between};
 use super::diff::project::Project;
 use super::diff::snapshot::{Snapshot, Version};
 use super::diff::{WORKSPACE, cached, compare_files};
 use super::publish_args::PublishArgs;
-use super::tensorboard;
+use super::{plots, tensorboard};
 use crate::app::App;
 use crate::connect::{self, Global};
 use crate::dvc::data;
 use crate::dvc::lock::Objects;
+use crate::dvc::plots::Props;
 use crate::error::{Error, Result};
 use crate::git::Git;
 use crate::metrics::compare::Rules;
@@ -29,7 +31,7 @@ use std::path::PathBuf;
 /// Write reports
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a report of what a change does to metrics, parameters and data
+    /// Write a report of what a change does to metrics, parameters, plots and data
     Create(Box<Create>),
 }
 
@@ -40,6 +42,8 @@ pub enum Part {
     Metrics,
     /// Parameters that changed
     Params,
+    /// The plots of both versions
+    Plots,
     /// Data of DVC's that changed, by dvc.lock and .dvc files
     Data,
     /// The charts of --logdir
@@ -47,7 +51,7 @@ pub enum Part {
 }
 
 /// Where nothing else is asked for.
-const PARTS: [Part; 4] = [Part::Metrics, Part::Params, Part::Data, Part::Tensorboard];
+const PARTS: [Part; 5] = [Part::Metrics, Part::Params, Part::Plots, Part::Data, Part::Tensorboard];
 const TITLE: &str = "Report";
 const FOLD: usize = 15;
 
@@ -172,6 +176,16 @@ impl Create {
         match part {
             Part::Metrics => versions.values(Subject::Metrics, self.all).await,
             Part::Params => versions.values(Subject::Params, self.all).await,
+            Part::Plots => {
+                let plots = between(&versions.new, &versions.old, &Wanted::default(), &Props::default()).await?;
+                if plots.is_empty() {
+                    return Ok(None);
+                }
+                let body = plots::publish(app, global, &plots, &self.publish_args).await?;
+                let length = plots.len();
+                let summary = if length == 1 { "1 plot".to_owned() } else { format!("{length} plots") };
+                Ok(Some(Section { title: "Plots", summary, length, body }))
+            }
             Part::Data => versions.data().await,
             Part::Tensorboard => {
                 let Some(logdir) = &self.logdir else { return Ok(None) };
