@@ -1,5 +1,5 @@
 //! The program's tests: the real binary as a CI runs it, against a stateful fake of the three forges
-//! (`support/fake`), real files, real signals, and where they are named, a real S3 emulator, GitHub's and Bitbucket's own
+//! (`fake-forge/`), real files, real signals, and where they are named, a real S3 emulator, GitHub's and Bitbucket's own
 //! descriptions of their APIs, and a real engine of workflows. They are for Linux and macOS: scripts and signals.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]

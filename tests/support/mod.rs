@@ -5,7 +5,6 @@ pub mod clearml;
 pub mod clone;
 pub mod docker;
 pub mod ec2;
-pub mod fake;
 pub mod gitlab_ci;
 pub mod host;
 pub mod ignored;
@@ -18,6 +17,8 @@ pub mod openapi;
 pub mod pipelines;
 pub mod prism;
 pub mod reader;
+
+pub use fake_forge as fake;
 
 use fake::{Forge, HEAD, Vendor};
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use super::super::auth::{Access, access};
 use super::super::http::{Request, Response};
 use super::super::page::Page;
 use super::super::runners::{Doing, Runner, add, jit, of, owner};
-use super::super::state::{State, Vendor};
+use super::super::state::{State, Vendor, sha256};
 use super::shapes::{error, not_found};
 
 /// `/repos/<place>/actions/runners…` and `/orgs/<place>/actions/runner…`.
@@ -109,7 +109,7 @@ fn downloads(state: &State, url: &str) -> Response {
         let mut json = json!({ "os": os, "architecture": arch, "download_url": format!("{url}/downloads/{name}"), "filename": name });
         if !state.runners.no_checksums {
             let body = state.runners.files.get(&name).map_or(&b""[..], Vec::as_slice);
-            json["sha256_checksum"] = json!(cml::digest::hash(body));
+            json["sha256_checksum"] = json!(sha256(body));
         }
         if let Some(token) = &state.runners.download_token {
             json["temp_download_token"] = json!(token);

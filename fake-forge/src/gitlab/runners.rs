@@ -25,7 +25,9 @@ pub fn route(state: &mut State, request: &Request, url: &str, path: &[&str]) -> 
         // These take other tokens than the user's.
         ("POST", ["runners"]) => in_the_old_way(state, request),
         ("DELETE", ["runners"]) => {
-            let token = request.field("token").unwrap_or_default();
+            let Some(token) = request.field("token") else {
+                return Some(Response::json(400, &json!({ "error": "token is missing" })));
+            };
             let before = state.runners.all.len();
             state.runners.all.retain(|runner| runner.credential != token);
             if state.runners.all.len() < before { Response::empty(204) } else { error(403, "403 Forbidden") }

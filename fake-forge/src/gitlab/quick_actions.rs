@@ -2,11 +2,17 @@
 //! with `/`, the name of an action in either case, and a blank or the line's end, is carried out and taken out of the text.
 //! Lines that lazily continue a quote or an item are carried out too, as by GitLab before 15.9.
 
-use cml::report::dialect;
-use pulldown_cmark::{Event, Parser, Tag};
+use pulldown_cmark::{Event, Options, Parser, Tag};
 
 use super::super::state::{PullState, Repo, Target};
 
+/// What GitLab's Markdown has besides CommonMark: <https://docs.gitlab.com/user/markdown/>.
+const DIALECT: Options = Options::ENABLE_TABLES
+    .union(Options::ENABLE_TASKLISTS)
+    .union(Options::ENABLE_STRIKETHROUGH)
+    .union(Options::ENABLE_FOOTNOTES)
+    .union(Options::ENABLE_GFM)
+    .union(Options::ENABLE_MATH);
 /// Some of the actions that GitLab knows.
 const NAMES: [&str; 16] = [
     "approve",
@@ -51,7 +57,7 @@ pub fn perform(repo: &mut Repo, target: &Target, text: &str) -> String {
 /// The numbers of the lines of all paragraphs.
 fn paragraphs(text: &str) -> Vec<usize> {
     let number = |at: usize| text[..at].matches('\n').count();
-    Parser::new_ext(text, dialect())
+    Parser::new_ext(text, DIALECT)
         .into_offset_iter()
         .filter(|(event, _)| matches!(event, Event::Start(Tag::Paragraph)))
         .flat_map(|(_, range)| number(range.start)..=number(range.end.saturating_sub(1)))

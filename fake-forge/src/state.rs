@@ -321,6 +321,11 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The SHA-256 of bytes in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// Ways in which a server may behave, off by default except `job_token_reads`.
 #[derive(Clone, Debug)]
 pub struct Switches {

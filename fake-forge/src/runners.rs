@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use super::clock::Time;
 use super::gitlab::jobs::Queue;
 use super::http::{Request, Response};
-use super::state::{State, Vendor};
+use super::state::{State, Vendor, sha256};
 
 /// What a runner program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ pub fn download(state: &State, request: &Request, path: &[&str]) -> Response {
             .files
             .iter()
             .filter_map(|(name, body)| Some((name.strip_prefix(version)?.strip_prefix('/')?, body)));
-        let list: String = files.map(|(name, body)| format!("{} *{name}\n", cml::digest::hash(body))).collect();
+        let list: String = files.map(|(name, body)| format!("{} *{name}\n", sha256(body))).collect();
         if !list.is_empty() {
             return Response::bytes(200, "binary/octet-stream", list);
         }
