@@ -2,8 +2,11 @@
 //!
 //! Standing in for AWS: EC2 is moto behind a proxy (`support/ec2.rs`), which loses answers; what moto lacks is scripted, namely the
 //! console's content, and that an instance which powers off ends as its template says. Kubernetes is a scripted API server with
-//! controllers (`support/kubernetes.rs`). The `dummy` cloud is real in all: its instances are processes of this machine.
+//! controllers (`support/kubernetes.rs`), and where there is one a real API server with its own (`support/api_server.rs`), on which only pods are
+//! scripted. The `dummy` cloud is real in all: its instances are processes of this machine.
 
+#[cfg(feature = "kubernetes")]
+use crate::support::api_server::{ApiServer, Namespace};
 use crate::support::ec2::{Ec2, Wrong};
 use crate::support::eventually;
 use crate::support::host::TestHost;
@@ -33,6 +36,8 @@ enum Backend {
     Aws(Ec2),
     #[cfg(feature = "kubernetes")]
     Kubernetes(Kubernetes),
+    #[cfg(feature = "kubernetes")]
+    ApiServer(Namespace),
     Dummy(PathBuf),
 }
 
@@ -56,18 +61,25 @@ fn kubernetes(_: &'static str, _: &Path) -> Option<Backend> {
     Some(Backend::Kubernetes(Kubernetes::start()))
 }
 
+#[cfg(feature = "kubernetes")]
+fn api_server(region: &'static str, _: &Path) -> Option<Backend> {
+    Some(Backend::ApiServer(ApiServer::shared()?.namespace(region)))
+}
+
 fn dummy(_: &'static str, folder: &Path) -> Option<Backend> {
     let region = folder.join("region");
     std::fs::create_dir(&region).unwrap();
     Some(Backend::Dummy(region))
 }
 
-/// One for each row of `CLOUDS`.
+/// One or more for each row of `CLOUDS`.
 const EXPECTED: &[Expected] = &[
     #[cfg(feature = "aws")]
     Expected { name: "aws", start: aws, has_limit: true },
     #[cfg(feature = "kubernetes")]
     Expected { name: "kubernetes", start: kubernetes, has_limit: true },
+    #[cfg(feature = "kubernetes")]
+    Expected { name: "kubernetes", start: api_server, has_limit: true },
     #[cfg(debug_assertions)]
     Expected { name: "dummy", start: dummy, has_limit: false },
 ];
@@ -82,9 +94,8 @@ struct Row {
 }
 
 impl Row {
-    fn new(driver: &'static Driver, region: &'static str) -> Option<Row> {
-        let expected = EXPECTED.iter().find(|row| row.name == driver.name);
-        let expected = expected.unwrap_or_else(|| panic!("{} has no row in tests/contract/clouds.rs", driver.name));
+    fn new(expected: &Expected, region: &'static str) -> Option<Row> {
+        let driver = CLOUDS.iter().find(|driver| driver.name == expected.name).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let backend = (expected.start)(region, folder.path())?;
         let (region, env) = match &backend {
@@ -101,6 +112,10 @@ impl Row {
             Backend::Kubernetes(cluster) => {
                 (String::new(), [("KUBERNETES_CONFIGURATION", cluster.kubeconfig())].into_iter().collect())
             }
+            #[cfg(feature = "kubernetes")]
+            Backend::ApiServer(namespace) => {
+                (String::new(), [("KUBERNETES_CONFIGURATION", namespace.kubeconfig())].into_iter().collect())
+            }
             Backend::Dummy(region) => (region.display().to_string(), std::iter::empty::<(&str, &str)>().collect()),
         };
         let host: Rc<dyn Host> = Rc::new(TestHost { native: Native::default(), env, folder: folder.path().to_owned() });
@@ -115,7 +130,7 @@ impl Row {
         let url = match self.backend {
             Backend::Aws(_) => "https://mirror.example/cml".to_owned(),
             #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(_) => String::new(),
+            Backend::Kubernetes(_) | Backend::ApiServer(_) => String::new(),
             Backend::Dummy(_) => {
                 let path = self.folder.path().join("cml");
                 // Once: an instance may be reading it.
@@ -151,6 +166,8 @@ impl Row {
             Backend::Aws(ec2) => ec2.alive().into_iter().map(|machine| machine.id).collect(),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.billed(),
+            #[cfg(feature = "kubernetes")]
+            Backend::ApiServer(namespace) => namespace.billed(),
             Backend::Dummy(region) => {
                 let folders = std::fs::read_dir(region).unwrap().map(|folder| folder.unwrap().path());
                 let live = folders.filter(|folder| !folder.join("code").exists());
@@ -173,6 +190,8 @@ impl Row {
             Backend::Kubernetes(cluster) => {
                 cluster.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
             }
+            #[cfg(feature = "kubernetes")]
+            Backend::ApiServer(namespace) => namespace.effects(),
             Backend::Dummy(_) => self.billed(),
         }
     }
@@ -183,6 +202,8 @@ impl Row {
             Backend::Aws(ec2) => ec2.fails("CreateFleet", 99, Wrong::LostAnswer),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.fails("create jobs", 99, KubernetesWrong::LostAnswer),
+            #[cfg(feature = "kubernetes")]
+            Backend::ApiServer(_) => return false,
             Backend::Dummy(_) => return false,
         }
         true
@@ -197,6 +218,8 @@ impl Row {
             )),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.make_foreign("cml-1"),
+            #[cfg(feature = "kubernetes")]
+            Backend::ApiServer(namespace) => namespace.make_foreign("cml-1"),
             Backend::Dummy(region) => std::fs::create_dir(region.join("cml-1")).unwrap(),
         }
     }
@@ -220,6 +243,10 @@ impl Row {
             }
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.pass(Duration::from_secs(2)),
+            #[cfg(feature = "kubernetes")]
+            Backend::ApiServer(namespace) => {
+                eventually("a deadline", || namespace.jobs().is_empty(), || namespace.kubectl(&["describe", "jobs"]));
+            }
             Backend::Dummy(region) => {
                 let code = region.join(id).join("code");
                 eventually("an end", || code.exists(), || id.to_owned());
@@ -236,6 +263,8 @@ impl Row {
             }
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.fill_log(id, text),
+            #[cfg(feature = "kubernetes")]
+            Backend::ApiServer(namespace) => namespace.fill_log(id, text),
             Backend::Dummy(region) => std::fs::write(region.join(id).join("console"), text).unwrap(),
         }
     }
@@ -255,7 +284,7 @@ impl Row {
 /// Holds every row to the contract, each in its own region.
 fn each(region: &'static str, test: impl AsyncFn(&Row)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for row in CLOUDS.iter().filter_map(|driver| Row::new(driver, region)) {
+    for row in EXPECTED.iter().filter_map(|expected| Row::new(expected, region)) {
         runtime.block_on(async { test(&row).await });
     }
 }
@@ -293,8 +322,9 @@ fn request(labels: Labels) -> InstanceRequest {
 
 #[test]
 fn every_cloud_has_a_row() {
-    let names: Vec<_> = CLOUDS.iter().map(|driver| driver.name).collect();
-    assert_eq!(names, EXPECTED.iter().map(|row| row.name).collect::<Vec<_>>());
+    let mut names: Vec<_> = EXPECTED.iter().map(|row| row.name).collect();
+    names.dedup();
+    assert_eq!(names, CLOUDS.iter().map(|driver| driver.name).collect::<Vec<_>>());
 }
 
 #[test]

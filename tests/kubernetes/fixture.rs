@@ -3,9 +3,8 @@
 use crate::cloud::fixture::Launch;
 use crate::support::fake::{Doing, Forge, Runner, Vendor};
 use crate::support::kubernetes::{Kubernetes, TOKEN};
-use crate::support::{Cml, Ran, TIMEOUT, eventually};
+use crate::support::{Cml, Ran, eventually};
 use serde_json::Value;
-use std::time::Instant;
 
 pub struct ClusterFixture {
     pub vendor: Vendor,
@@ -16,14 +15,8 @@ pub struct ClusterFixture {
 
 impl ClusterFixture {
     pub fn new(vendor: Vendor) -> ClusterFixture {
-        let (forge, cluster) = (Forge::start(), Kubernetes::start());
-        forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
-        forge.offer_download("actions-runner-linux-arm64-2.336.0.tar.gz", b"a runner for ARM");
-        forge.offer_download("v1.2.3/binaries/gitlab-runner-linux-amd64", b"a runner");
-        let mut cml = Cml::on(&forge, vendor);
-        cml.set("KUBERNETES_CONFIGURATION", &cluster.kubeconfig()).set("CML_RUNNER_CLOUD", "kubernetes");
-        cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
-        cml.set("GITHUB_JOB", "launch").set("BITBUCKET_STEP_UUID", "{step}");
+        let cluster = Kubernetes::start();
+        let (forge, cml) = launcher(vendor, &cluster.kubeconfig());
         ClusterFixture { vendor, forge, cluster, cml }
     }
 
@@ -44,14 +37,13 @@ impl ClusterFixture {
     /// Runs a launch to its end, in which the runner comes online as soon as its pod runs.
     pub fn launch(&self, args: &[&str]) -> Ran {
         let launch = self.start(args);
-        let end = Instant::now() + TIMEOUT;
-        while !launch.is_over() && Instant::now() < end {
+        self.until("the launch to end", || {
             let runs = self.cluster.objects("pods").values().any(|pod| pod["status"]["phase"] == "Running");
             if let Some(runner) = self.runners().iter().find(|runner| runs && runner.doing == Doing::Offline) {
                 self.forge.set_runner(&runner.name, Doing::Idle);
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+            launch.is_over()
+        });
         checked(launch.end())
     }
 
@@ -79,6 +71,19 @@ impl ClusterFixture {
         }
         assert!(self.runners().is_empty(), "{:?} {}", self.runners(), self.cml.read("log"));
     }
+}
+
+/// A forge, and a launcher in its CI.
+pub fn launcher(vendor: Vendor, kubeconfig: &str) -> (Forge, Cml) {
+    let forge = Forge::start();
+    forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
+    forge.offer_download("actions-runner-linux-arm64-2.336.0.tar.gz", b"a runner for ARM");
+    forge.offer_download("v1.2.3/binaries/gitlab-runner-linux-amd64", b"a runner");
+    let mut cml = Cml::on(&forge, vendor);
+    cml.set("KUBERNETES_CONFIGURATION", kubeconfig).set("CML_RUNNER_CLOUD", "kubernetes");
+    cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
+    cml.set("GITHUB_JOB", "launch").set("BITBUCKET_STEP_UUID", "{step}");
+    (forge, cml)
 }
 
 /// Shows no secret.

@@ -1,16 +1,14 @@
 //! The Role in docs/kubernetes.md is what a launch, its undoing and reap ask for.
 
 use super::fixture::ClusterFixture;
+use crate::support::api_server::documented_role;
 use crate::support::fake::Vendor;
 use crate::support::kubernetes::PodFate;
 use std::collections::BTreeSet;
 
 /// The rights of the Role in the documentation.
-fn documented() -> BTreeSet<String> {
-    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md")).unwrap();
-    let role = docs.split("```yaml\n").skip(1).map(|part| part.split("```").next().unwrap());
-    let role = role.flat_map(|text| text.split("---\n")).find(|text| text.contains("kind: Role\n")).expect("a Role");
-    let role: serde_json::Value = serde_saphyr::from_str(role).unwrap();
+pub fn documented() -> BTreeSet<String> {
+    let role: serde_json::Value = serde_saphyr::from_str(&documented_role()).unwrap();
     let texts = |value: &serde_json::Value| {
         value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };

@@ -1,8 +1,13 @@
 //! The first container of a pod: it has the program and nothing else.
 
-use crate::support::Cml;
 use crate::support::ignored::is_native_only;
+use crate::support::{Cml, Ran};
 use std::os::unix::fs::PermissionsExt;
+
+fn unpack(cml: &Cml, wait: &str) -> Ran {
+    let from = ["runner", "unpack", "--config", "secret/launch.json", "--wait", wait];
+    cml.run(&[&from[..], &["--launch-file", "run/launch.json", "--program", "opt/cml"]].concat())
+}
 
 /// Real: the program, which copies itself.
 #[test]
@@ -12,17 +17,7 @@ fn it_leaves_the_program_and_the_configuration_for_the_second() {
     }
     let cml = Cml::alone();
     cml.file("secret/launch.json", "{\"v\":2}");
-    let args = [
-        "runner",
-        "unpack",
-        "--config",
-        "secret/launch.json",
-        "--launch-file",
-        "run/launch.json",
-        "--program",
-        "opt/cml",
-    ];
-    let ran = cml.run(&args);
+    let ran = unpack(&cml, "60");
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:#?}");
     assert_eq!(cml.read("run/launch.json"), "{\"v\":2}");
     let mode = |name: &str| std::fs::metadata(cml.path().join(name)).unwrap().permissions().mode() & 0o777;
@@ -37,19 +32,7 @@ fn it_gives_up_where_the_launcher_was_killed() {
         return;
     }
     let cml = Cml::alone();
-    let args = [
-        "runner",
-        "unpack",
-        "--config",
-        "secret/launch.json",
-        "--launch-file",
-        "run/launch.json",
-        "--program",
-        "opt/cml",
-        "--wait",
-        "1",
-    ];
-    cml.run(&args).fails(
+    unpack(&cml, "1").fails(
         12,
         "there is no bootstrap configuration secret/launch.json after waiting 1 s",
         "the launcher was killed*",

@@ -86,6 +86,27 @@ fn a_runner_of_gitlab_unregisters_by_its_own_token() {
     assert!(fixture.held().is_empty());
 }
 
+/// What stands in between may refuse as well, and a body may get lost on the way: the runner is still there.
+#[test]
+fn a_refusal_that_is_not_gitlabs_word_for_gone_does_not_count_as_gone() {
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    let made = fixture.register(&new("cml-1")).unwrap();
+    let gitlab = fixture.connected("good").forge;
+    for (status, body, says) in [
+        (403, "<html>blocked</html>", "the token is not allowed to manage runners"),
+        (403, r#"{"message":"403 Forbidden - IP not allowed"}"#, "IP not allowed"),
+        (401, r#"{"message":"401 Unauthorized"}"#, "401 Unauthorized"),
+        (400, r#"{"error":"token is missing"}"#, "token is missing"),
+    ] {
+        fixture.fake.fault("DELETE /gitlab/api/v4/runners", 1, Fault::answer(status, &[], body));
+        let (_, message, _) = failed(fixture.run(gitlab.runners().unwrap().unregister(&made)));
+        assert!(message.contains(says), "{message}");
+        assert_eq!(fixture.held(), ["cml-1"], "{status}");
+    }
+    fixture.run(gitlab.runners().unwrap().unregister(&made)).unwrap();
+    assert!(fixture.held().is_empty());
+}
+
 #[test]
 fn an_old_gitlab_registers_in_the_old_way() {
     let fixture = ApiFixture::new(Vendor::GitLab);

@@ -6,6 +6,7 @@
 
 use super::fake::http::{Framing, Request, Response, decode, read_request, write_response};
 use super::fake::server::{Life, Port, Server, lock};
+use super::hook::Hook;
 use super::moto::Moto;
 use super::net::send;
 use std::collections::BTreeMap;
@@ -38,15 +39,13 @@ pub struct Call {
     pub has_token: bool,
 }
 
-type Hook = Box<dyn Fn(usize) + Send>;
-
 #[derive(Default)]
 struct State {
     calls: Vec<Call>,
     wrong: Vec<(&'static str, usize, Wrong)>,
     answers: BTreeMap<String, Response>,
     latency: Duration,
-    hook: Option<Hook>,
+    hook: Arc<Hook>,
     /// What is served besides, by path.
     pages: BTreeMap<String, String>,
     /// Who asked for that: the target and the authorization.
@@ -114,7 +113,7 @@ impl Ec2 {
 
     /// Called after each request was carried out and before it is answered, with its number from 1.
     pub fn after_each(&self, hook: impl Fn(usize) + Send + 'static) {
-        lock(&self.state).hook = Some(Box::new(hook));
+        lock(&self.state).hook.set(hook);
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -133,7 +132,7 @@ impl Ec2 {
     pub fn forget(&self) {
         let mut state = lock(&self.state);
         state.calls.clear();
-        state.hook = None;
+        state.hook.clear();
     }
 
     /// Asks moto itself.
@@ -230,15 +229,11 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -
             Some(Wrong::Answered(content)) => answered(&call.action, content),
             _ => carry_out(state, &request, &call, upstream)?,
         };
-        let hook = {
-            let mut state = lock(state);
-            let number = state.calls.len();
-            state.hook.take().map(|hook| (hook, number))
+        let (hook, number) = {
+            let state = lock(state);
+            (Arc::clone(&state.hook), state.calls.len())
         };
-        if let Some((hook, number)) = hook {
-            hook(number);
-            lock(state).hook.get_or_insert(hook);
-        }
+        hook.call(number);
         if matches!(wrong, Some(Wrong::LostAnswer))
             || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
         {

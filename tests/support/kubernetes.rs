@@ -7,6 +7,7 @@
 
 use super::fake::http::{Framing, Request, Response, read_request, write_response};
 use super::fake::server::{Life, Port, Server, lock};
+use super::hook::Hook;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
@@ -66,8 +67,6 @@ impl Call {
 
 const REVIEW: &str = "create selfsubjectaccessreviews";
 
-type Hook = Box<dyn Fn(usize) + Send>;
-
 struct State {
     calls: Vec<Call>,
     wrong: Vec<(&'static str, usize, Wrong)>,
@@ -84,7 +83,7 @@ struct State {
     passed: Duration,
     next: u32,
     latency: Duration,
-    hook: Option<Hook>,
+    hook: Arc<Hook>,
 }
 
 /// The server.
@@ -108,7 +107,7 @@ impl Kubernetes {
             passed: Duration::ZERO,
             next: 0,
             latency: Duration::ZERO,
-            hook: None,
+            hook: Arc::default(),
         }));
         let shared = Arc::clone(&state);
         let server = Port::bind().serve(move |socket, life| {
@@ -183,7 +182,7 @@ impl Kubernetes {
 
     /// Called after each request was carried out and before it is answered, with its number from 1.
     pub fn after_each(&self, hook: impl Fn(usize) + Send + 'static) {
-        lock(&self.state).hook = Some(Box::new(hook));
+        lock(&self.state).hook.set(hook);
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -193,7 +192,7 @@ impl Kubernetes {
     pub fn forget(&self) {
         let mut state = lock(&self.state);
         state.calls.clear();
-        state.hook = None;
+        state.hook.clear();
     }
 
     /// The requests of one action.
@@ -489,15 +488,11 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>) -> std::io::Resul
             Some(text) => answer.header("Warning", format!("299 - \"{text}\"")),
             None => answer,
         };
-        let hook = {
-            let mut state = lock(state);
-            let number = state.calls.len();
-            state.hook.take().map(|hook| (hook, number))
+        let (hook, number) = {
+            let state = lock(state);
+            (Arc::clone(&state.hook), state.calls.len())
         };
-        if let Some((hook, number)) = hook {
-            hook(number);
-            lock(state).hook.get_or_insert(hook);
-        }
+        hook.call(number);
         if matches!(wrong, Some(Wrong::LostAnswer))
             || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
         {

@@ -1,11 +1,14 @@
 //! Runs the built program in a folder of its own, with the environment of a CI and nothing else.
 
 pub mod act;
+#[cfg(feature = "kubernetes")]
+pub mod api_server;
 pub mod clearml;
 pub mod clone;
 pub mod docker;
 pub mod ec2;
 pub mod gitlab_ci;
+pub mod hook;
 pub mod host;
 pub mod ignored;
 pub mod kubernetes;

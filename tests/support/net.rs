@@ -49,9 +49,25 @@ pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> s
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let headers = head.lines().filter_map(|line| line.split_once(':'));
+    let body = bytes[end + 4..].to_vec();
+    let is_chunked = head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked");
     Ok(Answer {
         status: head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0),
         headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect(),
-        body: bytes[end + 4..].to_vec(),
+        body: if is_chunked { joined(&body) } else { body },
     })
+}
+
+/// The content of a chunked body.
+fn joined(mut body: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    while let Some(end) = body.windows(2).position(|window| window == b"\r\n") {
+        let size = usize::from_str_radix(&String::from_utf8_lossy(&body[..end]), 16).unwrap();
+        content.extend_from_slice(&body[end + 2..end + 2 + size]);
+        body = &body[end + 2 + size + 2..];
+        if size == 0 {
+            break;
+        }
+    }
+    content
 }

@@ -39,8 +39,13 @@ pub fn refusal(refusal: &Refusal<'_>, about: &Context) -> Error {
         StatusCode::NOT_FOUND => Error::not_found(says),
         StatusCode::CONFLICT => Error::conflict(says),
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
-            Error::config(format!("the cluster refuses the pod: {says}"))
-                .hint("check --cloud-kubernetes-pod, --cloud-type and the other options of the pod")
+            // A pod that sets no limit itself gets that of a LimitRange.
+            let hint = if says.contains("must be less than or equal to ") {
+                "a LimitRange of the namespace sets that limit: ask for less with --cloud-type, or set resources.limits with --cloud-kubernetes-pod"
+            } else {
+                "check --cloud-kubernetes-pod, --cloud-type and the other options of the pod"
+            };
+            Error::config(format!("the cluster refuses the pod: {says}")).hint(hint)
         }
         _ => Error::remote(format!("the cluster {server} answered: {says}")),
     }
@@ -63,6 +68,10 @@ pub fn forbidden(says: &str) -> Error {
     if says.contains("violates PodSecurity") {
         return Error::config(says)
             .hint("the namespace enforces a Pod Security Standard: change what it names with --cloud-kubernetes-pod");
+    }
+    // "error looking up service account ml/trainer: serviceaccount "trainer" not found"
+    if says.contains("looking up service account") {
+        return Error::config(says).hint("create the service account, or name another one with --cloud-permission-set");
     }
     if says.contains("per Container is") || says.contains("per Pod is") {
         return Error::config(says).hint("the namespace's LimitRange allows another size: see --cloud-type");
@@ -87,6 +96,10 @@ mod tests {
 
     #[test]
     fn refusals_have_their_exit_codes_and_the_clusters_words() {
+        let (pods, webhook) =
+            ("pods \"x\" is forbidden: ", "admission webhook \"policy\" denied the request: no latest tags");
+        let right = "jobs.batch is forbidden: User \"ci\" cannot create resource \"jobs\" in API group \"batch\" in the namespace \"ml\"";
+        let twice = "Job.batch \"x\" is invalid: spec.template.spec.volumes[1].name: Duplicate value";
         for (code, reason, message, exit, says) in [
             (
                 401,
@@ -95,65 +108,28 @@ mod tests {
                 4,
                 "the cluster k8s.example rejected the credentials of the context prod",
             ),
-            (
-                403,
-                "Forbidden",
-                "jobs.batch is forbidden: User \"ci\" cannot create resource \"jobs\" in API group \"batch\" in the namespace \"ml\"",
-                4,
-                "jobs.batch is forbidden",
-            ),
-            (
-                403,
-                "Forbidden",
-                "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0",
-                11,
-                "exceeded quota: q",
-            ),
-            (
-                403,
-                "Forbidden",
-                "pods \"x\" is forbidden: failed quota: q: must specify limits.cpu for: runner",
-                11,
-                "failed quota",
-            ),
-            (
-                403,
-                "Forbidden",
-                "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": host namespaces (hostNetwork=true)",
-                3,
-                "violates PodSecurity",
-            ),
-            (
-                403,
-                "Forbidden",
-                "pods \"x\" is forbidden: maximum cpu usage per Container is 2, but limit is 8",
-                3,
-                "maximum cpu",
-            ),
-            (
-                403,
-                "Forbidden",
-                "admission webhook \"policy\" denied the request: no latest tags",
-                3,
-                "does not admit the pod",
-            ),
+            (403, "Forbidden", right, 4, "jobs.batch is forbidden"),
+            (403, "Forbidden", webhook, 3, "does not admit the pod"),
             (404, "NotFound", "namespaces \"ml\" not found", 5, "has no namespace ml"),
             (404, "NotFound", "jobs.batch \"x\" not found", 5, "jobs.batch \"x\" not found"),
             (404, "", "", 5, "does not answer as a Kubernetes API server (status 404)"),
             (409, "AlreadyExists", "jobs.batch \"x\" already exists", 6, "already exists"),
-            (
-                422,
-                "Invalid",
-                "Job.batch \"x\" is invalid: spec.template.spec.volumes[1].name: Duplicate value",
-                3,
-                "the cluster refuses the pod: Job.batch \"x\" is invalid",
-            ),
+            (422, "Invalid", twice, 3, "the cluster refuses the pod: Job.batch \"x\" is invalid"),
             (400, "BadRequest", "strict decoding error: unknown field \"spec.typo\"", 3, "unknown field"),
             (500, "InternalError", "etcdserver: request timed out", 9, "etcdserver: request timed out"),
         ] {
             let error = error(code, reason, message);
             assert_eq!(error.exit_code(), exit, "{error}");
             assert!(error.to_string().contains(says), "{error}");
+        }
+        for (message, exit) in [
+            ("exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0", 11),
+            ("failed quota: q: must specify limits.cpu for: runner", 11),
+            ("violates PodSecurity \"restricted:latest\": host namespaces (hostNetwork=true)", 3),
+            ("maximum cpu usage per Container is 2, but limit is 8", 3),
+        ] {
+            let error = error(403, "Forbidden", &format!("{pods}{message}"));
+            assert!(error.exit_code() == exit && error.to_string().contains(message), "{error}");
         }
     }
 }

@@ -189,12 +189,7 @@ impl Runners for GitLab {
     /// Unregisters a runner by its own token: <https://docs.gitlab.com/api/runners/#delete-a-runner-by-authentication-token>.
     async fn unregister(&self, registration: &Registration) -> Result<()> {
         let Some(token) = registration.credential.get(TOKEN) else { return self.delete(&registration.id).await };
-        let body = json!({ "token": token.expose() });
-        match self.rest.disclosing().delete_by("/runners", &body).await {
-            // GitLab does not know the token any more.
-            Err(error) if error.kind() == Kind::Auth => Ok(()),
-            outcome => outcome,
-        }
+        self.rest.disclosing().delete_by("/runners", &json!({ "token": token.expose() })).await
     }
 
     /// Returns the status of a runner if GitLab accepts its token: <https://docs.gitlab.com/api/runners/#verify-authentication-for-a-registered-runner>.
@@ -301,6 +296,10 @@ pub fn explain(refusal: &Refusal, says: &str, own_job: bool) -> Option<Error> {
     }
     let token = "create a token with the role Maintainer (Owner for a group) and the scope api, or create_runner, manage_runner and read_api, and save it as the masked variable REPO_TOKEN";
     match refusal.status.as_u16() {
+        // Of a token that GitLab does not know any more: <https://docs.gitlab.com/api/runners/#delete-a-runner-by-authentication-token>.
+        403 if refusal.method == Method::DELETE && path.ends_with("/runners") && says == "403 Forbidden" => {
+            Some(Error::not_found("GitLab has no runner with this token"))
+        }
         401 | 403 if own_job => Some(
             Error::auth(format!(
                 "the job's own token (CI_JOB_TOKEN) is not allowed to manage runners (GitLab says: {says})"
