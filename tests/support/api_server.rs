@@ -11,7 +11,7 @@ use super::fake::http::{Framing, Response, read_request, write_response};
 use super::fake::server::{Port, Server, lock};
 use super::fake::{Identity, accept};
 use super::ignored::ignored;
-use super::{Ran, eventually, net};
+use super::{Ran, TIMEOUT, eventually, eventually_within, net};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -110,7 +110,8 @@ impl ApiServer {
         eventually("a certificate", || certificate.exists(), || server.log("kube-apiserver"));
         std::fs::write(path("admin.yaml"), server.kubeconfig(ADMIN, "default")).unwrap();
         let is_ready = || Ran::of(&mut server.kubectl(&["get", "--raw", "/readyz"])).stdout == "ok";
-        eventually("an API server", is_ready, || server.log("kube-apiserver"));
+        // Seconds, or a minute and more beside other builds.
+        eventually_within(3 * TIMEOUT, "an API server", is_ready, || server.log("kube-apiserver"));
         server.start_controllers(&ports[3].to_string(), &key);
         server.start_proxy();
         server.make_node();

@@ -35,7 +35,18 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// Waits until something holds. Fails after [`TIMEOUT`] with what `state` returns.
 #[track_caller]
 pub fn eventually(what: impl std::fmt::Display, holds: impl Fn() -> bool, state: impl Fn() -> String) {
-    let end = Instant::now() + TIMEOUT;
+    eventually_within(TIMEOUT, what, holds, state);
+}
+
+/// The same with another patience.
+#[track_caller]
+pub fn eventually_within(
+    time: Duration,
+    what: impl std::fmt::Display,
+    holds: impl Fn() -> bool,
+    state: impl Fn() -> String,
+) {
+    let end = Instant::now() + time;
     while !holds() {
         assert!(Instant::now() < end, "{what}: {}", state());
         std::thread::sleep(Duration::from_millis(20));
