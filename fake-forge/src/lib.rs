@@ -28,6 +28,7 @@
 //! Each request is carried out as a whole under one lock; latency, faults and barriers lie outside of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a test double may fail loudly
+#![allow(clippy::new_without_default)] // what a new one costs is no default
 #![allow(clippy::disallowed_methods)] // it is the outside world: real clocks
 
 mod auth;
