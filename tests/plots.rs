@@ -163,6 +163,7 @@ fn files_plots_and_fields_can_be_named() {
 fn dvclive_is_drawn_without_a_pipeline() {
     let forge = Forge::start();
     let committed = [
+        ("dvclive/plots/metrics/.gitignore", "/lr.tsv\n"),
         ("dvclive/plots/metrics/train/acc.tsv", "step\tacc\n0\t0.1\n1\t0.2\n"),
         (
             "dvclive/plots/sklearn/roc.json",

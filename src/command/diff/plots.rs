@@ -278,7 +278,9 @@ async fn read(snapshot: &Snapshot<'_>, wanted: &Wanted, overrides: &Props) -> Re
             // The plot with the most specific path has the file.
             let closest = others().filter(|other| is_below(&file, other)).max_by_key(|other| other.len());
             let is_own = !definition.is_path() || closest == Some(&definition.id);
-            if is_own && wanted.has(config, definition, &file) {
+            // `.gitignore`, which DVC writes beside its outputs, is not a plot.
+            let is_hidden = file != definition.id && file.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+            if is_own && !is_hidden && wanted.has(config, definition, &file) {
                 let id = if definition.is_path() { file.clone() } else { definition.id.clone() };
                 let props = overridden(&definition.props, overrides);
                 let whole = Definition { id: id.clone(), props, is_output: false };
