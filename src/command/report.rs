@@ -251,7 +251,7 @@ impl Versions<'_> {
         Ok(Some(Section { title, summary: count(changed, noun), length, body }))
     }
 
-    /// Returns the section of data; `None` where DVC keeps none. Metrics have their own section.
+    /// Returns the section of data; `None` where DVC keeps none. Metrics and plots have their own sections.
     async fn data(&self) -> Result<Option<Section>> {
         let (old, new) = (self.objects(&self.old).await?, self.objects(&self.new).await?);
         if old.is_empty() && new.is_empty() {
@@ -275,7 +275,9 @@ impl Versions<'_> {
 
     async fn objects(&self, snapshot: &Snapshot<'_>) -> Result<Objects> {
         let pipelines = snapshot.pipelines().await?;
-        let shown: BTreeSet<&String> = pipelines.iter().flat_map(|(_, declared)| &declared.metrics).collect();
+        let mut shown: BTreeSet<&String> = pipelines.iter().flat_map(|(_, declared)| &declared.metrics).collect();
+        let plots = pipelines.iter().filter_map(|(_, declared)| declared.plots.0.as_ref().ok());
+        shown.extend(plots.flatten().map(|plot| &plot.id));
         let mut objects = cached::objects(snapshot).await?;
         objects.retain(|path, _| !shown.contains(path));
         Ok(objects)

@@ -2,7 +2,10 @@
 
 use super::{base, repository};
 use crate::support::fake::{Target, Vendor};
+use crate::support::ignored::skipped;
 use crate::support::{Cml, Ran, VENDORS};
+use std::path::Path;
+use std::process::Command;
 
 fn lock(model: &str, size: u64) -> String {
     let out =
@@ -142,6 +145,30 @@ fn one_command_comments_on_the_pull_request_of_every_forge() {
 }
 
 #[test]
+fn the_plots_of_both_versions_are_drawn() {
+    for vendor in VENDORS {
+        let mut history = base::history(vendor);
+        history.pull_request();
+        let clone = &history.clone;
+        clone.cml.file("dvc.yaml", "plots:\n- log.csv: {x: step, y: loss}\nmetrics: [metrics.json]\n");
+        clone.cml.file("log.csv", "step,loss\n0,1\n1,0.5\n2,0.25\n");
+        let text = clone.cml.run(&["report", "create", "--part", "plots", "--part", "metrics"]).ok();
+        assert!(text.contains("1 plot and 1 metric changed** compared with main ("), "{text}");
+        let (_, plots) = text.split_once("### Plots\n\n![log.csv](").unwrap();
+        let (address, rest) = plots.split_once(')').unwrap();
+        assert!(address.starts_with(clone.forge.url()) && rest.contains("### Metrics"), "{text}");
+        // The same picture has the same name. (GitLab gives each upload an address of its own.)
+        let again = clone.cml.run(&["report", "create", "--part", "plots", "--part", "metrics"]).ok();
+        assert!(again == text || vendor == Vendor::GitLab, "{again}");
+    }
+    // Where there are none, nothing is drawn, and no token is needed.
+    assert!(!project().run(&["report", "create"]).ok().contains("Plots"));
+    let broken = repository(&[("dvc.yaml", "plots: [gone.csv]\n")], &[]);
+    let ran = broken.run(&["report", "create"]);
+    assert!(ran.code == Some(3) && ran.stderr.contains("gone.csv") && ran.stdout.is_empty(), "{ran:?}");
+}
+
+#[test]
 fn a_file_of_that_name_is_the_report() {
     let cml = project();
     cml.file("auto", "# Mine\n");
@@ -185,4 +212,63 @@ fn mistakes_are_named() {
     let missing = "m.json is in neither git nor DVC's cache*";
     let ran = run(&[]);
     assert!(ran.code == Some(3) && ran.stderr.contains("dvc pull m.json"), "{missing} {ran:?}");
+}
+
+/// What `examples/*/dvc-report.yml` do, on the project of `examples/dvc`. DVC is real.
+#[test]
+fn the_example_is_reported_in_one_line() {
+    let Some(python) = std::env::var_os("CML_TEST_DVC") else {
+        skipped("DVC", "set CML_TEST_DVC");
+        return;
+    };
+    let bin = Path::new(&python).parent().unwrap().display().to_string();
+    for vendor in VENDORS {
+        let mut history = base::history(vendor);
+        let path = format!("{bin}:{}", history.clone.cml.env["PATH"]);
+        history.clone.cml.set("PATH", &path).set("DVC_NO_ANALYTICS", "1");
+        let cml = &history.clone.cml;
+        let dvc = |args: &[&str]| {
+            let output = Command::new("dvc").args(args).current_dir(cml.path()).env_clear().envs(&cml.env).output();
+            let output = output.unwrap();
+            assert!(output.status.success(), "dvc {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/dvc");
+        for name in ["dvc.yaml", "params.toml", "train.py"] {
+            cml.file(name, std::fs::read(examples.join(name)).unwrap());
+        }
+        let push = |message: &str, branch: &str| {
+            cml.git(&["add", "."]);
+            cml.git(&["commit", "-q", "-m", message]);
+            cml.git(&["push", "-q", "-f", history.clone.bare().to_str().unwrap(), &format!("HEAD:{branch}")]);
+            cml.git(&["rev-parse", "HEAD"])
+        };
+        // The fixture's own is git's.
+        cml.git(&["rm", "-q", "model.json"]);
+        dvc(&["init", "-q"]);
+        dvc(&["repro", "-q"]);
+        push("trained", "main");
+        cml.file("params.toml", cml.read("params.toml").replace("epochs = 20", "epochs = 3"));
+        let head = push("train less", "feature");
+        history.head = head;
+        history.pull_request();
+        history.shallow(&history.head);
+        let cml = &history.clone.cml;
+        let ran = Command::new("dvc").args(["repro", "-q"]).current_dir(cml.path()).env_clear().envs(&cml.env).output();
+        assert!(ran.unwrap().status.success());
+        cml.run(&["comment", "update", "auto"]).ok();
+        let comments = history.clone.forge.live_comments(vendor, &Target::Pull(7));
+        let [comment] = &comments[..] else { panic!("{comments:#?}") };
+        for part in [
+            "1 parameter changed, 2 plots and 1 data file or folder changed** compared with main (",
+            "| metrics.json | loss ",
+            "| params.toml | train.epochs | 20 ",
+            "![Loss by epoch](http",
+            "![Digits](http",
+            "| model.json | ",
+        ] {
+            let body: Vec<&str> = comment.body.split_whitespace().collect();
+            let part: Vec<&str> = part.split_whitespace().collect();
+            assert!(body.join(" ").contains(&part.join(" ")), "{vendor:?} {part:?} {}", comment.body);
+        }
+    }
 }
