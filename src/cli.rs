@@ -70,7 +70,7 @@ pub enum Command {
     /// Draw TensorBoard logs
     #[command(subcommand)]
     Tensorboard(tensorboard::Command),
-    /// Report ClearML tasks
+    /// Report and run ClearML tasks
     #[command(subcommand)]
     Clearml(clearml::Command),
     /// Open a pull request with changed files

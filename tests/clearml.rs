@@ -8,6 +8,8 @@ use crate::support::net::get;
 use crate::support::{Cml, Ran, VENDORS, png};
 use serde_json::{Value, json};
 
+mod agent;
+mod check;
 mod compare;
 mod sdk;
 

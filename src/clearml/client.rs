@@ -56,6 +56,14 @@ impl Client {
         &self.server
     }
 
+    /// Returns what the server's token says.
+    ///
+    /// # Errors
+    /// Those of a login.
+    pub async fn claims(&self) -> Result<Claims> {
+        Ok(self.session(false).await?.claims.clone())
+    }
+
     /// Returns the version of the server's API, as far as its token tells.
     ///
     /// # Errors

@@ -69,6 +69,15 @@ impl<'a> Settings<'a> {
         keys.iter().find_map(key)
     }
 
+    /// Returns where the address of the API and the credentials come from, if they are given.
+    pub fn sources(&self) -> (Option<&'static str>, Option<&'static str>) {
+        let api = self.get(&[vars::CLEARML_API_HOST, vars::TRAINS_API_HOST], &["api.api_server", "api.host"]);
+        let token = self.get(&[vars::CLEARML_AUTH_TOKEN], &[]);
+        let key =
+            self.get(&[vars::CLEARML_API_ACCESS_KEY, vars::TRAINS_API_ACCESS_KEY], &["api.credentials.access_key"]);
+        (api.map(|(source, _)| source), token.or(key).map(|(source, _)| source))
+    }
+
     /// Returns the server.
     ///
     /// # Errors

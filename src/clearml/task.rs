@@ -136,7 +136,7 @@ impl Task {
 }
 
 /// Returns a text, or the identity of an object that stands in its place.
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     match value {
         Value::Object(object) => object.get("id").map(text).unwrap_or_default(),
         Value::String(text) => text.clone(),

@@ -138,7 +138,7 @@ impl Client {
     }
 
     /// Lists projects as identities and paths.
-    async fn list_projects(&self, pattern: Option<&str>) -> Result<Vec<(String, String)>> {
+    pub(super) async fn list_projects(&self, pattern: Option<&str>) -> Result<Vec<(String, String)>> {
         let mut body = Map::new();
         if let Some(pattern) = pattern {
             body.insert("name".to_owned(), json!(pattern));
@@ -176,7 +176,7 @@ impl Client {
 }
 
 /// Returns the pattern that matches a text and nothing else.
-fn exactly(text: &str) -> String {
+pub fn exactly(text: &str) -> String {
     format!("^{}$", escape(text))
 }
 

@@ -18,6 +18,10 @@ pub struct Claims {
     pub expires: Option<i64>,
     /// The version of the server's API.
     pub api: Option<(u32, u32)>,
+    /// The version of the server.
+    pub server: Option<String>,
+    /// The user whom it is for, and the role.
+    pub user: Option<String>,
 }
 
 impl Claims {
@@ -31,7 +35,15 @@ impl Claims {
             other => other.to_string(),
         };
         let expires = claims["exp"].as_i64().or_else(|| claims["exp"].as_f64().map(|seconds| seconds as i64));
-        Claims { expires, api: parse(&version) }
+        let text = |pointer: &str| claims.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let name = text("/identity/user_name").or_else(|| text("/identity/user"));
+        let role = text("/identity/role").map(|role| format!(" ({role})")).unwrap_or_default();
+        Claims {
+            expires,
+            api: parse(&version),
+            server: text("/server_version").map(str::to_owned),
+            user: name.map(|name| format!("{name}{role}")),
+        }
     }
 
     /// Returns the version of the API to ask for; `None` where the newest is meant. A server that is too old is an error.
@@ -86,7 +98,7 @@ mod tests {
 
     #[test]
     fn tokens_are_renewed_early() {
-        let at = |exp: i64| Claims { expires: Some(exp), api: None }.renew_at(1000);
+        let at = |exp: i64| Claims { expires: Some(exp), ..Claims::default() }.renew_at(1000);
         assert_eq!((at(10_000), at(1100), at(900)), (Some(9640), Some(1050), Some(950)));
         assert_eq!(Claims::default().renew_at(0), None);
     }

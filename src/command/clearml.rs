@@ -1,6 +1,6 @@
 //! `cml clearml`: the ClearML task that ran this commit, its scalars as a report, a gate for them.
 //!
-//! Selection ([`selection`]) finds the task; each verb is a file.
+//! Selection ([`selection`]) finds the task; [`launch`] says what to run on an agent, and [`follow`] how far it is; each verb is a file.
 
 use crate::app::App;
 use crate::clearml::links::Links;
@@ -11,14 +11,19 @@ use clap::ArgAction::Set;
 use clap::{Args, Subcommand};
 
 mod baseline;
+mod check;
 mod compare;
 mod find;
+mod follow;
+mod launch;
+mod launched;
 mod output;
 mod promote;
 mod report;
+mod run;
 mod selection;
 
-/// Report ClearML tasks
+/// Report and run ClearML tasks
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Find the task that ran this commit, and print its ID and address
@@ -29,6 +34,10 @@ pub enum Command {
     Compare(Box<compare::Compare>),
     /// On the default branch, move a tag such as best to the task that ran this commit, unless a metric is worse
     Promote(Box<promote::Promote>),
+    /// Check that this commit runs on an agent: launch it, wait for its first sign of life, stop it
+    Check(Box<check::Check>),
+    /// Run this commit on an agent
+    Run(Box<run::Run>),
 }
 
 /// How to connect.
@@ -47,6 +56,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         Command::Report(args) => report::run(app, global, args).await,
         Command::Compare(args) => compare::run(app, global, args).await,
         Command::Promote(args) => promote::run(app, global, args).await,
+        Command::Check(args) => check::run(app, global, args).await,
+        Command::Run(args) => run::run(app, global, args).await,
     }
 }
 

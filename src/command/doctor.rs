@@ -11,6 +11,8 @@ use clap::Args;
 use std::fmt::Write;
 use std::rc::Rc;
 
+mod clearml;
+
 /// Options of `cml doctor`: only the global ones.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  # Show what this job can do with its own token\n  cml doctor\n\n  \
@@ -25,6 +27,13 @@ type Line = (&'static str, String, &'static str);
 
 /// Runs the command.
 pub async fn run(app: &App, global: &Global) -> Result<()> {
+    let forge = diagnose(app, global).await;
+    let clearml = clearml::diagnose(app).await;
+    forge.and(clearml)
+}
+
+/// Shows what is known about the run and the forge.
+async fn diagnose(app: &App, global: &Global) -> Result<()> {
     let inferred =
         connect::infer(app, global, Repository::parse).await.locate(app, connect::MIN_REPOSITORY_NAMES).await;
     let found = inferred.found.clone();

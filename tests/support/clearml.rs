@@ -26,10 +26,24 @@ const KEYS: &[(&str, &str)] = &[
     ("projects.get_all", "only_fields search_hidden page page_size | name"),
     ("tasks.get_all", "order_by only_fields page page_size | project name _all_ status tags system_tags"),
     ("tasks.get_all", "id only_fields"),
+    ("tasks.get_all", "_all_ only_fields"),
     ("tasks.get_by_id", "task"),
     ("tasks.update_tags", "ids add_tags"),
     ("tasks.update_tags", "ids remove_tags"),
     ("tasks.update", "task tags"),
+    ("projects.create", "name description"),
+    ("queues.get_all", "only_fields | name"),
+    ("workers.get_all", "last_seen"),
+    ("tasks.create", "name type tags comment script | project container hyperparams"),
+    (
+        "tasks.clone",
+        "task new_task_name new_task_tags new_task_comment | new_task_project new_task_container new_task_hyperparams",
+    ),
+    ("tasks.edit", "task script"),
+    ("tasks.enqueue", "task queue verify_watched_queue"),
+    ("tasks.stop", "task status_reason"),
+    ("tasks.stopped", "task status_reason force"),
+    ("tasks.archive", "tasks | status_reason"),
     ("events.scalar_metrics_iter_histogram", "task samples key metrics"),
     ("events.get_task_log", "task batch_size navigate_earlier order"),
     ("events.get_task_plots", "task iters"),
@@ -57,6 +71,8 @@ pub enum Wrong {
     Answered(Response),
     /// The connection closes.
     Dropped,
+    /// It is carried out, and the connection closes before the answer.
+    Lost,
 }
 
 /// Is called with the tasks and the endpoint before each answer.
@@ -65,6 +81,11 @@ type Hook = Box<dyn Fn(&mut Vec<Value>, &str) + Send>;
 struct State {
     projects: Vec<(String, String)>,
     tasks: Vec<Value>,
+    /// Identity, name and the tasks that wait.
+    queues: Vec<(String, String, Vec<String>)>,
+    workers: Vec<Value>,
+    /// After so many looks at it a worker stops the task that it is told to.
+    stop_polls: u64,
     events: Vec<Value>,
     files: BTreeMap<String, (String, Vec<u8>)>,
     tokens: Vec<String>,
@@ -87,6 +108,9 @@ impl ClearMl {
         let state = State {
             projects: Vec::new(),
             tasks: Vec::new(),
+            queues: Vec::new(),
+            workers: Vec::new(),
+            stop_polls: 0,
             events: Vec::new(),
             files: BTreeMap::new(),
             tokens: Vec::new(),
@@ -124,6 +148,23 @@ impl ClearMl {
         let task = state.find(&id).unwrap();
         merge(task, &fields);
         id
+    }
+
+    /// Makes a queue, with a worker if it is watched, and returns its identity.
+    pub fn queue(&self, name: &str, is_watched: bool) -> String {
+        let mut state = lock(&self.state);
+        let id = format!("{:032x}", 0xc000 + state.queues.len());
+        state.queues.push((id.clone(), name.to_owned(), Vec::new()));
+        if is_watched {
+            let worker = json!({ "id": format!("vm:{name}"), "queues": [{ "id": id, "name": name }] });
+            state.workers.push(worker);
+        }
+        id
+    }
+
+    /// Workers stop a task after so many looks at it.
+    pub fn stop_polls(&self, polls: u64) {
+        lock(&self.state).stop_polls = polls;
     }
 
     /// Changes a task.
@@ -245,6 +286,10 @@ impl State {
                 Wrong::Refused(code, subcode) => return Some(envelope(code, subcode, &json!({}))),
                 Wrong::Answered(response) => return Some(response),
                 Wrong::Dropped => return None,
+                Wrong::Lost => {
+                    self.call(endpoint, request);
+                    return None;
+                }
             }
         }
         if let Some(hook) = &self.hook {
@@ -269,7 +314,8 @@ impl State {
             return envelope(401, 22, &json!({}));
         }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-        let claims = json!({ "exp": now + self.lifetime, "api_version": self.api_version, "n": self.tokens.len() });
+        let claims = json!({ "exp": now + self.lifetime, "api_version": self.api_version, "n": self.tokens.len(),
+            "server_version": "2.3.0", "identity": { "user_name": "ci", "role": "user" } });
         let token = format!("eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims.to_string()));
         self.tokens.push(token.clone());
         envelope(200, 0, &json!({ "token": token }))
@@ -307,13 +353,95 @@ impl State {
             }
             "projects.create" => json!({ "id": self.project(body["name"].as_str().unwrap_or_default()) }),
             "tasks.create" => json!({ "id": self.create(&body) }),
-            "tasks.get_all" | "tasks.get_all_ex" => json!({ "tasks": self.list_tasks(&body) }),
+            "tasks.get_all" | "tasks.get_all_ex" => {
+                self.look(&body["id"]);
+                json!({ "tasks": self.list_tasks(&body) })
+            }
+            "tasks.enqueue" => {
+                let queue = self.queues.iter_mut().find(|(id, ..)| *id == body["queue"]);
+                let Some((id, _, entries)) = queue else { return envelope(400, 701, &json!({})) };
+                entries.push(task.clone());
+                let (id, watched) = (id.clone(), self.is_watched(body["queue"].as_str().unwrap()));
+                let mut fields = self.set(&task, &json!({ "status": "queued", "execution": { "queue": id } }));
+                merge(&mut fields, &json!({ "queued": 1, "queue_watched": watched }));
+                fields
+            }
+            "tasks.dequeue" => {
+                self.take_out(&task);
+                self.set(&task, &json!({ "status": body["new_status"].as_str().unwrap_or("created") }))
+            }
+            "tasks.stop" => match self.status(&task).as_str() {
+                "in_progress" if self.stop_polls > 0 => {
+                    let fields = json!({ "status_message": "stopping", "stop_polls": self.stop_polls });
+                    self.set(&task, &fields)
+                }
+                "queued" | "in_progress" => {
+                    self.take_out(&task);
+                    self.set(&task, &json!({ "status": "stopped", "status_reason": body["status_reason"] }))
+                }
+                _ => return envelope(400, 110, &json!({})),
+            },
+            "tasks.archive" => {
+                for id in body["tasks"].as_array().cloned().unwrap_or_default() {
+                    let id = id.as_str().unwrap_or_default().to_owned();
+                    self.take_out(&id);
+                    let is_under_way = matches!(self.status(&id).as_str(), "in_progress" | "queued");
+                    let status = if is_under_way { json!({ "status": "stopped" }) } else { json!({}) };
+                    self.set(&id, &status);
+                    self.set(&id, &json!({ "system_tags": ["archived"] }));
+                }
+                json!({ "archived": 1 })
+            }
+            "tasks.clone" => {
+                let Some(mut fields) = self.find(&task).cloned() else { return envelope(400, 101, &json!({})) };
+                for key in ["id", "status", "last_metrics", "last_iteration", "last_update"] {
+                    fields.as_object_mut().unwrap().remove(key);
+                }
+                for (key, value) in body.as_object().unwrap() {
+                    if let Some(key) = key.strip_prefix("new_task_") {
+                        fields[key] = value.clone();
+                    }
+                }
+                json!({ "id": self.create(&fields) })
+            }
+            "queues.get_all" | "queues.get_all_ex" => json!({ "queues": self.list_queues(&body) }),
+            "queues.get_default" => match self.queues.first() {
+                Some((id, name, _)) => json!({ "id": id, "name": name }),
+                None => return envelope(400, 707, &json!({})),
+            },
+            "queues.get_by_id" => match self.queues.iter().find(|(id, ..)| *id == body["queue"]) {
+                Some((id, name, _)) => json!({ "queue": { "id": id, "name": name, "entries": [] } }),
+                None => return envelope(400, 701, &json!({})),
+            },
+            "queues.get_next_task" => {
+                let queue = self.queues.iter_mut().find(|(id, ..)| *id == body["queue"]);
+                match queue.filter(|(.., entries)| !entries.is_empty()) {
+                    Some((.., entries)) => json!({ "entry": { "task": entries.remove(0), "added": "2026-11-28T00:00:00+00:00" } }),
+                    None => json!({}),
+                }
+            }
+            "workers.get_all" => json!({ "workers": self.workers }),
+            "workers.register" => {
+                let queues = body["queues"].as_array().cloned().unwrap_or_default();
+                let queues: Vec<Value> = queues.iter().map(|id| json!({ "id": id })).collect();
+                self.workers.push(json!({ "id": body["worker"], "queues": queues }));
+                json!({})
+            }
+            "workers.unregister" => {
+                self.workers.retain(|worker| worker["id"] != body["worker"]);
+                json!({})
+            }
+            "workers.status_report" => {
+                let worker = json!({ "last_worker": body["worker"] });
+                if task.is_empty() { json!({}) } else { self.set(&task, &worker) }
+            }
             "tasks.get_by_id" => match self.find(&task) {
                 Some(task) => json!({ "task": task }),
                 None => return envelope(400, 101, &json!({})),
             },
             "tasks.started" => self.set(&task, &json!({ "status": "in_progress" })),
             "tasks.completed" => self.set(&task, &json!({ "status": "completed" })),
+            "tasks.failed" => self.set(&task, &json!({ "status": "failed", "status_reason": body["status_reason"], "status_message": body["status_message"] })),
             "tasks.stopped" => self.set(&task, &json!({ "status": "stopped" })),
             "tasks.edit" | "tasks.update" => {
                 let mut fields = body.clone();
@@ -399,6 +527,42 @@ impl State {
         json!({ "updated": ids.len() })
     }
 
+    fn status(&mut self, id: &str) -> String {
+        self.find(id).and_then(|task| Some(task["status"].as_str()?.to_owned())).unwrap_or_default()
+    }
+
+    /// A worker looks at the tasks that it is told to stop.
+    fn look(&mut self, ids: &Value) {
+        for id in ids.as_array().cloned().unwrap_or_default() {
+            let Some(task) = self.find(id.as_str().unwrap_or_default()) else { continue };
+            match task["stop_polls"].as_u64() {
+                Some(0) | None => {}
+                Some(1) => merge(task, &json!({ "status": "stopped", "stop_polls": 0 })),
+                Some(polls) => task["stop_polls"] = json!(polls - 1),
+            }
+        }
+    }
+
+    fn take_out(&mut self, task: &str) {
+        self.queues.iter_mut().for_each(|(.., entries)| entries.retain(|entry| entry != task));
+    }
+
+    fn is_watched(&self, queue: &str) -> bool {
+        let queues = |worker: &Value| worker["queues"].as_array().cloned().unwrap_or_default();
+        self.workers.iter().any(|worker| queues(worker).iter().any(|watched| watched["id"] == queue))
+    }
+
+    fn list_queues(&self, body: &Value) -> Vec<Value> {
+        let is_named = |name: &str| body["name"].as_str().is_none_or(|pattern| fits(pattern, name));
+        let is_meant = |id: &str| body["id"].as_array().is_none_or(|ids| ids.iter().any(|wanted| wanted == id));
+        let found = self.queues.iter().filter(|(id, name, _)| is_named(name) && is_meant(id));
+        let queue = |(id, name, entries): &(String, String, Vec<String>)| {
+            let entries: Vec<Value> = entries.iter().map(|task| json!({ "task": task })).collect();
+            json!({ "id": id, "name": name, "entries": entries, "tags": [], "system_tags": [] })
+        };
+        found.map(queue).collect()
+    }
+
     fn list_projects(&self, body: &Value) -> Vec<Value> {
         let is_wanted = |name: &str| body["name"].as_str().is_none_or(|pattern| fits(pattern, name));
         let found = self.projects.iter().filter(|(_, name)| is_wanted(name));
@@ -458,7 +622,11 @@ impl State {
             let fields = json!({ "metric": metric, "variant": variant, "value": value, "min_value": min.0,
                 "min_value_iteration": min.1, "max_value": max.0, "max_value_iteration": max.1 });
             let patch = json!({ "last_metrics": { key(&metric): { key(&variant): fields } } });
-            merge(self.find(&id).unwrap(), &patch);
+            let task = self.find(&id).unwrap();
+            merge(task, &patch);
+            let last =
+                task["last_iteration"].as_i64().unwrap_or_default().max(event["iter"].as_i64().unwrap_or_default());
+            task["last_iteration"] = json!(last);
         }
         self.events.push(event);
     }

@@ -19,7 +19,7 @@ use clap::{Args, ValueEnum};
 use markdown::Sheet;
 
 mod json;
-mod log_tail;
+pub mod log_tail;
 mod markdown;
 mod pictures;
 

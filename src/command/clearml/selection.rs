@@ -106,13 +106,16 @@ pub struct Run {
     pub context: Context,
     /// Whether the pull request comes from a fork.
     pub is_fork: bool,
+    /// The repository that `--repo` or, without it, the CI or the clone names.
+    pub named: Option<Repository>,
 }
 
 impl Run {
     /// Asks the CI; nothing is sent.
     pub async fn detect(app: &App, global: &Global) -> Self {
-        let context = connect::infer(app, global, Repository::parse).await.context;
-        Run { is_fork: context.fork.is_some(), context }
+        let inferred = connect::infer(app, global, Repository::parse).await;
+        let named = inferred.found.ok().flatten().map(|found| found.repository);
+        Run { is_fork: inferred.context.fork.is_some(), context: inferred.context, named }
     }
 }
 
@@ -282,7 +285,7 @@ async fn commits_of_tree(app: &App, commit: &str) -> Vec<String> {
 }
 
 /// Returns a commit in full.
-async fn full_commit(app: &App, name: &str) -> Result<String> {
+pub async fn full_commit(app: &App, name: &str) -> Result<String> {
     if name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(name.to_ascii_lowercase());
     }
