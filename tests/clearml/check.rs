@@ -516,6 +516,19 @@ fn the_doctor_shows_the_server_and_its_queues() {
 }
 
 #[test]
+fn the_commands_of_the_documentation_pass() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clearml.md")).unwrap();
+    let code = page.split("```").skip(1).step_by(2).flat_map(str::lines);
+    let lines: Vec<&str> = code.filter_map(|line| Some(&line[line.find("cml clearml check ")?..])).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for line in lines {
+        let (server, cml, _) = lab();
+        works(&server, vec![alive()]);
+        run(&cml, &server, &line.split(' ').skip(1).collect::<Vec<_>>()).ok();
+    }
+}
+
+#[test]
 fn variables_and_the_pipe_take_the_same_options() {
     let (server, mut cml, head) = lab();
     let here = cml.path().display().to_string();
