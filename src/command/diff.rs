@@ -150,13 +150,15 @@ pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Re
         row: &args.row,
     };
     let head = head_version(app, global, &git, named.head.as_ref()).await?;
-    let base = base::find(app, global, &git, named.base.as_deref(), &head).await?;
+    let mut base = base::find(app, global, &git, named.base.as_deref(), &head).await?;
     let new = Snapshot::open(app, &git, &project, head).await?;
     let new_values = gather::gather(&new, &selection, true).await?;
-    let old_values = match &base {
+    let old_values = match &mut base {
         Base::Commit(commit) => {
             let old = Snapshot::open(app, &git, &project, Version::Commit(commit.clone())).await?.expecting(&new);
-            gather::gather(&old, &selection, false).await?
+            let values = gather::gather(&old, &selection, false).await?;
+            commit.commit.time = old.time().await?;
+            values
         }
         Base::File(path) => of_file(app, path, &new_values, args, kind.subject)?,
     };

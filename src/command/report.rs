@@ -148,7 +148,7 @@ impl Create {
         let project = Project::find(app)?;
         let git = Git::new(app).trusting(global.ca_cert.as_deref())?;
         let given = (self.base != "auto").then_some(self.base.as_str());
-        let Base::Commit(base) = base::find(app, global, &git, given, &Version::Workspace).await? else {
+        let Base::Commit(mut base) = base::find(app, global, &git, given, &Version::Workspace).await? else {
             return Err(Error::usage(format!("--base {} is a file", self.base))
                 .hint("pass a revision; `cml metrics diff --base FILE` compares with a file"));
         };
@@ -162,6 +162,7 @@ impl Create {
                 sections.extend(self.section(app, global, *part, &versions).await?);
             }
         }
+        base.commit.time = versions.old.time().await?;
         let place = Place::find(app, global, &git).await?;
         Ok(self.markdown(&sections, &base, &place))
     }

@@ -43,23 +43,26 @@ impl Git<'_> {
         Ok(files.map(|(_, path)| path.to_owned()).collect())
     }
 
-    /// Returns the contents of files of a commit, which has them.
-    pub async fn read_files(&self, commit: &str, paths: &[&str]) -> Result<Vec<Vec<u8>>> {
-        if paths.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Returns when a commit was made, and the contents of files of it, which it has.
+    pub async fn read_files(&self, commit: &str, paths: &[&str]) -> Result<(u64, Vec<Vec<u8>>)> {
         if let Some(path) = paths.iter().find(|path| path.contains('\n')) {
             return Err(Error::config(format!("cannot read {path:?} from git: its name has two lines")));
         }
         let names: String = paths.iter().map(|path| format!("{commit}:{path}\n")).collect();
+        let names = format!("{commit}\n{names}");
         let args = ["cat-file", "--batch"];
         let output = self.feed(Read, &args, &[], names.as_bytes()).await?;
-        if let Some(found) = objects(&output.stdout, paths.len()) {
-            return Ok(found);
+        let mut found = objects(&output.stdout, paths.len() + 1);
+        if found.is_none() {
+            // A partial clone has to fetch them first.
+            let output = self.feed(Transfer, &args, &[], names.as_bytes()).await?;
+            found = objects(&output.stdout, paths.len() + 1);
+            if found.is_none() {
+                return Err(explain::explain(&args, &output));
+            }
         }
-        // A partial clone has to fetch them first.
-        let output = self.feed(Transfer, &args, &[], names.as_bytes()).await?;
-        objects(&output.stdout, paths.len()).ok_or_else(|| explain::explain(&args, &output))
+        let mut found = found.unwrap_or_default().into_iter();
+        Ok((time_of(&found.next().unwrap_or_default()), found.collect()))
     }
 
     /// Returns the paths of tracked and of new files of the working copy that fit patterns, from the top; ignored files are left out.
@@ -132,13 +135,21 @@ impl Git<'_> {
 /// What is the same in every fetch of commits.
 const FETCH: [&str; 5] = ["fetch", "--quiet", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules"];
 
+/// Returns when a commit was made, by its object.
+fn time_of(commit: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(commit);
+    let line = text.lines().find_map(|line| line.strip_prefix("committer ")).unwrap_or_default();
+    line.rsplit(' ').nth(1).and_then(|time| time.parse().ok()).unwrap_or_default()
+}
+
 /// Returns the contents that `cat-file --batch` prints; `None` unless it is as many files as were asked for.
 fn objects(mut printed: &[u8], count: usize) -> Option<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     while !printed.is_empty() {
         let end = printed.iter().position(|byte| *byte == b'\n')?;
         let header = std::str::from_utf8(&printed[..end]).ok()?;
-        let size: usize = header.split_once(" blob ")?.1.parse().ok()?;
+        let (_, size) = header.split_once(" blob ").or_else(|| header.split_once(" commit "))?;
+        let size: usize = size.parse().ok()?;
         let content = printed.get(end + 1..end + 1 + size)?;
         found.push(content.to_vec());
         printed = printed.get(end + 1 + size + 1..)?;
@@ -157,5 +168,8 @@ mod tests {
         for wrong in [&b"main:x missing\n"[..], b"1234 tree 1\na\n", b"1234 blob 9\na\n", b"1234 blob 1\na\n"] {
             assert_eq!(objects(wrong, 2), None);
         }
+        let commit =
+            b"tree 1\nauthor a <a@b> 1 +0000\ncommitter c d <c@d> 1700000000 -0130\n\ncommitter e <f> 5 +0000\n";
+        assert_eq!((time_of(commit), time_of(b"")), (1_700_000_000, 0));
     }
 }

@@ -241,7 +241,8 @@ async fn guess_default_branch(git: &Git<'_>) -> Option<String> {
 async fn merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: &str) -> Result<Named> {
     // Most clones have both: one question to git.
     if let Some(sha) = git.merge_base(tip, &format!("refs/remotes/{REMOTE}/{branch}")).await? {
-        return named(git, branch, &sha).await;
+        // When it was made is read along with its files.
+        return Ok(Named::here(branch, Commit { sha, time: 0 }));
     }
     let error = match fetch_merge_base(app, global, git, tip, branch).await {
         Err(error) => error,

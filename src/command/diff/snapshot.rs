@@ -8,7 +8,7 @@ use crate::dvc;
 use crate::error::{Error, Result};
 use crate::files::Refusal;
 use crate::git::Git;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -41,6 +41,8 @@ pub struct Snapshot<'a> {
     expected: BTreeSet<String>,
     /// What was read of a commit.
     contents: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// When the commit was made, once something was read of it.
+    time: Cell<u64>,
     /// The names of what was read.
     seen: RefCell<BTreeSet<String>>,
     /// The files of DVC's in the working copy.
@@ -77,6 +79,7 @@ impl<'a> Snapshot<'a> {
             ids,
             expected: BTreeSet::new(),
             contents: RefCell::default(),
+            time: Cell::default(),
             seen: RefCell::default(),
             listed: RefCell::default(),
             pipelines: RefCell::default(),
@@ -95,6 +98,16 @@ impl<'a> Snapshot<'a> {
         match &self.version {
             Version::Workspace => WORKSPACE,
             Version::Commit(named) => &named.name,
+        }
+    }
+
+    /// Returns when the commit was made.
+    pub async fn time(&self) -> Result<u64> {
+        match &self.version {
+            Version::Workspace => Ok(0),
+            Version::Commit(named) if named.commit.time > 0 => Ok(named.commit.time),
+            Version::Commit(_) if self.time.get() > 0 => Ok(self.time.get()),
+            Version::Commit(named) => Ok(self.git.commit_of(&named.commit.sha).await?.map_or(0, |commit| commit.time)),
         }
     }
 
@@ -185,7 +198,11 @@ impl<'a> Snapshot<'a> {
             let whole: Vec<String> = wanted.iter().map(|path| format!("{}{path}", self.project.prefix)).collect();
             let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
             let read = match named.forge.as_ref().and_then(|forge| forge.history()) {
-                None => self.git.read_files(&named.commit.sha, &whole).await?,
+                None => {
+                    let (time, read) = self.git.read_files(&named.commit.sha, &whole).await?;
+                    self.time.set(time);
+                    read
+                }
                 Some(history) => {
                     let mut read = Vec::new();
                     for (path, whole) in wanted.iter().zip(whole) {
