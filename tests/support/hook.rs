@@ -4,8 +4,11 @@ use super::fake::server::lock;
 use std::sync::Mutex;
 
 /// Called with the number of a request, from 1.
+type OnRequest = Box<dyn Fn(usize) + Send>;
+
+/// What happens, if anything does.
 #[derive(Default)]
-pub struct Hook(Mutex<Option<Box<dyn Fn(usize) + Send>>>);
+pub struct Hook(Mutex<Option<OnRequest>>);
 
 impl Hook {
     pub fn set(&self, hook: impl Fn(usize) + Send + 'static) {
