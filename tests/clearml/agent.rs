@@ -139,10 +139,9 @@ fn a_real_agent_runs_what_a_check_creates() {
         "100",
     ];
     let ran = run(&cml, &server, &check);
-    println!("{}\n--- the agent\n{}", ran.stderr, told());
     let task = server.tasks().pop().unwrap();
-    println!("--- the task\n{task:#}");
     assert!(ran.code == Some(0) && ran.stderr.contains("the task reported iteration "), "{ran:#?}\n{}", told());
-    assert_eq!((&task["status"], &task["system_tags"]), (&json!("stopped"), &json!(["archived"])));
+    let end = (&task["status"], &task["system_tags"]);
+    assert_eq!(end, (&json!("stopped"), &json!(["archived"])), "{task:#}");
     let _ = running.0.try_wait();
 }

@@ -93,7 +93,7 @@ fn compare(title: &str, kind: &str, ours: &[Vec<f64>], theirs: &[Vec<f64>]) {
     for mark in theirs {
         let is_near =
             |our: &&Vec<f64>| our.len() == mark.len() && our.iter().zip(mark).all(|(a, b)| (a - b).abs() <= NEAR);
-        let found = left.iter().position(|our| is_near(our));
+        let found = left.iter().position(is_near);
         let found = found.unwrap_or_else(|| panic!("{title}: no {kind} of ours is at {mark:?}: {left:?}"));
         left.remove(found);
     }
