@@ -123,8 +123,9 @@ fn images(program: &Path) -> Result<Option<image::Docker>> {
 /// Tests of the program inside of the forges' own engines and of containers.
 const ENGINES: &str = "engines::";
 /// Tests that do not run the WebAssembly, or do so whichever build is asked for; and those of code that is the same in both builds, down to
-/// the bytes of a request: spellings of options, who owns a comment, limits, tables, what a description of an API says.
-const NATIVE: [&str; 17] = [
+/// the bytes of a request: spellings of options, who owns a comment, limits, tables, what is in a pull request and how it is merged, what a
+/// description of an API says.
+const NATIVE: [&str; 19] = [
     ENGINES,
     "action::",
     "contract::",
@@ -137,6 +138,8 @@ const NATIVE: [&str; 17] = [
     "ownership::",
     "pipe::",
     "plots::vega::",
+    "pr::contents::",
+    "pr::merging::",
     "quick_actions::",
     "release::",
     "reports::",
