@@ -451,7 +451,7 @@ function __wbg_get_imports() {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 686, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 689, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen_3935056dd5af6e2e___convert__closures_____invoke___wasm_bindgen_3935056dd5af6e2e___JsValue__core_a786829f945b1301___result__Result_____wasm_bindgen_3935056dd5af6e2e___JsError___true_);
             return ret;
         },
@@ -667,8 +667,8 @@ if (!('encodeInto' in cachedTextEncoder)) {
 
 let WASM_VECTOR_LEN = 0;
 
-const wasmPath = `${__dirname}/cml_bg.wasm`;
-const wasmBytes = require('fs').readFileSync(wasmPath);
+const wasmPath = `${__dirname}/cml_bg.wasm.br`;
+const wasmBytes = require('zlib').brotliDecompressSync(require('fs').readFileSync(wasmPath));
 const wasmModule = new WebAssembly.Module(wasmBytes);
 let wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());
 let wasm = wasmInstance.exports;
