@@ -20,6 +20,7 @@ use std::process::Command;
 const HELP: &str = "\
 cargo xtask test [ARGS]         all tests, of both builds; ARGS go to cargo test
 cargo xtask tools               what the tests take that is not Rust's, into target/tools
+cargo xtask kubernetes          a real API server of Kubernetes for the tests, from Debian's sources: 11 minutes, as root
 cargo xtask lint                language, layers, formatting, clippy for both builds, workflows, licenses and sources of dependencies
 cargo xtask wasm check|clippy   the library for WebAssembly
 cargo xtask dist                dist/ of the GitHub Action, from source
@@ -39,6 +40,7 @@ fn main() {
     let done = shell::enter_root().and_then(|()| match args[..] {
         ["test", ref args @ ..] => test(args),
         ["tools"] => helpers().map(drop),
+        ["kubernetes"] => tools::build_kubernetes(),
         ["lint"] => lint(&["--workspace", "--all-targets"]),
         // .ci/run compiles the other crates with xtask/clippy.
         ["lint", "--without-tests"] => lint(&["--package", "bindgen"]),
@@ -151,6 +153,8 @@ const NATIVE: [&str; 19] = [
 /// name, of the program that Cargo builds with the tests. Ends with the tests that could not run here.
 fn test(args: &[&str]) -> Result {
     let mut helpers = helpers()?;
+    // Not everywhere: its tests are ignored without it, in CI as well.
+    helpers.extend(tools::kubernetes().ok().map(|folder| ("CML_TEST_KUBERNETES", folder)));
     // Most of a test's time is waiting: for a server, a container, a deadline.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);

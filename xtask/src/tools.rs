@@ -122,6 +122,21 @@ pub fn machine() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The folder of an API server of Kubernetes, if [`build_kubernetes`] has made it.
+pub fn kubernetes() -> Result<PathBuf> {
+    let folder = absolute(Path::new(TOOLS).join("kubernetes"))?;
+    // Linked last.
+    let is_made = folder.join("kubectl").exists();
+    is_made.then_some(folder).ok_or("there is no API server of Kubernetes: cargo xtask kubernetes".to_owned())
+}
+
+/// Builds it, and installs kubectl beside it.
+pub fn build_kubernetes() -> Result {
+    let folder = absolute(Path::new(TOOLS).join("kubernetes"))?;
+    run(Command::new("bash").arg("xtask/kubernetes.sh").arg(&folder))?;
+    run(Command::new("ln").arg("-sf").arg(python_script("kubectl")?).arg(folder))
+}
+
 /// The virtual environment of programs.
 fn programs() -> Result<PathBuf> {
     environment(&Path::new(LOCKS).join("programs.txt"), Path::new(TOOLS))
