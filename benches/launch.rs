@@ -1,5 +1,5 @@
-//! What `cml runner launch --cloud=aws` costs until the launch is accepted: requests, sequential round trips and time, against
-//! moto as the EC2 and the fake GitHub of the tests, with no latency and with 50 ms added to each request of both.
+//! What `cml runner launch` costs until the launch is accepted: requests, sequential round trips and time, against moto as the EC2, or
+//! the scripted API server of Kubernetes, and the fake GitHub of the tests, with no latency and with 50 ms added to each request of both.
 //!
 //! `cargo xtask bench` runs it on the program that users get; `CML_BENCH_BIN` names another one. Nothing fails because of
 //! times: the machine may be busy, and moto takes its own.
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use support::Cml;
 use support::ec2::Ec2;
 use support::fake::{Forge, Vendor};
+use support::kubernetes::Kubernetes;
 use support::moto::Moto;
 
 const LATENCY: Duration = Duration::from_millis(50);
@@ -26,21 +27,22 @@ const RUNS: usize = 5;
 const REGION: &str = "eu-west-3";
 
 fn main() {
+    let mut rows = vec![measured("Kubernetes", &launch_pod)];
     // All launches meet in one account: what the first one makes (its template, its group) is there for the others.
-    let Some(moto) = Moto::with_machines(REGION) else { return };
-    let mut rows = Vec::new();
-    for (case, args) in
-        [("on demand", &[][..]), ("spot, or on demand", &["--cloud-spot"]), ("of one type", &["--cloud-type=t3.micro"])]
-    {
-        let at_once = median(&moto, args, Duration::ZERO);
-        let slow = median(&moto, args, LATENCY);
-        // What latency adds is the number of requests that waited for each other.
-        let round_trips = (slow.wall - at_once.wall).as_secs_f64() / LATENCY.as_secs_f64();
-        rows.push((case, at_once, slow, round_trips));
+    if let Some(moto) = Moto::with_machines(REGION) {
+        for (case, args) in [
+            ("AWS, on demand", &[][..]),
+            ("AWS, spot, or on demand", &["--cloud-spot"]),
+            ("AWS, of one type", &["--cloud-type=t3.micro"]),
+        ] {
+            rows.push(measured(case, &|latency| launch_machine(&moto, args, latency)));
+        }
     }
-    println!("| launch | requests to EC2 | to the forge | sequential round trips | ms at once | ms at 50 ms | ratio |");
+    println!(
+        "| launch | requests to the cloud | to the forge | sequential round trips | ms at once | ms at 50 ms | ratio |"
+    );
     println!("| :--- | ---: | ---: | ---: | ---: | ---: | ---: |");
-    for (case, at_once, slow, round_trips) in &rows {
+    for Row { case, at_once, slow, round_trips } in &rows {
         let (fast, late) = (at_once.wall.as_secs_f64() * 1000.0, slow.wall.as_secs_f64() * 1000.0);
         let Run { cloud, forge, .. } = at_once;
         println!(
@@ -49,9 +51,29 @@ fn main() {
             late / fast
         );
     }
-    for (case, at_once, ..) in &rows {
+    for Row { case, at_once, .. } in &rows {
         println!("\n{case}: {:?}", at_once.cloud);
     }
+}
+
+/// A case.
+struct Row {
+    case: &'static str,
+    at_once: Run,
+    slow: Run,
+    round_trips: f64,
+}
+
+fn measured(case: &'static str, launch: &dyn Fn(Duration) -> Run) -> Row {
+    let median = |latency| {
+        let mut runs: Vec<Run> = (0..RUNS).map(|_| launch(latency)).collect();
+        runs.sort_by_key(|run| run.wall);
+        runs.swap_remove(RUNS / 2)
+    };
+    let (at_once, slow) = (median(Duration::ZERO), median(LATENCY));
+    // What latency adds is the number of requests that waited for each other.
+    let round_trips = (slow.wall.as_secs_f64() - at_once.wall.as_secs_f64()) / LATENCY.as_secs_f64();
+    Row { case, at_once, slow, round_trips }
 }
 
 /// A launch until it was accepted.
@@ -62,41 +84,56 @@ struct Run {
     forge: usize,
 }
 
-fn median(moto: &Arc<Moto>, args: &[&str], latency: Duration) -> Run {
-    let mut runs: Vec<Run> = (0..RUNS).map(|_| launch(moto, args, latency)).collect();
-    runs.sort_by_key(|run| run.wall);
-    runs.swap_remove(RUNS / 2)
-}
-
-/// The program is killed once its launch was accepted; moto ends with this process.
-fn launch(moto: &Arc<Moto>, args: &[&str], latency: Duration) -> Run {
+/// moto ends with this process.
+fn launch_machine(moto: &Arc<Moto>, args: &[&str], latency: Duration) -> Run {
     let ec2 = Ec2::over(Arc::clone(moto), REGION).expect("moto");
-    let forge = Forge::start();
-    forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
-    let mut cml = Cml::on(&forge, Vendor::GitHub);
-    cml.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").set("AWS_SECRET_ACCESS_KEY", "secret");
-    cml.set("AWS_ENDPOINT_URL", &ec2.url()).set("AWS_EC2_METADATA_DISABLED", "true");
-    let digest = "5e".repeat(32);
-    forge.latency(latency);
     ec2.latency(latency);
-    let named = std::env::var_os("CML_BENCH_BIN").map_or(env!("CARGO_BIN_EXE_cml").into(), PathBuf::from);
-    let mut command = Command::new(named);
-    command.current_dir(cml.path()).env_clear().envs(&cml.env).args(["runner", "launch", "--cloud=aws"]);
-    command.args([
+    let digest = "5e".repeat(32);
+    let env = [
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+        ("AWS_ENDPOINT_URL", ec2.url()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+    ];
+    let ours = [
+        "--cloud=aws",
         "--cloud-region=eu-west-3",
         "--bootstrap-url=https://mirror.example/cml",
         "--bootstrap-sha256",
         &digest,
-    ]);
+    ];
+    launch(&env, &[&ours, args].concat(), latency, &|| ec2.actions())
+}
+
+fn launch_pod(latency: Duration) -> Run {
+    let cluster = Kubernetes::start();
+    cluster.latency(latency);
+    let env = [("KUBERNETES_CONFIGURATION", cluster.kubeconfig())];
+    let actions = || cluster.calls().into_iter().map(|call| call.action).collect();
+    launch(&env, &["--cloud=kubernetes"], latency, &actions)
+}
+
+/// The program is killed once its launch was accepted.
+fn launch(env: &[(&str, String)], args: &[&str], latency: Duration, actions: &dyn Fn() -> Vec<String>) -> Run {
+    let forge = Forge::start();
+    forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
+    forge.latency(latency);
+    let mut cml = Cml::on(&forge, Vendor::GitHub);
+    for (name, value) in env {
+        cml.set(name, value);
+    }
+    let named = std::env::var_os("CML_BENCH_BIN").map_or(env!("CARGO_BIN_EXE_cml").into(), PathBuf::from);
+    let mut command = Command::new(named);
+    command.current_dir(cml.path()).env_clear().envs(&cml.env).args(["runner", "launch"]).args(args);
     let started = Instant::now();
-    let mut child = command.args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = Vec::new();
     let accepted = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).any(|line| {
         said.push(line.clone());
         line.contains(" accepted after ")
     });
     let wall = started.elapsed();
-    let (calls, forge) = (ec2.actions(), forge.requests().len());
+    let (calls, forge) = (actions(), forge.requests().len());
     let _ = child.kill();
     let _ = child.wait();
     assert!(accepted, "{}", said.join("\n"));
