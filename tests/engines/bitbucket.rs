@@ -2,7 +2,7 @@
 
 mod examples;
 
-use super::{boot, cloud_variables};
+use super::{boot, cloud_variables, is_awaited};
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Proxy, PullRequest, Target, Vendor};
 use crate::support::moto::Moto;
@@ -44,7 +44,7 @@ fn run_named(repository: &Repository, ec2: &Ec2, name: &str) -> String {
     let mut pipeline = repository.start_named(name);
     let end = Instant::now() + PATIENCE;
     while !pipeline.is_over() && Instant::now() < end {
-        boot(&repository.forge, ec2, BITBUCKET);
+        boot(&repository.forge, BITBUCKET, is_awaited(ec2));
         std::thread::sleep(Duration::from_millis(50));
     }
     let (code, log) = pipeline.end();

@@ -39,17 +39,21 @@ fn cloud_variables(ec2: &Ec2) -> [(&'static str, String); 6] {
     ]
 }
 
-/// The runners of machines that have been launched come online.
-fn boot(forge: &Forge, ec2: &Ec2, vendor: Vendor) {
-    let boots = !ec2.of("DescribeInstances").is_empty();
+/// Whether the launcher waits for a machine of EC2.
+fn is_awaited(ec2: &Ec2) -> bool {
+    !ec2.of("DescribeInstances").is_empty()
+}
+
+/// The runners of instances that have been launched come online.
+fn boot(forge: &Forge, vendor: Vendor, boots: bool) {
     let runners = forge.runners(vendor, vendor.slug());
     if let Some(runner) = runners.iter().find(|runner| boots && runner.doing == Doing::Offline) {
         forge.set_runner(&runner.name, Doing::Idle);
     }
 }
 
-/// Runs an engine, during which machines boot at once.
-fn booting<T>(forge: &Forge, ec2: &Ec2, vendor: Vendor, run: impl FnOnce() -> T) -> T {
+/// Runs an engine, during which instances boot as soon as they are there.
+fn booting<T>(forge: &Forge, vendor: Vendor, boots: impl Fn() -> bool + Send, run: impl FnOnce() -> T) -> T {
     struct Over<'a>(&'a AtomicBool);
     impl Drop for Over<'_> {
         fn drop(&mut self) {
@@ -58,13 +62,14 @@ fn booting<T>(forge: &Forge, ec2: &Ec2, vendor: Vendor, run: impl FnOnce() -> T)
     }
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let over = &over;
+        scope.spawn(move || {
             while !over.load(Ordering::Relaxed) {
-                boot(forge, ec2, vendor);
+                boot(forge, vendor, boots());
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        let _over = Over(&over);
+        let _over = Over(over);
         run()
     })
 }

@@ -28,6 +28,8 @@ pub struct Consumer {
     pub env: BTreeMap<String, String>,
     /// `${{ secrets.GITHUB_TOKEN }}`, `${{ github.token }}` and `${{ secrets.RUNNER_TOKEN }}`.
     pub token: String,
+    /// Further secrets of the repository.
+    secrets: BTreeMap<String, String>,
     /// Other actions that the workflow uses, by `owner/name@ref`.
     pub actions: BTreeMap<String, PathBuf>,
     /// What runs the containers of its jobs, if they have any.
@@ -47,8 +49,8 @@ impl Consumer {
         let folder = tempfile::tempdir().unwrap();
         action(&folder.path().join("action"));
         let actions = BTreeMap::from([("org/setup-cml-rs@v1".to_owned(), folder.path().join("action"))]);
-        let (env, token) = (BTreeMap::new(), TOKEN.to_owned());
-        let mut consumer = Consumer { folder, act, env, token, actions, docker: None, offline: false };
+        let (env, token, secrets) = (BTreeMap::new(), TOKEN.to_owned(), BTreeMap::new());
+        let mut consumer = Consumer { folder, act, env, token, secrets, actions, docker: None, offline: false };
         std::fs::create_dir(consumer.path("out")).unwrap();
         let out = consumer.path("out").display().to_string();
         consumer.set("OUT", &out);
@@ -73,6 +75,12 @@ impl Consumer {
     /// Sets a variable of every step.
     pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a secret of the repository.
+    pub fn secret(&mut self, name: &str, value: &str) -> &mut Self {
+        self.secrets.insert(name.into(), value.into());
         self
     }
 
@@ -188,7 +196,9 @@ impl Consumer {
             command.args(["--container-daemon-socket", "-"]).envs(docker.environment());
         }
         // In a file: steps see the engine's environment, and the list of processes its arguments.
-        std::fs::write(self.path("secrets"), format!("GITHUB_TOKEN={0}\nRUNNER_TOKEN={0}\n", self.token)).unwrap();
+        let mut secrets = format!("GITHUB_TOKEN={0}\nRUNNER_TOKEN={0}\n", self.token);
+        secrets.extend(self.secrets.iter().map(|(name, value)| format!("{name}={value:?}\n")));
+        std::fs::write(self.path("secrets"), secrets).unwrap();
         command.arg("--secret-file").arg(self.path("secrets"));
         let output = command.output().unwrap();
         let lines = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -1,12 +1,14 @@
 //! The workflows of `examples/github` and of the documentation, as they are. What they use of others is played: the
 //! actions for artifacts and Python, and the training.
 
-use super::super::{booting, cloud_variables, dvc_project, read};
+use super::super::{booting, cloud_variables, dvc_project, is_awaited, read};
 use super::{GITHUB, only};
 use crate::support::act::{Consumer, pull_request};
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Forge, HEAD, PullRequest, Target};
 use crate::support::ignored::skipped;
+#[cfg(feature = "kubernetes")]
+use crate::support::kubernetes::{Kubernetes, TOKEN};
 use crate::support::moto::Moto;
 use crate::support::png;
 use serde_json::json;
@@ -143,11 +145,33 @@ fn a_training_on_a_launched_machine() {
     for (name, value) in cloud_variables(&ec2) {
         consumer.set(name, &value);
     }
-    let done = booting(&forge, &ec2, GITHUB, || consumer.pull_request()).ok();
+    let done = booting(&forge, GITHUB, || is_awaited(&ec2), || consumer.pull_request()).ok();
     let machines = ec2.alive();
     assert!(machines.len() == 1 && machines[0].kind.starts_with("g4dn."), "{machines:?} {done}");
     assert!(only(&forge, &Target::Pull(7)).starts_with("# Trained there\n"), "{done}");
     // A fork's run has no tokens: nothing is launched, and nothing waits for a machine.
     let done = consumer.run("pull_request", &pull_request("visitor/model"));
     assert!(done.code == Some(0) && ec2.alive() == machines, "{done}");
+}
+
+/// The cluster is scripted; its pod's job runs here.
+#[cfg(feature = "kubernetes")]
+#[test]
+fn a_training_in_a_pod() {
+    let (cluster, forge) = (Kubernetes::start(), Forge::start());
+    forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
+    let train = "echo '# Trained there' > report.md";
+    let Some(mut consumer) = example(&forge, &read("examples/github/kubernetes.yml"), train) else { return };
+    consumer.program("python3", "exec sh \"$@\"\n");
+    consumer.secret("KUBECONFIG", &cluster.kubeconfig());
+    let runs = || cluster.objects("pods").values().any(|pod| pod["status"]["phase"] == "Running");
+    let done = booting(&forge, GITHUB, runs, || consumer.pull_request()).ok();
+    let pods = cluster.objects("pods");
+    let gpus = pods.values().map(|pod| &pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]);
+    assert_eq!(gpus.collect::<Vec<_>>(), ["1"], "{done}");
+    assert!(only(&forge, &Target::Pull(7)).starts_with("# Trained there\n"), "{done}");
+    done.hides(TOKEN);
+    // A fork's run has no tokens: nothing is launched, and nothing waits for a pod.
+    let done = consumer.run("pull_request", &pull_request("visitor/model"));
+    assert!(done.code == Some(0) && cluster.objects("pods").len() == 1, "{done}");
 }

@@ -1,12 +1,14 @@
 //! The pipelines of `examples/gitlab`, as they are. The component is this repository's; Python is played, except in the image to
 //! train in.
 
-use super::super::{booting, cloud_variables, dvc_project, read};
+use super::super::{booting, cloud_variables, dvc_project, is_awaited, read};
 use super::{GITLAB, only, said};
 use crate::support::docker::Docker;
 use crate::support::ec2::Ec2;
 use crate::support::fake::{Forge, Target};
 use crate::support::gitlab_ci::Project;
+#[cfg(feature = "kubernetes")]
+use crate::support::kubernetes::{Kubernetes, TOKEN};
 use crate::support::moto::Moto;
 use crate::support::png;
 use std::sync::Arc;
@@ -77,10 +79,32 @@ fn a_training_on_a_launched_machine() {
     for (name, value) in cloud_variables(&ec2) {
         project.set(name, &value);
     }
-    let ran = booting(&forge, &ec2, GITLAB, || project.merge_request());
+    let ran = booting(&forge, GITLAB, || is_awaited(&ec2), || project.merge_request());
     assert_eq!(ran.code, Some(0), "{}\n{}", said(&ran), forge.transcript());
     let machines = ec2.alive();
     assert!(machines.len() == 1 && machines[0].kind.starts_with("g4dn."), "{machines:?} {ran:#?}");
     assert!(only(&forge, &Target::Pull(7)).starts_with("# Trained there\n"), "{ran:#?}");
     assert!(!said(&ran).contains("bPxRfiCYEXAMPLEKEY"), "{ran:#?}");
+}
+
+/// The cluster is scripted; its pod's job runs here.
+#[cfg(feature = "kubernetes")]
+#[test]
+fn a_training_in_a_pod() {
+    let (cluster, forge) = (Kubernetes::start(), Forge::start());
+    let train = "echo '# Trained there' > report.md";
+    let Some(mut project) = example(&forge, &read("examples/gitlab/kubernetes.yml"), train) else { return };
+    forge.offer_download("v19.3.0/binaries/gitlab-runner-linux-amd64", b"a runner");
+    project.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url());
+    // As GitLab leaves a variable of the type File.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("KUBECONFIG");
+    std::fs::write(&file, cluster.kubeconfig()).unwrap();
+    project.set("KUBECONFIG", &file.display().to_string());
+    let runs = || cluster.objects("pods").values().any(|pod| pod["status"]["phase"] == "Running");
+    let ran = booting(&forge, GITLAB, runs, || project.merge_request());
+    assert_eq!(ran.code, Some(0), "{}\n{}", said(&ran), forge.transcript());
+    assert_eq!(cluster.billed().len(), 1, "{ran:#?}");
+    assert!(only(&forge, &Target::Pull(7)).starts_with("# Trained there\n"), "{ran:#?}");
+    assert!(!said(&ran).contains(TOKEN), "{ran:#?}");
 }
