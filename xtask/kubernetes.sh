@@ -3,7 +3,7 @@
 # time, once, and 4 GB of disk meanwhile. As root on Debian 12, the last release with the sources (version 1.20).
 set -euo pipefail
 
-to=$(realpath "$1")
+to=$(realpath --canonicalize-missing "$1")
 work=$to.build
 mkdir -p "$to" "$work/lists/partial"
 cd "$work"
