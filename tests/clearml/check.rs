@@ -4,7 +4,9 @@ use super::{bodies, run, scalar, with_keys};
 use crate::support::clearml::{ClearMl, Wrong};
 use crate::support::fake::http::Response;
 use crate::support::fake::{Forge, Vendor};
-use crate::support::{Cml, Ran};
+use crate::support::ignored::is_native_only;
+use crate::support::node::Runner;
+use crate::support::{Cml, Ran, eventually};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -529,9 +531,8 @@ fn the_commands_of_the_documentation_pass() {
 }
 
 #[test]
-fn variables_and_the_pipe_take_the_same_options() {
-    let (server, mut cml, head) = lab();
-    let here = cml.path().display().to_string();
+fn variables_are_options() {
+    let (server, mut cml, _) = lab();
     let given = [("CML_CLEARML_QUEUE", "default"), ("CML_CLEARML_SCRIPT", "train.py"), ("CML_CLEARML_TIMEOUT", "2m")];
     for (name, value) in given {
         cml.set(name, value);
@@ -539,9 +540,15 @@ fn variables_and_the_pipe_take_the_same_options() {
     works(&server, vec![alive()]);
     let ran = run(&cml, &server, &["clearml", "check"]);
     assert!(ran.code == Some(0) && !ran.stderr.contains("warning"), "{ran:#?}");
-    for (name, _) in given {
-        cml.unset(name);
+}
+
+#[test]
+fn the_pipe_checks() {
+    if is_native_only() {
+        return;
     }
+    let (server, mut cml, head) = lab();
+    let here = cml.path().display().to_string();
     let shared = cml.path().join(".shared").display().to_string();
     std::fs::create_dir(&shared).unwrap();
     for (name, value) in [
@@ -565,5 +572,30 @@ fn variables_and_the_pipe_take_the_same_options() {
     let task = server.tasks().pop().unwrap();
     assert_eq!(task["hyperparams"]["Args"]["lr"]["value"], "0.1");
     assert!(cml.read(".shared/cml.env").contains("TASK_STATUS=in_progress"), "{ran:#?}");
+    nothing_is_left(&server);
+}
+
+/// The WebAssembly of `dist/` in Node, as GitHub's runner starts it.
+#[test]
+fn the_action_checks_and_cleans_up_when_it_is_cancelled() {
+    let Some(mut runner) = Runner::new() else { return };
+    let (server, cml, head) = lab();
+    for name in ["CLEARML_API_HOST", "CLEARML_WEB_HOST", "CLEARML_API_ACCESS_KEY", "CLEARML_API_SECRET_KEY"] {
+        runner.set(name, &cml.env[name]);
+    }
+    let here = cml.path().display().to_string();
+    runner.set("GITHUB_WORKSPACE", &here).set("GITHUB_SHA", &head).set("HOME", &here);
+    let inputs = [("command", "clearml check"), ("queue", "default"), ("script", "train.py"), ("poll", "1")];
+    works(&server, vec![alive()]);
+    let ran = Ran::of(runner.step(&inputs).current_dir(cml.path()));
+    assert_eq!(ran.code, Some(0), "{ran:#?}");
+    assert!(runner.read("GITHUB_OUTPUT").contains("task-id<<"), "{ran:#?}");
+    nothing_is_left(&server);
+    // Nobody takes the next one, and the job is cancelled.
+    let mut child = runner.step(&inputs).current_dir(cml.path()).stdout(Stdio::null()).spawn().unwrap();
+    let is_queued = || server.tasks().last().is_some_and(|task| task["status"] == "queued");
+    eventually("it is queued", is_queued, || format!("{:?}", server.endpoints()));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     nothing_is_left(&server);
 }
