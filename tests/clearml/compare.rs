@@ -3,6 +3,7 @@
 use super::{bodies, run, scalar, with_keys, with_task};
 use crate::support::clearml::{ClearMl, Wrong};
 use crate::support::fake::{Forge, HEAD, Vendor};
+use crate::support::ignored::is_native_only;
 use crate::support::{Cml, VENDORS};
 use serde_json::{Value, json};
 
@@ -397,7 +398,10 @@ fn a_check_ends_as_the_gate_does() {
 }
 
 #[test]
-fn a_pipe_and_variables_take_the_options() {
+fn the_pipe_takes_the_options() {
+    if is_native_only() {
+        return;
+    }
     let (server, ..) = with_two((0.95, 2.0), (0.9, 1.0));
     let forge = Forge::start();
     let mut cml = with_keys(Cml::on(&forge, Vendor::Bitbucket), &server);
@@ -405,6 +409,12 @@ fn a_pipe_and_variables_take_the_options() {
     cml.set("RULE_COUNT", "2").set("RULE_0", "acc/val: higher, drop 2%").set("RULE_1", "loss/val: lower");
     let ran = run(&cml, &server, &["pipe"]);
     assert!(ran.code == Some(1) && ran.stderr.contains("loss/val rose from 1 to 2 (no rise is allowed)"), "{ran:#?}");
+}
+
+#[test]
+fn variables_are_options() {
+    let (server, ..) = with_two((0.95, 2.0), (0.9, 1.0));
+    let forge = Forge::start();
     let mut cml = with_keys(Cml::on(&forge, Vendor::GitLab), &server);
     cml.set("CML_CLEARML_METRIC", "acc/val").set("CML_CLEARML_BASELINE", "tag:best");
     let text = run(&cml, &server, &["clearml", "compare"]).ok();
