@@ -2,7 +2,7 @@
 
 use super::{base, repository};
 use crate::support::fake::{Target, Vendor};
-use crate::support::ignored::skipped;
+use crate::support::ignored::{is_native_only, skipped};
 use crate::support::{Cml, Ran, VENDORS};
 use std::path::Path;
 use std::process::Command;
@@ -180,6 +180,10 @@ fn a_file_of_that_name_is_the_report() {
 
 #[test]
 fn the_charts_of_logs_are_drawn() {
+    // Into the preview, which the WebAssembly does not have.
+    if is_native_only() {
+        return;
+    }
     let cml = project();
     let Some(logs) = crate::tensorboard::with_logs(&cml) else { return };
     let text = cml.run(&["report", "create", "--logdir", logs.to_str().unwrap(), "--part", "tensorboard"]);
