@@ -177,12 +177,25 @@ fn a_trigger_file_decides_when_to_post_and_is_deleted() {
     let mut watching = Watching::start(cml, &["--trigger-file", "go"]);
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(body(&forge, Vendor::GitHub), "", "nothing before the trigger");
-    for text in ["one", "two"] {
+    // The last time nothing has changed.
+    for text in ["one", "two", "two"] {
         watching.cml.file("report.md", text);
         watching.cml.file("go", "");
         eventually("the post", || body(&forge, Vendor::GitHub).starts_with(text));
         eventually("the trigger's end", || !watching.cml.path().join("go").exists());
     }
+    let (code, _, err) = watching.end("-TERM");
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
+fn a_trigger_that_is_there_already_counts() {
+    let forge = Forge::start();
+    let cml = Cml::on(&forge, Vendor::GitHub);
+    cml.file("go", "");
+    let mut watching = Watching::start(cml, &["--trigger-file", "go"]);
+    eventually("the trigger's end", || !watching.cml.path().join("go").exists());
+    assert_ne!(body(&forge, Vendor::GitHub), "");
     let (code, _, err) = watching.end("-TERM");
     assert_eq!(code, Some(0), "{err}");
 }

@@ -37,8 +37,8 @@ async fn follow(job: &Job<'_>) -> Result<()> {
     let mut watcher = Watcher { job, posted: None };
     let mut shutdown = Shutdown::new(job.app, "the watch");
     let mut last = watcher.snapshot();
-    // A report that is there already is posted at once, unless a trigger decides.
-    let is_present = job.args.trigger_file.is_none() && last.0.first().is_some_and(|(_, stat)| stat.is_some());
+    // What is there already counts: the report, or the trigger where one decides.
+    let is_present = last.0.first().is_some_and(|(_, stat)| stat.is_some());
     let mut changed = is_present.then_some((QUIET_POLLS - 1, 0));
     job.app.log.info(&format!("watching {}", job.args.report.shown()));
     loop {
@@ -59,11 +59,10 @@ async fn follow(job: &Job<'_>) -> Result<()> {
             if shutdown.received().is_some() {
                 return watcher.finish().await;
             }
-            // What changed while it was posted counts as a change.
-            last = match watcher.posted.as_ref().filter(|_| job.args.trigger_file.is_none()) {
-                Some((_, seen)) => seen.clone(),
-                None => watcher.snapshot(),
-            };
+            // What changed while it was posted counts as a change: of a trigger, that it is there again.
+            if job.args.trigger_file.is_none() {
+                last = watcher.posted.as_ref().map_or_else(|| watcher.snapshot(), |(_, seen)| seen.clone());
+            }
         }
     }
 }
@@ -116,7 +115,8 @@ impl Watcher<'_, '_> {
     /// change is tried again. Returns `false` if that change has happened already.
     async fn post(&mut self) -> bool {
         let Job { app, args, .. } = self.job;
-        if args.trigger_file.as_ref().is_some_and(|trigger| self.stat(trigger).is_none()) {
+        let trigger = args.trigger_file.as_ref().map(|trigger| (trigger, self.stat(trigger)));
+        if matches!(trigger, Some((_, None))) {
             return true;
         }
         app.http.restart_budget();
@@ -130,6 +130,7 @@ impl Watcher<'_, '_> {
         };
         let content = self.content();
         if self.posted.as_ref().is_some_and(|(old, seen)| *old == sources && *seen == content) {
+            self.remove(trigger);
             return true;
         }
         match self.job.post(&sources, self.options(false)).await {
@@ -142,11 +143,7 @@ impl Watcher<'_, '_> {
                 if first && args.open {
                     super::open(app, &comment.url).await;
                 }
-                if let Some(trigger) = &args.trigger_file
-                    && let Err(error) = app.host.remove(trigger)
-                {
-                    app.log.warn(&format!("cannot delete {} ({error})", trigger.display()));
-                }
+                self.remove(trigger);
                 true
             }
             Err(error) if error.kind() == Kind::Conflict => {
@@ -158,6 +155,14 @@ impl Watcher<'_, '_> {
                 app.log.warn_with_hint(&error.to_string(), hint);
                 true
             }
+        }
+    }
+
+    /// Deletes the trigger, unless it was made again since.
+    fn remove(&self, trigger: Option<(&PathBuf, Option<Stat>)>) {
+        let Some((path, _)) = trigger.filter(|(path, seen)| self.stat(path) == *seen) else { return };
+        if let Err(error) = self.job.app.host.remove(path) {
+            self.job.app.log.warn(&format!("cannot delete {} ({error})", path.display()));
         }
     }
 
