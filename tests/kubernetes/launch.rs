@@ -104,14 +104,15 @@ fn what_a_killed_launcher_leaves_ends_by_itself() {
     let count = full.cluster.calls().len();
     for number in (1..=count.min(14)).filter(|number| *number >= 8) {
         let fixture = ClusterFixture::new(Vendor::GitHub);
-        let launch = std::sync::Arc::new(std::sync::Mutex::new(None::<u32>));
+        let launch = std::sync::Arc::new(std::sync::OnceLock::<u32>::new());
         let pid = std::sync::Arc::clone(&launch);
         fixture.cluster.after_each(move |at| {
-            let id = (at == number).then(|| *pid.lock().unwrap()).flatten();
-            id.into_iter().for_each(crate::cloud::fixture::kill);
+            if at == number {
+                crate::cloud::fixture::kill(*pid.wait());
+            }
         });
         let running = fixture.start(&["--cloud-max-lifetime", "1 hour"]);
-        *launch.lock().unwrap() = Some(running.id());
+        launch.set(running.id()).unwrap();
         fixture.until("its end", || running.is_over());
         fixture.cluster.forget();
         // Without its Secret the pod gives up; with it, it is the agent's.

@@ -112,7 +112,7 @@ impl Ec2 {
     }
 
     /// Called after each request was carried out and before it is answered, with its number from 1.
-    pub fn after_each(&self, hook: impl Fn(usize) + Send + 'static) {
+    pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
         lock(&self.state).hook.set(hook);
     }
 
@@ -213,7 +213,7 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -
             write_response(reader.get_mut(), &request, &answer, Framing::Whole)?;
             return Ok(());
         }
-        let (call, wrong) = record(state, &request);
+        let (call, wrong, number) = record(state, &request);
         let latency = lock(state).latency;
         if !life.sleep(latency) {
             return Ok(());
@@ -229,10 +229,7 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -
             Some(Wrong::Answered(content)) => answered(&call.action, content),
             _ => carry_out(state, &request, &call, upstream)?,
         };
-        let (hook, number) = {
-            let state = lock(state);
-            (Arc::clone(&state.hook), state.calls.len())
-        };
+        let hook = Arc::clone(&lock(state).hook);
         hook.call(number);
         if matches!(wrong, Some(Wrong::LostAnswer))
             || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
@@ -250,7 +247,8 @@ fn page(state: &Mutex<State>, request: &Request) -> Option<Response> {
     Some(Response::bytes(200, "application/json", body))
 }
 
-fn record(state: &Mutex<State>, request: &Request) -> (Call, Option<Wrong>) {
+/// Notes a request. Returns it, what goes wrong with it, and its number from 1.
+fn record(state: &Mutex<State>, request: &Request) -> (Call, Option<Wrong>, usize) {
     let fields = fields(&request.body);
     let target = request.header("x-amz-target").and_then(|target| target.rsplit('.').next());
     let action = fields.get("Action").cloned().or(target.map(str::to_owned)).unwrap_or_default();
@@ -262,7 +260,7 @@ fn record(state: &Mutex<State>, request: &Request) -> (Call, Option<Wrong>) {
         *times -= 1;
         wrong.clone()
     });
-    (call, wrong)
+    (call, wrong, state.calls.len())
 }
 
 fn carry_out(state: &Mutex<State>, request: &Request, call: &Call, upstream: &str) -> std::io::Result<Response> {

@@ -181,7 +181,7 @@ impl Kubernetes {
     }
 
     /// Called after each request was carried out and before it is answered, with its number from 1.
-    pub fn after_each(&self, hook: impl Fn(usize) + Send + 'static) {
+    pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
         lock(&self.state).hook.set(hook);
     }
 
@@ -465,7 +465,7 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>) -> std::io::Resul
             format!("{verb} {kind}")
         });
         let action = action.unwrap_or_else(|| request.target.clone());
-        let (wrong, latency) = {
+        let (wrong, latency, number) = {
             let mut state = lock(state);
             let query = request.target.split_once('?').map_or("", |(_, query)| query).to_owned();
             state.calls.push(Call { action: action.clone(), query, body: request.json() });
@@ -474,7 +474,7 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>) -> std::io::Resul
                 *times -= 1;
                 wrong.clone()
             });
-            (wrong, state.latency)
+            (wrong, state.latency, state.calls.len())
         };
         let slow = if let Some(Wrong::Slow(time)) = wrong { time } else { Duration::ZERO };
         if !life.sleep(latency + slow) {
@@ -488,10 +488,7 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>) -> std::io::Resul
             Some(text) => answer.header("Warning", format!("299 - \"{text}\"")),
             None => answer,
         };
-        let (hook, number) = {
-            let state = lock(state);
-            (Arc::clone(&state.hook), state.calls.len())
-        };
+        let hook = Arc::clone(&lock(state).hook);
         hook.call(number);
         if matches!(wrong, Some(Wrong::LostAnswer))
             || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
