@@ -3,7 +3,7 @@
 //! `native` implements it for shells and CI machines, `node` for the WebAssembly in GitHub's runners. Nothing outside this folder touches files, the clock, processes or the
 //! network (`clippy.toml` sees to it).
 
-use crate::env::Env;
+use crate::env::{Env, Secret};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -234,6 +234,12 @@ pub trait Host {
     fn elapsed(&self) -> Duration;
     /// Returns a random number, good enough for identifiers that must not collide.
     fn random(&self) -> u64;
+    /// Signs a message with an RSA key in PEM: PKCS #1 v1.5 with SHA-256, the `RS256` of
+    /// <https://www.rfc-editor.org/rfc/rfc7518#section-3.3>.
+    ///
+    /// # Errors
+    /// Why the key cannot be used, without any of it.
+    fn sign_rs256(&self, key: &Secret, message: &[u8]) -> Result<Vec<u8>, String>;
     /// Runs a task beside the others; it ends with the program.
     fn spawn(&self, task: BoxFuture<'static, ()>);
     /// Waits.

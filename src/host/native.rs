@@ -8,7 +8,7 @@ use super::{
 };
 #[cfg(unix)]
 use super::{CommandSpec, Process};
-use crate::env::Env;
+use crate::env::{Env, Secret};
 use crate::error::chain;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,6 +34,7 @@ mod lines;
 mod open;
 #[cfg(unix)]
 mod process;
+mod rsa;
 mod signals;
 mod tls;
 
@@ -278,6 +279,10 @@ impl Host for Native {
     fn random(&self) -> u64 {
         // The system's source fails only where there is none at all; time still spreads the retries then.
         getrandom::u64().unwrap_or_else(|_| self.now().as_nanos() as u64)
+    }
+
+    fn sign_rs256(&self, key: &Secret, message: &[u8]) -> Result<Vec<u8>, String> {
+        rsa::sign(key, message)
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {

@@ -8,7 +8,7 @@ use super::{
     CertificateFault, Command, Host, MAX_ERRORS, MAX_OUTPUT, MaxAnswer, OpenFile, Output, Platform, ProxyOverride,
     SendError, SendPhase, Signal, Stat, Stream, TlsOptions,
 };
-use crate::env::{Env, vars};
+use crate::env::{Env, Secret, vars};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -310,6 +310,10 @@ impl Host for Node {
 
     fn random(&self) -> u64 {
         getrandom::u64().unwrap_or_else(|_| js::now() as u64)
+    }
+
+    fn sign_rs256(&self, key: &Secret, message: &[u8]) -> Result<Vec<u8>, String> {
+        js::sign_rs256(key.expose(), message).map_err(|_| "it is not an RSA key in PEM".to_owned())
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {

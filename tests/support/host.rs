@@ -56,6 +56,9 @@ impl Host for TestHost {
     fn random(&self) -> u64 {
         self.native.random()
     }
+    fn sign_rs256(&self, key: &cml::env::Secret, message: &[u8]) -> Result<Vec<u8>, String> {
+        self.native.sign_rs256(key, message)
+    }
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.native.spawn(task);
     }

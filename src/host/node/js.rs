@@ -73,6 +73,8 @@ extern "C" {
 
     pub fn digest(data: &[u8]) -> Vec<u8>;
     pub fn hmac(key: &[u8], data: &[u8]) -> Vec<u8>;
+    #[wasm_bindgen(catch, js_name = signRs256)]
+    pub fn sign_rs256(key: &str, data: &[u8]) -> Result<Vec<u8>, JsValue>;
 
     #[wasm_bindgen(js_name = sleep)]
     fn sleep_(milliseconds: f64) -> Promise;
