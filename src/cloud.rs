@@ -19,6 +19,7 @@ pub mod aws {
     pub mod args;
 }
 mod args;
+pub mod attempts;
 mod bootstrap;
 #[cfg(debug_assertions)]
 mod dummy;
@@ -31,6 +32,7 @@ pub mod kubernetes {
 }
 pub mod labels;
 mod location;
+pub mod rest;
 pub mod sizes;
 pub mod vm;
 

@@ -26,8 +26,8 @@ mod redirect;
 
 pub use build::{multipart, request, secret_header, unusable};
 pub use disclosure::Discloses;
-use failure::{Failure, Retryable, explain_plainly, limit_pause, parse_date, rate_limited, retry_after, unsent};
-pub use failure::{explain_status, in_brackets};
+use failure::{Failure, Retryable, explain_plainly, limit_pause, parse_date, rate_limited, unsent};
+pub use failure::{explain_status, in_brackets, retry_after};
 pub use non_finite::{MayBeNonFinite, without_non_finite};
 use redirect::{follow, redirect_target};
 
@@ -98,6 +98,8 @@ pub struct Http {
     log: Log,
     explain: Explain,
     deadline: Rc<Cell<Duration>>,
+    /// Whether the program is asked to end.
+    is_ending: Rc<Cell<bool>>,
     budget: Duration,
     /// Server time minus ours, in seconds, from the last `Date` header.
     skew: Rc<Cell<i64>>,
@@ -114,6 +116,7 @@ impl Http {
             log,
             explain: Rc::new(explain_plainly),
             deadline,
+            is_ending: Rc::default(),
             budget,
             skew: Rc::default(),
             requests: Rc::default(),
@@ -143,11 +146,20 @@ impl Http {
 
     /// Restarts the time budget, for the next step of a long-running command.
     pub fn restart_budget(&self) {
+        self.is_ending.set(false);
         self.deadline.set(self.host.elapsed() + self.budget);
+    }
+
+    /// Restarts the time budget, unless the program is asked to end.
+    pub fn extend_budget(&self) {
+        if !self.is_ending.get() {
+            self.restart_budget();
+        }
     }
 
     /// Shortens the budget, as the program is asked to end.
     pub fn shorten_deadline(&self) {
+        self.is_ending.set(true);
         self.deadline.set(self.deadline.get().min(self.host.elapsed() + SHUTDOWN_BUDGET));
     }
 

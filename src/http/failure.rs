@@ -213,7 +213,8 @@ pub fn limit_pause(refusal: &Refusal, now: i64) -> Option<Duration> {
     }
     let text = String::from_utf8_lossy(refusal.body).to_lowercase();
     let pause = if text.contains("secondary") { SECONDARY_LIMIT_PAUSE } else { FIRST_PAUSE * 10 };
-    (status == 429 || text.contains("rate limit")).then_some(pause)
+    // Google's reason is one word: `rateLimitExceeded`.
+    (status == 429 || text.contains("rate limit") || text.contains("ratelimitexceeded")).then_some(pause)
 }
 
 /// Reads `Retry-After`, in seconds or as a date. Larger values than `u32::MAX` seconds are cut to that.
@@ -244,6 +245,7 @@ mod tests {
             limit_pause(&refusal, 1000)
         };
         assert_eq!(pause(403, &headers, "Resource not accessible"), None);
+        assert_eq!(pause(403, &headers, r#"{"reason": "rateLimitExceeded"}"#), Some(FIRST_PAUSE * 10));
         assert_eq!(pause(403, &headers, "You have exceeded a secondary rate limit"), Some(SECONDARY_LIMIT_PAUSE));
         headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
         headers.insert("x-ratelimit-reset", HeaderValue::from_static("1030"));
