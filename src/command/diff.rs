@@ -183,7 +183,7 @@ impl DiffArgs {
         let new = if is_ours { escape(new) } else { new.to_owned() };
         let layout = Layout {
             subject: kind.subject,
-            old: &old,
+            old: Some(&old),
             new: &new,
             has_paths: !self.no_path,
             precision: kind.precision.unwrap_or(PRECISION),

@@ -2,7 +2,7 @@
 //!
 //! Two versions of the project → sections → Markdown. The same input has the same output: no times, everything sorted.
 
-use super::diff::base::{self, Base, Named};
+use super::diff::base::{self, Base, Start};
 use super::diff::gather::{Selection, gather};
 use super::diff::plots::{Wanted, between};
 use super::diff::project::Project;
@@ -17,6 +17,7 @@ use crate::dvc::lock::Objects;
 use crate::dvc::plots::Props;
 use crate::error::{Error, Result};
 use crate::git::Git;
+use crate::metrics::Value;
 use crate::metrics::compare::Rules;
 use crate::metrics::source::Row;
 use crate::metrics::table::{self, Layout, PRECISION, Subject};
@@ -24,7 +25,7 @@ use crate::report::escape::escape;
 use crate::repository::Repository;
 use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -132,9 +133,9 @@ struct Section {
 /// The two versions, and how they are called.
 struct Versions<'a> {
     project: &'a Project,
-    old: Snapshot<'a>,
+    /// What it is compared with, and how that is called.
+    old: Option<(Snapshot<'a>, String)>,
     new: Snapshot<'a>,
-    base: &'a str,
 }
 
 impl Create {
@@ -147,24 +148,43 @@ impl Create {
         }
         let project = Project::find(app)?;
         let git = Git::new(app).trusting(global.ca_cert.as_deref())?;
-        let given = (self.base != "auto").then_some(self.base.as_str());
-        let Base::Commit(mut base) = base::find(app, global, &git, given, &Version::Workspace).await? else {
-            return Err(Error::usage(format!("--base {} is a file", self.base))
-                .hint("pass a revision; `cml metrics diff --base FILE` compares with a file"));
-        };
+        let start = self.start(app, global, &git).await?;
         let new = Snapshot::open(app, &git, &project, Version::Workspace).await?;
-        let old = Snapshot::open(app, &git, &project, Version::Commit(base.clone())).await?;
-        let title = escape(&base.described());
-        let versions = Versions { project: &project, old, new, base: &title };
+        let old = match &start {
+            Start::Commit(base) => {
+                let old = Snapshot::open(app, &git, &project, Version::Commit(base.clone())).await?;
+                Some((old, escape(&base.described())))
+            }
+            Start::None(_) => None,
+        };
+        let versions = Versions { project: &project, old, new };
         let mut sections = Vec::new();
         for (at, part) in parts.iter().enumerate() {
             if !parts[..at].contains(part) {
                 sections.extend(self.section(app, global, *part, &versions).await?);
             }
         }
-        base.commit.time = versions.old.time().await?;
+        let start = match (start, &versions.old) {
+            (Start::Commit(mut base), Some((old, _))) => {
+                base.commit.time = old.time().await?;
+                Start::Commit(base)
+            }
+            (start, _) => start,
+        };
         let place = Place::find(app, global, &git).await?;
-        Ok(self.markdown(&sections, &base, &place))
+        Ok(self.markdown(&sections, &start, &place))
+    }
+
+    /// Returns the commit to compare with.
+    async fn start(&self, app: &App, global: &Global, git: &Git<'_>) -> Result<Start> {
+        if self.base == "auto" {
+            return base::automatic(app, global, git, &Version::Workspace).await;
+        }
+        match base::find(app, global, git, Some(&self.base), &Version::Workspace).await? {
+            Base::Commit(base) => Ok(Start::Commit(base)),
+            Base::File(_) => Err(Error::usage(format!("--base {} is a file", self.base))
+                .hint("pass a revision; `cml metrics diff --base FILE` compares with a file")),
+        }
     }
 
     async fn section(
@@ -178,7 +198,7 @@ impl Create {
             Part::Metrics => versions.values(Subject::Metrics, self.all).await,
             Part::Params => versions.values(Subject::Params, self.all).await,
             Part::Plots => {
-                let plots = between(&versions.new, &versions.old, &Wanted::default(), &Props::default()).await?;
+                let plots = between(&versions.new, versions.old(), &Wanted::default(), &Props::default()).await?;
                 if plots.is_empty() {
                     return Ok(None);
                 }
@@ -198,16 +218,20 @@ impl Create {
     }
 
     /// Returns the report.
-    fn markdown(&self, sections: &[Section], base: &Named, place: &Place) -> String {
+    fn markdown(&self, sections: &[Section], start: &Start, place: &Place) -> String {
         let counts: Vec<&str> =
             sections.iter().map(|section| &*section.summary).filter(|text| !text.is_empty()).collect();
         let counts = match counts.split_last() {
+            None if matches!(start, Start::None(_)) => "Nothing to report was found".to_owned(),
             None => "Nothing to compare was found".to_owned(),
             Some((last, [])) => (*last).to_owned(),
             Some((last, others)) => format!("{} and {last}", others.join(", ")),
         };
-        let base = escape(&base.dated());
-        let mut text = format!("## {}\n\n**{counts}** compared with {base}.{}\n", escape(&self.title), place.links());
+        let compared = match start {
+            Start::Commit(base) => format!("**{counts}** compared with {}.", escape(&base.dated())),
+            Start::None(reason) => format!("**{counts}.** There is nothing to compare with: {}.", escape(reason)),
+        };
+        let mut text = format!("## {}\n\n{compared}{}\n", escape(&self.title), place.links());
         for Section { title, length, body, .. } in sections {
             let body = body.trim_end();
             let _ = if *length > self.fold && place.has_details {
@@ -221,55 +245,81 @@ impl Create {
     }
 }
 
-/// Returns a count with its noun.
-fn count(number: usize, noun: &str) -> String {
+/// Returns a count with its noun, and that so many changed where something is compared.
+fn count(number: usize, one: &str, many: &str, is_compared: bool) -> String {
+    let end = if is_compared { " changed" } else { "" };
     match number {
-        0 => format!("no {noun}s changed"),
-        1 => format!("1 {noun} changed"),
-        _ => format!("{number} {noun}s changed"),
+        0 => format!("no {many}{end}"),
+        1 => format!("1 {one}{end}"),
+        _ => format!("{number} {many}{end}"),
     }
 }
 
-impl Versions<'_> {
+impl<'a> Versions<'a> {
+    fn old(&self) -> Option<&Snapshot<'a>> {
+        self.old.as_ref().map(|(old, _)| old)
+    }
+
+    /// Returns the name of what it is compared with.
+    fn base(&self) -> Option<&str> {
+        self.old.as_ref().map(|(_, name)| name.as_str())
+    }
+
     /// Returns the section of metrics or parameters; `None` where there are none.
     async fn values(&self, subject: Subject, all: bool) -> Result<Option<Section>> {
         let selection = Selection { subject, targets: None, dependencies_only: false, row: &Row::Last };
         let new = gather(&self.new, &selection, true).await?;
-        let old = gather(&self.old, &selection, false).await?;
+        let old: BTreeMap<String, Value> = match self.old() {
+            Some(old) => gather(old, &selection, false).await?,
+            None => BTreeMap::new(),
+        };
         if new.is_empty() && old.is_empty() {
             return Ok(None);
         }
-        let files = compare_files(&old, &new, self.project, Rules::Whole, all)?;
+        let is_compared = self.old.is_some();
+        let files = compare_files(&old, &new, self.project, Rules::Whole, all || !is_compared)?;
         let length = files.iter().map(|file| file.changes.len()).sum();
         let changes = files.iter().flat_map(|file| &file.changes);
-        let changed = changes.filter(|change| !change.old.is_equal(&change.new)).count();
+        let counted = changes.filter(|change| !is_compared || !change.old.is_equal(&change.new)).count();
         let (title, noun) = match subject {
             Subject::Metrics => ("Metrics", "metric"),
             Subject::Params => ("Parameters", "parameter"),
         };
-        let layout = Layout { subject, old: self.base, new: WORKSPACE, has_paths: true, precision: PRECISION };
-        let body = if length == 0 { format!("No {noun} changed.\n") } else { table::markdown(&files, &layout) };
-        Ok(Some(Section { title, summary: count(changed, noun), length, body }))
+        let layout = Layout { subject, old: self.base(), new: WORKSPACE, has_paths: true, precision: PRECISION };
+        let body = match (length, is_compared) {
+            (0, true) => format!("No {noun} changed.\n"),
+            (0, false) => format!("The files have no {noun}.\n"),
+            _ => table::markdown(&files, &layout),
+        };
+        Ok(Some(Section { title, summary: count(counted, noun, &format!("{noun}s"), is_compared), length, body }))
     }
 
     /// Returns the section of data; `None` where DVC keeps none. Metrics and plots have their own sections.
     async fn data(&self) -> Result<Option<Section>> {
-        let (old, new) = (self.objects(&self.old).await?, self.objects(&self.new).await?);
+        let new = self.objects(&self.new).await?;
+        let old = match self.old() {
+            Some(old) => self.objects(old).await?,
+            None => Objects::default(),
+        };
         if old.is_empty() && new.is_empty() {
             return Ok(None);
         }
         let changes = data::changes(&old, &new);
         let row = |change: &data::DataChange<'_>| {
             let [path, old, new, difference] = change.cells();
-            vec![escape(&self.project.shown(&path)), old, new, difference]
+            let path = escape(&self.project.shown(&path));
+            if self.old.is_some() { vec![path, old, new, difference] } else { vec![path, new] }
         };
         let rows: Vec<Vec<String>> = changes.iter().map(row).collect();
-        let header = ["Path", self.base, WORKSPACE, "Change"].map(str::to_owned);
+        let header = match self.base() {
+            Some(base) => vec!["Path", base, WORKSPACE, "Change"],
+            None => vec!["Path", WORKSPACE],
+        };
+        let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
         let body = if rows.is_empty() { "No data changed.\n".to_owned() } else { table::lay_out(&header, &rows) };
         let summary = match rows.len() {
             0 => "no data changed".to_owned(),
-            1 => "1 data file or folder changed".to_owned(),
-            number => format!("{number} data files and folders changed"),
+            number => count(number, "data file or folder", "data files and folders", self.old.is_some()),
         };
         Ok(Some(Section { title: "Data", summary, length: rows.len(), body }))
     }
@@ -325,9 +375,8 @@ mod tests {
 
     #[test]
     fn counts_have_their_nouns() {
-        assert_eq!(
-            [0, 1, 2].map(|number| count(number, "metric")),
-            ["no metrics changed", "1 metric changed", "2 metrics changed"]
-        );
+        let counts = |is_compared| [0, 1, 2].map(|number| count(number, "metric", "metrics", is_compared));
+        assert_eq!(counts(true), ["no metrics changed", "1 metric changed", "2 metrics changed"]);
+        assert_eq!(counts(false), ["no metrics", "1 metric", "2 metrics"]);
     }
 }

@@ -26,8 +26,8 @@ pub enum Subject {
 pub struct Layout<'a> {
     /// What it is of.
     pub subject: Subject,
-    /// The name of the old version.
-    pub old: &'a str,
+    /// The name of the old version; `None` where the new one is not compared, and only its values are shown.
+    pub old: Option<&'a str>,
     /// The name of the new version.
     pub new: &'a str,
     /// Whether the files are named.
@@ -38,10 +38,15 @@ pub struct Layout<'a> {
 
 impl Layout<'_> {
     fn header(&self, path: &str, name: &str, change: &str) -> Vec<String> {
-        let path = self.has_paths.then(|| path.to_owned());
-        let fixed = [name, self.old, self.new].map(str::to_owned);
-        let change = (self.subject == Subject::Metrics).then(|| change.to_owned());
-        path.into_iter().chain(fixed).chain(change).collect()
+        self.row(path.to_owned(), [name, self.old.unwrap_or_default(), self.new, change].map(str::to_owned))
+    }
+
+    /// Returns those of the cells that the table has.
+    fn row(&self, path: String, [name, old, new, change]: [String; 4]) -> Vec<String> {
+        let has_change = self.old.is_some() && self.subject == Subject::Metrics;
+        let cells =
+            [(self.has_paths, path), (true, name), (self.old.is_some(), old), (true, new), (has_change, change)];
+        cells.into_iter().filter(|(is_shown, _)| *is_shown).map(|(_, cell)| cell).collect()
     }
 
     /// Returns the rows, with the values as a function writes them.
@@ -51,16 +56,8 @@ impl Layout<'_> {
         path: fn(&str) -> String,
         cells: impl Fn(&Change) -> [String; 4],
     ) -> Vec<Vec<String>> {
-        let mut rows = Vec::new();
-        for file in files {
-            for change in &file.changes {
-                let [name, old, new, difference] = cells(change);
-                let path = self.has_paths.then(|| path(&file.path));
-                let difference = (self.subject == Subject::Metrics).then_some(difference);
-                rows.push(path.into_iter().chain([name, old, new]).chain(difference).collect());
-            }
-        }
-        rows
+        let changes = files.iter().flat_map(|file| file.changes.iter().map(|change| (&file.path, change)));
+        changes.map(|(name, change)| self.row(path(name), cells(change))).collect()
     }
 }
 
@@ -202,7 +199,7 @@ mod tests {
     }
 
     fn layout(subject: Subject) -> Layout<'static> {
-        Layout { subject, old: "main", new: "workspace", has_paths: true, precision: PRECISION }
+        Layout { subject, old: Some("main"), new: "workspace", has_paths: true, precision: PRECISION }
     }
 
     fn files() -> Vec<FileChanges> {
@@ -245,6 +242,17 @@ mod tests {
         let table = markdown(&[file("p.yaml", "{}", r#"{"a|b": "<x> @me\nline"}"#)], &layout(Subject::Params));
         assert!(table.contains(r"a\|b") && table.contains("\\<x\\> \\@\u{200b}me line"), "{table}");
         assert_eq!(table.lines().count(), 3);
+    }
+
+    #[test]
+    fn values_that_are_not_compared_have_one_column() {
+        let expected = "\
+| Path        | Metric   | workspace   |
+|-------------|----------|-------------|
+| eval/m.yaml | auc      | 0.85        |
+";
+        let alone = Layout { old: None, ..layout(Subject::Metrics) };
+        assert_eq!(markdown(&files()[..1], &alone), expected);
     }
 
     #[test]

@@ -113,6 +113,84 @@ fn sections_are_those_asked_for() {
     assert!(text.starts_with("## Report\n\n**Nothing to compare was found** compared with"), "{text}");
 }
 
+/// A run of a CI without a repository of its own: a push of a branch.
+fn pushed(cml: &mut Cml, branch: &str) {
+    let head = cml.git(&["rev-parse", "HEAD"]);
+    cml.set("CI", "true").set("CML_SHA", &head).set("CML_BRANCH", branch);
+}
+
+#[test]
+fn without_a_base_the_values_are_reported() {
+    let mut cml = project();
+    cml.git(&["checkout", "-q", "--orphan", "fresh"]);
+    cml.git(&["commit", "-q", "-a", "-m", "fresh"]);
+    let table = "\
+### Metrics
+
+| Path   | Metric   | workspace   |
+|--------|----------|-------------|
+| m.json | accuracy | 0.93        |
+| m.json | loss     | 0.2         |
+| m.json | same     | 1           |
+
+### Parameters
+
+| Path        | Parameter   | workspace   |
+|-------------|-------------|-------------|
+| params.yaml | depth       | 3           |
+| params.yaml | lr          | 0.2         |
+
+### Data
+
+| Path        | workspace        |
+|-------------|------------------|
+| data/images | 3.3 MB, 12 files |
+| model.pkl   | 1.2 MB           |
+";
+    let counts =
+        "## Report\n\n**3 metrics, 2 parameters and 2 data files and folders.** There is nothing to compare with:";
+    pushed(&mut cml, "fresh");
+    let unrelated = cml.run(&["report", "create"]).ok();
+    assert_eq!(unrelated, format!("{counts} this branch and main have no common commit.\n\n{table}"));
+    // The others fail as before.
+    let hint = "pass --base REVISION";
+    for verb in ["metrics", "params", "plots"] {
+        let ran = cml.run(&[verb, "diff"]);
+        ran.fails(5, "this branch and main have no common commit: there is nothing to compare with", hint);
+    }
+    // The first commit of all.
+    cml.git(&["branch", "-q", "-M", "main"]);
+    pushed(&mut cml, "main");
+    let first = cml.run(&["report", "create"]).ok();
+    assert_eq!(first, format!("{counts} this is the first commit.\n\n{table}"));
+    cml.run(&["metrics", "diff"]).fails(5, "this is the first commit: there is nothing to compare with", hint);
+    let mut empty = repository(&[("a.txt", "x")], &[]);
+    pushed(&mut empty, "main");
+    let text = empty.run(&["report", "create"]).ok();
+    let start = "## Report\n\n**Nothing to report was found.** There is nothing to compare with: this is the first";
+    assert!(text.starts_with(start), "{text}");
+}
+
+#[test]
+fn a_pull_request_without_a_common_commit_is_reported() {
+    for vendor in VENDORS {
+        let mut history = base::history(vendor);
+        let cml = &history.clone.cml;
+        cml.git(&["checkout", "-q", "--orphan", "fresh"]);
+        cml.git(&["commit", "-q", "-a", "-m", "fresh"]);
+        cml.git(&["push", "-q", history.clone.bare().to_str().unwrap(), "HEAD:feature", "--force"]);
+        history.head = cml.git(&["rev-parse", "HEAD"]);
+        history.pull_request();
+        history.shallow(&history.head);
+        let text = history.clone.cml.run(&["report", "create"]).ok();
+        let start = "**1 metric.** There is nothing to compare with: this branch and main have no common commit. [";
+        assert!(text.contains(start) && text.contains("| accuracy | 0.9 "), "{vendor:?} {text}");
+        // Without a clone, the forge says so.
+        std::fs::remove_dir_all(history.clone.cml.path().join(".git")).unwrap();
+        assert_eq!(history.clone.cml.run(&["report", "create"]).ok(), text, "{vendor:?}");
+    }
+}
+
 #[test]
 fn one_command_comments_on_the_pull_request_of_every_forge() {
     for vendor in VENDORS {

@@ -90,6 +90,37 @@ impl Base {
     }
 }
 
+/// The commit that the work started from.
+pub enum Start {
+    Commit(Named),
+    /// There is none, for this reason.
+    None(String),
+}
+
+impl Start {
+    /// Returns the commit.
+    ///
+    /// # Errors
+    /// There is none.
+    fn required(self) -> Result<Named> {
+        match self {
+            Start::Commit(named) => Ok(named),
+            Start::None(reason) => {
+                let message = format!("{reason}: there is nothing to compare with");
+                Err(Error::not_found(message).hint("pass --base REVISION"))
+            }
+        }
+    }
+
+    fn first_commit() -> Self {
+        Start::None("this is the first commit".to_owned())
+    }
+
+    fn unrelated(branch: &str) -> Self {
+        Start::None(format!("this branch and {branch} have no common commit"))
+    }
+}
+
 /// Says how long ago something was.
 fn age(seconds: u64) -> String {
     let units = [(365 * 86_400, "year"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
@@ -103,7 +134,7 @@ fn age(seconds: u64) -> String {
 
 /// Returns what to compare with: what the user names, or the commit that the work started from.
 pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>, head: &Version) -> Result<Base> {
-    let Some(name) = given else { return automatic(app, global, git, head).await.map(Base::Commit) };
+    let Some(name) = given else { return automatic(app, global, git, head).await?.required().map(Base::Commit) };
     if git.has_checkout()
         && let Some(commit) = git.commit_of(name).await?
     {
@@ -165,7 +196,7 @@ async fn transferring<'a>(app: &'a App, global: &Global) -> Result<Git<'a>> {
 
 /// Returns the commit that the work started from: the merge base with the pull request's target, or with the default branch; on the
 /// default branch the commit before. Outside of a CI, on the default branch, HEAD: what differs is not committed yet.
-async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) -> Result<Named> {
+pub async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) -> Result<Start> {
     let ci = ci::detect(app.env());
     let context = ci::context(ci.as_deref(), &*app.host)?;
     if let Some(forge) = without_clone(app, global, git).await? {
@@ -201,7 +232,9 @@ async fn automatic(app: &App, global: &Global, git: &Git<'_>, head: &Version) ->
         Some(default) if target.is_some() || branch.as_ref() != Some(&default) => {
             merge_base(app, global, git, &tip, &default).await
         }
-        _ if ci.is_none() && matches!(head, Version::Workspace) => Ok(Named::here("HEAD", current().await?)),
+        _ if ci.is_none() && matches!(head, Version::Workspace) => {
+            Ok(Start::Commit(Named::here("HEAD", current().await?)))
+        }
         _ => first_parent(app, global, git, &tip, branch.as_deref()).await,
     }
 }
@@ -238,30 +271,32 @@ async fn guess_default_branch(git: &Git<'_>) -> Option<String> {
     None
 }
 
-async fn merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: &str) -> Result<Named> {
+async fn merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: &str) -> Result<Start> {
     // Most clones have both: one question to git.
     if let Some(sha) = git.merge_base(tip, &format!("refs/remotes/{REMOTE}/{branch}")).await? {
         // When it was made is read along with its files.
-        return Ok(Named::here(branch, Commit { sha, time: 0 }));
+        return Ok(Start::Commit(Named::here(branch, Commit { sha, time: 0 })));
     }
     let error = match fetch_merge_base(app, global, git, tip, branch).await {
         Err(error) => error,
         found => return found,
     };
-    match ask_forge(app, global, &error, async |history| history.merge_base(tip, branch).await, branch).await {
-        Some(found) => Ok(found),
-        None => Err(error),
-    }
+    let found = ask_forge(app, global, &error, async |history| history.merge_base(tip, branch).await, branch).await;
+    found.map(Start::Commit).ok_or(error)
 }
 
 /// Fetches as much of the history as is needed.
-async fn fetch_merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: &str) -> Result<Named> {
+async fn fetch_merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: &str) -> Result<Start> {
     let other = branch_tip(git, branch).await?;
     if let Some(other) = &other
         && git.commit_of(tip).await?.is_some()
-        && let Some(sha) = git.merge_base(tip, &other.sha).await?
     {
-        return named(git, branch, &sha).await;
+        if let Some(sha) = git.merge_base(tip, &other.sha).await? {
+            return named(git, branch, &sha).await.map(Start::Commit);
+        }
+        if !git.is_shallow().await? {
+            return Ok(Start::unrelated(branch));
+        }
     }
     let cannot = |error: Error| {
         error.context(format!("cannot find the commit that this branch started from on {branch}")).or_hint(DEPTH_HINT)
@@ -276,11 +311,10 @@ async fn fetch_merge_base(app: &App, global: &Global, git: &Git<'_>, tip: &str, 
     for commit in [tip, &other] {
         fetching.fetch_commit(REMOTE, commit).await.map_err(cannot)?;
     }
-    let found = fetching.deepen_to_merge_base(REMOTE, tip, &other).await.map_err(cannot)?;
-    let sha = found.ok_or_else(|| {
-        Error::not_found(format!("this branch and {branch} have no common commit")).hint("pass --base REVISION")
-    })?;
-    named(git, branch, &sha).await
+    match fetching.deepen_to_merge_base(REMOTE, tip, &other).await.map_err(cannot)? {
+        Some(sha) => named(git, branch, &sha).await.map(Start::Commit),
+        None => Ok(Start::unrelated(branch)),
+    }
 }
 
 /// Asks the forge for a commit that could not be fetched, if there is a token for it.
@@ -340,7 +374,7 @@ async fn of_forge(forge: &Rc<dyn Forge>, name: &str, revision: &str) -> Result<N
 }
 
 /// Returns what [`automatic`] does, by what the CI says alone.
-async fn automatic_of(forge: &Rc<dyn Forge>, context: &Context, head: &Version) -> Result<Named> {
+async fn automatic_of(forge: &Rc<dyn Forge>, context: &Context, head: &Version) -> Result<Start> {
     let tip = match (head, &context.commit) {
         (Version::Commit(named), _) => Some(&named.commit.sha),
         (Version::Workspace, commit) => commit.as_ref(),
@@ -348,7 +382,7 @@ async fn automatic_of(forge: &Rc<dyn Forge>, context: &Context, head: &Version) 
     let target = context.target_branch.as_ref().filter(|_| context.pull_request.is_some());
     let default = target.or(context.default_branch.as_ref()).map_or("HEAD", String::as_str);
     // Without a commit there is nothing that started anywhere.
-    let Some(tip) = tip else { return of_forge(forge, default, default).await };
+    let Some(tip) = tip else { return of_forge(forge, default, default).await.map(Start::Commit) };
     if target.is_some() || context.branch.as_deref().is_none_or(|branch| branch != default) {
         let found = match forge.history() {
             Some(history) => history.merge_base(tip, default).await?,
@@ -356,19 +390,19 @@ async fn automatic_of(forge: &Rc<dyn Forge>, context: &Context, head: &Version) 
         };
         // On the default branch itself it is the commit.
         if let Some(found) = found.filter(|found| target.is_some() || found.sha != *tip) {
-            return Ok(of_commit(forge, default, found));
+            return Ok(Start::Commit(of_commit(forge, default, found)));
+        }
+        if target.is_some() {
+            return Ok(Start::unrelated(default));
         }
     }
     let here = match forge.history() {
         Some(history) => history.commit(tip).await?,
         None => None,
     };
-    let parent = here.and_then(|commit| commit.parent).ok_or_else(|| {
-        Error::not_found("this is the first commit: there is nothing before it to compare with")
-            .hint("pass --base REVISION or a file")
-    })?;
+    let Some(parent) = here.and_then(|commit| commit.parent) else { return Ok(Start::first_commit()) };
     let name = context.branch.as_ref().map_or_else(|| parent.clone(), |branch| format!("{branch}~1"));
-    of_forge(forge, &name, &parent).await
+    of_forge(forge, &name, &parent).await.map(Start::Commit)
 }
 
 /// Returns the commit of a branch in this clone: that of the remote's branch goes before one of the same name here.
@@ -379,11 +413,8 @@ async fn branch_tip(git: &Git<'_>, branch: &str) -> Result<Option<Commit>> {
     }
 }
 
-async fn first_parent(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: Option<&str>) -> Result<Named> {
-    let parent = git.parent_of(tip).await?.ok_or_else(|| {
-        Error::not_found("this is the first commit: there is nothing before it to compare with")
-            .hint("pass --base REVISION or a file")
-    })?;
+async fn first_parent(app: &App, global: &Global, git: &Git<'_>, tip: &str, branch: Option<&str>) -> Result<Start> {
+    let Some(parent) = git.parent_of(tip).await? else { return Ok(Start::first_commit()) };
     let name = branch.map_or_else(|| parent.clone(), |branch| format!("{branch}~1"));
     if git.commit_of(&parent).await?.is_none() {
         let fetched = match transferring(app, global).await {
@@ -393,10 +424,10 @@ async fn first_parent(app: &App, global: &Global, git: &Git<'_>, tip: &str, bran
         if let Err(error) = fetched {
             let error = error.context(format!("cannot fetch {name}, the commit before")).or_hint(DEPTH_HINT);
             let found = ask_forge(app, global, &error, async |history| history.commit(&parent).await, &name).await;
-            return found.ok_or(error);
+            return found.map(Start::Commit).ok_or(error);
         }
     }
-    named(git, &name, &parent).await
+    named(git, &name, &parent).await.map(Start::Commit)
 }
 
 async fn named(git: &Git<'_>, name: &str, sha: &str) -> Result<Named> {

@@ -107,7 +107,7 @@ pub async fn collect(app: &App, global: &Global, request: &Request) -> Result<Ve
     let wanted = Wanted(named.files.iter().map(target).collect::<Result<_>>()?);
     let new = Snapshot::open(app, &git, &project, head).await?;
     let old = Snapshot::open(app, &git, &project, Version::Commit(base)).await?;
-    let plots = between(&new, &old, &wanted, &request.overrides).await?;
+    let plots = between(&new, Some(&old), &wanted, &request.overrides).await?;
     if plots.is_empty() {
         return Err(Error::not_found(format!(
             "no plots: neither dvc.yaml nor {DVCLIVE} of {} has any",
@@ -118,9 +118,18 @@ pub async fn collect(app: &App, global: &Global, request: &Request) -> Result<Ve
     Ok(plots)
 }
 
-/// Returns the plots of two versions, as [`collect`] does; none if there are none.
-pub async fn between(new: &Snapshot<'_>, old: &Snapshot<'_>, wanted: &Wanted, overrides: &Props) -> Result<Vec<Plot>> {
-    let versions = [read(new, wanted, overrides).await?, read(old, wanted, overrides).await?];
+/// Returns the plots of a version, with those of an old one, as [`collect`] does; none if there are none.
+pub async fn between(
+    new: &Snapshot<'_>,
+    old: Option<&Snapshot<'_>>,
+    wanted: &Wanted,
+    overrides: &Props,
+) -> Result<Vec<Plot>> {
+    let snapshots: Vec<&Snapshot<'_>> = std::iter::once(new).chain(old).collect();
+    let mut versions = Vec::new();
+    for snapshot in &snapshots {
+        versions.push(read(snapshot, wanted, overrides).await?);
+    }
     wanted.check(&versions)?;
     let mut ids: Vec<(String, usize)> = Vec::new();
     for (at, version) in versions.iter().enumerate() {
@@ -132,7 +141,7 @@ pub async fn between(new: &Snapshot<'_>, old: &Snapshot<'_>, wanted: &Wanted, ov
     }
     let mut plots = Vec::new();
     for (id, first) in &ids {
-        plots.push(assemble(&[new, old], &versions, id, *first).await?);
+        plots.push(assemble(&snapshots, &versions, id, *first).await?);
     }
     Ok(plots)
 }
@@ -182,7 +191,7 @@ impl Wanted {
     }
 
     /// Fails with a name that no version has.
-    fn check(&self, versions: &[Collected; 2]) -> Result<()> {
+    fn check(&self, versions: &[Collected]) -> Result<()> {
         let all = || versions.iter().flat_map(|version| &version.plots);
         for (name, targets) in &self.0 {
             let is_file = |file: &String| {
@@ -385,7 +394,7 @@ impl Collected {
 }
 
 /// Puts the versions of a plot together.
-async fn assemble(snapshots: &[&Snapshot<'_>; 2], versions: &[Collected; 2], id: &str, first: usize) -> Result<Plot> {
+async fn assemble(snapshots: &[&Snapshot<'_>], versions: &[Collected], id: &str, first: usize) -> Result<Plot> {
     let found: Vec<(usize, &Found)> =
         versions.iter().enumerate().filter_map(|(at, version)| Some((at, version.named(id)?))).collect();
     let main = versions[first].named(id).ok_or_else(|| Error::internal("a plot without a version"))?;
