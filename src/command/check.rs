@@ -97,7 +97,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     }
     // What cannot be read must not cost a request.
     let destination = args.images.destination()?;
-    let sources = args.report.write(app, global, &args.images.publish_args).await?.read(app)?;
+    let report = args.report.write(app, global, &args.images.publish_args).await?;
+    let sources = report.read(app)?;
     report_args::warn_if_empty(app, &sources, args.images.strict)?;
     let annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
     let connected = connect::connect_to_check(app, global, args.images.publish_args.publish_branch.clone()).await?;
@@ -105,7 +106,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     connected.checks()?;
     let commit = args.commit(app, &connected).await?;
     let job = Job { app, args, connected, commit, destination };
-    job.create(&sources, annotations).await
+    job.create(&sources, annotations).await?;
+    report.outcome()
 }
 
 /// A completed check that another command has written.

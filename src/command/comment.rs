@@ -135,25 +135,25 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     };
     args.check(app, update)?;
     // A report that cannot be read must not cost a request.
-    let first = if args.watch {
-        None
-    } else {
-        Some(args.report.write(app, global, &args.images.publish_args).await?.read(app)?)
-    };
+    let report = args.report.write(app, global, &args.images.publish_args).await?;
+    let first = if args.watch { None } else { Some(report.read(app)?) };
     if let Some(sources) = &first {
         report_args::warn_if_empty(app, sources, args.images.strict)?;
     }
     let mut job = Job::prepare(app, global, args, update).await?;
     match first {
         None => watch::watch(&job).await,
-        Some(sources) if args.print => job.print(&sources).await,
+        Some(sources) if args.print => {
+            job.print(&sources).await?;
+            report.outcome()
+        }
         Some(sources) => {
             let comment = job.post(&sources, PostOptions { update, summary: !args.no_summary, retire: true }).await?;
             job.announce(&comment)?;
             if args.open {
                 open(app, &comment.url).await;
             }
-            Ok(())
+            report.outcome()
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::dvc::lock::Objects;
 use crate::dvc::plots::Props;
 use crate::error::{Error, Result};
 use crate::git::Git;
+use crate::messages;
 use crate::metrics::Value;
 use crate::metrics::compare::Rules;
 use crate::metrics::source::Row;
@@ -27,7 +28,7 @@ use clap::ArgAction::Set;
 use clap::{Args, Subcommand, ValueEnum};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Write reports
 #[derive(Debug, Subcommand)]
@@ -94,8 +95,15 @@ pub struct Create {
 /// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
-    let text = args.compose(app, global).await?;
-    let Some(path) = &args.output else { return app.print_result(&text) };
+    let report = args.compose(app, global).await?;
+    match &args.output {
+        None => app.print_result(&report.text)?,
+        Some(path) => write(app, path, &report.text)?,
+    }
+    report.outcome()
+}
+
+fn write(app: &App, path: &Path, text: &str) -> Result<()> {
     app.files()?
         .check_target(path)
         .map_err(|refusal| refusal.error(format!("cannot write {}", path.display()), path))?;
@@ -105,8 +113,29 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     })
 }
 
+/// A report that is written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The Markdown.
+    pub text: String,
+    /// Why plots are missing in it.
+    not_drawn: Vec<Error>,
+}
+
+impl Written {
+    /// Returns how writing it ended.
+    ///
+    /// # Errors
+    /// Plots are missing, of the kind of the first one.
+    pub fn outcome(&self) -> Result<()> {
+        let Some(first) = self.not_drawn.first() else { return Ok(()) };
+        let count = messages::count(self.not_drawn.len(), "plot");
+        Err(Error::new(first.kind(), format!("cannot draw {count} of the report")).hint("see the warnings above"))
+    }
+}
+
 /// Returns the report that needs no options, for `cml comment update auto`.
-pub async fn compose(app: &App, global: &Global, publish_args: &PublishArgs) -> Result<String> {
+pub async fn compose(app: &App, global: &Global, publish_args: &PublishArgs) -> Result<Written> {
     let args = Create {
         base: "auto".to_owned(),
         part: Vec::new(),
@@ -128,6 +157,14 @@ struct Section {
     /// Rows and pictures.
     length: usize,
     body: String,
+    /// Why plots are missing.
+    not_drawn: Vec<Error>,
+}
+
+impl Section {
+    fn new(title: &'static str, summary: String, length: usize, body: String) -> Self {
+        Section { title, summary, length, body, not_drawn: Vec::new() }
+    }
 }
 
 /// The two versions, and how they are called.
@@ -139,7 +176,7 @@ struct Versions<'a> {
 }
 
 impl Create {
-    async fn compose(&self, app: &App, global: &Global) -> Result<String> {
+    async fn compose(&self, app: &App, global: &Global) -> Result<Written> {
         let parts: &[Part] = if self.part.is_empty() { &PARTS } else { &self.part };
         if self.logdir.is_none() && self.part.contains(&Part::Tensorboard) {
             return Err(
@@ -172,7 +209,8 @@ impl Create {
             (start, _) => start,
         };
         let place = Place::find(app, global, &git).await?;
-        Ok(self.markdown(&sections, &start, &place))
+        let text = self.markdown(&sections, &start, &place);
+        Ok(Written { text, not_drawn: sections.into_iter().flat_map(|section| section.not_drawn).collect() })
     }
 
     /// Returns the commit to compare with.
@@ -197,22 +235,13 @@ impl Create {
         match part {
             Part::Metrics => versions.values(Subject::Metrics, self.all).await,
             Part::Params => versions.values(Subject::Params, self.all).await,
-            Part::Plots => {
-                let plots = between(&versions.new, versions.old(), &Wanted::default(), &Props::default()).await?;
-                if plots.is_empty() {
-                    return Ok(None);
-                }
-                let body = plots::publish(app, global, &plots, &self.publish_args).await?;
-                let length = plots.len();
-                let summary = if length == 1 { "1 plot".to_owned() } else { format!("{length} plots") };
-                Ok(Some(Section { title: "Plots", summary, length, body }))
-            }
+            Part::Plots => versions.plots(app, global, &self.publish_args).await,
             Part::Data => versions.data().await,
             Part::Tensorboard => {
                 let Some(logdir) = &self.logdir else { return Ok(None) };
                 let body = tensorboard::draw(app, global, logdir, &self.publish_args).await?;
                 let length = body.lines().filter(|line| line.starts_with('|') || line.starts_with("![")).count();
-                Ok(Some(Section { title: "TensorBoard", summary: String::new(), length, body }))
+                Ok(Some(Section::new("TensorBoard", String::new(), length, body)))
             }
         }
     }
@@ -291,7 +320,37 @@ impl<'a> Versions<'a> {
             (0, false) => format!("The files have no {noun}.\n"),
             _ => table::markdown(&files, &layout),
         };
-        Ok(Some(Section { title, summary: count(counted, noun, &format!("{noun}s"), is_compared), length, body }))
+        Ok(Some(Section::new(title, count(counted, noun, &format!("{noun}s"), is_compared), length, body)))
+    }
+
+    /// Returns the section of plots; `None` where there are none. Those that cannot be drawn are named, with the reason.
+    async fn plots(&self, app: &App, global: &Global, publish_args: &PublishArgs) -> Result<Option<Section>> {
+        let found = between(&self.new, self.old(), &Wanted::default(), &Props::default()).await?;
+        let (mut plots, mut not_drawn) = (Vec::new(), Vec::new());
+        for plot in found {
+            match plot {
+                Ok(plot) => plots.push(plot),
+                Err(error) => {
+                    app.log.warn_of(&error.to_string(), error.hint_text());
+                    not_drawn.push(error);
+                }
+            }
+        }
+        let mut body = String::new();
+        if !plots.is_empty() {
+            body = plots::publish(app, global, &plots, publish_args).await? + "\n";
+        }
+        if !not_drawn.is_empty() {
+            body.push_str("Not drawn:\n\n");
+        }
+        for error in &not_drawn {
+            let _ = writeln!(body, "- {}", escape(&error.to_string()));
+        }
+        let length = plots.len() + not_drawn.len();
+        let missing = if not_drawn.is_empty() { String::new() } else { format!(" ({} not drawn)", not_drawn.len()) };
+        let summary = format!("{}{missing}", messages::count(length, "plot"));
+        let section = Section { not_drawn, ..Section::new("Plots", summary, length, body) };
+        Ok(Some(section).filter(|section| section.length > 0))
     }
 
     /// Returns the section of data; `None` where DVC keeps none. Metrics and plots have their own sections.
@@ -321,7 +380,7 @@ impl<'a> Versions<'a> {
             0 => "no data changed".to_owned(),
             number => count(number, "data file or folder", "data files and folders", self.old.is_some()),
         };
-        Ok(Some(Section { title: "Data", summary, length: rows.len(), body }))
+        Ok(Some(Section::new("Data", summary, rows.len(), body)))
     }
 
     async fn objects(&self, snapshot: &Snapshot<'_>) -> Result<Objects> {

@@ -1,7 +1,7 @@
 //! The report that a command is given: Markdown files, glob patterns, standard input, a text.
 
 use super::publish_args::PublishArgs;
-use super::report;
+use super::report::{self, Written};
 use crate::app::App;
 use crate::connect::Global;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub struct ReportArgs {
     pub message: Option<String>,
     /// What stands for [`AUTO`].
     #[arg(skip)]
-    pub written: Option<String>,
+    pub written: Option<Written>,
 }
 
 impl ReportArgs {
@@ -44,6 +44,14 @@ impl ReportArgs {
         let is_auto = self.has_auto() && app.host.stat(Path::new(AUTO)).is_err();
         let written = if is_auto { Some(report::compose(app, global, publish_args).await?) } else { None };
         Ok(ReportArgs { written, ..self.clone() })
+    }
+
+    /// Returns how writing what stands for [`AUTO`] ended.
+    ///
+    /// # Errors
+    /// Something is missing in it.
+    pub fn outcome(&self) -> Result<()> {
+        self.written.as_ref().map_or(Ok(()), Written::outcome)
     }
 
     /// Whether the name `auto` is among the files.
@@ -96,7 +104,7 @@ impl ReportArgs {
         }
         for path in paths {
             let text = match &self.written {
-                Some(text) if path.as_os_str() == AUTO => clean(app, AUTO, text.as_bytes())?,
+                Some(written) if path.as_os_str() == AUTO => clean(app, AUTO, written.text.as_bytes())?,
                 _ => read(app, path)?,
             };
             sources.push(Source { path: path.clone(), text });

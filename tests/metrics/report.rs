@@ -241,9 +241,55 @@ fn the_plots_of_both_versions_are_drawn() {
     }
     // Where there are none, nothing is drawn, and no token is needed.
     assert!(!project().run(&["report", "create"]).ok().contains("Plots"));
+}
+
+#[test]
+fn a_plot_that_cannot_be_drawn_is_named_and_the_rest_is_reported() {
+    let plots = "plots:\n- gone.csv\n- log.csv: {x: step, y: loss}\n- bad.json\n- roc: {x: fpr, y: {gone.json: tpr}}\n";
+    for vendor in VENDORS {
+        let mut history = base::history(vendor);
+        history.pull_request();
+        let clone = &history.clone;
+        clone.cml.file("dvc.yaml", format!("{plots}metrics: [metrics.json]\n"));
+        clone.cml.file("log.csv", "step,loss\n0,1\n1,0.5\n");
+        clone.cml.file("bad.json", "[{");
+        let ran = clone.cml.run(&["report", "create"]);
+        let text = &ran.stdout;
+        assert!(text.contains("**1 metric changed and 4 plots (3 not drawn)** compared with main ("), "{text}");
+        let (_, section) = text.split_once("### Plots\n\n![log.csv](").unwrap();
+        let (_, section) = section.split_once("\n\nNot drawn:\n\n").unwrap();
+        let missing = "which dvc.yaml declares, does not exist in the working copy";
+        let reasons = [
+            format!("gone.csv, {missing}"),
+            "bad.json of the working copy is not valid JSON: ".to_owned(),
+            format!("cannot draw the plot roc: gone.json, {missing}"),
+        ];
+        assert_eq!(section.lines().count(), 3, "{section}");
+        for (line, reason) in section.lines().zip(&reasons) {
+            assert!(line.starts_with(&format!("- {reason}")), "{line}");
+            assert!(ran.stderr.contains(&format!("warning: {reason}")), "{}", ran.stderr);
+        }
+        assert!(ran.stderr.contains("hint: run the step that writes it, or `dvc pull gone.csv`"), "{}", ran.stderr);
+        let ends = |ran: &Ran| {
+            let error = "error: cannot draw 3 plots of the report\nhint: see the warnings above\n";
+            assert!(ran.code == Some(3) && ran.stderr.ends_with(error), "{ran:?}");
+        };
+        ends(&ran);
+        // The file and the comment are made as well, and the exit code is the same.
+        ends(&clone.cml.run(&["report", "create", "-o", "out.md"]));
+        assert!(clone.cml.read("out.md").contains("Not drawn:"));
+        ends(&clone.cml.run(&["comment", "update", "auto"]));
+        let comments = clone.forge.live_comments(vendor, &Target::Pull(7));
+        assert!(comments.len() == 1 && comments[0].body.contains("Not drawn:\n\n- gone.csv"), "{comments:#?}");
+        // On its own, drawing fails as before, with nothing published.
+        let alone = clone.cml.run(&["plots", "diff"]);
+        alone.fails(3, &reasons[0], "run the step that writes it, or `dvc pull gone.csv`");
+    }
+    // Without any picture, nothing is sent.
     let broken = repository(&[("dvc.yaml", "plots: [gone.csv]\n")], &[]);
     let ran = broken.run(&["report", "create"]);
-    assert!(ran.code == Some(3) && ran.stderr.contains("gone.csv") && ran.stdout.is_empty(), "{ran:?}");
+    assert!(ran.stdout.contains("**1 plot (1 not drawn)** compared with HEAD ("), "{ran:?}");
+    assert!(ran.code == Some(3) && ran.stderr.contains("error: cannot draw 1 plot of the report\n"), "{ran:?}");
 }
 
 #[test]

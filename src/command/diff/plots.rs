@@ -13,7 +13,7 @@ use crate::charts::plot::{self as chart, Point, Template, number_of};
 use crate::connect::Global;
 use crate::dvc::join;
 use crate::dvc::plots::{Axis, Definition, Props, Series, Table, group_names, series};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::git::Git;
 use crate::metrics::{Value, json, source};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +85,8 @@ struct Collected {
     name: String,
     plots: Vec<Found>,
     contents: BTreeMap<String, Vec<u8>>,
+    /// The files that cannot be read, and why.
+    unreadable: BTreeMap<String, Error>,
 }
 
 /// Returns the plots of both versions, in the order in which they are declared.
@@ -108,6 +110,7 @@ pub async fn collect(app: &App, global: &Global, request: &Request) -> Result<Ve
     let new = Snapshot::open(app, &git, &project, head).await?;
     let old = Snapshot::open(app, &git, &project, Version::Commit(base)).await?;
     let plots = between(&new, Some(&old), &wanted, &request.overrides).await?;
+    let plots = plots.into_iter().collect::<Result<Vec<_>>>()?;
     if plots.is_empty() {
         return Err(Error::not_found(format!(
             "no plots: neither dvc.yaml nor {DVCLIVE} of {} has any",
@@ -118,13 +121,17 @@ pub async fn collect(app: &App, global: &Global, request: &Request) -> Result<Ve
     Ok(plots)
 }
 
-/// Returns the plots of a version, with those of an old one, as [`collect`] does; none if there are none.
+/// Returns the plots of a version, with those of an old one, in the order in which they are declared; none if there are none. A plot that
+/// cannot be drawn is an error that names it.
+///
+/// # Errors
+/// What is declared cannot be read.
 pub async fn between(
     new: &Snapshot<'_>,
     old: Option<&Snapshot<'_>>,
     wanted: &Wanted,
     overrides: &Props,
-) -> Result<Vec<Plot>> {
+) -> Result<Vec<Result<Plot>>> {
     let snapshots: Vec<&Snapshot<'_>> = std::iter::once(new).chain(old).collect();
     let mut versions = Vec::new();
     for snapshot in &snapshots {
@@ -141,7 +148,7 @@ pub async fn between(
     }
     let mut plots = Vec::new();
     for (id, first) in &ids {
-        plots.push(assemble(&snapshots, &versions, id, *first).await?);
+        plots.push(assemble(&snapshots, &versions, id, *first).await);
     }
     Ok(plots)
 }
@@ -274,15 +281,20 @@ async fn read(snapshot: &Snapshot<'_>, wanted: &Wanted, overrides: &Props) -> Re
             |plot: &Definition| snapshot.has(&plot.id) || snapshot.below(&plot.id).is_ok_and(|f| !f.is_empty());
         all = of_dvclive().into_iter().filter(is_there).map(|plot| (String::new(), plot)).collect();
     }
-    let mut reading =
-        Reading { snapshot, cached: Cached::new(snapshot), plain: BTreeSet::new(), contents: BTreeMap::new() };
+    let mut reading = Reading {
+        snapshot,
+        cached: Cached::new(snapshot),
+        plain: BTreeSet::new(),
+        contents: BTreeMap::new(),
+        unreadable: BTreeMap::new(),
+    };
     let mut plots = Vec::new();
     for (config, definition) in &all {
         if !wanted.may_have(config, definition) {
             continue;
         }
         let others = || all.iter().filter(|(other, plot)| other == config && plot.is_path()).map(|(_, plot)| &plot.id);
-        let files = if definition.is_path() { reading.below(&definition.id).await? } else { vec![String::new()] };
+        let files = if definition.is_path() { reading.find(&definition.id).await? } else { vec![String::new()] };
         for file in files {
             // The plot with the most specific path has the file.
             let closest = others().filter(|other| is_below(&file, other)).max_by_key(|other| other.len());
@@ -307,10 +319,9 @@ async fn read(snapshot: &Snapshot<'_>, wanted: &Wanted, overrides: &Props) -> Re
     for file in plots.iter().flat_map(|plot| plot.files.clone()).collect::<BTreeSet<_>>() {
         reading.want(&file).await?;
     }
-    let plain: Vec<String> = reading.plain.into_iter().collect();
-    let mut contents = reading.contents;
-    contents.extend(snapshot.read(&plain).await?);
-    Ok(Collected { name: snapshot.title().to_owned(), plots, contents })
+    reading.read().await?;
+    let Reading { contents, unreadable, .. } = reading;
+    Ok(Collected { name: snapshot.title().to_owned(), plots, contents, unreadable })
 }
 
 fn overridden(props: &Props, overrides: &Props) -> Props {
@@ -340,11 +351,33 @@ struct Reading<'a> {
     cached: Cached<'a>,
     /// Files to read at once.
     plain: BTreeSet<String>,
-    /// Those that DVC keeps.
+    /// What was read.
     contents: BTreeMap<String, Vec<u8>>,
+    /// What cannot be read, and why.
+    unreadable: BTreeMap<String, Error>,
 }
 
 impl Reading<'_> {
+    /// Returns a file, or the files of a folder; the path itself if it cannot be read.
+    async fn find(&mut self, path: &str) -> Result<Vec<String>> {
+        match self.below(path).await {
+            Ok(files) => Ok(files),
+            Err(error) => self.note(path, error).map(|()| vec![path.to_owned()]),
+        }
+    }
+
+    /// Notes why a file cannot be read.
+    ///
+    /// # Errors
+    /// A signal came.
+    fn note(&mut self, file: &str, error: Error) -> Result<()> {
+        if error.kind() == Kind::Interrupted {
+            return Err(error);
+        }
+        self.unreadable.insert(file.to_owned(), error);
+        Ok(())
+    }
+
     /// Returns a file, or the files of a folder.
     async fn below(&mut self, path: &str) -> Result<Vec<String>> {
         if self.snapshot.has(path) {
@@ -365,14 +398,30 @@ impl Reading<'_> {
 
     /// Notes a file to be read, unless it was.
     async fn want(&mut self, file: &str) -> Result<()> {
-        if !self.contents.contains_key(file) {
-            let found = self.below(file).await?;
-            if found != [file] {
-                return Err(Error::config(format!("{file} of {} is a folder", self.snapshot.described()))
-                    .hint("name files in x and y of a plot"));
-            }
-            if !self.contents.contains_key(file) {
-                self.plain.insert(file.to_owned());
+        if self.contents.contains_key(file) || self.unreadable.contains_key(file) {
+            return Ok(());
+        }
+        if self.find(file).await? != [file] {
+            let error = Error::config(format!("{file} of {} is a folder", self.snapshot.described()));
+            return self.note(file, error.hint("name files in x and y of a plot"));
+        }
+        if !self.contents.contains_key(file) && !self.unreadable.contains_key(file) {
+            self.plain.insert(file.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads the files that are not read yet: all at once, or one by one if that fails.
+    async fn read(&mut self) -> Result<()> {
+        let plain: Vec<String> = std::mem::take(&mut self.plain).into_iter().collect();
+        if let Ok(found) = self.snapshot.read(&plain).await {
+            self.contents.extend(found);
+            return Ok(());
+        }
+        for file in plain {
+            match self.snapshot.read(std::slice::from_ref(&file)).await {
+                Ok(found) => self.contents.extend(found),
+                Err(error) => self.note(&file, error)?,
             }
         }
         Ok(())
@@ -397,6 +446,16 @@ impl Collected {
 async fn assemble(snapshots: &[&Snapshot<'_>], versions: &[Collected], id: &str, first: usize) -> Result<Plot> {
     let found: Vec<(usize, &Found)> =
         versions.iter().enumerate().filter_map(|(at, version)| Some((at, version.named(id)?))).collect();
+    for (at, plot) in &found {
+        if let Some(error) = plot.files.iter().find_map(|file| versions[*at].unreadable.get(file)) {
+            let is_named = plot.files.contains(id);
+            return Err(if is_named {
+                error.clone()
+            } else {
+                error.clone().context(format!("cannot draw the plot {id}"))
+            });
+        }
+    }
     let main = versions[first].named(id).ok_or_else(|| Error::internal("a plot without a version"))?;
     let title = main.props.title.clone().unwrap_or_else(|| shown(snapshots[first].project, id, main));
     let is_picture = PICTURES.iter().any(|ending| main.id.to_ascii_lowercase().ends_with(ending));
