@@ -358,6 +358,11 @@ impl Comparison {
         self.is_failure
     }
 
+    /// Returns the task that it was compared with.
+    pub fn baseline(&self) -> Option<&Task> {
+        self.reference.task()
+    }
+
     fn verdict(&self) -> Verdict {
         if self.is_failure { Verdict::Worse } else { Verdict::of_passed(&self.judgements) }
     }

@@ -56,7 +56,10 @@ pub async fn run(app: &App, global: &Global, args: &Promote) -> Result<()> {
         && !comparison.is_failure()
     {
         let text;
-        (text, is_promoted) = move_tag(&search, comparison, tag).await?;
+        (text, is_promoted) = match fallen(comparison) {
+            Some(what) => (format!("{what}: the tag {tag} stays where it is"), false),
+            None => move_tag(&search, comparison, tag).await?,
+        };
         app.log.info(&text);
         comparison.note = text;
     }
@@ -90,6 +93,16 @@ async fn out_of_place(app: &App, global: &Global, run: &Run, branch: Option<&str
         Some(current) => Some(format!("this is the branch {current}, not {wanted}")),
         None => Some(format!("this is not the branch {wanted}")),
     })
+}
+
+/// Returns that the first metric is within the tolerance, but worse than the baseline's. The tag does not move then, as many such steps would
+/// lead down.
+fn fallen(comparison: &Comparison) -> Option<String> {
+    let (ranking, old) = (comparison.ranking.as_ref()?, comparison.baseline()?);
+    let (value, before) = (ranking.value(&comparison.task)?, ranking.value(old)?);
+    let is_worse = ranking.goal.gain(value, before) < 0.0;
+    let name = ranking.scalar.name();
+    is_worse.then(|| format!("within the tolerance, but {name} of {value} is not better than {before}"))
 }
 
 /// Moves the tag, and returns what was done, and whether the task has it in the end. Each change is one of one tag, so that other
