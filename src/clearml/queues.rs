@@ -1,6 +1,7 @@
 //! Queues and the workers that watch them.
 
 use super::client::Client;
+use super::task::text;
 use super::tasks::exactly;
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
@@ -56,6 +57,13 @@ impl Client {
             Queue { id: text("id"), name: text("name"), waiting: queue["entries"].as_array().map_or(0, Vec::len) }
         };
         Ok(data["queues"].as_array().into_iter().flatten().map(queue).collect())
+    }
+
+    /// Returns how many tasks are before one in a queue; `None` if it is not in it.
+    pub async fn place(&self, queue: &str, task: &str) -> Result<Option<usize>> {
+        let data = self.read("queues.get_all", &json!({ "id": [queue], "only_fields": ["entries"] })).await?;
+        let entries = data["queues"][0]["entries"].as_array();
+        Ok(entries.and_then(|entries| entries.iter().position(|entry| text(&entry["task"]) == task)))
     }
 
     /// Returns, for each worker that is there, the identities of the queues that it watches.

@@ -98,6 +98,7 @@ fn a_commit_that_runs_passes_and_leaves_nothing() {
             "tasks.create",
             "tasks.enqueue",
             "tasks.get_all",
+            "queues.get_all",
             "tasks.get_all",
             "tasks.get_all",
             "tasks.get_all",
@@ -123,6 +124,22 @@ fn a_commit_that_runs_passes_and_leaves_nothing() {
     assert_eq!(body("tasks.enqueue"), json!({ "task": id, "queue": queue, "verify_watched_queue": true }));
     let outputs = cml.read("outputs");
     assert!(outputs.contains(&format!("TASK_ID={id}\n")) && outputs.contains(&url), "{outputs}");
+}
+
+#[test]
+fn the_place_in_the_queue_is_told_where_it_changes() {
+    let (server, cml, _) = lab();
+    for _ in 0..2 {
+        run(&cml, &server, &["clearml", "run", "--queue", "default", "--script", "train.py"]).ok();
+    }
+    works(&server, vec![json!({}), json!({}), running(), alive()]);
+    let ran = check(&cml, &server, &[]);
+    assert_eq!(ran.stderr.matches("2 tasks are before it in the queue default\n").count(), 1, "{ran:#?}");
+    ran.ok();
+    works(&server, vec![]);
+    let late = check(&cml, &server, &["--queue-timeout", "1"]);
+    let error = "no worker took the task from the ClearML queue default in 1 s; 2 tasks are before it";
+    late.fails(11, error, "start another agent for the queue, or allow more time with --queue-timeout");
 }
 
 #[test]

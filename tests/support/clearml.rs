@@ -33,6 +33,7 @@ const KEYS: &[(&str, &str)] = &[
     ("tasks.update", "task tags"),
     ("projects.create", "name description"),
     ("queues.get_all", "only_fields | name"),
+    ("queues.get_all", "id only_fields"),
     ("workers.get_all", "last_seen"),
     ("tasks.create", "name type tags comment script | project container hyperparams"),
     (

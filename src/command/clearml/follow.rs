@@ -5,8 +5,10 @@ use super::selection::duration;
 use crate::app::App;
 use crate::clearml::Client;
 use crate::clearml::launch::State;
+use crate::clearml::queues::Queue;
 use crate::error::{Error, Kind, Result};
 use crate::http::Http;
+use crate::messages;
 use clap::ArgAction::Set;
 use clap::Args;
 use std::time::Duration;
@@ -96,7 +98,7 @@ pub struct Follower<'a> {
     /// The task.
     pub id: &'a str,
     /// The queue that it is in.
-    pub queue: &'a str,
+    pub queue: &'a Queue,
     /// What it has to show.
     pub until: Until,
     /// How long to wait.
@@ -138,7 +140,7 @@ impl Follower<'_> {
     pub async fn follow(&self) -> Result<Ending> {
         let host = &self.app.host;
         let mut since = (Phase::Queued, host.elapsed());
-        let mut shown = Shown::default();
+        let (mut shown, mut place) = (Shown::default(), None);
         loop {
             self.app.http.restart_budget();
             let state = self.client.state(self.id).await?;
@@ -149,6 +151,9 @@ impl Follower<'_> {
                 }
                 // A task that is queued again has the whole time once more.
                 since = (phase, host.elapsed());
+            }
+            if phase == Phase::Queued {
+                place = self.show_place(place).await;
             }
             if self.patience.follow && phase != Phase::Queued {
                 self.show_log(&mut shown).await?;
@@ -164,7 +169,7 @@ impl Follower<'_> {
             let left = Duration::from_secs(limit).saturating_sub(host.elapsed().saturating_sub(since.1));
             if left.is_zero() {
                 self.app.log.clear_progress();
-                return self.late(phase, state).await;
+                return self.late(phase, state, place).await;
             }
             self.app.log.progress(&format!("the task is {what}"));
             host.sleep(left.min(Duration::from_secs(self.patience.poll))).await;
@@ -231,12 +236,23 @@ impl Follower<'_> {
         Ok(Ending { kind: "task_failed", outcome: Err(error.hint(hint)), state: state.clone(), log })
     }
 
-    async fn late(&self, phase: Phase, state: State) -> Result<Ending> {
+    /// Returns how many tasks are before it in the queue, and says so where that has changed. It is only said: an error does not count.
+    async fn show_place(&self, known: Option<usize>) -> Option<usize> {
+        let place = self.client.place(&self.queue.id, self.id).await.ok().flatten();
+        if let Some(before) = place.filter(|_| place != known) {
+            self.app.log.info(&format!("{} in the queue {}", before_it(before), self.queue.name));
+        }
+        place
+    }
+
+    async fn late(&self, phase: Phase, state: State, place: Option<usize>) -> Result<Ending> {
         let (outcome, log) = if phase == Phase::Queued {
             let time = human(self.patience.queue_timeout);
+            let place = place.filter(|before| *before > 0);
+            let place = place.map(|before| format!("; {}", before_it(before))).unwrap_or_default();
             let error = Error::new(
                 Kind::NoCapacity,
-                format!("no worker took the task from the ClearML queue {} in {time}", self.queue),
+                format!("no worker took the task from the ClearML queue {} in {time}{place}", self.queue.name),
             );
             (error.hint("start another agent for the queue, or allow more time with --queue-timeout"), Vec::new())
         } else {
@@ -297,6 +313,14 @@ fn cause(log: &[String]) -> Option<&str> {
         is_named || ["fatal: ", "error: ", "ERROR: "].iter().any(|start| line.starts_with(start))
     };
     log.iter().rev().find(is_cause).map(|line| line.as_str())
+}
+
+fn before_it(count: usize) -> String {
+    match count {
+        0 => "the task is the next one".to_owned(),
+        1 => "1 task is before it".to_owned(),
+        _ => format!("{} are before it", messages::count(count, "task")),
+    }
 }
 
 fn worker(state: &State) -> &str {

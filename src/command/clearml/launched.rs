@@ -59,7 +59,7 @@ impl<'a> Launched<'a> {
         timeout: u64,
         shutdown: &mut Shutdown<'_>,
     ) -> Result<Ending> {
-        let (app, client, id, queue) = (self.app, self.client, &self.id[..], &self.plan.queue.name[..]);
+        let (app, client, id, queue) = (self.app, self.client, &self.id[..], &self.plan.queue);
         let follower = Follower { app, client, id, queue, until, patience, timeout };
         shutdown.run_until(follower.follow()).await?
     }
