@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 /// Where to publish files.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Publishing")]
 pub struct PublishArgs {
     /// Publish to a server (https://…) or a bucket (s3://, gs://, az://) instead of the forge

@@ -6,7 +6,7 @@ use crate::support::fake::http::Response;
 use crate::support::fake::{Forge, Vendor};
 use crate::support::ignored::is_native_only;
 use crate::support::node::Runner;
-use crate::support::{Cml, Ran, eventually};
+use crate::support::{Cml, Ran, VENDORS, eventually};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -474,6 +474,54 @@ fn nothing_is_left_but(server: &ClearMl, id: &str) {
     assert!(others.into_iter().all(|task| task["system_tags"] == json!(["archived"])));
 }
 
+/// The same clone in the pipeline of a pull request.
+fn in_pipeline(cml: &Cml, forge: &Forge, vendor: Vendor) -> Cml {
+    let (mut inside, head) = (cml.clone(), cml.git(&["rev-parse", "HEAD"]));
+    let env = Cml::on(forge, vendor).env;
+    inside.env.extend(env.into_iter().filter(|(name, _)| !["HOME", "PATH"].contains(&name.as_str())));
+    match vendor {
+        Vendor::GitHub => {
+            let event = json!({ "pull_request": { "number": 7, "head": { "sha": head, "ref": "main",
+                "repo": { "full_name": "octo/model" } }, "base": { "ref": "main" } } });
+            let path = inside.file("event.json", event.to_string()).display().to_string();
+            inside.set("GITHUB_EVENT_PATH", &path).set("GITHUB_WORKSPACE", &cml.path().display().to_string());
+        }
+        Vendor::GitLab => {
+            inside.set("CI_COMMIT_SHA", &head).set("CI_PROJECT_DIR", &cml.path().display().to_string());
+        }
+        Vendor::Bitbucket => {
+            inside.set("BITBUCKET_COMMIT", &head).set("BITBUCKET_CLONE_DIR", &cml.path().display().to_string());
+        }
+    }
+    inside
+}
+
+#[test]
+fn a_check_comments_on_the_pull_request_of_every_forge() {
+    for vendor in VENDORS {
+        let (server, cml, head) = lab();
+        let forge = Forge::start();
+        let cml = in_pipeline(&cml, &forge, vendor);
+        works(&server, vec![running(), alive()]);
+        check(&cml, &server, &["--publish"]).ok();
+        let comments = bodies(&forge, vendor);
+        assert_eq!(comments.len(), 1, "{comments:?}");
+        let start = "### ClearML check train.py ✔\n\n[task](https://app.example.org/projects/";
+        assert!(comments[0].starts_with(start), "{comments:?}");
+        let facts =
+            format!(" · commit {} · queue default\n\nthe task reported iteration 3 on vm:default\n", &head[..7]);
+        assert!(comments[0].contains(&facts), "{comments:?}");
+        // The next run updates it.
+        works(&server, vec![running(), json!({ "status": "failed", "status_reason": "exit code 3" })]);
+        let ran = check(&cml, &server, &["--publish"]);
+        assert_eq!(ran.code, Some(12), "{ran:#?}");
+        let comments = bodies(&forge, vendor);
+        assert_eq!(comments.len(), 1, "{comments:?}");
+        let failure = "\n\nthe ClearML task failed on vm:default: exit code 3\n";
+        assert!(comments[0].contains("train.py ✘") && comments[0].contains(failure), "{comments:?}");
+    }
+}
+
 #[test]
 fn a_run_goes_on_or_is_waited_for_and_reported() {
     let (server, cml, _) = lab();
@@ -486,20 +534,7 @@ fn a_run_goes_on_or_is_waited_for_and_reported() {
     works(&server, vec![running(), json!({ "status": "completed" })]);
     let id = format!("{:032x}", 0xa001);
     let forge = Forge::start();
-    let mut on_forge = Cml::on(&forge, Vendor::GitLab);
-    for name in ["CI_PROJECT_URL", "CI_API_V4_URL", "CI_MERGE_REQUEST_IID", "REPO_TOKEN", "CI", "GITLAB_CI"] {
-        let value = on_forge.env.remove(name).unwrap();
-        on_forge.set(name, &value);
-    }
-    let mut waiting = cml.clone();
-    waiting.env.extend(
-        on_forge
-            .env
-            .iter()
-            .filter(|(name, _)| !["HOME", "PATH"].contains(&name.as_str()))
-            .map(|(n, v)| (n.clone(), v.clone())),
-    );
-    waiting.set("CI_COMMIT_SHA", &cml.git(&["rev-parse", "HEAD"]));
+    let waiting = in_pipeline(&cml, &forge, Vendor::GitLab);
     let ran = run(&waiting, &server, &[&launch[..], &["--wait", "--publish"]].concat());
     assert!(ran.code == Some(0), "{ran:#?}");
     server.event(scalar(&id, ("acc", "val"), 1, 0.5));

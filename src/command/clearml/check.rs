@@ -10,8 +10,11 @@ use super::selection::Run;
 use super::{Connection, connect};
 use crate::app::App;
 use crate::clearml::launch::CHECK_TAG;
+use crate::command::comment::{self, WrittenReport};
+use crate::command::publish_args::PublishArgs;
 use crate::connect::Global;
 use crate::error::Result;
+use crate::forge::TargetSpec;
 use crate::shutdown::Shutdown;
 use clap::ArgAction::Set;
 use clap::Args;
@@ -42,8 +45,14 @@ pub struct Check {
     /// Stop the task afterwards, but do not archive it
     #[arg(long, help_heading = "Task", action = Set, default_value_t = false)]
     pub keep: bool,
+    /// Publish the result as a comment, and update it with the next run
+    #[arg(long = "publish", help_heading = "Output", action = Set, default_value_t = false)]
+    pub publish: bool,
+    /// With --publish, own one section of a comment that several jobs share
+    #[arg(long, value_name = "NAME", requires = "publish", help_heading = "Output")]
+    pub section: Option<String>,
     /// Print JSON
-    #[arg(long, help_heading = "Output", action = Set, default_value_t = false)]
+    #[arg(long, conflicts_with = "publish", help_heading = "Output", action = Set, default_value_t = false)]
     pub json: bool,
     /// How to connect.
     #[command(flatten)]
@@ -62,11 +71,35 @@ pub async fn run(app: &App, global: &Global, args: &Check) -> Result<()> {
     let launched = Launched::create(app, &client, &plan, &mut shutdown).await?;
     let ending = args.supervise(&launched, &mut shutdown).await;
     let cleaned = launched.stop("the check has ended", !args.keep, &mut shutdown).await;
-    let told = launched.tell(args.json, &ending).await;
+    let mut told = launched.tell(args.json, &ending).await;
+    if let (true, Ok(ending)) = (args.publish, &ending) {
+        let published = shutdown.run_until(args.comment(app, global, &launched, ending)).await.and_then(|done| done);
+        if let (Err(_), Err(error)) = (&ending.outcome, &published) {
+            app.log.warn_of(&error.to_string(), error.hint_text());
+        }
+        told = told.and(published);
+    }
     conclude(app, ending, cleaned, told, &shutdown)
 }
 
 impl Check {
+    /// Comments on how it ended. Checks of other entry points have comments of their own.
+    async fn comment(&self, app: &App, global: &Global, launched: &Launched<'_>, ending: &Ending) -> Result<()> {
+        let Launch { script, module, template, .. } = &self.launch;
+        let entry = [script, module, template].into_iter().flatten().next().map_or("", String::as_str);
+        let title = format!("ClearML check {entry}").trim().to_owned();
+        let text = launched.markdown(&title, ending).await;
+        app.http.restart_budget();
+        let report = WrittenReport {
+            text,
+            target: TargetSpec::Auto,
+            title: if self.section.is_some() { "ClearML".to_owned() } else { title },
+            section: self.section.clone(),
+            publish_args: PublishArgs::default(),
+        };
+        comment::publish(app, global, report).await
+    }
+
     async fn supervise(&self, launched: &Launched<'_>, shutdown: &mut Shutdown<'_>) -> Result<Ending> {
         launched.enqueue(shutdown).await?;
         launched.follow(self.until.clone(), &self.patience, self.timeout, shutdown).await

@@ -4,11 +4,13 @@ use super::find::document;
 use super::follow::{Ending, Follower, Patience, Until};
 use super::launch::Plan;
 use super::links;
+use super::report::folded;
 use crate::app::App;
 use crate::clearml::Client;
 use crate::clearml::launch::State;
 use crate::error::{Error, Kind, Result};
 use crate::outputs;
+use crate::report::escape::escape;
 use crate::shutdown::Shutdown;
 use serde_json::json;
 
@@ -87,6 +89,21 @@ impl<'a> Launched<'a> {
         // The version of the API is known by now: this sends nothing.
         let links = links(self.client).await.ok();
         links.and_then(|links| links.task(&state.task.project, &self.id, "log")).unwrap_or_default()
+    }
+
+    /// Returns how it ended as Markdown, under a title.
+    pub async fn markdown(&self, title: &str, ending: &Ending) -> String {
+        let Plan { queue, commit, .. } = self.plan;
+        let (symbol, message) = match &ending.outcome {
+            Ok(message) => ('✔', message.clone()),
+            Err(error) => ('✘', error.to_string()),
+        };
+        let url = self.url(&ending.state).await;
+        let task = if url.is_empty() { self.id.clone() } else { format!("[task]({url})") };
+        let commit = commit.get(..7).unwrap_or(commit);
+        let (title, message, queue) = (escape(title), escape(&message), escape(&queue.name));
+        let log = folded(&ending.log);
+        format!("### {title} {symbol}\n\n{task} · commit {commit} · queue {queue}\n\n{message}\n{log}")
     }
 
     /// Prints the result, or the end of the log of a task that failed; sets the outputs.

@@ -23,7 +23,7 @@ pub mod log_tail;
 mod markdown;
 mod pictures;
 
-pub use markdown::{facts, remark};
+pub use markdown::{facts, folded, remark};
 
 /// Options of `cml clearml report`.
 #[derive(Debug, Args)]

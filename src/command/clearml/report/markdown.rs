@@ -48,7 +48,7 @@ impl Sheet<'_> {
         self.parameters(&mut text);
         self.pictures(&mut text);
         self.lists(&mut text);
-        self.log(&mut text);
+        text.push_str(&folded(&self.log));
         text
     }
 
@@ -162,18 +162,18 @@ impl Sheet<'_> {
             }
         }
     }
+}
 
-    fn log(&self, text: &mut String) {
-        if self.log.is_empty() {
-            return;
-        }
-        let longest = self.log.iter().map(|line| longest_run(line)).max().unwrap_or_default();
-        let fence = "`".repeat((longest + 1).max(3));
-        let lines = self.log.join("\n");
-        let summary = format!("Last {} of the log", count(self.log.len(), "line"));
-        let _ =
-            write!(text, "\n<details><summary>{summary}</summary>\n\n{fence}text\n{lines}\n{fence}\n\n</details>\n");
+/// Returns the last lines of a log, folded; nothing if there are none.
+pub fn folded(log: &[String]) -> String {
+    if log.is_empty() {
+        return String::new();
     }
+    let longest = log.iter().map(|line| longest_run(line)).max().unwrap_or_default();
+    let fence = "`".repeat((longest + 1).max(3));
+    let lines = log.join("\n");
+    let summary = format!("Last {} of the log", count(log.len(), "line"));
+    format!("\n<details><summary>{summary}</summary>\n\n{fence}text\n{lines}\n{fence}\n\n</details>\n")
 }
 
 /// Returns the line of facts below the heading.
