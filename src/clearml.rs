@@ -13,6 +13,7 @@ mod hocon;
 mod hosts;
 pub mod launch;
 pub mod links;
+mod models;
 pub mod queues;
 pub mod select;
 pub mod statistic;

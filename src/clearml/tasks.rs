@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
 
 /// The server cuts longer pages silently.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 /// What tells whether a task counts. Diffs may be large: they are asked for one by one.
 const FIELDS: [&str; 11] = [
     "id",
@@ -151,7 +151,7 @@ impl Client {
     }
 
     /// Reads the first page of a list, or all.
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         endpoint: &str,
         mut body: Map<String, Value>,

@@ -453,6 +453,47 @@ fn promotion_moves_one_tag_on_the_default_branch() {
 }
 
 #[test]
+fn promotion_publishes_the_task_and_tags_its_models() {
+    let (server, id, other) = with_two((0.95, 2.0), (0.9, 1.0));
+    server.model("new", &id, &["mine"]);
+    server.model("old", &other, &["live", "kept"]);
+    let third = server.task(json!({ "project": server.project("Lab/CI"), "name": "third" }));
+    server.model("third", &third, &["live"]);
+    let forge = Forge::start();
+    let cml = on_push(&forge, Vendor::GitLab, &server, "main");
+    let promote = ["clearml", "promote", "--project", "Lab/CI", "--metric", "acc/val", "--baseline", "tag:best"];
+    let promote = [&promote[..], &["--publish-task", "--model-tag", "live"]].concat();
+    let model_tags = || ["new", "old", "third"].map(|model| server.read_model(model)["tags"].clone());
+    for done in ["Moved the tag best here from other", "The task has the tag best already"] {
+        let text = run(&cml, &server, &promote).ok();
+        assert!(text.contains(&format!("\n*{done}")), "{text}");
+        assert!(text.ends_with("; the tag live is on its 1 model; published it.*\n"), "{text}");
+        assert_eq!(server.read(&id)["status"], "published");
+        assert_eq!(model_tags(), [json!(["mine", "live"]), json!(["kept"]), json!([])]);
+    }
+    // A regression does neither, nor does a task that only was not worse.
+    let (server, id, other) = with_two((0.85, 2.0), (0.9, 1.0));
+    server.model("new", &id, &[]);
+    server.model("old", &other, &["live"]);
+    let cml = on_push(&forge, Vendor::GitLab, &server, "main");
+    assert_eq!(run(&cml, &server, &promote).code, Some(1));
+    run(&cml, &server, &[&promote[..], &["--tolerance", "10%"]].concat()).ok();
+    assert_eq!((server.read(&id)["status"].clone(), writes(&server)), (json!("completed"), vec![]));
+    // With a name, models of tasks with other names keep the tag.
+    server.change(&id, json!({ "name": "small" }));
+    let named = [&promote[..], &["--name", "small", "--tolerance", "10%"]].concat();
+    run(&cml, &server, &named).ok();
+    assert_eq!(server.read_model("new")["tags"], json!(["live"]));
+    assert_eq!(server.read_model("old")["tags"], json!(["live"]));
+    // Without a model there is nothing to tag, which is told.
+    let (server, ..) = with_two((0.95, 2.0), (0.9, 1.0));
+    let cml = on_push(&forge, Vendor::GitLab, &server, "main");
+    let ran = run(&cml, &server, &promote);
+    assert!(ran.stderr.contains("has made no model to tag\nhint: let it save one with OutputModel"), "{ran:#?}");
+    ran.ok();
+}
+
+#[test]
 fn a_regression_keeps_the_tag_where_it_is() {
     let (server, id, other) = with_two((0.85, 2.0), (0.9, 1.0));
     let forge = Forge::start();

@@ -31,6 +31,10 @@ const KEYS: &[(&str, &str)] = &[
     ("tasks.update_tags", "ids add_tags"),
     ("tasks.update_tags", "ids remove_tags"),
     ("tasks.update", "task tags"),
+    ("tasks.publish", "task"),
+    ("models.get_all", "project tags only_fields page page_size"),
+    ("models.update_tags", "ids add_tags"),
+    ("models.update_tags", "ids remove_tags"),
     ("projects.create", "name description"),
     ("queues.get_all", "only_fields | name"),
     ("queues.get_all", "id only_fields"),
@@ -82,6 +86,7 @@ type Hook = Box<dyn Fn(&mut Vec<Value>, &str) + Send>;
 struct State {
     projects: Vec<(String, String)>,
     tasks: Vec<Value>,
+    models: Vec<Value>,
     /// Identity, name and the tasks that wait.
     queues: Vec<(String, String, Vec<String>)>,
     workers: Vec<Value>,
@@ -109,6 +114,7 @@ impl ClearMl {
         let state = State {
             projects: Vec::new(),
             tasks: Vec::new(),
+            models: Vec::new(),
             queues: Vec::new(),
             workers: Vec::new(),
             stop_polls: 0,
@@ -171,6 +177,20 @@ impl ClearMl {
     /// Changes a task.
     pub fn change(&self, id: &str, fields: Value) {
         merge(lock(&self.state).find(id).unwrap(), &fields);
+    }
+
+    /// Adds a model that a task has made.
+    pub fn model(&self, id: &str, task: &str, tags: &[&str]) {
+        let mut state = lock(&self.state);
+        let project = state.find(task).unwrap()["project"].clone();
+        state.models.push(json!({ "id": id, "task": task, "project": project, "tags": tags }));
+        let output = json!([{ "name": id, "model": id }]);
+        merge(state.find(task).unwrap(), &json!({ "models": { "output": output } }));
+    }
+
+    /// Reads a model.
+    pub fn read_model(&self, id: &str) -> Value {
+        lock(&self.state).models.iter().find(|model| model["id"] == id).unwrap().clone()
     }
 
     /// Reads a task.
@@ -450,7 +470,19 @@ impl State {
                 self.set(&task, &fields)
             }
             "tasks.set_requirements" => self.set(&task, &json!({ "script": { "requirements": body["requirements"] } })),
-            "tasks.update_tags" => self.update_tags(&body),
+            "tasks.update_tags" => update_tags(&mut self.tasks, &body),
+            "tasks.publish" => match self.status(&task).as_str() {
+                "completed" | "stopped" | "failed" => self.set(&task, &json!({ "status": "published" })),
+                _ => return envelope(400, 110, &json!({})),
+            },
+            "models.update_tags" => update_tags(&mut self.models, &body),
+            "models.get_all" => {
+                let has = |model: &&Value| {
+                    body["project"] == json!([model["project"]])
+                        && model["tags"].as_array().unwrap().contains(&body["tags"][0])
+                };
+                json!({ "models": page(self.models.iter().filter(has).cloned().collect(), &body) })
+            }
             "tasks.ping" => json!({}),
             "tasks.add_or_update_artifacts" => {
                 self.set(&task, &json!({ "execution": { "artifacts": body["artifacts"] } }))
@@ -514,18 +546,6 @@ impl State {
         }
         self.touch(id);
         json!({ "updated": 1, "fields": fields })
-    }
-
-    /// Adds and takes away single tags, in one step. Neither changes `last_update`.
-    fn update_tags(&mut self, body: &Value) -> Value {
-        let list = |key: &str| body[key].as_array().cloned().unwrap_or_default();
-        let (ids, add, remove) = (list("ids"), list("add_tags"), list("remove_tags"));
-        for task in self.tasks.iter_mut().filter(|task| ids.contains(&task["id"])) {
-            let tags = task["tags"].as_array_mut().unwrap();
-            tags.retain(|tag| !remove.contains(tag) && !add.contains(tag));
-            tags.extend(add.iter().cloned());
-        }
-        json!({ "updated": ids.len() })
     }
 
     fn status(&mut self, id: &str) -> String {
@@ -676,6 +696,18 @@ fn sort_by_number(tasks: &mut [Value], field: &str) {
     let sign = if field.starts_with('-') { -1.0 } else { 1.0 };
     let key = |task: &Value| number(task).map_or(f64::INFINITY, |number| sign * number);
     tasks.sort_by(|one, other| key(one).total_cmp(&key(other)));
+}
+
+/// Adds and takes away single tags, in one step. Neither changes `last_update`.
+fn update_tags(all: &mut [Value], body: &Value) -> Value {
+    let list = |key: &str| body[key].as_array().cloned().unwrap_or_default();
+    let (ids, add, remove) = (list("ids"), list("add_tags"), list("remove_tags"));
+    for one in all.iter_mut().filter(|one| ids.contains(&one["id"])) {
+        let tags = one["tags"].as_array_mut().unwrap();
+        tags.retain(|tag| !remove.contains(tag) && !add.contains(tag));
+        tags.extend(add.iter().cloned());
+    }
+    json!({ "updated": ids.len() })
 }
 
 /// Whether the program's request is one that [`KEYS`] has.

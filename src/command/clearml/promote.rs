@@ -11,7 +11,9 @@ use crate::clearml::task::Task;
 use crate::command::diff;
 use crate::connect::Global;
 use crate::error::{Error, Result};
+use crate::messages;
 use crate::outputs;
+use clap::ArgAction::Set;
 use clap::Args;
 use std::time::Duration;
 
@@ -31,11 +33,17 @@ pub struct Promote {
     /// Branch on which the tag moves [default: the repository's default branch]
     #[arg(long, value_name = "BRANCH", help_heading = "Gate")]
     pub branch: Option<String>,
+    /// Publish the task, too, with its models: nothing of it can change any more
+    #[arg(long, help_heading = "Gate", action = Set, default_value_t = false)]
+    pub publish_task: bool,
+    /// Tag that moves to the models that the task has made, from those of other tasks of the project, or with --name of that name
+    #[arg(long, value_name = "TAG", help_heading = "Gate")]
+    pub model_tag: Option<String>,
 }
 
 /// Runs the command.
 pub async fn run(app: &App, global: &Global, args: &Promote) -> Result<()> {
-    let Promote { compare, branch } = args;
+    let Promote { compare, branch, .. } = args;
     let Baseline::Tag(tag) = &compare.gate.baseline else {
         return Err(Error::usage("promote moves a tag").hint("name it: --baseline tag:best"));
     };
@@ -55,16 +63,60 @@ pub async fn run(app: &App, global: &Global, args: &Promote) -> Result<()> {
     if let [comparison] = comparisons.as_mut_slice()
         && !comparison.is_failure()
     {
-        let text;
+        let mut text;
         (text, is_promoted) = match fallen(comparison) {
             Some(what) => (format!("{what}: the tag {tag} stays where it is"), false),
             None => move_tag(&search, comparison, tag).await?,
         };
+        if is_promoted {
+            text.push_str(&args.promote_rest(&search, &comparison.task).await?);
+        }
         app.log.info(&text);
         comparison.note = text;
     }
     outputs::set(app, &[("promoted", if is_promoted { "true" } else { "false" })])?;
     compare.hand_out(&search, &comparisons, "promote ").await
+}
+
+impl Promote {
+    /// Tags the models and publishes the task, as far as that is wanted. Returns what was done.
+    async fn promote_rest(&self, search: &Search<'_>, task: &Task) -> Result<String> {
+        let Search { app, client, .. } = *search;
+        let mut done = String::new();
+        if let Some(tag) = &self.model_tag {
+            let own: Vec<String> = task.models.iter().map(|(_, id)| id.clone()).collect();
+            if own.is_empty() {
+                app.log.warn_with_hint(
+                    &format!("the ClearML task {} has made no model to tag", task.name),
+                    "let it save one with OutputModel, or omit --model-tag",
+                );
+            } else {
+                self.move_model_tag(search, task, &own, tag).await?;
+                done = format!("; the tag {tag} is on its {}", messages::count(own.len(), "model"));
+            }
+        }
+        if self.publish_task {
+            client.publish(&task.id).await?;
+            done.push_str("; published it");
+        }
+        Ok(done)
+    }
+
+    async fn move_model_tag(&self, search: &Search<'_>, task: &Task, own: &[String], tag: &str) -> Result<()> {
+        let client = search.client;
+        client.set_model_tag(own, tag, true).await?;
+        let mut others = Vec::new();
+        for (model, maker) in client.tagged_models(&task.project, tag).await? {
+            let is_meant = match search.name {
+                Some(name) => client.task(&maker).await.is_ok_and(|maker| maker.name == name),
+                None => true,
+            };
+            if is_meant && !own.contains(&model) {
+                others.push(model);
+            }
+        }
+        if others.is_empty() { Ok(()) } else { client.set_model_tag(&others, tag, false).await }
+    }
 }
 
 /// Returns why the tag must not move in this run; `None` on the branch on which it does.
