@@ -65,6 +65,8 @@ pub struct Call {
     pub authorization: String,
     pub client: String,
     pub body: Value,
+    /// The data of the answer, if there was one.
+    pub answer: Option<Value>,
 }
 
 /// What goes wrong with a request.
@@ -299,6 +301,7 @@ impl State {
             authorization: authorization.clone(),
             client: client.clone(),
             body: request.json(),
+            answer: None,
         };
         self.calls.push(call.clone());
         if let Some(at) = self.wrong.iter().position(|(name, times, _)| *name == endpoint && *times > 0) {
@@ -508,6 +511,9 @@ impl State {
             }
             _ => return envelope(404, 0, &json!({})),
         };
+        if let Some(call) = self.calls.last_mut() {
+            call.answer = Some(data.clone());
+        }
         envelope(200, 0, &data)
     }
 
