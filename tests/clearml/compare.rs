@@ -452,6 +452,70 @@ fn promotion_moves_one_tag_on_the_default_branch() {
     }
 }
 
+/// The last column of the table in docs/clearml.md that compares with ClearML's own actions. The other columns were seen when those ran on
+/// the same tasks.
+#[test]
+fn the_table_of_the_documentation_is_right() {
+    let clean = json!({});
+    let best = json!({ "tags": ["best"], "script": { "version_num": "0" } });
+    let states = [
+        (
+            vec![(clean.clone(), vec![0.5, 0.97, 0.95]), (best.clone(), vec![0.5, 0.9])],
+            "0%",
+            "0.95 | 0.5 (0) | 0.97 (1)",
+            Ok("better"),
+        ),
+        (
+            vec![(clean.clone(), vec![0.95]), (json!({ "script": { "diff": "+x" } }), vec![0.1])],
+            "0%",
+            "0.95 |",
+            Ok("not enough"),
+        ),
+        (
+            vec![(clean.clone(), vec![0.95]), (json!({ "status": "failed" }), vec![0.1])],
+            "0%",
+            "0.95 |",
+            Ok("not enough"),
+        ),
+        (vec![(json!({ "status": "published" }), vec![0.95])], "0%", "0.95 |", Ok("not enough")),
+        (vec![(json!({ "system_tags": ["archived"] }), vec![0.95])], "0%", "", Err(5)),
+        (
+            vec![(clean.clone(), vec![0.95]), (json!({ "project": "other" }), vec![0.1])],
+            "0%",
+            "0.95 |",
+            Ok("not enough"),
+        ),
+        (vec![(clean.clone(), vec![0.5, 0.85]), (best.clone(), vec![0.5, 0.9])], "0%", "0.85 |", Err(1)),
+        (vec![(clean.clone(), vec![-1.02]), (best.clone(), vec![-1.0])], "5%", "-1.02 |", Ok("not told apart")),
+        (vec![(clean, vec![]), (best, vec![0.9])], "0%", "", Err(5)),
+    ];
+    for (at, (tasks, tolerance, row, verdict)) in states.into_iter().enumerate() {
+        let server = ClearMl::start();
+        for (fields, values) in tasks {
+            let script = json!({ "version_num": HEAD, "diff": "" });
+            let project = server.project("Lab/CI");
+            let id = server.task(json!({ "project": project, "name": "dummy_task", "script": script }));
+            server.change(&id, fields);
+            for (iteration, value) in values.into_iter().enumerate() {
+                server.event(scalar(&id, ACC, iteration as i64, value));
+            }
+        }
+        let before = server.tasks();
+        let forge = Forge::start();
+        let cml = with_keys(Cml::on(&forge, Vendor::GitHub), &server);
+        let on = ["--project", "Lab/CI", "--name", "dummy_task"];
+        let report = run(&cml, &server, &[&["clearml", "report"], &on[..]].concat());
+        assert!(report.stdout.contains(row), "{at}: {report:#?}");
+        let gate = ["--metric", "acc/val:max", "--baseline", "tag:best", "--tolerance", tolerance];
+        let ran = run(&cml, &server, &[&["clearml", "compare"], &on[..], &gate].concat());
+        match verdict {
+            Ok(word) => assert!(ran.code == Some(0) && ran.stdout.contains(word), "{at}: {ran:#?}"),
+            Err(code) => assert_eq!(ran.code, Some(code), "{at}: {ran:#?}"),
+        }
+        assert_eq!(server.tasks(), before, "{at}: neither changes a task");
+    }
+}
+
 #[test]
 fn promotion_publishes_the_task_and_tags_its_models() {
     let (server, id, other) = with_two((0.95, 2.0), (0.9, 1.0));
