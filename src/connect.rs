@@ -154,7 +154,7 @@ fn connect_inferred(
             driver.own_token_hint
         ));
     } else if (inferred.in_ci || !local::IS_BUILT_IN) && inferred.named.is_none() {
-        return Err(unknown_forge());
+        return Err(unknown_forge(inferred.in_ci));
     } else if let Some((_, source)) = inferred.token.as_ref().filter(|_| inferred.named.is_none()) {
         app.log.warn_with_hint(
             &format!("{source} is set but no repository was found; writing a local preview"),
@@ -166,9 +166,11 @@ fn connect_inferred(
     Ok(connected(forge, &local::DRIVER, repository, None))
 }
 
-/// Returns the error for a run whose forge cannot be determined.
-pub fn unknown_forge() -> Error {
-    Error::config("cannot determine the forge").hint(format!("pass --driver {}, and --repo URL", driver_names()))
+/// Returns the error for a run whose forge cannot be determined. Outside of a CI the native program needs none.
+pub fn unknown_forge(in_ci: bool) -> Error {
+    let preview = if in_ci || local::IS_BUILT_IN { "" } else { "; or run the native program, which needs no forge" };
+    Error::config("cannot determine the forge")
+        .hint(format!("pass --driver {}, and --repo URL{preview}", driver_names()))
 }
 
 /// Returns the error for a forge without a token; the hint depends on whether this runs in a CI.

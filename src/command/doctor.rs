@@ -43,7 +43,7 @@ async fn diagnose(app: &App, global: &Global) -> Result<()> {
     show(app, &format!("cml {}\n\nFound\n{}", env!("CARGO_PKG_VERSION"), table(&lines)))?;
     let (Some(found), Some(forge)) = (found?, forge) else {
         // The local preview needs nothing.
-        return if inferred.named.is_some() { Ok(()) } else { Err(connect::unknown_forge()) };
+        return if inferred.named.is_some() { Ok(()) } else { Err(connect::unknown_forge(inferred.in_ci)) };
     };
     let (driver, forge) = (found.driver, forge?);
     let no_token = inferred.token.is_none();

@@ -88,7 +88,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
 /// Draws plots, publishes them and returns their Markdown.
 pub async fn publish(app: &App, global: &Global, plots: &[Plot], publish_args: &PublishArgs) -> Result<String> {
     let pictures = plots.iter().map(pictures).collect::<Result<Vec<_>>>()?;
-    let store = publish_args.open(app, global, false).await?;
+    let store = publish_args.open(app, global, false).await;
+    let store = store.map_err(|error| error.context("cannot publish the plots"))?;
     let addresses = Publisher::new(app, &store).publish(&pictures.concat(), "the plots").await?;
     Ok(markdown(plots, &addresses))
 }

@@ -97,7 +97,8 @@ fn open_logs(app: &App, logdir: &Path) -> Result<Folder> {
 }
 
 async fn publish_pictures(app: &App, global: &Global, publish_args: &PublishArgs, report: &Report) -> Result<String> {
-    let store = publish_args.open(app, global, false).await?;
+    let store = publish_args.open(app, global, false).await;
+    let store = store.map_err(|error| error.context("cannot publish the charts"))?;
     publish_report(&mut Publisher::new(app, &store), report).await
 }
 

@@ -293,6 +293,25 @@ fn a_plot_that_cannot_be_drawn_is_named_and_the_rest_is_reported() {
 }
 
 #[test]
+fn pictures_need_a_forge() {
+    let mut cml = repository(&[("log.csv", "loss\n1\n"), ("dvc.yaml", "plots: [log.csv]\n")], &[]);
+    let error = "cannot publish the plots: cannot determine the forge";
+    let hint = "pass --driver github, gitlab or bitbucket, and --repo URL";
+    let ran = cml.run(&["report", "create"]);
+    if crate::support::is_wasm() {
+        ran.fails(3, error, &format!("{hint}; or run the native program, which needs no forge"));
+    } else {
+        assert!(ran.ok().contains("![log.csv](.cml/files/"));
+    }
+    cml.git(&["commit", "-q", "--allow-empty", "-m", "second"]);
+    pushed(&mut cml, "main");
+    cml.run(&["report", "create"]).fails(3, error, hint);
+    cml.run(&["plots", "diff"]).fails(3, error, hint);
+    // The rest needs none.
+    cml.run(&["report", "create", "--part", "metrics"]).ok();
+}
+
+#[test]
 fn a_file_of_that_name_is_the_report() {
     let cml = project();
     cml.file("auto", "# Mine\n");
