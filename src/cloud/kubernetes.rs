@@ -4,8 +4,10 @@
 //! start-up script and no systemd: the agent is the pod's process, and the instance ends with it. The Job's deadline ends a pod whose
 //! agent hangs, or that never starts, and the cluster removes what has ended (`docs/adr/0017-kubernetes.md`).
 
-use super::labels::MANAGED;
-use super::{Cloud, Driver, Instance, InstanceRequest, InstanceState, LaunchPlan, Location, console_end};
+use super::labels::{MANAGED, dns};
+use super::{
+    Cloud, Driver, Instance, InstanceRequest, InstanceState, LaunchPlan, Location, console_end,
+};
 use crate::app::App;
 use crate::auth::kubernetes as auth;
 use crate::error::{Error, Kind, Result};
@@ -59,7 +61,7 @@ struct Kubernetes {
 
 fn connect(app: &App, _: &str) -> Result<Rc<dyn Cloud>> {
     let access = auth::connect(app)?;
-    let region = labels::dns(access.context(), MAX_REGION);
+    let region = dns(access.context(), MAX_REGION);
     let api = Api::new(app, access);
     Ok(Rc::new(Kubernetes { app: app.clone(), api, region }))
 }

@@ -1,6 +1,7 @@
 //! The labels that every instance has from its creation: the only state. Each cloud encodes them as it can: as tags, labels or
 //! annotations.
 
+use crate::digest::hash;
 use std::collections::BTreeMap;
 
 /// The label that all our instances have.
@@ -11,6 +12,9 @@ const RUN: &str = "cml-run";
 const DEADLINE: &str = "cml-deadline";
 const FORGE: &str = "cml-forge";
 const RUNNER: &str = "cml-runner-id";
+
+/// How long the readable part of an object's name may be: pods get a suffix of six characters, and a label holds the whole.
+const MAX_NAME: usize = 44;
 
 /// The values of the labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +61,21 @@ impl Labels {
             runner: get(RUNNER),
         })
     }
+}
+
+/// Returns the name of the objects of a runner. The same runner has the same name, and no other has.
+pub fn object_name(labels: &Labels) -> String {
+    let unique = hash(format!("{}\n{}", labels.name, labels.runner.as_deref().unwrap_or_default()).as_bytes());
+    let readable = dns(&labels.name, MAX_NAME);
+    let readable = if readable.starts_with("cml") { readable } else { format!("cml-{readable}") };
+    format!("{}-{}", readable.trim_end_matches('-'), &unique[..8])
+}
+
+/// Returns a text in the characters of a DNS label, at most `most` of them.
+pub fn dns(text: &str, most: usize) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let text: String = text.chars().map(safe).collect();
+    text.trim_matches('-').chars().take(most).collect::<String>().trim_end_matches('-').to_owned()
 }
 
 #[cfg(test)]

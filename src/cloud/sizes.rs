@@ -1,4 +1,4 @@
-//! CML's names of instance sizes, and the clouds' own instance types behind them.
+//! CML's names of instance sizes, and the clouds' own instance types behind them: here Amazon's.
 //!
 //! `m`, `l` and `xl` are CML's; with a GPU they stand for one, four and eight of it. The types are in the order in
 //! which they are preferred; all that a cloud can launch are offered to it, so that one that is short today does not
@@ -29,24 +29,26 @@ impl Arch {
     }
 }
 
-/// A row of the table.
-struct Size {
+/// A row of a cloud's table.
+pub struct Size {
     class: &'static str,
     gpu: Option<&'static str>,
     arch: Arch,
-    aws: &'static [&'static str],
+    types: &'static [&'static str],
 }
 
-const fn size(class: &'static str, gpu: &'static str, aws: &'static [&'static str]) -> Size {
-    Size { class, gpu: if gpu.is_empty() { None } else { Some(gpu) }, arch: Arch::X86_64, aws }
+/// Creates a row for x86-64; `gpu` is empty for a size without one.
+pub const fn size(class: &'static str, gpu: &'static str, types: &'static [&'static str]) -> Size {
+    Size { class, gpu: if gpu.is_empty() { None } else { Some(gpu) }, arch: Arch::X86_64, types }
 }
 
-const fn arm(class: &'static str, gpu: &'static str, aws: &'static [&'static str]) -> Size {
-    Size { arch: Arch::Arm64, ..size(class, gpu, aws) }
+/// Creates a row for ARM.
+pub const fn arm(class: &'static str, gpu: &'static str, types: &'static [&'static str]) -> Size {
+    Size { arch: Arch::Arm64, ..size(class, gpu, types) }
 }
 
 #[rustfmt::skip]
-const SIZES: &[Size] = &[
+const AWS: &[Size] = &[
     size("s", "", &["t3.small", "t3a.small"]),
     size("m", "", &["m8i.2xlarge", "m7i.2xlarge", "m7a.2xlarge", "m6i.2xlarge", "m6a.2xlarge", "m5.2xlarge"]),
     size("l", "", &["m8i.8xlarge", "m7i.8xlarge", "m7a.8xlarge", "m6i.8xlarge", "m6a.8xlarge", "m5.8xlarge"]),
@@ -91,48 +93,70 @@ pub enum TypeRequest {
     Native(Vec<String>),
 }
 
+/// The sizes of a cloud.
+pub struct Sizes {
+    /// The table.
+    pub rows: &'static [Size],
+    /// One of the cloud's own types, for hints.
+    pub example: &'static str,
+    /// One with a GPU.
+    pub gpu_example: &'static str,
+}
+
 /// Resolves `--cloud-type`, `--cloud-gpu` and `--cloud-arch` on AWS.
 ///
 /// # Errors
 /// The size does not exist with that GPU: the GPU is never ignored.
 pub fn aws(types: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<TypeRequest> {
-    let gpu = gpu.map(str::to_ascii_lowercase);
-    let gpu = gpu.as_deref().filter(|gpu| *gpu != "nogpu");
-    let names: Vec<&str> = types.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let is_class = |name: &str| SIZES.iter().any(|size| size.class == name);
-    match names.as_slice() {
-        [] => Err(Error::usage("--cloud-type is empty")
-            .hint("use s, m, l, xl or the cloud's own instance types, such as m7i.2xlarge")),
-        [one] if is_class(one) => class(one, gpu, arch),
-        several if several.iter().any(|name| is_class(name)) => {
-            Err(Error::usage(format!("--cloud-type {types} mixes sizes and instance types"))
-                .hint("use one of s, m, l, xl, or instance types such as m7i.2xlarge,m6i.2xlarge"))
-        }
-        native => Ok(TypeRequest::Native(native.iter().map(|name| (*name).to_owned()).collect())),
-    }
+    Sizes { rows: AWS, example: "m7i.2xlarge", gpu_example: "g6.xlarge" }.resolve(types, gpu, arch)
 }
 
-fn class(name: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<TypeRequest> {
-    let of_gpu = |size: &&Size| size.gpu == gpu;
-    let right = |size: &&Size| size.class == name && arch.is_none_or(|arch| arch == size.arch);
-    if let Some(size) = SIZES.iter().filter(of_gpu).find(right) {
-        return Ok(TypeRequest::Class(size.aws, size.arch, size.gpu));
+impl Sizes {
+    /// Resolves `--cloud-type`, `--cloud-gpu` and `--cloud-arch`.
+    ///
+    /// # Errors
+    /// The size does not exist with that GPU: the GPU is never ignored.
+    pub fn resolve(&self, types: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<TypeRequest> {
+        let gpu = gpu.map(str::to_ascii_lowercase);
+        let gpu = gpu.as_deref().filter(|gpu| *gpu != "nogpu");
+        let names: Vec<&str> = types.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let is_class = |name: &str| self.rows.iter().any(|size| size.class == name);
+        let example = self.example;
+        match names.as_slice() {
+            [] => Err(Error::usage("--cloud-type is empty")
+                .hint(format!("use s, m, l, xl or the cloud's own instance types, such as {example}"))),
+            [one] if is_class(one) => self.class(one, gpu, arch),
+            several if several.iter().any(|name| is_class(name)) => {
+                Err(Error::usage(format!("--cloud-type {types} mixes sizes and instance types"))
+                    .hint(format!("use one of s, m, l, xl, or only instance types such as {example}")))
+            }
+            native => Ok(TypeRequest::Native(native.iter().map(|name| (*name).to_owned()).collect())),
+        }
     }
-    let Some(gpu) = gpu else {
-        return Err(Error::usage(format!("there is no size {name}")).hint("use s, m, l or xl"));
-    };
-    let others: BTreeSet<_> = SIZES.iter().filter(of_gpu).map(|size| size.class).collect();
-    let error = Error::usage(format!("there is no size {name} with the GPU {gpu}"));
-    Err(if others.is_empty() {
-        let gpus: BTreeSet<_> = SIZES.iter().filter_map(|size| size.gpu).collect();
-        error.hint(format!(
-            "known GPUs: {}; for others use the cloud's own instance type, such as --cloud-type g6.xlarge",
-            gpus.into_iter().collect::<Vec<_>>().join(", ")
-        ))
-    } else {
-        let others: Vec<_> = others.into_iter().collect();
-        error.hint(format!("{gpu} is available in the sizes {}", others.join(", ")))
-    })
+
+    fn class(&self, name: &str, gpu: Option<&str>, arch: Option<Arch>) -> Result<TypeRequest> {
+        let of_gpu = |size: &&Size| size.gpu == gpu;
+        let right = |size: &&Size| size.class == name && arch.is_none_or(|arch| arch == size.arch);
+        if let Some(size) = self.rows.iter().filter(of_gpu).find(right) {
+            return Ok(TypeRequest::Class(size.types, size.arch, size.gpu));
+        }
+        let Some(gpu) = gpu else {
+            return Err(Error::usage(format!("there is no size {name}")).hint("use s, m, l or xl"));
+        };
+        let others: BTreeSet<_> = self.rows.iter().filter(of_gpu).map(|size| size.class).collect();
+        let error = Error::usage(format!("there is no size {name} with the GPU {gpu}"));
+        Err(if others.is_empty() {
+            let gpus: BTreeSet<_> = self.rows.iter().filter_map(|size| size.gpu).collect();
+            error.hint(format!(
+                "known GPUs: {}; for others use the cloud's own instance type, such as --cloud-type {}",
+                gpus.into_iter().collect::<Vec<_>>().join(", "),
+                self.gpu_example
+            ))
+        } else {
+            let others: Vec<_> = others.into_iter().collect();
+            error.hint(format!("{gpu} is available in the sizes {}", others.join(", ")))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +204,7 @@ mod tests {
     #[test]
     fn amazon_knows_every_type_of_the_table() {
         let known = aws_sdk_ec2::types::InstanceType::values();
-        for name in SIZES.iter().flat_map(|size| size.aws) {
+        for name in AWS.iter().flat_map(|size| size.types) {
             assert!(known.contains(name), "{name}");
         }
     }

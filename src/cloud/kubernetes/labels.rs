@@ -5,8 +5,7 @@
 //! annotations; labels are for `kubectl get jobs -l` and for lists, and are shortened.
 
 use crate::cloud::Labels;
-use crate::cloud::labels::MANAGED;
-use crate::digest::hash;
+use crate::cloud::labels::{MANAGED, dns};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -15,8 +14,6 @@ use std::collections::BTreeMap;
 const MAX_LENGTH: usize = 63;
 /// The longest prefix of a key.
 const MAX_PREFIX: usize = 253;
-/// How long the readable part of an object's name may be: pods get a suffix of six characters, and a label holds the whole.
-const MAX_NAME: usize = 44;
 
 /// The labels and annotations of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,21 +57,6 @@ pub fn decode(metadata: &Value) -> Option<Labels> {
     Labels::read(&annotations.iter().filter_map(text).collect::<BTreeMap<_, _>>())
 }
 
-/// Returns the name of the objects of a runner. The same runner has the same name, and no other has.
-pub fn object_name(labels: &Labels) -> String {
-    let unique = hash(format!("{}\n{}", labels.name, labels.runner.as_deref().unwrap_or_default()).as_bytes());
-    let readable = dns(&labels.name, MAX_NAME);
-    let readable = if readable.starts_with("cml") { readable } else { format!("cml-{readable}") };
-    format!("{}-{}", readable.trim_end_matches('-'), &unique[..8])
-}
-
-/// Returns a text in the characters of a DNS label, at most `most` of them.
-pub fn dns(text: &str, most: usize) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let text: String = text.chars().map(safe).collect();
-    text.trim_matches('-').chars().take(most).collect::<String>().trim_end_matches('-').to_owned()
-}
-
 /// Returns the part of a value that a label can hold.
 fn shorten(value: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
@@ -101,6 +83,7 @@ fn is_key(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::labels::object_name;
     use proptest::prelude::*;
 
     fn metadata(marks: &Marks) -> Value {

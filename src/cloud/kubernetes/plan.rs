@@ -6,6 +6,7 @@ use super::labels::{self, Marks};
 use super::sizes::{self, Nodes, Resources};
 use super::template::{self, Pod};
 use super::{Kubernetes, images, manifest, name_taken, patch, state};
+use crate::cloud::labels::object_name;
 use crate::cloud::{Bootstrap, Instance, InstanceRequest, Labels, LaunchPlan, PlanSummary};
 use crate::error::{Error, Kind, Result};
 use async_trait::async_trait;
@@ -65,7 +66,7 @@ pub async fn plan<'a>(cloud: &'a Kubernetes, request: &InstanceRequest) -> Resul
     }
     let objects = Objects { resources, nodes, image, patch };
     let (marks, template) = objects.template(request, &request.labels)?;
-    let name = labels::object_name(&request.labels);
+    let name = object_name(&request.labels);
     let job = template::job(&name, &marks, &template, request.lifetime.max);
     cloud.check(&job, &template).await?;
     let secret = template::secret(&name, &marks, PLACEHOLDER, None);
@@ -92,7 +93,7 @@ impl Objects {
             disk: request.is_disk_given.then_some(request.disk),
             service_account: request.identity.as_deref(),
         };
-        let mut template = template::pod(&pod, &labels::object_name(ours));
+        let mut template = template::pod(&pod, &object_name(ours));
         if let Some(patch) = &self.patch {
             patch::merge(&mut template, patch);
         }
@@ -197,7 +198,7 @@ impl LaunchPlan for KubernetesPlan<'_> {
             )));
         }
         let (marks, template) = objects.template(&request, ours)?;
-        let name = labels::object_name(ours);
+        let name = object_name(ours);
         let job =
             cloud.create_job(&name, &template::job(&name, &marks, &template, bootstrap.lifetime.max), ours).await?;
         let uid = job["metadata"]["uid"].as_str();
