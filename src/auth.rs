@@ -5,6 +5,8 @@
 //! it got until shortly before it expires (`docs/adr/0015-credentials.md`).
 
 pub mod aws;
+#[cfg(feature = "azure")]
+pub mod azure;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod oidc;

@@ -204,6 +204,20 @@ vars! {
     AWS_CONTAINER_AUTHORIZATION_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN": "What it asks for them with";
     AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "File with that";
 
+    AZURE_SUBSCRIPTION_ID = "AZURE_SUBSCRIPTION_ID": "Azure's subscription";
+    AZURE_TENANT_ID = "AZURE_TENANT_ID": "The tenant of the application that may use it";
+    AZURE_CLIENT_ID = "AZURE_CLIENT_ID": "That application, or a managed identity";
+    AZURE_CLIENT_SECRET = "AZURE_CLIENT_SECRET": "Its secret";
+    AZURE_FEDERATED_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE": "File with an identity token that it trusts";
+    AZURE_CREDENTIALS = "AZURE_CREDENTIALS": "The same values in the JSON of azure/login";
+    AZURE_AUTHORITY_HOST = "AZURE_AUTHORITY_HOST": "Where it logs in, such as login.microsoftonline.us";
+    AZURE_POD_IDENTITY_AUTHORITY_HOST = "AZURE_POD_IDENTITY_AUTHORITY_HOST": "Azure's metadata service, elsewhere";
+    ARM_SUBSCRIPTION_ID = "ARM_SUBSCRIPTION_ID": "As AZURE_SUBSCRIPTION_ID, Terraform's name for it";
+    ARM_TENANT_ID = "ARM_TENANT_ID": "As AZURE_TENANT_ID";
+    ARM_CLIENT_ID = "ARM_CLIENT_ID": "As AZURE_CLIENT_ID";
+    ARM_CLIENT_SECRET = "ARM_CLIENT_SECRET": "As AZURE_CLIENT_SECRET";
+    ARM_OIDC_TOKEN_FILE_PATH = "ARM_OIDC_TOKEN_FILE_PATH": "As AZURE_FEDERATED_TOKEN_FILE";
+
     KUBERNETES_CONFIGURATION = "KUBERNETES_CONFIGURATION": "Content of a kubeconfig file, as CML read it";
     KUBECONFIG_DATA = "KUBECONFIG_DATA": "The same, as CML's Terraform provider read it";
     KUBECONFIG = "KUBECONFIG": "Paths of kubeconfig files";
