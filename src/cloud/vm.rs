@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use std::time::Duration;
 
 const TEXT: &str = include_str!("vm/bootstrap.sh");
+/// What a script has besides where an instance must delete itself.
+const DELETION: &str = include_str!("vm/deletion.sh");
+const DELETION_MARK: &str = "# @DELETION@";
 /// How much longer than the launcher the instance waits for its runner, so that the launcher can show the console first.
 const BOOT_MARGIN: Duration = Duration::from_secs(120);
 
@@ -14,12 +17,25 @@ const BOOT_MARGIN: Duration = Duration::from_secs(120);
 /// # Errors
 /// [`crate::error::Kind::TooLarge`] when it is too long; or the binary's URL cannot be put into a script.
 pub fn render(bootstrap: &Bootstrap, limit: usize) -> Result<Secret> {
+    render_text(TEXT, bootstrap, limit)
+}
+
+/// Renders the script of an instance that deletes itself whenever it ends. `delete` is the script that asks the cloud for it, with `/bin/sh`.
+///
+/// # Errors
+/// Those of [`render`].
+pub fn render_with_deletion(bootstrap: &Bootstrap, limit: usize, delete: &str) -> Result<Secret> {
+    let text = TEXT.replace(DELETION_MARK, &DELETION.replace("@SCRIPT@", delete.trim_end()));
+    render_text(&text, bootstrap, limit)
+}
+
+fn render_text(text: &str, bootstrap: &Bootstrap, limit: usize) -> Result<Secret> {
     let Bootstrap { config, lifetime, .. } = bootstrap;
     let binary = bootstrap.binary()?;
     let protocols = check(binary)?;
     let max = lifetime.max.max(Duration::from_secs(1));
     let boot = max.min(lifetime.boot + BOOT_MARGIN);
-    let text: String = TEXT.lines().filter(|line| is_needed(line)).fold(String::new(), |text, line| text + line + "\n");
+    let text: String = text.lines().filter(|line| is_needed(line)).fold(String::new(), |text, line| text + line + "\n");
     // The configuration comes last: nothing in it is replaced.
     let text = text
         .replace("@LIFETIME@", &max.as_secs().to_string())
@@ -81,6 +97,25 @@ mod tests {
     #[test]
     fn the_whole_script() {
         insta::assert_snapshot!(rendered("cml-1", "glrt-secret", Some("#!/bin/sh\necho hello\n")));
+    }
+
+    /// The script of an instance that deletes itself.
+    fn rendered_with_deletion() -> String {
+        let bootstrap = bootstrap(&config("cml-1", "glrt-secret", None), "https://example.com/cml");
+        let delete = "#!/bin/sh\necho \"deletes $itself\"\n";
+        render_with_deletion(&bootstrap, 1 << 20, delete).unwrap().expose().to_owned()
+    }
+
+    #[test]
+    fn an_instance_that_deletes_itself_does_so_however_it_ends() {
+        let (plain, text) = (rendered("cml-1", "glrt-secret", None), rendered_with_deletion());
+        assert!(!plain.contains("cml-delete") && !plain.contains("@DELETION@"), "{plain}");
+        let once = |part: &str| assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+        once("#!/bin/sh\necho \"deletes $itself\"\nCML_DELETE\n");
+        // An orderly end, the lease, and without systemd or after a restart.
+        once("ExecStop=/usr/local/sbin/cml-delete\n");
+        once("|| /usr/local/sbin/cml-delete'\n");
+        once("off=\"/usr/local/sbin/cml-delete; $off\"\n");
     }
 
     #[test]
@@ -264,6 +299,10 @@ mod tests {
         let shellcheck = std::env::var("CML_TEST_SHELLCHECK").unwrap_or("shellcheck".into());
         judged_by(&[&shellcheck, "--shell=sh", "-"], &text);
         judged_by(&[&shellcheck, "--shell=sh", "-"], TEXT);
+        let with_deletion = rendered_with_deletion();
+        judged_by(&["dash", "-n"], &with_deletion);
+        judged_by(&[&shellcheck, "--shell=sh", "-"], &with_deletion);
+        judged_by(&[&shellcheck, "--shell=sh", "-"], include_str!("azure/delete.sh"));
         judged_by(&[&shellcheck, "--shell=sh", "-"], include_str!("../runner/firewall.sh"));
         let folder = tempfile::tempdir().unwrap();
         for unit in UNITS {
@@ -278,8 +317,16 @@ mod tests {
             std::fs::write(folder.path().join(unit), unit_text).unwrap();
         }
         let unit = |name: &str| folder.path().join(name).display().to_string();
-        let units = UNITS.map(unit);
-        judged_by(&[["systemd-analyze", "verify"].as_slice(), &units.each_ref().map(String::as_str)].concat(), "");
+        let (_, rest) = with_deletion.split_once("cat >\"$units/cml-delete.service\" <<CML_END\n").unwrap();
+        let (unit_text, _) = rest.split_once("\nCML_END\n").unwrap();
+        let unit_text = unit_text.replace("/usr/local/sbin/cml-delete", "/bin/true").replace("$condition\n", "");
+        std::fs::write(folder.path().join("cml-delete.service"), unit_text).unwrap();
+        let units = [UNITS.as_slice(), &["cml-delete.service"]].concat();
+        let units: Vec<String> = units.into_iter().map(unit).collect();
+        judged_by(
+            &[["systemd-analyze", "verify"].as_slice(), &units.iter().map(String::as_str).collect::<Vec<_>>()].concat(),
+            "",
+        );
         judged_by(&["systemd-analyze", "calendar", "2099-01-31 12:00:00 UTC"], "");
     }
 

@@ -12,7 +12,7 @@ id=/var/lib/cloud/data/instance-id
 this=$(cat $id 2>/dev/null || :)
 condition="ExecCondition=/bin/sh -c '[ \"\$\$(cat $id 2>/dev/null)\" = \"$this\" ]'"
 if [ -e "$units/cml-agent.service" ] || [ -e "$old/cml-agent.service" ]; then
-  rm -f "$units"/cml-* "$old"/cml-* "$old"/*.wants/cml-*
+  rm -rf "$units"/cml-* "$old"/cml-* "$old"/*.wants/cml-*
   systemctl daemon-reload
   systemctl stop cml-deadline.timer cml-boot.timer cml-lease.timer || :
 fi
@@ -26,6 +26,9 @@ at_exit() {
   systemctl poweroff || shutdown -P now
 }
 trap 'at_exit $?' EXIT
+# How it is powered off where systemd cannot be waited for.
+off='systemctl poweroff --force'
+# @DELETION@
 
 # First its end, at a fixed time that no restart moves, and a fixed time after each boot, whatever the clock says.
 cat >"$units/cml-deadline.service" <<CML_END
@@ -83,14 +86,14 @@ systemctl start cml-deadline.timer cml-lease.timer
 # The same without systemd: a process of no unit, with the check in its memory.
 setsid sh -c "for file in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs /sys/fs/cgroup/unified/cgroup.procs; do [ ! -e \$file ] || echo \$\$ >\$file; done
 while sh -c \"\$0\"; do sleep 60; done
-systemctl poweroff --force; sleep 60; systemctl poweroff -ff; echo o >/proc/sysrq-trigger" "$check" </dev/null >/dev/null 2>&1 &
+$off; sleep 60; systemctl poweroff -ff; echo o >/proc/sysrq-trigger" "$check" </dev/null >/dev/null 2>&1 &
 
 # After a restart there is no lease: cloud-init ends the instance then, too.
 boot=/var/lib/cloud/scripts/per-boot
 mkdir -p $boot
 cat >$boot/cml <<CML_END
 #!/bin/sh
-[ -e /run/cml ] || [ "\$(cat $id)" != "$this" ] || systemctl poweroff --force
+[ -e /run/cml ] || [ "\$(cat $id)" != "$this" ] || { $off; }
 CML_END
 chmod 0700 $boot/cml
 
