@@ -20,6 +20,13 @@ pub mod aws {
 }
 mod args;
 pub mod attempts;
+#[cfg(feature = "azure")]
+pub mod azure;
+/// Without the driver: only the options, which every build takes.
+#[cfg(not(feature = "azure"))]
+pub mod azure {
+    pub mod args;
+}
 mod bootstrap;
 #[cfg(debug_assertions)]
 mod dummy;
@@ -36,7 +43,7 @@ pub mod rest;
 pub mod sizes;
 pub mod vm;
 
-pub use args::{CloudOptions, key_value};
+pub use args::{CloudOptions, LocationOptions, key_value};
 pub use bootstrap::{Bootstrap, BootstrapBinary, Lifetime};
 pub use labels::Labels;
 pub use location::Location;
@@ -57,7 +64,7 @@ pub struct Driver {
     /// Whether `--cloud-region` chooses where it launches.
     pub has_regions: bool,
     /// Connects to a region, by CML's name or the cloud's own, with the credentials of the environment.
-    pub connect: for<'a> fn(&'a App, region: &'a str) -> Result<Rc<dyn Cloud>>,
+    pub connect: for<'a> fn(&'a App, region: &'a str, options: &'a LocationOptions) -> Result<Rc<dyn Cloud>>,
     /// Waits, on one of its instances, until the cloud announces an interruption.
     pub wait_for_interruption: for<'a> fn(&'a App) -> LocalBoxFuture<'a, ()>,
     /// Returns, on one of its instances, whether the instance has an identity, with which a job could act in the cloud.
@@ -68,6 +75,8 @@ pub struct Driver {
 pub const CLOUDS: &[Driver] = &[
     #[cfg(feature = "aws")]
     aws::DRIVER,
+    #[cfg(feature = "azure")]
+    azure::DRIVER,
     #[cfg(feature = "kubernetes")]
     kubernetes::DRIVER,
     #[cfg(debug_assertions)]
@@ -201,15 +210,28 @@ pub trait Cloud {
     /// Fetches the end of the instance's console, [`MAX_CONSOLE`] bytes at most; empty before its first output.
     async fn console_log(&self, id: &str) -> Result<String>;
 
-    /// Lists templates of other versions of the program, by id and name.
-    async fn list_outdated(&self) -> Result<Vec<(String, String)>> {
+    /// Lists what belongs to no instance any more.
+    async fn list_leftovers(&self) -> Result<Vec<Leftover>> {
         Ok(Vec::new())
     }
 
-    /// Deletes one of [`Cloud::list_outdated`]; does nothing when it is gone.
-    async fn delete_outdated(&self, _id: &str) -> Result<()> {
+    /// Deletes one of [`Cloud::list_leftovers`] by its id; does nothing when it is gone.
+    async fn delete_leftover(&self, _id: &str) -> Result<()> {
         Ok(())
     }
+}
+
+/// Something of ours in the cloud that belongs to no instance any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The cloud's id of it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it is, such as `template`.
+    pub what: &'static str,
+    /// Why nobody needs it.
+    pub why: &'static str,
 }
 
 /// An instance that can be launched: everything is looked up, and nothing exists yet.

@@ -8,6 +8,8 @@ mod acceptance;
 mod action;
 mod answers;
 mod assets;
+#[cfg(feature = "azure")]
+mod azure;
 mod buckets;
 mod check;
 mod clearml;

@@ -1,6 +1,6 @@
 //! The options that only some clouds have, each declared by its cloud.
 
-use super::{aws, kubernetes};
+use super::{aws, azure, kubernetes};
 use clap::Args;
 
 /// The options of all clouds, of which each reads its own.
@@ -19,6 +19,21 @@ impl CloudOptions {
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let given = self.aws.given().into_iter().chain(self.kubernetes.given());
         given.filter(|(_, given)| *given).map(|(name, _)| name)
+    }
+}
+
+/// What names the location, besides the region, on those clouds that have it: a launch, `list`, `stop` and `reap` need it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LocationOptions {
+    /// Those of Azure.
+    #[command(flatten)]
+    pub azure: azure::args::AzureOptions,
+}
+
+impl LocationOptions {
+    /// Returns the names of the options that are given.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
+        self.azure.group().map(|_| "--cloud-azure-resource-group").into_iter()
     }
 }
 

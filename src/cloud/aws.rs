@@ -7,8 +7,8 @@
 use super::labels::MANAGED;
 use super::sizes::{self, Arch, TypeRequest};
 use super::{
-    Bootstrap, Cloud, Driver, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, Location, PlanSummary,
-    console_end, vm,
+    Bootstrap, Cloud, Driver, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, Leftover, Location,
+    LocationOptions, PlanSummary, console_end, vm,
 };
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -88,7 +88,7 @@ struct Planned {
 const REGIONS: &[(&str, &str)] =
     &[("us-east", "us-east-1"), ("us-west", "us-west-1"), ("eu-north", "eu-north-1"), ("eu-west", "eu-west-1")];
 
-fn connect(app: &App, region: &str) -> Result<Rc<dyn Cloud>> {
+fn connect(app: &App, region: &str, _: &LocationOptions) -> Result<Rc<dyn Cloud>> {
     let (region, zone) = parse_location(region)?;
     Ok(Rc::new(Aws {
         app: app.clone(),
@@ -236,11 +236,11 @@ impl Cloud for Aws {
         }
     }
 
-    async fn list_outdated(&self) -> Result<Vec<(String, String)>> {
+    async fn list_leftovers(&self) -> Result<Vec<Leftover>> {
         self.list_outdated_templates().await
     }
 
-    async fn delete_outdated(&self, id: &str) -> Result<()> {
+    async fn delete_leftover(&self, id: &str) -> Result<()> {
         self.delete_template(id).await
     }
 

@@ -14,8 +14,8 @@
 
 use super::sizes::Arch;
 use super::{
-    Bootstrap, Cloud, Driver, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, Location, MAX_CONSOLE,
-    PlanSummary, console_end,
+    Bootstrap, Cloud, Driver, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, Location, LocationOptions,
+    MAX_CONSOLE, PlanSummary, console_end,
 };
 use crate::app::App;
 use crate::digest::hash;
@@ -63,7 +63,7 @@ struct Record {
     failure: Option<String>,
 }
 
-fn connect(app: &App, region: &str) -> Result<Rc<dyn Cloud>> {
+fn connect(app: &App, region: &str, _: &LocationOptions) -> Result<Rc<dyn Cloud>> {
     app.host
         .list(Path::new(region))
         .map_err(|error| Error::usage(format!("{region} is not a folder ({error})")).hint("create it first"))?;

@@ -6,7 +6,7 @@
 
 use super::labels::{MANAGED, dns};
 use super::{
-    Cloud, Driver, Instance, InstanceRequest, InstanceState, LaunchPlan, Location, console_end,
+    Cloud, Driver, Instance, InstanceRequest, InstanceState, LaunchPlan, Location, LocationOptions, console_end,
 };
 use crate::app::App;
 use crate::auth::kubernetes as auth;
@@ -59,7 +59,7 @@ struct Kubernetes {
     region: String,
 }
 
-fn connect(app: &App, _: &str) -> Result<Rc<dyn Cloud>> {
+fn connect(app: &App, _: &str, _: &LocationOptions) -> Result<Rc<dyn Cloud>> {
     let access = auth::connect(app)?;
     let region = dns(access.context(), MAX_REGION);
     let api = Api::new(app, access);

@@ -3,10 +3,12 @@
 //! Standing in for AWS: EC2 is moto behind a proxy (`support/ec2.rs`), which loses answers; what moto lacks is scripted, namely the
 //! console's content, and that an instance which powers off ends as its template says. Kubernetes is a scripted API server with
 //! controllers (`support/kubernetes.rs`), and where there is one a real API server with its own (`support/api_server.rs`), on which only pods are
-//! scripted. The `dummy` cloud is real in all: its instances are processes of this machine.
+//! scripted. Azure is scripted (`support/azure.rs`), and what a machine does at its end is real: its script, with curl. The `dummy` cloud is real in all: its instances are processes of this machine.
 
 #[cfg(feature = "kubernetes")]
 use crate::support::api_server::{ApiServer, Namespace};
+#[cfg(feature = "azure")]
+use crate::support::azure::{Azure, Wrong as AzureWrong};
 use crate::support::ec2::{Ec2, Wrong};
 use crate::support::eventually;
 use crate::support::host::TestHost;
@@ -18,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use cml::app::App;
 use cml::cloud::{
     Bootstrap, BootstrapBinary, CLOUDS, Cloud, CloudOptions, Driver, Instance, InstanceRequest, InstanceState, Labels,
-    Lifetime, MAX_CONSOLE,
+    Lifetime, LocationOptions, MAX_CONSOLE,
 };
 use cml::digest::Sha256Digest;
 use cml::env::Secret;
@@ -31,9 +33,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+/// The name of a machine that somebody else made.
+#[cfg(feature = "azure")]
+const FOREIGN: &str = "cml-1";
+
 /// What stands for a cloud.
 enum Backend {
     Aws(Ec2),
+    #[cfg(feature = "azure")]
+    Azure(Azure),
     #[cfg(feature = "kubernetes")]
     Kubernetes(Kubernetes),
     #[cfg(feature = "kubernetes")]
@@ -56,6 +64,13 @@ fn aws(region: &'static str, _: &Path) -> Option<Backend> {
     Some(Backend::Aws(Ec2::over(Moto::with_machines(region)?, region)?))
 }
 
+#[cfg(feature = "azure")]
+fn azure(_: &'static str, _: &Path) -> Option<Backend> {
+    let azure = Azure::start();
+    azure.make_network("westus2");
+    Some(Backend::Azure(azure))
+}
+
 #[cfg(feature = "kubernetes")]
 fn kubernetes(_: &'static str, _: &Path) -> Option<Backend> {
     Some(Backend::Kubernetes(Kubernetes::start()))
@@ -76,6 +91,8 @@ fn dummy(_: &'static str, folder: &Path) -> Option<Backend> {
 const EXPECTED: &[Expected] = &[
     #[cfg(feature = "aws")]
     Expected { name: "aws", start: aws, has_limit: true },
+    #[cfg(feature = "azure")]
+    Expected { name: "azure", start: azure, has_limit: true },
     #[cfg(feature = "kubernetes")]
     Expected { name: "kubernetes", start: kubernetes, has_limit: true },
     #[cfg(feature = "kubernetes")]
@@ -108,6 +125,8 @@ impl Row {
                 ];
                 (region.to_owned(), variables.into_iter().collect())
             }
+            #[cfg(feature = "azure")]
+            Backend::Azure(azure) => ("us-west".to_owned(), azure.variables().into_iter().collect()),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => {
                 (String::new(), [("KUBERNETES_CONFIGURATION", cluster.kubeconfig())].into_iter().collect())
@@ -119,9 +138,13 @@ impl Row {
             Backend::Dummy(region) => (region.display().to_string(), std::iter::empty::<(&str, &str)>().collect()),
         };
         let host: Rc<dyn Host> = Rc::new(TestHost { native: Native::default(), env, folder: folder.path().to_owned() });
+        #[cfg(feature = "azure")]
+        if let Backend::Azure(azure) = &backend {
+            host.trust(&std::fs::read(azure.ca()).unwrap()).unwrap();
+        }
         let log = Log::new(host.clone(), Level::Error);
         let http = Http::new(host.clone(), log.clone(), Duration::from_secs(20));
-        let cloud = (driver.connect)(&App { host, log, http }, &region).unwrap();
+        let cloud = (driver.connect)(&App { host, log, http }, &region, &LocationOptions::default()).unwrap();
         Some(Row { driver, cloud, backend, folder, has_limit: expected.has_limit })
     }
 
@@ -129,6 +152,8 @@ impl Row {
         let program = b"#!/bin/sh\nexec sleep 60\n";
         let url = match self.backend {
             Backend::Aws(_) => "https://mirror.example/cml".to_owned(),
+            #[cfg(feature = "azure")]
+            Backend::Azure(_) => "https://mirror.example/cml".to_owned(),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(_) | Backend::ApiServer(_) => String::new(),
             Backend::Dummy(_) => {
@@ -164,6 +189,8 @@ impl Row {
     fn billed(&self) -> Vec<String> {
         match &self.backend {
             Backend::Aws(ec2) => ec2.alive().into_iter().map(|machine| machine.id).collect(),
+            #[cfg(feature = "azure")]
+            Backend::Azure(azure) => azure.billed().into_iter().filter(|name| name != FOREIGN).collect(),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.billed(),
             #[cfg(feature = "kubernetes")]
@@ -186,6 +213,10 @@ impl Row {
                 let calls = ec2.calls().into_iter().filter(|call| !is_dry(call) && !asks(&call.action));
                 calls.map(|call| call.action).collect()
             }
+            #[cfg(feature = "azure")]
+            Backend::Azure(azure) => {
+                azure.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
+            }
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => {
                 cluster.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
@@ -200,6 +231,8 @@ impl Row {
     fn loses_answers(&self) -> bool {
         match &self.backend {
             Backend::Aws(ec2) => ec2.fails("CreateFleet", 99, Wrong::LostAnswer),
+            #[cfg(feature = "azure")]
+            Backend::Azure(azure) => azure.fails("Microsoft.Compute/virtualMachines/write", 99, AzureWrong::LostAnswer),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.fails("create jobs", 99, KubernetesWrong::LostAnswer),
             #[cfg(feature = "kubernetes")]
@@ -216,6 +249,8 @@ impl Row {
                 "Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1\
                 &TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=Name&TagSpecification.1.Tag.1.Value=cml-1",
             )),
+            #[cfg(feature = "azure")]
+            Backend::Azure(azure) => azure.make_foreign(FOREIGN),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.make_foreign("cml-1"),
             #[cfg(feature = "kubernetes")]
@@ -241,6 +276,12 @@ impl Row {
                 };
                 ec2.ask(&format!("Action={action}&InstanceId.1={id}"));
             }
+            #[cfg(feature = "azure")]
+            Backend::Azure(azure) => {
+                assert!(azure.custom_data(id).contains("OnBootSec=60\n"));
+                azure.power_off(id);
+                azure.run_deletion(id);
+            }
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.pass(Duration::from_secs(2)),
             #[cfg(feature = "kubernetes")]
@@ -261,6 +302,8 @@ impl Row {
                 let content = format!("<instanceId>{id}</instanceId><output>{}</output>", STANDARD.encode(text));
                 ec2.fails("GetConsoleOutput", 1, Wrong::Answered(Box::leak(content.into_boxed_str())));
             }
+            #[cfg(feature = "azure")]
+            Backend::Azure(azure) => azure.fill_console(id, text),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.fill_log(id, text),
             #[cfg(feature = "kubernetes")]

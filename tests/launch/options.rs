@@ -72,10 +72,15 @@ fn every_option_of_cml_is_taken_in_every_spelling() {
             if *name != "cloud" {
                 line.push("--cloud=gcp");
             }
-            // There is a driver, and no cluster.
-            let is_there = *value == "kubernetes" && cfg!(feature = "kubernetes");
-            let (code, error) = if is_there { (4, "no Kubernetes configuration found") } else { (7, CLOUD) };
-            cml.run(&line).fails(code, error, if is_there { "set KUBERNETES_CONFIGURATION *" } else { CLOUD_HINT });
+            // There is a driver, and no account or cluster.
+            let (code, error, hint) = match *value {
+                "kubernetes" if cfg!(feature = "kubernetes") => {
+                    (4, "no Kubernetes configuration found", "set KUBERNETES_CONFIGURATION *")
+                }
+                "azure" if cfg!(feature = "azure") => (3, "AZURE_SUBSCRIPTION_ID is not set", "set it to the id *"),
+                _ => (7, CLOUD, CLOUD_HINT),
+            };
+            cml.run(&line).fails(code, error, hint);
         }
         let mut cml = cml.clone();
         let ran =

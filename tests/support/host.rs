@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cml::env::Env;
 use cml::host::native::Native;
-use cml::host::{Command, Host, OpenFile, Output, Platform, SendError, Stat};
+use cml::host::{Command, Host, OpenFile, Output, Platform, ProxyOverride, SendError, Stat};
 use futures_util::future::BoxFuture;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -128,7 +128,16 @@ impl Host for TestHost {
     async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {
         self.native.hand_over(argv).await
     }
-    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
+    /// Through the proxy of its own environment.
+    async fn send(
+        &self,
+        mut request: http::Request<Bytes>,
+        timeout: Duration,
+    ) -> Result<http::Response<Bytes>, SendError> {
+        let proxy = self.env.named("https_proxy").filter(|_| request.uri().scheme_str() == Some("https"));
+        if let Some(proxy) = proxy {
+            request.extensions_mut().insert(ProxyOverride(proxy.to_owned()));
+        }
         self.native.send(request, timeout).await
     }
 }

@@ -3,6 +3,8 @@
 pub mod act;
 #[cfg(feature = "kubernetes")]
 pub mod api_server;
+#[cfg(feature = "azure")]
+pub mod azure;
 pub mod clearml;
 pub mod clone;
 pub mod docker;

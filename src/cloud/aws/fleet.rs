@@ -3,7 +3,7 @@
 
 use super::explain::{code, explained, is_capacity, refusal};
 use super::{Aws, InstanceRequest, MANAGED, Planned, filter, tags};
-use crate::cloud::Instance;
+use crate::cloud::{Instance, Leftover};
 use crate::digest::hash;
 use crate::error::{Error, Kind, Result};
 use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
@@ -35,8 +35,8 @@ struct FleetAttempt {
 }
 
 impl Aws {
-    /// Lists the templates that other versions of the program created, by id and name.
-    pub(super) async fn list_outdated_templates(&self) -> Result<Vec<(String, String)>> {
+    /// Lists the templates that other versions of the program created.
+    pub(super) async fn list_outdated_templates(&self) -> Result<Vec<Leftover>> {
         let client = self.client().await?;
         let (mut found, mut next) = (Vec::new(), None);
         loop {
@@ -49,7 +49,12 @@ impl Aws {
             };
             let old = page.launch_templates().iter().filter(|template| is_old(template.tags()));
             found.extend(old.filter_map(|old| {
-                Some((old.launch_template_id()?.to_owned(), old.launch_template_name()?.to_owned()))
+                Some(Leftover {
+                    id: old.launch_template_id()?.to_owned(),
+                    name: old.launch_template_name()?.to_owned(),
+                    what: "template",
+                    why: "it was created by another version of cml",
+                })
             }));
             next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if next.is_none() {

@@ -2,7 +2,7 @@
 
 use super::idle;
 use crate::app::App;
-use crate::cloud::{self, CLOUDS, Cloud as Connected, CloudOptions, sizes::Arch};
+use crate::cloud::{self, CLOUDS, Cloud as Connected, CloudOptions, LocationOptions, sizes::Arch};
 use crate::digest::Sha256Digest;
 use crate::env::Secret;
 use crate::error::{Error, Result};
@@ -69,6 +69,9 @@ pub struct CloudLocation {
     /// Region: us-east, us-west, eu-west, eu-north, or the cloud's own name; none on Kubernetes [default: us-west]
     #[arg(long, value_name = "REGION")]
     pub cloud_region: Option<String>,
+    /// What only some clouds have.
+    #[command(flatten)]
+    pub options: LocationOptions,
 }
 
 /// A cloud's driver, and the connection to it.
@@ -104,7 +107,7 @@ impl CloudLocation {
             app.log.warn(&format!("--cloud-region {region} has no effect on {}", driver.title));
         }
         let region = region.unwrap_or("us-west");
-        Ok(Some((driver, (driver.connect)(app, region)?)))
+        Ok(Some((driver, (driver.connect)(app, region, &self.options)?)))
     }
 }
 
@@ -144,7 +147,7 @@ pub struct Cloud {
     /// Size of the disk in GB [default: 35; on Kubernetes what the node has]
     #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub cloud_hdd_size: Option<u32>,
-    /// Image: ami-…, ssm:/path or owner:name on AWS, a container image on Kubernetes [default: the newest Ubuntu; org/cml:1-dvc3]
+    /// Image: ami-…, ssm:/path or owner:name on AWS, publisher:offer:sku:version or an id on Azure, a container image on Kubernetes [default: the newest Ubuntu; org/cml:1-dvc3]
     #[arg(long, value_name = "IMAGE")]
     pub cloud_image: Option<String>,
     /// Identity of the instance: AWS instance profile, Kubernetes or GCP service account, Azure identity
@@ -235,6 +238,10 @@ impl Cloud {
             ("--cloud-ssh-private", self.cloud_ssh_private.is_some()),
         ];
         let given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
-        given.chain(self.options.given()).chain(self.bootstrap_url.as_ref().map(|_| "--bootstrap-url")).collect()
+        given
+            .chain(self.location.options.given())
+            .chain(self.options.given())
+            .chain(self.bootstrap_url.as_ref().map(|_| "--bootstrap-url"))
+            .collect()
     }
 }

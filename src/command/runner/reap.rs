@@ -4,7 +4,7 @@
 use super::cloud::{BOOT_TIMEOUT, CloudLocation};
 use super::{instances, name};
 use crate::app::App;
-use crate::cloud::{Cloud, Instance};
+use crate::cloud::{Cloud, Instance, Leftover};
 use crate::connect::{self, Connected, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::runners::Runner;
@@ -47,7 +47,6 @@ enum OrphanReason {
     NoRunner,
     Offline,
     NoInstance,
-    Outdated,
 }
 
 impl OrphanReason {
@@ -57,7 +56,6 @@ impl OrphanReason {
             OrphanReason::NoRunner => "the forge does not know its runner",
             OrphanReason::Offline => "its runner is offline",
             OrphanReason::NoInstance => "it is offline and has no instance",
-            OrphanReason::Outdated => "it was created by another version of cml",
         }
     }
 }
@@ -69,13 +67,12 @@ struct Orphans {
     runners: Vec<Runner>,
     /// Runners without an instance here, whose names do not tell their account.
     unclear: Vec<Runner>,
-    /// Templates of other versions of the program, by id and name.
-    outdated: Vec<(String, String)>,
+    leftovers: Vec<Leftover>,
 }
 
 impl Orphans {
     fn is_empty(&self) -> bool {
-        self.instances.is_empty() && self.runners.is_empty() && self.outdated.is_empty()
+        self.instances.is_empty() && self.runners.is_empty() && self.leftovers.is_empty()
     }
 
     /// Keeps only the orphans that are in both.
@@ -94,12 +91,11 @@ impl Orphans {
             ["runner".to_owned(), runner.id.clone(), runner.name.clone(), OrphanReason::NoInstance.text().to_owned()]
                 .to_vec()
         };
-        let outdated = |(id, name): &(String, String)| {
-            ["template".to_owned(), id.clone(), name.clone(), OrphanReason::Outdated.text().to_owned()].to_vec()
-        };
+        let leftover =
+            |one: &Leftover| [one.what.to_owned(), one.id.clone(), one.name.clone(), one.why.to_owned()].to_vec();
         let titles = ["WHAT", "ID", "NAME", "WHY"].map(str::to_owned).to_vec();
         let rows = self.instances.iter().map(instance).chain(self.runners.iter().map(runner));
-        let rows = rows.chain(self.outdated.iter().map(outdated));
+        let rows = rows.chain(self.leftovers.iter().map(leftover));
         instances::columns(&std::iter::once(titles).chain(rows).collect::<Vec<_>>())
     }
 }
@@ -116,13 +112,13 @@ pub async fn run(app: &App, global: &Global, args: &Reap) -> Result<()> {
     };
     let mut reaping = Reaping { app, args, cloud: &*cloud, repository, failed: None };
     let overdue = reaping.end_overdue().await?;
-    let found_outdated = reaping.delete_outdated().await;
+    let found_leftovers = reaping.delete_leftovers().await;
     let found_more = match connected {
         Ok(connected) => reaping.end_orphans(&connected, &overdue).await,
         Err(error) => Err(error),
     };
     match found_more {
-        Ok(found_more) if !found_more && !found_outdated && overdue.is_empty() => {
+        Ok(found_more) if !found_more && !found_leftovers && overdue.is_empty() => {
             app.log.info(&format!("nothing to reap in {}", cloud.region()));
         }
         Ok(_) => {}
@@ -163,26 +159,26 @@ impl Reaping<'_> {
         Ok(self.terminate(&found).await)
     }
 
-    /// Deletes the templates of other versions; a launch that needs one creates it again. Returns whether there were any. A
-    /// policy that does not allow it yet is not a failure.
-    async fn delete_outdated(&mut self) -> bool {
-        let outdated = match self.cloud.list_outdated().await {
-            Ok(outdated) => outdated,
+    /// Deletes what belongs to no instance any more. Returns whether there was any. A policy that does not allow it yet is not a
+    /// failure.
+    async fn delete_leftovers(&mut self) -> bool {
+        let leftovers = match self.cloud.list_leftovers().await {
+            Ok(leftovers) => leftovers,
             Err(error) => {
-                self.app.log.warn_of(&format!("cannot look for outdated templates: {error}"), error.hint_text());
+                self.app.log.warn_of(&format!("cannot look for leftovers: {error}"), error.hint_text());
                 return false;
             }
         };
-        let found = Orphans { outdated, ..Orphans::default() };
+        let found = Orphans { leftovers, ..Orphans::default() };
         if found.is_empty() {
             return false;
         }
         self.show(&found);
-        for (id, name) in found.outdated.iter().filter(|_| !self.args.dry_run) {
-            match self.cloud.delete_outdated(id).await {
-                Ok(()) => self.app.log.info(&format!("deleted template {name}")),
+        for Leftover { id, name, what, .. } in found.leftovers.iter().filter(|_| !self.args.dry_run) {
+            match self.cloud.delete_leftover(id).await {
+                Ok(()) => self.app.log.info(&format!("deleted {what} {name}")),
                 Err(error) => {
-                    self.app.log.warn_of(&format!("cannot delete template {name}: {error}"), error.hint_text());
+                    self.app.log.warn_of(&format!("cannot delete {what} {name}: {error}"), error.hint_text());
                 }
             }
         }
@@ -251,7 +247,7 @@ impl Reaping<'_> {
             instances: instances.iter().filter_map(|instance| Some((instance.clone(), judge(instance)?))).collect(),
             runners: with_prefix(name::cloud_prefix(&location)),
             unclear: with_prefix(name::region_prefix(self.cloud)),
-            outdated: Vec::new(),
+            leftovers: Vec::new(),
         })
     }
 

@@ -52,7 +52,9 @@ pub fn remove_secrets(app: &App, file: &Path, kind: &InstanceKind) -> Result<()>
             let _ = app.host.remove(&copy);
         }
     }
-    let _ = app.host.remove(Path::new("/var/lib/waagent/ovf-env.xml"));
+    for copy in ["/var/lib/waagent/ovf-env.xml", "/var/lib/waagent/CustomData"] {
+        let _ = app.host.remove(Path::new(copy));
+    }
     Ok(())
 }
 
