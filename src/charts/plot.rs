@@ -80,7 +80,7 @@ pub struct Plot {
     pub template: Template,
     /// The names of the revisions.
     pub revisions: Vec<String>,
-    /// The names of what is told apart within a revision: fields, files or both. One without a name where nothing is.
+    /// The names of the series of a revision: fields, files or both; a single empty name if there is only one series.
     pub groups: Vec<String>,
     /// The data.
     pub points: Vec<Point>,

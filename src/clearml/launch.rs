@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The tag of a task that a check stops and archives when it ends. One that is not archived runs, or was left.
 pub const CHECK_TAG: &str = "cml-check";
-/// A worker that is told to stop a task looks after some seconds.
+/// How often to look whether the worker has stopped a task; it polls the server every few seconds.
 const STOP_INTERVAL: Duration = Duration::from_millis(500);
 const STOP_POLLS: usize = 6;
 /// What tells how far a task is.

@@ -51,7 +51,7 @@ impl FromStr for Baseline {
     }
 }
 
-/// The task to compare with, or why there is none yet.
+/// The task to compare with, or the reason why none was found.
 pub enum Reference {
     /// The task, and what it is, such as `tagged best`.
     Task(Box<Task>, String),
@@ -68,7 +68,7 @@ impl Reference {
         }
     }
 
-    /// Returns why there is none.
+    /// Returns the reason why no task was found.
     pub fn missing(&self) -> Option<&str> {
         match self {
             Reference::Task(..) => None,

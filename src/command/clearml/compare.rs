@@ -197,7 +197,7 @@ impl Compare {
     /// Prints an error as JSON too, where that is asked for, and returns it.
     fn told(&self, app: &App, kind: &str, error: Error) -> Error {
         if self.output.json {
-            // It is told on standard error in any case.
+            // The caller prints the error on standard error, whether or not this succeeds.
             let _ = app.print_result(&document(&json!({ "kind": kind, "message": error.to_string() })));
         }
         error
