@@ -8,6 +8,7 @@
 
 pub mod compare;
 mod csv;
+pub mod evaluation;
 pub mod gate;
 mod integer;
 pub mod json;

@@ -1,4 +1,4 @@
-//! `cml metrics`: what a change does to the metrics.
+//! `cml metrics`: what a change does to the metrics, and what files say about them.
 
 use super::diff::{self, DiffArgs, Kind};
 use crate::app::App;
@@ -7,11 +7,15 @@ use crate::error::Result;
 use crate::metrics::table::Subject;
 use clap::{Args, Subcommand};
 
-/// Compare metrics
+mod convert;
+
+/// Compare and convert metrics
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compare metrics with those of another commit, and print a table
     Diff(Box<Diff>),
+    /// Print what a file of metrics or of an evaluation tool says
+    Convert(convert::Convert),
 }
 
 /// Options of `cml metrics diff`.
@@ -31,7 +35,10 @@ pub struct Diff {
 
 /// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
-    let Command::Diff(diff) = command;
+    let diff = match command {
+        Command::Diff(diff) => diff,
+        Command::Convert(convert) => return convert::run(app, convert),
+    };
     // DVC takes 0 for its default, too.
     let precision = diff.precision.filter(|precision| *precision > 0).map(usize::from);
     let kind = Kind { subject: Subject::Metrics, precision, dependencies_only: false };

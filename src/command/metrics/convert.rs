@@ -1,0 +1,125 @@
+//! `cml metrics convert`: what a file of metrics or of an evaluation tool says.
+
+use crate::app::App;
+use crate::command::diff::gather;
+use crate::command::diff::snapshot::LARGEST;
+use crate::command::publish_args::write_output;
+use crate::error::Result;
+use crate::metrics::evaluation::{Evaluation, Measure, read};
+use crate::metrics::gate::Goal;
+use crate::metrics::source::Row;
+use crate::metrics::table::{PRECISION, lay_out};
+use crate::metrics::{Value, json, python};
+use crate::report::escape::escape;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table in Markdown
+    Md,
+    /// JSON with standard errors, directions and examples
+    Json,
+    /// JSON with names and values, which `cml metrics diff` and DVC read
+    Metrics,
+}
+
+/// Options of `cml metrics convert`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Reads LM Evaluation Harness, promptfoo, DeepEval, JUnit, github-action-benchmark, Bencher, and plain metrics in JSON, \
+    YAML, TOML, CSV or TSV. The tool is detected from the content.\n\nExamples:\n  \
+    # Show the pass rate of a test run\n  cml metrics convert junit.xml\n\n  \
+    # Turn an evaluation into metrics that DVC tracks\n  cml metrics convert results.json --format metrics > metrics.json"
+)]
+pub struct Convert {
+    /// File to read
+    #[arg(value_name = "FILE")]
+    path: PathBuf,
+    /// Row of CSV and TSV files that counts: last, max:COLUMN or min:COLUMN
+    #[arg(long, value_name = "ROW", default_value_t = Row::Last)]
+    row: Row,
+    /// Form of the output
+    #[arg(long, help_heading = "Output", value_name = "FORMAT", value_enum, default_value_t = Format::Md)]
+    format: Format,
+    /// Append the output to this file instead of printing it
+    #[arg(long, short, help_heading = "Output", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Runs the subcommand.
+pub fn run(app: &App, args: &Convert) -> Result<()> {
+    let path = args.path.display().to_string();
+    let file = app.files()?.named(&args.path).and_then(|file| file.read(LARGEST));
+    let bytes = file.map_err(|refusal| refusal.error(format!("cannot read {path}"), &args.path))?;
+    let evaluation =
+        read(&path, &bytes, &args.row).map_err(|problem| gather::explain(&path, "the working copy", problem))?;
+    let text = match args.format {
+        Format::Md => markdown(&evaluation),
+        Format::Json => document(&whole(&path, &evaluation)),
+        Format::Metrics => document(&values(&evaluation)),
+    };
+    write_output(app, args.file.as_ref(), &text)
+}
+
+fn document(value: &Value) -> String {
+    let mut text = String::new();
+    json::write(value, &mut text);
+    text + "\n"
+}
+
+fn markdown(evaluation: &Evaluation) -> String {
+    let has = |holds: fn(&Measure) -> bool| evaluation.measures.iter().any(holds);
+    let columns: [(&str, bool, fn(&Measure) -> String); 6] = [
+        ("Metric", true, |measure| escape(&measure.name)),
+        ("Value", true, |measure| python::significant(measure.value, PRECISION)),
+        ("Standard error", has(|measure| measure.standard_error.is_some()), |measure| {
+            measure.standard_error.map(|error| python::significant(error, PRECISION)).unwrap_or_default()
+        }),
+        ("Unit", has(|measure| measure.unit.is_some()), |measure| escape(measure.unit.as_deref().unwrap_or_default())),
+        ("Examples", has(|measure| measure.count.is_some()), |measure| {
+            measure.count.map(|count| count.to_string()).unwrap_or_default()
+        }),
+        ("Better", has(|measure| measure.goal.is_some()), |measure| better(measure).unwrap_or_default().to_owned()),
+    ];
+    let shown = columns.iter().filter(|(_, is_shown, _)| *is_shown);
+    let header: Vec<String> = shown.clone().map(|(title, ..)| (*title).to_owned()).collect();
+    let row = |measure: &Measure| shown.clone().map(|(.., cell)| cell(measure)).collect();
+    lay_out(&header, &evaluation.measures.iter().map(row).collect::<Vec<_>>())
+}
+
+fn better(measure: &Measure) -> Option<&'static str> {
+    measure.goal.map(|goal| match goal {
+        Goal::Higher => "higher",
+        Goal::Lower => "lower",
+    })
+}
+
+fn values(evaluation: &Evaluation) -> Value {
+    Value::Map(evaluation.measures.iter().map(|measure| (measure.name.clone(), measure.value.into())).collect())
+}
+
+fn whole(path: &str, evaluation: &Evaluation) -> Value {
+    let object = |entries: Vec<(&str, Value)>| {
+        Value::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    };
+    let measure = |measure: &Measure| {
+        let mut entries = vec![("metric", Value::from(measure.name.as_str())), ("value", measure.value.into())];
+        entries.extend(measure.standard_error.map(|error| ("standard_error", error.into())));
+        entries.extend(measure.count.map(|count| ("examples", Value::from(count as i64))));
+        entries.extend(better(measure).map(|word| ("better", word.into())));
+        entries.extend(measure.unit.as_deref().map(|unit| ("unit", unit.into())));
+        let failed = measure.examples.iter().filter(|example| !example.passed);
+        let failed = failed.map(|example| {
+            object(vec![("id", example.id.as_str().into()), ("detail", example.detail.as_str().into())])
+        });
+        entries.extend((!measure.examples.is_empty()).then(|| ("failed", Value::List(failed.collect()))));
+        object(entries)
+    };
+    object(vec![
+        ("file", path.into()),
+        ("format", evaluation.format.title().into()),
+        ("metrics", Value::List(evaluation.measures.iter().map(measure).collect())),
+    ])
+}
