@@ -35,7 +35,7 @@ fn update_finds_its_comment_among_a_thousand_in_three_round_trips() {
             let id = forge.seed_comment(vendor, &Target::Pull(7), "cml-bot", &format!("old\n\n{}", mark("")));
             forge.seed_comments(vendor, &Target::Pull(7), 1000 - position);
             // Long enough that a busy machine does not make a chain of what is sent at the same time.
-            forge.latency(std::time::Duration::from_millis(200));
+            forge.latency(std::time::Duration::from_millis(400));
             let cml = Cml::on(&forge, vendor);
             let printed = cml.run(&["comment", "update", "report.md"]).ok();
             assert!(printed.trim().ends_with(&id.to_string()), "{vendor:?} {position}: {printed}");

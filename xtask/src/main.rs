@@ -157,7 +157,7 @@ fn test(args: &[&str]) -> Result {
     helpers.extend(tools::kubernetes().ok().map(|folder| ("CML_TEST_KUBERNETES", folder)));
     // Most of a test's time is waiting: for a server, a container, a deadline.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        let threads = 4 * std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = 3 * std::thread::available_parallelism().map_or(1, usize::from);
         helpers.push(("RUST_TEST_THREADS", threads.to_string().into()));
     }
     let mut report = ignored::Report::new()?;
