@@ -190,7 +190,7 @@ impl Credentials {
     pub async fn token(&self) -> Result<Token> {
         self.tokens.get().await?.ok_or_else(|| match &self.client {
             Some(client) => Error::auth(format!(
-                "{} is set ({client}), but there is neither a {} nor an identity token of the job",
+                "{} is set ({client}), but there is neither {} nor an identity token of the job",
                 vars::AZURE_CLIENT_ID.name,
                 vars::AZURE_CLIENT_SECRET.name
             ))

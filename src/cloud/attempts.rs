@@ -203,6 +203,7 @@ mod tests {
 
     /// Makes attempts at two sizes of one family and one of another, with these answers: a code, or nothing for a success. Returns what
     /// was tried, and how it ended.
+    #[allow(clippy::unwrap_used)]
     fn tried(models: &[Model], answers: &[&str]) -> (Vec<String>, Result<()>) {
         let host: Rc<dyn Host> = Rc::new(Native::default());
         let log = Log::new(host.clone(), crate::log::Verbosity::from(Level::Error));

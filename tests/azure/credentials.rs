@@ -50,7 +50,7 @@ fn identities_are_federated() {
     let says = format!("no federated credential of the application {CLIENT} fits this job (AADSTS700213: *)");
     fixture.run(&["launch"]).fails(4, &says, "add one with the issuer*");
     let says = format!(
-        "AZURE_CLIENT_ID is set ({CLIENT}), but there is neither a AZURE_CLIENT_SECRET nor an identity token of the job"
+        "AZURE_CLIENT_ID is set ({CLIENT}), but there is neither AZURE_CLIENT_SECRET nor an identity token of the job"
     );
     with(&usual).run(&["launch"]).fails(4, &says, "*id-token: write*");
 }

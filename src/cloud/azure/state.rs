@@ -88,12 +88,12 @@ impl Machine {
 
     /// <https://learn.microsoft.com/azure/virtual-machines/states-billing>
     fn state(&self) -> InstanceState {
-        let statuses = self.properties.instance_view.iter().flat_map(|view| &view.statuses);
+        let mut statuses = self.properties.instance_view.iter().flat_map(|view| &view.statuses);
         let power = statuses.clone().find_map(|status| status.code.strip_prefix("PowerState/"));
         match (self.properties.provisioning_state.as_deref(), power) {
             (Some("Deleting"), _) => InstanceState::Terminated,
             (Some("Failed" | "Canceled"), _) => {
-                let failed = statuses.filter(|status| status.code.starts_with("ProvisioningState/failed")).last();
+                let failed = statuses.rfind(|status| status.code.starts_with("ProvisioningState/failed"));
                 let message = failed.and_then(|status| status.message.clone().or_else(|| Some(status.code.clone())));
                 let message = message.unwrap_or_else(|| "Azure could not create it".to_owned());
                 InstanceState::Failed { kind: Kind::Died, message }
