@@ -17,6 +17,7 @@ mod find;
 mod follow;
 mod launch;
 mod launched;
+mod missing;
 mod output;
 mod promote;
 mod report;

@@ -546,6 +546,75 @@ fn a_run_goes_on_or_is_waited_for_and_reported() {
     assert_eq!(server.tasks().pop().unwrap()["status"], "stopped");
 }
 
+/// A worker completes every task that waits, with an accuracy.
+fn trains(server: &ClearMl) {
+    server.before_each(|tasks, endpoint| {
+        let waiting = tasks.iter_mut().filter(|task| task["status"] == "queued" && endpoint == "tasks.get_all");
+        for task in waiting {
+            let acc = json!({ "metric": "acc", "variant": "val", "value": 0.9, "min_value": 0.9, "max_value": 0.9 });
+            task["last_metrics"] = json!({ "m": { "v": acc } });
+            task["status"] = json!("completed");
+        }
+    });
+}
+
+#[test]
+fn a_commit_that_no_task_has_run_is_launched_where_that_is_asked_for() {
+    let launch = ["--project", "Lab/CI", "--missing", "launch", "--queue", "default", "--script", "train.py"];
+    let (server, cml, head) = lab();
+    server.project("Lab/CI");
+    trains(&server);
+    let gate = ["clearml", "compare", "--rule", "acc/val >= 0.8", "--tag", "ci", "--name", "nightly"];
+    for _ in 0..2 {
+        // Once it is there, it is not launched again.
+        let ran = run(&cml, &server, &[&gate[..], &launch].concat());
+        assert!(ran.ok().contains("### ClearML: nightly ✔"));
+        assert_eq!(server.tasks().len(), 1);
+    }
+    let task = server.tasks().pop().unwrap();
+    assert_eq!((&task["script"]["version_num"], &task["tags"]), (&json!(head), &json!(["ci"])));
+    assert_eq!(task["system_tags"].as_array().map_or(0, Vec::len), 0, "{task}");
+    for verb in ["find", "report"] {
+        let (server, cml, _) = lab();
+        server.project("Lab/CI");
+        trains(&server);
+        let ran = run(&cml, &server, &[&["clearml", verb], &launch[..]].concat());
+        let id = server.tasks()[0]["id"].as_str().unwrap().to_owned();
+        assert!(ran.stderr.contains("the task completed on"), "{ran:#?}");
+        assert!(ran.ok().contains(&id));
+    }
+    // One that fails, and one that takes too long, which is stopped.
+    let (server, cml, _) = lab();
+    server.project("Lab/CI");
+    server.before_each(|tasks, _| {
+        tasks.iter_mut().filter(|task| task["status"] == "queued").for_each(|task| task["status"] = json!("failed"));
+    });
+    let ran = run(&cml, &server, &[&gate[..], &launch].concat());
+    ran.fails(12, "the ClearML task failed on the agent", "*");
+    let (server, cml, _) = lab();
+    server.project("Lab/CI");
+    server.before_each(|tasks, _| {
+        tasks
+            .iter_mut()
+            .filter(|task| task["status"] == "queued")
+            .for_each(|task| task["status"] = json!("in_progress"));
+    });
+    let ran = run(&cml, &server, &[&gate[..], &launch, &["--wait", "1"]].concat());
+    ran.fails(12, "the ClearML task did not complete in 1 s on the agent", "*");
+    assert_eq!(server.tasks()[0]["status"], "stopped");
+    // Mistakes.
+    let find = |more: &[&str]| run(&cml, &server, &[&["clearml", "find"], more].concat());
+    let hint = "--missing launch needs --queue, and --script or --template";
+    find(&["--missing", "launch", "--queue", "default"]).fails(2, "nothing to launch", hint);
+    let error = "--queue, --script and --template are for a commit that no task has run";
+    find(&["--queue", "default"]).fails(2, error, "add --missing launch; *");
+    find(&["--missing", "launch", "--queue", "defalt", "--script", "train.py"]).fails(
+        5,
+        "no ClearML queue is called defalt",
+        "*",
+    );
+}
+
 #[test]
 fn the_doctor_shows_the_server_and_its_queues() {
     let (server, mut cml, _) = lab();

@@ -133,7 +133,7 @@ impl Compare {
     /// Finds and compares the tasks; `None` if there are none and that was told.
     pub async fn compare(&self, search: &Search<'_>) -> Result<Option<Vec<Comparison>>> {
         let Search { app, global, client, run, .. } = *search;
-        let found = match self.selection.find(app, run, client).await? {
+        let found = match self.selection.find(app, global, run, client).await? {
             Found::Tasks(tasks) => tasks,
             Found::Nothing(nothing) => {
                 let told = self.output.report_nothing(app, global, client, &self.selection, "compare ", &nothing);

@@ -34,7 +34,7 @@ pub async fn run(app: &App, global: &Global, args: &Find) -> Result<()> {
     args.selection.check_pick()?;
     let run = Run::detect(app, global).await;
     let Some(client) = connect(app, &run, &args.connection).await? else { return Ok(()) };
-    let found = args.selection.find(app, &run, &client).await?;
+    let found = args.selection.find(app, global, &run, &client).await?;
     let links = links(&client).await?;
     match found {
         Found::Tasks(tasks) => {
@@ -47,7 +47,7 @@ pub async fn run(app: &App, global: &Global, args: &Find) -> Result<()> {
                 app.print_result(&missing_json(&nothing))?;
             }
             match args.selection.missing {
-                Missing::Fail => Err(nothing.error()),
+                Missing::Fail | Missing::Launch => Err(nothing.error()),
                 Missing::Neutral => {
                     app.log.warn_of(&nothing.message(), nothing.error().hint_text());
                     Ok(())

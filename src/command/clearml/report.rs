@@ -104,7 +104,7 @@ pub async fn run(app: &App, global: &Global, args: &Report) -> Result<()> {
     }
     let run = Run::detect(app, global).await;
     let Some(client) = connect(app, &run, &args.connection).await? else { return Ok(()) };
-    match args.selection.find(app, &run, &client).await? {
+    match args.selection.find(app, global, &run, &client).await? {
         Found::Tasks(tasks) => {
             let links = links(&client).await?;
             set_outputs(app, &tasks, &links)?;

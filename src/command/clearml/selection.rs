@@ -1,5 +1,6 @@
 //! Options that name a task, and the search for it: by its ID, or by the commit that it ran.
 
+use super::missing::{self, Fallback};
 use crate::app::App;
 use crate::ci::Context;
 use crate::clearml::links::Links;
@@ -27,6 +28,8 @@ pub enum Missing {
     Fail,
     /// Say so, and succeed
     Neutral,
+    /// Run the commit on an agent of --queue, and wait until that has completed
+    Launch,
 }
 
 /// Which of several tasks to take.
@@ -83,6 +86,9 @@ pub struct Selection {
     /// What to do if no task ran the commit
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Missing::Fail)]
     pub missing: Missing,
+    /// What to run then.
+    #[command(flatten)]
+    pub fallback: Fallback,
 }
 
 /// Parses seconds, or a number with the unit `s`, `m` or `h`.
@@ -138,15 +144,18 @@ pub struct Nothing {
 }
 
 impl Selection {
-    /// Finds the task.
+    /// Finds the task, or with `--missing launch` runs the commit in one.
     ///
     /// # Errors
-    /// ClearML refuses a request, the commit cannot be determined, or there is no such project or ID.
-    pub async fn find(&self, app: &App, run: &Run, client: &Client) -> Result<Found> {
+    /// ClearML refuses a request, the commit cannot be determined, there is no such project or ID, or what was launched has failed.
+    pub async fn find(&self, app: &App, global: &Global, run: &Run, client: &Client) -> Result<Found> {
+        self.fallback.check(self.missing)?;
         if let Some(id) = &self.task {
             return Ok(Found::Tasks(vec![client.task(id).await?]));
         }
         let commits = self.commits(app, run).await?;
+        // The code of a fork is not for agents without a look at it.
+        let is_launched = self.missing == Missing::Launch && !run.is_fork;
         let projects = match &self.project {
             Some(project) => client.projects(project).await?,
             None => Vec::new(),
@@ -161,7 +170,8 @@ impl Selection {
                 }
             }
             let is_under_way = near.iter().any(|miss| miss.task.is_under_way());
-            let wait = self.wait.filter(|_| is_under_way);
+            // What runs already is not launched again.
+            let wait = self.wait.or(is_launched.then_some(missing::TIMEOUT)).filter(|_| is_under_way);
             let left = wait.map(|wait| wait.saturating_sub(app.host.elapsed().saturating_sub(start)));
             match left {
                 Some(left) if !left.is_zero() => {
@@ -172,6 +182,9 @@ impl Selection {
                 left => {
                     app.log.clear_progress();
                     let commit = commits.into_iter().next().unwrap_or_default();
+                    if is_launched && left.is_none() {
+                        return Ok(Found::Tasks(vec![self.launch(app, global, run, client, &commit).await?]));
+                    }
                     if near.is_empty() && !projects.is_empty() {
                         near = self.elsewhere(client, &commit).await?;
                     }
