@@ -142,6 +142,9 @@ fn number_repeated(examples: &mut [Example]) {
     }
 }
 
+/// Returns the metrics of a file if a tool wrote it.
+type Reader = fn(&Value) -> Option<Vec<Measure>>;
+
 /// Reads a file, whose tool is known by what is in it.
 ///
 /// # Errors
@@ -154,7 +157,7 @@ pub fn read(path: &str, bytes: &[u8], row: &Row) -> Result<Evaluation, Problem> 
         return junit::read(text).map(|measures| Evaluation { format: Format::JUnit, measures }).map_err(wrong);
     }
     let value = source::parse(path, bytes, row)?;
-    let readers: [(Format, fn(&Value) -> Option<Vec<Measure>>); 5] = [
+    let readers: [(Format, Reader); 5] = [
         (Format::LmEval, lm_eval::read),
         (Format::Promptfoo, promptfoo::read),
         (Format::DeepEval, deepeval::read),

@@ -69,9 +69,12 @@ fn document(value: &Value) -> String {
     text + "\n"
 }
 
+/// A column of the table: its title, whether it is shown, and its cells.
+type Column = (&'static str, bool, fn(&Measure) -> String);
+
 fn markdown(evaluation: &Evaluation) -> String {
     let has = |holds: fn(&Measure) -> bool| evaluation.measures.iter().any(holds);
-    let columns: [(&str, bool, fn(&Measure) -> String); 6] = [
+    let columns: [Column; 6] = [
         ("Metric", true, |measure| escape(&measure.name)),
         ("Value", true, |measure| python::significant(measure.value, PRECISION)),
         ("Standard error", has(|measure| measure.standard_error.is_some()), |measure| {
