@@ -35,7 +35,7 @@ enum Format {
 )]
 pub struct Convert {
     /// File to read
-    #[arg(value_name = "FILE")]
+    #[arg(id = "files", value_name = "FILE")]
     path: PathBuf,
     /// Row of CSV and TSV files that counts: last, max:COLUMN or min:COLUMN
     #[arg(long, value_name = "ROW", default_value_t = Row::Last)]
