@@ -1,4 +1,4 @@
-//! Charts as SVG, without any I/O: lines over steps ([`lines`]), heat maps with numbers ([`heat_map`]), and the
+//! Charts as SVG, without any I/O: lines over steps ([`lines`]), heat maps with numbers ([`heat_map`]), values over commits ([`trend`]), and the
 //! plots of DVC's templates ([`plot`]).
 //!
 //! Written by hand: see docs/tensorboard.md for why. Colours follow the reader's light or dark setting where the style
@@ -9,6 +9,7 @@ pub mod lines;
 pub mod plot;
 pub mod series;
 pub mod ticks;
+pub mod trend;
 
 use std::fmt::Write;
 

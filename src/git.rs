@@ -32,6 +32,7 @@ mod nested;
 mod remote;
 mod scratch;
 mod status;
+mod store;
 mod tree;
 
 use Access::{Read, Transfer, Write};
@@ -42,6 +43,7 @@ pub use checkout::Checkout;
 pub use remote::Reach;
 pub use scratch::Scratch;
 pub use status::{Status, pathspecs};
+pub use store::Moved;
 pub use tree::Commit;
 
 /// The pause before a failed transfer is tried again; each is twice as long as the one before.
@@ -62,6 +64,13 @@ impl CommitAuthor {
             name: name.or(default.map(|author| author.name.as_str())).map(str::to_owned),
             email: email.or(default.map(|author| author.email.as_str())).map(str::to_owned),
         }
+    }
+
+    /// Returns the variables by which git takes the author.
+    fn env(&self) -> Vec<(&'static str, &str)> {
+        let names = ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|variable| (variable, self.name.as_deref()));
+        let addresses = ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|variable| (variable, self.email.as_deref()));
+        names.into_iter().chain(addresses).filter_map(|(variable, value)| Some((variable, value?))).collect()
     }
 }
 
@@ -384,11 +393,7 @@ impl<'a> Git<'a> {
             return Ok(None);
         }
         let tree = self.text(Write, &["-C", &here, "write-tree"], &own).await?;
-        let names = ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|variable| (variable, author.name.as_deref()));
-        let addresses = ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|variable| (variable, author.email.as_deref()));
-        let given = names.into_iter().chain(addresses).filter_map(|(variable, value)| Some((variable, value?)));
-        let people: Vec<(&str, &str)> = given.collect();
-        self.text(Write, &["commit-tree", &tree, "-p", parent, "-m", message], &people).await.map(Some)
+        self.text(Write, &["commit-tree", &tree, "-p", parent, "-m", message], &author.env()).await.map(Some)
     }
 
     /// Makes a commit the one of a remote's branch, which must be an ancestor of it.

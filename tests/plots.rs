@@ -231,7 +231,11 @@ fn mistakes_are_named_and_cost_no_request() {
     );
     run(&["--targets", "x/*.csv"]).fails(3, "no file matches x/*.csv", "check the pattern: *");
     cml.run(&["plots", "diff", "no-such-branch"]).fails(5, "unknown revision 'no-such-branch'", "*");
-    cml.run(&["plots", "diff", "--base", "m.csv"]).fails(2, "plots are compared with a revision, not with a file", "*");
+    cml.run(&["plots", "diff", "--base", "m.csv"]).fails(
+        2,
+        "plots are compared with a revision, not with a file or a record",
+        "*",
+    );
     cml.file("m.csv", "step,acc\n0\n");
     run(&[]).fails(3, "m.csv of the working copy is not valid CSV: *line: 2*", "check the step that writes it");
     std::fs::remove_file(cml.path().join("m.csv")).unwrap();

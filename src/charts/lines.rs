@@ -10,9 +10,9 @@ const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
 /// Lines beyond these are not drawn: the table has them.
 pub const LINES: usize = COLOURS.len() * DASHES.len();
 
-const WIDTH: f64 = 640.0;
+pub(super) const WIDTH: f64 = 640.0;
 /// The area of the lines: left, top, right, bottom.
-const AREA: [f64; 4] = [64.0, 40.0, 624.0, 300.0];
+pub(super) const AREA: [f64; 4] = [64.0, 40.0, 624.0, 300.0];
 const ROW: f64 = 18.0;
 /// The width of a character, as far as it can be told without the font.
 const LETTER: f64 = 6.6;
@@ -37,15 +37,15 @@ pub fn svg(title: &str, lines: &[(&str, &Series)], log: bool) -> String {
     out + &legend + "</svg>\n"
 }
 
-fn across(x: &Axis, step: i64) -> f64 {
+pub(super) fn across(x: &Axis, step: i64) -> f64 {
     AREA[0] + x.place(step as f64) * (AREA[2] - AREA[0])
 }
 
-fn up(y: &Axis, value: f64) -> f64 {
+pub(super) fn up(y: &Axis, value: f64) -> f64 {
     AREA[3] - y.place(value) * (AREA[3] - AREA[1])
 }
 
-fn axes(out: &mut String, x: &Axis, y: &Axis) {
+pub(super) fn axes(out: &mut String, x: &Axis, y: &Axis) {
     let [left, top, right, bottom] = AREA;
     for tick in &y.ticks {
         let at = up(y, *tick);
@@ -71,7 +71,7 @@ fn axes(out: &mut String, x: &Axis, y: &Axis) {
     let _ = writeln!(out, "<path class=\"a\" d=\"M{left} {top}V{bottom}H{right}\" fill=\"none\" stroke=\"#d1d9e0\"/>");
 }
 
-fn line(out: &mut String, n: usize, points: &[Point], x: &Axis, y: &Axis) {
+pub(super) fn line(out: &mut String, n: usize, points: &[Point], x: &Axis, y: &Axis) {
     let (colour, class) = (COLOURS[n % COLOURS.len()].0, n % COLOURS.len());
     let mut path = String::new();
     let mut single = Vec::new();

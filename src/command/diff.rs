@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::git::Git;
 use crate::metrics::Value;
 use crate::metrics::compare::{FileChanges, Rules, compare};
+use crate::metrics::history::Record;
 use crate::metrics::source::Row;
 use crate::metrics::table::{self, Layout, PRECISION, Subject};
 use crate::report::escape::escape;
@@ -25,6 +26,7 @@ pub mod cached;
 pub mod gather;
 pub mod plots;
 pub mod project;
+pub mod records;
 mod remote;
 pub mod snapshot;
 
@@ -52,7 +54,8 @@ pub struct DiffArgs {
     /// Files or glob patterns to compare [default: what dvc.yaml declares]; a revision or two as DVC takes them
     #[arg(id = "files", value_name = "FILE")]
     pub names: Vec<String>,
-    /// Revision or file to compare with; auto for the commit that the branch started from
+    /// Revision or file to compare with; auto for the commit that the branch started from; last, max:METRIC, min:METRIC or tag:TAG for
+    /// what `cml metrics record` has recorded
     #[arg(long, value_name = "REVISION", default_value = "auto")]
     pub base: String,
     /// Revision to compare [default: the files of the working copy]
@@ -161,6 +164,11 @@ pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Re
             values
         }
         Base::File(path) => of_file(app, path, &new_values, args, kind.subject)?,
+        Base::Record(name, _) if kind.subject == Subject::Params => {
+            return Err(Error::usage(format!("--base {name}: the history has metrics only"))
+                .hint("name a commit, a branch or a tag"));
+        }
+        Base::Record(_, record) => of_record(record, &project, &selection, &new_values),
     };
     let rules = if args.format() == Format::Md { Rules::Whole } else { Rules::Dvc };
     let changes = compare_files(&old_values, &new_values, &project, rules, args.all)?;
@@ -198,6 +206,19 @@ impl DiffArgs {
             Format::Md => table::markdown(changes, &layout),
         }
     }
+}
+
+/// Returns the recorded values of the files that are compared.
+fn of_record(
+    record: &Record,
+    project: &Project,
+    selection: &Selection<'_>,
+    new: &BTreeMap<String, Value>,
+) -> BTreeMap<String, Value> {
+    let inside =
+        |(path, value): (&String, &Value)| Some((path.strip_prefix(&project.prefix)?.to_owned(), value.clone()));
+    let files = record.metrics.iter().filter_map(inside);
+    files.filter(|(path, _)| selection.targets.is_none() || new.contains_key(path)).collect()
 }
 
 /// Returns the base's values from a file, for the only file that there is.

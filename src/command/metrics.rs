@@ -8,14 +8,20 @@ use crate::metrics::table::Subject;
 use clap::{Args, Subcommand};
 
 mod convert;
+mod record;
+mod trend;
 
-/// Compare and convert metrics
+/// Compare, convert and record metrics
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compare metrics with those of another commit, and print a table
     Diff(Box<Diff>),
     /// Print what a file of metrics or of an evaluation tool says
     Convert(convert::Convert),
+    /// Record the metrics of a commit of the default branch
+    Record(Box<record::Record>),
+    /// Draw a metric over the commits that were recorded
+    Trend(Box<trend::TrendArgs>),
 }
 
 /// Options of `cml metrics diff`.
@@ -38,6 +44,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let diff = match command {
         Command::Diff(diff) => diff,
         Command::Convert(convert) => return convert::run(app, convert),
+        Command::Record(args) => return record::run(app, global, args).await,
+        Command::Trend(args) => return trend::run(app, global, args).await,
     };
     // DVC takes 0 for its default, too.
     let precision = diff.precision.filter(|precision| *precision > 0).map(usize::from);

@@ -220,8 +220,8 @@ impl Create {
         }
         match base::find(app, global, git, Some(&self.base), &Version::Workspace).await? {
             Base::Commit(base) => Ok(Start::Commit(base)),
-            Base::File(_) => Err(Error::usage(format!("--base {} is a file", self.base))
-                .hint("pass a revision; `cml metrics diff --base FILE` compares with a file")),
+            Base::File(_) | Base::Record(..) => Err(Error::usage(format!("--base {} is not a revision", self.base))
+                .hint("pass a commit, a branch or a tag; `cml metrics diff --base` takes files and records too")),
         }
     }
 

@@ -344,7 +344,7 @@ fn mistakes_are_named() {
         ran.fails(code, error, hint);
     };
     fails(run(&["--base", "no-such"]), 5, "unknown revision 'no-such'", "*fetch-depth*");
-    fails(run(&["--base", "m.json"]), 2, "--base m.json is a file", "pass a revision; *");
+    fails(run(&["--base", "m.json"]), 2, "--base m.json is not a revision", "pass a commit, *");
     fails(run(&["--part", "tensorboard"]), 2, "--part tensorboard needs --logdir", "pass the folder *");
     fails(run(&["--logdir", "gone"]), 3, "cannot read the logs in gone (*", "check --logdir: *");
     fails(run(&["-o", "data"]), 3, "cannot write data (it is a directory)", "*");

@@ -1,19 +1,22 @@
 //! Finds the commit to compare with.
 
+use super::records::History;
 use super::snapshot::Version;
 use crate::app::App;
 use crate::ci::{self, Context};
 use crate::connect::{self, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::Forge;
-use crate::forge::history::{self, History};
+use crate::forge::history;
+use crate::forge::pull_requests::PushConfig;
 use crate::git::{Commit, Git};
+use crate::metrics::history::{Baseline, Record};
 use crate::repository::Repository;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 /// The remote from which CI systems clone.
-const REMOTE: &str = "origin";
+pub const REMOTE: &str = "origin";
 /// Names of default branches, where nothing else tells it.
 const DEFAULT_BRANCHES: [&str; 2] = ["main", "master"];
 /// What to do about a clone that lacks the base.
@@ -63,6 +66,8 @@ pub enum Base {
     Commit(Named),
     /// A file from elsewhere.
     File(PathBuf),
+    /// What was recorded, and the name by which it was found.
+    Record(String, Record),
 }
 
 impl Base {
@@ -71,6 +76,7 @@ impl Base {
         match self {
             Base::Commit(named) => &named.name,
             Base::File(path) => path.to_str().unwrap_or("file"),
+            Base::Record(name, _) => name,
         }
     }
 
@@ -86,6 +92,9 @@ impl Base {
                 }
             }
             Base::File(_) => self.name().to_owned(),
+            Base::Record(name, record) => {
+                format!("{name} ({}, {})", record.short(), age(now.saturating_sub(record.time)))
+            }
         }
     }
 }
@@ -135,6 +144,15 @@ fn age(seconds: u64) -> String {
 /// Returns what to compare with: what the user names, or the commit that the work started from.
 pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>, head: &Version) -> Result<Base> {
     let Some(name) = given else { return automatic(app, global, git, head).await?.required().map(Base::Commit) };
+    if let Ok(baseline) = name.parse() {
+        return recorded(app, global, git, &baseline, head).await;
+    }
+    if let Some(tag) = name.strip_prefix("tag:") {
+        let named = resolve(app, global, git, tag).await?;
+        let records = History::load(app, global).await?.records;
+        let record = records.into_iter().find(|record| record.commit == named.commit.sha);
+        return Ok(record.map_or(Base::Commit(named), |record| Base::Record(name.to_owned(), record)));
+    }
     if git.has_checkout()
         && let Some(commit) = git.commit_of(name).await?
     {
@@ -144,6 +162,40 @@ pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>
         return Ok(Base::File(PathBuf::from(name)));
     }
     resolve(app, global, git, name).await.map(Base::Commit)
+}
+
+/// Returns what the history has for a baseline; the commit that is measured is not its own.
+async fn recorded(app: &App, global: &Global, git: &Git<'_>, baseline: &Baseline, head: &Version) -> Result<Base> {
+    let own = match head {
+        Version::Commit(named) => Some(named.commit.sha.clone()),
+        Version::Workspace => commit_of_run(app, git).await?,
+    };
+    let mut records = History::load(app, global).await?.records;
+    records.retain(|record| Some(&record.commit) != own.as_ref());
+    let found = baseline.choose(&records).cloned();
+    let record = found.ok_or_else(|| {
+        Error::not_found(format!("no record for --base {baseline}: {}", records_described(&records, baseline)))
+            .hint("record the metrics of the default branch with `cml metrics record`")
+    })?;
+    Ok(Base::Record(baseline.to_string(), record))
+}
+
+fn records_described(records: &[Record], baseline: &Baseline) -> String {
+    match baseline {
+        Baseline::Max(name) | Baseline::Min(name) if !records.is_empty() => {
+            format!("none of {} records has the metric {name}", records.len())
+        }
+        _ => "the history has none of another commit".to_owned(),
+    }
+}
+
+/// Returns the commit that the run is about, or that is checked out.
+pub async fn commit_of_run(app: &App, git: &Git<'_>) -> Result<Option<String>> {
+    let context = ci::context(ci::detect(app.env()).as_deref(), &*app.host)?;
+    if context.commit.is_some() || !git.has_checkout() {
+        return Ok(context.commit);
+    }
+    Ok(git.commit_of("HEAD").await?.map(|commit| commit.sha))
 }
 
 /// Returns the commit of a revision: of this clone, or a branch of the remote's, which is fetched if the clone lacks it.
@@ -170,10 +222,11 @@ pub async fn resolve(app: &App, global: &Global, git: &Git<'_>, name: &str) -> R
     let tip = if is_commit {
         Some(name.to_owned())
     } else {
-        fetching
-            .branch(REMOTE, name)
-            .await
-            .map_err(|e| e.context(format!("unknown revision '{name}'")).or_hint(DEPTH_HINT))?
+        // Of an annotated tag, the commit.
+        let names = [format!("refs/heads/{name}"), format!("refs/tags/{name}^{{}}"), format!("refs/tags/{name}")];
+        let found = fetching.first_ref(REMOTE, &names.each_ref().map(String::as_str)).await;
+        let found = found.map_err(|e| e.context(format!("unknown revision '{name}'")).or_hint(DEPTH_HINT))?;
+        found.map(|(_, tip)| tip)
     };
     let tip = tip.ok_or_else(unknown)?;
     fetching.fetch_commit(REMOTE, &tip).await.map_err(|_| unknown())?;
@@ -183,15 +236,21 @@ pub async fn resolve(app: &App, global: &Global, git: &Git<'_>, name: &str) -> R
 
 /// Returns git with the credentials of the forge, if there are any; else with its own, such as those that a CI leaves.
 async fn transferring<'a>(app: &'a App, global: &Global) -> Result<Git<'a>> {
+    Ok(pushing(app, global).await?.0)
+}
+
+/// Returns the same, and how to push.
+pub async fn pushing<'a>(app: &'a App, global: &Global) -> Result<(Git<'a>, PushConfig)> {
     let git = Git::new(app).trusting(global.ca_cert.as_deref())?;
     let inferred =
         connect::infer(app, global, Repository::parse).await.locate(app, connect::MIN_REPOSITORY_NAMES).await;
-    let (Ok(Some(found)), Some(_)) = (&inferred.found, &inferred.token) else { return git.reaching(REMOTE).await };
-    let git = match inferred.connect(app, found, None)?.pull_requests() {
-        Some(pulls) => git.with_push_config(&found.repository, &pulls.push_config()),
-        None => git,
+    let (Ok(Some(found)), Some(_)) = (&inferred.found, &inferred.token) else {
+        return Ok((git.reaching(REMOTE).await?, PushConfig::without_forge()));
     };
-    git.reaching(REMOTE).await
+    let forge = inferred.connect(app, found, None)?;
+    let config = forge.pull_requests().map_or_else(PushConfig::without_forge, |pulls| pulls.push_config());
+    let git = git.with_push_config(&found.repository, &config).reaching(REMOTE).await?;
+    Ok((git, config))
 }
 
 /// Returns the commit that the work started from: the merge base with the pull request's target, or with the default branch; on the
@@ -322,7 +381,7 @@ async fn ask_forge(
     app: &App,
     global: &Global,
     failure: &Error,
-    ask: impl AsyncFn(&dyn History) -> Result<Option<history::Commit>>,
+    ask: impl AsyncFn(&dyn history::History) -> Result<Option<history::Commit>>,
     name: &str,
 ) -> Option<Named> {
     if failure.kind() == Kind::NotFound {

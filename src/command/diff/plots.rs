@@ -102,7 +102,7 @@ pub async fn collect(app: &App, global: &Global, request: &Request) -> Result<Ve
     let named = named(app, &request.names, base_head, &request.targets, &ids)?;
     let head = head_version(app, global, &git, named.head.as_ref()).await?;
     let Base::Commit(base) = base::find(app, global, &git, named.base.as_deref(), &head).await? else {
-        return Err(Error::usage("plots are compared with a revision, not with a file")
+        return Err(Error::usage("plots are compared with a revision, not with a file or a record")
             .hint("name a commit, a branch or a tag with --base"));
     };
     let target = |name: &String| Ok((name.clone(), project.targets(app, std::slice::from_ref(name))?));
