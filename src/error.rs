@@ -39,6 +39,8 @@ pub enum Kind {
     NoCapacity,
     /// A cloud machine ended, or never came to work.
     Died,
+    /// A gate has a rule for a metric that is nowhere.
+    CannotJudge,
     /// A bug in cml.
     Internal,
 }
@@ -59,6 +61,7 @@ impl Kind {
             Kind::TooLarge => "too_large",
             Kind::NoCapacity => "no_capacity",
             Kind::Died => "died",
+            Kind::CannotJudge => "cannot_judge",
             Kind::Interrupted => "interrupted",
             Kind::Internal => "internal",
         }
@@ -79,6 +82,7 @@ impl Kind {
             Kind::TooLarge => 10,
             Kind::NoCapacity => 11,
             Kind::Died => 12,
+            Kind::CannotJudge => 13,
             Kind::Internal => 70,
             Kind::Interrupted => 75,
         }

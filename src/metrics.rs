@@ -15,6 +15,7 @@ mod integer;
 pub mod json;
 pub mod python;
 pub mod source;
+pub mod statistics;
 pub mod table;
 mod toml;
 mod value;

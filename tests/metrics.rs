@@ -3,6 +3,7 @@
 mod base;
 mod convert;
 mod dvc;
+mod gate;
 mod history;
 mod remote;
 mod report;

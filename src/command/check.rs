@@ -84,6 +84,11 @@ fn parse_metric(text: &str) -> Result<(String, String), String> {
 /// Runs the subcommand.
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let Command::Create(args) = command;
+    create(app, global, args, Vec::new()).await
+}
+
+/// Creates a check. `more` are annotations besides those of `--annotations`.
+async fn create(app: &App, global: &Global, args: &Checks, more: Vec<Annotation>) -> Result<()> {
     if args.title.trim().is_empty() {
         return Err(Error::usage("--title is empty").hint("omit it to use the default title, CML Report"));
     }
@@ -100,7 +105,8 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let report = args.report.write(app, global, &args.images.publish_args).await?;
     let sources = report.read(app)?;
     report_args::warn_if_empty(app, &sources, args.images.strict)?;
-    let annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
+    let mut annotations = args.annotations.as_deref().map(|path| read(app, path)).transpose()?.unwrap_or_default();
+    annotations.extend(more);
     let connected = connect::connect_to_check(app, global, args.images.publish_args.publish_branch.clone()).await?;
     // Asked before anything is done.
     connected.checks()?;
@@ -120,6 +126,8 @@ pub struct WrittenCheck {
     pub conclusion: Conclusion,
     /// Metrics to show with it.
     pub data: Vec<(String, String)>,
+    /// Remarks on lines of files.
+    pub annotations: Vec<Annotation>,
     /// Where files are published.
     pub publish_args: PublishArgs,
 }
@@ -138,7 +146,7 @@ pub async fn publish(app: &App, global: &Global, check: WrittenCheck) -> Result<
         comment: false,
         images: Images { publish: true, publish_args: check.publish_args, publish_links: false, strict: false },
     };
-    run(app, global, &Command::Create(Box::new(checks))).await
+    create(app, global, &checks, check.annotations).await
 }
 
 /// Returns the annotations of a file.

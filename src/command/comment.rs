@@ -168,6 +168,8 @@ pub struct WrittenReport {
     pub section: Option<String>,
     /// What tells its comment from others.
     pub title: String,
+    /// Whether a comment is updated only, and none is created.
+    pub only_update: bool,
     /// Where files are published.
     pub publish_args: PublishArgs,
 }
@@ -196,6 +198,15 @@ pub async fn publish(app: &App, global: &Global, report: WrittenReport) -> Resul
         open: false,
         print: false,
     };
+    if report.only_update {
+        let job = Job::prepare(app, global, &comments, true).await?;
+        let sticky = job.connected.sticky(app, &job.target, job.watermark.as_ref(), job.commit.as_deref());
+        if job.explain_missing(sticky.find().await).await?.is_empty() {
+            app.log.info("nothing changed: there is no comment");
+            let text = comments.report.message.as_deref().unwrap_or_default();
+            return outputs::summary(app, text);
+        }
+    }
     run(app, global, &Command::Update(Box::new(comments))).await
 }
 

@@ -1,4 +1,4 @@
-//! `cml metrics`: what a change does to the metrics, and what files say about them.
+//! `cml metrics`: what a change does to the metrics, whether it may, and what files say about them.
 
 use super::diff::{self, DiffArgs, Kind};
 use crate::app::App;
@@ -8,10 +8,11 @@ use crate::metrics::table::Subject;
 use clap::{Args, Subcommand};
 
 mod convert;
+mod gate;
 mod record;
 mod trend;
 
-/// Compare, convert and record metrics
+/// Compare, judge, convert and record metrics
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compare metrics with those of another commit, and print a table
@@ -22,6 +23,8 @@ pub enum Command {
     Record(Box<record::Record>),
     /// Draw a metric over the commits that were recorded
     Trend(Box<trend::TrendArgs>),
+    /// Judge metrics by rules, and fail if one is worse than it may be
+    Gate(Box<gate::Gate>),
 }
 
 /// Options of `cml metrics diff`.
@@ -46,6 +49,7 @@ pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
         Command::Convert(convert) => return convert::run(app, convert),
         Command::Record(args) => return record::run(app, global, args).await,
         Command::Trend(args) => return trend::run(app, global, args).await,
+        Command::Gate(args) => return gate::run(app, global, args).await,
     };
     // DVC takes 0 for its default, too.
     let precision = diff.precision.filter(|precision| *precision > 0).map(usize::from);

@@ -1,12 +1,16 @@
-//! Gates: what a metric should be, and the verdict on a value. One value a side: statistics of several are not known here.
+//! Gates: what a metric should be, and the verdict on it.
 //!
 //! A [`Rule`] has limits (`accuracy >= 0.9`), and a direction with a tolerance (`loss: lower, rise 2%`), by which a value is compared
-//! with a baseline. [`table`] writes the verdicts as Markdown.
+//! with a baseline. Where there are several runs, or examples, a difference beyond the tolerance also has to be more than chance:
+//! [`judge`] tests that for all rules together. [`config`] reads rules from a file, and [`table`] writes the verdicts as Markdown.
 
+use super::statistics::{Comparison, Sample, Test, holm};
 use crate::error::{Error, Result};
+use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
 
+pub mod config;
 pub mod table;
 
 /// Values whose difference is smaller than this many times their precision are the same: `0.9 - 0.895` is more than `0.005`.
@@ -28,6 +32,8 @@ pub enum Tolerance {
     Absolute(f64),
     /// By this part of the baseline's size, whatever its sign.
     Relative(f64),
+    /// By this many standard errors of the difference.
+    StandardErrors(f64),
 }
 
 /// What a metric should be.
@@ -45,29 +51,48 @@ pub struct Rule {
     pub max: Option<f64>,
     /// Whether a worse value is a warning only.
     pub is_warning: bool,
+    /// Whether the metric may be missing.
+    pub is_optional: bool,
 }
 
 /// The verdict on a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Better than the baseline, by more than the tolerance.
+    /// Better than the baseline, by more than the tolerance and by more than chance.
     Better,
-    /// Worse than the baseline, by more than the tolerance; or beyond a limit; or not a number.
+    /// Worse than the baseline, by more than the tolerance and by more than chance; or beyond a limit; or not a number.
     Worse,
-    /// Within the tolerance.
+    /// Within the tolerance, or it may be chance.
     NotToldApart,
-    /// There is no baseline to compare with.
+    /// There is no baseline to compare with, or there are too few runs to tell.
     NotEnoughData,
     /// Within the limits, which are all that counts.
     WithinLimits,
 }
 
+/// A metric to judge.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The file that it is in, or the pattern of the files of its runs.
+    pub file: String,
+    /// Its name.
+    pub name: String,
+    /// What it should be.
+    pub rule: Rule,
+    /// What it is.
+    pub new: Sample,
+    /// What it was.
+    pub old: Option<Sample>,
+}
+
 /// A value, judged.
 #[derive(Debug, Clone)]
 pub struct Judgement {
+    /// The file that it is in; empty if it is in none.
+    pub file: String,
     /// The metric's name.
     pub name: String,
-    /// Its value.
+    /// Its value; the mean of several.
     pub value: f64,
     /// The baseline's.
     pub baseline: Option<f64>,
@@ -75,6 +100,41 @@ pub struct Judgement {
     pub rule: Rule,
     /// The verdict.
     pub verdict: Verdict,
+    /// How it was compared; `None` if there is no baseline, or only the limits count.
+    pub comparison: Option<Comparison>,
+    /// `p` adjusted for the number of tests, where there was one, and that number.
+    pub adjusted: Option<(f64, usize)>,
+    /// Who accepts it although it is worse.
+    pub accepted_by: Option<String>,
+}
+
+/// Judges metrics. Those that are tested have a probability of `significance` together that one differs by chance alone.
+pub fn judge(subjects: Vec<Subject>, significance: f64) -> Vec<Judgement> {
+    let compare = |subject: &Subject| {
+        let old = subject.old.as_ref().filter(|old| !old.mean().is_nan());
+        subject.rule.goal.and(old).map(|old| subject.new.compare(old))
+    };
+    let comparisons: Vec<Option<Comparison>> = subjects.iter().map(compare).collect();
+    let tested: Vec<f64> = comparisons.iter().flatten().filter_map(|comparison| comparison.p).collect();
+    let mut adjusted = holm(&tested).into_iter();
+    let each = subjects.into_iter().zip(comparisons);
+    each.map(|(Subject { file, name, rule, new, old }, comparison)| {
+        let adjusted = comparison.and_then(|comparison| comparison.p).and_then(|_| adjusted.next());
+        let (value, baseline) = (new.mean(), old.as_ref().map(Sample::mean));
+        let error = comparison.and_then(|comparison| comparison.standard_error);
+        let mut verdict = rule.judge(value, baseline, error);
+        let is_told = matches!(verdict, Verdict::Better | Verdict::Worse) && !rule.is_beyond(value);
+        if let Some(comparison) = comparison.filter(|_| is_told) {
+            if comparison.least_p >= significance {
+                verdict = Verdict::NotEnoughData;
+            } else if adjusted.is_some_and(|p| p >= significance) {
+                verdict = Verdict::NotToldApart;
+            }
+        }
+        let adjusted = adjusted.map(|p| (p, tested.len()));
+        Judgement { file, name, value, baseline, rule, verdict, comparison, adjusted, accepted_by: None }
+    })
+    .collect()
 }
 
 impl Goal {
@@ -88,11 +148,18 @@ impl Goal {
 }
 
 impl Tolerance {
-    fn at(self, baseline: f64) -> f64 {
+    /// Returns how much worse than a baseline a value may be; `None` if that depends on a standard error that is not known.
+    fn at(self, baseline: f64, standard_error: Option<f64>) -> Option<f64> {
         match self {
-            Tolerance::Absolute(much) => much,
-            Tolerance::Relative(part) => part * baseline.abs(),
+            Tolerance::Absolute(much) => Some(much),
+            Tolerance::Relative(part) => Some(part * baseline.abs()),
+            Tolerance::StandardErrors(count) => Some(count * standard_error?),
         }
+    }
+
+    fn is_zero(self) -> bool {
+        let (Tolerance::Absolute(much) | Tolerance::Relative(much) | Tolerance::StandardErrors(much)) = self;
+        much == 0.0
     }
 }
 
@@ -101,20 +168,18 @@ impl FromStr for Tolerance {
 
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
-        let (digits, is_percent) = match text.strip_suffix('%') {
-            Some(digits) => (digits.trim_end(), true),
-            None => (text, false),
-        };
-        if digits.ends_with("se") {
-            return Err(Error::usage(format!("the tolerance '{text}' needs the standard error of a metric"))
-                .hint("one value a side has none: write a number such as 0.01, or a part of the baseline such as 2%"));
-        }
-        match digits.parse::<f64>() {
-            Ok(number) if number.is_finite() && number >= 0.0 => {
-                Ok(if is_percent { Tolerance::Relative(number / 100.0) } else { Tolerance::Absolute(number) })
-            }
-            _ => Err(Error::usage(format!("'{text}' is not a tolerance"))
-                .hint("write a number such as 0.01, or a part of the baseline such as 2%")),
+        let kinds: [(&str, fn(f64) -> Self); 3] = [
+            ("%", |number| Tolerance::Relative(number / 100.0)),
+            ("se", Tolerance::StandardErrors),
+            ("", Tolerance::Absolute),
+        ];
+        let found = kinds.iter().find_map(|(unit, kind)| Some((text.strip_suffix(unit)?.trim_end(), kind)));
+        let number = found.and_then(|(digits, kind)| Some((digits.parse::<f64>().ok()?, kind)));
+        match number.filter(|(number, _)| number.is_finite() && *number >= 0.0) {
+            Some((number, kind)) => Ok(kind(number)),
+            None => Err(Error::usage(format!("'{text}' is not a tolerance")).hint(
+                "write a number such as 0.01, a part of the baseline such as 2%, or standard errors such as 2se",
+            )),
         }
     }
 }
@@ -125,6 +190,7 @@ impl fmt::Display for Tolerance {
             Tolerance::Absolute(much) => write!(f, "{much}"),
             // 0.07 * 100 is 7.000000000000001.
             Tolerance::Relative(part) => write!(f, "{}%", super::python::significant(part * 100.0, 12)),
+            Tolerance::StandardErrors(count) => write!(f, "{count}se"),
         }
     }
 }
@@ -135,36 +201,59 @@ impl Rule {
         Rule { goal: Some(goal), tolerance, ..Rule::without_conditions(name) }
     }
 
-    fn without_conditions(name: &str) -> Self {
+    /// Returns a rule that asks for nothing yet.
+    pub fn without_conditions(name: &str) -> Self {
         let tolerance = Tolerance::Absolute(0.0);
-        Rule { name: name.trim().to_owned(), goal: None, tolerance, min: None, max: None, is_warning: false }
+        let name = name.trim().to_owned();
+        Rule { name, goal: None, tolerance, min: None, max: None, is_warning: false, is_optional: false }
     }
 
-    /// Returns the verdict on a value. `baseline` is `None` where there is none, or none that is a number.
-    pub fn judge(&self, value: f64, baseline: Option<f64>) -> Verdict {
-        let is_beyond =
-            value.is_nan() || self.min.is_some_and(|min| value < min) || self.max.is_some_and(|max| value > max);
-        match (self.goal, baseline.filter(|baseline| !baseline.is_nan())) {
-            _ if is_beyond => Verdict::Worse,
-            (None, _) => Verdict::WithinLimits,
-            (Some(_), None) => Verdict::NotEnoughData,
-            (Some(goal), Some(baseline)) => {
-                let rounding = ROUNDING * value.abs().max(baseline.abs());
-                let allowed = self.tolerance.at(baseline) + if rounding.is_finite() { rounding } else { 0.0 };
-                let gain = goal.gain(value, baseline);
-                if gain > allowed {
-                    Verdict::Better
-                } else if gain < -allowed {
-                    Verdict::Worse
-                } else {
-                    Verdict::NotToldApart
-                }
-            }
+    /// Returns whether the rule is about several metrics.
+    pub fn is_pattern(&self) -> bool {
+        self.name.contains('*')
+    }
+
+    /// Returns whether the rule is about a metric, of which `file` has the name too: `eval.json:accuracy`.
+    pub fn is_about(&self, file: &str, name: &str) -> bool {
+        let of_file = || self.name.strip_prefix(file).and_then(|rest| rest.strip_prefix(':'));
+        has_form(&self.name, name) || of_file().is_some_and(|pattern| has_form(pattern, name))
+    }
+
+    /// Returns whether it has neither a direction nor a limit.
+    pub fn is_empty(&self) -> bool {
+        self.goal.is_none() && self.min.is_none() && self.max.is_none()
+    }
+
+    fn is_beyond(&self, value: f64) -> bool {
+        value.is_nan() || self.min.is_some_and(|min| value < min) || self.max.is_some_and(|max| value > max)
+    }
+
+    /// Returns the verdict on a value, as if chance had no part in it. `baseline` is `None` where there is none, or none that is a
+    /// number, and `standard_error` where that of the difference is not known.
+    pub fn judge(&self, value: f64, baseline: Option<f64>, standard_error: Option<f64>) -> Verdict {
+        let compare = |goal: Goal| {
+            let baseline = baseline.filter(|baseline| !baseline.is_nan())?;
+            let rounding = ROUNDING * value.abs().max(baseline.abs());
+            let rounding = if rounding.is_finite() { rounding } else { 0.0 };
+            let allowed = self.tolerance.at(baseline, standard_error)? + rounding;
+            let gain = goal.gain(value, baseline);
+            Some(if gain > allowed {
+                Verdict::Better
+            } else if gain < -allowed {
+                Verdict::Worse
+            } else {
+                Verdict::NotToldApart
+            })
+        };
+        match self.goal {
+            _ if self.is_beyond(value) => Verdict::Worse,
+            None => Verdict::WithinLimits,
+            Some(goal) => compare(goal).unwrap_or(Verdict::NotEnoughData),
         }
     }
 
     /// Adds a condition, such as `lower` or `rise 2%`.
-    fn add(&mut self, condition: &str) -> Result<()> {
+    pub fn add(&mut self, condition: &str) -> Result<()> {
         let (word, value) = condition.trim().split_once(char::is_whitespace).unwrap_or((condition.trim(), ""));
         let value = value.trim();
         let goal = match (word, value) {
@@ -172,6 +261,14 @@ impl Rule {
             ("lower", "") | ("better", "lower") => Goal::Lower,
             ("warn", "") | ("level", "warn") => {
                 self.is_warning = true;
+                return Ok(());
+            }
+            ("level", "fail") => {
+                self.is_warning = false;
+                return Ok(());
+            }
+            ("optional", "" | "true" | "True" | "false" | "False") => {
+                self.is_optional = !value.eq_ignore_ascii_case("false");
                 return Ok(());
             }
             ("min", _) => {
@@ -187,8 +284,9 @@ impl Rule {
                 if word == "drop" { Goal::Higher } else { Goal::Lower }
             }
             _ => {
-                return Err(Error::usage(format!("'{}' is not a condition of a rule", condition.trim()))
-                    .hint("conditions are: higher, lower, min N, max N, drop N or N%, rise N or N%, warn"));
+                return Err(Error::usage(format!("'{}' is not a condition of a rule", condition.trim())).hint(
+                    "conditions are: higher, lower, min N, max N, drop N, N% or Nse, rise N, N% or Nse, warn, optional",
+                ));
             }
         };
         if self.goal.is_some_and(|other| other != goal) {
@@ -198,6 +296,13 @@ impl Rule {
         self.goal = Some(goal);
         Ok(())
     }
+}
+
+/// Returns whether a name has the form of a pattern, in which `*` stands for any text.
+fn has_form(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(name) = name.strip_prefix(first) else { return false };
+    name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| has_form(rest, &name[at..]))
 }
 
 fn number(text: &str) -> Result<f64> {
@@ -227,7 +332,7 @@ impl FromStr for Rule {
             }
             rule
         };
-        if rule.name.is_empty() || rule.goal.is_none() && rule.min.is_none() && rule.max.is_none() {
+        if rule.name.is_empty() || rule.is_empty() {
             return Err(Error::usage(format!("'{text}' is not a rule"))
                 .hint("write `accuracy >= 0.9`, `accuracy: higher, drop 0.005` or `loss: lower, rise 2%`"));
         }
@@ -239,20 +344,20 @@ impl FromStr for Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut conditions = Vec::new();
-        let is_strict = matches!(self.tolerance, Tolerance::Absolute(0.0) | Tolerance::Relative(0.0));
         let worse = self.goal.map(|goal| match goal {
             Goal::Higher => ("higher", "drop"),
             Goal::Lower => ("lower", "rise"),
         });
         if let Some((better, worse)) = worse {
             conditions.push(better.to_owned());
-            if !is_strict {
+            if !self.tolerance.is_zero() {
                 conditions.push(format!("{worse} {}", self.tolerance));
             }
         }
         conditions.extend(self.min.map(|min| format!("min {min}")));
         conditions.extend(self.max.map(|max| format!("max {max}")));
         conditions.extend(self.is_warning.then(|| "warn".to_owned()));
+        conditions.extend(self.is_optional.then(|| "optional".to_owned()));
         f.write_str(&conditions.join(", "))
     }
 }
@@ -278,35 +383,113 @@ impl Verdict {
 }
 
 impl Judgement {
-    /// Judges a value.
+    /// Judges a value that is in no file.
     pub fn new(name: String, value: f64, baseline: Option<f64>, rule: Rule) -> Self {
-        let verdict = rule.judge(value, baseline);
-        Judgement { name, value, baseline, rule, verdict }
+        let verdict = rule.judge(value, baseline, None);
+        let file = String::new();
+        Judgement { file, name, value, baseline, rule, verdict, comparison: None, adjusted: None, accepted_by: None }
     }
 
     /// Returns whether the gate fails because of it.
     pub fn is_failure(&self) -> bool {
-        self.verdict == Verdict::Worse && !self.rule.is_warning
+        self.verdict == Verdict::Worse && !self.rule.is_warning && self.accepted_by.is_none()
     }
 
     /// Returns why the value is worse, as a sentence without an end: `loss rose from 1 to 2 (a rise of 2% is allowed)`.
     pub fn reason(&self) -> String {
-        let shown = |value: f64| super::python::significant(value, table::DIGITS);
         let (name, value) = (&self.name, shown(self.value));
         match (self.rule.min, self.rule.max, self.rule.goal, self.baseline) {
             (Some(min), ..) if self.value < min => format!("{name} is {value}, less than {min}"),
             (_, Some(max), ..) if self.value > max => format!("{name} is {value}, more than {max}"),
             (_, _, Some(goal), Some(baseline)) => {
-                let (moved, noun) = if goal == Goal::Higher { ("fell", "drop") } else { ("rose", "rise") };
-                let allowed = match self.rule.tolerance {
-                    Tolerance::Absolute(0.0) | Tolerance::Relative(0.0) => format!("no {noun} is allowed"),
-                    tolerance => format!("a {noun} of {tolerance} is allowed"),
-                };
-                format!("{name} {moved} from {} to {value} ({allowed})", shown(baseline))
+                let moved = if goal == Goal::Higher { "fell" } else { "rose" };
+                let test = self.test().map(|test| format!("; {test}")).unwrap_or_default();
+                format!("{name} {moved} from {} to {value} ({}{test})", shown(baseline), self.allowed(goal))
             }
             _ => format!("{name} is {value}"),
         }
     }
+
+    fn allowed(&self, goal: Goal) -> String {
+        let noun = if goal == Goal::Higher { "drop" } else { "rise" };
+        if self.rule.tolerance.is_zero() {
+            format!("no {noun} is allowed")
+        } else {
+            format!("a {noun} of {} is allowed", self.rule.tolerance)
+        }
+    }
+
+    /// Returns how it was tested, if it was: `Welch's t test of 5 and 5 runs, p = 0.003, or 0.015 as one of 5 metrics`.
+    fn test(&self) -> Option<String> {
+        let Comparison { test, counts: (old, new), p, .. } = self.comparison?;
+        let of = match test {
+            Test::Tolerance | Test::Z => String::new(),
+            Test::Welch => format!(" of {old} and {new} runs"),
+            Test::SignFlip => format!(" of {new} seeds"),
+            Test::McNemar => format!(" of {new} examples"),
+            Test::Fisher => format!(" of {old} and {new} examples"),
+        };
+        let several = match self.adjusted {
+            Some((p, count)) if count > 1 => format!(", or {} as one of {count} metrics", probability(p)),
+            _ => String::new(),
+        };
+        Some(format!("{}{of}, p = {}{several}", test.title(), probability(p?)))
+    }
+
+    /// Returns why the verdict is what it is, as a sentence; `None` if the table says it all.
+    pub fn explanation(&self, significance: f64) -> Option<String> {
+        let name = &self.name;
+        let too_few = |comparison: &Comparison| comparison.least_p >= significance;
+        match (self.verdict, self.comparison, self.test()) {
+            (Verdict::Worse, ..) => Some(self.reason()),
+            (Verdict::Better, _, Some(test)) => Some(format!("{name} is better ({test})")),
+            (Verdict::NotToldApart, _, Some(test)) => match self.adjusted {
+                Some((p, _)) if p < significance => {
+                    Some(format!("the difference of {name} is within the tolerance ({test})"))
+                }
+                _ => Some(format!("the difference of {name} may be chance ({test})")),
+            },
+            (Verdict::NotEnoughData, Some(comparison), Some(test)) if too_few(&comparison) => Some(format!(
+                "so little data cannot show that {name} differs: p is at least {} ({test})",
+                probability(comparison.least_p)
+            )),
+            (Verdict::NotEnoughData, Some(comparison), _) if too_few(&comparison) => {
+                let (old, new) = comparison.counts;
+                Some(format!("{name} has {old} and {new} runs: two of each version are the least"))
+            }
+            (Verdict::NotEnoughData, Some(_), _) => {
+                Some(format!("{name} has no standard error, which its tolerance {} needs", self.rule.tolerance))
+            }
+            (Verdict::NotEnoughData, None, _) => Some(format!("there is no baseline for {name}")),
+            _ => None,
+        }
+    }
+
+    /// Returns it for programs.
+    pub fn json(&self) -> Value {
+        let interval = self.comparison.and_then(|comparison| comparison.interval);
+        let verdict = if self.verdict == Verdict::WithinLimits { Verdict::NotToldApart } else { self.verdict };
+        json!({
+            "file": self.file,
+            "metric": self.name,
+            "verdict": verdict.name(),
+            "old": self.baseline,
+            "new": self.value,
+            "diff": self.baseline.map(|baseline| self.value - baseline),
+            "low": interval.map(|(low, _)| low),
+            "high": interval.map(|(_, high)| high),
+            "p": self.comparison.and_then(|comparison| comparison.p),
+            "test": self.comparison.map(|comparison| comparison.test.name()),
+        })
+    }
+}
+
+fn shown(value: f64) -> String {
+    super::python::significant(value, table::DIGITS)
+}
+
+fn probability(p: f64) -> String {
+    if p < 1e-4 { "0.0001 at most".to_owned() } else { super::python::significant(p, 2) }
 }
 
 #[cfg(test)]
@@ -329,6 +512,7 @@ mod tests {
             ("a/b:max: better higher, level warn", "a/b:max", "higher, warn"),
             ("gsm8k/*: higher, drop 7%", "gsm8k/*", "higher, drop 7%"),
             ("x: min -1, max 1e3", "x", "min -1, max 1000"),
+            ("f1: drop 2se, level fail, optional", "f1", "higher, drop 2se, optional"),
         ] {
             let rule = rule(text);
             assert_eq!((rule.name.as_str(), rule.to_string().as_str()), (name, conditions), "{text}");
@@ -350,7 +534,7 @@ mod tests {
             ("a: drop -1", "'-1' is not a tolerance"),
             ("a: drop x", "'x' is not a tolerance"),
             ("a: drop inf%", "'inf%' is not a tolerance"),
-            ("a: drop 2se", "the tolerance '2se' needs the standard error of a metric"),
+            ("a: drop xse", "'xse' is not a tolerance"),
             ("a: min nan", "'nan' is not a number"),
         ] {
             let error = text.parse::<Rule>().unwrap_err();
@@ -381,12 +565,14 @@ mod tests {
             ("a: higher", 0.9, None, NotEnoughData),
             ("a: higher", 0.9, Some(f64::NAN), NotEnoughData),
             ("a: higher, min 0.8", 0.7, None, Worse),
+            ("a: higher, drop 2se", 0.71, Some(0.9), NotToldApart),
+            ("a: higher, drop 2se", 0.69, Some(0.9), Worse),
             ("a >= 0.8", 0.8, None, WithinLimits),
             ("a >= 0.8", 0.79, Some(0.1), Worse),
             ("a <= 3", f64::NAN, None, Worse),
             ("a: lower", f64::INFINITY, Some(1.0), Worse),
         ] {
-            assert_eq!(rule(text).judge(value, baseline), verdict, "{text} {value} {baseline:?}");
+            assert_eq!(rule(text).judge(value, baseline, Some(0.1)), verdict, "{text} {value} {baseline:?}");
         }
     }
 
@@ -403,6 +589,91 @@ mod tests {
         }
     }
 
+    fn runs(values: &[f64], first: usize) -> Sample {
+        let runs = values.iter().enumerate().map(|(at, value)| (format!("{}", first + at), *value));
+        Sample { runs: runs.collect(), ..Sample::default() }
+    }
+
+    fn subject(text: &str, new: Sample, old: Option<Sample>) -> Subject {
+        let rule = rule(text);
+        Subject { file: "m.json".into(), name: rule.name.clone(), rule, new, old }
+    }
+
+    const OLD: [f64; 5] = [0.90, 0.91, 0.92, 0.93, 0.94];
+
+    #[test]
+    fn several_runs_have_to_differ_by_more_than_chance() {
+        use Verdict::{Better, NotEnoughData, NotToldApart, Worse};
+        let moved = |by: f64| runs(&OLD.map(|value| value + by), 5);
+        for (text, new, verdict, reason) in [
+            (
+                "a: higher",
+                moved(-0.05),
+                Worse,
+                "a fell from 0.92 to 0.87 (no drop is allowed; Welch's t test of 5 and 5 runs, p = 0.0011)",
+            ),
+            (
+                "a: higher",
+                moved(-0.01),
+                NotToldApart,
+                "the difference of a may be chance (Welch's t test of 5 and 5 runs, p = 0.35)",
+            ),
+            (
+                "a: higher, drop 0.1",
+                moved(-0.05),
+                NotToldApart,
+                "the difference of a is within the tolerance (Welch's t test of 5 and 5 runs, p = 0.0011)",
+            ),
+            ("a: higher", moved(0.05), Better, "a is better (Welch's t test of 5 and 5 runs, p = 0.0011)"),
+            (
+                "a: higher",
+                runs(&OLD.map(|value| value - 0.05), 0),
+                NotEnoughData,
+                "so little data cannot show that a differs: p is at least 0.062 (sign-flip test of 5 seeds, p = 0.062)",
+            ),
+            ("a: higher", runs(&[0.5], 5), NotEnoughData, "a has 5 and 1 runs: two of each version are the least"),
+            ("a: min 0.9", moved(-0.05), Worse, "a is 0.87, less than 0.9"),
+        ] {
+            let judged = judge(vec![subject(text, new, Some(runs(&OLD, 0)))], 0.05);
+            assert_eq!((judged[0].verdict, judged[0].explanation(0.05).as_deref()), (verdict, Some(reason)), "{text}");
+        }
+        let none = judge(vec![subject("a: drop 2se", Sample::of(0.5), Some(Sample::of(0.9)))], 0.05);
+        assert_eq!(none[0].explanation(0.05).unwrap(), "a has no standard error, which its tolerance 2se needs");
+        let none = judge(vec![subject("a: higher", Sample::of(0.5), None)], 0.05);
+        assert_eq!(none[0].explanation(0.05).unwrap(), "there is no baseline for a");
+    }
+
+    #[test]
+    fn the_more_metrics_the_more_it_takes() {
+        let worse = |count: usize| {
+            let one = |_| subject("a: higher", runs(&OLD.map(|value| value - 0.03), 5), Some(runs(&OLD, 0)));
+            judge((0..count).map(one).collect(), 0.05)
+        };
+        assert_eq!(worse(1)[0].verdict, Verdict::Worse);
+        let five = worse(5);
+        assert!(five.iter().all(|judged| judged.verdict == Verdict::NotToldApart), "{five:?}");
+        let reason = "the difference of a may be chance (Welch's t test of 5 and 5 runs, p = 0.017, or 0.085 as one of 5 metrics)";
+        assert_eq!(five[0].explanation(0.05).unwrap(), reason);
+        let keys = ["diff", "file", "high", "low", "metric", "new", "old", "p", "test", "verdict"];
+        let value = five[0].json();
+        let mut found: Vec<&String> = value.as_object().unwrap().keys().collect();
+        found.sort();
+        assert_eq!(found, keys);
+        assert!((value["p"].as_f64().unwrap() - 0.0170).abs() < 1e-3 && value["test"] == "welch", "{value}");
+    }
+
+    #[test]
+    fn patterns_are_of_names_and_files() {
+        assert!(
+            rule("gsm8k/*: higher").is_about("m.json", "gsm8k/acc/x")
+                && !rule("gsm8k/*: higher").is_about("m.json", "acc")
+        );
+        assert!(
+            rule("m.json:acc: higher").is_about("m.json", "acc")
+                && !rule("m.json:acc: higher").is_about("n.json", "acc")
+        );
+    }
+
     proptest! {
         #[test]
         fn a_rule_that_is_written_reads_the_same(name in "[a-z/* ]{0,5}[a-z]", higher: bool, part in 0u32..10_000, min in any::<Option<i32>>()) {
@@ -413,7 +684,7 @@ mod tests {
 
         #[test]
         fn what_is_better_one_way_is_worse_the_other(value in -1e6..1e6f64, baseline in -1e6..1e6f64, much in 0.0..10.0f64) {
-            let judge = |goal| Rule::new("a", goal, Tolerance::Absolute(much)).judge(value, Some(baseline));
+            let judge = |goal| Rule::new("a", goal, Tolerance::Absolute(much)).judge(value, Some(baseline), None);
             let turned = |verdict| match verdict {
                 Verdict::Better => Verdict::Worse,
                 Verdict::Worse => Verdict::Better,

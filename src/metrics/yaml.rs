@@ -7,6 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+pub mod lines;
 mod scalar;
 
 /// Deeper lists and tables are an error.

@@ -65,7 +65,7 @@ fn a_regression_is_exit_code_1_and_says_what_is_worse() {
         "### ClearML: dummy\\|task ✔\n\n\
          [task]({}) · [compare]({pages}) · commit {} · completed · 4 min 12 s on gpu-3 · no uncommitted changes\n\n\
          | Metric | Value | Baseline | Δ | Δ % | Rule | Verdict |\n| --- | --: | --: | --: | --: | --- | --- |\n\
-         | acc/val | 0.95 | 0.9 | +0.05 | +5.56 % | higher | ✔ better |\n\n\
+         | acc/val | 0.95 | 0.9 | ▲ +0.05 | +5.56 % | higher | ✔ better |\n\n\
          Baseline: [other]({}), tagged best\n",
         page(&id),
         &HEAD[..7],
@@ -78,7 +78,7 @@ fn a_regression_is_exit_code_1_and_says_what_is_worse() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.stdout.starts_with("### ClearML: dummy\\|task ✘\n"), "{ran:#?}");
     assert!(ran.stdout.contains(&format!("\n> [!CAUTION]\n> {reason}\n\n| Metric")), "{ran:#?}");
-    assert!(ran.stdout.contains("| loss/val | 2 | 1 | +1 | +100 % | lower, rise 2% | ✘ worse |"), "{ran:#?}");
+    assert!(ran.stdout.contains("| loss/val | 2 | 1 | ▼ +1 | +100 % | lower, rise 2% | ✘ worse |"), "{ran:#?}");
     // Both are told, and all of them have to be worse where that is asked for.
     let two = ["--rule", "acc/val >= 0.99", "--rule", "loss/val: lower"];
     let ran = gate(&two);
@@ -132,7 +132,7 @@ fn tolerances_are_right_for_negative_values() {
         let ran = run(&cml, &server, &[&COMPARE[..], &["--metric", "acc/val", "--tolerance", tolerance]].concat());
         assert_eq!(ran.code, Some(code), "{tolerance} {ran:#?}");
         let shown = if code == 0 { "≈ not told apart" } else { "✘ worse" };
-        assert!(ran.stdout.contains(shown) && ran.stdout.contains("| -0.1 | -10 % |"), "{ran:#?}");
+        assert!(ran.stdout.contains(shown) && ran.stdout.contains("| ▼ -0.1 | -10 % |"), "{ran:#?}");
     }
 }
 

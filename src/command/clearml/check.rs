@@ -95,6 +95,7 @@ impl Check {
             target: TargetSpec::Auto,
             title: if self.section.is_some() { "ClearML".to_owned() } else { title },
             section: self.section.clone(),
+            only_update: false,
             publish_args: PublishArgs::default(),
         };
         comment::publish(app, global, report).await

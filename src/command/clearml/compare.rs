@@ -230,6 +230,7 @@ impl Compare {
             text: text.clone(),
             conclusion: conclusion(verdict, !failures.is_empty()),
             data: all.iter().map(|judgement| (judgement.name.clone(), judgement.value.to_string())).collect(),
+            annotations: Vec::new(),
             publish_args: self.output.publish_args.clone(),
         });
         if check.is_none() || self.output.publish || self.output.file.is_some() {
@@ -267,6 +268,12 @@ impl Gate {
         let tolerance = self.tolerance.unwrap_or(Tolerance::Absolute(0.0));
         let of_metrics = self.metric.iter().map(|name| Rule::new(name, self.goal.into(), tolerance));
         let rules: Vec<Rule> = of_metrics.chain(self.rule.iter().cloned()).collect();
+        if let Some(rule) = rules.iter().find(|rule| matches!(rule.tolerance, Tolerance::StandardErrors(_))) {
+            let error = format!("the tolerance '{}' needs the standard error of a metric", rule.tolerance);
+            return Err(Error::usage(error).hint(
+                "a scalar of ClearML has none: write a number such as 0.01, or a part of the baseline such as 2%",
+            ));
+        }
         if rules.is_empty() {
             return Err(Error::usage("nothing to compare")
                 .hint("name a scalar with --metric accuracy/val, or write a --rule 'loss/val: lower, rise 2%'"));

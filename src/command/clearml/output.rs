@@ -58,6 +58,7 @@ impl Output {
             target: self.target.clone(),
             section: self.section.clone(),
             title: format!("ClearML {title}").trim().to_owned(),
+            only_update: false,
             publish_args: self.publish_args.clone(),
         };
         comment::publish(app, global, report).await

@@ -53,9 +53,38 @@ pub async fn gather(
 ) -> Result<BTreeMap<String, Value>> {
     let pipelines = if selection.targets.is_some() { Pipelines::default() } else { snapshot.pipelines().await? };
     let wanted = wanted(snapshot, selection, &pipelines)?;
+    let contents = contents(snapshot, &wanted, is_new).await?;
+    let mut values = BTreeMap::new();
+    for (path, bytes) in contents {
+        let value = value(snapshot, &path, &bytes, selection.row)?;
+        let keys = wanted.get(&path).map(|wanted| wanted.keys.as_slice()).unwrap_or_default();
+        let value = if selection.subject == Subject::Metrics { source::metrics(value) } else { select(value, keys) };
+        values.insert(path, value);
+    }
+    if selection.targets.is_none() && selection.subject == Subject::Params {
+        add_used(&pipelines, &mut values);
+    }
+    Ok(values)
+}
+
+/// Returns the contents of all files of metrics that count, as [`gather`] does with their values.
+pub async fn files(
+    snapshot: &Snapshot<'_>,
+    selection: &Selection<'_>,
+    is_new: bool,
+) -> Result<BTreeMap<String, Vec<u8>>> {
+    let pipelines = if selection.targets.is_some() { Pipelines::default() } else { snapshot.pipelines().await? };
+    contents(snapshot, &wanted(snapshot, selection, &pipelines)?, is_new).await
+}
+
+async fn contents(
+    snapshot: &Snapshot<'_>,
+    wanted: &BTreeMap<String, Wanted>,
+    is_new: bool,
+) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut cached = Cached::new(snapshot);
     let (mut plain, mut contents) = (Vec::new(), BTreeMap::new());
-    for (path, wanted) in &wanted {
+    for (path, wanted) in wanted {
         if snapshot.has(path) {
             plain.push(path.clone());
             continue;
@@ -77,17 +106,7 @@ pub async fn gather(
     plain.sort();
     plain.dedup();
     contents.extend(snapshot.read(&plain).await?);
-    let mut values = BTreeMap::new();
-    for (path, bytes) in contents {
-        let value = value(snapshot, &path, &bytes, selection.row)?;
-        let keys = wanted.get(&path).map(|wanted| wanted.keys.as_slice()).unwrap_or_default();
-        let value = if selection.subject == Subject::Metrics { source::metrics(value) } else { select(value, keys) };
-        values.insert(path, value);
-    }
-    if selection.targets.is_none() && selection.subject == Subject::Params {
-        add_used(&pipelines, &mut values);
-    }
-    Ok(values)
+    Ok(contents)
 }
 
 /// Returns the error for a file that is neither in a version nor known to DVC.

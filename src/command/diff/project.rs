@@ -62,7 +62,7 @@ impl Project {
     }
 
     /// Returns the path from the root that a path from the current directory is.
-    fn path_of(&self, name: &str) -> Result<String> {
+    pub fn path_of(&self, name: &str) -> Result<String> {
         let absolute = Path::new(name).strip_prefix(&self.root).ok().filter(|_| Path::new(name).is_absolute());
         let name_ = absolute.map_or_else(|| name.replace('\\', "/"), slashes);
         let base = if absolute.is_some() { "" } else { &self.here };

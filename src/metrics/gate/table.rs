@@ -3,41 +3,72 @@
 use super::super::python::significant;
 use super::{Judgement, Verdict};
 use crate::report::escape::escape;
-use std::fmt::Write;
 
 /// So many digits of a value are shown.
 pub const DIGITS: usize = 5;
 /// What stands for a value that is not there.
 const NOTHING: &str = "–";
 
-/// Returns the table.
+/// Returns the table. It has the files if there are several, and intervals if there are any.
 pub fn markdown(judgements: &[Judgement]) -> String {
-    let mut text = String::from(
-        "| Metric | Value | Baseline | Δ | Δ % | Rule | Verdict |\n| --- | --: | --: | --: | --: | --- | --- |\n",
-    );
+    let has_files = judgements.iter().any(|judgement| judgement.file != judgements[0].file);
+    let has_intervals = judgements.iter().any(|judgement| interval(judgement).is_some());
+    let columns = [
+        (has_files, "File", "---"),
+        (true, "Metric", "---"),
+        (true, "Value", "--:"),
+        (true, "Baseline", "--:"),
+        (true, "Δ", "--:"),
+        (has_intervals, "95 %", "--:"),
+        (true, "Δ %", "--:"),
+        (true, "Rule", "---"),
+        (true, "Verdict", "---"),
+    ];
+    let row = |cells: [&str; 9]| {
+        let shown = cells.iter().zip(&columns).filter(|(_, (is_shown, ..))| *is_shown);
+        format!("| {} |\n", shown.map(|(cell, _)| *cell).collect::<Vec<_>>().join(" | "))
+    };
+    let mut text = row(columns.map(|(_, title, _)| title)) + &row(columns.map(|(.., line)| line));
     for judgement in judgements {
-        let Judgement { name, value, baseline, rule, verdict } = judgement;
+        let Judgement { file, name, value, baseline, rule, verdict, .. } = judgement;
         let before = baseline.map_or_else(|| NOTHING.to_owned(), |baseline| significant(baseline, DIGITS));
-        let _ = writeln!(
-            text,
-            "| {} | {} | {before} | {} | {} | {} | {} {} |",
-            escape(name),
-            significant(*value, DIGITS),
-            difference(Some(*value), *baseline),
-            percent(Some(*value), *baseline),
-            escape(&rule.to_string()),
-            symbol(judgement),
-            verdict.name().replace('_', " "),
-        );
+        let accepted = judgement.accepted_by.as_ref().map(|by| format!(", accepted by {}", escape(by)));
+        text += &row([
+            &escape(file),
+            &escape(name),
+            &significant(*value, DIGITS),
+            &before,
+            &format!("{}{}", arrow(judgement), difference(Some(*value), *baseline)),
+            &interval(judgement).unwrap_or_else(|| NOTHING.to_owned()),
+            &percent(Some(*value), *baseline),
+            &escape(&rule.to_string()),
+            &format!("{} {}{}", symbol(judgement), verdict.name().replace('_', " "), accepted.unwrap_or_default()),
+        ]);
     }
     text
+}
+
+/// Returns ▲ for a value that is better than the baseline, and ▼ for one that is worse, whatever its direction.
+fn arrow(judgement: &Judgement) -> &'static str {
+    let gain = judgement.rule.goal.zip(judgement.baseline);
+    match gain.map_or(0.0, |(goal, baseline)| goal.gain(judgement.value, baseline)) {
+        gain if gain > 0.0 => "▲ ",
+        gain if gain < 0.0 => "▼ ",
+        _ => "",
+    }
+}
+
+/// Returns the interval of the difference.
+fn interval(judgement: &Judgement) -> Option<String> {
+    let (low, high) = judgement.comparison?.interval?;
+    Some(format!("{} … {}", signed(low, 3), signed(high, 3)))
 }
 
 /// Returns the symbol of a verdict.
 fn symbol(judgement: &Judgement) -> char {
     match judgement.verdict {
         Verdict::Better | Verdict::WithinLimits => '✔',
-        Verdict::Worse if judgement.rule.is_warning => '⚠',
+        Verdict::Worse if !judgement.is_failure() => '⚠',
         Verdict::Worse => '✘',
         Verdict::NotToldApart => '≈',
         Verdict::NotEnoughData => '?',
@@ -88,8 +119,8 @@ mod tests {
             judged("x >= 3", 2.0, None),
             judged("n: higher", 1e-7, None),
         ];
-        let expected = "| a\\|b | 0.95 | 0.9 | +0.05 | +5.56 % | higher, drop 2% | ✔ better |\n\
-                        | loss | 2 | 1 | +1 | +100 % | lower, warn | ⚠ worse |\n\
+        let expected = "| a\\|b | 0.95 | 0.9 | ▲ +0.05 | +5.56 % | higher, drop 2% | ✔ better |\n\
+                        | loss | 2 | 1 | ▼ +1 | +100 % | lower, warn | ⚠ worse |\n\
                         | x | 2 | – | – | – | min 3 | ✘ worse |\n\
                         | n | 1e-07 | – | – | – | higher | ? not enough data |\n";
         assert_eq!(markdown(&rows).split_once("--- |\n").unwrap().1, expected);
