@@ -30,6 +30,13 @@ pub mod azure {
 mod bootstrap;
 #[cfg(debug_assertions)]
 mod dummy;
+#[cfg(feature = "gcp")]
+pub mod gcp;
+/// Without the driver: only the options, which every build takes.
+#[cfg(not(feature = "gcp"))]
+pub mod gcp {
+    pub mod args;
+}
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 /// Without the driver: only the options, which every build takes.
@@ -77,6 +84,8 @@ pub const CLOUDS: &[Driver] = &[
     aws::DRIVER,
     #[cfg(feature = "azure")]
     azure::DRIVER,
+    #[cfg(feature = "gcp")]
+    gcp::DRIVER,
     #[cfg(feature = "kubernetes")]
     kubernetes::DRIVER,
     #[cfg(debug_assertions)]
@@ -209,6 +218,11 @@ pub trait Cloud {
 
     /// Fetches the end of the instance's console, [`MAX_CONSOLE`] bytes at most; empty before its first output.
     async fn console_log(&self, id: &str) -> Result<String>;
+
+    /// Removes the bootstrap, which holds the runner's credential, from where the cloud keeps it: the instance has read it.
+    async fn forget_bootstrap(&self, _id: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// Lists what belongs to no instance any more.
     async fn list_leftovers(&self) -> Result<Vec<Leftover>> {

@@ -217,6 +217,18 @@ vars! {
     ARM_CLIENT_ID = "ARM_CLIENT_ID": "As AZURE_CLIENT_ID";
     ARM_CLIENT_SECRET = "ARM_CLIENT_SECRET": "As AZURE_CLIENT_SECRET";
     ARM_OIDC_TOKEN_FILE_PATH = "ARM_OIDC_TOKEN_FILE_PATH": "As AZURE_FEDERATED_TOKEN_FILE";
+    GOOGLE_APPLICATION_CREDENTIALS_DATA = "GOOGLE_APPLICATION_CREDENTIALS_DATA": "Content of a Google Cloud credentials file, as CML read it";
+    GOOGLE_APPLICATION_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS": "Path of a Google Cloud credentials file";
+    CML_GCP_WORKLOAD_IDENTITY_PROVIDER = "CML_GCP_WORKLOAD_IDENTITY_PROVIDER": "Provider that exchanges the job's identity for a token of Google Cloud";
+    CML_GCP_WORKLOAD_IDENTITY_SERVICE_ACCOUNT = "CML_GCP_WORKLOAD_IDENTITY_SERVICE_ACCOUNT": "Service account that the job then acts as";
+    CLOUDSDK_CONFIG = "CLOUDSDK_CONFIG": "gcloud's folder, instead of ~/.config/gcloud";
+    CLOUDSDK_CORE_PROJECT = "CLOUDSDK_CORE_PROJECT": "Google Cloud project, where the credentials name none";
+    CLOUDSDK_PROJECT = "CLOUDSDK_PROJECT": "The same";
+    GCLOUD_PROJECT = "GCLOUD_PROJECT": "The same";
+    GCP_PROJECT = "GCP_PROJECT": "The same";
+    GOOGLE_CLOUD_PROJECT = "GOOGLE_CLOUD_PROJECT": "The same";
+    GOOGLE_PROJECT = "GOOGLE_PROJECT": "The same";
+    GCE_METADATA_HOST = "GCE_METADATA_HOST": "Host of Google's metadata server";
 
     KUBERNETES_CONFIGURATION = "KUBERNETES_CONFIGURATION": "Content of a kubeconfig file, as CML read it";
     KUBECONFIG_DATA = "KUBECONFIG_DATA": "The same, as CML's Terraform provider read it";

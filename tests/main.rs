@@ -25,6 +25,8 @@ mod events;
 mod external;
 mod faults;
 mod files;
+#[cfg(feature = "gcp")]
+mod gcp;
 mod images;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;

@@ -1,6 +1,6 @@
 //! The options that only some clouds have, each declared by its cloud.
 
-use super::{aws, azure, kubernetes};
+use super::{aws, azure, gcp, kubernetes};
 use clap::Args;
 
 /// The options of all clouds, of which each reads its own.
@@ -9,6 +9,9 @@ pub struct CloudOptions {
     /// Those of AWS.
     #[command(flatten)]
     pub aws: aws::args::AwsOptions,
+    /// Those of Google Cloud.
+    #[command(flatten)]
+    pub gcp: gcp::args::GcpOptions,
     /// Those of Kubernetes.
     #[command(flatten)]
     pub kubernetes: kubernetes::args::KubernetesOptions,
@@ -17,7 +20,7 @@ pub struct CloudOptions {
 impl CloudOptions {
     /// Returns the names of the options that are given.
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
-        let given = self.aws.given().into_iter().chain(self.kubernetes.given());
+        let given = self.aws.given().into_iter().chain(self.gcp.given()).chain(self.kubernetes.given());
         given.filter(|(_, given)| *given).map(|(name, _)| name)
     }
 }

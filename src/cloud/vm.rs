@@ -303,6 +303,7 @@ mod tests {
         judged_by(&["dash", "-n"], &with_deletion);
         judged_by(&[&shellcheck, "--shell=sh", "-"], &with_deletion);
         judged_by(&[&shellcheck, "--shell=sh", "-"], include_str!("azure/delete.sh"));
+        judged_by(&[&shellcheck, "--shell=sh", "-"], include_str!("gcp/delete.sh"));
         judged_by(&[&shellcheck, "--shell=sh", "-"], include_str!("../runner/firewall.sh"));
         let folder = tempfile::tempdir().unwrap();
         for unit in UNITS {

@@ -1,7 +1,8 @@
 //! The contract of the trait `Cloud`: the same assertions over every row of `CLOUDS`, inside the process. The program's code is real.
 //!
 //! Standing in for AWS: EC2 is moto behind a proxy (`support/ec2.rs`), which loses answers; what moto lacks is scripted, namely the
-//! console's content, and that an instance which powers off ends as its template says. Kubernetes is a scripted API server with
+//! console's content, and that an instance which powers off ends as its template says. Google's Compute Engine is scripted, and strict
+//! (`support/gce.rs`). Kubernetes is a scripted API server with
 //! controllers (`support/kubernetes.rs`), and where there is one a real API server with its own (`support/api_server.rs`), on which only pods are
 //! scripted. Azure is scripted (`support/azure.rs`), and what a machine does at its end is real: its script, with curl. The `dummy` cloud is real in all: its instances are processes of this machine.
 
@@ -11,6 +12,8 @@ use crate::support::api_server::{ApiServer, Namespace};
 use crate::support::azure::{Azure, Wrong as AzureWrong};
 use crate::support::ec2::{Ec2, Wrong};
 use crate::support::eventually;
+#[cfg(feature = "gcp")]
+use crate::support::gce::{Gce, Wrong as GceWrong};
 use crate::support::host::TestHost;
 #[cfg(feature = "kubernetes")]
 use crate::support::kubernetes::{Kubernetes, Wrong as KubernetesWrong};
@@ -42,6 +45,8 @@ enum Backend {
     Aws(Ec2),
     #[cfg(feature = "azure")]
     Azure(Azure),
+    #[cfg(feature = "gcp")]
+    Gcp(Gce),
     #[cfg(feature = "kubernetes")]
     Kubernetes(Kubernetes),
     #[cfg(feature = "kubernetes")]
@@ -71,6 +76,11 @@ fn azure(_: &'static str, _: &Path) -> Option<Backend> {
     Some(Backend::Azure(azure))
 }
 
+#[cfg(feature = "gcp")]
+fn gcp(_: &'static str, _: &Path) -> Option<Backend> {
+    Some(Backend::Gcp(Gce::start()))
+}
+
 #[cfg(feature = "kubernetes")]
 fn kubernetes(_: &'static str, _: &Path) -> Option<Backend> {
     Some(Backend::Kubernetes(Kubernetes::start()))
@@ -87,12 +97,18 @@ fn dummy(_: &'static str, folder: &Path) -> Option<Backend> {
     Some(Backend::Dummy(region))
 }
 
+/// The region of the fake Compute Engine, which each test has for itself.
+#[cfg(feature = "gcp")]
+const ZONES_OF: &str = "us-west1";
+
 /// One or more for each row of `CLOUDS`.
 const EXPECTED: &[Expected] = &[
     #[cfg(feature = "aws")]
     Expected { name: "aws", start: aws, has_limit: true },
     #[cfg(feature = "azure")]
     Expected { name: "azure", start: azure, has_limit: true },
+    #[cfg(feature = "gcp")]
+    Expected { name: "gcp", start: gcp, has_limit: true },
     #[cfg(feature = "kubernetes")]
     Expected { name: "kubernetes", start: kubernetes, has_limit: true },
     #[cfg(feature = "kubernetes")]
@@ -127,6 +143,11 @@ impl Row {
             }
             #[cfg(feature = "azure")]
             Backend::Azure(azure) => ("us-west".to_owned(), azure.variables().into_iter().collect()),
+            #[cfg(feature = "gcp")]
+            Backend::Gcp(gce) => {
+                let key = ("GOOGLE_APPLICATION_CREDENTIALS_DATA", Gce::key());
+                (ZONES_OF.to_owned(), gce.variables().into_iter().chain([key]).collect())
+            }
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => {
                 (String::new(), [("KUBERNETES_CONFIGURATION", cluster.kubeconfig())].into_iter().collect())
@@ -154,6 +175,8 @@ impl Row {
             Backend::Aws(_) => "https://mirror.example/cml".to_owned(),
             #[cfg(feature = "azure")]
             Backend::Azure(_) => "https://mirror.example/cml".to_owned(),
+            #[cfg(feature = "gcp")]
+            Backend::Gcp(_) => "https://mirror.example/cml".to_owned(),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(_) | Backend::ApiServer(_) => String::new(),
             Backend::Dummy(_) => {
@@ -191,6 +214,8 @@ impl Row {
             Backend::Aws(ec2) => ec2.alive().into_iter().map(|machine| machine.id).collect(),
             #[cfg(feature = "azure")]
             Backend::Azure(azure) => azure.billed().into_iter().filter(|name| name != FOREIGN).collect(),
+            #[cfg(feature = "gcp")]
+            Backend::Gcp(gce) => gce.billed(),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.billed(),
             #[cfg(feature = "kubernetes")]
@@ -217,6 +242,10 @@ impl Row {
             Backend::Azure(azure) => {
                 azure.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
             }
+            #[cfg(feature = "gcp")]
+            Backend::Gcp(gce) => {
+                gce.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
+            }
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => {
                 cluster.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
@@ -233,6 +262,8 @@ impl Row {
             Backend::Aws(ec2) => ec2.fails("CreateFleet", 99, Wrong::LostAnswer),
             #[cfg(feature = "azure")]
             Backend::Azure(azure) => azure.fails("Microsoft.Compute/virtualMachines/write", 99, AzureWrong::LostAnswer),
+            #[cfg(feature = "gcp")]
+            Backend::Gcp(gce) => gce.fails("compute.instances.create", 99, GceWrong::LostAnswer),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.fails("create jobs", 99, KubernetesWrong::LostAnswer),
             #[cfg(feature = "kubernetes")]
@@ -251,6 +282,8 @@ impl Row {
             )),
             #[cfg(feature = "azure")]
             Backend::Azure(azure) => azure.make_foreign(FOREIGN),
+            #[cfg(feature = "gcp")]
+            Backend::Gcp(gce) => gce.make_foreign("us-west1-a"),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.make_foreign("cml-1"),
             #[cfg(feature = "kubernetes")]
@@ -282,6 +315,8 @@ impl Row {
                 azure.power_off(id);
                 azure.run_deletion(id);
             }
+            #[cfg(feature = "gcp")]
+            Backend::Gcp(gce) => gce.pass(Duration::from_secs(61)),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.pass(Duration::from_secs(2)),
             #[cfg(feature = "kubernetes")]
@@ -304,6 +339,8 @@ impl Row {
             }
             #[cfg(feature = "azure")]
             Backend::Azure(azure) => azure.fill_console(id, text),
+            #[cfg(feature = "gcp")]
+            Backend::Gcp(gce) => gce.fill_console(id, text),
             #[cfg(feature = "kubernetes")]
             Backend::Kubernetes(cluster) => cluster.fill_log(id, text),
             #[cfg(feature = "kubernetes")]

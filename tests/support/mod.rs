@@ -9,6 +9,8 @@ pub mod clearml;
 pub mod clone;
 pub mod docker;
 pub mod ec2;
+#[cfg(feature = "gcp")]
+pub mod gce;
 pub mod gitlab_ci;
 pub mod hook;
 pub mod host;

@@ -183,7 +183,14 @@ impl Launching<'_> {
         created_resources.instance = Some(instance.clone());
         phases.say(&format!("instance {} accepted", summary::render_instance(&instance)));
         shutdown.check()?;
-        self.wait_online(cloud, instance, registration, phases, shutdown).await
+        let instance = self.wait_online(cloud, instance, registration, phases, shutdown).await?;
+        if let Err(error) = shutdown.run_until(cloud.forget_bootstrap(&instance.id)).await? {
+            self.app.log.warn_of(
+                &format!("cannot remove the start-up script from the instance's metadata: {error}"),
+                error.hint_text(),
+            );
+        }
+        Ok(instance)
     }
 
     /// Terminates the instance, and any that may have been created, and then removes the registration.

@@ -1,0 +1,10 @@
+//! `cml runner launch --cloud gcp`: instances of a scripted Compute Engine, which judges every request strictly (`support/gce.rs`), and
+//! runners of the fake forges.
+
+mod credentials;
+mod failures;
+mod fixture;
+mod launch;
+mod life;
+mod options;
+mod rights;

@@ -1,0 +1,76 @@
+//! After its time an instance costs nothing, whatever happened: <https://cloud.google.com/compute/docs/instances/limit-vm-runtime>.
+
+use super::fixture::GcpFixture;
+use crate::support::fake::Vendor;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Killed at each request. A running instance is deleted by Google after its lifetime, and `reap` removes it at once.
+#[test]
+fn what_a_killed_launcher_leaves_ends_by_itself() {
+    let full = GcpFixture::new(Vendor::GitHub);
+    assert_eq!(full.launch(&[]).code, Some(0));
+    let calls = full.gce.calls();
+    let begins = calls.iter().position(|call| call.action == "compute.firewalls.create").unwrap();
+    let last = calls.iter().position(|call| call.action == "compute.instances.get").unwrap() + 1;
+    let mut left = 0;
+    for number in begins + 1..=last {
+        let fixture = GcpFixture::new(Vendor::GitHub);
+        let launch = Arc::new(OnceLock::<u32>::new());
+        let pid = Arc::clone(&launch);
+        fixture.gce.after_each(move |at| {
+            if at == number {
+                crate::cloud::fixture::kill(*pid.wait());
+            }
+        });
+        let running = fixture.start(&["--cloud-max-lifetime", "1 hour"]);
+        launch.set(running.id()).unwrap();
+        fixture.until("its end", || running.is_over());
+        fixture.gce.forget();
+        left += fixture.gce.billed().len();
+        for one in fixture.gce.instances() {
+            assert_eq!(
+                (&one["labels"]["cml-managed"], &one["scheduling"]["maxRunDuration"]["seconds"]),
+                (&"true".into(), &"3600".into()),
+                "at {number}"
+            );
+        }
+        // It is found by its labels, and its registration by its name.
+        let ran = fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]);
+        assert_eq!(ran.code, Some(0), "{ran:#?}");
+        fixture.is_clean();
+    }
+    assert!(left > 0, "an instance was left at one of them");
+}
+
+#[test]
+fn google_deletes_an_instance_that_runs_for_too_long() {
+    let fixture = GcpFixture::new(Vendor::GitHub);
+    assert_eq!(fixture.launch(&["--cloud-max-lifetime", "1 hour"]).code, Some(0));
+    fixture.gce.pass(Duration::from_secs(3590));
+    assert_eq!(fixture.gce.billed().len(), 1);
+    fixture.gce.pass(Duration::from_secs(20));
+    assert_eq!(fixture.gce.billed(), [""; 0]);
+}
+
+/// One that has powered off is stopped, and Google's limit does not count any more: its disk costs something until the next launch of the
+/// repository, or `reap`.
+#[test]
+fn a_stopped_instance_is_deleted_by_the_next_launch_and_by_reap() {
+    let fixture = GcpFixture::new(Vendor::GitHub);
+    assert_eq!(fixture.launch(&["--cloud-max-lifetime", "1 hour"]).code, Some(0));
+    let first = fixture.gce.billed().remove(0);
+    fixture.gce.power_off();
+    fixture.gce.pass(Duration::from_secs(7200));
+    assert_eq!(fixture.gce.billed(), [first.as_str()], "the disk");
+    assert_eq!(fixture.launch(&["--name", "second"]).code, Some(0));
+    assert!(fixture.gce.billed().len() == 1 && fixture.gce.billed()[0] != first, "{:?}", fixture.gce.billed());
+
+    let fixture = GcpFixture::new(Vendor::GitHub);
+    assert_eq!(fixture.launch(&[]).code, Some(0));
+    fixture.gce.power_off();
+    fixture.forge.configure_runners(|runners| runners.all.clear());
+    let ran = fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]);
+    assert!(ran.stdout.contains("the forge does not know its runner"), "{ran:#?}");
+    fixture.is_clean();
+}
