@@ -156,7 +156,14 @@ pub fn read(path: &str, bytes: &[u8], row: &Row) -> Result<Evaluation, Problem> 
         let text = text.map_err(|error| wrong(format!("byte {} is not UTF-8", error.valid_up_to())))?;
         return junit::read(text).map(|measures| Evaluation { format: Format::JUnit, measures }).map_err(wrong);
     }
-    let value = source::parse(path, bytes, row)?;
+    of_value(source::parse(path, bytes, row)?)
+}
+
+/// Returns what the value of a file says.
+///
+/// # Errors
+/// Two of its metrics have the same name.
+pub fn of_value(value: Value) -> Result<Evaluation, Problem> {
     let readers: [(Format, Reader); 5] = [
         (Format::LmEval, lm_eval::read),
         (Format::Promptfoo, promptfoo::read),

@@ -72,6 +72,11 @@ fn metrics_are_recorded_once_and_are_baselines() {
             assert_eq!(rows(&table)[0][..4], ["metrics.json", "accuracy", old, "0.75"], "{vendor:?} {table}");
             assert!(table.contains(&format!("{base} ({}, ", &commit[..7])), "{table}");
         }
+        for (baseline, code) in [("last", 0), ("max:accuracy", 1)] {
+            let gate = ["metrics", "gate", "--rule", "accuracy: higher", "--baseline", baseline];
+            let ran = clone.cml.run(&gate);
+            assert!(ran.code == Some(code) && ran.stdout.contains(&format!("{baseline} (")), "{vendor:?} {ran:#?}");
+        }
         // The record of the run's own commit is not its baseline.
         record(&clone);
         let table = clone.cml.run(&["metrics", "diff", "--base", "last"]).ok();

@@ -161,6 +161,10 @@ pub async fn run(app: &App, global: &Global, args: &Gate) -> Result<()> {
             before = samples.of_file(app, &path, &now)?;
             context.base = Some(path.display().to_string());
         }
+        Some(Base::Record(name, record)) => {
+            before = samples.of_record(&name, &record)?;
+            context.base = Some(Base::Record(name, record).title(app.host.now().as_secs()));
+        }
         None => {}
     }
     let (subjects, missing) = subjects(&rules, &now, &before);

@@ -6,6 +6,7 @@ use crate::command::diff::project::Project;
 use crate::command::diff::snapshot::{LARGEST, Snapshot};
 use crate::error::{Error, Result};
 use crate::metrics::evaluation::{self, Evaluation};
+use crate::metrics::history::Record;
 use crate::metrics::statistics::Sample;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,6 +57,18 @@ impl Samples<'_> {
         let mut metrics = BTreeMap::new();
         add(&mut metrics, "", results.map_err(|problem| explain(&shown, "--baseline", problem))?, None);
         Ok(Groups::from([(group.clone(), metrics)]))
+    }
+
+    /// Returns those that were recorded.
+    pub fn of_record(&self, name: &str, record: &Record) -> Result<Groups> {
+        let mut groups = Groups::new();
+        for (path, value) in &record.metrics {
+            let Some(path) = path.strip_prefix(&self.project.prefix) else { continue };
+            let results = evaluation::of_value(value.clone()).map_err(|problem| explain(path, name, problem))?;
+            let (group, seed) = self.group(path);
+            add(groups.entry(group).or_default(), &seed, results, None);
+        }
+        Ok(groups)
     }
 
     /// Returns what a file is shown as, and its seed.
