@@ -168,7 +168,8 @@ impl FromStr for Tolerance {
 
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
-        let kinds: [(&str, fn(f64) -> Self); 3] = [
+        type Kind = fn(f64) -> Tolerance;
+        let kinds: [(&str, Kind); 3] = [
             ("%", |number| Tolerance::Relative(number / 100.0)),
             ("se", Tolerance::StandardErrors),
             ("", Tolerance::Absolute),

@@ -781,10 +781,9 @@ fn skus(state: &State, request: &Request) -> Vec<Value> {
         ("Standard_NC4as_T4_v3", "x64", "1"),
     ];
     let sizes = sizes.into_iter().map(|(name, arch, gpus)| {
-        let restrictions = match state.restricted.contains(name) {
-            true => json!([{"type": "Location", "values": [location], "reasonCode": "NotAvailableForSubscription"}]),
-            false => json!([]),
-        };
+        let restricted =
+            json!([{"type": "Location", "values": [location], "reasonCode": "NotAvailableForSubscription"}]);
+        let restrictions = if state.restricted.contains(name) { restricted } else { json!([]) };
         let capability = |name: &str, value: &str| json!({"name": name, "value": value});
         json!({"resourceType": "virtualMachines", "name": name, "locations": [location], "restrictions": restrictions,
             "locationInfo": [{"location": location, "zones": ["1", "2", "3"]}],

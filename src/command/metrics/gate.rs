@@ -225,7 +225,7 @@ async fn config_changes(
     if !old.has(&path) {
         return Ok(Vec::new());
     }
-    let read = old.read(&[path.clone()]).await?;
+    let read = old.read(std::slice::from_ref(&path)).await?;
     let text = read.get(&path).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
     let before = config::parse(&text).unwrap_or_else(|problem| {
         old.app.log.warn(&format!("cannot read {path} of {}: {}", old.described(), problem.error));
