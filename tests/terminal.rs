@@ -108,9 +108,12 @@ fn help_is_as_wide_as_the_terminal_and_long_help_names_the_variables() {
 fn only_clouds_of_this_build_are_offered() {
     let help = alone().run(&["runner", "launch", "--help"]).ok();
     let offered = help.lines().filter(|line| line.contains("[possible values: aws")).collect::<Vec<_>>();
-    assert!(!offered.is_empty() && !offered.iter().any(|line| line.contains("gcp")), "{help}");
-    let ran = alone().run(&["runner", "launch", "--cloud", "gcp"]);
-    assert!(ran.stderr.contains("gcp") && ran.stderr.contains("hint: "), "{ran:#?}");
+    let clouds = [("azure", cfg!(feature = "azure")), ("gcp", cfg!(feature = "gcp")), ("ibm", false)];
+    for (cloud, is_built) in clouds {
+        assert_eq!(offered.iter().any(|line| line.contains(cloud)), is_built, "{cloud}: {help}");
+    }
+    let ran = alone().run(&["runner", "launch", "--cloud", "ibm"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("'ibm'"), "{ran:#?}");
 }
 
 #[test]

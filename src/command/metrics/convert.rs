@@ -38,7 +38,7 @@ pub struct Convert {
     #[arg(id = "files", value_name = "FILE")]
     path: PathBuf,
     /// Row of CSV and TSV files that counts: last, max:COLUMN or min:COLUMN
-    #[arg(long, value_name = "ROW", default_value_t = Row::Last)]
+    #[arg(long, help_heading = "Input", value_name = "ROW", default_value_t = Row::Last)]
     row: Row,
     /// Form of the output
     #[arg(long, help_heading = "Output", value_name = "FORMAT", value_enum, default_value_t = Format::Md)]
