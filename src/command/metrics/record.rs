@@ -17,6 +17,7 @@ use clap::Args;
 
 /// Options of `cml metrics record`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Record")]
 #[command(after_help = "Examples:\n  \
     # Record what dvc.yaml declares, or metrics.json\n  cml metrics record\n\n  \
     # Record runs with several seeds, and keep the newest 500 commits\n  cml metrics record 'seed-*/metrics.json' --keep 500")]
