@@ -50,6 +50,12 @@ const OPTIONS: &[(&str, &str)] = &[
 ];
 const CLOUD: &str = "this build of cml does not support --cloud *";
 const CLOUD_HINT: &str = "use --cloud *, or run this without --cloud on the machine that should be the runner";
+/// What `--cloud azure` ends with: there is no subscription.
+const AZURE: (i32, &str, &str) = if cfg!(feature = "azure") {
+    (3, "AZURE_SUBSCRIPTION_ID is not set", "set it to the id *")
+} else {
+    (7, CLOUD, CLOUD_HINT)
+};
 /// What `--cloud gcp` ends with: there is no account.
 const GCP: (i32, &str, &str) = if cfg!(feature = "gcp") {
     (4, "no Google Cloud credentials found", "set GOOGLE_APPLICATION_CREDENTIALS_DATA *")
@@ -76,23 +82,23 @@ fn every_option_of_cml_is_taken_in_every_spelling() {
         }
         for mut line in lines {
             if *name != "cloud" {
-                line.push("--cloud=gcp");
+                line.push("--cloud=azure");
             }
             // There is a driver, and no account or cluster.
             let (code, error, hint) = match *value {
                 "kubernetes" if cfg!(feature = "kubernetes") => {
                     (4, "no Kubernetes configuration found", "set KUBERNETES_CONFIGURATION *")
                 }
-                "azure" if cfg!(feature = "azure") => (3, "AZURE_SUBSCRIPTION_ID is not set", "set it to the id *"),
-                "kubernetes" | "azure" => (7, CLOUD, CLOUD_HINT),
-                _ => GCP,
+                "kubernetes" => (7, CLOUD, CLOUD_HINT),
+                "gcp" => GCP,
+                _ => AZURE,
             };
             cml.run(&line).fails(code, error, hint);
         }
         let mut cml = cml.clone();
         let ran =
-            cml.set(&format!("CML_RUNNER_{upper}"), value).set("CML_RUNNER_CLOUD", "gcp").run(&["runner", "launch"]);
-        ran.fails(GCP.0, GCP.1, GCP.2);
+            cml.set(&format!("CML_RUNNER_{upper}"), value).set("CML_RUNNER_CLOUD", "azure").run(&["runner", "launch"]);
+        ran.fails(AZURE.0, AZURE.1, AZURE.2);
         assert!(!ran.stderr.contains("no option"), "{ran:#?}");
     }
     assert!(forge.requests().is_empty(), "{}", forge.transcript());
