@@ -1,4 +1,4 @@
-const { append, arch, canonicalize, certificates, checkCertificate, closeFile, currentDir, defaultRoots, digest, environment, handOver, hmac, isForeign, isRunning, isTerminal, list, makeExecutable, makeFolder, nextSignal, openFile, openStdin, platform, print, program, readAt, readFile, readLink, read, remove, rename, run, stat, systemRoots, write } = require(String.raw`./host.js`);
+const { append, arch, canonicalize, certificates, checkCertificate, closeFile, currentDir, defaultRoots, digest, environment, handOver, hmac, isForeign, isRunning, isTerminal, list, makeExecutable, makeFolder, nextSignal, openFile, openStdin, platform, print, program, readAt, readFile, readLink, read, remove, rename, run, signRs256, stat, systemRoots, write } = require(String.raw`./host.js`);
 
 /**
  * Runs a command line (with the program's name first) in WebAssembly, or without one the step of a GitHub workflow.
@@ -382,6 +382,13 @@ function __wbg_get_imports() {
             const ret = Reflect.set(arg0, arg1, arg2);
             return ret;
         }, arguments); },
+        __wbg_signRs256_a81d8ca4a44f1a79: function() { return handleError(function (arg0, arg1, arg2, arg3, arg4) {
+            const ret = signRs256(getStringFromWasm0(arg1, arg2), getArrayU8FromWasm0(arg3, arg4));
+            const ptr1 = passArray8ToWasm0(ret, wasm.__wbindgen_malloc);
+            const len1 = WASM_VECTOR_LEN;
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
+            getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
+        }, arguments); },
         __wbg_size_8eaf3edf338c1a5f: function(arg0) {
             const ret = arg0.size;
             return ret;
@@ -451,7 +458,7 @@ function __wbg_get_imports() {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 689, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 728, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen_3935056dd5af6e2e___convert__closures_____invoke___wasm_bindgen_3935056dd5af6e2e___JsValue__core_a786829f945b1301___result__Result_____wasm_bindgen_3935056dd5af6e2e___JsError___true_);
             return ret;
         },

@@ -315,6 +315,8 @@ exports.handOver = (program, args) =>
 exports.digest = (data) => require('node:crypto').createHash('sha256').update(data).digest();
 exports.hmac = (key, data) => require('node:crypto').createHmac('sha256', key).update(data).digest();
 
+exports.signRs256 = (key, data) => require('node:crypto').sign('RSA-SHA256', data, key);
+
 exports.certificates = (pem) => pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 exports.checkCertificate = (pem) => {
   const { X509Certificate } = require('node:crypto');
