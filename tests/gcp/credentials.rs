@@ -123,7 +123,7 @@ fn credentials_that_do_not_work_are_named() {
         (
             key("private_key", json!("x")),
             3,
-            "the private_key of GOOGLE_APPLICATION_CREDENTIALS_DATA cannot be used (it is not a private key in PEM)",
+            "the private_key of GOOGLE_APPLICATION_CREDENTIALS_DATA cannot be used (it is not a*",
             "give the JSON file of the key unchanged",
         ),
         (key("client_email", json!("")), 3, "GOOGLE_APPLICATION_CREDENTIALS_DATA has no client_email", ""),
