@@ -107,6 +107,25 @@ fn a_refusal_that_is_not_gitlabs_word_for_gone_does_not_count_as_gone() {
     assert!(fixture.held().is_empty());
 }
 
+/// Only GitLab's own word says that it does not know a runner, which then ends.
+#[test]
+fn a_refusal_to_verify_a_runner_that_is_not_gitlabs_does_not_count_as_gone() {
+    let fixture = ApiFixture::new(Vendor::GitLab);
+    let made = fixture.register(&new("cml-1")).unwrap();
+    let gitlab = fixture.connected("good").forge;
+    for (status, body, is_known) in [
+        (403, r#"{"message":"403 Forbidden"}"#, false),
+        (403, r#"{"message":"403 Forbidden - IP not allowed"}"#, true),
+        (403, "<html>blocked</html>", true),
+        (401, r#"{"message":"401 Unauthorized"}"#, true),
+        (404, "<html>not found</html>", true),
+    ] {
+        fixture.fake.fault("POST /gitlab/api/v4/runners/verify", 1, Fault::answer(status, &[], body));
+        let checked = fixture.run(gitlab.runners().unwrap().check(&made)).unwrap();
+        assert_eq!(checked.is_some(), is_known, "{status} {body}");
+    }
+}
+
 #[test]
 fn an_old_gitlab_registers_in_the_old_way() {
     let fixture = ApiFixture::new(Vendor::GitLab);

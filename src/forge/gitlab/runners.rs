@@ -26,6 +26,9 @@ const VERSION: &str = "v19.3.0";
 /// <https://docs.gitlab.com/runner/install/bleeding-edge/#download-any-other-tagged-release>
 const DOWNLOADS: &str = "https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads";
 
+/// What GitLab says of a runner's token that it does not know: <https://docs.gitlab.com/api/runners/#verify-authentication-for-a-registered-runner>.
+const UNKNOWN_TOKEN: [&str; 2] = ["403 Forbidden", "403 Forbidden - invalid token supplied"];
+
 /// The source of the runner program.
 pub struct Downloads {
     base: String,
@@ -199,7 +202,7 @@ impl Runners for GitLab {
         let body = json!({ "token": token.expose() });
         match self.rest.disclosing().post("/runners/verify", &body).await {
             Err(error) if error.kind() == Kind::Auth => Ok(None),
-            // A proxy in between blocks the request: the answer is unknown.
+            // What stands in between blocks the request: the answer is unknown.
             Err(error) if error.kind() == Kind::NotFound => Ok(known),
             outcome => outcome.map(|()| known),
         }
@@ -299,6 +302,10 @@ pub fn explain(refusal: &Refusal, says: &str, own_job: bool) -> Option<Error> {
         // Of a token that GitLab does not know any more: <https://docs.gitlab.com/api/runners/#delete-a-runner-by-authentication-token>.
         403 if refusal.method == Method::DELETE && path.ends_with("/runners") && says == "403 Forbidden" => {
             Some(Error::not_found("GitLab has no runner with this token"))
+        }
+        // Not GitLab's word about a token: what stands in between refuses the request.
+        401 | 403 if path.ends_with("/runners/verify") && !UNKNOWN_TOKEN.contains(&says) => {
+            Some(Error::not_found("GitLab does not say whether it knows the runner"))
         }
         401 | 403 if own_job => Some(
             Error::auth(format!(
