@@ -315,7 +315,12 @@ exports.handOver = (program, args) =>
 exports.digest = (data) => require('node:crypto').createHash('sha256').update(data).digest();
 exports.hmac = (key, data) => require('node:crypto').createHmac('sha256', key).update(data).digest();
 
-exports.signRs256 = (key, data) => require('node:crypto').sign('RSA-SHA256', data, key);
+exports.signRs256 = (pem, data) => {
+  const { createPrivateKey, sign } = require('node:crypto');
+  const key = createPrivateKey(pem);
+  if (key.asymmetricKeyType !== 'rsa') throw new TypeError('not an RSA key');
+  return sign('RSA-SHA256', data, key);
+};
 
 exports.certificates = (pem) => pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 exports.checkCertificate = (pem) => {

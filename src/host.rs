@@ -235,11 +235,8 @@ pub trait Host {
     /// Returns a random number, good enough for identifiers that must not collide.
     fn random(&self) -> u64;
     /// Signs a message with an RSA key in PEM: PKCS #1 v1.5 with SHA-256, the `RS256` of
-    /// <https://www.rfc-editor.org/rfc/rfc7518#section-3.3>.
-    ///
-    /// # Errors
-    /// Why the key cannot be used, without any of it.
-    fn sign_rs256(&self, key: &Secret, message: &[u8]) -> Result<Vec<u8>, String>;
+    /// <https://www.rfc-editor.org/rfc/rfc7518#section-3.3>; `None` when it is not such a key.
+    fn sign_rs256(&self, key: &Secret, message: &[u8]) -> Option<Vec<u8>>;
     /// Runs a task beside the others; it ends with the program.
     fn spawn(&self, task: BoxFuture<'static, ()>);
     /// Waits.

@@ -312,8 +312,8 @@ impl Host for Node {
         getrandom::u64().unwrap_or_else(|_| js::now() as u64)
     }
 
-    fn sign_rs256(&self, key: &Secret, message: &[u8]) -> Result<Vec<u8>, String> {
-        js::sign_rs256(key.expose(), message).map_err(|_| "it is not an RSA key in PEM".to_owned())
+    fn sign_rs256(&self, key: &Secret, message: &[u8]) -> Option<Vec<u8>> {
+        js::sign_rs256(key.expose(), message).ok()
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {

@@ -3,10 +3,17 @@
 use super::fixture::GcpFixture;
 use crate::support::fake::Vendor;
 use crate::support::gce::{ACCOUNT, Gce, PROJECT, PROVIDER, WORKER_TOKEN, Wrong};
-use crate::support::is_wasm;
 use serde_json::{Value, json};
 
 const IDENTITY: &str = "eyJhbGciOiJSUzI1NiJ9.an-identity-token.c2lnbmF0dXJl";
+
+/// Made for this test with `openssl ecparam -genkey -name prime256v1`.
+const ELLIPTIC_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgvaKXpMlldcHyRCO0
+67VAwS9V8gIXM2VAT8rNgopdm66hRANCAAQnQ0UgOUNGPxYsqU380Ruwsf98/6Li
+4jpsVA2e3WaU8U0YrVPiKHLkDu+nCKMhetLVQohk1xHTpHBHk4Y6OPyU
+-----END PRIVATE KEY-----
+";
 
 fn dry_run(fixture: &GcpFixture) {
     let ran = fixture.run(&["launch", "--dry-run", "--log", "debug"]);
@@ -114,12 +121,7 @@ fn credentials_that_do_not_work_are_named() {
     };
     let other = json!({ "type": "external_account", "audience": "a", "subject_token_type": "t", "token_url": "https://sts.googleapis.com/v1/token",
         "credential_source": { "environment_id": "aws1", "url": "http://169.254.169.254" } });
-    // Each build has the words of its own library.
-    let no_key = if is_wasm() {
-        "the private_key of GOOGLE_APPLICATION_CREDENTIALS_DATA cannot be used (it is not an RSA key in PEM)"
-    } else {
-        "the private_key of GOOGLE_APPLICATION_CREDENTIALS_DATA cannot be used (it is not a private key in PEM)"
-    };
+    let no_key = "the private_key of GOOGLE_APPLICATION_CREDENTIALS_DATA is not an RSA key in PEM";
     for (content, code, says, hint) in [
         (
             "not json".to_owned(),
@@ -128,6 +130,7 @@ fn credentials_that_do_not_work_are_named() {
             "GOOGLE_APPLICATION_CREDENTIALS_DATA takes the content of the file*",
         ),
         (key("private_key", json!("x")), 3, no_key, "give the JSON file of the key unchanged"),
+        (key("private_key", json!(ELLIPTIC_KEY)), 3, no_key, "give the JSON file of the key unchanged"),
         (key("client_email", json!("")), 3, "GOOGLE_APPLICATION_CREDENTIALS_DATA has no client_email", ""),
         (
             key("universe_domain", json!("example.com")),

@@ -56,7 +56,7 @@ impl Host for TestHost {
     fn random(&self) -> u64 {
         self.native.random()
     }
-    fn sign_rs256(&self, key: &cml::env::Secret, message: &[u8]) -> Result<Vec<u8>, String> {
+    fn sign_rs256(&self, key: &cml::env::Secret, message: &[u8]) -> Option<Vec<u8>> {
         self.native.sign_rs256(key, message)
     }
     fn spawn(&self, task: BoxFuture<'static, ()>) {

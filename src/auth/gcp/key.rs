@@ -53,8 +53,8 @@ impl Source<Secret> for ServiceAccountKey {
             json!({ "iss": self.email, "sub": self.email, "scope": SCOPE, "iat": issued, "exp": issued + LIFETIME });
         let [header, claims] = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
         let signed = format!("{header}.{claims}");
-        let signature = app.host.sign_rs256(&self.key, signed.as_bytes()).map_err(|why| {
-            Error::config(format!("the private_key of {} cannot be used ({why})", self.origin))
+        let signature = app.host.sign_rs256(&self.key, signed.as_bytes()).ok_or_else(|| {
+            Error::config(format!("the private_key of {} is not an RSA key in PEM", self.origin))
                 .hint("give the JSON file of the key unchanged")
         })?;
         app.log.debug(&format!("signed a token of {} with the key of {}", self.email, self.origin));
