@@ -4,7 +4,7 @@
 //! log commands. Adding one is a file, a `mod` line and a row in [`CIS`]. A CI is not a forge: it may know which forge its
 //! repository is on, or only the repository's URL.
 
-use crate::env::{Env, Secret};
+use crate::env::{Env, Secret, vars};
 use crate::error::Result;
 use crate::host::Host;
 use crate::http::Http;
@@ -26,8 +26,8 @@ pub use context::{Context, Sources, first};
 pub struct Row {
     /// The name people use.
     pub title: &'static str,
-    /// How a job gets an identity token, for a hint; `None` where it has none that cml reads.
-    pub identity_hint: Option<&'static str>,
+    /// Returns how a job gets an identity token for an audience; `None` where the CI has none that cml reads.
+    pub identity_hint: Option<fn(audience: &str) -> String>,
     /// Returns the CI, if this process runs in it.
     pub new: for<'a> fn(&'a Env) -> Option<Box<dyn Ci + 'a>>,
 }
@@ -148,7 +148,11 @@ pub fn context(ci: Option<&dyn Ci>, host: &dyn Host) -> Result<Context> {
     Ok(context)
 }
 
-/// Returns how a job gets an identity token in each CI that has one.
-pub fn identity_hints() -> String {
-    CIS.iter().filter_map(|row| row.identity_hint).collect::<Vec<_>>().join("; ")
+/// Returns how this job gets an identity token for an audience, for a hint.
+pub fn identity_hint(env: &Env, audience: &str) -> String {
+    let row = CIS.iter().find(|row| (row.new)(env).is_some());
+    match row.and_then(|row| row.identity_hint) {
+        Some(hint) => hint(audience),
+        None => format!("set {} to an identity token for the audience {audience}", vars::CML_ID_TOKEN.name),
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::{Expiring, Source, checked_value};
 use crate::app::App;
+use crate::ci;
 use crate::env::{Env, Secret, vars};
 use crate::error::{Error, Result};
 use async_trait::async_trait;
@@ -88,9 +89,10 @@ impl Credentials {
     /// There are none, or the configured ones do not work: the next source is never used silently.
     pub async fn keys(&self) -> Result<Keys> {
         self.0.get().await?.ok_or_else(|| {
-            Error::auth("no AWS credentials found").hint(
-                "in CI set AWS_ROLE_ARN and permissions: { id-token: write } (docs/runners.md), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            )
+            let identity = ci::identity_hint(self.0.app.env(), identity::AUDIENCE);
+            Error::auth("no AWS credentials found").hint(format!(
+                "in CI set AWS_ROLE_ARN and {identity} (docs/runners.md), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            ))
         })
     }
 }

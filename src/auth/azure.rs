@@ -188,13 +188,18 @@ impl Credentials {
     /// # Errors
     /// There is none, or the configured source does not work: the next source is never used silently.
     pub async fn token(&self) -> Result<Token> {
+        let env = self.tokens.app.env();
         self.tokens.get().await?.ok_or_else(|| match &self.client {
             Some(client) => Error::auth(format!(
                 "{} is set ({client}), but there is neither {} nor an identity token of the job",
                 vars::AZURE_CLIENT_ID.name,
                 vars::AZURE_CLIENT_SECRET.name
             ))
-            .hint(ci::identity_hints()),
+            .hint(match env.get(vars::BITBUCKET_REPO_UUID) {
+                // Its subject is another one for each step, which Azure cannot compare.
+                Some(_) => "set AZURE_CLIENT_SECRET: Azure does not accept the identity of a Bitbucket step".to_owned(),
+                None => ci::identity_hint(env, federated::AUDIENCE),
+            }),
             None => Error::auth("no Azure credentials found").hint(
                 "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_SUBSCRIPTION_ID, and AZURE_CLIENT_SECRET or the job's identity token (docs/azure.md)",
             ),

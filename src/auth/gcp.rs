@@ -71,10 +71,10 @@ impl GoogleAccess {
     pub async fn token(&self) -> Result<Secret> {
         self.tokens.get().await?.ok_or_else(|| {
             Error::auth("no Google Cloud credentials found").hint(format!(
-                "set {} to the content of a service account's key, or {} and give the job an identity: {} (docs/gcp.md)",
+                "set {} to the content of a service account's key, or {} to a provider and {} (docs/gcp.md)",
                 vars::GOOGLE_APPLICATION_CREDENTIALS_DATA.name,
                 vars::CML_GCP_WORKLOAD_IDENTITY_PROVIDER.name,
-                ci::identity_hints()
+                ci::identity_hint(self.app.env(), &identity::audience(identity::FORM))
             ))
         })
     }
@@ -159,7 +159,7 @@ fn refused(refusal: &Refusal) -> Error {
         format!("Google Cloud refused the credentials{}", in_brackets(says.trim_end_matches('.'))),
     );
     match code {
-        "invalid_target" => error.hint("check the workload identity provider: projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME"),
+        "invalid_target" => error.hint(format!("check the workload identity provider: {}", identity::FORM)),
         "invalid_grant" => error.hint("check that the provider accepts this repository and audience, and that the key or login is not deleted or expired; the clock of this computer must be right"),
         "unauthorized_client" => error.hint("the provider's attribute condition must accept this repository"),
         "PERMISSION_DENIED" => error.hint("grant the identity the role roles/iam.workloadIdentityUser on the service account"),

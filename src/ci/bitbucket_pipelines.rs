@@ -13,7 +13,8 @@ use std::path::Path;
 /// Bitbucket Pipelines' row.
 pub const CI: Row = Row {
     title: TITLE,
-    identity_hint: Some("Bitbucket: oidc: true"),
+    // The audience is one of the workspace's own.
+    identity_hint: Some(|_| "add to the step: oidc: true".to_owned()),
     new: |env| Some(Box::new(BitbucketPipelines::new(env)?)),
 };
 

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// GitHub Actions' row.
 pub const CI: Row = Row {
     title: TITLE,
-    identity_hint: Some("GitHub: permissions: { id-token: write }"),
+    identity_hint: Some(|_| "add to the job: permissions: { id-token: write }".to_owned()),
     new: |env| Some(Box::new(GitHubActions::new(env)?)),
 };
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 /// <https://docs.gitlab.com/ci/secrets/id_token_authentication/>. The file for results has such a name too, `CML_DOTENV`.
 pub const CI: Row = Row {
     title: TITLE,
-    identity_hint: Some("GitLab: id_tokens: { CML_ID_TOKEN: { aud: sts.amazonaws.com } }"),
+    identity_hint: Some(|audience| format!("add to the job: id_tokens: {{ CML_ID_TOKEN: {{ aud: {audience} }} }}")),
     new: |env| Some(Box::new(GitLabCi::new(env)?)),
 };
 

@@ -6,7 +6,12 @@ use crate::support::fake::Vendor;
 
 /// A fixture whose environment has these variables in place of the usual four.
 fn with(variables: &[(&str, &str)]) -> AzureFixture {
-    let mut fixture = AzureFixture::new(Vendor::GitHub);
+    on(Vendor::GitHub, variables)
+}
+
+/// The same in the CI of another vendor.
+fn on(vendor: Vendor, variables: &[(&str, &str)]) -> AzureFixture {
+    let mut fixture = AzureFixture::new(vendor);
     for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_SUBSCRIPTION_ID"] {
         fixture.cml.unset(name);
     }
@@ -52,7 +57,13 @@ fn identities_are_federated() {
     let says = format!(
         "AZURE_CLIENT_ID is set ({CLIENT}), but there is neither AZURE_CLIENT_SECRET nor an identity token of the job"
     );
-    with(&usual).run(&["launch"]).fails(4, &says, "*id-token: write*");
+    for (vendor, hint) in [
+        (Vendor::GitHub, "add to the job: permissions: { id-token: write }"),
+        (Vendor::GitLab, "add to the job: id_tokens: { CML_ID_TOKEN: { aud: api://AzureADTokenExchange } }"),
+        (Vendor::Bitbucket, "set AZURE_CLIENT_SECRET: Azure does not accept the identity of a Bitbucket step"),
+    ] {
+        on(vendor, &usual).run(&["launch"]).fails(4, &says, hint);
+    }
 }
 
 #[test]

@@ -52,12 +52,15 @@ fn a_github_job_asks_for_its_identity() {
 
 #[test]
 fn what_keeps_the_role_from_the_job_is_said() {
+    for (vendor, hint) in [
+        (Vendor::GitHub, "add to the job: permissions: { id-token: write }"),
+        (Vendor::GitLab, "add to the job: id_tokens: { CML_ID_TOKEN: { aud: sts.amazonaws.com } }"),
+        (Vendor::Bitbucket, "add to the step: oidc: true"),
+    ] {
+        let Some(fixture) = fixture(vendor, "il-central-1") else { return };
+        fixture.run(&["launch"]).fails(4, "AWS_ROLE_ARN is set, but the job has no identity token", hint);
+    }
     let Some(mut fixture) = fixture(Vendor::GitLab, "il-central-1") else { return };
-    fixture.run(&["launch"]).fails(
-        4,
-        "AWS_ROLE_ARN is set, but the job has no identity token",
-        "GitHub: permissions:*",
-    );
     fixture.cml.set("CML_ID_TOKEN", IDENTITY);
     let says = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
     fixture.ec2.fails("AssumeRoleWithWebIdentity", 1, Wrong::Refused(403, "AccessDenied", says));
@@ -69,7 +72,11 @@ fn what_keeps_the_role_from_the_job_is_said() {
     fixture.cml.unset("AWS_ROLE_ARN").set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
     fixture.run(&["launch"]).fails(3, "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not", "set both*");
     fixture.cml.unset("AWS_ACCESS_KEY_ID");
-    fixture.run(&["launch"]).fails(4, "no AWS credentials found", "in CI set AWS_ROLE_ARN*");
+    fixture.run(&["launch"]).fails(
+        4,
+        "no AWS credentials found",
+        "in CI set AWS_ROLE_ARN and add to the job: id_tokens:*",
+    );
     fixture.is_clean();
 }
 

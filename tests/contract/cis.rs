@@ -532,6 +532,21 @@ fn identity_tokens_come_from_the_cis_own_variable() {
     });
 }
 
+/// How a job gets its token is said in the words of its own CI, with the cloud's audience.
+#[test]
+fn a_missing_identity_token_has_a_hint_for_its_ci() {
+    each(|_, job, _| {
+        let env: Env = job.variables.iter().cloned().collect();
+        let expected = match job.title {
+            "GitHub Actions" => "add to the job: permissions: { id-token: write }",
+            "GitLab CI/CD" => "add to the job: id_tokens: { CML_ID_TOKEN: { aud: api://cloud } }",
+            "Bitbucket Pipelines" => "add to the step: oidc: true",
+            _ => "set CML_ID_TOKEN to an identity token for the audience api://cloud",
+        };
+        assert_eq!(ci::identity_hint(&env, "api://cloud"), expected, "{}", job.title);
+    });
+}
+
 /// The variables of a CI are told apart from each other's: no job is of two, but for those that set GitHub's too.
 #[test]
 fn no_job_is_of_two_systems() {

@@ -166,7 +166,7 @@ fn credentials_that_do_not_work_are_named() {
     fixture.run(&["launch"]).fails(
         4,
         "no Google Cloud credentials found",
-        "set GOOGLE_APPLICATION_CREDENTIALS_DATA to the content*",
+        "set GOOGLE_APPLICATION_CREDENTIALS_DATA to the content*add to the job: id_tokens: { CML_ID_TOKEN: { aud: https://iam.googleapis.com/projects/NUMBER/*",
     );
     fixture.cml.set("GOOGLE_APPLICATION_CREDENTIALS", "missing.json");
     fixture.run(&["launch"]).fails(3, "cannot read missing.json of GOOGLE_APPLICATION_CREDENTIALS*", "give the path*");
@@ -184,13 +184,20 @@ fn credentials_that_do_not_work_are_named() {
 
 #[test]
 fn what_keeps_the_account_from_the_job_is_said() {
+    let in_gitlab =
+        format!("add to the job: id_tokens: {{ CML_ID_TOKEN: {{ aud: https://iam.googleapis.com/{PROVIDER} }} }}");
+    for (vendor, hint) in [
+        (Vendor::GitHub, "add to the job: permissions: { id-token: write }"),
+        (Vendor::GitLab, in_gitlab.as_str()),
+        (Vendor::Bitbucket, "add to the step: oidc: true"),
+    ] {
+        let mut fixture = GcpFixture::without_credentials(vendor);
+        fixture.cml.set("CML_GCP_WORKLOAD_IDENTITY_PROVIDER", PROVIDER).set("GOOGLE_CLOUD_PROJECT", PROJECT);
+        let says = "CML_GCP_WORKLOAD_IDENTITY_PROVIDER is set, but the job has no identity token";
+        fixture.run(&["launch"]).fails(4, says, hint);
+    }
     let mut fixture = GcpFixture::without_credentials(Vendor::GitLab);
-    fixture.cml.set("CML_GCP_WORKLOAD_IDENTITY_PROVIDER", PROVIDER).set("GOOGLE_CLOUD_PROJECT", PROJECT);
-    fixture.run(&["launch"]).fails(
-        4,
-        "CML_GCP_WORKLOAD_IDENTITY_PROVIDER is set, but the job has no identity token",
-        "GitHub: permissions:*",
-    );
+    fixture.cml.set("GOOGLE_CLOUD_PROJECT", PROJECT);
     fixture.cml.set("CML_ID_TOKEN", IDENTITY).set("CML_GCP_WORKLOAD_IDENTITY_PROVIDER", "my-provider");
     fixture.run(&["launch"]).fails(
         3,

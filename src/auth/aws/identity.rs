@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The audience of the job's identity token.
-const AUDIENCE: &str = "sts.amazonaws.com";
+pub const AUDIENCE: &str = "sts.amazonaws.com";
 
 /// The role of `AWS_ROLE_ARN`, which the job's identity token or that of `AWS_WEB_IDENTITY_TOKEN_FILE` may assume. A profile that is
 /// named goes first.
@@ -44,7 +44,7 @@ impl Source<Keys> for JobIdentity {
         };
         let Some(token) = token else {
             return Err(Error::auth(format!("{} is set, but the job has no identity token", vars::AWS_ROLE_ARN.name))
-                .hint(ci::identity_hints()));
+                .hint(ci::identity_hint(env, AUDIENCE)));
         };
         app.log.hide("the identity token of the job", &token);
         let role = checked_value(vars::AWS_ROLE_ARN.name, role)?;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use std::path::PathBuf;
 
 /// The audience of the job's identity token.
-const AUDIENCE: &str = "api://AzureADTokenExchange";
+pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// The application of `AZURE_CLIENT_ID`, which trusts the token of `AZURE_FEDERATED_TOKEN_FILE` or the job's identity.
 pub struct JobIdentity(pub Settings);

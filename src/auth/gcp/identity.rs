@@ -12,6 +12,14 @@ use async_trait::async_trait;
 /// The kind of the job's token.
 const KIND: &str = "urn:ietf:params:oauth:token-type:jwt";
 
+/// The form of a provider's name.
+pub const FORM: &str = "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME";
+
+/// Returns the audience of the job's token for a provider: the one that a provider accepts by default.
+pub fn audience(provider: &str) -> String {
+    format!("https://iam.googleapis.com/{provider}")
+}
+
 /// The job's identity, for the provider in `CML_GCP_WORKLOAD_IDENTITY_PROVIDER`, as the service account in
 /// `CML_GCP_WORKLOAD_IDENTITY_SERVICE_ACCOUNT` or as itself.
 pub struct JobIdentity;
@@ -23,14 +31,14 @@ impl Source<Secret> for JobIdentity {
         let Some(provider) = app.env().get(variable) else { return Ok(None) };
         let provider = provider.trim().trim_start_matches("https:").trim_start_matches("//iam.googleapis.com/");
         if !provider.starts_with("projects/") || !provider.contains("/providers/") {
-            return Err(Error::config(format!("{} does not name a workload identity provider", variable.name)).hint(
-                "give projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME, as gcloud iam workload-identity-pools providers describe prints it",
-            ));
+            return Err(Error::config(format!("{} does not name a workload identity provider", variable.name))
+                .hint(format!("give {FORM}, as gcloud iam workload-identity-pools providers describe prints it")));
         }
-        let token = oidc::token(app, &format!("https://iam.googleapis.com/{provider}")).await?;
+        let audience = audience(provider);
+        let token = oidc::token(app, &audience).await?;
         let Some(token) = token else {
             return Err(Error::auth(format!("{} is set, but the job has no identity token", variable.name))
-                .hint(ci::identity_hints()));
+                .hint(ci::identity_hint(app.env(), &audience)));
         };
         let account = app.env().get(vars::CML_GCP_WORKLOAD_IDENTITY_SERVICE_ACCOUNT);
         let account = account.map(|email| account_url(app, email.trim())).transpose()?;
