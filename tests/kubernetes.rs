@@ -5,6 +5,7 @@ mod api_server;
 mod credentials;
 mod failures;
 pub mod fixture;
+mod gke;
 mod judge;
 mod launch;
 mod options;

@@ -22,8 +22,31 @@ mod key;
 pub mod metadata;
 mod user;
 
-/// What a token may be used for: all that its account may do.
-const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// The scope of all that an account may do.
+const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// That of its e-mail address.
+const EMAIL: &str = "https://www.googleapis.com/auth/userinfo.email";
+
+/// Who shall accept a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Google's APIs.
+    Apis,
+    /// A cluster of GKE, which takes no token that a key has signed itself, and which knows a service account by its e-mail address only
+    /// if it may see that: <https://github.com/kubernetes/cloud-provider-gcp/tree/master/cmd/gke-gcloud-auth-plugin>.
+    Clusters,
+}
+
+impl Purpose {
+    /// Returns the scopes of its tokens.
+    fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Purpose::Apis => &[PLATFORM],
+            Purpose::Clusters => &[PLATFORM, EMAIL],
+        }
+    }
+}
+
 /// The variables that name a project, in the order in which CML read them.
 const PROJECT_VARIABLES: [Var; 6] = [
     vars::CLOUDSDK_CORE_PROJECT,
@@ -47,20 +70,34 @@ pub struct GoogleAccess {
 /// They are invalid, or of a kind that is not supported.
 pub fn connect(app: &App) -> Result<GoogleAccess> {
     let env = app.env();
-    let document = match document::find_given(app)? {
-        None if env.get(vars::CML_GCP_WORKLOAD_IDENTITY_PROVIDER).is_none() => document::find_gclouds(app)?,
-        document => document,
-    };
+    let document = document::find(app)?;
     // In CML's order: a key names its project.
     let account = env.get(vars::CML_GCP_WORKLOAD_IDENTITY_SERVICE_ACCOUNT).and_then(external::project_of);
     let named = env.first(&PROJECT_VARIABLES).map(|(_, project)| project.trim().to_owned());
     let project = document.as_ref().and_then(Document::project).or(named);
     let project = project.or_else(|| document.as_ref().and_then(Document::account_project)).or(account);
-    let sources: Vec<Box<dyn Source<Secret>>> = match document {
-        Some(document) => vec![document.source(app)?],
-        None => vec![Box::new(identity::JobIdentity), Box::new(metadata::ServiceAccount)],
-    };
+    let sources = sources(app, document, Purpose::Apis)?;
     Ok(GoogleAccess { app: app.clone(), tokens: Credentials::new(app, sources, accepted), project })
+}
+
+fn sources(app: &App, document: Option<Document>, purpose: Purpose) -> Result<Vec<Box<dyn Source<Secret>>>> {
+    Ok(match document {
+        Some(document) => vec![document.source(app, purpose)?],
+        None => vec![Box::new(identity::JobIdentity(purpose)), Box::new(metadata::ServiceAccount)],
+    })
+}
+
+/// Fetches a token for clusters of GKE; `None` where the environment has no credentials.
+///
+/// # Errors
+/// They do not work.
+pub async fn cluster_token(app: &App) -> Result<Option<Expiring<Secret>>> {
+    for source in sources(app, document::find(app)?, Purpose::Clusters)? {
+        if let Some(token) = source.fetch(app).await? {
+            return Ok(Some(token));
+        }
+    }
+    Ok(None)
 }
 
 impl GoogleAccess {
@@ -116,6 +153,12 @@ pub fn endpoint(app: &App, service: &str, usual: &str) -> Result<Url> {
     let address = app.env().named(&variable).unwrap_or(usual);
     let address = format!("{}/", address.trim().trim_end_matches('/'));
     Url::parse(&address).map_err(|_| Error::config(format!("{variable} is not a URL: {address}")))
+}
+
+/// Returns the service that exchanges logins and keys for tokens.
+fn token_service(app: &App) -> Result<Url> {
+    let url = endpoint(app, "OAUTH2", "https://oauth2.googleapis.com")?.join("token");
+    url.map_err(|error| Error::internal(error.to_string()))
 }
 
 /// Exchanges something for a token, at one of Google's services for tokens.

@@ -21,6 +21,7 @@ use url::Url;
 mod config;
 mod eks;
 mod find;
+mod gke;
 mod in_cluster;
 mod plugin;
 mod resolve;

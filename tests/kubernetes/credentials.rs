@@ -143,11 +143,11 @@ fn a_token_of_a_plugin_that_the_cluster_refuses_is_replaced_once() {
     assert_eq!((ran.code, fixture.cml.read("ran").lines().count()), (Some(0), 2), "{ran:#?}");
     assert!(!format!("{ran:?}").contains("refused-token-1"), "{ran:#?}");
     // One that is missing is named.
-    fixture.cml.set("KUBERNETES_CONFIGURATION", &with_plugin.replace("our-login", "/none/gke-gcloud-auth-plugin"));
+    fixture.cml.set("KUBERNETES_CONFIGURATION", &with_plugin.replace("our-login", "/none/kubelogin"));
     fixture.run(LIST).fails(
         3,
-        "the exec plugin /none/gke-gcloud-auth-plugin of the user 'ci' in KUBERNETES_CONFIGURATION is not installed",
-        "install it before cml, with: gcloud components install gke-gcloud-auth-plugin*",
+        "the exec plugin /none/kubelogin of the user 'ci' in KUBERNETES_CONFIGURATION is not installed",
+        "install it before cml: https://azure.github.io/kubelogin/*",
     );
 }
 

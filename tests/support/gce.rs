@@ -27,6 +27,8 @@ pub const KEY: &str = include_str!("../../src/host/native/rsa/test.pem");
 /// Tokens that are exchanged for something else.
 pub const STS_TOKEN: &str = "ya29.token-of-the-identity-0123456789";
 pub const ACCOUNT_TOKEN: &str = "ya29.token-of-the-account-0123456789";
+/// What clusters of GKE take: it has the scope of the e-mail address too.
+pub const CLUSTER_TOKEN: &str = "ya29.token-for-clusters-0123456789";
 pub const WORKER_TOKEN: &str = "ya29.token-of-the-instance-0123456789";
 pub const PROVIDER: &str = "projects/1234/locations/global/workloadIdentityPools/ci/providers/forge";
 
@@ -680,11 +682,17 @@ fn serve(socket: TcpStream, _: &Life, state: &Mutex<State>) -> std::io::Result<(
     Ok(())
 }
 
+const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// The scopes of a token for clusters.
+const CLUSTERS: [&str; 2] = [PLATFORM, "https://www.googleapis.com/auth/userinfo.email"];
+
 /// Whether a token is one of those that were given, or signed with the account's key.
 fn is_known(token: &str) -> bool {
-    if [ACCOUNT_TOKEN, STS_TOKEN, WORKER_TOKEN].contains(&token) {
-        return true;
-    }
+    [ACCOUNT_TOKEN, STS_TOKEN, WORKER_TOKEN].contains(&token) || is_signed(token, PLATFORM, None)
+}
+
+/// Whether a token is signed with the account's key, for these scopes and an audience.
+fn is_signed(token: &str, scope: &str, audience: Option<&str>) -> bool {
     let Some((signed, signature)) = token.rsplit_once('.') else { return false };
     let decoded = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
     let parts: Vec<Value> =
@@ -700,8 +708,8 @@ fn is_known(token: &str) -> bool {
         && header["kid"] == "0123456789abcdef"
         && claims["iss"] == ACCOUNT
         && claims["sub"] == ACCOUNT
-        && claims["scope"] == "https://www.googleapis.com/auth/cloud-platform"
-        && claims.get("aud").is_none()
+        && claims["scope"] == scope
+        && claims.get("aud").and_then(Value::as_str) == audience
         && issued <= now
         && expires > now
         && expires - issued <= 3600
@@ -729,15 +737,25 @@ impl State {
                 let is_exchange = field("grant_type") == "urn:ietf:params:oauth:grant-type:token-exchange"
                     && field("requested_token_type") == "urn:ietf:params:oauth:token-type:access_token"
                     && field("subject_token_type") == "urn:ietf:params:oauth:token-type:jwt"
-                    && field("scope") == "https://www.googleapis.com/auth/cloud-platform";
+                    && [PLATFORM, &CLUSTERS.join(" ")].contains(&&*field("scope"));
                 if field("audience") != format!("//iam.googleapis.com/{PROVIDER}") || !is_exchange {
                     let error = json!({ "error": "invalid_target", "error_description": "The target service indicated by the \"audience\" parameters is invalid." });
                     return Response::json(400, &error);
                 }
+                let token = if field("scope") == PLATFORM { STS_TOKEN } else { CLUSTER_TOKEN };
                 return Response::json(
                     200,
-                    &json!({ "access_token": STS_TOKEN, "expires_in": 3600, "token_type": "Bearer" }),
+                    &json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }),
                 );
+            }
+            ("POST", ["token"]) if field("grant_type") == "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
+                let audience = Some("https://oauth2.googleapis.com/token");
+                return if is_signed(&field("assertion"), &CLUSTERS.join(" "), audience) {
+                    Response::json(200, &json!({ "access_token": CLUSTER_TOKEN, "expires_in": 3599 }))
+                } else {
+                    let error = json!({ "error": "invalid_grant", "error_description": "Invalid JWT Signature." });
+                    Response::json(400, &error)
+                };
             }
             ("POST", ["token"]) => {
                 if field("refresh_token") != "1//refresh-token-0123456789" {
@@ -754,9 +772,11 @@ impl State {
                     let error = json!({ "error": { "status": "PERMISSION_DENIED", "message": "Permission 'iam.serviceAccounts.getAccessToken' denied" } });
                     return Response::json(403, &error);
                 }
+                let scopes = &request.json()["scope"];
+                let token = if *scopes == json!(CLUSTERS) { CLUSTER_TOKEN } else { ACCOUNT_TOKEN };
                 return Response::json(
                     200,
-                    &json!({ "accessToken": ACCOUNT_TOKEN, "expireTime": date(self.now() + Duration::from_secs(3600)) }),
+                    &json!({ "accessToken": token, "expireTime": date(self.now() + Duration::from_secs(3600)) }),
                 );
             }
             _ => {}

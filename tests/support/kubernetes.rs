@@ -68,6 +68,8 @@ impl Call {
 const REVIEW: &str = "create selfsubjectaccessreviews";
 
 struct State {
+    /// The user's token.
+    token: String,
     calls: Vec<Call>,
     wrong: Vec<(&'static str, usize, Wrong)>,
     /// By kind, then by name.
@@ -95,6 +97,7 @@ pub struct Kubernetes {
 impl Kubernetes {
     pub fn start() -> Kubernetes {
         let state = Arc::new(Mutex::new(State {
+            token: TOKEN.to_owned(),
             calls: Vec::new(),
             wrong: Vec::new(),
             objects: BTreeMap::new(),
@@ -127,6 +130,11 @@ impl Kubernetes {
             "apiVersion: v1\nkind: Config\ncurrent-context: Test Cluster\nclusters:\n- name: c\n  cluster: {{server: \"http://{address}/k8s/clusters/c-1\"}}\n\
             users:\n- name: ci\n  user: {{token: \"{token}\"}}\ncontexts:\n- name: Test Cluster\n  context: {{cluster: c, user: ci, namespace: {NAMESPACE}}}\n"
         )
+    }
+
+    /// The user has another token.
+    pub fn takes(&self, token: &str) {
+        lock(&self.state).token = token.to_owned();
     }
 
     /// The next `times` requests of an action go wrong.
@@ -507,7 +515,7 @@ fn answer(
     is_dry: bool,
 ) -> Response {
     let Some((kind, rest)) = routed else { return Response::bytes(404, "text/plain", "404 page not found\n") };
-    if request.header("authorization") != Some(&format!("Bearer {TOKEN}")) {
+    if request.header("authorization") != Some(&format!("Bearer {}", state.token)) {
         return refusal(401, "Unauthorized", "Unauthorized");
     }
     let right = action.replace("dry-run ", "create ");

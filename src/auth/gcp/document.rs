@@ -1,6 +1,6 @@
 //! Credentials files: <https://google.aip.dev/auth/4110> and the pages of each kind.
 
-use super::{external, key, user};
+use super::{Purpose, external, key, user};
 use crate::app::App;
 use crate::auth::Source;
 use crate::env::{Secret, is_reference, vars};
@@ -21,11 +21,19 @@ pub struct Document {
     pub origin: String,
 }
 
-/// Returns the credentials that a variable contains or names; `None` when neither is set.
+/// Returns the credentials that a variable contains or names, or else gcloud's; `None` when there are none, or the job's identity goes
+/// before gcloud's.
 ///
 /// # Errors
 /// They cannot be read, or are not JSON.
-pub fn find_given(app: &App) -> Result<Option<Document>> {
+pub fn find(app: &App) -> Result<Option<Document>> {
+    match find_given(app)? {
+        None if app.env().get(vars::CML_GCP_WORKLOAD_IDENTITY_PROVIDER).is_none() => find_gclouds(app),
+        document => Ok(document),
+    }
+}
+
+fn find_given(app: &App) -> Result<Option<Document>> {
     let set = |var| app.env().get(var).filter(|value| !is_reference(value));
     let data = vars::GOOGLE_APPLICATION_CREDENTIALS_DATA;
     if let Some(content) = set(data) {
@@ -41,11 +49,8 @@ pub fn find_given(app: &App) -> Result<Option<Document>> {
     Document::parse(&String::from_utf8_lossy(&bytes), origin).map(Some)
 }
 
-/// Returns the credentials that `gcloud auth application-default login` has written; `None` when there are none.
-///
-/// # Errors
-/// They cannot be read, or are not JSON.
-pub fn find_gclouds(app: &App) -> Result<Option<Document>> {
+/// Returns the credentials that `gcloud auth application-default login` has written.
+fn find_gclouds(app: &App) -> Result<Option<Document>> {
     let env = app.env();
     let home = || Some(Path::new(env.get(vars::HOME)?).join(".config").join("gcloud"));
     let windows = || Some(Path::new(env.named("APPDATA")?).join("gcloud"));
@@ -98,7 +103,7 @@ impl Document {
     ///
     /// # Errors
     /// It is incomplete, or of a kind that is not supported.
-    pub fn source(self, app: &App) -> Result<Box<dyn Source<Secret>>> {
+    pub fn source(self, app: &App, purpose: Purpose) -> Result<Box<dyn Source<Secret>>> {
         let universe = self.fields["universe_domain"].as_str().unwrap_or(UNIVERSE);
         if universe != UNIVERSE {
             return Err(Error::unsupported(format!(
@@ -107,8 +112,8 @@ impl Document {
             )));
         }
         Ok(match self.text("type")? {
-            "service_account" => Box::new(key::ServiceAccountKey::new(app, &self)?),
-            "external_account" => Box::new(external::ExternalAccount::new(&self)?),
+            "service_account" => Box::new(key::ServiceAccountKey::new(app, &self, purpose)?),
+            "external_account" => Box::new(external::ExternalAccount::new(&self, purpose)?),
             "authorized_user" => Box::new(user::AuthorizedUser::new(app, &self)?),
             kind => {
                 return Err(Error::unsupported(format!("{} has credentials of the type {kind}", self.origin))

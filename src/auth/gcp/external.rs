@@ -1,7 +1,7 @@
 //! Workload identity federation: somebody else's token, exchanged for one of Google's. <https://google.aip.dev/auth/4117>
 
 use super::document::Document;
-use super::{SCOPE, endpoint, exchange, send, unexpected};
+use super::{PLATFORM, Purpose, endpoint, exchange, send, unexpected};
 use crate::app::App;
 use crate::auth::{Expiring, Source};
 use crate::env::Secret;
@@ -29,6 +29,8 @@ pub struct Exchange<'a> {
     pub url: &'a Url,
     /// The service account to act as, by the address that makes its tokens; `None` for the identity itself.
     pub account: Option<&'a Url>,
+    /// Who shall accept the token.
+    pub purpose: Purpose,
 }
 
 impl Exchange<'_> {
@@ -38,10 +40,12 @@ impl Exchange<'_> {
     /// Google refuses.
     pub async fn fetch(&self, app: &App) -> Result<Expiring<Secret>> {
         app.log.hide("the identity token of the job", self.subject);
+        // To act as an account takes no more.
+        let scope = if self.account.is_some() { PLATFORM.to_owned() } else { self.purpose.scopes().join(" ") };
         let fields = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("audience", self.audience),
-            ("scope", SCOPE),
+            ("scope", scope.as_str()),
             ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
             ("subject_token", self.subject.expose()),
             ("subject_token_type", self.kind),
@@ -50,7 +54,7 @@ impl Exchange<'_> {
         let Some(account) = self.account else { return Ok(own) };
         app.log.hide("the access token of Google Cloud", &own.value);
         let bearer = secret_header("Google's token", &format!("Bearer {}", own.value.expose()))?;
-        let body = json!({ "scope": [SCOPE], "lifetime": LIFETIME }).to_string();
+        let body = json!({ "scope": self.purpose.scopes(), "lifetime": LIFETIME }).to_string();
         let json = HeaderValue::from_static("application/json");
         let answer = send(app, account, body, json, Some(bearer)).await?;
         let token = answer["accessToken"].as_str().ok_or_else(|| unexpected(account, "accessToken"))?;
@@ -81,6 +85,7 @@ pub struct ExternalAccount {
     account: Option<Url>,
     source: Value,
     origin: String,
+    purpose: Purpose,
 }
 
 impl ExternalAccount {
@@ -88,7 +93,7 @@ impl ExternalAccount {
     ///
     /// # Errors
     /// They are incomplete, or the other token comes from a program or from AWS.
-    pub fn new(document: &Document) -> Result<Self> {
+    pub fn new(document: &Document, purpose: Purpose) -> Result<Self> {
         let origin = document.origin.clone();
         let address = |name: &str, text: &str| {
             Url::parse(text).map_err(|_| Error::config(format!("the {name} of {origin} is not a URL")))
@@ -109,6 +114,7 @@ impl ExternalAccount {
             account: account.map(|text| address("service_account_impersonation_url", text)).transpose()?,
             source,
             origin,
+            purpose,
         })
     }
 
@@ -155,6 +161,7 @@ impl Source<Secret> for ExternalAccount {
             kind: &self.kind,
             url: &self.url,
             account: self.account.as_ref(),
+            purpose: self.purpose,
         };
         exchange.fetch(app).await.map(Some)
     }

@@ -1,7 +1,7 @@
 //! The identity of a CI job: <https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines>.
 
-use super::endpoint;
 use super::external::{Exchange, account_url};
+use super::{Purpose, endpoint};
 use crate::app::App;
 use crate::auth::{Expiring, Source, oidc};
 use crate::ci;
@@ -22,7 +22,7 @@ pub fn audience(provider: &str) -> String {
 
 /// The job's identity, for the provider in `CML_GCP_WORKLOAD_IDENTITY_PROVIDER`, as the service account in
 /// `CML_GCP_WORKLOAD_IDENTITY_SERVICE_ACCOUNT` or as itself.
-pub struct JobIdentity;
+pub struct JobIdentity(pub Purpose);
 
 #[async_trait(?Send)]
 impl Source<Secret> for JobIdentity {
@@ -49,6 +49,7 @@ impl Source<Secret> for JobIdentity {
             kind: KIND,
             url: &url.map_err(|error| Error::internal(error.to_string()))?,
             account: account.as_ref(),
+            purpose: self.0,
         };
         exchange.fetch(app).await.map(Some)
     }

@@ -1,7 +1,7 @@
 //! The login of a person: `gcloud auth application-default login`. <https://google.aip.dev/auth/4113>
 
 use super::document::Document;
-use super::{endpoint, exchange};
+use super::{exchange, token_service};
 use crate::app::App;
 use crate::auth::{Expiring, Source};
 use crate::env::Secret;
@@ -37,13 +37,12 @@ impl AuthorizedUser {
 #[async_trait(?Send)]
 impl Source<Secret> for AuthorizedUser {
     async fn fetch(&self, app: &App) -> Result<Option<Expiring<Secret>>> {
-        let url = endpoint(app, "OAUTH2", "https://oauth2.googleapis.com")?.join("token");
         let fields = [
             ("grant_type", "refresh_token"),
             ("client_id", self.id.as_str()),
             ("client_secret", self.secret.expose()),
             ("refresh_token", self.refresh_token.expose()),
         ];
-        exchange(app, &url.map_err(|error| Error::internal(error.to_string()))?, &fields).await.map(Some)
+        exchange(app, &token_service(app)?, &fields).await.map(Some)
     }
 }

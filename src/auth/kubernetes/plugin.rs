@@ -2,7 +2,7 @@
 //! <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>.
 
 use super::config::{Cluster, Exec};
-use super::{UserCredential, eks};
+use super::{UserCredential, eks, gke};
 use crate::app::App;
 use crate::auth::{Expiring, Source, checked_value};
 use crate::env::Secret;
@@ -20,7 +20,7 @@ use url::Url;
 /// The versions of what a plugin prints.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// A program that prints credentials. Where Amazon's is missing, cml makes its token itself.
+/// A program that prints credentials. Where Amazon's or Google's is missing, cml makes its token itself.
 pub struct Plugin {
     exec: Exec,
     /// Whose it is, for people.
@@ -107,8 +107,13 @@ impl Plugin {
         let Exec { command, install_hint, .. } = &self.exec;
         let program = Path::new(command).file_stem().map(|name| name.to_string_lossy().into_owned());
         let hint = match program.as_deref() {
-            Some("gke-gcloud-auth-plugin") => {
-                "install it before cml, with: gcloud components install gke-gcloud-auth-plugin (cml makes no tokens of Google itself), or use the token of a service account".to_owned()
+            Some(gke::PLUGIN) => {
+                let install = "install it before cml, with: gcloud components install gke-gcloud-auth-plugin";
+                if gke::is_replaceable(&self.exec) {
+                    format!("{install}; or give cml credentials, of which it found none: {}", gke::SOURCES)
+                } else {
+                    format!("{install}; cml makes no tokens for the account that the plugin is to use")
+                }
             }
             Some("aws" | "aws-iam-authenticator") => {
                 "install the AWS CLI before cml, or give AWS_ROLE_ARN or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: then cml does not need it".to_owned()
@@ -171,10 +176,12 @@ impl Source<UserCredential> for Plugin {
         match app.host.execute(&command).await {
             Ok(output) => self.parse(&output).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match eks::token(app, &self.exec, &self.server).await? {
-                    Some(token) => Ok(Some(token)),
-                    None => Err(self.missing()),
-                }
+                let token = if gke::is_replaceable(&self.exec) {
+                    gke::token(app).await?
+                } else {
+                    eks::token(app, &self.exec, &self.server).await?
+                };
+                token.map(Some).ok_or_else(|| self.missing())
             }
             Err(error) => Err(self.failed(&error.to_string())),
         }

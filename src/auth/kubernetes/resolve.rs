@@ -2,7 +2,7 @@
 
 use super::config::{Cluster, Entry, Selection, User};
 use super::plugin::{Plugin, Setting};
-use super::{ClusterAccess, Fixed, TokenFile, UserCredential};
+use super::{ClusterAccess, Fixed, TokenFile, UserCredential, gke};
 use crate::app::App;
 use crate::auth::{Credentials, Source};
 use crate::env::Secret;
@@ -99,10 +99,12 @@ fn source(
         let plugin = Plugin::new(app, exec, identity, &setting)?;
         return Ok((Box::new(plugin), true));
     }
+    if value.auth_provider.as_ref().is_some_and(|provider| provider.name == "gcp") {
+        return Ok((Box::new(gke::AuthProvider { whose }), true));
+    }
     if let Some(provider) = &value.auth_provider {
         let message = format!("{whose} has the auth-provider '{}', which Kubernetes 1.26 has removed", provider.name);
         let hint = match provider.name.as_str() {
-            "gcp" => "get a new kubeconfig with: gcloud container clusters get-credentials NAME",
             "azure" => "convert the kubeconfig with: kubelogin convert-kubeconfig",
             _ => "use an exec plugin, a token or a client certificate",
         };

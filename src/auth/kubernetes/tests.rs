@@ -139,10 +139,10 @@ fn what_is_not_supported_or_wrong_names_user_file_and_way_out() {
     for (cluster, user, code, message, hint) in [
         (
             "",
-            "{auth-provider: {name: gcp}}",
+            "{auth-provider: {name: azure}}",
             7,
-            "the auth-provider 'gcp', which Kubernetes 1.26 has removed",
-            "gcloud container",
+            "the auth-provider 'azure', which Kubernetes 1.26 has removed",
+            "kubelogin convert-kubeconfig",
         ),
         ("", "{as: admin, token: x}", 7, "acts as another one, which cml does not support", "remove `as`"),
         (
@@ -282,7 +282,6 @@ mod plugins {
             assert_eq!((code, message), (4, expected));
         }
         for (command, more, hint) in [
-            ("/none/gke-gcloud-auth-plugin", "", "gcloud components install gke-gcloud-auth-plugin"),
             ("/none/kubelogin", "", "azure.github.io/kubelogin"),
             ("/none/other", "installHint: \"\\nInstall other\\nthus\"", "Install other"),
             ("/none/other", "", "install it before cml"),
