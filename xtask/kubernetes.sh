@@ -8,7 +8,7 @@ work=$to.build
 mkdir -p "$to" "$work/lists/partial"
 cd "$work"
 
-apt-get install --yes --no-install-recommends -qq golang-go etcd-server rsync
+apt-get install --yes --no-install-recommends -qq golang-go etcd-server make rsync
 # Where the machine's own packages come from.
 origin=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources | head -n 1)
 echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $origin bookworm main" >sources
