@@ -4,6 +4,7 @@ use super::fixture::ClusterFixture;
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
 use crate::support::fake::server::{Port, Server, lock};
 use crate::support::fake::{Identity, Vendor, accept};
+use crate::support::ignored::is_native_only;
 use crate::support::kubernetes::TOKEN;
 use crate::support::{Ran, executable, net};
 use base64::Engine as _;
@@ -122,6 +123,19 @@ fn the_authority_and_the_name_of_a_cluster_are_those_of_its_kubeconfig() {
     assert!(ran.code == Some(0) && ran.stderr.contains("is not checked: insecure-skip-tls-verify"), "{ran:#?}");
     let (ran, _) = list(&Identity::of(&["127.0.0.1"], 2001, 2002), "certificate-authority-data: CA", WITH_TOKEN);
     ran.fails(9, "the certificate of 127.0.0.1 has expired (*)", "*the clock of this computer*");
+}
+
+/// Node asks the proxy for one name and the server for another; the program's HTTP client has one name for both. Nothing is sent then.
+#[test]
+fn another_server_name_through_a_proxy_is_refused_by_the_program() {
+    if is_native_only() {
+        return;
+    }
+    let fields = "certificate-authority-data: CA, tls-server-name: kube.internal, proxy-url: 'http://127.0.0.1:1'";
+    let (ran, names) = list(&Identity::of(&["kube.internal"], 1975, 4096), fields, WITH_TOKEN);
+    let says = "cannot send the request to 127.0.0.1 (another server name cannot be asked for through a proxy)";
+    ran.fails(3, says, "");
+    assert!(names.is_empty());
 }
 
 /// An exec plugin is a program of the user's; here a script that counts how often it is run.
