@@ -48,6 +48,7 @@ pub mod labels;
 mod location;
 pub mod rest;
 pub mod sizes;
+pub mod stopped;
 pub mod vm;
 
 pub use args::{CloudOptions, LocationOptions, key_value};

@@ -15,7 +15,7 @@ use crate::http::request;
 use api::{Arm, Target, version};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use http::Method;
 use leftovers::Part;
 use serde::Deserialize;
@@ -138,17 +138,29 @@ impl Azure {
         self.arm.find(&self.machine(&format!("/{id}")).with("$expand", "instanceView")).await
     }
 
-    /// Lists the machines of the region that have our tags, without their state. Without a group there are none.
+    /// Lists the machines of the group that have our tags, without their state. Without a group there are none.
     async fn list_machines(&self) -> Result<Vec<Machine>> {
         let found = match self.arm.list::<Machine>(&self.machine("")).await {
             Err(failure) if failure.is_missing() => Vec::new(),
             found => found?,
         };
-        let is_ours = |one: &Machine| one.labels().is_some() && one.location.eq_ignore_ascii_case(&self.region);
-        Ok(found.into_iter().filter(is_ours).collect())
+        Ok(found.into_iter().filter(|one| one.labels().is_some()).collect())
     }
 
-    /// Fetches the public address of a machine; `None` while it has none.
+    /// Fetches machines with their states, which a list does not have.
+    async fn look_at(&self, machines: impl Iterator<Item = Machine>) -> Result<Vec<Instance>> {
+        let looks = machines.map(|machine| async move { self.find_machine(&machine.name).await });
+        let found = try_join_all(looks).await?;
+        Ok(found.iter().flatten().filter_map(Machine::instance).collect())
+    }
+
+    /// Finds the instances of a repository, in all regions, with their states.
+    async fn find_of_repository(&self, repository: &str) -> Result<Vec<Instance>> {
+        let is_of = |one: &Machine| one.labels().is_some_and(|labels| labels.repository == repository);
+        self.look_at(self.list_machines().await?.into_iter().filter(is_of)).await
+    }
+
+    /// Fetches the public address of a machine, or `None` before Azure has given it one.
     async fn address(&self, id: &str) -> Result<Option<String>> {
         let target = self.in_group(&format!("{}/{id}", Part::Address.kind()), version::NETWORK);
         let found: Option<PublicAddress> = self.arm.find(&target).await?;
@@ -196,12 +208,8 @@ impl Cloud for Azure {
 
     async fn list(&self) -> Result<Vec<Instance>> {
         let machines = self.list_machines().await?;
-        // A list has no states.
-        let found = join_all(machines.iter().map(|machine| self.find_machine(&machine.name))).await;
-        let mut instances = Vec::new();
-        for machine in found {
-            instances.extend(machine?.as_ref().and_then(Machine::instance));
-        }
+        let is_here = |one: &Machine| one.location.eq_ignore_ascii_case(&self.region);
+        let mut instances = self.look_at(machines.into_iter().filter(is_here)).await?;
         instances.retain(|instance| instance.state != InstanceState::Terminated);
         instances.sort_by(|one, other| (one.launched, &one.id).cmp(&(other.launched, &other.id)));
         Ok(instances)

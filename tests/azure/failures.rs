@@ -186,7 +186,7 @@ fn a_signal_undoes_what_was_made() {
     let fixture = AzureFixture::new(Vendor::GitHub);
     // While it waits for the runner; a second signal does not keep it from undoing.
     let launch = fixture.start(&[]);
-    fixture.until("a look", || !fixture.azure.of("Microsoft.Compute/virtualMachines/read").is_empty());
+    fixture.until("a look", || fixture.azure.calls().iter().any(|call| call.is_look()));
     launch.signal("TERM");
     launch.signal("TERM");
     launch.end().fails(143, "the launch was interrupted by SIGTERM", "");

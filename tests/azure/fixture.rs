@@ -60,7 +60,7 @@ impl AzureFixture {
     pub fn launch(&self, args: &[&str]) -> Ran {
         let launch = self.start(args);
         self.until("the launch to end", || {
-            let is_watched = !self.azure.of("Microsoft.Compute/virtualMachines/read").is_empty();
+            let is_watched = self.azure.calls().iter().any(|call| call.is_look());
             if let Some(runner) = self.runners().iter().find(|runner| is_watched && runner.doing == Doing::Offline) {
                 self.forge.set_runner(&runner.name, Doing::Idle);
             }

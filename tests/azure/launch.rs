@@ -2,7 +2,7 @@
 
 use super::fixture::{AzureFixture, DELETE, WRITE};
 use crate::cloud::fixture::{kill, last_line};
-use crate::support::azure::{GROUP, SUBSCRIPTION, Wrong};
+use crate::support::azure::{Azure, GROUP, SUBSCRIPTION, Wrong, now};
 use crate::support::fake::Vendor;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
@@ -53,7 +53,10 @@ fn a_launch_needs_few_requests_one_after_the_other() {
     assert_eq!(fixture.launch(&[]).code, Some(0));
     let all = fixture.actions();
     let actions: Vec<&str> = all.iter().map(String::as_str).take_while(|action| *action != WRITE).collect();
-    // A token, five at the same time, the newest image and at the same time the price, the image.
+    // A token, five at the same time, the newest image and at the same time the price, the image. Then the machine, and at the same time
+    // a look for stopped ones.
+    let actions: Vec<&str> =
+        actions.into_iter().filter(|action| *action != "Microsoft.Compute/virtualMachines/read").collect();
     assert_eq!(actions.len(), 9, "{actions:?}");
     assert_eq!(actions[0], "POST login.microsoftonline.com");
     assert_eq!(fixture.azure.of("POST login.microsoftonline.com").len(), 1);
@@ -141,6 +144,48 @@ fn what_an_eviction_leaves_is_reaped() {
     fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]).ok();
     assert_eq!(fixture.azure.billed(), [""; 0]);
     assert!(fixture.azure.resources("Microsoft.Network/networkInterfaces").is_empty());
+}
+
+/// Off or deallocated, it costs something until the next launch of the repository.
+#[test]
+fn a_stopped_machine_is_deleted_by_the_next_launch() {
+    let machines = "Microsoft.Compute/virtualMachines";
+    // What happens to the first one, and whether it is left then.
+    let is_left_after = |change: &dyn Fn(&Azure, &str)| {
+        let fixture = AzureFixture::new(Vendor::GitHub);
+        fixture.azure.make_foreign("somebodys");
+        fixture.azure.power_off("somebodys");
+        assert_eq!(fixture.launch(&["--name", "first"]).code, Some(0));
+        let first = fixture.azure.machines().into_keys().find(|name| name != "somebodys").unwrap();
+        fixture.azure.age(&first);
+        change(&fixture.azure, &first);
+        fixture.azure.forget();
+        assert_eq!(fixture.launch(&["--name", "second"]).code, Some(0));
+        let left = fixture.azure.machines();
+        assert!(left.contains_key("somebodys"));
+        assert_eq!(left.len(), if left.contains_key(&first) { 3 } else { 2 });
+        left.contains_key(&first)
+    };
+    assert!(!is_left_after(&Azure::power_off));
+    assert!(!is_left_after(&Azure::deallocate));
+    assert!(!is_left_after(&|azure, name| {
+        azure.power_off(name);
+        azure.edit(machines, name, |machine| machine["location"] = json!("westeurope"));
+    }));
+    // Not a new one, whose launcher may still wait for it, nor one that runs, nor another repository's, nor one that may not be deleted now, which is no failure.
+    assert!(is_left_after(&|azure, name| {
+        azure.power_off(name);
+        azure.edit(machines, name, |machine| machine["properties"]["timeCreated"] = json!(now()));
+    }));
+    assert!(is_left_after(&|_, _| {}));
+    assert!(is_left_after(&|azure, name| {
+        azure.power_off(name);
+        azure.edit(machines, name, |machine| machine["tags"]["cml-repo"] = json!("https://github.com/me/other"));
+    }));
+    assert!(is_left_after(&|azure, name| {
+        azure.power_off(name);
+        azure.fails(DELETE, 1, Wrong::Refused(403, "AuthorizationFailed", "no"));
+    }));
 }
 
 /// Killed at each request: what is left has its labels, and reap removes it.

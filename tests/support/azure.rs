@@ -47,10 +47,16 @@ pub struct Call {
     /// The permission that it needs, such as `Microsoft.Compute/virtualMachines/write`; for others the method and host.
     pub action: String,
     pub method: String,
+    pub path: String,
     pub body: Value,
 }
 
 impl Call {
+    /// Whether it looks at one machine.
+    pub fn is_look(&self) -> bool {
+        self.method == "GET" && self.path.contains(&format!("/{MACHINES}/"))
+    }
+
     /// Whether it changes anything.
     pub fn has_effect(&self) -> bool {
         self.action.starts_with("Microsoft.") && (self.method == "PUT" || self.method == "DELETE")
@@ -65,6 +71,11 @@ struct State {
     hides_permissions: bool,
     has_group: bool,
     has_identity: bool,
+    may_assign: bool,
+    /// How many requests a role that was assigned takes no effect for, for each machine.
+    delay: usize,
+    /// The roles that were assigned: machine, name, and the requests that are left of its delay.
+    roles: Vec<(String, String, usize)>,
     secret: String,
     /// By resource type, then by name.
     resources: BTreeMap<String, BTreeMap<String, Value>>,
@@ -97,6 +108,9 @@ impl Azure {
             hides_permissions: false,
             has_group: true,
             has_identity: true,
+            may_assign: false,
+            delay: 0,
+            roles: Vec::new(),
             secret: SECRET.to_owned(),
             resources: BTreeMap::new(),
             operations: BTreeMap::new(),
@@ -176,6 +190,17 @@ impl Azure {
         lock(&self.state).has_identity = false;
     }
 
+    /// The application may assign roles, which take effect after so many requests of a machine.
+    pub fn may_assign(&self, delay: usize) {
+        let mut state = lock(&self.state);
+        (state.may_assign, state.delay) = (true, delay);
+    }
+
+    /// How many roles machines have.
+    pub fn roles(&self) -> usize {
+        lock(&self.state).roles.len()
+    }
+
     /// An earlier launch has made the network of a region.
     pub fn make_network(&self, region: &str) {
         let name = format!("cml-{region}");
@@ -237,6 +262,13 @@ impl Azure {
         lock(&self.state).of(MACHINES).insert(name.to_owned(), machine);
     }
 
+    /// A machine was created long ago.
+    pub fn age(&self, name: &str) {
+        self.edit(MACHINES, name, |machine| {
+            machine["properties"]["timeCreated"] = json!("2026-01-28T12:00:00.1234567+00:00")
+        });
+    }
+
     /// Changes a resource.
     pub fn edit(&self, kind: &str, name: &str, edit: impl FnOnce(&mut Value)) {
         edit(lock(&self.state).of(kind).get_mut(name).unwrap());
@@ -245,6 +277,11 @@ impl Azure {
     /// A machine powers itself off.
     pub fn power_off(&self, name: &str) {
         self.edit(MACHINES, name, |machine| machine["power"] = json!("stopped"));
+    }
+
+    /// Somebody stops a machine in Azure's portal, which keeps its disk and address.
+    pub fn deallocate(&self, name: &str) {
+        self.edit(MACHINES, name, |machine| machine["power"] = json!("deallocated"));
     }
 
     /// Azure takes a spot machine back, and leaves what it had.
@@ -281,6 +318,7 @@ impl Azure {
         let (_, rest) = script.split_once("cat >/usr/local/sbin/cml-delete <<'CML_DELETE'\n").unwrap();
         let (delete, _) = rest.split_once("\nCML_DELETE\n").unwrap();
         let delete = delete.replace("http://169.254.169.254", &format!("{}/of/{name}", self.metadata_url()));
+        let delete = delete.replace("sleep 10", ":");
         let output = Command::new("sh")
             .args(["-c", &delete])
             .env("https_proxy", self.proxy.url())
@@ -299,6 +337,7 @@ impl State {
     /// Removes a machine, and what it takes along.
     fn delete_machine(&mut self, name: &str) {
         let Some(machine) = self.of(MACHINES).remove(name) else { return };
+        self.roles.retain(|(of, ..)| of != name);
         let interface = &machine["properties"]["networkProfile"]["networkInterfaceConfigurations"][0]["properties"];
         let address = &interface["ipConfigurations"][0]["properties"]["publicIPAddressConfiguration"]["properties"];
         let disk = &machine["properties"]["storageProfile"]["osDisk"];
@@ -324,7 +363,10 @@ impl State {
         machine["name"] = json!(name);
         machine["zones"] = json!(["2"]);
         machine["power"] = json!("running");
-        machine["properties"]["timeCreated"] = json!("2026-11-28T12:00:00.1234567+00:00");
+        if machine["identity"]["type"] == "SystemAssigned" {
+            machine["identity"]["principalId"] = json!(format!("principal-{}", self.next));
+        }
+        machine["properties"]["timeCreated"] = json!(now());
         machine["properties"]["provisioningState"] = json!(if failure.is_some() { "Failed" } else { "Succeeded" });
         let (tags, location) = (machine["tags"].clone(), machine["location"].clone());
         let part =
@@ -360,6 +402,12 @@ impl State {
     }
 }
 
+/// The time, as Azure writes it.
+pub fn now() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    chrono::DateTime::from_timestamp(now.as_secs() as i64, 123_456_700).unwrap().to_rfc3339()
+}
+
 fn refusal(status: u16, code: &str, message: &str) -> Response {
     let answer = Response::json(status, &json!({"error": {"code": code, "message": message}}));
     if status == 429 { answer.header("Retry-After", "0") } else { answer }
@@ -373,6 +421,8 @@ enum Route {
     Versions(String),
     Permissions,
     Operation(String),
+    /// Machine and name of a role.
+    Role(String, String),
     /// Type, and the names of it and of a part.
     Resource(String, Vec<String>),
 }
@@ -389,6 +439,18 @@ fn route(path: &[String]) -> Option<Route> {
             Route::Versions(image.join("/"))
         }
         ["resourceGroups", _, "providers", "Microsoft.Authorization", "permissions"] => Route::Permissions,
+        [
+            "resourceGroups",
+            _,
+            "providers",
+            "Microsoft.Compute",
+            "virtualMachines",
+            machine,
+            "providers",
+            "Microsoft.Authorization",
+            "roleAssignments",
+            name,
+        ] => Route::Role((*machine).to_owned(), (*name).to_owned()),
         ["resourceGroups", _, "providers", provider, kind, names @ ..] => {
             Route::Resource(format!("{provider}/{kind}"), names.iter().map(|name| (*name).to_owned()).collect())
         }
@@ -412,6 +474,7 @@ fn needs(route: &Route, method: &str) -> (String, &'static str) {
             (action.to_owned(), "2025-04-01")
         }
         Route::Permissions => ("Microsoft.Authorization/permissions/read".to_owned(), "2022-04-01"),
+        Route::Role(..) => (format!("Microsoft.Authorization/roleAssignments/{verb}"), "2022-04-01"),
         Route::Operation(_) => (String::new(), "2025-04-01"),
         Route::Resource(kind, names) => {
             let version = match kind.split('/').next().unwrap() {
@@ -427,21 +490,23 @@ fn needs(route: &Route, method: &str) -> (String, &'static str) {
 }
 
 /// What Azure checks besides when a resource is written.
-fn implied(kind: &str) -> &'static [&'static str] {
+fn implied(kind: &str, has_own_identity: bool) -> &'static [&'static str] {
     match kind {
-        MACHINES => &[
-            "Microsoft.Compute/disks/write",
-            "Microsoft.Network/networkInterfaces/write",
-            "Microsoft.Network/networkInterfaces/join/action",
-            "Microsoft.Network/publicIPAddresses/write",
-            "Microsoft.Network/publicIPAddresses/join/action",
-            "Microsoft.Network/virtualNetworks/subnets/join/action",
-            "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
-        ],
+        MACHINES => &OF_A_MACHINE[..if has_own_identity { 6 } else { 7 }],
         "Microsoft.Network/virtualNetworks" => &["Microsoft.Network/networkSecurityGroups/join/action"],
         _ => &[],
     }
 }
+
+const OF_A_MACHINE: [&str; 7] = [
+    "Microsoft.Compute/disks/write",
+    "Microsoft.Network/networkInterfaces/write",
+    "Microsoft.Network/networkInterfaces/join/action",
+    "Microsoft.Network/publicIPAddresses/write",
+    "Microsoft.Network/publicIPAddresses/join/action",
+    "Microsoft.Network/virtualNetworks/subnets/join/action",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+];
 
 fn serve<C: Read + Write>(stream: C, life: &Life, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
@@ -456,8 +521,8 @@ fn serve<C: Read + Write>(stream: C, life: &Life, state: &Mutex<State>) -> std::
         };
         let (wrong, number) = {
             let mut state = lock(state);
-            let (method, body) = (request.method.clone(), request.json());
-            state.calls.push(Call { action: action.clone(), method, body });
+            let (method, path, body) = (request.method.clone(), request.path().to_owned(), request.json());
+            state.calls.push(Call { action: action.clone(), method, path, body });
             if action.starts_with("Microsoft.") {
                 state.used.insert(action.clone());
             }
@@ -560,15 +625,18 @@ fn metadata(state: &mut State, request: &Request) -> Response {
     };
     match path.as_str() {
         "/metadata/identity/oauth2/token" => {
-            let has_identity = state.resources.get(MACHINES).and_then(|all| all.get(machine)).is_some();
-            if !has_identity || request.param("client_id").or(request.param("msi_res_id")).is_none() {
+            let identity = state.resources.get(MACHINES).and_then(|all| Some(all.get(machine)?["identity"].clone()));
+            let is_named = request.param("client_id").or(request.param("msi_res_id")).is_some();
+            let is_own = identity.as_ref().is_some_and(|identity| identity["principalId"].is_string());
+            if identity.is_none() || is_named == is_own {
                 return Response::json(
                     400,
                     &json!({"error": "invalid_request", "error_description": "Identity not found"}),
                 );
             }
             assert_eq!(request.param("resource").as_deref(), Some("https://management.azure.com/"));
-            Response::json(200, &json!({"access_token": TOKEN, "expires_on": "4000000000", "token_type": "Bearer"}))
+            let token = if is_own { format!("{TOKEN}-of-{machine}") } else { TOKEN.to_owned() };
+            Response::json(200, &json!({"access_token": token, "expires_on": "4000000000", "token_type": "Bearer"}))
         }
         "/metadata/instance/compute" => {
             let id = &state.resources[MACHINES][machine]["id"];
@@ -592,14 +660,28 @@ fn manage(
     version: &str,
     failure: Option<(&str, &str)>,
 ) -> Response {
-    if request.header("authorization") != Some(&format!("Bearer {TOKEN}")) {
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    if let Some(machine) = bearer.strip_prefix(&format!("{TOKEN}-of-")) {
+        // A machine's own identity may what its role says, on the machine alone, when that has got about.
+        let role = state.roles.iter_mut().find(|(of, ..)| of == machine);
+        let is_allowed = request.path().ends_with(&format!("/{machine}"))
+            && role.is_some_and(|(.., delay)| {
+                let is_over = *delay == 0;
+                *delay = delay.saturating_sub(1);
+                is_over
+            });
+        if !is_allowed {
+            return refusal(403, "AuthorizationFailed", "The client does not have authorization to perform action.");
+        }
+    } else if bearer != TOKEN {
         return refusal(401, "InvalidAuthenticationToken", "The access token is invalid.");
     }
     if request.param("api-version").as_deref() != Some(version) {
         return refusal(400, "InvalidApiVersionParameter", &request.target);
     }
     let kind = if let Route::Resource(kind, _) = route { kind.as_str() } else { "" };
-    let more: &[&str] = if request.method == "PUT" { implied(kind) } else { &[] };
+    let has_own_identity = request.json()["identity"]["type"] == "SystemAssigned";
+    let more: &[&str] = if request.method == "PUT" { implied(kind, has_own_identity) } else { &[] };
     if let Some(denied) = std::iter::once(action).chain(more.iter().copied()).find(|one| state.denied.contains(*one)) {
         let code = if denied == action { "AuthorizationFailed" } else { "LinkedAuthorizationFailed" };
         let message = format!(
@@ -630,7 +712,11 @@ fn manage(
             refusal(404, "ResourceGroupNotFound", "Resource group could not be found.")
         }
         (Route::Permissions, _) => {
-            Response::json(200, &json!({"value": [{"actions": ["*"], "notActions": state.denied}]}))
+            // Those of Contributor, which most applications have.
+            let assigning = ["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"];
+            let assigning = assigning.into_iter().filter(|_| !state.may_assign).map(str::to_owned);
+            let denied: Vec<String> = state.denied.iter().cloned().chain(assigning).collect();
+            Response::json(200, &json!({"value": [{"actions": ["*"], "notActions": denied}]}))
         }
         (Route::Group, "GET") if state.has_group => {
             Response::json(200, &json!({"id": request.path(), "name": GROUP, "tags": {}}))
@@ -642,6 +728,28 @@ fn manage(
             }
             state.has_group = true;
             Response::json(201, &json!({"properties": {"provisioningState": "Succeeded"}}))
+        }
+        (Route::Role(machine, name), "PUT") => {
+            let body = request.json();
+            let principal = json!(state.of(MACHINES).get(machine).map(|one| one["identity"]["principalId"].clone()));
+            let role = format!(
+                "/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/9980e02c-c2be-4d73-94e8-173b1dc7cf3c"
+            );
+            let properties =
+                json!({"roleDefinitionId": role, "principalId": principal, "principalType": "ServicePrincipal"});
+            if body != json!({ "properties": properties }) || !name.split('-').map(str::len).eq([8, 4, 4, 4, 12]) {
+                return refusal(400, "InvalidRequestContent", &body.to_string());
+            }
+            if let Some((_, other, _)) = state.roles.iter().find(|(of, ..)| of == machine) {
+                let is_same = other == name;
+                return if is_same {
+                    Response::json(200, &body)
+                } else {
+                    refusal(409, "RoleAssignmentExists", "It exists.")
+                };
+            }
+            state.roles.push((machine.clone(), name.clone(), state.delay));
+            Response::json(201, &body)
         }
         (Route::Resource(..), _) if !state.has_group => {
             refusal(404, "ResourceGroupNotFound", "Resource group could not be found.")

@@ -249,6 +249,13 @@ impl Gce {
         }
     }
 
+    /// Instances that are off were created long ago.
+    pub fn age(&self) {
+        for one in lock(&self.state).instances.values_mut().filter(|one| one["status"] == "TERMINATED") {
+            one["lastStartTimestamp"] = json!("2026-01-28T12:00:00.000-08:00");
+        }
+    }
+
     /// Called after each request was carried out and before it is answered, with its number from 1.
     pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
         lock(&self.state).hook.set(hook);

@@ -13,11 +13,13 @@ use super::state::Machine;
 use crate::cloud::attempts::{Attempt, Attempts, Model};
 use crate::cloud::labels::object_name;
 use crate::cloud::rest::Failure;
+use crate::cloud::stopped::delete_stopped;
 use crate::cloud::{Bootstrap, Cloud, Instance, InstanceState, Labels, LaunchPlan, PlanSummary, vm};
 use crate::error::{Error, Result};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join;
 
 /// The maximum size of custom data before it is encoded, in bytes:
 /// <https://learn.microsoft.com/azure/virtual-machines/custom-data>.
@@ -66,16 +68,19 @@ impl LaunchPlan for AzurePlan<'_> {
         // Where spot is not for this subscription at all, no size is left of it.
         let attempts = Attempts::new(&sizes, models, |_| "");
         let mut number = 0;
-        attempts
-            .make(
-                &azure.app.http,
-                async |attempt| {
-                    number += 1;
-                    launch.attempt(attempt, number).await
-                },
-                react,
-            )
-            .await
+        let made = attempts.make(
+            &azure.app.http,
+            async |attempt| {
+                number += 1;
+                launch.attempt(attempt, number).await
+            },
+            react,
+        );
+        let tidied = async {
+            let found = azure.find_of_repository(&labels.repository).await;
+            delete_stopped(&azure.app, azure, found, bootstrap.lifetime.boot).await;
+        };
+        join(made, tidied).await.0
     }
 }
 

@@ -10,10 +10,11 @@ use super::sizes::{self, HYPERDISK, PERSISTENT_DISK, family};
 use super::{Gcp, explain, instance, request_id, with_query};
 use crate::cloud::attempts::{Attempt, Attempts, Model};
 use crate::cloud::rest::{Call, Failure};
+use crate::cloud::stopped::delete_stopped;
 use crate::cloud::{Bootstrap, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, PlanSummary, vm};
 use crate::error::{Error, Result};
 use async_trait::async_trait;
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join, join3};
 use http::Method;
 
 /// The longest start-up script, in bytes: <https://cloud.google.com/compute/docs/metadata/setting-custom-metadata#limitations>.
@@ -93,26 +94,12 @@ impl Gcp {
         lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Deletes the stopped instances of a repository: each has powered off, and its disk still costs something. What cannot be deleted now
-    /// can be later.
-    async fn delete_stopped(&self, repository: &str) {
+    /// Finds the stopped instances of a repository: each has powered off, and its disk still costs something.
+    async fn find_stopped(&self, repository: &str) -> Result<Vec<Instance>> {
         let filter = format!("({}) (status = \"TERMINATED\")", super::OURS);
-        let found = match self.aggregated("instances", &filter).await {
-            Ok(found) => found,
-            Err(error) => return self.app.log.debug(&format!("cannot look for stopped instances ({error})")),
-        };
+        let found = self.aggregated("instances", &filter).await?;
         let stopped = found.iter().map(|(zone, one)| instance(zone, one));
-        let stopped: Vec<Instance> =
-            stopped.filter(|one| one.labels.repository == repository && one.state == InstanceState::Stopped).collect();
-        let deleted = join_all(stopped.iter().map(|one| self.delete_instance(&one.id))).await;
-        for (one, deleted) in stopped.iter().zip(deleted) {
-            match deleted {
-                Ok(()) => self.app.log.info(&format!("deleted the stopped instance {}", one.id)),
-                Err(failure) => {
-                    self.app.log.debug(&format!("cannot delete the stopped instance {} ({})", one.id, failure.error));
-                }
-            }
-        }
+        Ok(stopped.filter(|one| one.labels.repository == repository).collect())
     }
 
     /// Inserts an instance, with less where Google Cloud refuses a part of it that is not needed.
@@ -260,6 +247,9 @@ impl LaunchPlan for GcpPlan<'_> {
             },
             explain::react,
         );
-        join(inserted, cloud.delete_stopped(&ours.repository)).await.0
+        let boot = bootstrap.lifetime.boot;
+        let tidied =
+            async { delete_stopped(&cloud.app, cloud, cloud.find_stopped(&ours.repository).await, boot).await };
+        join(inserted, tidied).await.0
     }
 }
