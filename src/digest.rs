@@ -63,6 +63,12 @@ pub fn hash(bytes: &[u8]) -> String {
     Sha256Digest::compute(bytes).0
 }
 
+/// Returns a UUID that follows from some texts, of version 8: <https://www.rfc-editor.org/rfc/rfc9562#section-5.8>.
+pub fn uuid(parts: &[&str]) -> String {
+    let digest = hash(parts.join("\n").as_bytes());
+    format!("{}-{}-8{}-8{}-{}", &digest[..8], &digest[8..12], &digest[12..15], &digest[15..18], &digest[18..30])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 mod credentials;
 mod failures;
 pub mod fixture;
+mod identity;
 mod launch;
 mod machine;
 mod rights;

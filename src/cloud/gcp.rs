@@ -10,7 +10,6 @@ use super::{
 };
 use crate::app::App;
 use crate::auth::gcp::{self as auth, GoogleAccess};
-use crate::digest::hash;
 use crate::env::Secret;
 use crate::error::{Error, Result};
 use async_trait::async_trait;
@@ -151,13 +150,6 @@ impl Gcp {
 fn with_query(mut url: Url, query: &[(&str, &str)]) -> Url {
     url.query_pairs_mut().extend_pairs(query);
     url
-}
-
-/// Returns the id of a request, a UUID that follows from what the request is for: the same one makes the same instance.
-fn request_id(parts: &[&str]) -> String {
-    let digest = hash(parts.join("\n").as_bytes());
-    // Version 8, of the usual variant: <https://www.rfc-editor.org/rfc/rfc9562#section-5.8>.
-    format!("{}-{}-8{}-8{}-{}", &digest[..8], &digest[8..12], &digest[12..15], &digest[15..18], &digest[18..30])
 }
 
 /// Reads an instance, in a zone.

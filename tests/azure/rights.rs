@@ -38,5 +38,10 @@ fn the_documentation_has_the_roles() {
         });
     }
     fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]).ok();
-    assert_eq!(fixture.azure.used(), documented());
+    // And one whose machine gets a role.
+    let assigning = AzureFixture::new(Vendor::GitHub);
+    assigning.azure.has_no_identity();
+    assigning.azure.may_assign(0);
+    assert_eq!(assigning.launch(&[]).code, Some(0));
+    assert_eq!(fixture.azure.used().union(&assigning.azure.used()).cloned().collect::<BTreeSet<_>>(), documented());
 }

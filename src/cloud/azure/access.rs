@@ -17,7 +17,7 @@ pub struct Permission {
 }
 
 /// The actions on the resource group without which no launch can be made and undone. docs/azure.md has the role.
-pub const ON_GROUP: [&str; 13] = [
+pub const ON_GROUP: [&str; 12] = [
     "Microsoft.Compute/virtualMachines/read",
     "Microsoft.Compute/virtualMachines/write",
     "Microsoft.Compute/virtualMachines/delete",
@@ -30,8 +30,13 @@ pub const ON_GROUP: [&str; 13] = [
     "Microsoft.Network/publicIPAddresses/join/action",
     "Microsoft.Network/publicIPAddresses/delete",
     "Microsoft.Network/virtualNetworks/subnets/join/action",
-    "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
 ];
+
+/// That with which a machine gets an identity that exists.
+pub const TO_ATTACH_IDENTITY: &str = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action";
+
+/// That with which a machine's own identity gets a role.
+pub const TO_ASSIGN_ROLE: &str = "Microsoft.Authorization/roleAssignments/write";
 
 /// Those that a launch needs besides where the network does not exist yet.
 pub const TO_CREATE_NETWORK: [&str; 3] = [
@@ -102,10 +107,10 @@ mod tests {
     #[test]
     fn what_one_role_takes_away_another_may_grant() {
         let contributor = permission(&["*"], &["Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"]);
-        assert!(!is_allowed(std::slice::from_ref(&contributor), "Microsoft.Authorization/roleAssignments/write"));
+        assert!(!is_allowed(std::slice::from_ref(&contributor), TO_ASSIGN_ROLE));
         assert!(ON_GROUP.iter().all(|action| is_allowed(std::slice::from_ref(&contributor), action)));
         let both = [contributor, permission(&["Microsoft.Authorization/roleAssignments/*"], &[])];
-        assert!(is_allowed(&both, "Microsoft.Authorization/roleAssignments/write"));
+        assert!(is_allowed(&both, TO_ASSIGN_ROLE));
         assert!(!is_allowed(&[], "Microsoft.Compute/disks/write"));
         assert_eq!(missing(&["a/b", "c/d"], "cml-runners").exit_code(), 4);
     }

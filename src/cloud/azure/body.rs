@@ -105,7 +105,23 @@ pub struct Placement {
 pub struct Identity {
     #[serde(rename = "type")]
     pub kind: &'static str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub user_assigned_identities: BTreeMap<String, Empty>,
+}
+
+/// A role that an identity gets: <https://learn.microsoft.com/rest/api/authorization/role-assignments/create>.
+#[derive(Serialize)]
+pub struct RoleAssignment<'a> {
+    pub properties: RoleAssignmentProperties<'a>,
+}
+
+/// The properties of an assigned role.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleAssignmentProperties<'a> {
+    pub role_definition_id: String,
+    pub principal_id: &'a str,
+    pub principal_type: &'static str,
 }
 
 /// An empty object.

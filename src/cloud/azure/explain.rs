@@ -37,16 +37,18 @@ pub fn react(failure: &Failure) -> Reaction {
     }
 }
 
-/// Returns whether another operation holds an object for a moment.
+/// Returns whether the same request may succeed in a moment: another operation holds the object, or a new identity is not known everywhere
+/// yet.
 pub fn is_busy(failure: &Failure) -> bool {
-    let is_of_another = [
+    let passing = [
         "AnotherOperationInProgress",
         "RetryableError",
         "NicReservedForAnotherVm",
         "PublicIPAddressCannotBeDeleted",
         "Conflict",
+        "PrincipalNotFound",
     ];
-    is_of_another.contains(&failure.code())
+    passing.contains(&failure.code())
         || failure.code() == "OperationNotAllowed" && failure.error.kind() == Kind::Conflict
 }
 

@@ -7,6 +7,7 @@ use super::body::{
     PublicAddress, Reference, Sku, Ssh, SshKey, StorageProfile, Tagged, Tags, VirtualMachine,
 };
 use super::explain::react;
+use super::identity::MachineIdentity;
 use super::plan::AzurePlan;
 use super::sizes::UsableSize;
 use super::state::Machine;
@@ -94,7 +95,7 @@ impl Launch<'_> {
         let name = if number == 1 { base } else { format!("{base}-{number}") };
         let body = self.body(&name, size, attempt.model);
         match azure.arm.create(&azure.machine(&format!("/{name}")), &body).await {
-            Ok(()) => Ok(self.instance(name, attempt)),
+            Ok(()) => self.complete(name, attempt).await,
             Err(failure) if failure.refused.as_ref().is_some_and(|refused| refused.status == 412) => {
                 self.adopt(name, attempt).await
             }
@@ -130,11 +131,22 @@ impl Launch<'_> {
                 return Err(Error::remote(format!("Azure could not create {name}: {says}")).into());
             }
             if !found.is_being_created() {
-                return Ok(self.instance(name, attempt));
+                return self.complete(name, attempt).await;
             }
             azure.app.http.extend_budget();
             azure.app.http.pause_at_least(POLL_INTERVAL, POLL_INTERVAL).await?;
         }
+    }
+
+    /// Returns a machine that is there, when it may delete itself.
+    async fn complete(&self, name: String, attempt: &Attempt) -> Result<Instance, Failure> {
+        if self.plan.identity == MachineIdentity::Own
+            && let Err(failure) = self.plan.azure.allow_deletion(&name).await
+        {
+            self.delete(&name).await?;
+            return Err(failure);
+        }
+        Ok(self.instance(name, attempt))
     }
 
     /// Deletes a machine that failed. Where that fails it is unknown what is left.

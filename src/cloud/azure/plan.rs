@@ -34,11 +34,12 @@ pub async fn plan<'a>(azure: &'a Azure, request: &InstanceRequest) -> Result<Azu
         sizes::fetch(&azure.arm, &azure.region),
         try_join(azure.has_group(), azure.has_subnet()),
         azure.permissions(),
-        azure.identity(request),
+        azure.find_identity(request),
     )
     .await?;
+    let identity = identity.map_or_else(|| azure.own_identity(permissions.as_deref()), Ok)?;
     if let Some(permissions) = permissions {
-        azure.check_permissions(&permissions, has_group, has_network)?;
+        azure.check_permissions(&permissions, &identity, has_group, has_network)?;
     }
     let sizes = sizes::usable(&skus, &asked, request, &azure.region)?;
     let first = sizes.first().ok_or_else(|| Error::internal("a plan without a size"))?;
@@ -101,10 +102,16 @@ impl Azure {
         }
     }
 
-    fn check_permissions(&self, permissions: &[Permission], has_group: bool, has_network: bool) -> Result<()> {
+    fn check_permissions(
+        &self,
+        permissions: &[Permission],
+        identity: &MachineIdentity,
+        has_group: bool,
+        has_network: bool,
+    ) -> Result<()> {
         let network = access::TO_CREATE_NETWORK.into_iter().filter(|_| !has_network);
         let group = std::iter::once(access::TO_CREATE_GROUP).filter(|_| !has_group);
-        let needed = access::ON_GROUP.into_iter().chain(network).chain(group);
+        let needed = access::ON_GROUP.into_iter().chain([identity.needs()]).chain(network).chain(group);
         let missing: Vec<&str> = needed.filter(|action| !access::is_allowed(permissions, action)).collect();
         let scope = if has_group { &self.group } else { "the subscription" };
         if missing.is_empty() { Ok(()) } else { Err(access::missing(&missing, scope)) }
@@ -129,7 +136,7 @@ impl AzurePlan<'_> {
             ("market", Model::describe(self.request.spot, self.request.on_demand_fallback).to_owned()),
             ("image", self.image.name.clone()),
             ("disk", format!("{} GB", self.disk())),
-            ("identity", format!("{}, with which it deletes itself", self.identity.names())),
+            ("identity", self.identity.describe()),
             ("price", price),
         ];
         lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -18,8 +18,15 @@ pub struct Machine {
     tags: Tags,
     #[serde(default)]
     zones: Vec<String>,
+    identity: Option<OwnIdentity>,
     #[serde(default)]
     properties: Properties,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnIdentity {
+    principal_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -55,6 +62,11 @@ impl Machine {
     /// Returns our labels; `None` when it is not ours.
     pub fn labels(&self) -> Option<Labels> {
         Labels::read(&self.tags)
+    }
+
+    /// Returns the id of its own identity, if it has one.
+    pub fn principal(&self) -> Option<&str> {
+        self.identity.as_ref()?.principal_id.as_deref().filter(|id| !id.is_empty())
     }
 
     /// Returns whether its creation or another operation has failed.

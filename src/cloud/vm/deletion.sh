@@ -18,13 +18,13 @@ ExecStart=/bin/true
 ExecStop=/usr/local/sbin/cml-delete
 StandardOutput=journal+console
 StandardError=journal+console
-TimeoutStopSec=300
+TimeoutStopSec=1200
 CML_END
 mkdir -p "$units/cml-lease.service.d"
 cat >"$units/cml-lease.service.d/delete.conf" <<'CML_END'
 [Service]
 ExecStopPost=/bin/sh -c '[ "$$SERVICE_RESULT" = success ] || [ "$$SERVICE_RESULT" = exec-condition ] || /usr/local/sbin/cml-delete'
-TimeoutStopSec=300
+TimeoutStopSec=1200
 CML_END
 ln -sf ../cml-delete.service "$units/multi-user.target.wants"
 chmod 0644 "$units/cml-delete.service" "$units/cml-lease.service.d/delete.conf"
