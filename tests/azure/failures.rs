@@ -104,6 +104,12 @@ fn what_is_wrong_with_an_option_is_said_before_anything_is_made() {
             "Azure has retired its sizes with that GPU*",
         ),
         (&["--cloud-gpu", "l4"], 2, "there is no size m with the GPU l4", "known GPUs: a100, h100, h200, t4*"),
+        (
+            &["--cloud-type", "n1-standard-8+nvidia-tesla-t4*2"],
+            2,
+            "--cloud-type n1-standard-8+nvidia-tesla-t4*2 is not a size of Azure",
+            "a size has its GPUs already: *",
+        ),
         (&["--cloud-type", "D9"], 11, "no usable size in westus2: Standard_D9 does not exist there", "use another*"),
         (
             &["--cloud-type", "D8s_v5,D8ps_v5"],

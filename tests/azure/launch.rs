@@ -82,6 +82,29 @@ fn a_dry_run_shows_the_price_and_has_no_effect() {
 }
 
 #[test]
+fn cmls_spellings_are_taken() {
+    for (args, name, value) in [
+        (&["--cloud-region", "us-east"][..], "region", "eastus"),
+        (&["--cloud-region", "us-west"], "region", "westus2"),
+        (&["--cloud-region", "eu-west"], "region", "westeurope"),
+        (&["--cloud-region", "eu-north"], "region", "northeurope"),
+        (&["--cloud-region", "West Europe"], "region", "westeurope"),
+        (&["--cloud-type", "D8s_v5", "--cloud-gpu", "nogpu"], "types", "Standard_D8s_v5"),
+        (&["--cloud-type", "m", "--cloud-gpu", "T4"], "types", "Standard_NC4as_T4_v3"),
+        (
+            &["--cloud-image", "ubuntu@Canonical:ubuntu-24_04-lts:server:latest"],
+            "image",
+            "Canonical:ubuntu-24_04-lts:server:24.4.202611200",
+        ),
+    ] {
+        let fixture = AzureFixture::without_network(Vendor::GitHub);
+        let shown = fixture.run(&[&["launch", "--dry-run"], args].concat()).ok();
+        let is_there = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.trim() == value);
+        assert!(shown.lines().any(is_there) && shown.contains("\nprice "), "{args:?}: {shown}");
+    }
+}
+
+#[test]
 fn the_network_is_made_once_and_kept() {
     let fixture = AzureFixture::without_network(Vendor::GitHub);
     assert_eq!(fixture.launch(&[]).code, Some(0));

@@ -28,11 +28,32 @@ fn a_dry_run_asks_and_creates_nothing() {
 }
 
 #[test]
+fn cmls_spellings_are_taken() {
+    for (args, line) in [
+        (&["--cloud-region", "us-east"][..], "region    us-east1\n"),
+        (&["--cloud-region", "eu-west"], "region    europe-west1\n"),
+        (&["--cloud-region", "eu-north"], "region    europe-north1\n"),
+        (&["--cloud-region", "us-west1-a"], "zones     us-west1-a\n"),
+        (&["--cloud-type", "n1-standard-4+nvidia-tesla-t4*1"], "types     n1-standard-4+nvidia-tesla-t4*1\n"),
+        (&["--cloud-type", "m", "--cloud-gpu", "nogpu"], "types     n2-standard-8"),
+        (
+            &["--cloud-image", "ubuntu-os-cloud/ubuntu-2404-lts-amd64"],
+            "image     ubuntu-os-cloud/ubuntu-2404-noble-amd64-v20261101\n",
+        ),
+    ] {
+        let fixture = GcpFixture::new(Vendor::GitHub);
+        let shown = fixture.run(&[&["launch", "--dry-run"], args].concat()).ok();
+        assert!(shown.contains(line) && shown.contains("\nprice "), "{args:?}: {shown}");
+    }
+}
+
+#[test]
 fn wrong_options_are_named_before_the_cloud_is_asked() {
     for (args, code, says) in [
         (&["--cloud-region", "moon"][..], 2, "moon is not a Google Cloud region"),
         (&["--cloud-type", "g5.xlarge"], 2, "g5.xlarge is not a Google Cloud machine type"),
         (&["--cloud-gpu", "k80"], 2, "Google Cloud has no K80 GPUs any more"),
+        (&["--cloud-type", "n1-standard-4+nvidia-tesla-k80*1"], 2, "Google Cloud has no K80 GPUs any more"),
         (&["--cloud-metadata", "Team=ML"], 2, "--cloud-metadata Team=ML cannot be a label of Google Cloud"),
         (&["--cloud-permission-set", "trainer"], 2, "--cloud-permission-set trainer is not a service account"),
         (&["--cloud-spot", "--cloud-spot-price", "0.5"], 2, "Google Cloud has no maximum price for spot instances"),

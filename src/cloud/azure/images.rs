@@ -80,7 +80,9 @@ pub async fn find(arm: &Arm, region: &str, asked: Option<&str>, size: &UsableSiz
         (false, Arch::X86_64) => X86_64,
         (false, Arch::Arm64) => ARM64,
     };
+    // CML's Terraform provider has the user before it.
     let name = asked.unwrap_or(usual);
+    let name = name.split_once('@').map_or(name, |(_, image)| image);
     if name.starts_with("/subscriptions/") || name.starts_with("/CommunityGalleries/") {
         let reference = ImageReference::Own { id: name.to_owned() };
         return Ok(Image { reference, name: name.to_owned(), disk: 0, security: ImageSecurity::Unsupported });
@@ -140,7 +142,7 @@ pub async fn find(arm: &Arm, region: &str, asked: Option<&str>, size: &UsableSiz
 }
 
 impl Image {
-    /// Returns what a machine of a size checks at boot; `None` for Azure's usual. With a GPU Secure Boot is off, as it refuses NVIDIA's
+    /// Returns what a machine of a size checks at boot, or `None` to leave that to Azure. With a GPU Secure Boot is off, as it refuses NVIDIA's
     /// modules, which a subscription may have turned on for all.
     pub fn security(&self, size: &UsableSize) -> Option<SecurityProfile> {
         let is_needed = match self.security {

@@ -123,8 +123,13 @@ pub async fn fetch(arm: &Arm, region: &str) -> Result<Vec<Sku>> {
 /// Returns the names that are asked for, and the architecture where a size of CML's says it.
 ///
 /// # Errors
-/// A size of CML's does not exist with that GPU.
+/// A size of CML's does not exist with that GPU, or a GPU is added to a size, as on Google Cloud.
 pub fn asked(wanted: &InstanceRequest) -> Result<Vec<String>> {
+    if wanted.types.contains('+') {
+        return Err(Error::usage(format!("--cloud-type {} is not a size of Azure", wanted.types)).hint(
+            "a size has its GPUs already: use one such as Standard_NC8as_T4_v3, or --cloud-type m --cloud-gpu t4",
+        ));
+    }
     match SIZES.resolve(&wanted.types, wanted.gpu.as_deref(), wanted.arch) {
         Ok(TypeRequest::Class(names, ..)) => Ok(names.iter().map(|name| (*name).to_owned()).collect()),
         Ok(TypeRequest::Native(names)) => Ok(names.into_iter().map(with_prefix).collect()),

@@ -66,7 +66,7 @@ pub struct CloudLocation {
     /// Cloud to use; without one, launch turns this machine into the runner
     #[arg(long, value_name = "CLOUD", value_enum)]
     pub cloud: Option<CloudName>,
-    /// Region: us-east, us-west, eu-west, eu-north, or the cloud's own name; none on Kubernetes [default: us-west]
+    /// Region: us-east, us-west, eu-west, eu-north, or the cloud's own name; a zone on Google Cloud; none on Kubernetes [default: us-west]
     #[arg(long, value_name = "REGION")]
     pub cloud_region: Option<String>,
     /// What only some clouds have.
@@ -135,7 +135,7 @@ pub struct Cloud {
     /// The cloud and region.
     #[command(flatten)]
     pub location: CloudLocation,
-    /// Size: s, m, l, xl, or the cloud's own instance types, separated by commas; 4-16Gi on Kubernetes [default: m]
+    /// Size: s, m, l, xl, or the cloud's own instance types, separated by commas; n1-standard-8+nvidia-tesla-t4*2 on Google Cloud, 4-16Gi on Kubernetes [default: m]
     #[arg(long, value_name = "TYPE")]
     pub cloud_type: Option<String>,
     /// Architecture of a size: x86_64 or arm64
@@ -147,10 +147,10 @@ pub struct Cloud {
     /// Size of the disk in GB [default: 35; on Kubernetes what the node has]
     #[arg(long, value_name = "GB", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub cloud_hdd_size: Option<u32>,
-    /// Image: ami-…, ssm:/path or owner:name on AWS, publisher:offer:sku:version or an id on Azure, a container image on Kubernetes [default: the newest Ubuntu; org/cml:1-dvc3]
+    /// Image: ami-…, ssm:/path or owner:name on AWS, publisher:offer:sku:version or an id on Azure, project/family on Google Cloud, a container image on Kubernetes [default: the newest Ubuntu; org/cml:1-dvc3]
     #[arg(long, value_name = "IMAGE")]
     pub cloud_image: Option<String>,
-    /// Identity of the instance: AWS instance profile, Kubernetes or GCP service account, Azure identity
+    /// Identity of the instance: AWS instance profile, id of an Azure identity, Google Cloud or Kubernetes service account
     #[arg(long, value_name = "IDENTITY")]
     pub cloud_permission_set: Option<String>,
     /// Tag of the instance, key=value; may be given several times
@@ -159,7 +159,7 @@ pub struct Cloud {
     /// Use a spot instance: cheaper, but the cloud may reclaim it
     #[arg(long, action = Set, default_value_t = false)]
     pub cloud_spot: bool,
-    /// Maximum spot price in USD per hour; -1 for the market price
+    /// Maximum spot price in USD per hour, not on Google Cloud; -1 for the market price
     #[arg(long, value_name = "USD", allow_hyphen_values = true)]
     pub cloud_spot_price: Option<f64>,
     /// Fall back to on-demand when there is no spot capacity
