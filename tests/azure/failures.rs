@@ -1,8 +1,10 @@
 //! What is said and undone where it goes wrong.
 
 use super::fixture::{AzureFixture, DELETE, WRITE};
+use crate::cloud::fixture::signal;
 use crate::support::azure::Wrong;
 use crate::support::fake::Vendor;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Nothing was registered or made.
@@ -185,6 +187,36 @@ fn a_machine_that_fails_to_boot_is_deleted_and_its_console_shown() {
     ran.fails(12, says, "");
     assert!(ran.stderr.contains("console: cml: this instance cannot become a runner (1)"), "{ran:#?}");
     fixture.is_clean();
+}
+
+/// Interrupted at each request: machines, those whose creation failed included, go with their interface, address and disk.
+#[test]
+fn a_signal_at_any_request_leaves_nothing() {
+    let fixture = || {
+        let fixture = AzureFixture::without_network(Vendor::GitHub);
+        fixture.azure.has_no_identity();
+        fixture.azure.may_assign(0);
+        fixture.azure.fails(WRITE, 1, Wrong::Fails("AllocationFailed", "Allocation failed."));
+        fixture
+    };
+    let whole = fixture();
+    assert_eq!(whole.launch(&[]).code, Some(0));
+    let count = whole.actions().iter().position(|action| action.ends_with("/roleAssignments/write")).unwrap() + 3;
+    for number in 1..=count {
+        let fixture = fixture();
+        let launch = Arc::new(OnceLock::<u32>::new());
+        let pid = Arc::clone(&launch);
+        fixture.azure.after_each(move |at| {
+            if at == number {
+                signal(*pid.wait(), "TERM");
+            }
+        });
+        let running = fixture.start(&[]);
+        launch.set(running.id()).unwrap();
+        let ran = running.end();
+        assert_eq!(ran.code, Some(143), "{number}: {ran:#?}");
+        fixture.is_clean();
+    }
 }
 
 #[test]

@@ -160,7 +160,13 @@ pub fn user_data(fixture: &CloudFixture) -> String {
 
 /// Ends a process that may be gone already.
 pub fn kill(pid: u32) {
-    let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+    signal(pid, "KILL");
+}
+
+/// Sends a signal to a process that may be gone already.
+pub fn signal(pid: u32, name: &str) {
+    let args = [format!("-{name}"), pid.to_string()];
+    let _ = std::process::Command::new("kill").args(args).stderr(Stdio::null()).status();
 }
 
 /// The last line, which is for scripts.
