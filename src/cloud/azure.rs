@@ -133,7 +133,7 @@ impl Azure {
         self.in_group(&format!("Microsoft.Compute/virtualMachines{}", rest.replace("%2F", "/")), version::COMPUTE)
     }
 
-    /// Fetches a machine with its state; `None` when there is none.
+    /// Fetches a machine with its state, or `None` if no machine has this name.
     async fn find_machine(&self, id: &str) -> Result<Option<Machine>, Failure> {
         self.arm.find(&self.machine(&format!("/{id}")).with("$expand", "instanceView")).await
     }

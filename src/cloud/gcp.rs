@@ -103,7 +103,7 @@ impl Gcp {
         Ok(url)
     }
 
-    /// Returns the address of an instance by our id of it, `zone/name`; `None` for what is no id.
+    /// Returns the address of an instance by our id of it, `zone/name`, or `None` for any other text.
     async fn instance_url(&self, id: &str, rest: &[&str]) -> Result<Option<Url>> {
         let Some((zone, name)) = id.split_once('/').filter(|(_, name)| !name.is_empty() && !name.contains('/')) else {
             return Ok(None);

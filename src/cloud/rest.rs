@@ -73,7 +73,7 @@ impl Dialect {
 pub struct Failure {
     /// The error for people.
     pub error: Error,
-    /// What the cloud answered; `None` when there was no answer, or no final one.
+    /// What the cloud answered, or `None` if it did not answer, or only with a passing fault.
     pub refused: Option<Box<Refused>>,
 }
 
@@ -231,7 +231,7 @@ impl Rest {
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
-    /// Sends a request for an object; `None` when there is none.
+    /// Sends a request for an object, and returns `None` if it does not exist.
     ///
     /// # Errors
     /// Those of [`Rest::send`].

@@ -109,7 +109,7 @@ impl Arm {
         format!("/subscriptions/{}{path}", self.subscription)
     }
 
-    /// Fetches an object; `None` when there is none.
+    /// Fetches an object, or `None` if it does not exist.
     pub async fn find<T: DeserializeOwned>(&self, target: &Target) -> Result<Option<T>, Failure> {
         Ok(self.rest.find(self.url(target)?).await?.map(parsed).transpose()?)
     }

@@ -85,8 +85,8 @@ impl Azure {
         Ok(self.arm.find::<Found>(&self.group_target()).await?.is_some())
     }
 
-    /// Fetches what this application may do in the resource group, or in the subscription where there is no group yet; `None` where not
-    /// even that may be asked.
+    /// Fetches what this application may do in the resource group, or in the subscription before there is a group. `None` if it may not
+    /// ask that.
     async fn permissions(&self) -> Result<Option<Vec<Permission>>> {
         let path = "Microsoft.Authorization/permissions";
         let in_group = self.arm.list(&self.in_group(path, version::AUTHORIZATION)).await;

@@ -59,7 +59,7 @@ struct Status {
 }
 
 impl Machine {
-    /// Returns our labels; `None` when it is not ours.
+    /// Returns our labels, or `None` if the machine is not ours.
     pub fn labels(&self) -> Option<Labels> {
         Labels::read(&self.tags)
     }
@@ -79,7 +79,7 @@ impl Machine {
         matches!(self.properties.provisioning_state.as_deref(), Some("Creating" | "Updating"))
     }
 
-    /// Returns the instance; `None` when it is not ours.
+    /// Returns the instance, or `None` if the machine is not ours.
     pub fn instance(&self) -> Option<Instance> {
         let Properties { hardware_profile, priority, time_created, .. } = &self.properties;
         let created = time_created.as_deref().and_then(|date| chrono::DateTime::parse_from_rfc3339(date).ok());

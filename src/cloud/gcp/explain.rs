@@ -14,7 +14,7 @@ pub const DIALECT: Dialect = Dialect { title: "Google Cloud", read, explain, is_
 /// Codes of a lack of capacity in one zone.
 const STOCKOUTS: [&str; 3] = ["RESOURCE_POOL_EXHAUSTED", "insufficientCapacity", "resource_availability"];
 
-/// Returns the failure of an operation that is done; `None` when it succeeded.
+/// Returns the failure of an operation that is done, or `None` if it succeeded.
 pub fn failed_operation(operation: &Value) -> Option<Failure> {
     let first = operation["error"]["errors"].get(0)?;
     let text = |name: &str| first[name].as_str().unwrap_or_default().to_owned();

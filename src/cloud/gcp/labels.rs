@@ -67,7 +67,7 @@ pub fn encode(ours: &Labels, user_labels: &[(String, String)]) -> Result<Encoded
     Ok(Encoded { labels, description })
 }
 
-/// Reads the labels of an instance; `None` when it is not ours.
+/// Reads the labels of an instance, or `None` if it is not ours.
 pub fn decode(instance: &Value) -> Option<Labels> {
     if instance["labels"][MANAGED] != "true" {
         return None;

@@ -154,7 +154,7 @@ fn machine(text: &str, gpu: &str) -> Result<Machine> {
     Ok(Machine { name: name.to_owned(), accelerator })
 }
 
-/// Returns the kind of GPU to attach to a machine type; `None` without a GPU, and where the type has its own.
+/// Returns the kind of GPU to attach to a machine type, or `None` if none was asked for or the type has its own.
 fn attached(name: &str, gpu: &str) -> Result<Option<String>> {
     if gpu.is_empty() {
         return Ok(None);
