@@ -6,5 +6,6 @@ mod failures;
 mod fixture;
 mod launch;
 mod life;
+mod machine;
 mod options;
 mod rights;
