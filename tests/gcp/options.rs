@@ -27,6 +27,21 @@ fn a_dry_run_asks_and_creates_nothing() {
     assert!(fixture.forge.requests().iter().all(|request| request.method == "GET"), "nothing was registered");
 }
 
+/// Without variables of gcloud's, Google's own names are asked, with the authorities that the environment trusts.
+#[test]
+fn googles_own_names_are_asked() {
+    let mut fixture = GcpFixture::new(Vendor::GitHub);
+    for (name, _) in fixture.gce.variables() {
+        fixture.cml.unset(name);
+    }
+    let names = fixture.gce.has_its_names();
+    fixture.cml.set("https_proxy", &names.proxy.url());
+    let ran = fixture.run(&["launch", "--dry-run", "--timeout", "3"]);
+    assert!(ran.code != Some(0) && ran.stderr.contains("ertificate"), "{ran:#?}");
+    fixture.cml.set("SSL_CERT_FILE", &names.ca.display().to_string());
+    assert_eq!(fixture.launch(&[]).code, Some(0));
+}
+
 #[test]
 fn cmls_spellings_are_taken() {
     for (args, line) in [

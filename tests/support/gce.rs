@@ -7,14 +7,15 @@
 
 use super::fake::http::{Framing, Request, Response, read_request, write_response};
 use super::fake::server::{Life, Port, Server, lock};
+use super::fake::{Identity, Proxy, accept};
 use super::hook::Hook;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufReader;
-use std::net::TcpStream;
+use std::io::{BufReader, Read, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -123,6 +124,15 @@ const REGIONS: [&str; 14] = [
     "us-south1",
 ];
 
+/// Google's names, until it is dropped.
+pub struct UnderItsNames {
+    _server: Server,
+    _folder: tempfile::TempDir,
+    pub proxy: Proxy,
+    /// The authority of its certificates.
+    pub ca: PathBuf,
+}
+
 impl Gce {
     pub fn start() -> Gce {
         let images = [
@@ -184,6 +194,26 @@ impl Gce {
             ("CLOUDSDK_API_ENDPOINT_OVERRIDES_OAUTH2", url),
             ("GCE_METADATA_HOST", self.server.address.to_string()),
         ]
+    }
+
+    /// Is there under Google's own names, too: a proxy leads there, with TLS.
+    pub fn has_its_names(&self) -> UnderItsNames {
+        let hosts = ["compute.googleapis.com", "cloudresourcemanager.googleapis.com"];
+        let identity = Identity::of(&hosts, 1975, 4096);
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        std::fs::write(&ca, &identity.ca_pem).unwrap();
+        let (config, shared) = (Arc::clone(&identity.config), Arc::clone(&self.state));
+        let server = Port::bind().serve(move |socket, life| {
+            if let Ok(Some(stream)) = accept(&config, socket) {
+                let _ = serve(stream, life, &shared);
+            }
+        });
+        let proxy = Proxy::start();
+        for host in hosts {
+            proxy.route(&format!("{host}:443"), &server.address.to_string());
+        }
+        UnderItsNames { _server: server, proxy, _folder: folder, ca }
     }
 
     pub fn url(&self) -> String {
@@ -649,8 +679,8 @@ fn needs(request: &Request, path: &[&str]) -> Vec<&'static str> {
     }
 }
 
-fn serve(socket: TcpStream, _: &Life, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(socket);
+fn serve<C: Read + Write>(stream: C, _: &Life, state: &Mutex<State>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader, || {})? {
         let segments = request.segments();
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
