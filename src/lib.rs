@@ -38,7 +38,7 @@ pub mod http;
 pub mod inputs;
 pub mod log;
 pub mod messages;
-mod metrics;
+pub mod metrics;
 pub mod outputs;
 pub mod pipe;
 mod publish;

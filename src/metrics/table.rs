@@ -104,6 +104,7 @@ fn cell(value: &Value, layout: &Layout<'_>) -> String {
     }
 }
 
+/// Returns a number with its sign.
 pub fn signed(number: &str) -> String {
     let has_sign = number.starts_with('-') || number == "0" || number == "nan";
     if has_sign { number.to_owned() } else { format!("+{number}") }
