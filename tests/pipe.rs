@@ -237,3 +237,31 @@ fn the_examples_of_the_readme_work_as_they_are() {
     let names: Vec<_> = results.lines().filter_map(|line| line.split('=').next()).collect();
     assert_eq!(names, ["COMMENT_URL", "CHECK_URL"], "{}", forge.transcript());
 }
+
+/// The training is played: its metrics are there.
+#[test]
+fn the_recipe_of_a_gate_works_as_it_is() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gates.md")).unwrap();
+    let [_, recipe] = page.split("```yaml\n# Bitbucket\n").collect::<Vec<_>>()[..] else {
+        panic!("one recipe: {page}")
+    };
+    let variables = handed_over(recipe.split("```").next().unwrap());
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut clone = Clone::on(BITBUCKET);
+    clone.cml.file("metrics.json", "{\"accuracy\": 0.92}");
+    clone.cml.git(&["add", "metrics.json"]);
+    clone.cml.git(&["commit", "-q", "-m", "train"]);
+    clone.cml.git(&["push", "-q", clone.bare().to_str().unwrap(), "HEAD:main"]);
+    clone.cml.git(&["branch", "-q", "--force", "main"]);
+    clone.cml.git(&["commit", "-q", "--allow-empty", "-m", "change"]);
+    let head = clone.cml.git(&["rev-parse", "HEAD"]);
+    clone.about(&head, "feature");
+    clone.cml.set("BITBUCKET_PR_ID", "7").set("BITBUCKET_PR_DESTINATION_BRANCH", "main");
+    clone.cml.file("metrics.json", "{\"accuracy\": 0.91}");
+    dress(&mut clone.cml, &variables);
+    let reason = "accuracy fell from 0.92 to 0.91 (a drop of 0.005 is allowed)";
+    let ran = run(&clone.cml);
+    assert!(ran.code == Some(1) && ran.stderr.contains(&format!("error: {reason}\n")), "{ran:#?}");
+    let comments = clone.forge.live_comments(BITBUCKET, &Target::Pull(7));
+    assert!(comments.len() == 1 && comments[0].body.contains(reason), "{comments:#?}");
+}

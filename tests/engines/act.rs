@@ -4,6 +4,7 @@ mod attacks;
 mod container;
 mod examples;
 mod failures;
+mod recipes;
 
 use crate::support::act::Consumer;
 use crate::support::fake::{Forge, Kind, PullRequest, Target, Vendor};

@@ -3,6 +3,7 @@
 mod components;
 mod examples;
 mod image;
+mod recipes;
 
 use crate::support::Ran;
 use crate::support::fake::{Forge, Kind, Target, Vendor};

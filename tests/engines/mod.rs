@@ -19,6 +19,16 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
+/// A workflow of the recipes of `docs/gates.md`, by its heading, and its platform or path.
+fn recipe(heading: &str, platform: &str) -> String {
+    let page = read("docs/gates.md");
+    let section = page.split("\n### ").find(|section| section.starts_with(&format!("{heading}\n")));
+    let block = section
+        .and_then(|section| section.split("```yaml\n").find(|block| block.starts_with(&format!("# {platform}\n"))));
+    let block = block.unwrap_or_else(|| panic!("docs/gates.md has no recipe {heading} for {platform}"));
+    block.split("```").next().unwrap().to_owned()
+}
+
 /// The files of `examples/dvc`, and what `dvc init` leaves, by name.
 fn dvc_project() -> Vec<(&'static str, String)> {
     let mut files: Vec<_> =

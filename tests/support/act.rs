@@ -155,7 +155,8 @@ impl Consumer {
         self.git(&["checkout", "-q", "-B", name]);
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    /// git in the repository.
+    pub fn git(&self, args: &[&str]) -> String {
         let folder = self.path("repository");
         std::fs::create_dir_all(&folder).unwrap();
         let output = self.clean("git").args(args).current_dir(folder).output().unwrap();
