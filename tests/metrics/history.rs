@@ -4,8 +4,10 @@
 use super::rows;
 use crate::support::clone::Clone;
 use crate::support::fake::{Kind, Vendor};
-use crate::support::{Cml, Ran, VENDORS, executable};
-use std::process::Stdio;
+use crate::support::{Cml, Ran, VENDORS, eventually, executable};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const HIDDEN: &str = "refs/cml/metrics";
 
@@ -211,6 +213,38 @@ fn faults_between_any_two_requests_lose_nothing_and_write_nothing_twice() {
             record(&clone);
             count = count.max(if at == 0 { clone.forge.requests().len() - before } else { 0 });
             assert!(count > 3 && clone.forge.unused_faults().is_empty(), "{vendor:?} {at} of {count}");
+            assert_eq!((files(&clone, HIDDEN).len(), length(&clone).as_str()), (2, "2"), "{vendor:?} {kind:?} {at}");
+        }
+    }
+}
+
+/// Killed with its git, before or after the request was carried out; then the step is run again.
+#[test]
+fn a_job_that_is_killed_at_any_request_loses_nothing_and_writes_nothing_twice() {
+    let second = |vendor: Vendor| {
+        let mut clone = Clone::on(vendor);
+        measure(&mut clone, "0.1");
+        record(&clone);
+        measure(&mut clone, "0.2");
+        clone.forge.clear_requests();
+        clone
+    };
+    let late = Duration::from_secs(600);
+    for (vendor, kind) in [(Vendor::GitHub, Kind::Stall(late)), (Vendor::GitLab, Kind::Slow(late))] {
+        let whole = second(vendor);
+        record(&whole);
+        let count = whole.forge.requests().len();
+        assert!(count > 3, "{vendor:?} {count}");
+        for at in 0..count {
+            let clone = second(vendor);
+            clone.forge.fault_after(at, "", 1, kind.clone());
+            let mut command = clone.cml.command(&["metrics", "record"]);
+            let mut job = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let is_asked = || clone.forge.requests().len() > at;
+            eventually(format!("{vendor:?} {at}"), is_asked, || format!("{:?}", clone.forge.requests()));
+            let kill = Command::new("kill").args(["-KILL", "--", &format!("-{}", job.id())]).status();
+            assert!(kill.unwrap().success() && !job.wait().unwrap().success(), "{vendor:?} {at}");
+            record(&clone);
             assert_eq!((files(&clone, HIDDEN).len(), length(&clone).as_str()), (2, "2"), "{vendor:?} {kind:?} {at}");
         }
     }
