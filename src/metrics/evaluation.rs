@@ -4,7 +4,7 @@
 
 use super::gate::Goal;
 use super::source::{self, Problem, Row};
-use super::{Value, compare};
+use super::{Value, compare, json};
 
 mod benchmark;
 mod deepeval;
@@ -156,7 +156,20 @@ pub fn read(path: &str, bytes: &[u8], row: &Row) -> Result<Evaluation, Problem> 
         let text = text.map_err(|error| wrong(format!("byte {} is not UTF-8", error.valid_up_to())))?;
         return junit::read(text).map(|measures| Evaluation { format: Format::JUnit, measures }).map_err(wrong);
     }
+    if path.to_ascii_lowercase().ends_with(".jsonl")
+        && let Some(measures) = lm_eval::read_samples(path, &lines(bytes)?)
+    {
+        return Ok(Evaluation { format: Format::LmEval, measures });
+    }
     of_value(source::parse(path, bytes, row)?)
+}
+
+/// Reads JSON Lines.
+fn lines(bytes: &[u8]) -> Result<Vec<Value>, Problem> {
+    let text = String::from_utf8_lossy(bytes);
+    let filled = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let values = filled.map(|(at, line)| json::parse(line).map_err(|what| format!("line {}: {what}", at + 1)));
+    values.collect::<Result<_, _>>().map_err(|what| Problem::Malformed { format: "JSON Lines", what })
 }
 
 /// Returns what the value of a file says.

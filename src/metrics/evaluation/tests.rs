@@ -35,6 +35,24 @@ fn lm_eval_has_standard_errors_and_directions() {
 }
 
 #[test]
+fn lm_eval_has_the_examples_of_its_samples() {
+    let path = "out/samples_tiny_sum_2026-11-29T10-09-51.039991.jsonl";
+    let text = include_str!("../../../tests/evaluations/samples_tiny_sum_2026-11-29T10-09-51.039991.jsonl");
+    let (format, found) = lines(path, text);
+    assert_eq!(format, Format::LmEval);
+    assert_eq!(found, ["tiny_sum/acc 0.7000 of 20 Higher", "tiny_sum/acc_norm 0.6500 of 20 Higher"]);
+    let examples = examples(path, text);
+    assert_eq!((examples.len(), examples[0].0.as_str()), (20, "0"));
+    let failed = examples.iter().find(|(_, passed, _)| !passed).unwrap();
+    assert!(failed.2.starts_with("expected 0, got [["), "{failed:?}");
+    let line = |id: u32, score: &str| {
+        format!("{{\"doc_id\": {id}, \"filter\": \"strict\", \"metrics\": [\"f1\"], \"f1\": {score}}}\n")
+    };
+    let (_, found) = lines("s.jsonl", &(line(0, "0.5") + &line(1, "1")));
+    assert_eq!(found, ["f1,strict 0.7500 ± 0.2500 of 2"]);
+}
+
+#[test]
 fn promptfoo_has_a_pass_rate_a_column() {
     let text = include_str!("../../../tests/evaluations/promptfoo.json");
     let (format, lines) = lines("out.json", text);
@@ -117,6 +135,7 @@ fn what_is_broken_is_named_with_its_line() {
     assert_eq!(what("t.xml", ""), "JUnit: there is no <testsuite>");
     let broken = what("t.xml", "<testsuite>\n<testcase name='a'></testsuite>");
     assert!(broken.starts_with("JUnit: ") && broken.ends_with(" at line 2"), "{broken}");
+    assert!(what("s.jsonl", "{}\n{").starts_with("JSON Lines: line 2: "), "{}", what("s.jsonl", "{}\n{"));
     assert_eq!(what("m.json", r#"{"a": {"b": 1}, "a.b": 2}"#), "metrics: two values have the name a.b");
 }
 
