@@ -13,6 +13,7 @@ pub mod gate;
 pub mod history;
 mod integer;
 pub mod json;
+pub mod mlflow;
 pub mod python;
 pub mod source;
 pub mod statistics;

@@ -46,7 +46,7 @@ pub struct Diff {
 pub async fn run(app: &App, global: &Global, command: &Command) -> Result<()> {
     let diff = match command {
         Command::Diff(diff) => diff,
-        Command::Convert(convert) => return convert::run(app, convert),
+        Command::Convert(convert) => return convert::run(app, convert).await,
         Command::Record(args) => return record::run(app, global, args).await,
         Command::Trend(args) => return trend::run(app, global, args).await,
         Command::Gate(args) => return gate::run(app, global, args).await,

@@ -2,6 +2,7 @@
 
 use super::rows;
 use crate::support::Cml;
+use std::process::Command;
 
 const JUNIT: &str = include_str!("../evaluations/pytest.xml");
 const LM_EVAL: &str = include_str!("../evaluations/lm_eval.json");
@@ -44,4 +45,46 @@ fn a_file_that_is_missing_or_broken_is_named() {
     );
     let ran = cml.run(&["metrics", "convert", "none.json"]);
     assert!(ran.code == Some(3) && ran.stderr.contains("error: cannot read none.json ("), "{ran:#?}");
+}
+
+/// A folder and a database that MLflow wrote, with two runs and a deleted one.
+#[test]
+fn the_runs_of_mlflow_are_read() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/evaluations");
+    let cml = Cml::alone();
+    cml.git(&["init", "-q"]);
+    let copied = Command::new("cp").args(["-r", "mlruns", "mlflow.db"]).arg(cml.path()).current_dir(folder).status();
+    assert!(copied.unwrap().success());
+    for store in ["mlruns", "mlflow.db"] {
+        let table = cml.run(&["metrics", "convert", store]).ok();
+        let found = rows(&table);
+        let expected = [["0/seed 0/epochs", "3"], ["0/seed 0/loss", "0.33333"], ["0/seed 1/val/acc", "0.91"]];
+        assert_eq!(
+            [&found[1], &found[2], &found[9]],
+            expected.each_ref().map(|row| row.to_vec()).each_ref(),
+            "{table}"
+        );
+        assert_eq!(found.len(), 10, "{table}");
+    }
+    cml.git(&["add", "."]);
+    cml.git(&["commit", "-q", "-m", "first"]);
+    let run = std::fs::read_dir(cml.path().join("mlruns/0")).unwrap().map(|run| run.unwrap().path());
+    let first = run
+        .filter(|run| run.is_dir())
+        .find(|run| std::fs::read_to_string(run.join("meta.yaml")).unwrap().contains("run_name: seed 0"));
+    std::fs::write(first.unwrap().join("metrics/loss"), "1 0.5 1\n2 0.25 9\n3 0.75 8\n").unwrap();
+    let diff = cml.run(&["metrics", "diff", "HEAD", "mlruns"]).ok();
+    // What is not a number differs from itself.
+    assert_eq!(rows(&diff)[1][..4], ["mlruns/0/seed 0", "loss", "0.33333", "0.25"], "{diff}");
+    assert_eq!(rows(&diff).iter().map(|row| row[1]).collect::<Vec<_>>(), ["broken", "loss", "broken"], "{diff}");
+    let gate = cml.run(&["metrics", "gate", "mlflow.db", "--rule", "loss: lower, max 0.5", "--baseline", "HEAD"]).ok();
+    assert_eq!(rows(&gate).iter().map(|row| row[0]).collect::<Vec<_>>(), ["mlflow.db/0/seed 0", "mlflow.db/0/seed 1"]);
+    cml.file("other.db", "SQLite format 3\0");
+    cml.run(&["metrics", "convert", "other.db"]).fails(
+        3,
+        "other.db of the working copy is not valid MLflow: the file is cut short or broken",
+        "check the step that writes it",
+    );
+    std::fs::create_dir(cml.path().join("empty")).unwrap();
+    cml.run(&["metrics", "convert", "empty"]).fails(3, "empty does not exist in the working copy", "check the path*");
 }

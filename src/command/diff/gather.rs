@@ -8,6 +8,7 @@ use crate::dvc::params::{Tracked, select};
 use crate::dvc::pipeline::Declared;
 use crate::error::{Error, Result};
 use crate::metrics::Value;
+use crate::metrics::mlflow;
 use crate::metrics::source::{self, Problem, Row};
 use crate::metrics::table::Subject;
 use std::collections::BTreeMap;
@@ -53,7 +54,10 @@ pub async fn gather(
 ) -> Result<BTreeMap<String, Value>> {
     let pipelines = if selection.targets.is_some() { Pipelines::default() } else { snapshot.pipelines().await? };
     let wanted = wanted(snapshot, selection, &pipelines)?;
-    let contents = contents(snapshot, &wanted, is_new).await?;
+    let mut contents = contents(snapshot, &wanted, is_new).await?;
+    if selection.subject == Subject::Metrics {
+        contents = expand(snapshot, contents)?;
+    }
     let mut values = BTreeMap::new();
     for (path, bytes) in contents {
         let value = value(snapshot, &path, &bytes, selection.row)?;
@@ -74,7 +78,12 @@ pub async fn files(
     is_new: bool,
 ) -> Result<BTreeMap<String, Vec<u8>>> {
     let pipelines = if selection.targets.is_some() { Pipelines::default() } else { snapshot.pipelines().await? };
-    contents(snapshot, &wanted(snapshot, selection, &pipelines)?, is_new).await
+    expand(snapshot, contents(snapshot, &wanted(snapshot, selection, &pipelines)?, is_new).await?)
+}
+
+/// Puts files with the metrics of each run in the place of MLflow's.
+fn expand(snapshot: &Snapshot<'_>, contents: BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, Vec<u8>>> {
+    mlflow::expand(contents).map_err(|(path, problem)| explain(&path, &snapshot.described(), problem))
 }
 
 async fn contents(
@@ -91,7 +100,7 @@ async fn contents(
         }
         let below = snapshot.below(path)?;
         if !below.is_empty() {
-            plain.extend(below);
+            plain.extend(mlflow::select(below));
             continue;
         }
         let found = cached.read(path).await?;

@@ -1,17 +1,20 @@
 //! `cml metrics convert`: what a file of metrics or of an evaluation tool says.
 
 use crate::app::App;
-use crate::command::diff::gather;
-use crate::command::diff::snapshot::LARGEST;
+use crate::command::diff::gather::{self, Selection};
+use crate::command::diff::project::Project;
+use crate::command::diff::snapshot::{LARGEST, Snapshot, Version};
 use crate::command::publish_args::write_output;
-use crate::error::Result;
-use crate::metrics::evaluation::{Evaluation, Measure, read};
+use crate::error::{Error, Result};
+use crate::git::Git;
+use crate::metrics::evaluation::{Evaluation, Format as Tool, Measure, read};
 use crate::metrics::gate::Goal;
 use crate::metrics::source::Row;
-use crate::metrics::table::{PRECISION, lay_out};
-use crate::metrics::{Value, json, python};
+use crate::metrics::table::{PRECISION, Subject, lay_out};
+use crate::metrics::{Value, json, mlflow, python};
 use crate::report::escape::escape;
 use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The form of the output.
@@ -29,12 +32,12 @@ enum Format {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Reads LM Evaluation Harness, promptfoo, DeepEval, JUnit, github-action-benchmark, Bencher, and plain metrics in JSON, \
-    YAML, TOML, CSV or TSV. The tool is detected from the content.\n\nExamples:\n  \
+    YAML, TOML, CSV or TSV, and MLflow's mlruns and mlflow.db. The tool is detected from the content.\n\nExamples:\n  \
     # Show the pass rate of a test run\n  cml metrics convert junit.xml\n\n  \
     # Turn an evaluation into metrics that DVC tracks\n  cml metrics convert results.json --format metrics > metrics.json"
 )]
 pub struct Convert {
-    /// File to read
+    /// File to read, or MLflow's folder
     #[arg(id = "files", value_name = "FILE")]
     path: PathBuf,
     /// Row of CSV and TSV files that counts: last, max:COLUMN or min:COLUMN
@@ -49,18 +52,52 @@ pub struct Convert {
 }
 
 /// Runs the subcommand.
-pub fn run(app: &App, args: &Convert) -> Result<()> {
+pub async fn run(app: &App, args: &Convert) -> Result<()> {
     let path = args.path.display().to_string();
-    let file = app.files()?.named(&args.path).and_then(|file| file.read(LARGEST));
-    let bytes = file.map_err(|refusal| refusal.error(format!("cannot read {path}"), &args.path))?;
-    let evaluation =
-        read(&path, &bytes, &args.row).map_err(|problem| gather::explain(&path, "the working copy", problem))?;
+    let mut found = Vec::new();
+    for (name, bytes) in files(app, args, &path).await? {
+        let evaluation =
+            read(&name, &bytes, &args.row).map_err(|problem| gather::explain(&name, "the working copy", problem))?;
+        found.push((name, evaluation));
+    }
+    let evaluation = join(&path, found)
+        .ok_or_else(|| Error::not_found(format!("{path} has no metrics")).hint("run the step that writes them"))?;
     let text = match args.format {
         Format::Md => markdown(&evaluation),
         Format::Json => document(&whole(&path, &evaluation)),
         Format::Metrics => document(&values(&evaluation)),
     };
     write_output(app, args.file.as_ref(), &text)
+}
+
+/// Reads the file, or those of a folder; of MLflow's runs, their metrics.
+async fn files(app: &App, args: &Convert, path: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    if app.host.list(&args.path).is_ok() {
+        let (git, project) = (Git::new(app), Project::find(app)?);
+        let targets = Some(project.targets(app, &[path.to_owned()])?);
+        let selection = Selection { subject: Subject::Metrics, targets, dependencies_only: false, row: &args.row };
+        let snapshot = Snapshot::open(app, &git, &project, Version::Workspace).await?;
+        return gather::files(&snapshot, &selection, true).await;
+    }
+    let file = app.files()?.named(&args.path).and_then(|file| file.read(LARGEST));
+    let bytes = file.map_err(|refusal| refusal.error(format!("cannot read {path}"), &args.path))?;
+    mlflow::expand(BTreeMap::from([(path.to_owned(), bytes)]))
+        .map_err(|(path, problem)| gather::explain(&path, "the working copy", problem))
+}
+
+/// Joins what several files say, where the name of each is part of its metrics' names.
+fn join(path: &str, mut found: Vec<(String, Evaluation)>) -> Option<Evaluation> {
+    if found.len() < 2 {
+        return found.pop().map(|(_, evaluation)| evaluation);
+    }
+    let of_file = |(name, evaluation): (String, Evaluation)| {
+        let name = name.strip_prefix(path).map_or(name.clone(), |rest| rest.trim_start_matches('/').to_owned());
+        evaluation
+            .measures
+            .into_iter()
+            .map(move |measure| Measure { name: format!("{name}/{}", measure.name), ..measure })
+    };
+    Some(Evaluation { format: Tool::Metrics, measures: found.into_iter().flat_map(of_file).collect() })
 }
 
 fn document(value: &Value) -> String {
