@@ -34,7 +34,7 @@ fn goal(value: &Value, task: &str, metric: &str) -> Option<Goal> {
     }
 }
 
-/// Reads `samples_TASK_TIME.jsonl`, which `--log_samples` writes: an object a line, with the metrics of an example. `None` if the lines are
+/// Reads `samples_TASK_TIME.jsonl`, which `--log_samples` writes: one object per line, with the metrics of an example. `None` if the lines are
 /// of something else.
 pub fn read_samples(path: &str, lines: &[Value]) -> Option<Vec<Measure>> {
     lines.first()?;
