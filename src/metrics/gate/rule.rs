@@ -211,11 +211,14 @@ impl Rule {
     }
 }
 
-/// Returns whether a name has the form of a pattern, in which `*` stands for any text.
+/// Returns whether a name has the form of a pattern, in which `*` stands for any text. Globs of paths differ: there `*` ends at a
+/// slash, and names of metrics have brackets (`test[3]`) that would be special.
 fn has_form(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(name) = name.strip_prefix(first) else { return false };
-    name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| has_form(rest, &name[at..]))
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let inner = name.strip_prefix(first).and_then(|name| name.strip_suffix(last));
+    let find = |inner: &str| middle.split('*').try_fold(0, |at, part| Some(at + inner[at..].find(part)? + part.len()));
+    inner.and_then(find).is_some()
 }
 
 fn number(text: &str) -> Result<f64> {
@@ -357,6 +360,26 @@ mod tests {
         ] {
             assert_eq!(rule(text).judge(value, baseline, Some(0.1)), verdict, "{text} {value} {baseline:?}");
         }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("a*", "a/b/c", true),
+            ("*c", "a/b/c", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("a*a", "a", false),
+            ("a**c", "ac", true),
+            ("é*", "éa", true),
+            ("t[3]*", "t[3]/x", true),
+            ("t[3]", "t3", false),
+        ] {
+            assert_eq!(has_form(pattern, name), expected, "{pattern} {name}");
+        }
+        // In time that grows with the lengths alone.
+        assert!(!has_form(&"*a".repeat(100), &"a".repeat(99)));
     }
 
     #[test]
