@@ -57,8 +57,8 @@ fn shortened(text: &str, letters: usize) -> String {
     }
 }
 
-/// Returns a text for XML, which knows no control characters.
-fn escape(text: &str) -> String {
+/// Returns a text for XML, which knows no control characters; also for HTML.
+pub fn escape(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         match c {
             '&' => out.push_str("&amp;"),

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use checks::Checks;
 use comments::Comments;
 use history::History;
+use labels::Labels;
 use permissions::Permissions;
 use pull_requests::PullRequests;
 use runners::Runners;
@@ -31,7 +32,7 @@ mod rest;
 mod target;
 
 pub use capability::{
-    Capability, assets, checks, comments, history, permissions, pull_requests, require, runners, runs,
+    Capability, assets, checks, comments, history, labels, permissions, pull_requests, require, runners, runs,
 };
 pub use target::{Target, TargetSpec};
 
@@ -136,6 +137,11 @@ pub trait Forge {
 
     /// Returns its commits and files.
     fn history(&self) -> Option<&dyn History> {
+        None
+    }
+
+    /// Returns the labels of its pull requests.
+    fn labels(&self) -> Option<&dyn Labels> {
         None
     }
 

@@ -7,6 +7,7 @@ mod checks;
 mod cis;
 mod clouds;
 mod comments;
+mod labels;
 mod permissions;
 mod pull_requests;
 mod rows;

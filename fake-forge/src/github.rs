@@ -102,6 +102,8 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         (_, ["issues", number, "comments"]) => {
             with_number(number, |number| comments::thread(call, &Target::Issue(number)))
         }
+        ("GET", ["issues", number, "labels"]) => with_number(number, |number| pull_requests::labels(call, number)),
+        ("GET", ["issues", number, "timeline"]) => with_number(number, |number| pull_requests::timeline(call, number)),
         (_, ["commits", sha, "comments"]) => comments::thread(call, &Target::Commit((*sha).to_owned())),
         ("POST", ["check-runs"]) => checks::make(call),
         ("GET" | "PATCH", ["check-runs", id]) => with_number(id, |id| checks::one(call, id)),

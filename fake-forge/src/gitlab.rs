@@ -70,7 +70,17 @@ fn in_project(call: &mut Call<'_>, path: &[&str]) -> Response {
         ("GET", ["members", "all", "3"]) if call.access == Access::NoContents => {
             Response::json(200, &json!({"id": 3, "username": bot(call.access), "access_level": 20}))
         }
-        ("GET", ["members", "all", _]) => error(404, "404 Not found"),
+        ("GET", ["members", "all", id]) => {
+            let member = call.repo.members.iter().find(|(login, _)| user(call.url, login)["id"].as_u64() == number(id));
+            member.map_or_else(
+                || error(404, "404 Not found"),
+                |(login, level)| {
+                    let mut member = user(call.url, login);
+                    member["access_level"] = json!(level);
+                    Response::json(200, &member)
+                },
+            )
+        }
         ("POST", ["uploads"]) => assets::upload(call),
         ("POST", ["statuses", sha]) => checks::set(call, sha),
         ("GET", ["merge_requests"]) => pull_requests::list(call),
@@ -80,6 +90,7 @@ fn in_project(call: &mut Call<'_>, path: &[&str]) -> Response {
             Some(pull) => Response::json(200, &merge_request(call, pull)),
             None => error(404, "404 Not found"),
         },
+        ("GET", ["merge_requests", iid, "resource_label_events"]) => pull_requests::label_events(call, iid),
         (_, ["merge_requests", iid, rest @ ..]) => {
             let target = number(iid).and_then(|iid| call.repo.target(&Target::Pull(iid)));
             target.map_or_else(|| error(404, "404 MergeRequest Not Found"), |target| notes(call, target, rest))

@@ -220,6 +220,24 @@ pub struct Repo {
     pub runs: BTreeMap<u64, Run>,
     /// The quick actions that GitLab has carried out.
     pub actions: Vec<String>,
+    /// Who set and removed labels of pull requests, oldest first.
+    pub label_events: Vec<LabelEvent>,
+    /// Access levels of GitLab's members by their login.
+    pub members: BTreeMap<String, u64>,
+}
+
+/// A label of a pull request that somebody set or removed.
+#[derive(Clone, Debug)]
+pub struct LabelEvent {
+    pub pull: u64,
+    pub label: String,
+    pub by: String,
+    pub is_set: bool,
+}
+
+impl LabelEvent {
+    /// When all of them were.
+    pub const AT: Time = Time(1_767_323_045_000_000);
 }
 
 impl Repo {
@@ -243,6 +261,8 @@ impl Repo {
             bare: None,
             runs: BTreeMap::new(),
             actions: Vec::new(),
+            label_events: Vec::new(),
+            members: BTreeMap::new(),
         };
         repo.add_pull(PullRequest::merged(5, MERGED_HEAD, "merged", MERGE));
         repo.add_pull(PullRequest::open(7, HEAD, "feature"));
@@ -254,6 +274,24 @@ impl Repo {
         self.commits.insert(pull.head_sha.clone());
         self.commits.extend(pull.merge_sha.clone());
         self.pulls.insert(pull.number, pull);
+    }
+
+    /// Somebody sets a label of a pull request, or removes it.
+    pub fn set_label(&mut self, pull: u64, label: &str, by: &str, is_set: bool) {
+        self.label_events.push(LabelEvent { pull, label: label.to_owned(), by: by.to_owned(), is_set });
+    }
+
+    /// The labels that a pull request has.
+    pub fn labels(&self, pull: u64) -> BTreeSet<&str> {
+        let mut labels = BTreeSet::new();
+        for event in self.label_events.iter().filter(|event| event.pull == pull) {
+            if event.is_set {
+                labels.insert(event.label.as_str())
+            } else {
+                labels.remove(event.label.as_str())
+            };
+        }
+        labels
     }
 
     /// The full name of a commit given by it, by a prefix of at least four digits, or by a branch.

@@ -10,6 +10,7 @@ pub mod assets;
 pub mod checks;
 pub mod comments;
 pub mod history;
+pub mod labels;
 pub mod permissions;
 pub mod pull_requests;
 pub mod runners;
@@ -30,6 +31,8 @@ pub enum Capability {
     LostJobs,
     /// [`runners::Runners`].
     Runners,
+    /// [`labels::Labels`].
+    Labels,
 }
 
 impl fmt::Display for Capability {
@@ -41,6 +44,7 @@ impl fmt::Display for Capability {
             Capability::Runs => "rerunning workflows",
             Capability::LostJobs => "finding the jobs that were lost with their runner",
             Capability::Runners => "runners",
+            Capability::Labels => "labels of pull requests",
         })
     }
 }
@@ -55,6 +59,9 @@ impl Capability {
                 "pass a token in REPO_TOKEN, and --driver and --repo if they cannot be detected; --dry-run needs neither"
             }
             Capability::LostJobs => "use cml workflow rerun --id to rerun a pipeline whatever the cause of its failure",
+            Capability::Labels => {
+                "end the message of a commit with `Metrics-Accepted: NAME` to accept a metric instead"
+            }
             Capability::Runs | Capability::Runners => {
                 "pass a token in REPO_TOKEN, and --driver and --repo if they cannot be detected"
             }

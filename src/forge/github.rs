@@ -4,6 +4,7 @@ use super::assets::Assets;
 use super::checks::Checks;
 use super::comments::Comments;
 use super::history::History;
+use super::labels::Labels;
 use super::permissions::Permissions;
 use super::pull_requests::PullRequests;
 use super::runners::Runners;
@@ -24,6 +25,7 @@ mod client;
 mod comments;
 mod explain;
 mod history;
+mod labels;
 mod lost_jobs;
 mod permissions;
 mod pull_requests;
@@ -136,6 +138,10 @@ impl Forge for GitHub {
     }
 
     fn history(&self) -> Option<&dyn History> {
+        Some(self)
+    }
+
+    fn labels(&self) -> Option<&dyn Labels> {
         Some(self)
     }
 

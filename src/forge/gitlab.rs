@@ -4,6 +4,7 @@ use super::assets::Assets;
 use super::checks::Checks;
 use super::comments::Comments;
 use super::history::History;
+use super::labels::Labels;
 use super::permissions::Permissions;
 use super::pull_requests::{Author, GitCredential, PullRequests};
 use super::rest::{Rest, escape};
@@ -25,6 +26,7 @@ mod assets;
 mod checks;
 mod comments;
 mod history;
+mod labels;
 mod lost_job;
 mod lost_jobs;
 mod permissions;
@@ -227,6 +229,10 @@ impl Forge for GitLab {
     }
 
     fn history(&self) -> Option<&dyn History> {
+        Some(self)
+    }
+
+    fn labels(&self) -> Option<&dyn Labels> {
         Some(self)
     }
 

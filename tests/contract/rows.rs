@@ -29,12 +29,18 @@ const EXPECTED: [Expected; 4] = [
     Expected {
         name: "bitbucket",
         vendor: Some(Vendor::Bitbucket),
-        lacks: &[Capability::HideComments, Capability::LostJobs],
+        lacks: &[Capability::HideComments, Capability::LostJobs, Capability::Labels],
     },
     Expected {
         name: "local",
         vendor: None,
-        lacks: &[Capability::PullRequests, Capability::Runs, Capability::LostJobs, Capability::Runners],
+        lacks: &[
+            Capability::PullRequests,
+            Capability::Runs,
+            Capability::LostJobs,
+            Capability::Runners,
+            Capability::Labels,
+        ],
     },
 ];
 
@@ -149,6 +155,7 @@ fn every_forge_has_a_row_that_says_what_it_lacks() {
         row.has(forge.runs(), Capability::Runs);
         row.has(forge.runs().and_then(|runs| runs.lost_jobs()), Capability::LostJobs);
         row.has(forge.runners(), Capability::Runners);
+        row.has(forge.labels(), Capability::Labels);
     });
 }
 

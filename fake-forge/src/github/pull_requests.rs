@@ -6,9 +6,9 @@ use super::super::auth::Access;
 use super::super::http::Response;
 use super::super::pull_requests::text;
 use super::super::route::Call;
-use super::super::state::{PullRequest, PullState, State, Vendor};
+use super::super::state::{LabelEvent, PullRequest, PullState, State, Vendor};
 use super::paged;
-use super::shapes::{error, full_pull_request, label, pull_request, state_name};
+use super::shapes::{error, full_pull_request, label, pull_request, state_name, user};
 
 pub fn list(call: &Call<'_>) -> Response {
     let state = call.request.param("state").unwrap_or_else(|| "open".to_owned());
@@ -94,4 +94,28 @@ pub fn auto_merge(state: &mut State, variables: &Value, access: Access) -> Respo
     pull.auto_merge = Some(text(variables, "/method"));
     let answer = json!({"pullRequest": {"number": pull.number}});
     Response::json(200, &json!({"data": {"enablePullRequestAutoMerge": answer}}))
+}
+
+pub fn labels(call: &Call<'_>, number: u64) -> Response {
+    let labels: Vec<&str> = call.repo.labels(number).into_iter().collect();
+    paged(call, &labels, |name| {
+        json!({"id": 9, "node_id": "LA_kwDOFAKE", "url": format!("{}/github/repos/{}/labels/{name}", call.url, call.repo.slug),
+            "name": name, "description": null, "color": "ededed", "default": false})
+    })
+}
+
+/// The timeline begins with a commit, whose entry has other fields.
+pub fn timeline(call: &Call<'_>, number: u64) -> Response {
+    let Some(pull) = call.repo.pulls.get(&number) else { return error(404, "Not Found") };
+    let of_pull = call.repo.label_events.iter().filter(|event| event.pull == number);
+    let entries: Vec<Option<&LabelEvent>> = [None].into_iter().chain(of_pull.map(Some)).collect();
+    paged(call, &entries, |entry| match entry {
+        None => json!({"event": "committed", "sha": pull.head_sha, "message": "x", "author": {"name": "t"}}),
+        Some(event) => json!({
+            "id": 8, "node_id": "LE_kwDOFAKE", "url": format!("{}/github/repos/{}/issues/events/8", call.url, call.repo.slug),
+            "actor": user(call.url, &event.by), "event": if event.is_set { "labeled" } else { "unlabeled" },
+            "commit_id": null, "commit_url": null, "created_at": LabelEvent::AT.seconds(),
+            "performed_via_github_app": null, "label": {"name": event.label, "color": "ededed"},
+        }),
+    })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::http::Response;
 use super::super::pull_requests::title;
 use super::super::route::Call;
-use super::super::state::{PullRequest, PullState, Target};
+use super::super::state::{LabelEvent, PullRequest, PullState, Target};
 use super::{error, paged, quick_actions, user};
 
 pub fn list(call: &Call<'_>) -> Response {
@@ -38,7 +38,7 @@ pub fn merge_request(call: &Call<'_>, pull: &PullRequest) -> Value {
         "description": pull.body, "state": state_name(pull), "source_branch": pull.branch, "target_branch": pull.base,
         "source_project_id": if pull.fork.is_some() { 4242 } else { id }, "target_project_id": id,
         "sha": pull.head_sha, "merge_commit_sha": pull.merge_sha, "squash_commit_sha": null, "draft": false,
-        "author": user(call.url, "octocat"), "merged_at": merged, "user_notes_count": 0, "labels": [],
+        "author": user(call.url, "octocat"), "merged_at": merged, "user_notes_count": 0, "labels": call.repo.labels(iid),
         "created_at": "2026-01-01T00:00:00.000Z", "updated_at": "2026-01-01T00:00:00.000Z",
         "reference": format!("!{iid}"), "web_url": format!("{}/{}/-/merge_requests/{iid}", call.url, call.repo.slug),
     })
@@ -78,4 +78,15 @@ pub fn merge(call: &mut Call<'_>, iid: &str) -> Response {
         call.repo.merge(number)
     };
     Response::json(200, &merge_request(call, &pull))
+}
+
+/// <https://docs.gitlab.com/api/resource_label_events/>
+pub fn label_events(call: &Call<'_>, iid: &str) -> Response {
+    let number: u64 = iid.parse().unwrap_or_default();
+    let events: Vec<&LabelEvent> = call.repo.label_events.iter().filter(|event| event.pull == number).collect();
+    paged(call, &events, |event| {
+        json!({"id": 142, "user": user(call.url, &event.by), "created_at": LabelEvent::AT.millis(),
+            "resource_type": "MergeRequest", "resource_id": 70_000 + number, "action": if event.is_set { "add" } else { "remove" },
+            "label": {"id": 73, "name": event.label, "color": "#34495E", "description": ""}})
+    })
 }

@@ -12,23 +12,27 @@ use crate::command::diff::gather::Selection;
 use crate::command::diff::project::Project;
 use crate::command::diff::snapshot::{LARGEST, Snapshot, Version};
 use crate::command::publish_args::{PublishArgs, write_output};
-use crate::connect::Global;
+use crate::connect::{self, Global};
 use crate::error::{Error, Kind, Result};
 use crate::forge::TargetSpec;
 use crate::git::Git;
 use crate::metrics::gate::config::{self, Config};
-use crate::metrics::gate::{Rule, Subject, judge};
+use crate::metrics::gate::{Judgement, Rule, Subject, judge};
 use crate::metrics::source::Row;
 use crate::metrics::table::Subject as Table;
 use crate::outputs;
+use crate::repository::Repository;
 use clap::ArgAction::Set;
 use clap::{Args, ValueEnum};
+use label::{Label, Lookup};
 use samples::{Groups, Samples};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use verdict::Outcome;
 
 mod accepted;
+mod flipped;
+mod label;
 mod samples;
 mod verdict;
 
@@ -91,6 +95,9 @@ pub struct Gate {
     /// Probability that a metric of several runs or examples is better or worse by chance, of all rules together
     #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = probability)]
     pub significance: f64,
+    /// Label of the pull request that accepts what is worse; empty for none [default: that of .cml.yaml, or metrics-accepted]
+    #[arg(long, value_name = "LABEL")]
+    pub accept_label: Option<String>,
     /// Exit with 0, whatever the verdict
     #[arg(long, action = Set, default_value_t = false)]
     pub report_only: bool,
@@ -146,7 +153,15 @@ pub async fn run(app: &App, global: &Global, args: &Gate) -> Result<()> {
         return init(app, &config_path, names, &now);
     }
     let rules = args.rules(&config)?;
-    let mut context = Context { base: None, changes: Vec::new(), accepted: Vec::new() };
+    let label = args.label(&config);
+    let mut context = Context {
+        base: None,
+        changes: Vec::new(),
+        accepted: Vec::new(),
+        label,
+        lookup: Lookup::Unavailable,
+        has_details: true,
+    };
     let mut before = Groups::default();
     match args.find_base(app, global, &git, &config, &rules).await? {
         Some(Base::Commit(mut commit)) => {
@@ -173,7 +188,16 @@ pub async fn run(app: &App, global: &Global, args: &Gate) -> Result<()> {
         let accepts = |accepted: &&accepted::Accepted| accepted.is_about(&judgement.file, &judgement.name);
         judgement.accepted_by = context.accepted.iter().find(accepts).map(|accepted| accepted.author.clone());
     }
-    let outcome = Outcome { judgements, missing, context, significance: args.significance, now: &now };
+    if judgements.iter().any(Judgement::is_failure) {
+        context.lookup = context.label.find(app, global, &args.target).await;
+        for judgement in judgements.iter_mut().filter(|judgement| judgement.is_failure()) {
+            judgement.accepted_by = context.lookup.accepted_by().map(str::to_owned);
+        }
+    }
+    let forge = connect::infer(app, global, Repository::parse).await.found.ok().flatten();
+    context.has_details = forge.is_none_or(|forge| forge.driver.has_details);
+    let significance = args.significance;
+    let outcome = Outcome { judgements, missing, context, significance, now: &now, before: &before };
     args.hand_out(app, global, &project, &outcome).await
 }
 
@@ -181,10 +205,16 @@ pub async fn run(app: &App, global: &Global, args: &Gate) -> Result<()> {
 struct Context {
     /// What the metrics are compared with.
     base: Option<String>,
-    /// Rules that this change changes.
+    /// What this change changes in the file with rules: what it is, how it was and how it is.
     changes: Vec<(String, Option<String>, Option<String>)>,
     /// Metrics that somebody accepts although they are worse.
     accepted: Vec<accepted::Accepted>,
+    /// The label that accepts what is worse.
+    label: Label,
+    /// Whether the pull request has it.
+    lookup: Lookup,
+    /// Whether the forge's Markdown may have `<details>`.
+    has_details: bool,
 }
 
 /// Returns what to judge, and the rules that are about nothing.
@@ -231,7 +261,7 @@ async fn config_changes(
         old.app.log.warn(&format!("cannot read {path} of {}: {}", old.described(), problem.error));
         config.clone()
     });
-    Ok(config::changes(&before.rules, &config.rules))
+    Ok(config::changes(&before, config))
 }
 
 /// Writes a file with rules.
@@ -285,6 +315,12 @@ impl Gate {
             ));
         }
         Ok(rules)
+    }
+
+    /// Returns the label that accepts what is worse.
+    fn label(&self, config: &Config) -> Label {
+        let chosen = self.accept_label.as_ref().or(config.accept_label.as_ref());
+        Label { name: chosen.map_or(config::LABEL, String::as_str).trim().to_owned(), is_chosen: chosen.is_some() }
     }
 
     /// Finds what to compare with; where only limits count, it may be missing.

@@ -10,7 +10,9 @@ use std::fmt::Write;
 /// The name of the file.
 pub const FILE: &str = ".cml.yaml";
 /// What `metrics` may have.
-pub const KEYS: [&str; 3] = ["files", "baseline", "rules"];
+pub const KEYS: [&str; 4] = ["files", "baseline", "accept_label", "rules"];
+/// The label that accepts what is worse, unless the file names another.
+pub const LABEL: &str = "metrics-accepted";
 /// What a rule may have.
 pub const RULE_KEYS: [&str; 7] = ["better", "min", "max", "drop", "rise", "level", "optional"];
 /// What the names of metrics contain whose higher values are better.
@@ -55,6 +57,8 @@ pub struct Config {
     pub files: Vec<String>,
     /// What to compare with.
     pub baseline: Option<String>,
+    /// The label that accepts what is worse.
+    pub accept_label: Option<String>,
     /// The rules.
     pub rules: Vec<Rule>,
 }
@@ -82,6 +86,7 @@ pub fn parse(text: &str) -> Result<Config, Problem> {
             match key.as_str() {
                 "files" => config.files = reader.texts(value, &path)?,
                 "baseline" => config.baseline = Some(reader.text(value, &path)?),
+                "accept_label" => config.accept_label = Some(reader.text(value, &path)?),
                 _ => config.rules = reader.rules(value, &path)?,
             }
         }
@@ -154,10 +159,12 @@ impl Reader {
     }
 }
 
-/// Returns how the rules differ: the name, the old conditions and the new ones; `None` where there is no such rule.
-pub fn changes(old: &[Rule], new: &[Rule]) -> Vec<(String, Option<String>, Option<String>)> {
-    let by_name = |rules: &[Rule]| -> BTreeMap<String, String> {
-        rules.iter().map(|rule| (rule.name.clone(), rule.to_string())).collect()
+/// Returns what differs, of rules and of the label: what it is, how it was and how it is; `None` where there is no such rule.
+pub fn changes(old: &Config, new: &Config) -> Vec<(String, Option<String>, Option<String>)> {
+    let by_name = |config: &Config| -> BTreeMap<String, String> {
+        let label = config.accept_label.as_deref().unwrap_or(LABEL).to_owned();
+        let rules = config.rules.iter().map(|rule| (format!("the rule for {}", rule.name), rule.to_string()));
+        rules.chain([("the label that accepts what is worse".to_owned(), label)]).collect()
     };
     let (old, new) = (by_name(old), by_name(new));
     let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -206,7 +213,7 @@ mod tests {
 
     #[test]
     fn rules_are_read() {
-        let text = "metrics:\n  files: [metrics.json, 'seed-*/m.json']\n  baseline: main\n  rules:\n    accuracy: { better: higher, min: 0.90, drop: 0.005 }\n    loss: { better: lower, rise: 2% }\n    gsm8k/*: { better: higher, drop: 2se, optional: true }\n    latency_ms: { better: lower, rise: 10%, level: warn }\n";
+        let text = "metrics:\n  files: [metrics.json, 'seed-*/m.json']\n  baseline: main\n  accept_label: ok\n  rules:\n    accuracy: { better: higher, min: 0.90, drop: 0.005 }\n    loss: { better: lower, rise: 2% }\n    gsm8k/*: { better: higher, drop: 2se, optional: true }\n    latency_ms: { better: lower, rise: 10%, level: warn }\n";
         let config = parse(text).unwrap();
         let rules: Vec<String> = config.rules.iter().map(|rule| format!("{}: {rule}", rule.name)).collect();
         let expected = [
@@ -216,8 +223,8 @@ mod tests {
             "latency_ms: lower, rise 10%, warn",
         ];
         assert_eq!(
-            (rules, config.files.len(), config.baseline.as_deref()),
-            (expected.map(str::to_owned).to_vec(), 2, Some("main"))
+            (rules, config.files.len(), config.baseline.as_deref(), config.accept_label.as_deref()),
+            (expected.map(str::to_owned).to_vec(), 2, Some("main"), Some("ok"))
         );
         assert_eq!(parse("").unwrap(), Config::default());
         assert_eq!(parse("metrics:\n").unwrap(), Config::default());
@@ -239,6 +246,7 @@ mod tests {
             ),
             ("metrics:\n  rules:\n    a: 0.9\n", Some(3), "metrics.rules.a is not a table of keys and values"),
             ("metrics:\n  files: 3\n", Some(2), "metrics.files is not a text"),
+            ("metrics:\n  files: a\n  accept_label: []\n", Some(3), "metrics.accept_label is not a text"),
             ("- a\n", None, "the file is not a table of keys and values"),
             ("a: b: c", None, ""),
         ] {
@@ -250,14 +258,16 @@ mod tests {
 
     #[test]
     fn changes_are_told() {
-        let rules = |text: &str| parse(text).unwrap().rules;
-        let old = rules("metrics: {rules: {a: {better: higher}, b: {min: 1}, same: {max: 2}}}");
-        let new = rules("metrics: {rules: {a: {better: higher, drop: 5%}, c: {min: 1}, same: {max: 2}}}");
+        let config = |text: &str| parse(text).unwrap();
+        let old = config("metrics: {rules: {a: {better: higher}, b: {min: 1}, same: {max: 2}}}");
+        let new =
+            config("metrics: {accept_label: ok, rules: {a: {better: higher, drop: 5%}, c: {min: 1}, same: {max: 2}}}");
         let some = |text: &str| Some(text.to_owned());
         let expected = [
-            ("a".to_owned(), some("higher"), some("higher, drop 5%")),
-            ("b".to_owned(), some("min 1"), None),
-            ("c".to_owned(), None, some("min 1")),
+            ("the label that accepts what is worse".to_owned(), some("metrics-accepted"), some("ok")),
+            ("the rule for a".to_owned(), some("higher"), some("higher, drop 5%")),
+            ("the rule for b".to_owned(), some("min 1"), None),
+            ("the rule for c".to_owned(), None, some("min 1")),
         ];
         assert_eq!(changes(&old, &new), expected);
     }

@@ -19,6 +19,8 @@ pub type Groups = BTreeMap<String, BTreeMap<String, Measured>>;
 pub struct Measured {
     /// Its values.
     pub sample: Sample,
+    /// Why examples failed, in the words of the tool.
+    pub failures: BTreeMap<String, String>,
     /// The file from the root of the project, if there is one only, and the line.
     pub place: Option<(String, usize)>,
 }
@@ -90,12 +92,17 @@ fn add(group: &mut BTreeMap<String, Measured>, seed: &str, evaluation: Evaluatio
     let lines = file.map(|(_, bytes)| crate::metrics::yaml::lines::of_keys(&String::from_utf8_lossy(bytes)));
     for measure in evaluation.measures {
         let line = lines.as_ref().and_then(|lines| lines.get(&measure.name)).copied().unwrap_or(1);
-        let Measured { sample, place } = group.entry(measure.name).or_default();
+        let Measured { sample, failures, place } = group.entry(measure.name).or_default();
         sample.runs.insert(seed.to_owned(), measure.value);
         let is_only = sample.runs.len() == 1;
-        let examples = measure.examples.into_iter().filter(|_| is_only);
         sample.standard_error = measure.standard_error.filter(|_| is_only);
-        sample.examples = examples.map(|example| (example.id, example.passed)).collect();
+        (sample.examples, *failures) = (BTreeMap::new(), BTreeMap::new());
+        for example in measure.examples.into_iter().filter(|_| is_only) {
+            if !example.passed {
+                failures.insert(example.id.clone(), example.detail);
+            }
+            sample.examples.insert(example.id, example.passed);
+        }
         *place = file.filter(|_| is_only).map(|(path, _)| (path.to_owned(), line));
     }
 }

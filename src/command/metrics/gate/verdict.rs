@@ -1,8 +1,9 @@
 //! What the gate says: as Markdown, as JSON, as remarks on lines, as an error.
 
-use super::Context;
 use super::accepted::TRAILER;
+use super::label::Lookup;
 use super::samples::Groups;
+use super::{Context, flipped};
 use crate::command::diff::project::Project;
 use crate::error::{Error, Kind};
 use crate::forge::checks::Conclusion;
@@ -29,6 +30,8 @@ pub struct Outcome<'a> {
     pub significance: f64,
     /// The metrics of the new version.
     pub now: &'a Groups,
+    /// Those of the baseline.
+    pub before: &'a Groups,
 }
 
 impl Outcome<'_> {
@@ -84,7 +87,11 @@ impl Outcome<'_> {
             several => format!("{} metrics are worse: {}", several.len(), several.join("; ")),
         };
         let name = self.failures().next().map(|judgement| judgement.name.as_str()).unwrap_or_default();
-        let hint = format!("to accept it, end a commit's message with the line `{TRAILER}: {name}`");
+        let label = match &self.context.lookup {
+            Lookup::Absent => format!(", or set the label {}", self.context.label.name),
+            _ => String::new(),
+        };
+        let hint = format!("to accept it, end a commit's message with the line `{TRAILER}: {name}`{label}");
         Some(Error::regression(text).hint(hint))
     }
 
@@ -124,10 +131,14 @@ impl Outcome<'_> {
             let _ = write!(text, "\n{}", table::markdown(&self.judgements));
         }
         self.explain(&mut text);
-        for (name, old, new) in &self.context.changes {
+        text.push_str(&flipped::markdown(self));
+        if let Some(note) = self.context.label.note(&self.context.lookup) {
+            let _ = write!(text, "\n{note}\n");
+        }
+        for (what, old, new) in &self.context.changes {
             let side = |side: &Option<String>| side.as_ref().map_or_else(|| "no rule".to_owned(), |rule| escape(rule));
-            let (name, old, new) = (escape(name), side(old), side(new));
-            let _ = write!(text, "\n⚠ This change changes the rule for {name}: {old} → {new}.\n");
+            let (what, old, new) = (escape(what), side(old), side(new));
+            let _ = write!(text, "\n⚠ This change changes {what}: {old} → {new}.\n");
         }
         text
     }
