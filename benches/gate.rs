@@ -80,7 +80,7 @@ impl Case {
         let new = sample("new", if at == 0 { -effect } else { 0.0 });
         let name = format!("m{at}");
         let rule = Rule::new(&name, Goal::Higher, Tolerance::Absolute(self.tolerance));
-        Subject { file: String::new(), name, rule, new, old }
+        Subject { file: String::new(), name, rule, new, old, history: Vec::new() }
     }
 }
 

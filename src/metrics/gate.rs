@@ -4,7 +4,7 @@
 //! with a baseline. Where there are several runs, or examples, a difference beyond the tolerance also has to be more than chance:
 //! [`judge`] tests that for all rules together. [`config`] reads rules from a file, and [`table`] writes the verdicts as Markdown.
 
-use super::statistics::{Comparison, Sample, holm};
+use super::statistics::{Comparison, Sample, by_history, holm};
 pub use judgement::Judgement;
 pub use rule::{Goal, Rule, Tolerance};
 
@@ -41,19 +41,29 @@ pub struct Subject {
     pub new: Sample,
     /// What it was.
     pub old: Option<Sample>,
+    /// What one run of earlier commits each had, oldest first.
+    pub history: Vec<f64>,
+}
+
+impl Subject {
+    fn compare(&self) -> Option<Comparison> {
+        let old = self.rule.goal.and(self.old.as_ref()).filter(|old| !old.mean().is_nan())?;
+        let is_single = self.new.runs.len() == 1 && old.runs.len() == 1;
+        Some(if self.rule.uses_history && is_single {
+            by_history(old.mean(), self.new.mean(), &self.history)
+        } else {
+            self.new.compare(old)
+        })
+    }
 }
 
 /// Judges metrics. Those that are tested have a probability of `significance` together that one differs by chance alone.
 pub fn judge(subjects: Vec<Subject>, significance: f64) -> Vec<Judgement> {
-    let compare = |subject: &Subject| {
-        let old = subject.old.as_ref().filter(|old| !old.mean().is_nan());
-        subject.rule.goal.and(old).map(|old| subject.new.compare(old))
-    };
-    let comparisons: Vec<Option<Comparison>> = subjects.iter().map(compare).collect();
+    let comparisons: Vec<Option<Comparison>> = subjects.iter().map(Subject::compare).collect();
     let tested: Vec<f64> = comparisons.iter().flatten().filter_map(|comparison| comparison.p).collect();
     let mut adjusted = holm(&tested).into_iter();
     let each = subjects.into_iter().zip(comparisons);
-    each.map(|(Subject { file, name, rule, new, old }, comparison)| {
+    each.map(|(Subject { file, name, rule, new, old, .. }, comparison)| {
         let adjusted = comparison.and_then(|comparison| comparison.p).and_then(|_| adjusted.next());
         let (value, baseline) = (new.mean(), old.as_ref().map(Sample::mean));
         let error = comparison.and_then(|comparison| comparison.standard_error);
@@ -67,7 +77,7 @@ pub fn judge(subjects: Vec<Subject>, significance: f64) -> Vec<Judgement> {
             }
         }
         let adjusted = adjusted.map(|p| (p, tested.len()));
-        Judgement { file, name, value, baseline, rule, verdict, comparison, adjusted, accepted_by: None }
+        Judgement { file, name, value, baseline, rule, verdict, comparison, adjusted, accepted_by: None, trend: None }
     })
     .collect()
 }
@@ -103,7 +113,7 @@ mod tests {
 
     fn subject(text: &str, new: Sample, old: Option<Sample>) -> Subject {
         let rule = text.parse::<Rule>().unwrap();
-        Subject { file: "m.json".into(), name: rule.name.clone(), rule, new, old }
+        Subject { file: "m.json".into(), name: rule.name.clone(), rule, new, old, history: Vec::new() }
     }
 
     const OLD: [f64; 5] = [0.90, 0.91, 0.92, 0.93, 0.94];
@@ -148,6 +158,63 @@ mod tests {
         assert_eq!(none[0].explanation(0.05).unwrap(), "a has no standard error, which its tolerance 2se needs");
         let none = judge(vec![subject("a: higher", Sample::of(0.5), None)], 0.05);
         assert_eq!(none[0].explanation(0.05).unwrap(), "there is no baseline for a");
+    }
+
+    #[test]
+    fn one_run_is_judged_by_how_much_runs_vary() {
+        let judged = |text: &str, value: f64, records: usize| {
+            let history = (0..records).map(|at| 0.9 + 0.01 * (at % 3) as f64).collect();
+            let subject = Subject { history, ..subject(text, Sample::of(value), Some(Sample::of(0.91))) };
+            judge(vec![subject], 0.05).remove(0)
+        };
+        for (text, value, records, verdict, reason) in [
+            (
+                "a: higher, sigma history",
+                0.89,
+                20,
+                Verdict::NotToldApart,
+                "the difference of a may be chance (t test by the runs of 20 earlier commits, p = 0.18)",
+            ),
+            (
+                "a: higher, sigma history",
+                0.8,
+                20,
+                Verdict::Worse,
+                "a fell from 0.91 to 0.8 (no drop is allowed; t test by the runs of 20 earlier commits, p = 0.0001 at most)",
+            ),
+            (
+                "a: drop 2se, sigma history",
+                0.89,
+                20,
+                Verdict::NotToldApart,
+                "the difference of a may be chance (t test by the runs of 20 earlier commits, p = 0.18)",
+            ),
+            (
+                "a: higher, sigma history",
+                0.5,
+                7,
+                Verdict::NotEnoughData,
+                "the history has one run of a for 7 earlier commits: 8 are the least",
+            ),
+            (
+                "a: drop 2se, sigma history",
+                0.5,
+                0,
+                Verdict::NotEnoughData,
+                "the history has one run of a for 0 earlier commits: 8 are the least",
+            ),
+        ] {
+            let judged = judged(text, value, records);
+            assert_eq!(
+                (judged.verdict, judged.explanation(0.05).as_deref()),
+                (verdict, Some(reason)),
+                "{text} {value}"
+            );
+        }
+        // Several runs tell it themselves.
+        let rule = "a: higher, sigma history";
+        let several = judge(vec![subject(rule, runs(&OLD, 5), Some(runs(&OLD, 0)))], 0.05);
+        assert_eq!(several[0].comparison.unwrap().test.name(), "welch");
     }
 
     #[test]

@@ -16,6 +16,8 @@ const DRAWS: u32 = 200_000;
 const SUM_ROUNDING: f64 = 1e-12;
 /// Probabilities that differ by less than this part are the same.
 const TIE: f64 = 1e-7;
+/// So many runs of earlier commits tell how much runs vary.
+pub const MIN_HISTORY: usize = 8;
 
 /// How two measurements were compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub enum Test {
     McNemar,
     /// Other examples on each side, passed or not.
     Fisher,
+    /// One run each, by how much the runs of earlier commits vary.
+    History,
 }
 
 impl Test {
@@ -44,6 +48,7 @@ impl Test {
             Test::Z => "z",
             Test::McNemar => "mcnemar",
             Test::Fisher => "fisher",
+            Test::History => "history",
         }
     }
 
@@ -56,6 +61,7 @@ impl Test {
             Test::Z => "z test",
             Test::McNemar => "McNemar's exact test",
             Test::Fisher => "Fisher's exact test",
+            Test::History => "t test",
         }
     }
 }
@@ -86,7 +92,7 @@ pub struct Comparison {
     pub standard_error: Option<f64>,
     /// The least `p` that so little data can have.
     pub least_p: f64,
-    /// How many runs or examples the old and the new side have.
+    /// How many runs or examples the old and the new side have; how many earlier commits, twice, for [`Test::History`].
     pub counts: (usize, usize),
 }
 
@@ -236,6 +242,24 @@ pub fn z(difference: f64, error: f64) -> Comparison {
         return compare_means(Test::Z, difference, 0.0, 0.0);
     }
     Comparison::with_error(Test::Z, difference, error, NORMAL_WIDTH, normal_two_sided(difference / error))
+}
+
+/// Compares one run each by how much the runs of earlier commits, oldest first, vary. Their variance is half the mean square of successive
+/// differences (von Neumann, Kent, Bellinson and Hart 1941): a change that stays counts in one difference only, whereas it would widen the
+/// variance around the mean. The degrees of freedom are those of the chi-squared distribution with the same mean and variance. If
+/// the history is too short, `least_p` is 1.
+pub fn by_history(old: f64, new: f64, history: &[f64]) -> Comparison {
+    let values: Vec<f64> = history.iter().copied().filter(|value| value.is_finite()).collect();
+    let (difference, counts) = (new - old, (values.len(), values.len()));
+    if values.len() < MIN_HISTORY {
+        return Comparison { test: Test::History, least_p: 1.0, counts, ..Comparison::by_tolerance(difference) };
+    }
+    let steps = values.len() as f64 - 1.0;
+    let squares: f64 = values.iter().zip(&values[1..]).map(|(before, after)| (after - before).powi(2)).sum();
+    // The difference of two runs has twice the variance of one.
+    let error = (squares / steps).sqrt();
+    let freedom = 2.0 * steps * steps / (3.0 * steps - 1.0);
+    Comparison { counts, ..compare_means(Test::History, difference, error, freedom) }
 }
 
 fn compare_examples(old: &BTreeMap<String, bool>, new: &BTreeMap<String, bool>) -> Comparison {

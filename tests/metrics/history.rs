@@ -112,6 +112,40 @@ fn a_trend_shows_the_pull_request_beside_the_default_branch() {
 }
 
 #[test]
+fn a_gate_knows_from_the_history_how_much_runs_vary() {
+    let mut clone = Clone::on(Vendor::GitLab);
+    let gate = |clone: &Clone, baseline: &str| {
+        let rule = "accuracy: higher, sigma history";
+        clone.cml.run(&["metrics", "gate", "--rule", rule, "--baseline", baseline])
+    };
+    for accuracy in ["0.9", "0.91", "0.9", "0.92", "0.91", "0.9", "0.91"] {
+        measure(&mut clone, accuracy);
+        record(&clone);
+    }
+    measure(&mut clone, "0.5");
+    let ran = gate(&clone, "last");
+    let short = "\n- the history has one run of accuracy for 7 earlier commits: 8 are the least\n";
+    assert!(ran.code == Some(0) && ran.stdout.contains(short), "{ran:#?}");
+    measure(&mut clone, "0.91");
+    record(&clone);
+    measure(&mut clone, "0.5");
+    let ran = gate(&clone, "last");
+    let reason = "accuracy fell from 0.91 to 0.5 (no drop is allowed; t test by the runs of 8 earlier commits, p = 0.0001 at most)";
+    assert!(ran.code == Some(1) && ran.stderr.contains(reason), "{ran:#?}");
+    assert_eq!(rows(&ran.stdout)[0][6], "████████▁", "{ran:#?}");
+    clone.cml.file("metrics.json", "{\"accuracy\": 0.9}");
+    let ran = gate(&clone, "last");
+    let chance = "\n- the difference of accuracy may be chance (t test by the runs of 8 earlier commits, p = 0.";
+    assert!(ran.code == Some(0) && ran.stdout.contains(chance), "{ran:#?}");
+    clone.cml.file("before.json", "{\"accuracy\": 0.92}");
+    clone.cml.git(&["remote", "remove", "origin"]);
+    let ran = gate(&clone, "before.json");
+    let warning = "warning: cannot read the history of metrics: this clone has no remote named origin; `sigma history` has nothing to go by\n";
+    assert!(ran.code == Some(0) && ran.stderr.contains(warning), "{ran:#?}");
+    assert!(ran.stdout.contains("for 0 earlier commits: 8 are the least"), "{ran:#?}");
+}
+
+#[test]
 fn a_pull_request_is_not_recorded() {
     let mut clone = Clone::on(Vendor::GitLab);
     measure(&mut clone, "0.1");

@@ -25,6 +25,7 @@ use crate::repository::Repository;
 use clap::ArgAction::Set;
 use clap::{Args, ValueEnum};
 use label::{Label, Lookup};
+use past::Past;
 use samples::{Groups, Samples};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -33,6 +34,7 @@ use verdict::Outcome;
 mod accepted;
 mod flipped;
 mod label;
+mod past;
 mod samples;
 mod verdict;
 
@@ -182,11 +184,18 @@ pub async fn run(app: &App, global: &Global, args: &Gate) -> Result<()> {
         }
         None => {}
     }
-    let (subjects, missing) = subjects(&rules, &now, &before);
+    let is_needed = rules.iter().any(|rule| rule.uses_history);
+    let past = if is_needed || args.format == Format::Md {
+        Past::read(app, global, &git, &samples, is_needed).await
+    } else {
+        Past::default()
+    };
+    let (subjects, missing) = subjects(&rules, &now, &before, &past);
     let mut judgements = judge(subjects, args.significance);
     for judgement in &mut judgements {
         let accepts = |accepted: &&accepted::Accepted| accepted.is_about(&judgement.file, &judgement.name);
         judgement.accepted_by = context.accepted.iter().find(accepts).map(|accepted| accepted.author.clone());
+        judgement.trend = past.trend(judgement);
     }
     if judgements.iter().any(Judgement::is_failure) {
         context.lookup = context.label.find(app, global, &args.target).await;
@@ -218,7 +227,7 @@ struct Context {
 }
 
 /// Returns what to judge, and the rules that are about nothing.
-fn subjects(rules: &[Rule], now: &Groups, before: &Groups) -> (Vec<Subject>, Vec<Rule>) {
+fn subjects(rules: &[Rule], now: &Groups, before: &Groups, past: &Past) -> (Vec<Subject>, Vec<Rule>) {
     let (mut subjects, mut missing) = (Vec::new(), Vec::new());
     for rule in rules {
         let mut is_found = false;
@@ -232,8 +241,9 @@ fn subjects(rules: &[Rule], now: &Groups, before: &Groups) -> (Vec<Subject>, Vec
                 if !rule.is_pattern() || !has_own() {
                     let old =
                         before.get(file).and_then(|group| group.get(name)).map(|measured| measured.sample.clone());
+                    let history = past.runs(file, name);
                     let (file, name, rule) = (file.clone(), name.clone(), rule.clone());
-                    subjects.push(Subject { file, name, rule, new: new.sample.clone(), old });
+                    subjects.push(Subject { file, name, rule, new: new.sample.clone(), old, history });
                 }
             }
         }
@@ -364,12 +374,11 @@ impl Gate {
             write_output(app, self.file.as_ref(), &text)?;
         }
         match self.publish(app, global, project, outcome, &text).await {
-            Err(error) if is_forks(app, &error)? => {
+            // A verdict that fails the step goes before the error.
+            Err(error) if verdict.is_err() || is_forks(app, &error)? => {
                 app.log.warn_of(&format!("the verdict is not published: {error}"), error.hint_text());
                 app.print_result(&text)?;
             }
-            // The verdict goes before it.
-            Err(error) if verdict.is_err() => app.log.warn_of(&error.to_string(), error.hint_text()),
             published => published?,
         }
         verdict

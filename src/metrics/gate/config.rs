@@ -14,7 +14,7 @@ pub const KEYS: [&str; 4] = ["files", "baseline", "accept_label", "rules"];
 /// The label that accepts what is worse, unless the file names another.
 pub const LABEL: &str = "metrics-accepted";
 /// What a rule may have.
-pub const RULE_KEYS: [&str; 7] = ["better", "min", "max", "drop", "rise", "level", "optional"];
+pub const RULE_KEYS: [&str; 8] = ["better", "min", "max", "drop", "rise", "sigma", "level", "optional"];
 /// What the names of metrics contain whose higher values are better.
 const HIGHER: [&str; 14] = [
     "accuracy",
@@ -213,13 +213,13 @@ mod tests {
 
     #[test]
     fn rules_are_read() {
-        let text = "metrics:\n  files: [metrics.json, 'seed-*/m.json']\n  baseline: main\n  accept_label: ok\n  rules:\n    accuracy: { better: higher, min: 0.90, drop: 0.005 }\n    loss: { better: lower, rise: 2% }\n    gsm8k/*: { better: higher, drop: 2se, optional: true }\n    latency_ms: { better: lower, rise: 10%, level: warn }\n";
+        let text = "metrics:\n  files: [metrics.json, 'seed-*/m.json']\n  baseline: main\n  accept_label: ok\n  rules:\n    accuracy: { better: higher, min: 0.90, drop: 0.005 }\n    loss: { better: lower, rise: 2% }\n    gsm8k/*: { better: higher, drop: 2se, sigma: history, optional: true }\n    latency_ms: { better: lower, rise: 10%, level: warn }\n";
         let config = parse(text).unwrap();
         let rules: Vec<String> = config.rules.iter().map(|rule| format!("{}: {rule}", rule.name)).collect();
         let expected = [
             "accuracy: higher, drop 0.005, min 0.9",
             "loss: lower, rise 2%",
-            "gsm8k/*: higher, drop 2se, optional",
+            "gsm8k/*: higher, drop 2se, sigma history, optional",
             "latency_ms: lower, rise 10%, warn",
         ];
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::{Goal, Rule, Verdict, table};
 use crate::metrics::python::significant;
-use crate::metrics::statistics::{Comparison, Test};
+use crate::metrics::statistics::{Comparison, MIN_HISTORY, Test};
 use serde_json::{Value, json};
 
 /// A value, judged.
@@ -26,6 +26,8 @@ pub struct Judgement {
     pub adjusted: Option<(f64, usize)>,
     /// Who accepts it although it is worse.
     pub accepted_by: Option<String>,
+    /// Bars of its values at earlier commits, and its own.
+    pub trend: Option<String>,
 }
 
 impl Judgement {
@@ -33,7 +35,18 @@ impl Judgement {
     pub fn new(name: String, value: f64, baseline: Option<f64>, rule: Rule) -> Self {
         let verdict = rule.judge(value, baseline, None);
         let file = String::new();
-        Judgement { file, name, value, baseline, rule, verdict, comparison: None, adjusted: None, accepted_by: None }
+        Judgement {
+            file,
+            name,
+            value,
+            baseline,
+            rule,
+            verdict,
+            comparison: None,
+            adjusted: None,
+            accepted_by: None,
+            trend: None,
+        }
     }
 
     /// Returns whether the gate fails because of it.
@@ -74,6 +87,7 @@ impl Judgement {
             Test::SignFlip => format!(" of {new} seeds"),
             Test::McNemar => format!(" of {new} examples"),
             Test::Fisher => format!(" of {old} and {new} examples"),
+            Test::History => format!(" by the runs of {old} earlier commits"),
         };
         let several = match self.adjusted {
             Some((p, count)) if count > 1 => format!(", or {} as one of {count} metrics", probability(p)),
@@ -101,7 +115,14 @@ impl Judgement {
             )),
             (Verdict::NotEnoughData, Some(comparison), _) if too_few(&comparison) => {
                 let (old, new) = comparison.counts;
-                Some(format!("{name} has {old} and {new} runs: two of each version are the least"))
+                Some(match comparison.test {
+                    Test::History => {
+                        format!(
+                            "the history has one run of {name} for {old} earlier commits: {MIN_HISTORY} are the least"
+                        )
+                    }
+                    _ => format!("{name} has {old} and {new} runs: two of each version are the least"),
+                })
             }
             (Verdict::NotEnoughData, Some(_), _) => {
                 Some(format!("{name} has no standard error, which its tolerance {} needs", self.rule.tolerance))

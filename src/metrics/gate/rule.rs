@@ -45,6 +45,8 @@ pub struct Rule {
     pub is_warning: bool,
     /// Whether the metric may be missing.
     pub is_optional: bool,
+    /// Whether the history tells how much one run differs from another.
+    pub uses_history: bool,
 }
 
 impl Goal {
@@ -117,7 +119,16 @@ impl Rule {
     pub fn without_conditions(name: &str) -> Self {
         let tolerance = Tolerance::Absolute(0.0);
         let name = name.trim().to_owned();
-        Rule { name, goal: None, tolerance, min: None, max: None, is_warning: false, is_optional: false }
+        Rule {
+            name,
+            goal: None,
+            tolerance,
+            min: None,
+            max: None,
+            is_warning: false,
+            is_optional: false,
+            uses_history: false,
+        }
     }
 
     /// Returns whether the rule is about several metrics.
@@ -184,6 +195,10 @@ impl Rule {
                 self.is_optional = !value.eq_ignore_ascii_case("false");
                 return Ok(());
             }
+            ("sigma", "history") => {
+                self.uses_history = true;
+                return Ok(());
+            }
             ("min", _) => {
                 self.min = Some(number(value)?);
                 return Ok(());
@@ -198,7 +213,7 @@ impl Rule {
             }
             _ => {
                 return Err(Error::usage(format!("'{}' is not a condition of a rule", condition.trim())).hint(
-                    "conditions are: higher, lower, min N, max N, drop N, N% or Nse, rise N, N% or Nse, warn, optional",
+                    "conditions are: higher, lower, min N, max N, drop N, N% or Nse, rise N, N% or Nse, sigma history, warn, optional",
                 ));
             }
         };
@@ -272,6 +287,7 @@ impl fmt::Display for Rule {
         }
         conditions.extend(self.min.map(|min| format!("min {min}")));
         conditions.extend(self.max.map(|max| format!("max {max}")));
+        conditions.extend(self.uses_history.then(|| "sigma history".to_owned()));
         conditions.extend(self.is_warning.then(|| "warn".to_owned()));
         conditions.extend(self.is_optional.then(|| "optional".to_owned()));
         f.write_str(&conditions.join(", "))
@@ -299,6 +315,7 @@ mod tests {
             ("gsm8k/*: higher, drop 7%", "gsm8k/*", "higher, drop 7%"),
             ("x: min -1, max 1e3", "x", "min -1, max 1000"),
             ("f1: drop 2se, level fail, optional", "f1", "higher, drop 2se, optional"),
+            ("f1: higher, sigma history", "f1", "higher, sigma history"),
         ] {
             let rule = rule(text);
             assert_eq!((rule.name.as_str(), rule.to_string().as_str()), (name, conditions), "{text}");
@@ -316,6 +333,7 @@ mod tests {
             ("a >= high", "'a >= high' is not a rule"),
             ("a: best", "'best' is not a condition of a rule"),
             ("a: lower, ", "'' is not a condition of a rule"),
+            ("a: lower, sigma 2", "'sigma 2' is not a condition of a rule"),
             ("a: lower, drop 2%", "the rule for a has two directions"),
             ("a: drop -1", "'-1' is not a tolerance"),
             ("a: drop x", "'x' is not a tolerance"),

@@ -9,10 +9,11 @@ pub const DIGITS: usize = 5;
 /// What stands for a value that is not there.
 const NOTHING: &str = "–";
 
-/// Returns the table. It has the files if there are several, and intervals if there are any.
+/// Returns the table. It has the files if there are several, and intervals and the history if there are any.
 pub fn markdown(judgements: &[Judgement]) -> String {
     let has_files = judgements.iter().any(|judgement| judgement.file != judgements[0].file);
     let has_intervals = judgements.iter().any(|judgement| interval(judgement).is_some());
+    let has_trends = judgements.iter().any(|judgement| judgement.trend.is_some());
     let columns = [
         (has_files, "File", "---"),
         (true, "Metric", "---"),
@@ -21,10 +22,11 @@ pub fn markdown(judgements: &[Judgement]) -> String {
         (true, "Δ", "--:"),
         (has_intervals, "95 %", "--:"),
         (true, "Δ %", "--:"),
+        (has_trends, "History", "---"),
         (true, "Rule", "---"),
         (true, "Verdict", "---"),
     ];
-    let row = |cells: [&str; 9]| {
+    let row = |cells: [&str; 10]| {
         let shown = cells.iter().zip(&columns).filter(|(_, (is_shown, ..))| *is_shown);
         format!("| {} |\n", shown.map(|(cell, _)| *cell).collect::<Vec<_>>().join(" | "))
     };
@@ -41,6 +43,7 @@ pub fn markdown(judgements: &[Judgement]) -> String {
             &format!("{}{}", arrow(judgement), difference(Some(*value), *baseline)),
             &interval(judgement).unwrap_or_else(|| NOTHING.to_owned()),
             &percent(Some(*value), *baseline),
+            judgement.trend.as_deref().unwrap_or(NOTHING),
             &escape(&rule.to_string()),
             &format!("{} {}{}", symbol(judgement), verdict.name().replace('_', " "), accepted.unwrap_or_default()),
         ]);
@@ -124,5 +127,14 @@ mod tests {
                         | x | 2 | – | – | – | min 3 | ✘ worse |\n\
                         | n | 1e-07 | – | – | – | higher | ? not enough data |\n";
         assert_eq!(markdown(&rows).split_once("--- |\n").unwrap().1, expected);
+        let mut rows = rows[..2].to_vec();
+        rows[1].trend = Some("▁▂█".to_owned());
+        let expected = "| a\\|b | 0.95 | 0.9 | ▲ +0.05 | +5.56 % | – | higher, drop 2% | ✔ better |\n\
+                        | loss | 2 | 1 | ▼ +1 | +100 % | ▁▂█ | lower, warn | ⚠ worse |\n";
+        assert!(
+            markdown(&rows).ends_with(expected) && markdown(&rows).contains(" | Δ % | History | "),
+            "{}",
+            markdown(&rows)
+        );
     }
 }

@@ -127,3 +127,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_history_tells_how_much_runs_vary() {
+    // The differences are 1, -1, 2, 0, -2, 1 and -1. The values are those of an implementation in Python.
+    let history = [5.0, 6.0, 5.0, 7.0, 7.0, 5.0, 6.0, 5.0];
+    let found = by_history(10.0, 6.0, &history);
+    assert_eq!((found.test, found.difference, found.counts), (Test::History, -4.0, (8, 8)));
+    assert!((found.standard_error.unwrap() - (12.0f64 / 7.0).sqrt()).abs() < 1e-12);
+    assert!((found.p.unwrap() - 0.029012313453).abs() < 1e-9, "{found:?}");
+    let (low, high) = found.interval.unwrap();
+    assert!((low + 4.0 + 3.386446576).abs() < 1e-6 && (high + 4.0 - 3.386446576).abs() < 1e-6, "{found:?}");
+    // A change that stays widens it less than it widens the variance around the mean, by which the error would be 2.59.
+    let moved: Vec<f64> =
+        history.iter().enumerate().map(|(at, value)| value + if at < 4 { 0.0 } else { 3.0 }).collect();
+    assert!((by_history(10.0, 6.0, &moved).standard_error.unwrap() - 3.0f64.sqrt()).abs() < 1e-12, "{moved:?}");
+    // What never varies has no chance in it.
+    assert_eq!(by_history(1.0, 2.0, &[1.0; 8]).p, Some(0.0));
+    let short = by_history(1.0, 2.0, &[1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, f64::NAN]);
+    assert_eq!((short.least_p, short.p, short.counts), (1.0, None, (7, 7)));
+}

@@ -189,7 +189,8 @@ impl Outcome<'_> {
         let is_z = |judgement: &Judgement| judgement.comparison.is_some_and(|comparison| comparison.test == Test::Z);
         if self.judgements.iter().any(is_z) {
             text.push_str(
-                "\nThe standard errors are those of the examples of one run. Another run, with another seed, may differ by more.\n",
+                "\nThe standard errors are those of the examples of one run. Another run, with another seed, may differ by more: \
+                 `sigma history` in the rule takes that from the runs of earlier commits.\n",
             );
         }
     }
