@@ -94,12 +94,31 @@ pub enum Command {
 /// Returns the whole command tree. A yes-or-no option takes the forms of CML: `--x`, `--x=true`, `--x=false`. With
 /// `slashes`, Windows paths are accepted by a build whose own paths have only `/`, as in WebAssembly.
 pub fn command(slashes: bool) -> clap::Command {
-    let mut command = style_help(accept_switch_forms(Cli::command())).args([help(), version()]);
+    describe_variables(hide_repetition(build(style_help(Cli::command()), slashes)), "")
+}
+
+/// Returns the tree for parsing a command line, which is made sooner: it lacks what only help shows, and commands that the line does not
+/// begin with have no options in it.
+pub fn parser(slashes: bool, argv: &[String]) -> clap::Command {
+    let command = Cli::command();
+    let [program, first, ..] = argv else { return build(command, slashes) };
+    let named = command.find_subcommand(first).map(|found| found.get_name().to_owned());
+    // A program `cml-…` is a command itself, and a bare `pr` is looked up by the name of another.
+    let is_old = program.rsplit(['/', '\\']).next().is_some_and(|file| file.starts_with("cml-"));
+    let Some(named) = named.filter(|name| name != "pr" && !is_old) else { return build(command, slashes) };
+    let only = |other: clap::Command| {
+        if other.get_name() == named { other } else { clap::Command::new(other.get_name().to_owned()) }
+    };
+    build(command.mut_subcommands(only), slashes)
+}
+
+fn build(command: clap::Command, slashes: bool) -> clap::Command {
+    let mut command = accept_switch_forms(command).args([help(), version()]);
     if slashes {
         command = accept_backslashes(command);
     }
     command.build();
-    describe_variables(hide_repetition(command), "")
+    command
 }
 
 const GLOBAL: &str = "Global options";
@@ -179,4 +198,35 @@ fn accept_switch_forms(command: clap::Command) -> clap::Command {
         arg.default_missing_value("true").value_name("BOOL")
     };
     command.mut_args(switch).mut_subcommands(accept_switch_forms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What parsing sees of a command's options, and of those of the commands below.
+    fn options(command: &clap::Command) -> Vec<String> {
+        let option = |arg: &Arg| {
+            let names = (arg.get_id().to_string(), arg.get_long().map(str::to_owned), arg.get_short());
+            format!("{} {names:?} {:?} {:?}", command.get_name(), arg.get_action(), arg.get_num_args())
+        };
+        command.get_arguments().map(option).chain(command.get_subcommands().flat_map(options)).collect()
+    }
+
+    #[test]
+    fn the_tree_for_parsing_has_all_of_its_command() {
+        let whole = command(false);
+        for family in whole.get_subcommands() {
+            let name = family.get_name();
+            let tree = parser(false, &["cml".to_owned(), name.to_owned()]);
+            assert_eq!(options(tree.find_subcommand(name).unwrap()), options(family));
+            let names =
+                |tree: &clap::Command| tree.get_subcommands().map(|c| c.get_name().to_owned()).collect::<Vec<_>>();
+            assert_eq!(names(&tree), names(&whole));
+        }
+        for line in ["cml", "cml send-comment", "cml --quiet metrics", "/bin/cml-publish metrics"] {
+            let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(options(&parser(false, &argv)), options(&whole), "{line}");
+        }
+    }
 }

@@ -90,11 +90,16 @@ pub fn cannot_start(host: Rc<dyn Host>, error: &std::io::Error) -> u8 {
 /// Runs one command line with a log in another style.
 async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
     let slashes = cfg!(target_arch = "wasm32") && host.platform().os == "windows";
-    let command = cli::command(slashes);
+    let command = cli::parser(slashes, &argv);
     let other = inputs::external(&command, &argv);
     let prepared = inputs::prepare(&command, argv, host.env());
     let verbosity = inputs::verbosity(&prepared.argv, host.env());
-    let parsed = command.try_get_matches_from(prepared.argv).and_then(|matches| cli::Cli::from_arg_matches(&matches));
+    let parse = |command: clap::Command| {
+        let matches = command.try_get_matches_from(&prepared.argv)?;
+        cli::Cli::from_arg_matches(&matches)
+    };
+    // Help and mistakes are explained by the whole tree.
+    let parsed = parse(command).or_else(|_| parse(cli::command(slashes)));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
