@@ -17,7 +17,7 @@ use crate::host::proxy::Proxies;
 use crate::repository::Repository;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -135,6 +135,10 @@ pub struct Git<'a> {
     bundle: Option<Bundle<'a>>,
     /// Whether the settings of a repository that the CI does not name have been looked at.
     is_checked: Cell<bool>,
+    /// The files to read along with the next commit.
+    expected: RefCell<Vec<String>>,
+    /// What was read along with the last one.
+    kept: RefCell<tree::Kept>,
 }
 
 impl<'a> Git<'a> {
@@ -158,6 +162,8 @@ impl<'a> Git<'a> {
             credentials: Vec::new(),
             bundle: None,
             is_checked: Cell::new(false),
+            expected: RefCell::default(),
+            kept: RefCell::default(),
         };
         git.set("gc.auto", "0");
         git.set("maintenance.auto", "false");

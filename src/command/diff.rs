@@ -153,9 +153,11 @@ pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Re
         row: &args.row,
     };
     let head = head_version(app, global, &git, named.head.as_ref()).await?;
+    let new = Snapshot::open(app, &git, &project, head.clone()).await?;
+    let new_values = gather::gather(&new, &selection, true).await;
+    git.expect(new.seen());
     let mut base = base::find(app, global, &git, named.base.as_deref(), &head).await?;
-    let new = Snapshot::open(app, &git, &project, head).await?;
-    let new_values = gather::gather(&new, &selection, true).await?;
+    let new_values = new_values?;
     let old_values = match &mut base {
         Base::Commit(commit) => {
             let old = Snapshot::open(app, &git, &project, Version::Commit(commit.clone())).await?.expecting(&new);

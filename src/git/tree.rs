@@ -3,7 +3,7 @@
 use super::Access::{Read, Transfer};
 use super::{Git, explain};
 use crate::error::{Error, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,11 @@ const FIRST_PIECE: u32 = 50;
 impl Git<'_> {
     /// Returns the commit that a revision names, if there is one in this clone.
     pub async fn commit_of(&self, revision: &str) -> Result<Option<Commit>> {
+        // Other names would be taken apart in another way with the path of a file behind them.
+        let is_plain = !revision.is_empty() && !revision.contains(|c: char| c == ':' || c.is_whitespace());
+        if is_plain && !self.expected.borrow().is_empty() {
+            return self.commit_with_files(revision).await;
+        }
         let name = format!("{revision}^{{commit}}");
         let args = ["log", "-1", "--no-show-signature", "--format=%H %ct", "--end-of-options", &name, "--"];
         let output = self.output(Read, &args, &[]).await?;
@@ -32,6 +37,29 @@ impl Git<'_> {
         let (sha, time) = text.trim().split_once(' ').unwrap_or_default();
         let time = time.parse().ok().filter(|_| output.code == Some(0));
         Ok(time.map(|time| Commit { sha: sha.to_owned(), time }))
+    }
+
+    /// Expects that these files of the next commit that is asked for are read, so that git is started once for all. Paths are from the
+    /// top.
+    pub fn expect(&self, paths: impl Iterator<Item = String>) {
+        *self.expected.borrow_mut() = paths.filter(|path| !path.contains('\n')).collect();
+    }
+
+    /// Returns the commit that a revision names, and keeps the files that are expected to be read of it.
+    async fn commit_with_files(&self, revision: &str) -> Result<Option<Commit>> {
+        let paths = self.expected.take();
+        let names: String = paths.iter().map(|path| format!("{revision}:{path}\n")).collect();
+        let args = ["cat-file", "--batch"];
+        let output = self.feed(Read, &args, &[], format!("{revision}^{{commit}}\n{names}").as_bytes()).await?;
+        if output.code != Some(0) {
+            return Err(explain::explain(&args, &output));
+        }
+        let mut found = Objects(&output.stdout);
+        let Some(Some((sha, commit))) = found.next() else { return Ok(None) };
+        let commit = Commit { sha: sha.to_owned(), time: time_of(commit) };
+        let read = paths.into_iter().zip(found).filter_map(|(path, object)| Some((path, object?.1.to_vec())));
+        *self.kept.borrow_mut() = Kept { commit: commit.sha.clone(), time: commit.time, files: read.collect() };
+        Ok(Some(commit))
     }
 
     /// Returns the paths of the files of a commit, from the top.
@@ -47,6 +75,9 @@ impl Git<'_> {
     pub async fn read_files(&self, commit: &str, paths: &[&str]) -> Result<(u64, Vec<Vec<u8>>)> {
         if let Some(path) = paths.iter().find(|path| path.contains('\n')) {
             return Err(Error::config(format!("cannot read {path:?} from git: its name has two lines")));
+        }
+        if let Some(kept) = self.kept.borrow().read(commit, paths) {
+            return Ok(kept);
         }
         let names: String = paths.iter().map(|path| format!("{commit}:{path}\n")).collect();
         let names = format!("{commit}\n{names}");
@@ -142,18 +173,49 @@ fn time_of(commit: &[u8]) -> u64 {
     line.rsplit(' ').nth(1).and_then(|time| time.parse().ok()).unwrap_or_default()
 }
 
-/// Returns the contents that `cat-file --batch` prints; `None` unless it is as many files as were asked for.
-fn objects(mut printed: &[u8], count: usize) -> Option<Vec<Vec<u8>>> {
-    let mut found = Vec::new();
-    while !printed.is_empty() {
-        let end = printed.iter().position(|byte| *byte == b'\n')?;
-        let header = std::str::from_utf8(&printed[..end]).ok()?;
-        let (_, size) = header.split_once(" blob ").or_else(|| header.split_once(" commit "))?;
-        let size: usize = size.parse().ok()?;
-        let content = printed.get(end + 1..end + 1 + size)?;
-        found.push(content.to_vec());
-        printed = printed.get(end + 1 + size + 1..)?;
+/// What was read of a commit when it was asked for.
+#[derive(Default)]
+pub struct Kept {
+    commit: String,
+    time: u64,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Kept {
+    /// Returns when the commit was made, and the contents of files of it, if all of them are here.
+    fn read(&self, commit: &str, paths: &[&str]) -> Option<(u64, Vec<Vec<u8>>)> {
+        let read = |path: &&str| self.files.get(*path).cloned();
+        let all = paths.iter().filter(|_| self.commit == commit).map(read).collect::<Option<Vec<_>>>()?;
+        (all.len() == paths.len()).then_some((self.time, all))
     }
+}
+
+/// The commits and files that `cat-file --batch` prints, with their names; `None` for one that is neither or does not exist.
+struct Objects<'a>(&'a [u8]);
+
+impl<'a> Iterator for Objects<'a> {
+    type Item = Option<(&'a str, &'a [u8])>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = self.0.iter().position(|byte| *byte == b'\n')?;
+        let (header, rest) = (&self.0[..end], &self.0[end + 1..]);
+        self.0 = rest;
+        let header = std::str::from_utf8(header).unwrap_or_default();
+        // The name may be any text, if there is no such object.
+        let mut words = header.rsplitn(3, ' ');
+        let (size, kind, name) = (words.next()?.parse::<usize>().ok(), words.next(), words.next().unwrap_or_default());
+        let Some(size) = size.filter(|_| matches!(kind, Some("blob" | "commit" | "tree" | "tag"))) else {
+            return Some(None);
+        };
+        let content = rest.get(..size);
+        self.0 = rest.get(size + 1..).unwrap_or_default();
+        Some(content.filter(|_| matches!(kind, Some("blob" | "commit"))).map(|content| (name, content)))
+    }
+}
+
+/// Returns the contents that `cat-file --batch` prints; `None` unless it is as many files as were asked for.
+fn objects(printed: &[u8], count: usize) -> Option<Vec<Vec<u8>>> {
+    let found = Objects(printed).map(|object| Some(object?.1.to_vec())).collect::<Option<Vec<_>>>()?;
     (found.len() == count).then_some(found)
 }
 
@@ -168,6 +230,9 @@ mod tests {
         for wrong in [&b"main:x missing\n"[..], b"1234 tree 1\na\n", b"1234 blob 9\na\n", b"1234 blob 1\na\n"] {
             assert_eq!(objects(wrong, 2), None);
         }
+        let mixed = b"12 commit 2\na\n\nmain:a b 7 missing\n34 tree 3\nx\ny\n56 blob 1\nz\n:x ambiguous\n";
+        let names: Vec<_> = Objects(mixed).map(|object| object.map(|(name, _)| name)).collect();
+        assert_eq!(names, [Some("12"), None, None, Some("56"), None]);
         let commit =
             b"tree 1\nauthor a <a@b> 1 +0000\ncommitter c d <c@d> 1700000000 -0130\n\ncommitter e <f> 5 +0000\n";
         assert_eq!((time_of(commit), time_of(b"")), (1_700_000_000, 0));

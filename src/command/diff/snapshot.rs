@@ -93,6 +93,11 @@ impl<'a> Snapshot<'a> {
         Snapshot { expected: files, ..self }
     }
 
+    /// Returns the paths of the files that were read, from the top of the working copy.
+    pub fn seen(&self) -> impl Iterator<Item = String> {
+        self.seen.borrow().iter().map(|path| format!("{}{path}", self.project.prefix)).collect::<Vec<_>>().into_iter()
+    }
+
     /// Returns its name in tables.
     pub fn title(&self) -> &str {
         match &self.version {
