@@ -12,6 +12,7 @@ use crate::http::{Discloses, Refusal, RetryPolicy, explain_status, in_brackets, 
 use document::Document;
 use http::{HeaderValue, Method, header};
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
@@ -69,8 +70,19 @@ pub struct GoogleAccess {
 /// # Errors
 /// They are invalid, or of a kind that is not supported.
 pub fn connect(app: &App) -> Result<GoogleAccess> {
+    access(app, document::find(app)?)
+}
+
+/// Reads the credentials of a file. `origin` says what names it.
+///
+/// # Errors
+/// They are invalid, or of a kind that is not supported.
+pub fn connect_with(app: &App, path: &Path, origin: String) -> Result<GoogleAccess> {
+    access(app, Some(Document::read(app, path, origin)?))
+}
+
+fn access(app: &App, document: Option<Document>) -> Result<GoogleAccess> {
     let env = app.env();
-    let document = document::find(app)?;
     // In CML's order: a key names its project.
     let account = env.get(vars::CML_GCP_WORKLOAD_IDENTITY_SERVICE_ACCOUNT).and_then(external::project_of);
     let named = env.first(&PROJECT_VARIABLES).map(|(_, project)| project.trim().to_owned());

@@ -3,6 +3,7 @@
 
 use super::{repository, rows};
 use crate::support::Cml;
+use crate::support::gce::Gce;
 use crate::support::ignored::skipped;
 use crate::support::moto::Moto;
 use crate::support::net;
@@ -89,10 +90,10 @@ fn a_bucket_can_be_a_remote() {
     empty.run(&["metrics", "diff"]).fails(3, missing, "run `dvc pull m.cached` first");
 }
 
-/// Serves both objects, to those with a header.
-fn serve(header: &'static str) -> String {
+/// Serves both objects at their addresses, to those with a header.
+fn serve(header: &'static str, address: fn(&str) -> String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/dvc", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let mut socket = socket.unwrap();
@@ -101,8 +102,8 @@ fn serve(header: &'static str) -> String {
             let is_allowed = head.iter().any(|line| line.eq_ignore_ascii_case(header));
             let body = match head.first().map(String::as_str) {
                 _ if !is_allowed => None,
-                Some(line) if line == format!("GET /dvc/{} HTTP/1.1", path(OLD)) => Some("a: 1\n"),
-                Some(line) if line == format!("GET /dvc/{} HTTP/1.1", path(NEW)) => Some("a: 2\n"),
+                Some(line) if line == format!("GET {} HTTP/1.1", address(OLD)) => Some("a: 1\n"),
+                Some(line) if line == format!("GET {} HTTP/1.1", address(NEW)) => Some("a: 2\n"),
                 _ => None,
             };
             let status = if is_allowed { "404 Not Found" } else { "401 Unauthorized" };
@@ -119,7 +120,8 @@ fn serve(header: &'static str) -> String {
 #[test]
 fn a_server_can_be_a_remote() {
     // user:hunter2-0123456789
-    let url = serve("Authorization: Basic dXNlcjpodW50ZXIyLTAxMjM0NTY3ODk=");
+    let address = |md5: &str| format!("/dvc/{}", path(md5));
+    let url = serve("Authorization: Basic dXNlcjpodW50ZXIyLTAxMjM0NTY3ODk=", address) + "/dvc";
     let cml = project(&format!("url = {url}"));
     let ran = cml.run(&["metrics", "diff"]);
     ran.fails(
@@ -131,9 +133,50 @@ fn a_server_can_be_a_remote() {
     compares(&cml);
     let ran = cml.run(&["metrics", "diff", "--log", "debug"]);
     assert!(!ran.stderr.contains("hunter2") && !ran.stderr.contains("dXNlcjpodW50"), "{ran:?}");
-    let url = serve("X-Token: hunter2-0123456789");
+    let url = serve("X-Token: hunter2-0123456789", address) + "/dvc";
     cml.file(".dvc/config.local", format!("['remote \"there\"']\nurl = {url}\nauth = custom\ncustom_auth_header = X-Token\npassword = hunter2-0123456789\n"));
     compares(&cml);
+}
+
+/// The addresses are those of <https://cloud.google.com/storage/docs/json_api/v1/objects/get>; tokens and objects come from servers of the
+/// test's.
+#[test]
+fn a_bucket_of_googles_can_be_a_remote() {
+    let gce = Gce::start();
+    let address =
+        |md5: &str| format!("/storage/v1/b/dvc-remote/o/my%20models%2F{}?alt=media", path(md5).replace('/', "%2F"));
+    let url = serve("Authorization: Bearer ya29.token-of-the-account-0123456789", address);
+    let mut cml = project("url = gs://dvc-remote/my models");
+    cml.set("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", &url);
+    for (name, value) in gce.variables() {
+        cml.set(name, &value);
+    }
+    let remote = "cannot read m.cached of the working copy from DVC's remote there (gs://dvc-remote/my%20models)";
+    cml.file("key.json", "{");
+    cml.file(".dvc/config.local", "['remote \"there\"']\ncredentialpath = key.json\n");
+    let error = format!("{remote}: key.json of DVC's configuration is not a Google Cloud credentials file in JSON");
+    cml.run(&["metrics", "diff"]).fails(3, &error, "GOOGLE_APPLICATION_CREDENTIALS_DATA takes *");
+    cml.file("key.json", Gce::key());
+    compares(&cml);
+    let ran = cml.run(&["metrics", "diff", "--log", "debug"]);
+    assert!(!ran.stderr.contains("ya29"), "{ran:?}");
+    // The same account from the environment.
+    std::fs::remove_file(cml.path().join(".dvc/config.local")).unwrap();
+    cml.set("GOOGLE_APPLICATION_CREDENTIALS_DATA", &Gce::key());
+    compares(&cml);
+    cml.set("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", &serve("Authorization: Bearer of-others", address));
+    let error = format!("{remote}: Google Cloud Storage answered 401 Unauthorized*");
+    cml.run(&["metrics", "diff"]).fails(
+        4,
+        &error,
+        "give the account the role Storage Object Viewer (*) for the bucket",
+    );
+    // An object that is not there.
+    cml.set("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", &url);
+    let lock = cml.read("dvc.lock").replace(NEW, "00000000000000000000000000000000");
+    cml.file("dvc.lock", lock);
+    let missing = "m.cached of the working copy is in neither git, DVC's cache (*), nor its remote there (gs://dvc-remote/my%20models)";
+    cml.run(&["metrics", "diff"]).fails(3, missing, "run `dvc pull m.cached` first");
 }
 
 #[test]

@@ -41,12 +41,7 @@ fn find_given(app: &App) -> Result<Option<Document>> {
     }
     let file = vars::GOOGLE_APPLICATION_CREDENTIALS;
     let Some(path) = set(file) else { return Ok(None) };
-    let origin = format!("{path} of {}", file.name);
-    let bytes = app.host.read(Path::new(path)).map_err(|error| {
-        Error::config(format!("cannot read {origin} ({error})"))
-            .hint(format!("give the path of a credentials file, or its content in {}", data.name))
-    })?;
-    Document::parse(&String::from_utf8_lossy(&bytes), origin).map(Some)
+    Document::read(app, Path::new(path), format!("{path} of {}", file.name)).map(Some)
 }
 
 /// Returns the credentials that `gcloud auth application-default login` has written.
@@ -65,6 +60,19 @@ fn find_gclouds(app: &App) -> Result<Option<Document>> {
 }
 
 impl Document {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not JSON.
+    pub fn read(app: &App, path: &Path, origin: String) -> Result<Document> {
+        let bytes = app.host.read(path).map_err(|error| {
+            let data = vars::GOOGLE_APPLICATION_CREDENTIALS_DATA.name;
+            Error::config(format!("cannot read {origin} ({error})"))
+                .hint(format!("give the path of a credentials file, or its content in {data}"))
+        })?;
+        Document::parse(&String::from_utf8_lossy(&bytes), origin)
+    }
+
     fn parse(content: &str, origin: String) -> Result<Document> {
         let fields: Option<Value> = serde_json::from_str(content).ok().filter(Value::is_object);
         match fields {

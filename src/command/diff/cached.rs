@@ -14,12 +14,13 @@ pub struct Cached<'a> {
     /// Read when the first file is missing.
     objects: Option<Objects>,
     config: Config,
+    google: remote::Google,
 }
 
 impl<'a> Cached<'a> {
     /// Returns the cache for a version. Nothing is read yet.
     pub fn new(snapshot: &'a Snapshot<'a>) -> Self {
-        Cached { snapshot, objects: None, config: Config::default() }
+        Cached { snapshot, objects: None, config: Config::default(), google: remote::Google::default() }
     }
 
     /// Reads a file, or all files of a folder; none if DVC does not know it.
@@ -71,7 +72,7 @@ impl<'a> Cached<'a> {
         let places = match remote::find(config, object) {
             None => format!("neither git nor DVC's cache ({})", file.display()),
             Some(remote) => {
-                let read = remote.read(snapshot, config, object).await;
+                let read = remote.read(snapshot, config, object, &self.google).await;
                 let read = read.map_err(|error| {
                     error.context(format!("cannot read {path} of {place} from DVC's {remote}")).or_hint(&hint)
                 })?;

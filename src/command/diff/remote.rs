@@ -9,14 +9,33 @@ use crate::dvc::config::Config;
 use crate::dvc::lock::Object;
 use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
-use crate::http::{request, secret_header};
+use crate::http::{Http, request, secret_header};
 use crate::publish::bucket;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{HeaderName, Method, header};
+pub use google::Google;
+use http::{HeaderName, HeaderValue, Method, header};
 use std::fmt;
 use url::Url;
+
+#[cfg(feature = "gcp")]
+mod google;
+
+/// Google Cloud Storage, in a build without it.
+#[cfg(not(feature = "gcp"))]
+mod google {
+    use super::{App, Error, Result, Url};
+
+    #[derive(Default)]
+    pub struct Google;
+
+    impl Google {
+        pub async fn read(&self, _: &App, _: &Url, _: Option<&str>, _: &str) -> Result<Option<Vec<u8>>> {
+            Err(Error::unsupported("this build of cml has no support for Google Cloud"))
+        }
+    }
+}
 
 /// A remote of a project.
 pub struct Remote<'a> {
@@ -40,11 +59,17 @@ impl fmt::Display for Remote<'_> {
 }
 
 impl Remote<'_> {
-    /// Reads an object; `None` if the remote does not have it.
+    /// Reads an object; `None` if the remote does not have it. `google` keeps the token for the next one.
     ///
     /// # Errors
     /// The remote cannot be read: of a kind that cml does not read, or without the credentials for it.
-    pub async fn read(&self, snapshot: &Snapshot<'_>, config: &Config, object: &Object) -> Result<Option<Vec<u8>>> {
+    pub async fn read(
+        &self,
+        snapshot: &Snapshot<'_>,
+        config: &Config,
+        object: &Object,
+        google: &Google,
+    ) -> Result<Option<Vec<u8>>> {
         let (app, name) = (snapshot.app, cache::path(object));
         let setting = |key: &str| config.of_remote(self.name, key);
         match self.url.split_once("://") {
@@ -57,11 +82,7 @@ impl Remote<'_> {
                 let access = s3(&setting);
                 bucket::read(app, &self.parse(self.url)?, &access, &name, LARGEST).await
             }
-            Some(("gs", _)) => {
-                let path = setting("credentialpath").map(|path| ("google_service_account", path.to_owned()));
-                let access = bucket::Access { settings: path.into_iter().collect(), keys: None };
-                bucket::read(app, &self.parse(self.url)?, &access, &name, LARGEST).await
-            }
+            Some(("gs", _)) => google.read(app, &self.parse(self.url)?, setting("credentialpath"), &name).await,
             Some(("azure", rest)) => {
                 let access = azure(app, &setting)?;
                 bucket::read(app, &self.parse(&format!("az://{rest}"))?, &access, &name, LARGEST).await
@@ -81,7 +102,6 @@ impl Remote<'_> {
         name: &str,
     ) -> Result<Option<Vec<u8>>> {
         let url = self.parse(&format!("{}/{name}", self.url.trim_end_matches('/')))?;
-        let mut request = request(Method::GET, &url, Bytes::new())?;
         let (user, password) = (setting("user").unwrap_or_default(), setting("password").unwrap_or_default());
         let header = match setting("auth") {
             Some("basic") => {
@@ -94,19 +114,29 @@ impl Remote<'_> {
             }
             _ => None,
         };
-        if let Some((header, value)) = header {
-            hide(app, "the password of DVC's remote", password);
-            hide(app, "the credential of DVC's remote", &value);
-            request.headers_mut().insert(header, secret_header("the password of DVC's remote", &value)?);
-        }
-        match app.http.send(request).await {
-            Ok(answer) if answer.body().len() as u64 > LARGEST => {
-                Err(Error::too_large(format!("it has more than {} MB", LARGEST >> 20)))
+        let header = match header {
+            None => None,
+            Some((header, value)) => {
+                hide(app, "the password of DVC's remote", password);
+                hide(app, "the credential of DVC's remote", &value);
+                Some((header, secret_header("the password of DVC's remote", &value)?))
             }
-            Ok(answer) => Ok(Some(answer.into_body().to_vec())),
-            Err(error) if error.kind() == Kind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        };
+        get(&app.http, &url, header).await
+    }
+}
+
+/// Downloads an object; `None` if there is none at this address.
+async fn get(http: &Http, url: &Url, header: Option<(HeaderName, HeaderValue)>) -> Result<Option<Vec<u8>>> {
+    let mut request = request(Method::GET, url, Bytes::new())?;
+    request.headers_mut().extend(header.map(|(name, value)| (Some(name), value)));
+    match http.send(request).await {
+        Ok(answer) if answer.body().len() as u64 > LARGEST => {
+            Err(Error::too_large(format!("it has more than {} MB", LARGEST >> 20)))
         }
+        Ok(answer) => Ok(Some(answer.into_body().to_vec())),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
