@@ -97,11 +97,11 @@ fn only_the_command(env: &Env, line: Option<Vec<String>>) -> Result<Option<Vec<S
     Ok(line)
 }
 
-/// Installs the Vega tools for the launcher that was called. Returns the exit code.
-pub async fn install_vega(host: Rc<dyn Host>) -> u8 {
+/// Runs the Vega tool that the first argument names, or installs the tools if there is none. Returns the exit code.
+pub async fn run_vega(host: Rc<dyn Host>, args: &[String]) -> u8 {
     let log = Log::new(host.clone(), Level::Info);
-    match vega::install(&app(host, log.clone())).await {
-        Ok(_) => 0,
+    match vega::run(&app(host, log.clone()), args).await {
+        Ok(code) => code,
         Err(error) => crate::print_error(&log, &error),
     }
 }

@@ -70,7 +70,7 @@ pub fn is_windows(app: &App) -> bool {
 }
 
 /// Writes the launcher of one name.
-fn write(app: &App, bin: &Path, name: &str, words: &[String]) -> Result<()> {
+pub fn write(app: &App, bin: &Path, name: &str, words: &[String]) -> Result<()> {
     let posix: Vec<String> =
         if is_windows(app) { words.iter().map(|word| word.replace('\\', "/")).collect() } else { words.to_vec() };
     executable(app, &bin.join(name), &launcher::posix(&posix))?;

@@ -12,6 +12,7 @@ mod loess;
 mod matrix;
 mod recognize;
 mod scale;
+pub mod spec;
 
 use crate::metrics::Value;
 

@@ -104,6 +104,42 @@ fn tools_that_cannot_be_installed_are_an_error_each_time() {
     works(&runner, runner.run(CALL));
 }
 
+/// A plot as `dvc plots diff --targets logs.csv --show-vega` prints it.
+const PLOT: &str = r##"{"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "data": {"values": [
+    {"step": "0", "loss": "0.5", "rev": "workspace"}, {"step": "1", "loss": "0.25", "rev": "workspace"}, {"step": "0", "loss": "1", "rev": "HEAD"}]},
+    "title": {"text": "logs.csv", "anchor": "middle"}, "params": [{"name": "grid", "select": "interval", "bind": "scales"}],
+    "width": 300, "height": 300, "mark": {"type": "line", "tooltip": {"content": "data"}}, "encoding": {
+    "x": {"field": "step", "type": "quantitative", "title": "step"},
+    "y": {"field": "loss", "type": "quantitative", "title": "loss", "scale": {"zero": false}},
+    "color": {"field": "rev", "scale": {"domain": ["workspace", "HEAD"], "range": ["#945dd6", "#13adc7"]}}, "strokeDash": {},
+    "tooltip": [{"field": "rev"}, {"field": "step"}, {"field": "loss"}]}}"##;
+
+#[test]
+fn a_plot_of_dvcs_is_drawn_at_once() {
+    let Some(runner) = job() else { return };
+    runner.uses(&[]).ok();
+    std::fs::write(runner.path("work/plot.json"), PLOT).unwrap();
+    let svg = runner.run("vl2svg plot.json").ok();
+    assert!(svg.starts_with("<svg ") && svg.contains(">logs.csv<") && svg.contains(">HEAD<"), "{svg}");
+    // From standard input, into a file, larger.
+    assert_eq!(runner.run("vl2svg < plot.json").ok(), svg);
+    assert_eq!(runner.run("vl2svg -s 2 - plot.svg < plot.json").ok(), "");
+    let width = |svg: &str| svg.split(" width=\"").nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap();
+    assert_eq!(width(&runner.read("work/plot.svg")), width(&svg) * 2.0);
+    runner.run("vl2svg plot.json plot.json/x.svg").fails(
+        3,
+        "cannot write plot.json/x.svg (*)",
+        "name a file in a folder that can be written to",
+    );
+    assert_eq!(installed(&runner), 0);
+    // What is not as DVC makes it is for vl-convert, with its arguments and its input.
+    std::fs::write(runner.path("work/own.json"), PLOT.replace("\"width\": 300", "\"width\": 600")).unwrap();
+    for call in ["vl2svg -s 2 own.json a.svg", "vl2svg -h plot.json", "vl2svg --help"] {
+        assert!(runner.run(call).ok().ends_with(&format!(" {call}\n")), "{call}");
+    }
+    assert_eq!(installed(&runner), 1);
+}
+
 const BARS: &str = r#"{"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "data": {"url": "data.csv"}, "mark": "bar",
     "width": 90, "height": 60, "encoding": {"x": {"field": "a", "type": "nominal", "axis": null},
     "y": {"field": "b", "type": "quantitative", "axis": null}}}"#;

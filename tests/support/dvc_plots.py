@@ -1,6 +1,6 @@
 """Makes a repository with plots of all of DVC's templates, and writes down where Vega-Lite draws their marks.
 
-dvc_plots.py FOLDER SEED: a repository FOLDER/repository, and FOLDER/plots.json with {title: {"lines", "points", "rects"}} as
+dvc_plots.py FOLDER SEED: a repository FOLDER/repository, and FOLDER/plots.json with {title: {"spec", "lines", "points", "rects"}} as
 vl_convert draws what DVC makes of HEAD and the working copy. Places are those from the first frame.
 """
 
@@ -143,7 +143,7 @@ def main():
             spec = json.dumps(renderer.get_filled_template())
             found = {"lines": [], "points": [], "rects": []}
             marks(vl_convert.vegalite_to_scenegraph(spec, "5.21")["scenegraph"], 0, 0, found)
-            drawn[renderer.properties["title"]] = {"template": renderer.template.name, **found}
+            drawn[renderer.properties["title"]] = {"template": renderer.template.name, "spec": spec, **found}
     (folder / "plots.json").write_text(json.dumps(drawn), encoding="utf-8")
 
 
