@@ -25,6 +25,7 @@ fn main() {
     let bench = Bench { cml, dvc };
     println!("| case | cml: ms, CPU ms | dvc: ms, CPU ms | wall | CPU |\n| --- | ---: | ---: | ---: | ---: |");
     let (one, ten, many) = (repository(1, 1), repository(FILES, 1), repository(FILES, COMMITS));
+    bench.first();
     if std::env::var_os("CML_BENCH_DROP_CACHES").is_some() {
         bench.row("cold, one file", one.path(), "metrics", true);
     }
@@ -33,7 +34,7 @@ fn main() {
     bench.row("ten files, 10,000 commits", many.path(), "metrics", false);
     bench.row("parameters, 10,000 commits", many.path(), "params", false);
     let report = measure(Command::new(&bench.cml).args(["report", "create", "--base", "HEAD~1"]), many.path(), false);
-    println!("| a whole report, 10,000 commits | {:.1}, {:.1} | | | |", report.wall, report.cpu);
+    println!("| a whole report with four plots, 10,000 commits | {:.1}, {:.1} | | | |", report.wall, report.cpu);
 }
 
 struct Bench {
@@ -42,19 +43,42 @@ struct Bench {
 }
 
 impl Bench {
+    /// The first process in a new clone, with git's index and objects as `git clone` leaves them; each has one of its own.
+    fn first(&self) {
+        let source = repository(FILES, 1);
+        let clone = |at: usize| {
+            let folder = source.path().join(format!("home/{at}"));
+            let mut git = Command::new("git");
+            git.args(["clone", "-q", "--no-local"]).arg(source.path()).arg(&folder);
+            assert!(git.status().unwrap().success());
+            folder
+        };
+        let clones: Vec<PathBuf> = (0..2 * RUNS).map(clone).collect();
+        let (for_cml, for_dvc) = clones.split_at(RUNS);
+        let args = ["metrics", "diff", "HEAD~1"];
+        let ours = measure_in(Command::new(&self.cml).args(args), for_cml, false);
+        let theirs = self.dvc.as_ref().map(|dvc| measure_in(Command::new(dvc).args(args).arg("--md"), for_dvc, false));
+        show("ten files, first in a clone", &ours, theirs.as_ref());
+    }
+
     fn row(&self, case: &str, folder: &Path, subject: &str, is_cold: bool) {
         let args = [subject, "diff", "HEAD~1"];
         let ours = measure(Command::new(&self.cml).args(args), folder, is_cold);
         let theirs = self.dvc.as_ref().map(|dvc| measure(Command::new(dvc).args(args).arg("--md"), folder, is_cold));
-        let beside = theirs.map_or_else(
-            || "not measured | | ".to_owned(),
-            |theirs| {
-                let ratios = format!("{:.0} × | {:.0} ×", theirs.wall / ours.wall, theirs.cpu / ours.cpu);
-                format!("{:.0}, {:.0} | {ratios}", theirs.wall, theirs.cpu)
-            },
-        );
-        println!("| {case} | {:.1}, {:.1} | {beside} |", ours.wall, ours.cpu);
+        show(case, &ours, theirs.as_ref());
     }
+}
+
+/// Prints a line of the table.
+fn show(case: &str, ours: &Times, theirs: Option<&Times>) {
+    let beside = theirs.map_or_else(
+        || "not measured | | ".to_owned(),
+        |theirs| {
+            let ratios = format!("{:.0} × | {:.0} ×", theirs.wall / ours.wall, theirs.cpu / ours.cpu);
+            format!("{:.0}, {:.0} | {ratios}", theirs.wall, theirs.cpu)
+        },
+    );
+    println!("| {case} | {:.1}, {:.1} | {beside} |", ours.wall, ours.cpu);
 }
 
 /// The medians of some runs, in milliseconds; the CPU time with that of git.
@@ -64,10 +88,15 @@ struct Times {
 }
 
 fn measure(command: &mut Command, folder: &Path, is_cold: bool) -> Times {
-    let home = folder.join("home");
-    command.current_dir(folder).env("HOME", home).env("DVC_NO_ANALYTICS", "1").env_remove("CI").stdout(Stdio::null());
+    measure_in(command, &vec![folder.to_owned(); RUNS], is_cold)
+}
+
+/// Measures one run in each folder.
+fn measure_in(command: &mut Command, folders: &[PathBuf], is_cold: bool) -> Times {
+    command.env("DVC_NO_ANALYTICS", "1").env_remove("CI").stdout(Stdio::null());
     let (mut walls, mut cpus) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
+    for folder in folders {
+        command.current_dir(folder).env("HOME", folder.join("home"));
         if is_cold {
             std::fs::write("/proc/sys/vm/drop_caches", "3").expect("CML_BENCH_DROP_CACHES needs root");
         }
@@ -91,7 +120,7 @@ fn cpu() -> f64 {
     times.iter().map(|time| time.tv_sec() as f64 * 1e3 + time.tv_usec() as f64 / 1e3).sum()
 }
 
-/// A project of DVC's with so many files of metrics and commits, each of which changes them.
+/// A project of DVC's with four plots and so many files of metrics and commits, each of which changes them.
 fn repository(files: usize, commits: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let git = |args: &[&str]| {
@@ -102,7 +131,8 @@ fn repository(files: usize, commits: usize) -> tempfile::TempDir {
     assert!(git(&["init", "-q", "-b", "main"]).status().unwrap().success());
     let file = |path: &str, text: &str| format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
     let names: Vec<String> = (0..files).map(|at| format!("eval/m{at}.json")).collect();
-    let declared = format!("metrics: [{}]\nparams: [params.yaml]\n", names.join(", "));
+    let plots: Vec<String> = (0..4).map(|at| format!("{{logs/p{at}.csv: {{x: step, y: loss}}}}")).collect();
+    let declared = format!("metrics: [{}]\nparams: [params.yaml]\nplots: [{}]\n", names.join(", "), plots.join(", "));
     let fixed =
         [(".dvc/config", ""), (".dvc/.gitignore", "/tmp\n/cache\n"), (".gitignore", "home\n"), ("dvc.yaml", &declared)];
     let head: String = fixed.iter().map(|(path, text)| file(path, text)).collect();
@@ -120,6 +150,12 @@ fn repository(files: usize, commits: usize) -> tempfile::TempDir {
             let text =
                 format!("{{\"accuracy\": 0.{commit}, \"train\": {{\"loss\": {commit}e-7, \"steps\": {commit}}}}}\n");
             all.push_str(&file(name, &text));
+        }
+        if commit == 0 || commit == commits {
+            let rows: String = (0..200).map(|step| format!("{step},{}\n", 1.0 / f64::from(step + 1))).collect();
+            (0..4).for_each(|at| {
+                all.push_str(&file(&format!("logs/p{at}.csv"), &format!("step,loss\n{rows}{commit},0\n")))
+            });
         }
         all.push_str(&file("params.yaml", &format!("lr: 0.{commit}\ndepth: 3\n")));
     }
