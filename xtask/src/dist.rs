@@ -3,7 +3,7 @@
 //! Rust → WebAssembly (`[profile.wasm]`) → bindgen → wasm-opt → Brotli, beside the files of `action/` as they are. The
 //! result depends on nothing but the sources and the compiler: `build.json` records both, and what came out.
 
-use crate::shell::{Result, cargo, output, run};
+use crate::shell::{self, Result, cargo, output, run};
 use crate::{tools, wasm};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,10 +92,13 @@ pub fn is_fresh() -> bool {
 
 fn make_in(folder: &Path) -> Result {
     let (node, optimiser) = (tools::node()?, tools::npm("binaryen", "binaryen/bin/wasm-opt")?);
+    // Here, as nothing else of .ci/run compiles for WebAssembly, or compiles bindgen.
+    wasm::run("clippy")?;
     let module = wasm::module()?;
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    run(cargo(&["run", "--quiet", "--locked", "--package", "bindgen", "--"]).args([&module, folder]))?;
+    let mut bindgen = cargo(&["run", "--quiet", "--locked", "--package", "bindgen", "--"]);
+    run(bindgen.args([&module, folder]).envs(shell::clippy()))?;
     let wasm = folder.join("cml_bg.wasm");
     run(Command::new(&node).arg(optimiser).args(["-Oz", "--output"]).args([&wasm, &wasm]))?;
     run(Command::new(&node).args(["-e", COMPRESS]).arg(&wasm))?;

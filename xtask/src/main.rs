@@ -41,9 +41,8 @@ fn main() {
         ["test", ref args @ ..] => test(args),
         ["tools"] => helpers().map(drop),
         ["kubernetes"] => tools::build_kubernetes(),
-        ["lint"] => lint(&["--workspace", "--all-targets"]),
-        // .ci/run compiles the other crates with xtask/clippy.
-        ["lint", "--without-tests"] => lint(&["--package", "bindgen"]),
+        ["lint"] => lint_code().and_then(|()| lint_the_rest()),
+        ["lint", "--without-code"] => lint_the_rest(),
         ["language"] => language::check(),
         ["layers"] => layers::check(),
         ["wasm", verb @ ("check" | "clippy")] => wasm::run(verb),
@@ -255,13 +254,17 @@ fn examples() -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(found)
 }
 
-/// Everything that is to be said about the code without running it; clippy for some packages.
-fn lint(packages: &[&str]) -> Result {
+/// Clippy, for both builds. `.ci/run` does without: it compiles the tests with xtask/clippy, and `dist` lints what it compiles.
+fn lint_code() -> Result {
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    wasm::run("clippy")
+}
+
+/// Everything else that is to be said about the sources without running them.
+fn lint_the_rest() -> Result {
     language::check()?;
     layers::check()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(cargo(&["clippy"]).args(packages).args(["--", "-D", "warnings"]))?;
-    wasm::run("clippy")?;
     lint_workflows()?;
     let deny = tools::find("cargo-deny")?;
     run(Command::new(&deny).args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;

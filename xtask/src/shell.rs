@@ -27,6 +27,11 @@ pub fn rustc_wrapper() -> Option<(&'static str, PathBuf)> {
     wanted.then(|| std::path::absolute("xtask/rustc").ok()).flatten().map(|path| ("RUSTC_WRAPPER", path))
 }
 
+/// The variable that lets cargo lint the crates of this workspace as it compiles them, where there is a `/bin/sh`.
+pub fn clippy() -> Option<(&'static str, PathBuf)> {
+    cfg!(unix).then(|| std::path::absolute("xtask/clippy").ok()).flatten().map(|path| ("RUSTC_WORKSPACE_WRAPPER", path))
+}
+
 /// Runs a command that must succeed, and shows it.
 pub fn run(command: &mut Command) -> Result {
     show(command);

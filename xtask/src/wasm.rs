@@ -13,7 +13,7 @@ pub fn run(verb: &str) -> Result {
     command.args(["--package", "setup-cml-rs", "--lib", "--target", TARGET, "--target-dir", "target/wasm"]);
     if verb == "clippy" {
         // Not with Amazon's SDK, which takes minutes: what is over it is the same in both builds, and `dist` compiles it.
-        command.args(["--no-default-features", "--features", "kubernetes", "--", "-D", "warnings"]);
+        command.args(["--no-default-features", "--features", "azure,gcp,kubernetes", "--", "-D", "warnings"]);
     }
     shell::run(&mut command)
 }
