@@ -15,9 +15,13 @@ use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, Unpa
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+mod metadata;
 
 pub const PROJECT: &str = "ml-project";
 pub const ACCOUNT: &str = "launcher@ml-project.iam.gserviceaccount.com";
@@ -81,7 +85,7 @@ struct State {
     used: BTreeSet<String>,
     /// How often an operation is looked at before it is done.
     looks: u32,
-    /// What the metadata server tells; what is missing is not found.
+    /// What the metadata server tells besides what follows from the instance.
     metadata: BTreeMap<String, String>,
     passed: Duration,
     next: u32,
@@ -220,6 +224,10 @@ impl Gce {
         format!("http://{}", self.server.address)
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
     /// The key of the account, for `GOOGLE_APPLICATION_CREDENTIALS_DATA`.
     pub fn key() -> String {
         json!({
@@ -338,6 +346,25 @@ impl Gce {
         let one = json!({ "name": "somebodys", "status": "RUNNING", "labels": { "team": "ml" }, "description": "mine", "scheduling": {},
             "creationTimestamp": "2026-01-01T00:00:00.000-08:00" });
         lock(&self.state).instances.insert((zone.to_owned(), "somebodys".to_owned()), one);
+    }
+
+    /// The start-up script that an instance was made with.
+    pub fn startup_script(&self) -> String {
+        let body = self.of("compute.instances.create").pop().unwrap().body;
+        let items = body["metadata"]["items"].as_array().unwrap().clone();
+        let script = items.iter().find(|item| item["key"] == "startup-script").unwrap();
+        script["value"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs what an instance runs when it ends, with curl, against this metadata server: whether it succeeded, and what it printed. Its
+    /// pauses are short.
+    pub fn run_deletion(&self) -> (bool, String) {
+        let script = self.startup_script();
+        let (_, rest) = script.split_once("cat >/usr/local/sbin/cml-delete <<'CML_DELETE'\n").unwrap();
+        let (delete, _) = rest.split_once("\nCML_DELETE\n").unwrap();
+        let delete = delete.replace("http://metadata.google.internal", &self.url()).replace("sleep 5", "sleep 0.1");
+        let output = Command::new("sh").args(["-c", &delete]).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
     /// What is on the serial port of an instance.
@@ -679,12 +706,12 @@ fn needs(request: &Request, path: &[&str]) -> Vec<&'static str> {
     }
 }
 
-fn serve<C: Read + Write>(stream: C, _: &Life, state: &Mutex<State>) -> std::io::Result<()> {
+fn serve<C: Read + Write>(stream: C, life: &Life, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader, || {})? {
         let segments = request.segments();
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let (number, wrong, answer, hook) = {
+        let (number, wrong, own) = {
             let mut state = lock(state);
             let own = match path[..] {
                 ["compute", "v1", "projects", PROJECT, ref rest @ ..] => needs(&request, rest),
@@ -703,12 +730,14 @@ fn serve<C: Read + Write>(stream: C, _: &Life, state: &Mutex<State>) -> std::io:
                 *times -= 1;
                 wrong.clone()
             });
-            let answer = match &wrong {
-                Some(Wrong::Refused(status, reason, says)) => refusal(*status, reason, says),
-                _ => state.answer(&request, &path, &own, wrong.as_ref()),
-            };
-            (state.calls.len(), wrong, answer, Arc::clone(&state.hook))
+            (state.calls.len(), wrong, own)
         };
+        let answer = match &wrong {
+            Some(Wrong::Refused(status, reason, says)) => refusal(*status, reason, says),
+            _ if path.starts_with(&["computeMetadata", "v1"]) => metadata::answer(&request, life, state),
+            _ => lock(state).answer(&request, &path, &own, wrong.as_ref()),
+        };
+        let hook = Arc::clone(&lock(state).hook);
         hook.call(number);
         if matches!(wrong, Some(Wrong::LostAnswer))
             || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
@@ -755,15 +784,6 @@ fn is_signed(token: &str, scope: &str, audience: Option<&str>) -> bool {
 
 impl State {
     fn answer(&mut self, request: &Request, path: &[&str], own: &[&'static str], wrong: Option<&Wrong>) -> Response {
-        if let ["computeMetadata", "v1", ..] = path {
-            let is_asked = request.header("metadata-flavor") == Some("Google");
-            let found = self.metadata.get(&path[2..].join("/")).filter(|_| is_asked);
-            let answer = match found {
-                Some(text) => Response::bytes(200, "text/plain", text.clone()),
-                None => Response::bytes(404, "text/html", "not found"),
-            };
-            return answer.header("Metadata-Flavor", "Google");
-        }
         let field = |name: &str| request.field(name).unwrap_or_default();
         let token = request.header("authorization").and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
         match (request.verb(), path) {

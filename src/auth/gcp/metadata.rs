@@ -6,7 +6,7 @@ use crate::env::{Secret, vars};
 use crate::error::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, header};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -36,18 +36,29 @@ impl Source<Secret> for ServiceAccount {
     }
 }
 
-/// Returns the text of a path, if there is a server, and it knows it.
-pub async fn get(app: &App, path: &str) -> Option<String> {
-    ask(app, path, TIMEOUT).await.filter(|(status, _)| *status == StatusCode::OK).map(|(_, text)| text)
+/// What the server answers.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The text.
+    pub text: String,
+    /// What a request that waits for a change of the text gives as `last_etag`.
+    pub tag: Option<String>,
 }
 
-/// Returns the status and the text of a path; `None` when there is no answer within a time.
-pub async fn ask(app: &App, path: &str, timeout: Duration) -> Option<(StatusCode, String)> {
+/// Returns the text of a path, if there is a server, and it knows it.
+pub async fn get(app: &App, path: &str) -> Option<String> {
+    ask(app, path, TIMEOUT).await.filter(|answer| answer.status == StatusCode::OK).map(|answer| answer.text)
+}
+
+/// Returns the answer for a path; `None` when there is none within a time.
+pub async fn ask(app: &App, path: &str, timeout: Duration) -> Option<Answer> {
     let host = app.env().get(vars::GCE_METADATA_HOST).unwrap_or("metadata.google.internal");
     let address = format!("http://{host}/computeMetadata/v1/{path}");
     let request = Request::get(address).header("Metadata-Flavor", "Google").body(Bytes::new()).ok()?;
     let answer = app.host.send(request, timeout).await.ok()?;
     // Somebody else may answer for any name.
     answer.headers().get("Metadata-Flavor").filter(|flavor| *flavor == "Google")?;
-    Some((answer.status(), String::from_utf8_lossy(answer.body()).trim().to_owned()))
+    let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+    Some(Answer { status: answer.status(), text: String::from_utf8_lossy(answer.body()).trim().to_owned(), tag })
 }
