@@ -12,6 +12,7 @@ use super::hook::Hook;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,11 @@ pub const GROUP: &str = "cml-runners";
 const HOSTS: [&str; 4] =
     ["login.microsoftonline.com", "management.azure.com", "prices.azure.com", "md-1.z1.blob.storage.azure.net"];
 const MACHINES: &str = "Microsoft.Compute/virtualMachines";
+
+/// What the wire server wants of a machine.
+const GOAL: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?><GoalState><Version>2012-11-30</Version><Incarnation>1</Incarnation>\
+    <Container><ContainerId>c-1</ContainerId><RoleInstanceList><RoleInstance><InstanceId>r-1</InstanceId><State>Started</State>\
+    </RoleInstance></RoleInstanceList></Container></GoalState>";
 
 /// What goes wrong with a request.
 #[derive(Clone, Debug)]
@@ -85,13 +91,17 @@ struct State {
     restricted: BTreeSet<String>,
     events: Value,
     asked_for_events: usize,
+    /// How long the first answer takes that tells events.
+    first_events: Duration,
+    /// Whether the machine has reported that it is ready.
+    is_ready: bool,
     next: u32,
     hook: Arc<Hook>,
 }
 
 /// Azure.
 pub struct Azure {
-    _server: Server,
+    server: Server,
     metadata: Server,
     proxy: Proxy,
     folder: tempfile::TempDir,
@@ -118,6 +128,8 @@ impl Azure {
             restricted: BTreeSet::new(),
             events: json!({"DocumentIncarnation": 1, "Events": []}),
             asked_for_events: 0,
+            first_events: Duration::ZERO,
+            is_ready: false,
             next: 0,
             hook: Arc::default(),
         }));
@@ -138,7 +150,7 @@ impl Azure {
         let metadata = Port::bind().serve(move |socket, life| {
             let _ = serve(socket, life, &shared);
         });
-        Azure { _server: server, metadata, proxy, folder, state }
+        Azure { server, metadata, proxy, folder, state }
     }
 
     /// The variables of a launcher.
@@ -157,6 +169,11 @@ impl Azure {
     /// The authority of its certificates.
     pub fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    /// Where the Resource Manager answers, and where the metadata service and the wire server do.
+    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        (self.server.address, self.metadata.address)
     }
 
     /// The address of the metadata service.
@@ -298,6 +315,16 @@ impl Azure {
     pub fn announces(&self, kind: &str, machine: &str) {
         lock(&self.state).events = json!({"DocumentIncarnation": 2, "Events": [{"EventId": "1", "EventType": kind,
             "ResourceType": "VirtualMachine", "Resources": [machine], "EventStatus": "Scheduled", "NotBefore": ""}]});
+    }
+
+    /// The first answer about what it announces takes so long: it turns the service on.
+    pub fn announces_late(&self, time: Duration) {
+        lock(&self.state).first_events = time;
+    }
+
+    /// Whether the machine has told the wire server that it is ready.
+    pub fn is_ready(&self) -> bool {
+        lock(&self.state).is_ready
     }
 
     /// How often the metadata service was asked what it announces.
@@ -533,9 +560,12 @@ fn serve<C: Read + Write>(stream: C, life: &Life, state: &Mutex<State>) -> std::
             });
             (wrong, state.calls.len())
         };
-        if let Some(Wrong::Slow(time)) = wrong
-            && !life.sleep(time)
-        {
+        let slow = match wrong {
+            Some(Wrong::Slow(time)) => time,
+            _ if request.path() == "/metadata/scheduledevents" => std::mem::take(&mut lock(state).first_events),
+            _ => Duration::ZERO,
+        };
+        if !slow.is_zero() && !life.sleep(slow) {
             return Ok(());
         }
         let answer = match (&wrong, &routed) {
@@ -576,7 +606,12 @@ fn other(state: &mut State, request: &Request, host: &str) -> Response {
                 None => Response::bytes(404, "application/xml", "<Error><Code>BlobNotFound</Code></Error>"),
             }
         }
-        "127.0.0.1" => metadata(state, request),
+        "127.0.0.1" => metadata(state, request, ""),
+        "169.254.169.254" => {
+            let only = state.of(MACHINES).keys().next().cloned().unwrap_or_default();
+            metadata(state, request, &only)
+        }
+        "168.63.129.16" => wire_server(state, request),
         _ => Response::json(404, &json!({"error": {"code": "InvalidResourceType", "message": request.target}})),
     }
 }
@@ -615,13 +650,25 @@ fn login(state: &State, request: &Request) -> Response {
     Response::json(200, &json!({"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}))
 }
 
-/// The metadata service of the machine in the path, or of a host that is none.
-fn metadata(state: &mut State, request: &Request) -> Response {
+/// What tells the programs of a machine what to do, and is told that it is ready, as cloud-init asks it (`sources/helpers/azure.py`).
+fn wire_server(state: &mut State, request: &Request) -> Response {
+    match (request.verb(), request.param("comp").as_deref()) {
+        ("GET", Some("goalstate")) => Response::bytes(200, "text/xml", GOAL),
+        ("POST", Some("health")) => {
+            state.is_ready = String::from_utf8_lossy(&request.body).contains("<State>Ready</State>");
+            Response::empty(200)
+        }
+        _ => Response::empty(404),
+    }
+}
+
+/// The metadata service of the machine in the path, or of this one.
+fn metadata(state: &mut State, request: &Request, this: &str) -> Response {
     assert_eq!(request.header("metadata"), Some("true"));
     let path = request.path();
     let (machine, path) = match path.strip_prefix("/of/").and_then(|rest| rest.split_once('/')) {
         Some((machine, path)) => (machine, format!("/{path}")),
-        None => ("", path.to_owned()),
+        None => (this, path.to_owned()),
     };
     match path.as_str() {
         "/metadata/identity/oauth2/token" => {
@@ -642,7 +689,15 @@ fn metadata(state: &mut State, request: &Request) -> Response {
             let id = &state.resources[MACHINES][machine]["id"];
             Response::json(200, &json!({"name": machine, "resourceId": id, "vmId": "x"}))
         }
-        "/metadata/instance/compute/name" => Response::bytes(200, "text/plain", "vm-1"),
+        "/metadata/instance/compute/name" => {
+            Response::bytes(200, "text/plain", if machine.is_empty() { "vm-1" } else { machine })
+        }
+        "/metadata/instance" => {
+            let user =
+                json!({"computerName": machine, "adminUsername": "cml", "disablePasswordAuthentication": "true"});
+            let compute = json!({"name": machine, "vmId": "x", "osProfile": user});
+            Response::json(200, &json!({"compute": compute, "network": {"interface": []}}))
+        }
         "/metadata/scheduledevents" => {
             state.asked_for_events += 1;
             Response::json(200, &state.events)
