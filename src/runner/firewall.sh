@@ -3,9 +3,16 @@
 # and credentials of its identity. It needs nft, or iptables and ip6tables; without either it fails.
 # AWS: 169.254.169.254, fd00:ec2::254. Google: the first, fd20:ce::254. Azure: the first, and 168.63.129.16 (ports 80 and
 # 32526). Some of them serve DNS there too, so that all ports but that one are closed.
+# With the argument `identity`, jobs may use the instance's identity: only the last address is closed.
 set -u
-four='169.254.169.254 168.63.129.16'
-six='fd00:ec2::254 fd20:ce::254'
+four='168.63.129.16' six=''
+if [ "${1:-}" != identity ]; then four="169.254.169.254 $four" six='fd00:ec2::254 fd20:ce::254'; fi
+
+# A rule for each address, with what decides.
+rules() {
+  for address in $four; do echo "ip daddr $address tcp dport != 53 $1"; done
+  for address in $six; do echo "ip6 daddr $address tcp dport != 53 $1"; done
+}
 
 with_nft() {
   nft "table inet cml
@@ -13,13 +20,11 @@ delete table inet cml
 table inet cml {
   chain out {
     type filter hook output priority 0;
-    ip daddr { $1 } tcp dport != 53 meta skuid != 0 reject
-    ip6 daddr { $2 } tcp dport != 53 meta skuid != 0 reject
+    $(rules 'meta skuid != 0 reject')
   }
   chain through {
     type filter hook forward priority 0;
-    ip daddr { $1 } tcp dport != 53 drop
-    ip6 daddr { $2 } tcp dport != 53 drop
+    $(rules drop)
   }
 }"
 }
@@ -34,11 +39,8 @@ with_iptables() {
   done
 }
 
-list() { printf '%s' "$*" | tr ' ' ','; }
-
+if with_nft; then exit 0; fi
 # shellcheck disable=SC2086 # The addresses are words.
-if with_nft "$(list $four)" "$(list $six)"; then exit 0; fi
-# shellcheck disable=SC2086
 with_iptables iptables $four || exit 1
 # Without IPv6 there is nothing to keep anybody from.
 [ -e /proc/sys/net/ipv6 ] || exit 0

@@ -11,7 +11,7 @@ const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Who gets answers with the rules that some programs make: `+` or `-` for 169.254.169.254:80, 168.63.129.16:80 and :32526,
 /// fd00:ec2::254, fd20:ce::254, and 169.254.169.254:53, which is DNS. `None` where this may not be done.
-fn rules_by(programs: &[&str]) -> Option<String> {
+fn rules_by(programs: &[&str], argument: &str) -> Option<String> {
     let missing = |what: &str| {
         skipped(what, "apt-get install nftables iptables python3 util-linux");
         None
@@ -36,6 +36,7 @@ fn rules_by(programs: &[&str]) -> Option<String> {
         .arg(Path::new(FOLDER).join("tests/cloud/firewall.sh"))
         .arg(Path::new(FOLDER).join("src/runner/firewall.sh"))
         .arg(folder.path())
+        .arg(argument)
         .env("TMPDIR", folder.path())
         .output()
         .unwrap();
@@ -115,15 +116,24 @@ fn the_metadata_service_is_never_asked_through_a_proxy() {
 #[test]
 fn only_root_reaches_the_metadata_services() {
     for programs in [&["nft"][..], &["iptables", "ip6tables"]] {
-        let Some(after) = rules_by(programs) else { return };
+        let Some(after) = rules_by(programs, "") else { return };
         assert_eq!(after, "after 0: root ++++++ job -----+ container -----+\n", "{programs:?}");
+    }
+}
+
+/// Those of other clouds have what a job needs to act as its instance.
+#[test]
+fn jobs_that_may_use_the_identity_do_not_reach_the_wire_server() {
+    for programs in [&["nft"][..], &["iptables", "ip6tables"]] {
+        let Some(after) = rules_by(programs, "identity") else { return };
+        assert_eq!(after, "after 0: root ++++++ job +--+++ container +--+++\n", "{programs:?}");
     }
 }
 
 #[test]
 fn rules_that_cannot_be_made_fail() {
     for programs in [&[][..], &["ip6tables"]] {
-        let Some(after) = rules_by(programs) else { return };
+        let Some(after) = rules_by(programs, "") else { return };
         assert_eq!(after, "after 1: root ++++++ job ++++++ container ++++++\n", "{programs:?}");
     }
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # In network namespaces of its own: a machine (this one), the metadata services of clouds beyond it, and a container behind it,
 # whose traffic the machine forwards. Prints who gets an answer from whom, before and after the rules.
-# $1: the rules to try; $2: PATH for them.
+# $1: the rules to try; $2: PATH for them; $3: their argument, if any.
 set -eu
 ip link set lo up
 unshare -n sleep 600 & cloud=$!
@@ -77,5 +77,5 @@ all() { echo "$1: root $(ask 0) job $(ask 65534) container $(ask 0 within $conta
 until ask 0 | grep -q '^++++++$'; do sleep 0.1; done
 all before
 code=0
-env PATH="$2" /bin/sh "$1" || code=$?
+env PATH="$2" /bin/sh "$1" ${3:+"$3"} || code=$?
 all "after $code"

@@ -155,9 +155,16 @@ pub async fn run_script(app: &App, folder: &Path, script: &str, env: &[&str]) ->
 }
 
 /// Blocks the cloud's metadata service, which serves the bootstrap configuration, for all users but root. If the user gave
-/// the instance an identity, jobs get its credentials there. An identity that the user did not give is never for jobs.
+/// the instance an identity, jobs get its credentials there. An identity that the user did not give is never for jobs; nor is Azure's
+/// wire server.
 async fn block_metadata(app: &App, bootstrap: &BootstrapConfig) -> Result<()> {
-    if bootstrap.identity || succeeds(app, &["sh", "-c", FIREWALL]).await {
+    if bootstrap.identity {
+        if !succeeds(app, &["sh", "-c", FIREWALL, "sh", "identity"]).await && bootstrap.cloud == "azure" {
+            app.log.warn("jobs can reach this instance's wire server: cannot set up its packet filter");
+        }
+        return Ok(());
+    }
+    if succeeds(app, &["sh", "-c", FIREWALL]).await {
         return Ok(());
     }
     let has_identity = match CLOUDS.iter().find(|row| row.name == bootstrap.cloud) {
