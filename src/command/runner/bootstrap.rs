@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+mod gpu;
 mod prepare;
 mod process;
 

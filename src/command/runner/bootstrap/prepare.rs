@@ -1,6 +1,6 @@
 //! Prepares an instance before its runner starts.
 
-use super::{HOME, InstanceKind, USER, process};
+use super::{HOME, InstanceKind, USER, gpu, process};
 use crate::app::App;
 use crate::cloud::CLOUDS;
 use crate::error::{Error, Result};
@@ -84,7 +84,7 @@ pub async fn prepare(app: &App, bootstrap: &BootstrapConfig, kind: &InstanceKind
     })
 }
 
-/// Creates the jobs' user, runs the user's start-up script, and installs Docker. Returns the image for jobs that name none.
+/// Creates the jobs' user, runs the user's start-up script, tries the GPU, and installs Docker. Returns the image for jobs that name none.
 async fn prepare_machine(app: &App, bootstrap: &BootstrapConfig) -> Result<Option<String>> {
     if !succeeds(app, &["id", "-u", USER]).await {
         run_checked(app, &["useradd", "--create-home", "--home-dir", "/home/ci", "--shell", "/bin/bash", USER]).await?;
@@ -94,6 +94,13 @@ async fn prepare_machine(app: &App, bootstrap: &BootstrapConfig) -> Result<Optio
     if let Some(script) = &bootstrap.startup_script {
         // A service does not have these variables, and git and pip need them.
         run_script(app, folder, script, &["HOME=/root", "USER=root", "LOGNAME=root"]).await?;
+    }
+    // The script may have installed the driver.
+    if bootstrap.gpu && !gpu::is_others(app) {
+        gpu::check(app).await.map_err(|why| {
+            Error::config(format!("this instance has a GPU, but its NVIDIA driver does not work ({why})"))
+                .hint("use a --cloud-image with the driver, or install it in --cloud-startup-script")
+        })?;
     }
     let docker_image = set_up_docker(app, bootstrap).await?;
     // Last, so that nothing changes the packet filter before the first command that is not root's.
