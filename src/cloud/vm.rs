@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn without_a_script_of_the_user_there_is_room() {
-        assert!(rendered("r", "t", None).len() < 5120);
+        assert!(rendered("r", "t", None).len() < 5376);
     }
 
     #[test]
@@ -228,6 +228,7 @@ mod tests {
         let path = format!("{}:/usr/bin:/bin", here("bin"));
         let mut command = std::process::Command::new("sh");
         let done = command.args(["-c", &text]).env("PATH", path).current_dir(root).output().unwrap();
+        let said = std::fs::read_to_string(root.join("log")).unwrap();
         assert!(!root.join("broken").exists());
         assert_eq!(std::fs::read_dir(root.join("old")).unwrap().count(), 0);
         for unit in std::fs::read_dir(root.join("units")).unwrap().map(Result::unwrap) {
@@ -247,8 +248,15 @@ mod tests {
             }
             let config = BootstrapConfig::parse(&std::fs::read(root.join("run/launch.json")).unwrap()).unwrap();
             assert_eq!(config.registration.credential["token"].expose(), "$(touch broken)`id`'");
+            // Once more, after a restart.
+            std::fs::remove_dir_all(root.join("run")).unwrap();
+            std::fs::remove_file(root.join("log")).unwrap();
+            let again = command.output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&again.stdout), "cml: this instance was restarted: it ends\n");
+            assert!(again.status.success() && !root.join("run").exists());
+            assert_eq!(std::fs::read_to_string(root.join("log")).unwrap(), "systemctl poweroff\n");
         }
-        (done.status.success(), std::fs::read_to_string(root.join("log")).unwrap())
+        (done.status.success(), said)
     }
 
     /// Runs what the timers run with other leases than the first one.

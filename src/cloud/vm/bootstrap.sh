@@ -7,10 +7,18 @@ umask 077
 units=/etc/systemd/system.control
 old=/etc/systemd/system
 if [ -e /run/cml ]; then exit 0; fi
-# An image that was made from a runner has its units, which have a condition on the instance that they were made for.
+# An image that was made from a runner has its units, which have a condition on the instance that they were made for: by
+# cloud-init's id of it, or by the firmware's where there is no cloud-init.
 id=/var/lib/cloud/data/instance-id
+[ -e "$id" ] || id=/sys/class/dmi/id/product_uuid
 this=$(cat $id 2>/dev/null || :)
 condition="ExecCondition=/bin/sh -c '[ \"\$\$(cat $id 2>/dev/null)\" = \"$this\" ]'"
+# An instance becomes a runner once: a restart ends it. Google Cloud runs this at every boot.
+if grep -qsxF "$condition" "$units"/cml-*.service; then
+  echo 'cml: this instance was restarted: it ends'
+  systemctl poweroff
+  exit 0
+fi
 if [ -e "$units/cml-agent.service" ] || [ -e "$old/cml-agent.service" ]; then
   rm -rf "$units"/cml-* "$old"/cml-* "$old"/*.wants/cml-*
   systemctl daemon-reload

@@ -1,5 +1,5 @@
-# Where an instance that is off is billed, it asks its cloud to delete it: before an orderly end, when the lease is over, and after a
-# restart.
+# Where an instance that is off is billed, it asks its cloud to delete it: before an orderly end, after its runner's, when the lease is over,
+# and after a restart.
 cat >/usr/local/sbin/cml-delete <<'CML_DELETE'
 @SCRIPT@
 CML_DELETE
@@ -9,6 +9,7 @@ cat >"$units/cml-delete.service" <<CML_END
 [Unit]
 Description=Delete this instance when it ends
 After=network-online.target nss-lookup.target systemd-resolved.service
+Before=cml-agent.service
 Wants=network-online.target
 [Service]
 Type=oneshot
