@@ -7,4 +7,6 @@ pub mod fixture;
 mod identity;
 mod launch;
 mod machine;
+#[cfg(target_os = "linux")]
+mod rehearsal;
 mod rights;

@@ -18,6 +18,6 @@ mod pod;
 mod policy;
 mod reap;
 #[cfg(target_os = "linux")]
-mod rehearsal;
+pub mod rehearsal;
 #[cfg(target_os = "linux")]
-mod vm;
+pub mod vm;

@@ -8,4 +8,6 @@ mod launch;
 mod life;
 mod machine;
 mod options;
+#[cfg(target_os = "linux")]
+mod rehearsal;
 mod rights;

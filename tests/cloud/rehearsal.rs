@@ -9,7 +9,7 @@ use super::fixture::{CloudFixture, Launch, SECRET, last_line, user_data};
 use super::vm::Vm;
 use crate::launch::fixture;
 use crate::support::ec2::Ec2;
-use crate::support::fake::{Doing, Vendor};
+use crate::support::fake::{Doing, Forge, Vendor};
 use crate::support::moto::Moto;
 use crate::support::native;
 use base64::Engine as _;
@@ -17,20 +17,27 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use std::process::Command;
 
-/// The program and the runner's package are to be had.
-fn offer(fixture: &CloudFixture, vm: &Vm) -> (String, String) {
+/// What jobs look for on EC2: what the machine was told, and its metadata service.
+const LOOK: &str = "ls /run/cml/launch.json /var/lib/cloud/instances/i-1/scripts/part-001 >>\"$ROOT/user\" 2>/dev/null
+curl -sS -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token >>\"$ROOT/user\" 2>/dev/null
+";
+
+/// The program and the runner's package are to be had; before its own work that looks for something. The options of a launch that uses them,
+/// for one job.
+pub fn offer(vendor: Vendor, forge: &Forge, vm: &Vm, look: &str) -> [String; 7] {
     let cml = std::fs::read(native()).unwrap();
     let digest: String = Sha256::digest(&cml).iter().map(|byte| format!("{byte:02x}")).collect();
-    fixture.forge.offer_download("cml", &cml);
+    forge.offer_download("cml", &cml);
     // A machine's jobs get nothing of the launcher's environment: what the fake program needs is written into it.
-    let known = format!("#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n", fixture.forge.tell_url(), vm.job().display());
-    let look = "id -un >\"$ROOT/user\"; id -Gn >>\"$ROOT/user\"; cat /proc/self/oom_score_adj >>\"$ROOT/user\"\n\
-        pwd >>\"$ROOT/user\"; ls /run/cml/launch.json /var/lib/cloud/instances/i-1/scripts/part-001 >>\"$ROOT/user\" 2>/dev/null\n\
-        curl -sS -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token \
-        >>\"$ROOT/user\" 2>/dev/null\n";
-    let text = fixture::program(fixture.vendor).replacen("#!/bin/sh\n", &(known + look), 1);
+    let known = format!(
+        "#!/bin/sh\nTELL='{}'; ROOT='{}'; LAUNCHED=1\n\
+        id -un >\"$ROOT/user\"; id -Gn >>\"$ROOT/user\"; cat /proc/self/oom_score_adj >>\"$ROOT/user\"; pwd >>\"$ROOT/user\"\n",
+        forge.tell_url(),
+        vm.job().display()
+    );
+    let text = fixture::program(vendor).replacen("#!/bin/sh\n", &(known + look), 1);
     vm.put("package/bin/Runner.Listener", &text, 0o755);
-    if fixture.vendor == Vendor::Bitbucket {
+    if vendor == Vendor::Bitbucket {
         // Docker lets in who is in its group, and answers to some other words than the runner's.
         let daemon = "#!/bin/sh\n\
             case \" $(id -Gn) \" in *' root '*|*' docker '*) ;; *) echo 'permission denied' >&2; exit 1 ;; esac\n\
@@ -41,10 +48,11 @@ fn offer(fixture: &CloudFixture, vm: &Vm) -> (String, String) {
     let tar = Command::new("tar").args(["-czf", "p.tar.gz", "-C", "package", "bin"]).current_dir(vm.path()).status();
     assert!(tar.unwrap().success());
     let package = std::fs::read(vm.path().join("p.tar.gz")).unwrap();
-    fixture.forge.offer_download(&format!("actions-runner-linux-{arch}-2.336.0.tar.gz"), &package);
+    forge.offer_download(&format!("actions-runner-linux-{arch}-2.336.0.tar.gz"), &package);
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    fixture.forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-linux-{arch}"), text.as_bytes());
-    (format!("{}/cml", fixture.forge.downloads_url()), digest)
+    forge.offer_download(&format!("v1.2.3/binaries/gitlab-runner-linux-{arch}"), text.as_bytes());
+    let (url, arch) = (format!("{}/cml", forge.downloads_url()), if arch == "arm64" { arch } else { "x86_64" });
+    ["--bootstrap-url", &url, "--bootstrap-sha256", &digest, "--cloud-arch", arch, "--single"].map(str::to_owned)
 }
 
 /// A launch whose machine boots, with user data that EC2 got, and a test changed.
@@ -67,10 +75,8 @@ pub fn boot_on(
 ) -> Option<(CloudFixture, Vm, Launch)> {
     let moto = Moto::with_machines(region)?;
     let fixture = CloudFixture::of(vendor, Ec2::over(moto, region)?);
-    let (url, digest) = offer(&fixture, &vm);
-    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
-    let usual = ["--bootstrap-url", &url, "--bootstrap-sha256", &digest, "--cloud-arch", arch, "--single"];
-    let launch = fixture.start(&[&usual, args].concat());
+    let usual = offer(vendor, &fixture.forge, &vm, LOOK);
+    let launch = fixture.start(&[&usual.each_ref().map(String::as_str), args].concat());
     fixture.until("a machine", || !fixture.ec2.alive().is_empty());
     vm.boot(&change(user_data(&fixture)), &fixture.forge.address());
     Some((fixture, vm, launch))

@@ -1,16 +1,17 @@
 //! What stands for a machine in a cloud: a real Debian that `systemd-nspawn` boots, with cloud-init, which gets the user data from a
-//! scripted metadata service as it does on EC2.
+//! scripted metadata service as it does on EC2, or with what a test of another cloud sets up.
 //!
 //! Real: systemd and its timers, cloud-init and its EC2 datasource, the start script, the program, users, signals, the console, the
 //! packet filter (nftables), power-off. Scripted: the metadata service, and apt-get (it has what a test put there). The
 //! kernel is this machine's: its settings and clock cannot be changed from within. The machine has a network of its own, in
-//! which only the forge and the metadata service answer, through proxies that come with systemd.
+//! which only the forge, the metadata service and what else a test names answer, through proxies that come with systemd.
 
 use crate::support::fake::http::{Framing, Response, read_request, write_response};
 use crate::support::fake::server::{Port, Server, lock};
 use crate::support::ignored::{ignored, is_native_only, skipped};
 use crate::support::{TIMEOUT, eventually, executable};
 use std::io::BufReader;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,31 +25,30 @@ cd "@VM@"
 for groups in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
   if [ -e "$groups/cgroup.procs" ]; then mkdir "$groups/@NAME@"; echo 0 >"$groups/@NAME@/cgroup.procs"; fi
 done
-proxy=/lib/systemd/systemd-socket-proxyd
-systemd-socket-activate -l "$PWD/forge" $proxy @FORGE@ 2>>proxies &
-systemd-socket-activate -l "$PWD/metadata" $proxy @METADATA@ 2>>proxies &
+proxy() { systemd-socket-activate -l "$1" /lib/systemd/systemd-socket-proxyd "$2" 2>>proxies & }
+@OUTSIDE@
 exec unshare --net sh -euc '
+  proxy() { systemd-socket-activate -l "$1" /lib/systemd/systemd-socket-proxyd "$2" 2>>proxies & }
   ip link set lo up
-  ip addr add 169.254.169.254/32 dev lo
-  systemd-socket-activate -l @FORGE@ '$proxy' "$PWD/forge" 2>>proxies &
-  systemd-socket-activate -l 169.254.169.254:80 '$proxy' "$PWD/metadata" 2>>proxies &
+  @INSIDE@
   mkdir -p root work mnt
   mount -t overlay overlay -o lowerdir=@TREE@,upperdir=root,workdir=work mnt
   code=133 # a restart
   while [ "$code" = 133 ]; do
     code=0
     systemd-nspawn --quiet --boot --directory mnt --machine @NAME@ --register=no --keep-unit --console=read-only \
-      @CAPABILITY@ --bind "$PWD/job" </dev/null >>console 2>&1 || code=$?
+      @CAPABILITY@ @DISC@ --bind "$PWD/job" </dev/null >>console 2>&1 || code=$?
   done
   exit "$code"
 '
 "#;
 /// Of cloud-init's modules only those that run scripts: the others take time, and set up what the machine has no use for.
-const CLOUD_INIT: &str = "datasource_list: [Ec2]
-datasource: {Ec2: {strict_id: false, max_wait: 60}}
-cloud_init_modules: []
+pub const CLOUD_INIT: &str = "cloud_init_modules: []
 cloud_config_modules: []
 cloud_final_modules: [scripts-per-boot, scripts-user]
+";
+const EC2: &str = "datasource_list: [Ec2]
+datasource: {Ec2: {strict_id: false, max_wait: 60}}
 ";
 /// Has the package that a test put there; at first another program has the lock, as on many images at their first boot.
 const APT: &str = r#"#!/bin/sh
@@ -75,15 +75,32 @@ pub struct Vm {
     name: String,
     folder: tempfile::TempDir,
     child: Option<Child>,
-    metadata: Server,
+    /// What answers at an address and port of its network.
+    routes: Vec<(String, SocketAddr)>,
+    /// What else a shell does in its network before it boots, in the folder [`Vm::path`].
+    pub network: &'static str,
+    /// A folder in [`Vm::path`] that is a disc, and where it is on the machine.
+    pub disc: Option<(&'static str, &'static str)>,
+    /// EC2's metadata service, if it has it.
+    metadata: Option<Server>,
     cloud: Arc<Mutex<Cloud>>,
     /// Whether it may change its packet filter.
     pub has_filter: bool,
 }
 
 impl Vm {
-    /// One that is off. `None` where this may not be done.
+    /// One of EC2 that is off. `None` where this may not be done.
     pub fn new() -> Option<Vm> {
+        let mut vm = Vm::bare()?;
+        let metadata = metadata(Arc::clone(&vm.cloud));
+        vm.route("169.254.169.254:80", metadata.address);
+        vm.metadata = Some(metadata);
+        vm.put("root/etc/cloud/cloud.cfg.d/99_test.cfg", &format!("{EC2}{CLOUD_INIT}"), 0o644);
+        Some(vm)
+    }
+
+    /// One of no cloud. `None` where this may not be done.
+    pub fn bare() -> Option<Vm> {
         if is_native_only() {
             return None; // the agent is the native program
         }
@@ -92,15 +109,19 @@ impl Vm {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let name = format!("cml-{}", folder.path().file_name().unwrap().display());
         let cloud = Arc::<Mutex<Cloud>>::default();
-        let metadata = metadata(Arc::clone(&cloud));
-        let vm = Vm { name, child: None, metadata, cloud, folder, has_filter: true };
-        vm.put("root/etc/cloud/cloud.cfg.d/99_test.cfg", CLOUD_INIT, 0o644);
+        let (routes, network, disc, has_filter) = (Vec::new(), "", None, true);
+        let vm = Vm { name, child: None, routes, network, disc, metadata: None, cloud, folder, has_filter };
         vm.put("root/etc/systemd/journald.conf.d/test.conf", "[Journal]\nStorage=persistent\n", 0o644);
         vm.put("root/usr/local/sbin/apt-get", APT, 0o755);
         // What jobs of the machine may write to.
         std::fs::create_dir(vm.job()).unwrap();
         std::fs::set_permissions(vm.job(), std::fs::Permissions::from_mode(0o777)).unwrap();
         Some(vm)
+    }
+
+    /// Lets a server answer at an address and port of the machine's network.
+    pub fn route(&mut self, place: &str, server: SocketAddr) {
+        self.routes.push((place.to_owned(), server));
     }
 
     pub fn path(&self) -> &Path {
@@ -119,6 +140,12 @@ impl Vm {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    /// Appends to a file that every machine has.
+    pub fn append(&self, name: &str, text: &str) {
+        let original = std::fs::read_to_string(Path::new(&tree().unwrap()).join(name)).unwrap();
+        self.put(&format!("root/{name}"), &(original + text), 0o644);
+    }
+
     /// What services wrote to its console, without their times and names.
     pub fn console(&self) -> String {
         let text = std::fs::read(self.path().join("console")).unwrap_or_default();
@@ -133,6 +160,11 @@ impl Vm {
         self.read_journal(&["_SYSTEMD_UNIT=cml-agent.service", "_TRANSPORT=stdout"])
     }
 
+    /// What all of its services printed, and systemd.
+    pub fn everything_printed(&self) -> String {
+        self.read_journal(&[])
+    }
+
     fn read_journal(&self, filter: &[&str]) -> String {
         let folder = self.path().join("root/var/log/journal");
         let mut command = Command::new("journalctl");
@@ -140,12 +172,29 @@ impl Vm {
         String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
     }
 
-    /// Boots with user data, for a forge at an address.
+    /// Boots with user data of EC2, for a forge at an address.
     pub fn boot(&mut self, script: &str, forge: &str) {
         lock(&self.cloud).user_data = script.to_owned();
+        self.turn_on(forge);
+    }
+
+    /// Boots, for a forge at an address.
+    pub fn turn_on(&mut self, forge: &str) {
+        self.route(forge, forge.parse().unwrap());
+        let (mut outside, mut inside) = (String::new(), String::new());
+        for (number, (place, server)) in self.routes.iter().enumerate() {
+            outside += &format!("proxy \"$PWD/way{number}\" {server}\n");
+            let place: SocketAddr = place.parse().unwrap();
+            if !place.ip().is_loopback() {
+                inside += &format!("ip addr replace {} dev lo\n", place.ip());
+            }
+            inside += &format!("proxy {place} \"$PWD/way{number}\"\n");
+        }
         let capability = if self.has_filter { "--capability=CAP_NET_ADMIN" } else { "--drop-capability=CAP_NET_ADMIN" };
         let boot = BOOT.replace("@VM@", &self.path().display().to_string()).replace("@NAME@", &self.name);
-        let boot = boot.replace("@FORGE@", forge).replace("@METADATA@", &self.metadata.address.to_string());
+        let disc = self.disc.map(|(folder, place)| format!("--bind-ro \"$PWD/{folder}:{place}\"")).unwrap_or_default();
+        let boot = boot.replace("@OUTSIDE@", &outside).replace("@INSIDE@", &(inside + self.network));
+        let boot = boot.replace("@DISC@", &disc);
         let boot = boot.replace("@CAPABILITY@", capability).replace("@TREE@", &tree().unwrap());
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]);

@@ -94,7 +94,8 @@ pub fn wheels(list: &str) -> Result<PathBuf> {
 }
 
 /// What the machines of tests are made of, besides what every Debian has.
-const MACHINE: &str = "systemd-sysv,dbus,passwd,cloud-init,curl,ca-certificates,nftables,procps,netbase";
+const MACHINE: &str =
+    "systemd-sysv,dbus,passwd,cloud-init,google-guest-agent,curl,ca-certificates,nftables,procps,netbase";
 
 /// A folder with a Debian like this one, or the stable one, that `systemd-nspawn` boots, made of Debian's packages.
 pub fn machine() -> Result<PathBuf> {
@@ -116,6 +117,8 @@ pub fn machine() -> Result<PathBuf> {
     let _ = std::fs::remove_dir_all(&folder);
     let mut command = Command::new("mmdebstrap");
     command.args(["--quiet", "--variant=essential", "--dpkgopt=force-unsafe-io", &format!("--include={MACHINE}")]);
+    // What Google's images have starts only on the machines that stand for them.
+    command.arg("--customize-hook=rm \"$1\"/etc/systemd/system/multi-user.target.wants/google-*");
     command.args(["doc", "locale", "man"].map(|name| format!("--dpkgopt=path-exclude=/usr/share/{name}/*")));
     run(command.arg(suite).arg(&folder))?;
     std::fs::write(&done, wanted).map_err(|e| format!("{}: {e}", done.display()))?;
