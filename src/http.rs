@@ -57,6 +57,10 @@ pub enum RetryPolicy {
     Never,
 }
 
+/// Tells that an earlier attempt at a request may have been carried out, as an extension of its answer: a refusal says nothing about that.
+#[derive(Clone, Copy)]
+pub struct MayBeDone;
+
 /// Tells which refusals are final although their status is that of a passing fault. A request carries it as an extension.
 #[derive(Clone, Copy)]
 pub struct FinalIf(pub fn(&Refusal) -> bool);
@@ -247,6 +251,7 @@ impl Http {
         let (mut attempt, mut redirects) = (0, 0);
         self.requests.set(self.requests.get() + 1);
         let mut last = None;
+        let mut may_be_done = false;
         loop {
             let left = self.time_left();
             if left.is_zero() {
@@ -269,13 +274,19 @@ impl Http {
                         continue;
                     }
                     match judge(self, &request, answer) {
-                        ExchangeOutcome::Done(answer) => return Ok(answer),
+                        ExchangeOutcome::Done(mut answer) => {
+                            if may_be_done {
+                                answer.extensions_mut().insert(MayBeDone);
+                            }
+                            return Ok(answer);
+                        }
                         ExchangeOutcome::Failed(failure) => failure,
                     }
                 }
                 Err(error) => unsent(&request, &error, self.host.env()),
             };
             let Failure { mut error, retryable, pause } = failure;
+            may_be_done |= retryable == Retryable::IfIdempotent;
             attempt += 1;
             let attempts = match retryable {
                 Retryable::Never => return Err(error),

@@ -3,7 +3,9 @@
 
 use crate::env::Secret;
 use crate::error::{Error, Kind, Result};
-use crate::http::{self as client, Discloses, FinalIf, Http, Refusal, RetryPolicy, retry_after, secret_header};
+use crate::http::{
+    self as client, Discloses, FinalIf, Http, MayBeDone, Refusal, RetryPolicy, retry_after, secret_header,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -88,11 +90,26 @@ impl Failure {
         self.refused.as_ref().is_some_and(|refused| refused.status == 404)
     }
 
+    /// Returns whether an operation has failed whose request was accepted.
+    pub fn is_of_operation(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.status == 0)
+    }
+
+    /// Returns whether the cloud refused a request, or a look at its operation, of which an earlier attempt may have succeeded.
+    pub fn refused_later(&self) -> bool {
+        self.refused.is_some() && self.error.is_ambiguous()
+    }
+
+    /// Marks that the request may have succeeded.
+    #[must_use]
+    pub fn ambiguous(self) -> Failure {
+        Failure { error: self.error.ambiguous(), ..self }
+    }
+
     /// Marks that the request may have succeeded, if it is unknown what became of it.
     #[must_use]
     pub fn ambiguous_without_answer(self) -> Failure {
-        let is_unknown = self.refused.is_none() && self.error.kind() == Kind::Remote;
-        Failure { error: if is_unknown { self.error.ambiguous() } else { self.error }, ..self }
+        if self.refused.is_none() && self.error.kind() == Kind::Remote { self.ambiguous() } else { self }
     }
 }
 
@@ -215,16 +232,19 @@ impl Rest {
     /// Sends a request. A token that is refused is replaced once.
     ///
     /// # Errors
-    /// The cloud refuses, or there is no answer.
+    /// The cloud refuses, or there is no answer. It is ambiguous where an earlier attempt may have been carried out, whose answer was lost.
     pub async fn send(&self, call: &Call) -> Result<Answer, Failure> {
         let mut answer = self.send_once(call).await?;
+        let may_be_done = answer.extensions().get::<MayBeDone>().is_some();
         if answer.status() == StatusCode::UNAUTHORIZED {
             self.bearer.forget().await;
             answer = self.send_once(call).await?;
         }
         let (parts, body) = answer.into_parts();
         if !parts.status.is_success() {
-            return Err(self.dialect.failure(self.dialect.refused(parts.status, &body)));
+            let may_be_done = may_be_done || parts.extensions.get::<MayBeDone>().is_some();
+            let failure = self.dialect.failure(self.dialect.refused(parts.status, &body));
+            return Err(if may_be_done { failure.ambiguous() } else { failure });
         }
         let body = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
         let body = body.map_err(|_| Error::remote(format!("the answer of {} is not JSON", self.dialect.title)))?;

@@ -72,6 +72,20 @@ fn permissions_that_are_missing_are_named_before_anything_is_made() {
     fixture.is_clean();
 }
 
+/// The machine whose answer was lost uses up the quota, or nobody may look at the operation that makes it.
+#[test]
+fn a_refusal_after_a_lost_answer_makes_no_second_machine() {
+    let denied = Wrong::Refused(403, "AuthorizationFailed", "no authorization to perform action 'x'");
+    let quota = Wrong::Refused(409, "QuotaExceeded", "exceeding approved Cores quota.");
+    for (action, lost, refused) in [(WRITE, 1, quota), ("", 0, denied)] {
+        let fixture = AzureFixture::new(Vendor::GitHub);
+        fixture.azure.fails(action, lost, Wrong::LostAnswer);
+        fixture.azure.fails(action, 1, refused);
+        let ran = fixture.launch(&[]);
+        assert_eq!((ran.code, fixture.azure.machines().len()), (Some(0), 1), "{action}: {ran:#?}");
+    }
+}
+
 #[test]
 fn without_capacity_nothing_is_left() {
     let fixture = AzureFixture::new(Vendor::GitHub);

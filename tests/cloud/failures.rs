@@ -56,6 +56,17 @@ fn a_machine_of_which_the_answer_never_comes_is_found_by_its_tags_and_ended() {
     fixture.is_clean();
 }
 
+#[test]
+fn a_refusal_after_a_lost_answer_leaves_no_machine() {
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-4") else { return };
+    fixture.ec2.fails("CreateFleet", 1, Wrong::LostAnswer);
+    fixture.ec2.fails("CreateFleet", 1, Wrong::Refused(400, "VcpuLimitExceeded", "You have requested more vCPU."));
+    let ran = fixture.cml.run(&["runner", "launch"]);
+    assert_eq!(ran.code, Some(11), "{ran:#?}");
+    assert_eq!(fixture.ec2.machines().len(), 1);
+    fixture.is_clean();
+}
+
 /// Real: the program. Scripted: what EC2 says of a thing that was made a moment ago, at the request and in a fleet's answer.
 #[test]
 fn what_was_made_a_moment_ago_is_asked_for_again() {

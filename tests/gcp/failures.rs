@@ -99,6 +99,21 @@ fn an_answer_that_is_lost_makes_one_instance() {
     fixture.is_clean();
 }
 
+/// What the cloud says later, of the same request or of its operation, is not about the first answer, which was lost.
+#[test]
+fn a_refusal_after_a_lost_answer_makes_no_second_instance() {
+    for (action, lost, refused) in [
+        ("compute.instances.create", 1, Wrong::Refused(403, "quotaExceeded", "Quota 'N2_CPUS' exceeded.")),
+        ("compute.zoneOperations.get", 0, Wrong::Refused(403, "quotaExceeded", "Quota 'Reads' exceeded.")),
+    ] {
+        let fixture = GcpFixture::new(Vendor::GitHub);
+        fixture.gce.fails(action, lost, Wrong::LostAnswer);
+        fixture.gce.fails(action, 1, refused);
+        let ran = fixture.launch(&[]);
+        assert_eq!((ran.code, fixture.gce.billed().len()), (Some(0), 1), "{action}: {ran:#?}");
+    }
+}
+
 /// At each request from the first that has an effect on.
 #[test]
 fn a_signal_undoes_everything() {

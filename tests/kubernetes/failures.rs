@@ -91,6 +91,18 @@ fn wrong_credentials_are_named_and_not_shown() {
 }
 
 #[test]
+fn a_refusal_after_a_lost_answer_leaves_no_job() {
+    let fixture = ClusterFixture::new(Vendor::GitHub);
+    fixture.cluster.fails("create jobs", 1, Wrong::LostAnswer);
+    let quota = "jobs.batch \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1";
+    fixture.cluster.fails("create jobs", 1, Wrong::Refused(403, "Forbidden", quota));
+    let ran = fixture.start(&[]).end();
+    ran.fails(11, "*exceeded quota: q*", "ask for less with --cloud-type*");
+    assert!(ran.stderr.contains("terminated instance cml-"), "{ran:#?}");
+    fixture.is_clean();
+}
+
+#[test]
 fn a_pod_that_cannot_start_fails_at_once_and_is_removed() {
     let (image, less) = ("check --cloud-image*", "ask for less with --cloud-type*");
     let pulling =

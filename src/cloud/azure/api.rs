@@ -139,7 +139,8 @@ impl Arm {
         let call = Call::new(Method::PUT, self.url(target)?).body(json(body)?).disclosing();
         let call = call.header(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
         let begun = self.rest.send(&call).await.map_err(Failure::ambiguous_without_answer)?;
-        self.wait(&begun).await.map_err(Failure::ambiguous_without_answer)
+        // A look that is refused does not tell how the operation ends.
+        self.wait(&begun).await.map_err(|failure| if failure.is_of_operation() { failure } else { failure.ambiguous() })
     }
 
     /// Creates or replaces an object, and waits until it is done.

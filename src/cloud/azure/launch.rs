@@ -6,7 +6,7 @@ use super::body::{
     LinuxConfiguration, MachineProperties, ManagedDisk, Named, NetworkProfile, OsDisk, OsProfile, Placement,
     PublicAddress, Reference, Sku, Ssh, SshKey, StorageProfile, Tagged, Tags, VirtualMachine,
 };
-use super::explain::react;
+use super::explain::{DIALECT, react};
 use super::identity::MachineIdentity;
 use super::plan::AzurePlan;
 use super::sizes::UsableSize;
@@ -38,6 +38,11 @@ struct Launch<'a> {
     labels: &'a Labels,
     tags: Tags,
     custom_data: String,
+}
+
+/// Returns whether there is a machine of that name.
+fn is_taken(failure: &Failure) -> bool {
+    failure.refused.as_ref().is_some_and(|refused| refused.status == 412)
 }
 
 #[async_trait(?Send)]
@@ -96,13 +101,11 @@ impl Launch<'_> {
         let body = self.body(&name, size, attempt.model);
         match azure.arm.create(&azure.machine(&format!("/{name}")), &body).await {
             Ok(()) => self.complete(name, attempt).await,
-            Err(failure) if failure.refused.as_ref().is_some_and(|refused| refused.status == 412) => {
-                self.adopt(name, attempt).await
-            }
+            // A quota may be used up by the very machine whose answer was lost.
+            Err(failure) if is_taken(&failure) || failure.refused_later() => self.adopt(name, attempt, failure).await,
             Err(failure) => {
                 // It stays, with its interface and address, when its creation has failed.
-                if !failure.error.is_ambiguous() && failure.refused.as_ref().is_some_and(|refused| refused.status == 0)
-                {
+                if !failure.error.is_ambiguous() && failure.is_of_operation() {
                     self.delete(&name).await?;
                 }
                 Err(failure)
@@ -110,14 +113,17 @@ impl Launch<'_> {
         }
     }
 
-    /// Returns the machine of this name, if it is this runner's: that of a request whose answer was lost.
-    async fn adopt(&self, name: String, attempt: &Attempt) -> Result<Instance, Failure> {
+    /// Returns the machine of this name, if it is this runner's: that of a request whose answer was lost, before this failure.
+    async fn adopt(&self, name: String, attempt: &Attempt, failure: Failure) -> Result<Instance, Failure> {
         let azure = self.plan.azure;
         loop {
-            let found = azure.find_machine(&name).await.map_err(Failure::ambiguous_without_answer)?;
+            let found = azure.find_machine(&name).await.map_err(Failure::ambiguous)?;
             let labels = found.as_ref().and_then(Machine::labels);
             let is_same = labels.is_some_and(|one| one.name == self.labels.name && one.runner == self.labels.runner);
             let Some(found) = found.filter(|_| is_same) else {
+                if let Some(refused) = failure.refused.as_ref().filter(|_| !is_taken(&failure)) {
+                    return Err(DIALECT.failure((**refused).clone()));
+                }
                 return Err(Error::conflict(format!("Azure has another machine named {name}"))
                     .hint("remove it, or give the runner another --name")
                     .into());

@@ -119,7 +119,7 @@ impl Gcp {
                 return Ok(self.launched(wanted, ours, offer, attempt));
             };
             let Some(next) = without_what_is_refused(&failure, variant, usual, wanted.network) else {
-                return if is_taken(&failure) {
+                return if is_taken(&failure) || failure.refused_later() {
                     self.adopt(wanted.name, ours, attempt, failure).await
                 } else {
                     Err(failure)
@@ -150,11 +150,12 @@ impl Gcp {
         let url = self.url(&["projects", self.project().await?, "zones", zone, "instances"])?;
         let call = Call::new(Method::POST, with_query(url, &[("requestId", &id)])).body(body).idempotent().disclosing();
         let operation = self.rest.send(&call).await.map_err(Failure::ambiguous_without_answer)?.body;
-        self.finish(&operation).await.map_err(|failure| match failure.refused {
-            // It may be created yet.
-            None => Failure::from(failure.error.ambiguous()),
-            Some(_) => failure,
-        })
+        // It may be created yet, where only the look at the operation failed.
+        self.finish(&operation).await.map_err(
+            |failure| {
+                if failure.is_of_operation() { failure } else { failure.ambiguous() }
+            },
+        )
     }
 
     /// Returns an instance that was just inserted.
@@ -172,13 +173,17 @@ impl Gcp {
         }
     }
 
-    /// Returns the instance that has the name already, if it is this runner's.
-    async fn adopt(&self, name: &str, ours: &Labels, attempt: &Attempt, taken: Failure) -> Result<Instance, Failure> {
+    /// Returns the instance that has the name already, if it is this runner's: that of a request whose answer was lost, before this failure.
+    async fn adopt(&self, name: &str, ours: &Labels, attempt: &Attempt, failure: Failure) -> Result<Instance, Failure> {
         let zone = &attempt.place;
         let url = self.url(&["projects", self.project().await?, "zones", zone, "instances", name])?;
         let found = self.rest.find(url).await.map_err(|failure| Failure::from(failure.error.ambiguous()))?;
         let found = found.map(|found| instance(zone, &found));
-        found.filter(|one| one.labels.name == ours.name && one.labels.runner == ours.runner).ok_or(taken)
+        let found = found.filter(|one| one.labels.name == ours.name && one.labels.runner == ours.runner);
+        found.ok_or_else(|| match failure.refused {
+            Some(refused) => explain::DIALECT.failure(*refused),
+            None => failure,
+        })
     }
 }
 

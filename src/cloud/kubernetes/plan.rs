@@ -230,7 +230,8 @@ impl Kubernetes {
                     self.api.pause(attempt).await.map_err(|_| error)?;
                     attempt += 1;
                 }
-                created => return created,
+                // What is refused now says nothing about the one before.
+                created => return if attempt > 0 { created.map_err(Error::ambiguous) } else { created },
             }
         }
     }

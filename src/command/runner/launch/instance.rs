@@ -209,8 +209,7 @@ impl Launching<'_> {
         }
         let ids = match created_resources.instance {
             Some(instance) => vec![instance.id],
-            None if created_resources.is_uncertain => self.find_orphans(cloud, labels).await,
-            None => Vec::new(),
+            None => self.find_orphans(cloud, labels, created_resources.is_uncertain).await,
         };
         for id in ids {
             match cloud.delete(&id).await {
@@ -226,9 +225,10 @@ impl Launching<'_> {
         self.unregister(registration).await;
     }
 
-    /// Finds our instances of this launch: the answer about one was lost, or a signal came before it.
-    async fn find_orphans(&self, cloud: &dyn Cloud, labels: &Labels) -> Vec<String> {
-        let mut pauses = LOOKUP_PAUSES.into_iter();
+    /// Finds our instances of this launch: the answer about one was lost, or a signal came before it. Where the cloud said that there is
+    /// none, one look will do: it may have answered to a second attempt, after the answer to a first one was lost.
+    async fn find_orphans(&self, cloud: &dyn Cloud, labels: &Labels, is_uncertain: bool) -> Vec<String> {
+        let mut pauses = LOOKUP_PAUSES.into_iter().filter(|_| is_uncertain);
         loop {
             let found = cloud.list().await.map(|all| {
                 let ours = |one: &Instance| one.labels.runner == labels.runner && one.labels.name == labels.name;
@@ -239,6 +239,7 @@ impl Launching<'_> {
                 // The list may lag behind.
                 (_, Some(pause)) => self.app.host.sleep(pause).await,
                 (Ok(_), None) => return Vec::new(),
+                (Err(_), None) if !is_uncertain => return Vec::new(),
                 (Err(error), None) => {
                     let text = format!("an instance may have been created ({error})");
                     self.app
