@@ -1,5 +1,6 @@
-//! What `cml runner launch` costs until the launch is accepted: requests, sequential round trips and time, against moto as the EC2, or
-//! the scripted API server of Kubernetes, and the fake GitHub of the tests, with no latency and with 50 ms added to each request of both.
+//! What `cml runner launch` costs until the launch is accepted: requests, sequential round trips and time, against moto as the EC2, the
+//! scripted Azure, Compute Engine or API server of Kubernetes, and the fake GitHub of the tests, with no latency and with 50 ms added to
+//! each request of both. Azure's has the network of an earlier launch, Compute Engine's not its firewall rule.
 //!
 //! `cargo xtask bench` runs it on the program that users get; `CML_BENCH_BIN` names another one. Nothing fails because of
 //! times: the machine may be busy, and moto takes its own.
@@ -17,8 +18,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::Cml;
+#[cfg(feature = "azure")]
+use support::azure::Azure;
 use support::ec2::Ec2;
 use support::fake::{Forge, Vendor};
+#[cfg(feature = "gcp")]
+use support::gce::Gce;
 use support::kubernetes::Kubernetes;
 use support::moto::Moto;
 
@@ -27,7 +32,13 @@ const RUNS: usize = 5;
 const REGION: &str = "eu-west-3";
 
 fn main() {
-    let mut rows = vec![measured("Kubernetes", &launch_pod)];
+    let mut rows = vec![
+        measured("Kubernetes", &launch_pod),
+        #[cfg(feature = "azure")]
+        measured("Azure", &launch_on_azure),
+        #[cfg(feature = "gcp")]
+        measured("Google Cloud", &launch_on_gcp),
+    ];
     // All launches meet in one account: what the first one makes (its template, its group) is there for the others.
     if let Some(moto) = Moto::with_machines(REGION) {
         for (case, args) in [
@@ -88,21 +99,32 @@ struct Run {
 fn launch_machine(moto: &Arc<Moto>, args: &[&str], latency: Duration) -> Run {
     let ec2 = Ec2::over(Arc::clone(moto), REGION).expect("moto");
     ec2.latency(latency);
-    let digest = "5e".repeat(32);
     let env = [
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
         ("AWS_ENDPOINT_URL", ec2.url()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ];
-    let ours = [
-        "--cloud=aws",
-        "--cloud-region=eu-west-3",
-        "--bootstrap-url=https://mirror.example/cml",
-        "--bootstrap-sha256",
-        &digest,
-    ];
-    launch(&env, &[&ours, args].concat(), latency, &|| ec2.actions())
+    launch(&env, &[&["--cloud=aws", "--cloud-region=eu-west-3"], args].concat(), latency, &|| ec2.actions())
+}
+
+#[cfg(feature = "azure")]
+fn launch_on_azure(latency: Duration) -> Run {
+    let azure = Azure::start();
+    azure.make_network("westus2");
+    azure.latency(latency);
+    let actions = || azure.calls().into_iter().map(|call| call.action).collect();
+    launch(&azure.variables(), &["--cloud=azure", "--cloud-region=us-west"], latency, &actions)
+}
+
+#[cfg(feature = "gcp")]
+fn launch_on_gcp(latency: Duration) -> Run {
+    let gce = Gce::start();
+    gce.latency(latency);
+    let mut env = gce.variables();
+    env.push(("GOOGLE_APPLICATION_CREDENTIALS_DATA", Gce::key()));
+    let actions = || gce.calls().into_iter().map(|call| call.action).collect();
+    launch(&env, &["--cloud=gcp", "--cloud-region=us-west1"], latency, &actions)
 }
 
 fn launch_pod(latency: Duration) -> Run {
@@ -119,6 +141,8 @@ fn launch(env: &[(&str, String)], args: &[&str], latency: Duration, actions: &dy
     forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
     forge.latency(latency);
     let mut cml = Cml::on(&forge, Vendor::GitHub);
+    cml.set("CML_RUNNER_BOOTSTRAP_URL", "https://mirror.example/cml");
+    cml.set("CML_RUNNER_BOOTSTRAP_SHA256", &"5e".repeat(32));
     for (name, value) in env {
         cml.set(name, value);
     }

@@ -328,6 +328,11 @@ impl Forge {
         self.core.faults.unused()
     }
 
+    /// Carries a request out without a connection; `None` when its answer is lost.
+    pub fn exchange(&self, request: &http::Request) -> Option<http::Response> {
+        self.core.exchange(request)
+    }
+
     /// Requests of a pattern wait until `n` are there (or 300 ms have passed), are carried out, and are answered when
     /// all of them have been carried out. Then the next `n`, and so on.
     pub fn barrier(&self, pattern: &str, n: usize) {

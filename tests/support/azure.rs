@@ -95,7 +95,10 @@ struct State {
     first_events: Duration,
     /// Whether the machine has reported that it is ready.
     is_ready: bool,
+    /// How often an operation is looked at before it is done.
+    looks: u32,
     next: u32,
+    latency: Duration,
     hook: Arc<Hook>,
 }
 
@@ -130,7 +133,9 @@ impl Azure {
             asked_for_events: 0,
             first_events: Duration::ZERO,
             is_ready: false,
+            looks: 1,
             next: 0,
+            latency: Duration::ZERO,
             hook: Arc::default(),
         }));
         let identity = Identity::of(&HOSTS, 1975, 4096);
@@ -230,6 +235,22 @@ impl Azure {
     /// The subscription cannot use this size.
     pub fn restricts(&self, size: &str) {
         lock(&self.state).restricted.insert(size.to_owned());
+    }
+
+    /// Operations are done after so many looks.
+    pub fn looks(&self, count: u32) {
+        lock(&self.state).looks = count;
+    }
+
+    /// Every request takes so much longer.
+    #[allow(dead_code)] // for benchmarks
+    pub fn latency(&self, time: Duration) {
+        lock(&self.state).latency = time;
+    }
+
+    /// Carries a request out without a connection; `None` when its answer is lost.
+    pub fn exchange(&self, request: &Request) -> Option<Response> {
+        exchange(request, &Life::default(), &self.state)
     }
 
     /// Called after each request was carried out and before it is answered, with its number from 1.
@@ -417,11 +438,11 @@ impl State {
         self.operation(Response::json(201, &machine), outcome)
     }
 
-    /// An answer whose operation is over at the second look.
+    /// An answer that begins an operation.
     fn operation(&mut self, answer: Response, outcome: Value) -> Response {
         self.next += 1;
         let id = format!("op-{}", self.next);
-        self.operations.insert(id.clone(), (1, outcome));
+        self.operations.insert(id.clone(), (self.looks, outcome));
         let address = format!(
             "https://management.azure.com/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations/westus2/operations/{id}?api-version=2025-04-01"
         );
@@ -435,7 +456,7 @@ pub fn now() -> String {
     chrono::DateTime::from_timestamp(now.as_secs() as i64, 123_456_700).unwrap().to_rfc3339()
 }
 
-fn refusal(status: u16, code: &str, message: &str) -> Response {
+pub fn refusal(status: u16, code: &str, message: &str) -> Response {
     let answer = Response::json(status, &json!({"error": {"code": code, "message": message}}));
     if status == 429 { answer.header("Retry-After", "0") } else { answer }
 }
@@ -538,53 +559,61 @@ const OF_A_MACHINE: [&str; 7] = [
 fn serve<C: Read + Write>(stream: C, life: &Life, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader, || {})? {
-        let host = request.header("host").unwrap_or_default().split(':').next().unwrap_or_default().to_owned();
-        let routed = (host == "management.azure.com").then(|| route(&request.segments())).flatten();
-        let boot = request.path().ends_with("/retrieveBootDiagnosticsData");
-        let (action, version) = match &routed {
-            Some(_) if boot => (format!("{MACHINES}/retrieveBootDiagnosticsData/action"), "2025-04-01"),
-            Some(route) => needs(route, &request.method),
-            None => (format!("{} {host}", request.method), ""),
-        };
-        let (wrong, number) = {
-            let mut state = lock(state);
-            let (method, path, body) = (request.method.clone(), request.path().to_owned(), request.json());
-            state.calls.push(Call { action: action.clone(), method, path, body });
-            if action.starts_with("Microsoft.") {
-                state.used.insert(action.clone());
-            }
-            let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
-            let wrong = found.map(|(_, times, wrong)| {
-                *times -= 1;
-                wrong.clone()
-            });
-            (wrong, state.calls.len())
-        };
-        let slow = match wrong {
-            Some(Wrong::Slow(time)) => time,
-            _ if request.path() == "/metadata/scheduledevents" => std::mem::take(&mut lock(state).first_events),
-            _ => Duration::ZERO,
-        };
-        if !slow.is_zero() && !life.sleep(slow) {
+        let latency = lock(state).latency;
+        if !life.sleep(latency) {
             return Ok(());
         }
-        let answer = match (&wrong, &routed) {
-            (Some(Wrong::Refused(status, code, message)), _) => refusal(*status, code, message),
-            (_, Some(route)) => {
-                let failure = if let Some(Wrong::Fails(code, message)) = wrong { Some((code, message)) } else { None };
-                manage(&mut lock(state), &request, route, &action, version, failure)
-            }
-            (_, None) => other(&mut lock(state), &request, &host),
-        };
-        let hook = Arc::clone(&lock(state).hook);
-        hook.call(number);
-        if matches!(wrong, Some(Wrong::LostAnswer))
-            || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
-        {
+        let Some(answer) = exchange(&request, life, state) else { return Ok(()) };
+        if !write_response(reader.get_mut(), &request, &answer, Framing::Whole)? {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// Carries a request out; `None` when its answer is lost.
+fn exchange(request: &Request, life: &Life, state: &Mutex<State>) -> Option<Response> {
+    let host = request.header("host").unwrap_or_default().split(':').next().unwrap_or_default().to_owned();
+    let routed = (host == "management.azure.com").then(|| route(&request.segments())).flatten();
+    let boot = request.path().ends_with("/retrieveBootDiagnosticsData");
+    let (action, version) = match &routed {
+        Some(_) if boot => (format!("{MACHINES}/retrieveBootDiagnosticsData/action"), "2025-04-01"),
+        Some(route) => needs(route, &request.method),
+        None => (format!("{} {host}", request.method), ""),
+    };
+    let (wrong, number) = {
+        let mut state = lock(state);
+        let (method, path, body) = (request.method.clone(), request.path().to_owned(), request.json());
+        state.calls.push(Call { action: action.clone(), method, path, body });
+        if action.starts_with("Microsoft.") {
+            state.used.insert(action.clone());
+        }
+        let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
+        let wrong = found.map(|(_, times, wrong)| {
+            *times -= 1;
+            wrong.clone()
+        });
+        (wrong, state.calls.len())
+    };
+    let slow = match wrong {
+        Some(Wrong::Slow(time)) => time,
+        _ if request.path() == "/metadata/scheduledevents" => std::mem::take(&mut lock(state).first_events),
+        _ => Duration::ZERO,
+    };
+    if !slow.is_zero() && !life.sleep(slow) {
+        return None;
+    }
+    let answer = match (&wrong, &routed) {
+        (Some(Wrong::Refused(status, code, message)), _) => refusal(*status, code, message),
+        (_, Some(route)) => {
+            let failure = if let Some(Wrong::Fails(code, message)) = wrong { Some((code, message)) } else { None };
+            manage(&mut lock(state), request, route, &action, version, failure)
+        }
+        (_, None) => other(&mut lock(state), request, &host),
+    };
+    let hook = Arc::clone(&lock(state).hook);
+    hook.call(number);
+    (!matches!(wrong, Some(Wrong::LostAnswer))).then_some(answer)
 }
 
 /// The login, the prices, a console's text, and the metadata service.

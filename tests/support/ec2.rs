@@ -111,6 +111,11 @@ impl Ec2 {
         lock(&self.state).served.clone()
     }
 
+    /// Carries a request out without a connection; `None` when its answer is lost.
+    pub fn exchange(&self, request: &Request) -> Option<Response> {
+        exchange(request, &Life::default(), &self.state, &self.moto.url).unwrap()
+    }
+
     /// Called after each request was carried out and before it is answered, with its number from 1.
     pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
         lock(&self.state).hook.set(hook);
@@ -178,7 +183,7 @@ impl Ec2 {
     }
 }
 
-fn refusal(status: u16, code: &str, says: &str) -> Response {
+pub fn refusal(status: u16, code: &str, says: &str) -> Response {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{code}</Code><Message>{says}</Message></Error></Errors><RequestID>r</RequestID></Response>"
     );
@@ -213,31 +218,35 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -
             write_response(reader.get_mut(), &request, &answer, Framing::Whole)?;
             return Ok(());
         }
-        let (call, wrong, number) = record(state, &request);
-        let latency = lock(state).latency;
-        if !life.sleep(latency) {
-            return Ok(());
-        }
-        if let Some(Wrong::Slow(time)) = wrong
-            && !life.sleep(time)
-        {
-            return Ok(());
-        }
-        let answer = match wrong {
-            Some(Wrong::Refused(status, code, says)) => refusal(status, code, says),
-            Some(Wrong::NoMachine(code)) => no_machine(code),
-            Some(Wrong::Answered(content)) => answered(&call.action, content),
-            _ => carry_out(state, &request, &call, upstream)?,
-        };
-        let hook = Arc::clone(&lock(state).hook);
-        hook.call(number);
-        if matches!(wrong, Some(Wrong::LostAnswer))
-            || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
-        {
+        let Some(answer) = exchange(&request, life, state, upstream)? else { return Ok(()) };
+        if !write_response(reader.get_mut(), &request, &answer, Framing::Whole)? {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// Carries a request out; `None` when its answer is lost.
+fn exchange(request: &Request, life: &Life, state: &Mutex<State>, upstream: &str) -> std::io::Result<Option<Response>> {
+    let (call, wrong, number) = record(state, request);
+    let latency = lock(state).latency;
+    if !life.sleep(latency) {
+        return Ok(None);
+    }
+    if let Some(Wrong::Slow(time)) = wrong
+        && !life.sleep(time)
+    {
+        return Ok(None);
+    }
+    let answer = match wrong {
+        Some(Wrong::Refused(status, code, says)) => refusal(status, code, says),
+        Some(Wrong::NoMachine(code)) => no_machine(code),
+        Some(Wrong::Answered(content)) => answered(&call.action, content),
+        _ => carry_out(state, request, &call, upstream)?,
+    };
+    let hook = Arc::clone(&lock(state).hook);
+    hook.call(number);
+    Ok((!matches!(wrong, Some(Wrong::LostAnswer))).then_some(answer))
 }
 
 fn page(state: &Mutex<State>, request: &Request) -> Option<Response> {

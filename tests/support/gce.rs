@@ -90,6 +90,7 @@ struct State {
     passed: Duration,
     next: u32,
     page: usize,
+    latency: Duration,
     hook: Arc<Hook>,
 }
 
@@ -178,6 +179,7 @@ impl Gce {
             passed: Duration::ZERO,
             next: 0,
             page: usize::MAX,
+            latency: Duration::ZERO,
             hook: Arc::default(),
         }));
         let shared = Arc::clone(&state);
@@ -276,6 +278,8 @@ impl Gce {
     /// Time passes.
     pub fn pass(&self, time: Duration) {
         let mut state = lock(&self.state);
+        let now = date(state.now());
+        state.instances.values_mut().for_each(|one| start(one, &now));
         state.passed += time;
         state.tick();
     }
@@ -292,6 +296,25 @@ impl Gce {
         for one in lock(&self.state).instances.values_mut().filter(|one| one["status"] == "TERMINATED") {
             one["lastStartTimestamp"] = json!("2026-01-28T12:00:00.000-08:00");
         }
+    }
+
+    /// Every request takes so much longer.
+    #[allow(dead_code)] // for benchmarks
+    pub fn latency(&self, time: Duration) {
+        lock(&self.state).latency = time;
+    }
+
+    /// Carries a request out without a connection; `None` when its answer is lost.
+    pub fn exchange(&self, request: &Request) -> Option<Response> {
+        exchange(request, &Life::default(), &self.state)
+    }
+
+    /// Google takes spot instances back, and does with them as they say.
+    pub fn preempt(&self) {
+        let is_spot = |one: &Value| one["scheduling"]["provisioningModel"] == "SPOT";
+        let mut state = lock(&self.state);
+        state.instances.retain(|_, one| !is_spot(one) || one["scheduling"]["instanceTerminationAction"] != "DELETE");
+        state.instances.values_mut().filter(|one| is_spot(one)).for_each(|one| one["status"] = json!("TERMINATED"));
     }
 
     /// Called after each request was carried out and before it is answered, with its number from 1.
@@ -375,6 +398,14 @@ impl Gce {
 
 fn date(time: Duration) -> String {
     chrono::DateTime::from_timestamp(time.as_secs() as i64, 0).unwrap().to_rfc3339()
+}
+
+/// An instance runs after a while, whether or not anybody looks at the operation that makes it.
+fn start(one: &mut Value, now: &str) {
+    if one["status"] == "PROVISIONING" {
+        one["status"] = json!("RUNNING");
+        one["lastStartTimestamp"] = json!(now);
+    }
 }
 
 impl State {
@@ -559,7 +590,7 @@ fn shown(operation: &Value) -> Value {
     shown
 }
 
-fn refusal(status: u16, reason: &str, message: &str) -> Response {
+pub fn refusal(status: u16, reason: &str, message: &str) -> Response {
     let errors = json!([{ "domain": "global", "reason": reason, "message": message }]);
     Response::json(status, &json!({ "error": { "code": status, "message": message, "errors": errors } }))
 }
@@ -709,43 +740,51 @@ fn needs(request: &Request, path: &[&str]) -> Vec<&'static str> {
 fn serve<C: Read + Write>(stream: C, life: &Life, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader, || {})? {
-        let segments = request.segments();
-        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let (number, wrong, own) = {
-            let mut state = lock(state);
-            let own = match path[..] {
-                ["compute", "v1", "projects", PROJECT, ref rest @ ..] => needs(&request, rest),
-                _ => Vec::new(),
-            };
-            let action = own.first().map_or_else(|| request.path().to_owned(), |first| (*first).to_owned());
-            state.calls.push(Call {
-                action: action.clone(),
-                method: request.method.clone(),
-                query: request.query(),
-                body: request.json(),
-            });
-            state.used.extend(own.iter().map(|permission| (*permission).to_owned()));
-            let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
-            let wrong = found.map(|(_, times, wrong)| {
-                *times -= 1;
-                wrong.clone()
-            });
-            (state.calls.len(), wrong, own)
-        };
-        let answer = match &wrong {
-            Some(Wrong::Refused(status, reason, says)) => refusal(*status, reason, says),
-            _ if path.starts_with(&["computeMetadata", "v1"]) => metadata::answer(&request, life, state),
-            _ => lock(state).answer(&request, &path, &own, wrong.as_ref()),
-        };
-        let hook = Arc::clone(&lock(state).hook);
-        hook.call(number);
-        if matches!(wrong, Some(Wrong::LostAnswer))
-            || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
-        {
+        let latency = lock(state).latency;
+        if !life.sleep(latency) {
+            return Ok(());
+        }
+        let Some(answer) = exchange(&request, life, state) else { return Ok(()) };
+        if !write_response(reader.get_mut(), &request, &answer, Framing::Whole)? {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// Carries a request out; `None` when its answer is lost.
+fn exchange(request: &Request, life: &Life, state: &Mutex<State>) -> Option<Response> {
+    let segments = request.segments();
+    let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (number, wrong, own) = {
+        let mut state = lock(state);
+        let own = match path[..] {
+            ["compute", "v1", "projects", PROJECT, ref rest @ ..] => needs(request, rest),
+            _ => Vec::new(),
+        };
+        let action = own.first().map_or_else(|| request.path().to_owned(), |first| (*first).to_owned());
+        state.calls.push(Call {
+            action: action.clone(),
+            method: request.method.clone(),
+            query: request.query(),
+            body: request.json(),
+        });
+        state.used.extend(own.iter().map(|permission| (*permission).to_owned()));
+        let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
+        let wrong = found.map(|(_, times, wrong)| {
+            *times -= 1;
+            wrong.clone()
+        });
+        (state.calls.len(), wrong, own)
+    };
+    let answer = match &wrong {
+        Some(Wrong::Refused(status, reason, says)) => refusal(*status, reason, says),
+        _ if path.starts_with(&["computeMetadata", "v1"]) => metadata::answer(request, life, state),
+        _ => lock(state).answer(request, &path, &own, wrong.as_ref()),
+    };
+    let hook = Arc::clone(&lock(state).hook);
+    hook.call(number);
+    (!matches!(wrong, Some(Wrong::LostAnswer))).then_some(answer)
 }
 
 const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
@@ -753,12 +792,13 @@ const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 const CLUSTERS: [&str; 2] = [PLATFORM, "https://www.googleapis.com/auth/userinfo.email"];
 
 /// Whether a token is one of those that were given, or signed with the account's key.
-fn is_known(token: &str) -> bool {
-    [ACCOUNT_TOKEN, STS_TOKEN, WORKER_TOKEN].contains(&token) || is_signed(token, PLATFORM, None)
+fn is_known(token: &str, now: Duration) -> bool {
+    [ACCOUNT_TOKEN, STS_TOKEN, WORKER_TOKEN].contains(&token) || is_signed(token, PLATFORM, None, now)
 }
 
-/// Whether a token is signed with the account's key, for these scopes and an audience.
-fn is_signed(token: &str, scope: &str, audience: Option<&str>) -> bool {
+/// Whether a token is signed with the account's key, for these scopes and an audience. The clock of who signed may be the real one or this
+/// server's.
+fn is_signed(token: &str, scope: &str, audience: Option<&str>, now: Duration) -> bool {
     let Some((signed, signature)) = token.rsplit_once('.') else { return false };
     let decoded = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
     let parts: Vec<Value> =
@@ -769,15 +809,15 @@ fn is_signed(token: &str, scope: &str, audience: Option<&str>) -> bool {
     let key = RsaKeyPair::from_pkcs8(&der).unwrap();
     let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
     let (issued, expires) = (claims["iat"].as_u64().unwrap_or(0), claims["exp"].as_u64().unwrap_or(0));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     header["alg"] == "RS256"
         && header["kid"] == "0123456789abcdef"
         && claims["iss"] == ACCOUNT
         && claims["sub"] == ACCOUNT
         && claims["scope"] == scope
         && claims.get("aud").and_then(Value::as_str) == audience
-        && issued <= now
-        && expires > now
+        && issued <= now.as_secs()
+        && expires > real.as_secs()
         && expires - issued <= 3600
         && key.verify(signed.as_bytes(), &decoded(signature)).is_ok()
 }
@@ -807,7 +847,7 @@ impl State {
             }
             ("POST", ["token"]) if field("grant_type") == "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
                 let audience = Some("https://oauth2.googleapis.com/token");
-                return if is_signed(&field("assertion"), &CLUSTERS.join(" "), audience) {
+                return if is_signed(&field("assertion"), &CLUSTERS.join(" "), audience, self.now()) {
                     Response::json(200, &json!({ "access_token": CLUSTER_TOKEN, "expires_in": 3599 }))
                 } else {
                     let error = json!({ "error": "invalid_grant", "error_description": "Invalid JWT Signature." });
@@ -838,7 +878,7 @@ impl State {
             }
             _ => {}
         }
-        if !is_known(token) {
+        if !is_known(token, self.now()) {
             return refusal(401, "authError", "Invalid Credentials");
         }
         let may = |permission: &str, granted: &Option<BTreeSet<String>>| {
@@ -906,6 +946,7 @@ impl State {
             ("POST", ["zones", zone, "instances"]) => self.insert(request, zone, wrong),
             (_, ["zones", zone, "instances", name, rest @ ..]) => {
                 let key = ((*zone).to_owned(), (*name).to_owned());
+                let now = date(self.now());
                 let Some(one) = self.instances.get_mut(&key) else { return missing(&path.join("/")) };
                 match (request.verb(), rest) {
                     ("GET", ["serialPort"]) => {
@@ -913,7 +954,11 @@ impl State {
                         let start = text.len().saturating_sub(1 << 20);
                         Response::json(200, &json!({ "contents": text[start..], "next": text.len().to_string() }))
                     }
-                    ("GET", _) => Response::json(200, one),
+                    ("GET", _) => {
+                        let answer = Response::json(200, one);
+                        start(one, &now);
+                        answer
+                    }
                     ("DELETE", _) => {
                         self.instances.remove(&key);
                         Response::json(200, &self.operation(request, &format!("zones/{zone}"), None))

@@ -188,6 +188,11 @@ impl Kubernetes {
         lock(&self.state).latency = time;
     }
 
+    /// Carries a request out without a connection; `None` when its answer is lost.
+    pub fn exchange(&self, request: &Request) -> Option<Response> {
+        exchange(request, &Life::default(), &self.state)
+    }
+
     /// Called after each request was carried out and before it is answered, with its number from 1.
     pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
         lock(&self.state).hook.set(hook);
@@ -434,7 +439,7 @@ impl State {
     }
 }
 
-fn refusal(code: u16, reason: &str, message: &str) -> Response {
+pub fn refusal(code: u16, reason: &str, message: &str) -> Response {
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code});
     let answer = Response::json(code, &status);
     if code == 429 { answer.header("Retry-After", "1") } else { answer }
@@ -458,53 +463,57 @@ fn route(request: &Request) -> Option<(&'static str, Vec<String>)> {
 fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(socket);
     while let Some(request) = read_request(&mut reader, || {})? {
-        let routed = route(&request);
-        let is_dry = request.param("dryRun").as_deref() == Some("All");
-        let action = routed.as_ref().map(|(kind, rest)| {
-            let kind = if rest.len() > 1 { format!("{kind}/{}", rest[1]) } else { (*kind).to_owned() };
-            let verb = match (request.verb(), rest.is_empty(), is_dry) {
-                ("GET", true, _) => "list",
-                ("GET", false, _) => "get",
-                ("POST", _, true) => "dry-run",
-                ("POST", _, false) => "create",
-                ("DELETE", ..) => "delete",
-                (other, ..) => panic!("{other} {}", request.target),
-            };
-            format!("{verb} {kind}")
-        });
-        let action = action.unwrap_or_else(|| request.target.clone());
-        let (wrong, latency, number) = {
-            let mut state = lock(state);
-            let query = request.target.split_once('?').map_or("", |(_, query)| query).to_owned();
-            state.calls.push(Call { action: action.clone(), query, body: request.json() });
-            let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
-            let wrong = found.map(|(_, times, wrong)| {
-                *times -= 1;
-                wrong.clone()
-            });
-            (wrong, state.latency, state.calls.len())
-        };
-        let slow = if let Some(Wrong::Slow(time)) = wrong { time } else { Duration::ZERO };
-        if !life.sleep(latency + slow) {
-            return Ok(());
-        }
-        let answer = match wrong {
-            Some(Wrong::Refused(status, reason, says)) => refusal(status, reason, says),
-            _ => answer(&mut lock(state), &request, routed, &action, is_dry),
-        };
-        let answer = match lock(state).warning {
-            Some(text) => answer.header("Warning", format!("299 - \"{text}\"")),
-            None => answer,
-        };
-        let hook = Arc::clone(&lock(state).hook);
-        hook.call(number);
-        if matches!(wrong, Some(Wrong::LostAnswer))
-            || !write_response(reader.get_mut(), &request, &answer, Framing::Whole)?
-        {
+        let Some(answer) = exchange(&request, life, state) else { return Ok(()) };
+        if !write_response(reader.get_mut(), &request, &answer, Framing::Whole)? {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// Carries a request out; `None` when its answer is lost.
+fn exchange(request: &Request, life: &Life, state: &Mutex<State>) -> Option<Response> {
+    let routed = route(request);
+    let is_dry = request.param("dryRun").as_deref() == Some("All");
+    let action = routed.as_ref().map(|(kind, rest)| {
+        let kind = if rest.len() > 1 { format!("{kind}/{}", rest[1]) } else { (*kind).to_owned() };
+        let verb = match (request.verb(), rest.is_empty(), is_dry) {
+            ("GET", true, _) => "list",
+            ("GET", false, _) => "get",
+            ("POST", _, true) => "dry-run",
+            ("POST", _, false) => "create",
+            ("DELETE", ..) => "delete",
+            (other, ..) => panic!("{other} {}", request.target),
+        };
+        format!("{verb} {kind}")
+    });
+    let action = action.unwrap_or_else(|| request.target.clone());
+    let (wrong, latency, number) = {
+        let mut state = lock(state);
+        let query = request.target.split_once('?').map_or("", |(_, query)| query).to_owned();
+        state.calls.push(Call { action: action.clone(), query, body: request.json() });
+        let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
+        let wrong = found.map(|(_, times, wrong)| {
+            *times -= 1;
+            wrong.clone()
+        });
+        (wrong, state.latency, state.calls.len())
+    };
+    let slow = if let Some(Wrong::Slow(time)) = wrong { time } else { Duration::ZERO };
+    if !life.sleep(latency + slow) {
+        return None;
+    }
+    let answer = match wrong {
+        Some(Wrong::Refused(status, reason, says)) => refusal(status, reason, says),
+        _ => answer(&mut lock(state), request, routed, &action, is_dry),
+    };
+    let answer = match lock(state).warning {
+        Some(text) => answer.header("Warning", format!("299 - \"{text}\"")),
+        None => answer,
+    };
+    let hook = Arc::clone(&lock(state).hook);
+    hook.call(number);
+    (!matches!(wrong, Some(Wrong::LostAnswer))).then_some(answer)
 }
 
 fn answer(
