@@ -11,6 +11,7 @@ mod assets;
 #[cfg(feature = "azure")]
 mod azure;
 mod buckets;
+mod campaign;
 mod check;
 mod clearml;
 mod cloud;
