@@ -35,11 +35,12 @@ pub enum Kind {
     Kubernetes,
 }
 
-/// All that can run here.
+/// The clouds of this process, or that of `CML_TEST_CLOUD`. AWS is only asked for so: moto is another process, with a clock of its own.
 pub fn kinds() -> Vec<Kind> {
+    let wanted = std::env::var("CML_TEST_CLOUD").ok();
     let kinds = [
         #[cfg(feature = "aws")]
-        aws(),
+        wanted.as_ref().filter(|name| *name == "aws").and_then(|_| aws()),
         #[cfg(feature = "azure")]
         Some(Kind::Azure),
         #[cfg(feature = "gcp")]
@@ -47,7 +48,7 @@ pub fn kinds() -> Vec<Kind> {
         #[cfg(feature = "kubernetes")]
         Some(Kind::Kubernetes),
     ];
-    kinds.into_iter().flatten().collect()
+    kinds.into_iter().flatten().filter(|kind| wanted.as_ref().is_none_or(|name| name == kind.name())).collect()
 }
 
 #[cfg_attr(not(feature = "aws"), allow(dead_code))]

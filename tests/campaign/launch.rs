@@ -289,6 +289,7 @@ pub fn launch(kind: &Kind, seed: u64) -> Result<Outcome, String> {
         about += &format!("reap: {reaped:?}\n{log}");
         // What has ended is kept for a while, and goes by itself. A runner that works has its instance.
         host.pass(LATER);
+        host.pass(LATER);
         let works = scene.runners().iter().any(|runner| runner.doing == Doing::Idle);
         let is_well = reaped == Some(0) && (scene.fake.left().is_empty() || works);
         (!is_well).then(|| format!("reap leaves {:?}", scene.fake.left()))
@@ -340,7 +341,7 @@ impl Scene {
             {
                 Some(format!("left behind: {:?}", self.fake.left()))
             }
-            _ if !self.runners().is_empty() && !tells(&["cml runner stop"]) => {
+            _ if !self.runners().is_empty() && !tells(&["cml runner stop", "check the list of runners"]) => {
                 Some(format!("left behind: {:?}", self.runners()))
             }
             _ => None,
