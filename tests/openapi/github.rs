@@ -276,3 +276,15 @@ fn an_old_enterprise_server_takes_the_same() {
     push.cml.run(&["comment", "create", "--target", "pr", "report.md"]).fails(5, "no open pull request*", "*");
     runs_a_runner(&push.checked, &push.slug, None);
 }
+
+#[test]
+fn a_label_is_read_with_who_set_it() {
+    let Some(fixture) = ApiFixture::new(Vendor::GitHub, "label") else { return };
+    fixture.repo(|repo| repo.set_label(7, "metrics-accepted", "ada", true));
+    fixture.cml.git(&["init", "-q"]);
+    fixture.cml.file("best.json", "{\"accuracy\": 0.2}");
+    fixture.cml.file("metrics.json", "{\"accuracy\": 0.1}");
+    let gate = ["metrics", "gate", "metrics.json", "--baseline", "best.json", "--rule", "accuracy: higher"];
+    let report = fixture.cml.run(&gate).ok();
+    assert!(report.contains("ada accepted what is worse by the label metrics-accepted on 2026-01-02."), "{report}");
+}

@@ -110,7 +110,16 @@ pub fn timeline(call: &Call<'_>, number: u64) -> Response {
     let of_pull = call.repo.label_events.iter().filter(|event| event.pull == number);
     let entries: Vec<Option<&LabelEvent>> = [None].into_iter().chain(of_pull.map(Some)).collect();
     paged(call, &entries, |entry| match entry {
-        None => json!({"event": "committed", "sha": pull.head_sha, "message": "x", "author": {"name": "t"}}),
+        None => {
+            let person = json!({"name": "t", "email": "t@example.org", "date": LabelEvent::AT.seconds()});
+            let commit = format!("{}/github/repos/{}/git/commits/{}", call.url, call.repo.slug, pull.head_sha);
+            json!({
+                "event": "committed", "sha": pull.head_sha, "node_id": "C_kwDOFAKE", "url": commit, "html_url": commit,
+                "author": person, "committer": person, "message": "x", "parents": [],
+                "tree": {"sha": pull.head_sha, "url": commit},
+                "verification": {"verified": false, "reason": "unsigned", "signature": null, "payload": null, "verified_at": null},
+            })
+        }
         Some(event) => json!({
             "id": 8, "node_id": "LE_kwDOFAKE", "url": format!("{}/github/repos/{}/issues/events/8", call.url, call.repo.slug),
             "actor": user(call.url, &event.by), "event": if event.is_set { "labeled" } else { "unlabeled" },
