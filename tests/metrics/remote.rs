@@ -90,7 +90,7 @@ fn a_bucket_can_be_a_remote() {
     empty.run(&["metrics", "diff"]).fails(3, missing, "run `dvc pull m.cached` first");
 }
 
-/// Serves both objects at their addresses, to those with a header.
+/// Serves both objects at their addresses, to those with a header that begins so.
 fn serve(header: &'static str, address: fn(&str) -> String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -99,7 +99,8 @@ fn serve(header: &'static str, address: fn(&str) -> String) -> String {
             let mut socket = socket.unwrap();
             let lines = BufReader::new(socket.try_clone().unwrap()).lines().map_while(Result::ok);
             let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-            let is_allowed = head.iter().any(|line| line.eq_ignore_ascii_case(header));
+            let is_allowed =
+                head.iter().any(|line| line.to_ascii_lowercase().starts_with(&header.to_ascii_lowercase()));
             let body = match head.first().map(String::as_str) {
                 _ if !is_allowed => None,
                 Some(line) if line == format!("GET {} HTTP/1.1", address(OLD)) => Some("a: 1\n"),
@@ -138,14 +139,13 @@ fn a_server_can_be_a_remote() {
     compares(&cml);
 }
 
-/// The addresses are those of <https://cloud.google.com/storage/docs/json_api/v1/objects/get>; tokens and objects come from servers of the
-/// test's.
+/// The addresses are those of <https://cloud.google.com/storage/docs/json_api/v1/objects/get>; a key signs its tokens itself.
 #[test]
 fn a_bucket_of_googles_can_be_a_remote() {
     let gce = Gce::start();
     let address =
         |md5: &str| format!("/storage/v1/b/dvc-remote/o/my%20models%2F{}?alt=media", path(md5).replace('/', "%2F"));
-    let url = serve("Authorization: Bearer ya29.token-of-the-account-0123456789", address);
+    let url = serve("Authorization: Bearer eyJ", address);
     let mut cml = project("url = gs://dvc-remote/my models");
     cml.set("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", &url);
     for (name, value) in gce.variables() {
@@ -159,7 +159,7 @@ fn a_bucket_of_googles_can_be_a_remote() {
     cml.file("key.json", Gce::key());
     compares(&cml);
     let ran = cml.run(&["metrics", "diff", "--log", "debug"]);
-    assert!(!ran.stderr.contains("ya29"), "{ran:?}");
+    assert!(!ran.stderr.contains("Bearer eyJ"), "{ran:?}");
     // The same account from the environment.
     std::fs::remove_file(cml.path().join(".dvc/config.local")).unwrap();
     cml.set("GOOGLE_APPLICATION_CREDENTIALS_DATA", &Gce::key());
