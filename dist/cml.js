@@ -674,8 +674,8 @@ if (!('encodeInto' in cachedTextEncoder)) {
 
 let WASM_VECTOR_LEN = 0;
 
-const wasmPath = `${__dirname}/cml_bg.wasm`;
-const wasmBytes = require('fs').readFileSync(wasmPath);
+const wasmPath = `${__dirname}/cml_bg.wasm.br`;
+const wasmBytes = require('zlib').brotliDecompressSync(require('fs').readFileSync(wasmPath));
 const wasmModule = new WebAssembly.Module(wasmBytes);
 let wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());
 let wasm = wasmInstance.exports;
