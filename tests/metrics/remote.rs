@@ -173,7 +173,7 @@ fn a_bucket_of_googles_can_be_a_remote() {
     );
     // An object that is not there.
     cml.set("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE", &url);
-    let lock = cml.read("dvc.lock").replace(NEW, "00000000000000000000000000000000");
+    let lock = cml.read("dvc.lock").replace(NEW, "ffffffffffffffffffffffffffffffff");
     cml.file("dvc.lock", lock);
     let missing = "m.cached of the working copy is in neither git, DVC's cache (*), nor its remote there (gs://dvc-remote/my%20models)";
     cml.run(&["metrics", "diff"]).fails(3, missing, "run `dvc pull m.cached` first");
