@@ -86,7 +86,14 @@ impl Kind {
 
     pub fn start(&self) -> Fake {
         match self {
-            Kind::Aws(moto) => Fake::Aws(Ec2::over(Arc::clone(moto), self.region()).unwrap()),
+            Kind::Aws(moto) => {
+                let ec2 = Ec2::over(Arc::clone(moto), self.region()).unwrap();
+                // What earlier launches left.
+                ec2.alive()
+                    .iter()
+                    .for_each(|one| drop(ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", one.id))));
+                Fake::Aws(ec2)
+            }
             #[cfg(feature = "azure")]
             Kind::Azure => Fake::Azure(Azure::start()),
             #[cfg(feature = "gcp")]
