@@ -16,9 +16,11 @@ pub const SOURCE: Source = Source {
 };
 
 /// What `src/forge/github*` calls of a repository.
-const USED: [(&str, &[&str]); 31] = [
+const USED: [(&str, &[&str]); 33] = [
     ("", &["get"]),
     ("/issues/{issue_number}/comments", &["get", "post"]),
+    ("/issues/{issue_number}/labels", &["get"]),
+    ("/issues/{issue_number}/timeline", &["get"]),
     ("/issues/comments/{comment_id}", &["get", "patch", "delete"]),
     ("/commits/{commit_sha}/comments", &["get", "post"]),
     ("/comments/{comment_id}", &["get", "patch", "delete"]),
