@@ -126,7 +126,7 @@ const ENGINES: &str = "engines::";
 /// Tests that do not run the WebAssembly, or do so whichever build is asked for; and those of code that is the same in both builds, down to
 /// the bytes of a request: spellings of options, who owns a comment, limits, tables, what is in a pull request and how it is merged, what a
 /// description of an API says.
-const NATIVE: [&str; 20] = [
+const NATIVE: [&str; 21] = [
     ENGINES,
     "action::",
     "campaign::",
@@ -143,6 +143,7 @@ const NATIVE: [&str; 20] = [
     "pr::contents::",
     "pr::merging::",
     "quick_actions::",
+    "rehearsal::",
     "release::",
     "reports::",
     "sections::",
