@@ -211,6 +211,12 @@ pub trait Cloud {
     /// Fetches an instance; `None` when the cloud does not know it (any more).
     async fn get(&self, id: &str) -> Result<Option<Instance>>;
 
+    /// Returns the id of the instance with these labels, where a launch chooses it: [`Cloud::get`] then finds it at once, also when it has
+    /// ended.
+    fn chosen_id(&self, _labels: &Labels) -> Option<String> {
+        None
+    }
+
     /// Lists all instances of the location that carry our labels and are not terminated.
     async fn list(&self) -> Result<Vec<Instance>>;
 
@@ -261,7 +267,8 @@ pub trait LaunchPlan {
     ///
     /// # Errors
     /// [`Kind::NoCapacity`] when no zone has capacity for any instance type; [`Kind::TooLarge`] when the bootstrap is too long;
-    /// [`crate::error::Error::is_ambiguous`] when it is unknown whether there is an instance: [`Cloud::list`] finds it.
+    /// [`crate::error::Error::is_ambiguous`] when it is unknown whether there is an instance: [`Cloud::chosen_id`] and
+    /// [`Cloud::list`] find it.
     async fn launch(self: Box<Self>, labels: &Labels, bootstrap: &Bootstrap) -> Result<Instance>;
 }
 

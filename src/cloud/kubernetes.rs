@@ -4,9 +4,9 @@
 //! start-up script and no systemd: the agent is the pod's process, and the instance ends with it. The Job's deadline ends a pod whose
 //! agent hangs, or that never starts, and the cluster removes what has ended (`docs/adr/0017-kubernetes.md`).
 
-use super::labels::{MANAGED, dns};
+use super::labels::{MANAGED, dns, object_name};
 use super::{
-    Cloud, Driver, Instance, InstanceRequest, InstanceState, LaunchPlan, Location, LocationOptions, console_end,
+    Cloud, Driver, Instance, InstanceRequest, InstanceState, Labels, LaunchPlan, Location, LocationOptions, console_end,
 };
 use crate::app::App;
 use crate::auth::kubernetes as auth;
@@ -120,6 +120,10 @@ impl Cloud for Kubernetes {
             None if instance.state == InstanceState::Pending => state::without_pod(instance, &self.events(id).await?),
             None => instance,
         }))
+    }
+
+    fn chosen_id(&self, labels: &Labels) -> Option<String> {
+        Some(object_name(labels))
     }
 
     async fn list(&self) -> Result<Vec<Instance>> {

@@ -187,6 +187,17 @@ fn a_pod_without_its_secret_is_not_left_behind() {
 }
 
 #[test]
+fn a_pod_that_ended_before_its_secret_came_is_not_left_behind() {
+    let fixture = ClusterFixture::new(Vendor::GitHub);
+    fixture.cluster.pods_go(PodFate::End(1));
+    // Longer than the whole launch may take.
+    fixture.cluster.fails("create secrets", 9, Wrong::Slow(Duration::from_secs(3)));
+    let ran = fixture.run(&["launch", "--timeout", "2"]);
+    assert_eq!(ran.code, Some(9), "{ran:#?}");
+    fixture.is_clean();
+}
+
+#[test]
 fn throttling_and_a_server_that_restarts_are_waited_for() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
     fixture.cluster.fails("create jobs", 1, Wrong::Refused(429, "TooManyRequests", "too many requests"));

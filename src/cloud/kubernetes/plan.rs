@@ -206,11 +206,8 @@ impl LaunchPlan for KubernetesPlan<'_> {
         match cloud.api.create(&cloud.api.path(Object::Secrets, &[]), "", &secret).await {
             // That of an earlier attempt, whose answer was lost.
             Err(error) if error.kind() == Kind::Conflict => {}
-            Err(error) => {
-                // Else the pod would wait for it, and the node with it.
-                let deleted = cloud.api.delete(&cloud.api.path(Object::Jobs, &[&name])).await;
-                return Err(if deleted.is_ok() { error } else { error.ambiguous() });
-            }
+            // The Job is there, and its pod waits for the Secret.
+            Err(error) => return Err(error.ambiguous()),
             Ok(_) => {}
         }
         state::of_job(&job).ok_or_else(|| name_taken(&name))

@@ -230,7 +230,11 @@ impl Launching<'_> {
     async fn find_orphans(&self, cloud: &dyn Cloud, labels: &Labels, is_uncertain: bool) -> Vec<String> {
         let mut pauses = LOOKUP_PAUSES.into_iter().filter(|_| is_uncertain);
         loop {
-            let found = cloud.list().await.map(|all| {
+            let all = match cloud.chosen_id(labels) {
+                Some(id) => cloud.get(&id).await.map(|one| one.into_iter().collect()),
+                None => cloud.list().await,
+            };
+            let found = all.map(|all| {
                 let ours = |one: &Instance| one.labels.runner == labels.runner && one.labels.name == labels.name;
                 all.into_iter().filter(ours).map(|one| one.id).collect::<Vec<_>>()
             });
