@@ -2,7 +2,7 @@
 //! launched twice, none is left without its labels and an end, and the exit code is one that is documented for what went wrong.
 //!
 //! The program's code is real, and runs inside of this process, on a machine whose clock moves when everybody waits (`campaign/host.rs`).
-//! The forge and the clouds are those of the other tests; for AWS that is moto, a process of its own.
+//! The forge and the clouds are those of the other tests, and an EC2 that is scripted (`support/ec2/scripted.rs`).
 //!
 //! `CML_TEST_SEED` chooses the seed, `CML_TEST_CLOUD` a cloud, and `CML_TEST_RUNS` the number of launches of the long one, which is ignored
 //! by default:

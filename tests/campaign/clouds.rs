@@ -9,9 +9,7 @@ use crate::support::fake::http::{Request, Response};
 use crate::support::gce::{self, Gce};
 #[cfg(feature = "kubernetes")]
 use crate::support::kubernetes::{self, Kubernetes, PodFate};
-use crate::support::moto::Moto;
 use serde_json::Value;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a machine costs a month, at one US dollar an hour.
@@ -24,9 +22,10 @@ const AZURE_ADDRESS: f64 = 0.005 * 730.0;
 const GCP_DISK: f64 = 35.0 * 0.10;
 
 /// A cloud, by the name that `--cloud` takes.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub enum Kind {
-    Aws(Arc<Moto>),
+    #[cfg_attr(not(feature = "aws"), allow(dead_code))]
+    Aws,
     #[cfg(feature = "azure")]
     Azure,
     #[cfg(feature = "gcp")]
@@ -35,31 +34,26 @@ pub enum Kind {
     Kubernetes,
 }
 
-/// The clouds of this process, or that of `CML_TEST_CLOUD`. AWS is only asked for so: moto is another process, with a clock of its own.
+/// All clouds, or that of `CML_TEST_CLOUD`.
 pub fn kinds() -> Vec<Kind> {
-    let wanted = std::env::var("CML_TEST_CLOUD").ok();
     let kinds = [
         #[cfg(feature = "aws")]
-        wanted.as_ref().filter(|name| *name == "aws").and_then(|_| aws()),
+        Kind::Aws,
         #[cfg(feature = "azure")]
-        Some(Kind::Azure),
+        Kind::Azure,
         #[cfg(feature = "gcp")]
-        Some(Kind::Gcp),
+        Kind::Gcp,
         #[cfg(feature = "kubernetes")]
-        Some(Kind::Kubernetes),
+        Kind::Kubernetes,
     ];
-    kinds.into_iter().flatten().filter(|kind| wanted.as_ref().is_none_or(|name| name == kind.name())).collect()
-}
-
-#[cfg_attr(not(feature = "aws"), allow(dead_code))]
-fn aws() -> Option<Kind> {
-    Moto::start_with_machines().map(|moto| Kind::Aws(Arc::new(moto)))
+    let wanted = std::env::var("CML_TEST_CLOUD").ok();
+    kinds.into_iter().filter(|kind| wanted.as_ref().is_none_or(|name| name == kind.name())).collect()
 }
 
 impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
-            Kind::Aws(_) => "aws",
+            Kind::Aws => "aws",
             #[cfg(feature = "azure")]
             Kind::Azure => "azure",
             #[cfg(feature = "gcp")]
@@ -72,7 +66,7 @@ impl Kind {
     /// The region of its launches; empty where it has none.
     pub fn region(&self) -> &'static str {
         match self {
-            Kind::Aws(_) => "eu-west-3",
+            Kind::Aws => "eu-west-3",
             #[cfg(feature = "kubernetes")]
             Kind::Kubernetes => "",
             _ => "us-west",
@@ -86,14 +80,7 @@ impl Kind {
 
     pub fn start(&self) -> Fake {
         match self {
-            Kind::Aws(moto) => {
-                let ec2 = Ec2::over(Arc::clone(moto), self.region()).unwrap();
-                // What earlier launches left.
-                ec2.alive()
-                    .iter()
-                    .for_each(|one| drop(ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", one.id))));
-                Fake::Aws(ec2)
-            }
+            Kind::Aws => Fake::Aws(Ec2::scripted(self.region())),
             #[cfg(feature = "azure")]
             Kind::Azure => Fake::Azure(Azure::start()),
             #[cfg(feature = "gcp")]
@@ -188,6 +175,7 @@ impl Fake {
     /// Time passes.
     pub fn pass(&self, time: Duration) {
         match self {
+            Fake::Aws(ec2) => ec2.script().pass(time),
             #[cfg(feature = "gcp")]
             Fake::Gcp(gce) => gce.pass(time),
             #[cfg(feature = "kubernetes")]
@@ -242,12 +230,7 @@ impl Fake {
     /// Those that run power off, or end.
     pub fn power_off(&self) {
         match self {
-            Fake::Aws(ec2) => {
-                // As the template says.
-                for machine in ec2.alive() {
-                    ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", machine.id));
-                }
-            }
+            Fake::Aws(ec2) => ec2.script().power_off(),
             #[cfg(feature = "azure")]
             Fake::Azure(azure) => azure.machines().keys().for_each(|name| azure.power_off(name)),
             #[cfg(feature = "gcp")]
@@ -263,19 +246,6 @@ impl Fake {
     /// may delete it.
     pub fn end(&self, may_delete: bool) {
         match self {
-            Fake::Aws(ec2) => {
-                // As the template says; later launches share that of the first.
-                let stays = |call: &ec2::Call| {
-                    let behaviour = call.fields.get("LaunchTemplateData.InstanceInitiatedShutdownBehavior");
-                    behaviour.map(String::as_str) != Some("terminate")
-                };
-                let action = if ec2.of("CreateLaunchTemplate").iter().any(stays) {
-                    "StopInstances"
-                } else {
-                    "TerminateInstances"
-                };
-                ec2.alive().iter().for_each(|one| drop(ec2.ask(&format!("Action={action}&InstanceId.1={}", one.id))));
-            }
             #[cfg(feature = "azure")]
             Fake::Azure(azure) => {
                 for name in azure.machines().keys() {
@@ -295,9 +265,7 @@ impl Fake {
             Fake::Aws(ec2) => {
                 let fleet = ec2.of("CreateFleet").pop().unwrap().fields;
                 assert_eq!(fleet["SpotOptions.InstanceInterruptionBehavior"], "terminate");
-                ec2.alive()
-                    .iter()
-                    .for_each(|one| drop(ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", one.id))));
+                ec2.script().preempt();
             }
             #[cfg(feature = "azure")]
             Fake::Azure(azure) => {
@@ -452,8 +420,14 @@ impl Fake {
         let times = 1 + rng.below(6) as usize;
         match self {
             Fake::Aws(ec2) => {
-                let code =
-                    rng.one_of(&["InsufficientInstanceCapacity", "SpotMaxPriceTooLow", "MaxSpotInstanceCountExceeded"]);
+                ec2.script().lags(Duration::from_millis(rng.below(3000)));
+                let code = rng.one_of(&[
+                    "InsufficientInstanceCapacity",
+                    "SpotMaxPriceTooLow",
+                    "MaxSpotInstanceCountExceeded",
+                    "VcpuLimitExceeded",
+                ]);
+                let times = if rng.happens(50) { times } else { 0 };
                 ec2.fails("CreateFleet", times, ec2::Wrong::NoMachine(code));
                 11
             }

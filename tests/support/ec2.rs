@@ -1,7 +1,7 @@
-//! EC2 for tests: moto behind a proxy that records what is asked and fails on request.
+//! EC2 for tests: moto, or one inside of this process (`ec2/scripted.rs`), behind a proxy that records what is asked and fails on request.
 //!
-//! What moto does not do, the proxy does as EC2 does: the same `ClientToken` twice makes one thing and gets the same
-//! answer (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>). moto keeps no user data of a
+//! The proxy sees to it, as EC2 does, that the same `ClientToken` twice makes one thing and gets the same answer, and is refused with
+//! other fields (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>). moto keeps no user data of a
 //! fleet and no shutdown behaviour: tests look at the recorded request for those.
 
 use super::fake::http::{Framing, Request, Response, decode, read_request, write_response};
@@ -12,8 +12,12 @@ use super::net::send;
 use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+
+mod scripted;
+
+use scripted::Scripted;
 
 /// What goes wrong with a request.
 #[derive(Clone, Debug)]
@@ -43,7 +47,8 @@ pub struct Call {
 struct State {
     calls: Vec<Call>,
     wrong: Vec<(&'static str, usize, Wrong)>,
-    answers: BTreeMap<String, Response>,
+    /// By action and client token, what was asked, and the answer.
+    answers: BTreeMap<(String, String), (BTreeMap<String, String>, Response)>,
     latency: Duration,
     hook: Arc<Hook>,
     /// What is served besides, by path.
@@ -52,9 +57,15 @@ struct State {
     served: Vec<(String, String)>,
 }
 
+/// What carries requests out.
+enum Upstream {
+    Moto(Arc<Moto>),
+    Scripted(Mutex<Scripted>),
+}
+
 /// EC2 in one region.
 pub struct Ec2 {
-    moto: Arc<Moto>,
+    upstream: Arc<Upstream>,
     server: Server,
     state: Arc<Mutex<State>>,
     pub region: &'static str,
@@ -69,6 +80,13 @@ pub struct Machine {
     pub tags: BTreeMap<String, String>,
 }
 
+impl Machine {
+    /// Whether it has ended, or is ending, and costs nothing.
+    fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "terminated" | "shutting-down")
+    }
+}
+
 impl Ec2 {
     /// In a region of its own. `None` where there is no moto.
     pub fn start(region: &'static str) -> Option<Ec2> {
@@ -77,12 +95,27 @@ impl Ec2 {
 
     /// Over a certain moto.
     pub fn over(moto: Arc<Moto>, region: &'static str) -> Option<Ec2> {
-        let state = Arc::new(Mutex::new(State::default()));
-        let (shared, upstream) = (Arc::clone(&state), moto.url.clone());
+        Some(Ec2::of_upstream(Upstream::Moto(moto), region))
+    }
+
+    /// Inside of this process, with a clock that the test moves.
+    pub fn scripted(region: &'static str) -> Ec2 {
+        Ec2::of_upstream(Upstream::Scripted(Mutex::new(Scripted::new(region))), region)
+    }
+
+    fn of_upstream(upstream: Upstream, region: &'static str) -> Ec2 {
+        let (state, upstream) = (Arc::new(Mutex::new(State::default())), Arc::new(upstream));
+        let (shared, carries_out) = (Arc::clone(&state), Arc::clone(&upstream));
         let server = Port::bind().serve(move |socket, life| {
-            let _ = serve(socket, life, &shared, &upstream);
+            let _ = serve(socket, life, &shared, &carries_out);
         });
-        Some(Ec2 { moto, server, state, region })
+        Ec2 { upstream, server, state, region }
+    }
+
+    /// That of a scripted one.
+    pub fn script(&self) -> MutexGuard<'_, Scripted> {
+        let Upstream::Scripted(scripted) = &*self.upstream else { panic!("moto has no script") };
+        lock(scripted)
     }
 
     /// For `AWS_ENDPOINT_URL`.
@@ -113,7 +146,7 @@ impl Ec2 {
 
     /// Carries a request out without a connection; `None` when its answer is lost.
     pub fn exchange(&self, request: &Request) -> Option<Response> {
-        exchange(request, &Life::default(), &self.state, &self.moto.url).unwrap()
+        exchange(request, &Life::default(), &self.state, &self.upstream).unwrap()
     }
 
     /// Called after each request was carried out and before it is answered, with its number from 1.
@@ -142,6 +175,7 @@ impl Ec2 {
 
     /// Asks moto itself.
     pub fn ask(&self, query: &str) -> String {
+        let Upstream::Moto(moto) = &*self.upstream else { panic!("there is no moto") };
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=any/20260101/{}/ec2/aws4_request, SignedHeaders=host, Signature=0",
             self.region
@@ -149,13 +183,16 @@ impl Ec2 {
         let headers =
             [("Authorization", scope.as_str()), ("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")];
         let body = format!("{query}&Version=2016-11-15");
-        let answer = send("POST", &self.moto.url, &headers, body.as_bytes()).unwrap();
+        let answer = send("POST", &moto.url, &headers, body.as_bytes()).unwrap();
         assert_eq!(answer.status, 200, "{query}: {}", answer.text());
         answer.text()
     }
 
     /// All machines, those that are gone too.
     pub fn machines(&self) -> Vec<Machine> {
+        if let Upstream::Scripted(scripted) = &*self.upstream {
+            return lock(scripted).machines();
+        }
         let text = self.ask("Action=DescribeInstances");
         let between = |text: &str, from: &str, to: &str| {
             text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).map_or("", |(found, _)| found).to_owned()
@@ -176,10 +213,7 @@ impl Ec2 {
 
     /// Those that cost money.
     pub fn alive(&self) -> Vec<Machine> {
-        self.machines()
-            .into_iter()
-            .filter(|machine| !matches!(machine.state.as_str(), "terminated" | "shutting-down"))
-            .collect()
+        self.machines().into_iter().filter(|machine| !machine.is_over()).collect()
     }
 }
 
@@ -197,11 +231,11 @@ fn answered(action: &str, content: &str) -> Response {
     Response::bytes(200, "text/xml;charset=UTF-8", body)
 }
 
-fn no_machine(code: &str) -> Response {
-    let body = format!(
-        "<CreateFleetResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r</requestId><fleetId>fleet-1</fleetId><errorSet><item><errorCode>{code}</errorCode><errorMessage>There is none.</errorMessage><lifecycle>spot</lifecycle></item></errorSet><fleetInstanceSet/></CreateFleetResponse>"
-    );
-    Response::bytes(200, "text/xml;charset=UTF-8", body)
+/// The answer to a fleet that gets no instance, for this reason.
+fn no_instance(code: &str) -> String {
+    format!(
+        "<fleetId>fleet-1</fleetId><errorSet><item><errorCode>{code}</errorCode><errorMessage>There is none.</errorMessage><lifecycle>spot</lifecycle></item></errorSet><fleetInstanceSet/>"
+    )
 }
 
 /// The fields of a form.
@@ -211,7 +245,7 @@ fn fields(body: &[u8]) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (decode(name, true), decode(value, true))).collect()
 }
 
-fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -> std::io::Result<()> {
+fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &Upstream) -> std::io::Result<()> {
     let mut reader = BufReader::new(socket);
     while let Some(request) = read_request(&mut reader, || {})? {
         if let Some(answer) = page(state, &request) {
@@ -227,7 +261,12 @@ fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &str) -
 }
 
 /// Carries a request out; `None` when its answer is lost.
-fn exchange(request: &Request, life: &Life, state: &Mutex<State>, upstream: &str) -> std::io::Result<Option<Response>> {
+fn exchange(
+    request: &Request,
+    life: &Life,
+    state: &Mutex<State>,
+    upstream: &Upstream,
+) -> std::io::Result<Option<Response>> {
     let (call, wrong, number) = record(state, request);
     let latency = lock(state).latency;
     if !life.sleep(latency) {
@@ -240,9 +279,9 @@ fn exchange(request: &Request, life: &Life, state: &Mutex<State>, upstream: &str
     }
     let answer = match wrong {
         Some(Wrong::Refused(status, code, says)) => refusal(status, code, says),
-        Some(Wrong::NoMachine(code)) => no_machine(code),
         Some(Wrong::Answered(content)) => answered(&call.action, content),
-        _ => carry_out(state, request, &call, upstream)?,
+        Some(Wrong::NoMachine(code)) => once(state, &call, || Ok(answered(&call.action, &no_instance(code))))?,
+        _ => once(state, &call, || upstream.carry_out(request, &call))?,
     };
     let hook = Arc::clone(&lock(state).hook);
     hook.call(number);
@@ -272,18 +311,36 @@ fn record(state: &Mutex<State>, request: &Request) -> (Call, Option<Wrong>, usiz
     (call, wrong, state.calls.len())
 }
 
-fn carry_out(state: &Mutex<State>, request: &Request, call: &Call, upstream: &str) -> std::io::Result<Response> {
-    let token = call.fields.get("ClientToken").map(|token| format!("{} {token}", call.action));
-    if let Some(answer) = token.as_ref().and_then(|token| lock(state).answers.get(token).cloned()) {
-        return Ok(answer);
+/// Carries a request out, unless one with its token was: then the answer is the same.
+fn once(
+    state: &Mutex<State>,
+    call: &Call,
+    carry_out: impl FnOnce() -> std::io::Result<Response>,
+) -> std::io::Result<Response> {
+    let Some(token) = call.fields.get("ClientToken") else { return carry_out() };
+    let key = (call.action.clone(), token.clone());
+    if let Some((asked, answer)) = lock(state).answers.get(&key) {
+        let is_same = *asked == call.fields;
+        let other = || refusal(400, "IdempotentParameterMismatch", "The token was used with other parameters.");
+        return Ok(if is_same { answer.clone() } else { other() });
     }
-    const OWN: [&str; 5] = ["host", "connection", "content-length", "transfer-encoding", "user-agent"];
-    let headers = request.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
-    let headers: Vec<(&str, &str)> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let answer = send(&request.method, &format!("{upstream}{}", request.target), &headers, &request.body)?;
-    let answer = Response::bytes(answer.status, answer.header("content-type"), answer.body.clone());
-    if let Some(token) = token.filter(|_| answer.status == 200) {
-        lock(state).answers.insert(token, answer.clone());
+    let answer = carry_out()?;
+    if answer.status == 200 {
+        lock(state).answers.insert(key, (call.fields.clone(), answer.clone()));
     }
     Ok(answer)
+}
+
+impl Upstream {
+    fn carry_out(&self, request: &Request, call: &Call) -> std::io::Result<Response> {
+        let moto = match self {
+            Upstream::Moto(moto) => moto,
+            Upstream::Scripted(scripted) => return Ok(lock(scripted).carry_out(&call.action, &call.fields)),
+        };
+        const OWN: [&str; 5] = ["host", "connection", "content-length", "transfer-encoding", "user-agent"];
+        let headers = request.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+        let headers: Vec<(&str, &str)> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let answer = send(&request.method, &format!("{}{}", moto.url, request.target), &headers, &request.body)?;
+        Ok(Response::bytes(answer.status, answer.header("content-type"), answer.body.clone()))
+    }
 }
