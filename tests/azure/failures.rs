@@ -2,8 +2,8 @@
 
 use super::fixture::{AzureFixture, DELETE, WRITE};
 use crate::cloud::fixture::signal;
-use crate::support::azure::Wrong;
 use crate::support::fake::Vendor;
+use crate::support::recorder::Wrong;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 

@@ -75,12 +75,12 @@ impl AzureFixture {
 
     /// What was asked of the Resource Manager.
     pub fn actions(&self) -> Vec<String> {
-        self.azure.calls().into_iter().map(|call| call.action).collect()
+        self.azure.actions()
     }
 
     /// The actions that had an effect.
     pub fn effects(&self) -> Vec<String> {
-        self.azure.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
+        self.azure.effects()
     }
 
     /// The only machine.

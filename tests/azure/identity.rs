@@ -2,8 +2,8 @@
 //! Real: the program, and what the machine runs at its end. Scripted: Azure and the forge.
 
 use super::fixture::{AzureFixture, DELETE, WRITE};
-use crate::support::azure::Wrong;
 use crate::support::fake::Vendor;
+use crate::support::recorder::Wrong;
 
 const ASSIGN: &str = "Microsoft.Authorization/roleAssignments/write";
 

@@ -2,8 +2,9 @@
 
 use super::fixture::{AzureFixture, DELETE, WRITE};
 use crate::cloud::fixture::{kill, last_line};
-use crate::support::azure::{Azure, GROUP, SUBSCRIPTION, Wrong, now};
+use crate::support::azure::{Azure, GROUP, SUBSCRIPTION, now};
 use crate::support::fake::Vendor;
+use crate::support::recorder::Wrong;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
 

@@ -1,8 +1,8 @@
 //! The role in docs/azure.md is what a launch, its undoing and reap ask for.
 
 use super::fixture::{AzureFixture, WRITE};
-use crate::support::azure::Wrong;
 use crate::support::fake::Vendor;
+use crate::support::recorder::Wrong;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -9,6 +9,7 @@ use crate::support::fake::http::{Request, Response};
 use crate::support::gce::{self, Gce};
 #[cfg(feature = "kubernetes")]
 use crate::support::kubernetes::{self, Kubernetes, PodFate};
+use crate::support::recorder::Wrong;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -428,7 +429,7 @@ impl Fake {
                     "VcpuLimitExceeded",
                 ]);
                 let times = if rng.happens(50) { times } else { 0 };
-                ec2.fails("CreateFleet", times, ec2::Wrong::NoMachine(code));
+                ec2.fails("CreateFleet", times, Wrong::Fails(code, "There is none."));
                 11
             }
             #[cfg(feature = "azure")]
@@ -441,7 +442,7 @@ impl Fake {
                     ("InternalExecutionError", 9),
                 ]);
                 azure.looks(rng.below(60) as u32);
-                azure.fails("Microsoft.Compute/virtualMachines/write", times, azure::Wrong::Fails(code, "It failed."));
+                azure.fails("Microsoft.Compute/virtualMachines/write", times, Wrong::Fails(code, "It failed."));
                 exit
             }
             #[cfg(feature = "gcp")]
@@ -456,7 +457,7 @@ impl Fake {
                 }
                 let (code, exit) =
                     rng.one_of(&[("ZONE_RESOURCE_POOL_EXHAUSTED", 11), ("QUOTA_EXCEEDED", 11), ("INTERNAL_ERROR", 9)]);
-                gce.fails("compute.instances.create", times, gce::Wrong::Fails(code, "It failed."));
+                gce.fails("compute.instances.create", times, Wrong::Fails(code, "It failed."));
                 exit
             }
             #[cfg(feature = "kubernetes")]

@@ -1,9 +1,9 @@
 //! What is said and undone where it goes wrong.
 
 use super::fixture::{CloudFixture, last_line};
-use crate::support::ec2::Wrong;
 use crate::support::fake::Vendor;
 use crate::support::moto::Moto;
+use crate::support::recorder::Wrong;
 
 #[test]
 fn a_permission_that_is_missing_is_named_before_anything_is_made() {
@@ -17,7 +17,7 @@ fn a_permission_that_is_missing_is_named_before_anything_is_made() {
 #[test]
 fn where_there_is_no_spot_capacity_the_full_price_is_paid_unless_that_is_not_wanted() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-2") else { return };
-    fixture.ec2.fails("CreateFleet", 1, Wrong::NoMachine("InsufficientInstanceCapacity"));
+    fixture.ec2.fails("CreateFleet", 1, Wrong::Fails("InsufficientInstanceCapacity", "There is none."));
     let ran = fixture.start(&["--cloud-spot", "--cloud-on-demand-fallback=false"]).end();
     ran.fails(
         11,
@@ -26,7 +26,7 @@ fn where_there_is_no_spot_capacity_the_full_price_is_paid_unless_that_is_not_wan
     );
     fixture.is_clean();
 
-    fixture.ec2.fails("CreateFleet", 1, Wrong::NoMachine("UnfulfillableCapacity"));
+    fixture.ec2.fails("CreateFleet", 1, Wrong::Fails("UnfulfillableCapacity", "There is none."));
     let ran = fixture.launch(&["--cloud-spot"]);
     assert_eq!(last_line(&ran)["spot"], false, "{ran:#?}");
     let tokens: Vec<_> =
@@ -73,7 +73,7 @@ fn what_was_made_a_moment_ago_is_asked_for_again() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "me-central-1") else { return };
     let missing = "The specified launch template, with template name cml-x, does not exist.";
     fixture.ec2.fails("CreateFleet", 1, Wrong::Refused(400, "InvalidLaunchTemplateName.NotFoundException", missing));
-    fixture.ec2.fails("CreateFleet", 1, Wrong::NoMachine("InvalidGroup.NotFound"));
+    fixture.ec2.fails("CreateFleet", 1, Wrong::Fails("InvalidGroup.NotFound", "There is none."));
     let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let tokens: std::collections::BTreeSet<String> =

@@ -1,8 +1,8 @@
 //! Keys for the identity that a CI gives to a job.
 
 use super::fixture::{CloudFixture, SECRET};
-use crate::support::ec2::Wrong;
 use crate::support::fake::Vendor;
+use crate::support::recorder::Wrong;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/ci";
 const IDENTITY: &str = "eyJhbGciOiJSUzI1NiJ9.an-identity-token.c2lnbmF0dXJl";

@@ -1,9 +1,10 @@
 //! What a launch asks for and says.
 
 use super::fixture::{CloudFixture, last_line, user_data};
-use crate::support::ec2::{Ec2, Wrong};
+use crate::support::ec2::{Ec2, answered};
 use crate::support::fake::Vendor;
 use crate::support::moto::Moto;
+use crate::support::recorder::Wrong;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -116,14 +117,13 @@ fn jobs_may_act_as_a_machine_that_has_an_identity() {
 #[test]
 fn all_disks_of_an_image_go_with_the_machine() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "us-east-1") else { return };
-    fixture.ec2.fails("DescribeImages", 1, Wrong::Answered(
-        "<imagesSet><item><imageId>ami-0a000000000000002</imageId><name>mine</name><architecture>x86_64</architecture>\
+    fixture.ec2.fails("DescribeImages", 1, Wrong::Answered(answered("DescribeImages", "<imagesSet><item><imageId>ami-0a000000000000002</imageId><name>mine</name><architecture>x86_64</architecture>\
         <rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping>\
         <item><deviceName>/dev/sda1</deviceName><ebs><volumeSize>50</volumeSize></ebs></item>\
         <item><deviceName>/dev/sdb</deviceName><ebs><volumeSize>500</volumeSize><deleteOnTermination>false</deleteOnTermination></ebs></item>\
         <item><deviceName>/dev/sdc</deviceName><virtualName>ephemeral0</virtualName></item>\
         </blockDeviceMapping></item></imagesSet>",
-    ));
+    )));
     let ran = fixture.launch(&["--cloud-image", "ami-0a000000000000002"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;

@@ -1,8 +1,9 @@
 //! What is left behind is found and removed, and nothing else.
 
 use super::fixture::CloudFixture;
-use crate::support::ec2::Wrong;
+use crate::support::ec2::answered;
 use crate::support::fake::{Doing, Kind, Vendor};
+use crate::support::recorder::Wrong;
 
 /// Without waiting for what may be on its way.
 const AT_ONCE: [&str; 5] = ["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"];
@@ -201,9 +202,9 @@ fn left(fixture: &CloudFixture) -> (usize, usize) {
 
 /// Another account's answers: no instances, and its own number.
 fn in_another_account(fixture: &CloudFixture) {
-    fixture.ec2.fails("DescribeInstances", 99, Wrong::Answered("<reservationSet/>"));
+    fixture.ec2.fails("DescribeInstances", 99, Wrong::Answered(answered("DescribeInstances", "<reservationSet/>")));
     let identity = "<GetCallerIdentityResult><Account>210987654321</Account></GetCallerIdentityResult>";
-    fixture.ec2.fails("GetCallerIdentity", 99, Wrong::Answered(identity));
+    fixture.ec2.fails("GetCallerIdentity", 99, Wrong::Answered(answered("GetCallerIdentity", identity)));
 }
 
 /// Real: the program. EC2 is moto; scripted: which account it says that it is, with none of the other's instances.

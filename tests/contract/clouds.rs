@@ -9,15 +9,16 @@
 #[cfg(feature = "kubernetes")]
 use crate::support::api_server::{ApiServer, Namespace};
 #[cfg(feature = "azure")]
-use crate::support::azure::{Azure, Wrong as AzureWrong};
-use crate::support::ec2::{Ec2, Wrong};
+use crate::support::azure::Azure;
+use crate::support::ec2::{Ec2, answered};
 use crate::support::eventually;
 #[cfg(feature = "gcp")]
-use crate::support::gce::{Gce, Wrong as GceWrong};
+use crate::support::gce::Gce;
 use crate::support::host::TestHost;
 #[cfg(feature = "kubernetes")]
-use crate::support::kubernetes::{Kubernetes, Wrong as KubernetesWrong};
+use crate::support::kubernetes::Kubernetes;
 use crate::support::moto::Moto;
+use crate::support::recorder::Wrong;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cml::app::App;
@@ -231,25 +232,13 @@ impl Row {
     /// Requests that have an effect.
     fn effects(&self) -> Vec<String> {
         match &self.backend {
-            Backend::Aws(ec2) => {
-                let is_dry =
-                    |call: &crate::support::ec2::Call| call.fields.get("DryRun").is_some_and(|dry| dry == "true");
-                let asks = |action: &str| action.starts_with("Describe") || action.starts_with("Get");
-                let calls = ec2.calls().into_iter().filter(|call| !is_dry(call) && !asks(&call.action));
-                calls.map(|call| call.action).collect()
-            }
+            Backend::Aws(ec2) => ec2.effects(),
             #[cfg(feature = "azure")]
-            Backend::Azure(azure) => {
-                azure.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
-            }
+            Backend::Azure(azure) => azure.effects(),
             #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => {
-                gce.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
-            }
+            Backend::Gcp(gce) => gce.effects(),
             #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => {
-                cluster.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
-            }
+            Backend::Kubernetes(cluster) => cluster.effects(),
             #[cfg(feature = "kubernetes")]
             Backend::ApiServer(namespace) => namespace.effects(),
             Backend::Dummy(_) => self.billed(),
@@ -261,11 +250,11 @@ impl Row {
         match &self.backend {
             Backend::Aws(ec2) => ec2.fails("CreateFleet", 99, Wrong::LostAnswer),
             #[cfg(feature = "azure")]
-            Backend::Azure(azure) => azure.fails("Microsoft.Compute/virtualMachines/write", 99, AzureWrong::LostAnswer),
+            Backend::Azure(azure) => azure.fails("Microsoft.Compute/virtualMachines/write", 99, Wrong::LostAnswer),
             #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => gce.fails("compute.instances.create", 99, GceWrong::LostAnswer),
+            Backend::Gcp(gce) => gce.fails("compute.instances.create", 99, Wrong::LostAnswer),
             #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => cluster.fails("create jobs", 99, KubernetesWrong::LostAnswer),
+            Backend::Kubernetes(cluster) => cluster.fails("create jobs", 99, Wrong::LostAnswer),
             #[cfg(feature = "kubernetes")]
             Backend::ApiServer(_) => return false,
             Backend::Dummy(_) => return false,
@@ -335,7 +324,7 @@ impl Row {
         match &self.backend {
             Backend::Aws(ec2) => {
                 let content = format!("<instanceId>{id}</instanceId><output>{}</output>", STANDARD.encode(text));
-                ec2.fails("GetConsoleOutput", 1, Wrong::Answered(Box::leak(content.into_boxed_str())));
+                ec2.fails("GetConsoleOutput", 1, Wrong::Answered(answered("GetConsoleOutput", &content)));
             }
             #[cfg(feature = "azure")]
             Backend::Azure(azure) => azure.fill_console(id, text),

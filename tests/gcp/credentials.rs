@@ -2,7 +2,8 @@
 
 use super::fixture::GcpFixture;
 use crate::support::fake::Vendor;
-use crate::support::gce::{ACCOUNT, Gce, PROJECT, PROVIDER, WORKER_TOKEN, Wrong};
+use crate::support::gce::{ACCOUNT, Gce, PROJECT, PROVIDER, WORKER_TOKEN};
+use crate::support::recorder::Wrong;
 use serde_json::{Value, json};
 
 const IDENTITY: &str = "eyJhbGciOiJSUzI1NiJ9.an-identity-token.c2lnbmF0dXJl";

@@ -2,7 +2,7 @@
 
 use super::fixture::GcpFixture;
 use crate::support::fake::Vendor;
-use crate::support::gce::Wrong;
+use crate::support::recorder::Wrong;
 
 #[test]
 fn without_capacity_every_zone_is_tried_and_nothing_is_left() {

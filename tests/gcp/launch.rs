@@ -3,7 +3,8 @@
 use super::fixture::GcpFixture;
 use crate::cloud::fixture::last_line;
 use crate::support::fake::{Doing, Vendor};
-use crate::support::gce::{PROJECT, WORKER, Wrong};
+use crate::support::gce::{PROJECT, WORKER};
+use crate::support::recorder::Wrong;
 use serde_json::{Value, json};
 
 /// Real: the program. Scripted: Compute Engine and the forge.

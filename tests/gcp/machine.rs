@@ -3,8 +3,9 @@
 
 use super::fixture::GcpFixture;
 use crate::support::fake::Vendor;
-use crate::support::gce::{Gce, WORKER, Wrong};
+use crate::support::gce::{Gce, WORKER};
 use crate::support::host::TestHost;
+use crate::support::recorder::Wrong;
 use cml::app::App;
 use cml::cloud::{CLOUDS, Driver};
 use cml::host::Host;

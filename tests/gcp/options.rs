@@ -99,7 +99,7 @@ fn what_the_region_or_the_project_does_not_have_is_said_before_anything_is_creat
     ] {
         let fixture = GcpFixture::new(Vendor::GitHub);
         fixture.run(&[&["launch"], args].concat()).fails(code, says, "*");
-        assert!(fixture.gce.calls().iter().all(|call| !call.has_effect()), "{args:?}");
+        assert!(fixture.gce.effects().is_empty(), "{args:?}");
         assert!(fixture.runners().is_empty());
     }
 }

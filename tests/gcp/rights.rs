@@ -39,7 +39,7 @@ fn a_permission_that_is_missing_is_named_before_anything_is_created() {
             &format!("Google Cloud does not allow {permission} in the project ml-project"),
             "grant the launcher's account the role of docs/gcp.md in the project",
         );
-        assert!(fixture.gce.calls().iter().all(|call| !call.has_effect()) && fixture.runners().is_empty());
+        assert!(fixture.gce.effects().is_empty() && fixture.runners().is_empty());
     }
     // With an identity one more is needed.
     let fixture = without("");
@@ -53,7 +53,7 @@ fn a_permission_that_is_missing_is_named_before_anything_is_created() {
     // Where nobody can be asked for the permissions, the launch itself tells.
     let fixture = without("compute.instances.create");
     let asks = "/v1/projects/ml-project:testIamPermissions";
-    fixture.gce.fails(asks, 1, crate::support::gce::Wrong::Refused(403, "accessNotConfigured", "x"));
+    fixture.gce.fails(asks, 1, crate::support::recorder::Wrong::Refused(403, "accessNotConfigured", "x"));
     fixture.run(&["launch"]).fails(
         4,
         "Google Cloud does not allow compute.instances.create: Required 'compute.instances.create' permission for*",

@@ -2,7 +2,8 @@
 
 use super::fixture::ClusterFixture;
 use crate::support::fake::Vendor;
-use crate::support::kubernetes::{PodFate, Wrong};
+use crate::support::kubernetes::PodFate;
+use crate::support::recorder::Wrong;
 use std::time::Duration;
 
 /// The request for a registration, which comes after all that is checked.

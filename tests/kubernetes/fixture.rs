@@ -61,7 +61,7 @@ impl ClusterFixture {
 
     /// The actions that had an effect.
     pub fn effects(&self) -> Vec<String> {
-        self.cluster.calls().into_iter().filter(|call| call.has_effect()).map(|call| call.action).collect()
+        self.cluster.effects()
     }
 
     /// Nothing is left, at the forge or in the cluster.

@@ -5,7 +5,8 @@ use super::fixture::ClusterFixture;
 use crate::support::Ran;
 use crate::support::fake::Vendor;
 use crate::support::gce::{ACCOUNT, ACCOUNT_TOKEN, CLUSTER_TOKEN, Gce, PROVIDER, WORKER_TOKEN};
-use crate::support::kubernetes::{TOKEN, Wrong};
+use crate::support::kubernetes::TOKEN;
+use crate::support::recorder::Wrong;
 use serde_json::json;
 
 const IDENTITY: &str = "eyJhbGciOiJSUzI1NiJ9.an-identity-token.c2lnbmF0dXJl";

@@ -5,14 +5,14 @@
 //! unknown fields, types and values are refused, as is a version of an interface that there is not. Scripted: what fails, and what is
 //! allowed.
 
-use super::fake::http::{Framing, Request, Response, read_request, write_response};
+use super::fake::http::{Request, Response};
 use super::fake::server::{Life, Port, Server, lock};
 use super::fake::{Identity, Proxy, accept};
-use super::hook::Hook;
+use super::recorder::{self, Recorder};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -34,19 +34,6 @@ const GOAL: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?><GoalState><Versio
     <Container><ContainerId>c-1</ContainerId><RoleInstanceList><RoleInstance><InstanceId>r-1</InstanceId><State>Started</State>\
     </RoleInstance></RoleInstanceList></Container></GoalState>";
 
-/// What goes wrong with a request.
-#[derive(Clone, Debug)]
-pub enum Wrong {
-    /// It is refused with a status, a code and a message.
-    Refused(u16, &'static str, &'static str),
-    /// It is accepted, and its operation fails with a code and a message.
-    Fails(&'static str, &'static str),
-    /// It is carried out, and the answer is lost.
-    LostAnswer,
-    /// It takes so much longer.
-    Slow(Duration),
-}
-
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -62,17 +49,24 @@ impl Call {
     pub fn is_look(&self) -> bool {
         self.method == "GET" && self.path.contains(&format!("/{MACHINES}/"))
     }
+}
 
-    /// Whether it changes anything.
-    pub fn has_effect(&self) -> bool {
+impl recorder::Call for Call {
+    fn action(&self) -> &str {
+        &self.action
+    }
+
+    fn has_effect(&self) -> bool {
         self.action.starts_with("Microsoft.") && (self.method == "PUT" || self.method == "DELETE")
+    }
+
+    fn refusal(status: u16, code: &str, message: &str) -> Response {
+        refusal(status, code, message)
     }
 }
 
 struct State {
-    calls: Vec<Call>,
     used: BTreeSet<String>,
-    wrong: Vec<(String, usize, Wrong)>,
     denied: BTreeSet<String>,
     hides_permissions: bool,
     has_group: bool,
@@ -98,8 +92,12 @@ struct State {
     /// How often an operation is looked at before it is done.
     looks: u32,
     next: u32,
-    latency: Duration,
-    hook: Arc<Hook>,
+}
+
+/// What requests meet.
+struct Shared {
+    recorder: Recorder<Call>,
+    state: Mutex<State>,
 }
 
 /// Azure.
@@ -108,15 +106,21 @@ pub struct Azure {
     metadata: Server,
     proxy: Proxy,
     folder: tempfile::TempDir,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for Azure {
+    type Target = Recorder<Call>;
+
+    fn deref(&self) -> &Recorder<Call> {
+        &self.shared.recorder
+    }
 }
 
 impl Azure {
     pub fn start() -> Azure {
-        let state = Arc::new(Mutex::new(State {
-            calls: Vec::new(),
+        let state = Mutex::new(State {
             used: BTreeSet::new(),
-            wrong: Vec::new(),
             denied: BTreeSet::new(),
             hides_permissions: false,
             has_group: true,
@@ -135,27 +139,26 @@ impl Azure {
             is_ready: false,
             looks: 1,
             next: 0,
-            latency: Duration::ZERO,
-            hook: Arc::default(),
-        }));
+        });
+        let shared = Arc::new(Shared { recorder: Recorder::default(), state });
         let identity = Identity::of(&HOSTS, 1975, 4096);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), &identity.ca_pem).unwrap();
-        let (config, shared) = (Arc::clone(&identity.config), Arc::clone(&state));
+        let (config, serves) = (Arc::clone(&identity.config), Arc::clone(&shared));
         let server = Port::bind().serve(move |socket, life| {
             if let Ok(Some(stream)) = accept(&config, socket) {
-                let _ = serve(stream, life, &shared);
+                let _ = recorder::serve(stream, |request| exchange(request, life, &serves));
             }
         });
         let proxy = Proxy::start();
         for host in HOSTS {
             proxy.route(&format!("{host}:443"), &server.address.to_string());
         }
-        let shared = Arc::clone(&state);
+        let serves = Arc::clone(&shared);
         let metadata = Port::bind().serve(move |socket, life| {
-            let _ = serve(socket, life, &shared);
+            let _ = recorder::serve(socket, |request| exchange(request, life, &serves));
         });
-        Azure { server, metadata, proxy, folder, state }
+        Azure { server, metadata, proxy, folder, shared }
     }
 
     /// The variables of a launcher.
@@ -186,47 +189,42 @@ impl Azure {
         format!("http://{}", self.metadata.address)
     }
 
-    /// The next `times` requests of an action go wrong.
-    pub fn fails(&self, action: &str, times: usize, wrong: Wrong) {
-        lock(&self.state).wrong.push((action.to_owned(), times, wrong));
-    }
-
     /// The application may not do this.
     pub fn denies(&self, action: &str) {
-        lock(&self.state).denied.insert(action.to_owned());
+        lock(&self.shared.state).denied.insert(action.to_owned());
     }
 
     /// The application may not ask what it may.
     pub fn hides_permissions(&self) {
-        lock(&self.state).hides_permissions = true;
+        lock(&self.shared.state).hides_permissions = true;
     }
 
     /// Nobody has made the resource group, nor the identity.
     pub fn is_new(&self) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         (state.has_group, state.has_identity) = (false, false);
     }
 
     /// Nobody has made the identity.
     pub fn has_no_identity(&self) {
-        lock(&self.state).has_identity = false;
+        lock(&self.shared.state).has_identity = false;
     }
 
     /// The application may assign roles, which take effect after so many requests of a machine.
     pub fn may_assign(&self, delay: usize) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         (state.may_assign, state.delay) = (true, delay);
     }
 
     /// How many roles machines have.
     pub fn roles(&self) -> usize {
-        lock(&self.state).roles.len()
+        lock(&self.shared.state).roles.len()
     }
 
     /// An earlier launch has made the network of a region.
     pub fn make_network(&self, region: &str) {
         let name = format!("cml-{region}");
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         let network =
             json!({"name": name, "tags": {"cml-managed": "shared"}, "properties": {"subnets": [{"name": "cml"}]}});
         state.of("Microsoft.Network/virtualNetworks").insert(name, network);
@@ -234,53 +232,27 @@ impl Azure {
 
     /// The subscription cannot use this size.
     pub fn restricts(&self, size: &str) {
-        lock(&self.state).restricted.insert(size.to_owned());
+        lock(&self.shared.state).restricted.insert(size.to_owned());
     }
 
     /// Operations are done after so many looks.
     pub fn looks(&self, count: u32) {
-        lock(&self.state).looks = count;
-    }
-
-    /// Every request takes so much longer.
-    #[allow(dead_code)] // for benchmarks
-    pub fn latency(&self, time: Duration) {
-        lock(&self.state).latency = time;
+        lock(&self.shared.state).looks = count;
     }
 
     /// Carries a request out without a connection; `None` when its answer is lost.
     pub fn exchange(&self, request: &Request) -> Option<Response> {
-        exchange(request, &Life::default(), &self.state)
-    }
-
-    /// Called after each request was carried out and before it is answered, with its number from 1.
-    pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
-        lock(&self.state).hook.set(hook);
-    }
-
-    pub fn calls(&self) -> Vec<Call> {
-        lock(&self.state).calls.clone()
-    }
-
-    pub fn forget(&self) {
-        let mut state = lock(&self.state);
-        state.calls.clear();
-        state.hook.clear();
-    }
-
-    /// The requests of one action.
-    pub fn of(&self, action: &str) -> Vec<Call> {
-        self.calls().into_iter().filter(|call| call.action == action).collect()
+        exchange(request, &Life::default(), &self.shared)
     }
 
     /// The permissions that were needed, those of what Azure does with a machine included.
     pub fn used(&self) -> BTreeSet<String> {
-        lock(&self.state).used.clone()
+        lock(&self.shared.state).used.clone()
     }
 
     /// The resources of a type, by name.
     pub fn resources(&self, kind: &str) -> BTreeMap<String, Value> {
-        lock(&self.state).resources.get(kind).cloned().unwrap_or_default()
+        lock(&self.shared.state).resources.get(kind).cloned().unwrap_or_default()
     }
 
     pub fn machines(&self) -> BTreeMap<String, Value> {
@@ -297,7 +269,7 @@ impl Azure {
     /// A machine that somebody else made.
     pub fn make_foreign(&self, name: &str) {
         let machine = json!({"id": "x", "name": name, "location": "westus2", "tags": {"team": "other"}, "properties": {"provisioningState": "Succeeded"}});
-        lock(&self.state).of(MACHINES).insert(name.to_owned(), machine);
+        lock(&self.shared.state).of(MACHINES).insert(name.to_owned(), machine);
     }
 
     /// A machine was created long ago.
@@ -309,7 +281,7 @@ impl Azure {
 
     /// Changes a resource.
     pub fn edit(&self, kind: &str, name: &str, edit: impl FnOnce(&mut Value)) {
-        edit(lock(&self.state).of(kind).get_mut(name).unwrap());
+        edit(lock(&self.shared.state).of(kind).get_mut(name).unwrap());
     }
 
     /// A machine powers itself off.
@@ -324,33 +296,33 @@ impl Azure {
 
     /// Azure takes a spot machine back, and leaves what it had.
     pub fn evict(&self, name: &str) {
-        lock(&self.state).of(MACHINES).remove(name);
+        lock(&self.shared.state).of(MACHINES).remove(name);
     }
 
     /// What a machine printed.
     pub fn fill_console(&self, name: &str, text: &str) {
-        lock(&self.state).console.insert(name.to_owned(), text.to_owned());
+        lock(&self.shared.state).console.insert(name.to_owned(), text.to_owned());
     }
 
     /// What the metadata service announces.
     pub fn announces(&self, kind: &str, machine: &str) {
-        lock(&self.state).events = json!({"DocumentIncarnation": 2, "Events": [{"EventId": "1", "EventType": kind,
+        lock(&self.shared.state).events = json!({"DocumentIncarnation": 2, "Events": [{"EventId": "1", "EventType": kind,
             "ResourceType": "VirtualMachine", "Resources": [machine], "EventStatus": "Scheduled", "NotBefore": ""}]});
     }
 
     /// The first answer about what it announces takes so long: it turns the service on.
     pub fn announces_late(&self, time: Duration) {
-        lock(&self.state).first_events = time;
+        lock(&self.shared.state).first_events = time;
     }
 
     /// Whether the machine has told the wire server that it is ready.
     pub fn is_ready(&self) -> bool {
-        lock(&self.state).is_ready
+        lock(&self.shared.state).is_ready
     }
 
     /// How often the metadata service was asked what it announces.
     pub fn asked_for_events(&self) -> usize {
-        lock(&self.state).asked_for_events
+        lock(&self.shared.state).asked_for_events
     }
 
     /// The start-up script of a machine.
@@ -556,23 +528,8 @@ const OF_A_MACHINE: [&str; 7] = [
     "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
 ];
 
-fn serve<C: Read + Write>(stream: C, life: &Life, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    while let Some(request) = read_request(&mut reader, || {})? {
-        let latency = lock(state).latency;
-        if !life.sleep(latency) {
-            return Ok(());
-        }
-        let Some(answer) = exchange(&request, life, state) else { return Ok(()) };
-        if !write_response(reader.get_mut(), &request, &answer, Framing::Whole)? {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
 /// Carries a request out; `None` when its answer is lost.
-fn exchange(request: &Request, life: &Life, state: &Mutex<State>) -> Option<Response> {
+fn exchange(request: &Request, life: &Life, Shared { recorder, state }: &Shared) -> Option<Response> {
     let host = request.header("host").unwrap_or_default().split(':').next().unwrap_or_default().to_owned();
     let routed = (host == "management.azure.com").then(|| route(&request.segments())).flatten();
     let boot = request.path().ends_with("/retrieveBootDiagnosticsData");
@@ -581,39 +538,20 @@ fn exchange(request: &Request, life: &Life, state: &Mutex<State>) -> Option<Resp
         Some(route) => needs(route, &request.method),
         None => (format!("{} {host}", request.method), ""),
     };
-    let (wrong, number) = {
-        let mut state = lock(state);
-        let (method, path, body) = (request.method.clone(), request.path().to_owned(), request.json());
-        state.calls.push(Call { action: action.clone(), method, path, body });
-        if action.starts_with("Microsoft.") {
-            state.used.insert(action.clone());
-        }
-        let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
-        let wrong = found.map(|(_, times, wrong)| {
-            *times -= 1;
-            wrong.clone()
-        });
-        (wrong, state.calls.len())
-    };
-    let slow = match wrong {
-        Some(Wrong::Slow(time)) => time,
-        _ if request.path() == "/metadata/scheduledevents" => std::mem::take(&mut lock(state).first_events),
-        _ => Duration::ZERO,
-    };
-    if !slow.is_zero() && !life.sleep(slow) {
+    if action.starts_with("Microsoft.") {
+        lock(state).used.insert(action.clone());
+    }
+    let (method, path) = (request.method.clone(), request.path().to_owned());
+    let is_first = path == "/metadata/scheduledevents";
+    let slow = if is_first { std::mem::take(&mut lock(state).first_events) } else { Duration::ZERO };
+    if !life.sleep(slow) {
         return None;
     }
-    let answer = match (&wrong, &routed) {
-        (Some(Wrong::Refused(status, code, message)), _) => refusal(*status, code, message),
-        (_, Some(route)) => {
-            let failure = if let Some(Wrong::Fails(code, message)) = wrong { Some((code, message)) } else { None };
-            manage(&mut lock(state), request, route, &action, version, failure)
-        }
-        (_, None) => other(&mut lock(state), request, &host),
-    };
-    let hook = Arc::clone(&lock(state).hook);
-    hook.call(number);
-    (!matches!(wrong, Some(Wrong::LostAnswer))).then_some(answer)
+    let call = Call { action: action.clone(), method, path, body: request.json() };
+    recorder.exchange(life, call, |failure| match &routed {
+        Some(route) => manage(&mut lock(state), request, route, &action, version, failure),
+        None => other(&mut lock(state), request, &host),
+    })
 }
 
 /// The login, the prices, a console's text, and the metadata service.

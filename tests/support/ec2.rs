@@ -4,35 +4,18 @@
 //! other fields (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>). moto keeps no user data of a
 //! fleet and no shutdown behaviour: tests look at the recorded request for those.
 
-use super::fake::http::{Framing, Request, Response, decode, read_request, write_response};
+use super::fake::http::{Request, Response, decode};
 use super::fake::server::{Life, Port, Server, lock};
-use super::hook::Hook;
 use super::moto::Moto;
 use super::net::send;
+use super::recorder::{self, Recorder};
 use std::collections::BTreeMap;
-use std::io::BufReader;
-use std::net::TcpStream;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 mod scripted;
 
 use scripted::Scripted;
-
-/// What goes wrong with a request.
-#[derive(Clone, Debug)]
-pub enum Wrong {
-    /// It is refused with a status and a code.
-    Refused(u16, &'static str, &'static str),
-    /// It is carried out, and the answer is lost.
-    LostAnswer,
-    /// A fleet gets no machine, for this reason.
-    NoMachine(&'static str),
-    /// It takes so much longer.
-    Slow(Duration),
-    /// It is answered so, with the content of the answer's element.
-    Answered(&'static str),
-}
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -43,14 +26,25 @@ pub struct Call {
     pub has_token: bool,
 }
 
+impl recorder::Call for Call {
+    fn action(&self) -> &str {
+        &self.action
+    }
+
+    fn has_effect(&self) -> bool {
+        let is_dry = self.fields.get("DryRun").is_some_and(|dry| dry == "true");
+        !is_dry && !self.action.starts_with("Describe") && !self.action.starts_with("Get")
+    }
+
+    fn refusal(status: u16, code: &str, message: &str) -> Response {
+        refusal(status, code, message)
+    }
+}
+
 #[derive(Default)]
 struct State {
-    calls: Vec<Call>,
-    wrong: Vec<(&'static str, usize, Wrong)>,
     /// By action and client token, what was asked, and the answer.
     answers: BTreeMap<(String, String), (BTreeMap<String, String>, Response)>,
-    latency: Duration,
-    hook: Arc<Hook>,
     /// What is served besides, by path.
     pages: BTreeMap<String, String>,
     /// Who asked for that: the target and the authorization.
@@ -63,12 +57,26 @@ enum Upstream {
     Scripted(Mutex<Scripted>),
 }
 
+/// What requests meet.
+struct Shared {
+    recorder: Recorder<Call>,
+    state: Mutex<State>,
+    upstream: Upstream,
+}
+
 /// EC2 in one region.
 pub struct Ec2 {
-    upstream: Arc<Upstream>,
     server: Server,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     pub region: &'static str,
+}
+
+impl Deref for Ec2 {
+    type Target = Recorder<Call>;
+
+    fn deref(&self) -> &Recorder<Call> {
+        &self.shared.recorder
+    }
 }
 
 /// A machine.
@@ -104,17 +112,17 @@ impl Ec2 {
     }
 
     fn of_upstream(upstream: Upstream, region: &'static str) -> Ec2 {
-        let (state, upstream) = (Arc::new(Mutex::new(State::default())), Arc::new(upstream));
-        let (shared, carries_out) = (Arc::clone(&state), Arc::clone(&upstream));
+        let shared = Arc::new(Shared { recorder: Recorder::default(), state: Mutex::default(), upstream });
+        let serves = Arc::clone(&shared);
         let server = Port::bind().serve(move |socket, life| {
-            let _ = serve(socket, life, &shared, &carries_out);
+            let _ = recorder::serve(socket, |request| serves.exchange(request, life));
         });
-        Ec2 { upstream, server, state, region }
+        Ec2 { server, shared, region }
     }
 
     /// That of a scripted one.
     pub fn script(&self) -> MutexGuard<'_, Scripted> {
-        let Upstream::Scripted(scripted) = &*self.upstream else { panic!("moto has no script") };
+        let Upstream::Scripted(scripted) = &self.shared.upstream else { panic!("moto has no script") };
         lock(scripted)
     }
 
@@ -123,59 +131,24 @@ impl Ec2 {
         format!("http://{}", self.server.address)
     }
 
-    /// The next `times` requests of an action go wrong.
-    pub fn fails(&self, action: &'static str, times: usize, wrong: Wrong) {
-        lock(&self.state).wrong.push((action, times, wrong));
-    }
-
-    /// Every request takes so much longer.
-    #[allow(dead_code)] // for benchmarks
-    pub fn latency(&self, time: Duration) {
-        lock(&self.state).latency = time;
-    }
-
     /// Serves JSON at a path.
     pub fn serves(&self, path: &str, json: &str) {
-        lock(&self.state).pages.insert(path.to_owned(), json.to_owned());
+        lock(&self.shared.state).pages.insert(path.to_owned(), json.to_owned());
     }
 
     /// The targets that were served so, each with its authorization.
     pub fn served(&self) -> Vec<(String, String)> {
-        lock(&self.state).served.clone()
+        lock(&self.shared.state).served.clone()
     }
 
     /// Carries a request out without a connection; `None` when its answer is lost.
     pub fn exchange(&self, request: &Request) -> Option<Response> {
-        exchange(request, &Life::default(), &self.state, &self.upstream).unwrap()
-    }
-
-    /// Called after each request was carried out and before it is answered, with its number from 1.
-    pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
-        lock(&self.state).hook.set(hook);
-    }
-
-    pub fn calls(&self) -> Vec<Call> {
-        lock(&self.state).calls.clone()
-    }
-
-    pub fn actions(&self) -> Vec<String> {
-        self.calls().into_iter().map(|call| call.action).collect()
-    }
-
-    /// The requests of one action.
-    pub fn of(&self, action: &str) -> Vec<Call> {
-        self.calls().into_iter().filter(|call| call.action == action).collect()
-    }
-
-    pub fn forget(&self) {
-        let mut state = lock(&self.state);
-        state.calls.clear();
-        state.hook.clear();
+        self.shared.exchange(request, &Life::default())
     }
 
     /// Asks moto itself.
     pub fn ask(&self, query: &str) -> String {
-        let Upstream::Moto(moto) = &*self.upstream else { panic!("there is no moto") };
+        let Upstream::Moto(moto) = &self.shared.upstream else { panic!("there is no moto") };
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=any/20260101/{}/ec2/aws4_request, SignedHeaders=host, Signature=0",
             self.region
@@ -190,7 +163,7 @@ impl Ec2 {
 
     /// All machines, those that are gone too.
     pub fn machines(&self) -> Vec<Machine> {
-        if let Upstream::Scripted(scripted) = &*self.upstream {
+        if let Upstream::Scripted(scripted) = &self.shared.upstream {
             return lock(scripted).machines();
         }
         let text = self.ask("Action=DescribeInstances");
@@ -224,17 +197,18 @@ pub fn refusal(status: u16, code: &str, says: &str) -> Response {
     Response::bytes(status, "text/xml;charset=UTF-8", body)
 }
 
-fn answered(action: &str, content: &str) -> Response {
+/// An answer with this content.
+pub fn answered(action: &str, content: &str) -> Response {
     let name = format!("{action}Response");
     let namespace = "http://ec2.amazonaws.com/doc/2016-11-15/";
     let body = format!("<{name} xmlns=\"{namespace}\"><requestId>r</requestId>{content}</{name}>");
     Response::bytes(200, "text/xml;charset=UTF-8", body)
 }
 
-/// The answer to a fleet that gets no instance, for this reason.
-fn no_instance(code: &str) -> String {
+/// What a fleet is told that gets no instance.
+fn no_instance(code: &str, message: &str) -> String {
     format!(
-        "<fleetId>fleet-1</fleetId><errorSet><item><errorCode>{code}</errorCode><errorMessage>There is none.</errorMessage><lifecycle>spot</lifecycle></item></errorSet><fleetInstanceSet/>"
+        "<fleetId>fleet-1</fleetId><errorSet><item><errorCode>{code}</errorCode><errorMessage>{message}</errorMessage><lifecycle>spot</lifecycle></item></errorSet><fleetInstanceSet/>"
     )
 }
 
@@ -245,102 +219,60 @@ fn fields(body: &[u8]) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (decode(name, true), decode(value, true))).collect()
 }
 
-fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>, upstream: &Upstream) -> std::io::Result<()> {
-    let mut reader = BufReader::new(socket);
-    while let Some(request) = read_request(&mut reader, || {})? {
-        if let Some(answer) = page(state, &request) {
-            write_response(reader.get_mut(), &request, &answer, Framing::Whole)?;
-            return Ok(());
+impl Shared {
+    /// Carries a request out; `None` when its answer is lost.
+    fn exchange(&self, request: &Request, life: &Life) -> Option<Response> {
+        if let Some(page) = self.page(request) {
+            return Some(page);
         }
-        let Some(answer) = exchange(&request, life, state, upstream)? else { return Ok(()) };
-        if !write_response(reader.get_mut(), &request, &answer, Framing::Whole)? {
-            return Ok(());
+        let fields = fields(&request.body);
+        let target = request.header("x-amz-target").and_then(|target| target.rsplit('.').next());
+        let action = fields.get("Action").cloned().or(target.map(str::to_owned)).unwrap_or_default();
+        let call = Call { action, fields, has_token: request.header("x-amz-security-token").is_some() };
+        self.recorder.exchange(life, call.clone(), |failure| {
+            self.once(&call, || match failure {
+                Some((code, message)) => answered(&call.action, &no_instance(code, message)),
+                None => self.upstream.carry_out(request, &call),
+            })
+        })
+    }
+
+    fn page(&self, request: &Request) -> Option<Response> {
+        let mut state = lock(&self.state);
+        let body = state.pages.get(request.path())?.clone();
+        state.served.push((request.target.clone(), request.header("authorization").unwrap_or_default().to_owned()));
+        Some(Response::bytes(200, "application/json", body))
+    }
+
+    /// Carries a request out, unless one with its token was: then the answer is the same.
+    fn once(&self, call: &Call, carry_out: impl FnOnce() -> Response) -> Response {
+        let Some(token) = call.fields.get("ClientToken") else { return carry_out() };
+        let key = (call.action.clone(), token.clone());
+        if let Some((asked, answer)) = lock(&self.state).answers.get(&key) {
+            let is_same = *asked == call.fields;
+            let other = || refusal(400, "IdempotentParameterMismatch", "The token was used with other parameters.");
+            return if is_same { answer.clone() } else { other() };
         }
+        let answer = carry_out();
+        if answer.status == 200 {
+            lock(&self.state).answers.insert(key, (call.fields.clone(), answer.clone()));
+        }
+        answer
     }
-    Ok(())
-}
-
-/// Carries a request out; `None` when its answer is lost.
-fn exchange(
-    request: &Request,
-    life: &Life,
-    state: &Mutex<State>,
-    upstream: &Upstream,
-) -> std::io::Result<Option<Response>> {
-    let (call, wrong, number) = record(state, request);
-    let latency = lock(state).latency;
-    if !life.sleep(latency) {
-        return Ok(None);
-    }
-    if let Some(Wrong::Slow(time)) = wrong
-        && !life.sleep(time)
-    {
-        return Ok(None);
-    }
-    let answer = match wrong {
-        Some(Wrong::Refused(status, code, says)) => refusal(status, code, says),
-        Some(Wrong::Answered(content)) => answered(&call.action, content),
-        Some(Wrong::NoMachine(code)) => once(state, &call, || Ok(answered(&call.action, &no_instance(code))))?,
-        _ => once(state, &call, || upstream.carry_out(request, &call))?,
-    };
-    let hook = Arc::clone(&lock(state).hook);
-    hook.call(number);
-    Ok((!matches!(wrong, Some(Wrong::LostAnswer))).then_some(answer))
-}
-
-fn page(state: &Mutex<State>, request: &Request) -> Option<Response> {
-    let mut state = lock(state);
-    let body = state.pages.get(request.path())?.clone();
-    state.served.push((request.target.clone(), request.header("authorization").unwrap_or_default().to_owned()));
-    Some(Response::bytes(200, "application/json", body))
-}
-
-/// Notes a request. Returns it, what goes wrong with it, and its number from 1.
-fn record(state: &Mutex<State>, request: &Request) -> (Call, Option<Wrong>, usize) {
-    let fields = fields(&request.body);
-    let target = request.header("x-amz-target").and_then(|target| target.rsplit('.').next());
-    let action = fields.get("Action").cloned().or(target.map(str::to_owned)).unwrap_or_default();
-    let call = Call { action, fields, has_token: request.header("x-amz-security-token").is_some() };
-    let mut state = lock(state);
-    state.calls.push(call.clone());
-    let found = state.wrong.iter_mut().find(|(action, times, _)| *times > 0 && *action == call.action);
-    let wrong = found.map(|(_, times, wrong)| {
-        *times -= 1;
-        wrong.clone()
-    });
-    (call, wrong, state.calls.len())
-}
-
-/// Carries a request out, unless one with its token was: then the answer is the same.
-fn once(
-    state: &Mutex<State>,
-    call: &Call,
-    carry_out: impl FnOnce() -> std::io::Result<Response>,
-) -> std::io::Result<Response> {
-    let Some(token) = call.fields.get("ClientToken") else { return carry_out() };
-    let key = (call.action.clone(), token.clone());
-    if let Some((asked, answer)) = lock(state).answers.get(&key) {
-        let is_same = *asked == call.fields;
-        let other = || refusal(400, "IdempotentParameterMismatch", "The token was used with other parameters.");
-        return Ok(if is_same { answer.clone() } else { other() });
-    }
-    let answer = carry_out()?;
-    if answer.status == 200 {
-        lock(state).answers.insert(key, (call.fields.clone(), answer.clone()));
-    }
-    Ok(answer)
 }
 
 impl Upstream {
-    fn carry_out(&self, request: &Request, call: &Call) -> std::io::Result<Response> {
+    fn carry_out(&self, request: &Request, call: &Call) -> Response {
         let moto = match self {
             Upstream::Moto(moto) => moto,
-            Upstream::Scripted(scripted) => return Ok(lock(scripted).carry_out(&call.action, &call.fields)),
+            Upstream::Scripted(scripted) => return lock(scripted).carry_out(&call.action, &call.fields),
         };
         const OWN: [&str; 5] = ["host", "connection", "content-length", "transfer-encoding", "user-agent"];
         let headers = request.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
         let headers: Vec<(&str, &str)> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let answer = send(&request.method, &format!("{}{}", moto.url, request.target), &headers, &request.body)?;
-        Ok(Response::bytes(answer.status, answer.header("content-type"), answer.body.clone()))
+        match send(&request.method, &format!("{}{}", moto.url, request.target), &headers, &request.body) {
+            Ok(answer) => Response::bytes(answer.status, answer.header("content-type"), answer.body.clone()),
+            Err(_) => Response::empty(502),
+        }
     }
 }

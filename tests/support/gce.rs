@@ -5,17 +5,17 @@
 //! none of an enumeration is refused, as is a token that nobody gave. Scripted: which zones are full, what fails, and the clock, which
 //! [`Gce::pass`] moves.
 
-use super::fake::http::{Framing, Request, Response, read_request, write_response};
+use super::fake::http::{Request, Response};
 use super::fake::server::{Life, Port, Server, lock};
 use super::fake::{Identity, Proxy, accept};
-use super::hook::Hook;
+use super::recorder::{self, Recorder};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -37,17 +37,6 @@ pub const CLUSTER_TOKEN: &str = "ya29.token-for-clusters-0123456789";
 pub const WORKER_TOKEN: &str = "ya29.token-of-the-instance-0123456789";
 pub const PROVIDER: &str = "projects/1234/locations/global/workloadIdentityPools/ci/providers/forge";
 
-/// What goes wrong with a request.
-#[derive(Clone, Debug)]
-pub enum Wrong {
-    /// It is refused with a status, a reason and a message.
-    Refused(u16, &'static str, &'static str),
-    /// It is carried out, and the answer is lost.
-    LostAnswer,
-    /// Its operation fails after it was accepted, with a code and a message.
-    Fails(&'static str, &'static str),
-}
-
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -58,16 +47,21 @@ pub struct Call {
     pub body: Value,
 }
 
-impl Call {
-    /// Whether it changes anything.
-    pub fn has_effect(&self) -> bool {
+impl recorder::Call for Call {
+    fn action(&self) -> &str {
+        &self.action
+    }
+
+    fn has_effect(&self) -> bool {
         self.method != "GET" && self.action.starts_with("compute.")
+    }
+
+    fn refusal(status: u16, code: &str, message: &str) -> Response {
+        refusal(status, code, message)
     }
 }
 
 struct State {
-    calls: Vec<Call>,
-    wrong: Vec<(&'static str, usize, Wrong)>,
     /// By zone and name.
     instances: BTreeMap<(String, String), Value>,
     firewalls: BTreeSet<String>,
@@ -90,14 +84,26 @@ struct State {
     passed: Duration,
     next: u32,
     page: usize,
-    latency: Duration,
-    hook: Arc<Hook>,
+}
+
+/// What requests meet.
+struct Shared {
+    recorder: Recorder<Call>,
+    state: Mutex<State>,
 }
 
 /// The server.
 pub struct Gce {
     server: Server,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for Gce {
+    type Target = Recorder<Call>;
+
+    fn deref(&self) -> &Recorder<Call> {
+        &self.shared.recorder
+    }
 }
 
 /// The types of the catalogue, each with whether it has GPUs of its own, and the zones without it.
@@ -161,9 +167,7 @@ impl Gce {
                 json!({ "name": name, "selfLink": link, "architecture": arch, "diskSizeGb": size, "status": "READY" }),
             )
         });
-        let state = Arc::new(Mutex::new(State {
-            calls: Vec::new(),
-            wrong: Vec::new(),
+        let state = Mutex::new(State {
             instances: BTreeMap::new(),
             firewalls: BTreeSet::new(),
             operations: BTreeMap::new(),
@@ -179,14 +183,13 @@ impl Gce {
             passed: Duration::ZERO,
             next: 0,
             page: usize::MAX,
-            latency: Duration::ZERO,
-            hook: Arc::default(),
-        }));
-        let shared = Arc::clone(&state);
-        let server = Port::bind().serve(move |socket, life| {
-            let _ = serve(socket, life, &shared);
         });
-        Gce { server, state }
+        let shared = Arc::new(Shared { recorder: Recorder::default(), state });
+        let serves = Arc::clone(&shared);
+        let server = Port::bind().serve(move |socket, life| {
+            let _ = recorder::serve(socket, |request| exchange(request, life, &serves));
+        });
+        Gce { server, shared }
     }
 
     /// Where everything is, for variables as gcloud has them.
@@ -209,10 +212,10 @@ impl Gce {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         std::fs::write(&ca, &identity.ca_pem).unwrap();
-        let (config, shared) = (Arc::clone(&identity.config), Arc::clone(&self.state));
+        let (config, shared) = (Arc::clone(&identity.config), Arc::clone(&self.shared));
         let server = Port::bind().serve(move |socket, life| {
             if let Ok(Some(stream)) = accept(&config, socket) {
-                let _ = serve(stream, life, &shared);
+                let _ = recorder::serve(stream, |request| exchange(request, life, &shared));
             }
         });
         let proxy = Proxy::start();
@@ -240,44 +243,39 @@ impl Gce {
         .to_string()
     }
 
-    /// The next `times` requests that need a permission go wrong.
-    pub fn fails(&self, action: &'static str, times: usize, wrong: Wrong) {
-        lock(&self.state).wrong.push((action, times, wrong));
-    }
-
     /// A zone has no capacity for `SPOT` or `STANDARD` instances.
     pub fn is_full(&self, zone: &str, model: &str) {
-        lock(&self.state).full.insert(format!("{zone} {model}"));
+        lock(&self.shared.state).full.insert(format!("{zone} {model}"));
     }
 
     /// Errors about capacity name these zones.
     pub fn recommends(&self, zones: &'static str) {
-        lock(&self.state).recommends = Some(zones);
+        lock(&self.shared.state).recommends = Some(zones);
     }
 
     /// The account has these permissions only.
     pub fn grants(&self, permissions: impl IntoIterator<Item = String>) {
-        lock(&self.state).granted = Some(permissions.into_iter().collect());
+        lock(&self.shared.state).granted = Some(permissions.into_iter().collect());
     }
 
     /// Operations are done after so many looks.
     pub fn looks(&self, count: u32) {
-        lock(&self.state).looks = count;
+        lock(&self.shared.state).looks = count;
     }
 
     /// A page of a list has so many zones at most.
     pub fn pages(&self, most: usize) {
-        lock(&self.state).page = most;
+        lock(&self.shared.state).page = most;
     }
 
     /// The metadata server tells this.
     pub fn tells(&self, path: &str, text: &str) {
-        lock(&self.state).metadata.insert(path.to_owned(), text.to_owned());
+        lock(&self.shared.state).metadata.insert(path.to_owned(), text.to_owned());
     }
 
     /// Time passes.
     pub fn pass(&self, time: Duration) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         let now = date(state.now());
         state.instances.values_mut().for_each(|one| start(one, &now));
         state.passed += time;
@@ -286,71 +284,45 @@ impl Gce {
 
     /// Instances power off, by themselves or by a preemption without a deletion.
     pub fn power_off(&self) {
-        for one in lock(&self.state).instances.values_mut().filter(|one| one["status"] == "RUNNING") {
+        for one in lock(&self.shared.state).instances.values_mut().filter(|one| one["status"] == "RUNNING") {
             one["status"] = json!("TERMINATED");
         }
     }
 
     /// Instances that are off were created long ago.
     pub fn age(&self) {
-        for one in lock(&self.state).instances.values_mut().filter(|one| one["status"] == "TERMINATED") {
+        for one in lock(&self.shared.state).instances.values_mut().filter(|one| one["status"] == "TERMINATED") {
             one["lastStartTimestamp"] = json!("2026-01-28T12:00:00.000-08:00");
         }
     }
 
-    /// Every request takes so much longer.
-    #[allow(dead_code)] // for benchmarks
-    pub fn latency(&self, time: Duration) {
-        lock(&self.state).latency = time;
-    }
-
     /// Carries a request out without a connection; `None` when its answer is lost.
     pub fn exchange(&self, request: &Request) -> Option<Response> {
-        exchange(request, &Life::default(), &self.state)
+        exchange(request, &Life::default(), &self.shared)
     }
 
     /// Google takes spot instances back, and does with them as they say.
     pub fn preempt(&self) {
         let is_spot = |one: &Value| one["scheduling"]["provisioningModel"] == "SPOT";
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         state.instances.retain(|_, one| !is_spot(one) || one["scheduling"]["instanceTerminationAction"] != "DELETE");
         state.instances.values_mut().filter(|one| is_spot(one)).for_each(|one| one["status"] = json!("TERMINATED"));
     }
 
-    /// Called after each request was carried out and before it is answered, with its number from 1.
-    pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
-        lock(&self.state).hook.set(hook);
-    }
-
-    pub fn forget(&self) {
-        let mut state = lock(&self.state);
-        state.calls.clear();
-        state.hook.clear();
-    }
-
-    pub fn calls(&self) -> Vec<Call> {
-        lock(&self.state).calls.clone()
-    }
-
-    /// The requests that need a permission.
-    pub fn of(&self, action: &str) -> Vec<Call> {
-        self.calls().into_iter().filter(|call| call.action == action).collect()
-    }
-
     /// The permissions that were needed.
     pub fn used(&self) -> BTreeSet<String> {
-        lock(&self.state).used.clone()
+        lock(&self.shared.state).used.clone()
     }
 
     pub fn instances(&self) -> Vec<Value> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         state.tick();
         state.instances.values().cloned().collect()
     }
 
     /// What costs something, be it the disk: by zone and name.
     pub fn billed(&self) -> Vec<String> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         state.tick();
         state
             .instances
@@ -361,14 +333,14 @@ impl Gce {
     }
 
     pub fn firewalls(&self) -> BTreeSet<String> {
-        lock(&self.state).firewalls.clone()
+        lock(&self.shared.state).firewalls.clone()
     }
 
     /// An instance that somebody else made.
     pub fn make_foreign(&self, zone: &str) {
         let one = json!({ "name": "somebodys", "status": "RUNNING", "labels": { "team": "ml" }, "description": "mine", "scheduling": {},
             "creationTimestamp": "2026-01-01T00:00:00.000-08:00" });
-        lock(&self.state).instances.insert((zone.to_owned(), "somebodys".to_owned()), one);
+        lock(&self.shared.state).instances.insert((zone.to_owned(), "somebodys".to_owned()), one);
     }
 
     /// The start-up script that an instance was made with.
@@ -392,7 +364,7 @@ impl Gce {
 
     /// What is on the serial port of an instance.
     pub fn fill_console(&self, id: &str, text: &str) {
-        lock(&self.state).consoles.insert(id.to_owned(), text.to_owned());
+        lock(&self.shared.state).consoles.insert(id.to_owned(), text.to_owned());
     }
 }
 
@@ -464,7 +436,7 @@ impl State {
         Response::json(200, &shown(&self.operations[name]))
     }
 
-    fn insert(&mut self, request: &Request, zone: &str, wrong: Option<&Wrong>) -> Response {
+    fn insert(&mut self, request: &Request, zone: &str, failure: Option<(&str, &str)>) -> Response {
         let id = request.param("requestId").unwrap_or_default();
         if let Some(name) = self.requests.get(&id) {
             return Response::json(200, &shown(&self.operations[name]));
@@ -492,8 +464,8 @@ impl State {
             return refusal(409, "alreadyExists", &message);
         }
         let model = scheduling["provisioningModel"].as_str().unwrap();
-        let failure = match wrong {
-            Some(Wrong::Fails(code, message)) => Some(json!({ "code": code, "message": message })),
+        let failure = match failure {
+            Some((code, message)) => Some(json!({ "code": code, "message": message })),
             _ if self.full.contains(&format!("{zone} {model}")) => {
                 let metadata = json!({ "zonesAvailable": self.recommends.unwrap_or_default() });
                 Some(json!({ "code": "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
@@ -737,54 +709,23 @@ fn needs(request: &Request, path: &[&str]) -> Vec<&'static str> {
     }
 }
 
-fn serve<C: Read + Write>(stream: C, life: &Life, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    while let Some(request) = read_request(&mut reader, || {})? {
-        let latency = lock(state).latency;
-        if !life.sleep(latency) {
-            return Ok(());
-        }
-        let Some(answer) = exchange(&request, life, state) else { return Ok(()) };
-        if !write_response(reader.get_mut(), &request, &answer, Framing::Whole)? {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
 /// Carries a request out; `None` when its answer is lost.
-fn exchange(request: &Request, life: &Life, state: &Mutex<State>) -> Option<Response> {
+fn exchange(request: &Request, life: &Life, Shared { recorder, state }: &Shared) -> Option<Response> {
     let segments = request.segments();
     let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let (number, wrong, own) = {
-        let mut state = lock(state);
-        let own = match path[..] {
-            ["compute", "v1", "projects", PROJECT, ref rest @ ..] => needs(request, rest),
-            _ => Vec::new(),
-        };
-        let action = own.first().map_or_else(|| request.path().to_owned(), |first| (*first).to_owned());
-        state.calls.push(Call {
-            action: action.clone(),
-            method: request.method.clone(),
-            query: request.query(),
-            body: request.json(),
-        });
-        state.used.extend(own.iter().map(|permission| (*permission).to_owned()));
-        let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
-        let wrong = found.map(|(_, times, wrong)| {
-            *times -= 1;
-            wrong.clone()
-        });
-        (state.calls.len(), wrong, own)
+    let own = match path[..] {
+        ["compute", "v1", "projects", PROJECT, ref rest @ ..] => needs(request, rest),
+        _ => Vec::new(),
     };
-    let answer = match &wrong {
-        Some(Wrong::Refused(status, reason, says)) => refusal(*status, reason, says),
-        _ if path.starts_with(&["computeMetadata", "v1"]) => metadata::answer(request, life, state),
-        _ => lock(state).answer(request, &path, &own, wrong.as_ref()),
-    };
-    let hook = Arc::clone(&lock(state).hook);
-    hook.call(number);
-    (!matches!(wrong, Some(Wrong::LostAnswer))).then_some(answer)
+    lock(state).used.extend(own.iter().map(|permission| (*permission).to_owned()));
+    let action = own.first().map_or_else(|| request.path().to_owned(), |first| (*first).to_owned());
+    let call = Call { action, method: request.method.clone(), query: request.query(), body: request.json() };
+    recorder.exchange(life, call, |failure| {
+        if path.starts_with(&["computeMetadata", "v1"]) {
+            return metadata::answer(request, life, state);
+        }
+        lock(state).answer(request, &path, &own, failure)
+    })
 }
 
 const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
@@ -823,7 +764,13 @@ fn is_signed(token: &str, scope: &str, audience: Option<&str>, now: Duration) ->
 }
 
 impl State {
-    fn answer(&mut self, request: &Request, path: &[&str], own: &[&'static str], wrong: Option<&Wrong>) -> Response {
+    fn answer(
+        &mut self,
+        request: &Request,
+        path: &[&str],
+        own: &[&'static str],
+        failure: Option<(&str, &str)>,
+    ) -> Response {
         let field = |name: &str| request.field(name).unwrap_or_default();
         let token = request.header("authorization").and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
         match (request.verb(), path) {
@@ -926,10 +873,10 @@ impl State {
             return refusal(400, "invalid", "no body expected");
         }
         self.tick();
-        self.act(request, rest, wrong)
+        self.act(request, rest, failure)
     }
 
-    fn act(&mut self, request: &Request, path: &[&str], wrong: Option<&Wrong>) -> Response {
+    fn act(&mut self, request: &Request, path: &[&str], failure: Option<(&str, &str)>) -> Response {
         match (request.verb(), path) {
             ("GET", ["aggregated", kind]) => self.aggregated(kind, request),
             ("GET", ["global", "firewalls", name]) if self.firewalls.contains(*name) => {
@@ -943,7 +890,7 @@ impl State {
                 Response::json(200, &self.operation(request, "global", None))
             }
             ("GET", [.., "operations", name]) => self.look(name),
-            ("POST", ["zones", zone, "instances"]) => self.insert(request, zone, wrong),
+            ("POST", ["zones", zone, "instances"]) => self.insert(request, zone, failure),
             (_, ["zones", zone, "instances", name, rest @ ..]) => {
                 let key = ((*zone).to_owned(), (*name).to_owned());
                 let now = date(self.now());

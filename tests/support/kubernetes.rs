@@ -5,13 +5,12 @@
 //! Scripted: how pods go ([`PodFate`]), what fails, and the clock, which [`Kubernetes::pass`] moves. Bodies are kept, for
 //! `kubernetes-validate` to judge.
 
-use super::fake::http::{Framing, Request, Response, read_request, write_response};
+use super::fake::http::{Request, Response};
 use super::fake::server::{Life, Port, Server, lock};
-use super::hook::Hook;
+use super::recorder::{self, Recorder};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufReader;
-use std::net::TcpStream;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,17 +20,6 @@ pub const TOKEN: &str = "k8s-token-5b1d6a7f9c3e";
 pub const NAMESPACE: &str = "ml";
 /// How long our init container waits for its Secret.
 const UNPACK_TIMEOUT: u64 = 300;
-
-/// What goes wrong with a request.
-#[derive(Clone, Debug)]
-pub enum Wrong {
-    /// It is refused with a status, a reason and a message.
-    Refused(u16, &'static str, &'static str),
-    /// It is carried out, and the answer is lost.
-    LostAnswer,
-    /// It takes so much longer.
-    Slow(Duration),
-}
 
 /// How pods go.
 #[derive(Clone, Debug)]
@@ -57,11 +45,18 @@ pub struct Call {
     pub body: Value,
 }
 
-impl Call {
-    /// Whether it changes anything.
-    pub fn has_effect(&self) -> bool {
+impl recorder::Call for Call {
+    fn action(&self) -> &str {
+        &self.action
+    }
+
+    fn has_effect(&self) -> bool {
         ["create ", "delete ", "patch ", "update "].iter().any(|verb| self.action.starts_with(verb))
             && self.action != REVIEW
+    }
+
+    fn refusal(status: u16, code: &str, message: &str) -> Response {
+        refusal(status, code, message)
     }
 }
 
@@ -70,8 +65,6 @@ const REVIEW: &str = "create selfsubjectaccessreviews";
 struct State {
     /// The user's token.
     token: String,
-    calls: Vec<Call>,
-    wrong: Vec<(&'static str, usize, Wrong)>,
     /// By kind, then by name.
     objects: BTreeMap<&'static str, BTreeMap<String, Value>>,
     logs: BTreeMap<String, String>,
@@ -84,22 +77,32 @@ struct State {
     page: usize,
     passed: Duration,
     next: u32,
-    latency: Duration,
-    hook: Arc<Hook>,
+}
+
+/// What requests meet.
+struct Shared {
+    recorder: Recorder<Call>,
+    state: Mutex<State>,
 }
 
 /// The server.
 pub struct Kubernetes {
     server: Server,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for Kubernetes {
+    type Target = Recorder<Call>;
+
+    fn deref(&self) -> &Recorder<Call> {
+        &self.shared.recorder
+    }
 }
 
 impl Kubernetes {
     pub fn start() -> Kubernetes {
-        let state = Arc::new(Mutex::new(State {
+        let state = Mutex::new(State {
             token: TOKEN.to_owned(),
-            calls: Vec::new(),
-            wrong: Vec::new(),
             objects: BTreeMap::new(),
             logs: BTreeMap::new(),
             fate: PodFate::Run,
@@ -109,14 +112,13 @@ impl Kubernetes {
             page: usize::MAX,
             passed: Duration::ZERO,
             next: 0,
-            latency: Duration::ZERO,
-            hook: Arc::default(),
-        }));
-        let shared = Arc::clone(&state);
-        let server = Port::bind().serve(move |socket, life| {
-            let _ = serve(socket, life, &shared);
         });
-        Kubernetes { server, state }
+        let shared = Arc::new(Shared { recorder: Recorder::default(), state });
+        let serves = Arc::clone(&shared);
+        let server = Port::bind().serve(move |socket, life| {
+            let _ = recorder::serve(socket, |request| exchange(request, life, &serves));
+        });
+        Kubernetes { server, shared }
     }
 
     /// For `KUBERNETES_CONFIGURATION`. The server is behind a path, as Rancher's are.
@@ -134,88 +136,57 @@ impl Kubernetes {
 
     /// The user has another token.
     pub fn takes(&self, token: &str) {
-        lock(&self.state).token = token.to_owned();
-    }
-
-    /// The next `times` requests of an action go wrong.
-    pub fn fails(&self, action: &'static str, times: usize, wrong: Wrong) {
-        lock(&self.state).wrong.push((action, times, wrong));
+        lock(&self.shared.state).token = token.to_owned();
     }
 
     /// How the next pods go.
     pub fn pods_go(&self, fate: PodFate) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         state.fate = fate;
         state.tick();
     }
 
     /// The user may do this only: `create jobs`.
     pub fn allows(&self, actions: impl IntoIterator<Item = String>) {
-        lock(&self.state).allowed = Some(actions.into_iter().collect());
+        lock(&self.shared.state).allowed = Some(actions.into_iter().collect());
     }
 
     /// The user may not do this.
     pub fn denies(&self, action: &str) {
         let all = ALL.iter().map(|one| (*one).to_owned()).filter(|one| one != action).collect();
-        lock(&self.state).allowed.get_or_insert(all).remove(action);
+        lock(&self.shared.state).allowed.get_or_insert(all).remove(action);
     }
 
     /// A dry run of a pod is refused so.
     pub fn refuses_pods(&self, status: u16, message: &str) {
-        lock(&self.state).admission = Some((status, message.to_owned()));
+        lock(&self.shared.state).admission = Some((status, message.to_owned()));
     }
 
     /// Every answer has this warning.
     pub fn warns(&self, text: &'static str) {
-        lock(&self.state).warning = Some(text);
+        lock(&self.shared.state).warning = Some(text);
     }
 
     /// A page of a list has so many objects at most.
     pub fn pages(&self, most: usize) {
-        lock(&self.state).page = most;
+        lock(&self.shared.state).page = most;
     }
 
     /// Time passes, for the cluster.
     pub fn pass(&self, time: Duration) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         state.passed += time;
         state.tick();
     }
 
-    /// Every request takes so much longer.
-    #[allow(dead_code)] // for benchmarks
-    pub fn latency(&self, time: Duration) {
-        lock(&self.state).latency = time;
-    }
-
     /// Carries a request out without a connection; `None` when its answer is lost.
     pub fn exchange(&self, request: &Request) -> Option<Response> {
-        exchange(request, &Life::default(), &self.state)
-    }
-
-    /// Called after each request was carried out and before it is answered, with its number from 1.
-    pub fn after_each(&self, hook: impl Fn(usize) + Send + Sync + 'static) {
-        lock(&self.state).hook.set(hook);
-    }
-
-    pub fn calls(&self) -> Vec<Call> {
-        lock(&self.state).calls.clone()
-    }
-
-    pub fn forget(&self) {
-        let mut state = lock(&self.state);
-        state.calls.clear();
-        state.hook.clear();
-    }
-
-    /// The requests of one action.
-    pub fn of(&self, action: &str) -> Vec<Call> {
-        self.calls().into_iter().filter(|call| call.action == action).collect()
+        exchange(request, &Life::default(), &self.shared)
     }
 
     /// The objects of a kind, by name.
     pub fn objects(&self, kind: &str) -> BTreeMap<String, Value> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         state.tick();
         state.objects.get(kind).cloned().unwrap_or_default()
     }
@@ -230,17 +201,17 @@ impl Kubernetes {
     /// A Job that somebody else made.
     pub fn make_foreign(&self, name: &str) {
         let job = json!({"metadata": {"name": name, "uid": "foreign", "labels": {"app": "other"}}, "spec": {"template": {"spec": {}}}, "status": {}});
-        lock(&self.state).objects.entry("jobs").or_default().insert(name.to_owned(), job);
+        lock(&self.shared.state).objects.entry("jobs").or_default().insert(name.to_owned(), job);
     }
 
     /// What a Job's runner printed.
     pub fn fill_log(&self, job: &str, text: &str) {
-        lock(&self.state).logs.insert(format!("{job}-abcde"), text.to_owned());
+        lock(&self.shared.state).logs.insert(format!("{job}-abcde"), text.to_owned());
     }
 
     /// The pod of a Job ends.
     pub fn end_pod(&self, job: &str, code: u8, reason: &str) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         state.end(job, &[ended("runner", code, reason)], code);
     }
 }
@@ -460,19 +431,8 @@ fn route(request: &Request) -> Option<(&'static str, Vec<String>)> {
     Some((kind, rest.iter().skip(1).map(|part| (*part).to_owned()).collect()))
 }
 
-fn serve(socket: TcpStream, life: &Life, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(socket);
-    while let Some(request) = read_request(&mut reader, || {})? {
-        let Some(answer) = exchange(&request, life, state) else { return Ok(()) };
-        if !write_response(reader.get_mut(), &request, &answer, Framing::Whole)? {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
 /// Carries a request out; `None` when its answer is lost.
-fn exchange(request: &Request, life: &Life, state: &Mutex<State>) -> Option<Response> {
+fn exchange(request: &Request, life: &Life, Shared { recorder, state }: &Shared) -> Option<Response> {
     let routed = route(request);
     let is_dry = request.param("dryRun").as_deref() == Some("All");
     let action = routed.as_ref().map(|(kind, rest)| {
@@ -488,32 +448,13 @@ fn exchange(request: &Request, life: &Life, state: &Mutex<State>) -> Option<Resp
         format!("{verb} {kind}")
     });
     let action = action.unwrap_or_else(|| request.target.clone());
-    let (wrong, latency, number) = {
-        let mut state = lock(state);
-        let query = request.target.split_once('?').map_or("", |(_, query)| query).to_owned();
-        state.calls.push(Call { action: action.clone(), query, body: request.json() });
-        let found = state.wrong.iter_mut().find(|(wrong, times, _)| *times > 0 && *wrong == action);
-        let wrong = found.map(|(_, times, wrong)| {
-            *times -= 1;
-            wrong.clone()
-        });
-        (wrong, state.latency, state.calls.len())
-    };
-    let slow = if let Some(Wrong::Slow(time)) = wrong { time } else { Duration::ZERO };
-    if !life.sleep(latency + slow) {
-        return None;
-    }
-    let answer = match wrong {
-        Some(Wrong::Refused(status, reason, says)) => refusal(status, reason, says),
-        _ => answer(&mut lock(state), request, routed, &action, is_dry),
-    };
-    let answer = match lock(state).warning {
+    let query = request.target.split_once('?').map_or("", |(_, query)| query).to_owned();
+    let call = Call { action: action.clone(), query, body: request.json() };
+    let answer = recorder.exchange(life, call, |_| answer(&mut lock(state), request, routed, &action, is_dry))?;
+    Some(match lock(state).warning {
         Some(text) => answer.header("Warning", format!("299 - \"{text}\"")),
         None => answer,
-    };
-    let hook = Arc::clone(&lock(state).hook);
-    hook.call(number);
-    (!matches!(wrong, Some(Wrong::LostAnswer))).then_some(answer)
+    })
 }
 
 fn answer(

@@ -12,7 +12,7 @@ pub mod ec2;
 #[cfg(feature = "gcp")]
 pub mod gce;
 pub mod gitlab_ci;
-pub mod hook;
+
 pub mod host;
 pub mod ignored;
 pub mod kubernetes;
@@ -24,6 +24,7 @@ pub mod openapi;
 pub mod pipelines;
 pub mod prism;
 pub mod reader;
+pub mod recorder;
 
 pub use fake_forge as fake;
 

@@ -206,7 +206,7 @@ impl Scripted {
         };
         // It is accepted, and each of its attempts fails.
         if self.group.is_some_and(|made| !self.is_known(made)) {
-            return Ok(super::no_instance("InvalidGroup.NotFound"));
+            return Ok(super::no_instance("InvalidGroup.NotFound", "The security group does not exist"));
         }
         let first = "LaunchTemplateConfigs.1.Overrides.1";
         let (kind, subnet) = (text(&format!("{first}.InstanceType")), text(&format!("{first}.SubnetId")));
