@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use support::Cml;
 #[cfg(feature = "azure")]
 use support::azure::Azure;
+use support::clouds::FakeCloud;
 use support::ec2::Ec2;
 use support::fake::{Forge, Vendor};
 #[cfg(feature = "gcp")]
@@ -99,13 +100,7 @@ struct Run {
 fn launch_machine(moto: &Arc<Moto>, args: &[&str], latency: Duration) -> Run {
     let ec2 = Ec2::over(Arc::clone(moto), REGION).expect("moto");
     ec2.latency(latency);
-    let env = [
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
-        ("AWS_ENDPOINT_URL", ec2.url()),
-        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-    ];
-    launch(&env, &[&["--cloud=aws", "--cloud-region=eu-west-3"], args].concat(), latency, &|| ec2.actions())
+    launch(&ec2, args, latency)
 }
 
 #[cfg(feature = "azure")]
@@ -113,38 +108,33 @@ fn launch_on_azure(latency: Duration) -> Run {
     let azure = Azure::start();
     azure.make_network("westus2");
     azure.latency(latency);
-    let actions = || azure.calls().into_iter().map(|call| call.action).collect();
-    launch(&azure.variables(), &["--cloud=azure", "--cloud-region=us-west"], latency, &actions)
+    launch(&azure, &[], latency)
 }
 
 #[cfg(feature = "gcp")]
 fn launch_on_gcp(latency: Duration) -> Run {
     let gce = Gce::start();
     gce.latency(latency);
-    let mut env = gce.variables();
-    env.push(("GOOGLE_APPLICATION_CREDENTIALS_DATA", Gce::key()));
-    let actions = || gce.calls().into_iter().map(|call| call.action).collect();
-    launch(&env, &["--cloud=gcp", "--cloud-region=us-west1"], latency, &actions)
+    launch(&gce, &[], latency)
 }
 
 fn launch_pod(latency: Duration) -> Run {
     let cluster = Kubernetes::start();
     cluster.latency(latency);
-    let env = [("KUBERNETES_CONFIGURATION", cluster.kubeconfig())];
-    let actions = || cluster.calls().into_iter().map(|call| call.action).collect();
-    launch(&env, &["--cloud=kubernetes"], latency, &actions)
+    launch(&cluster, &[], latency)
 }
 
 /// The program is killed once its launch was accepted.
-fn launch(env: &[(&str, String)], args: &[&str], latency: Duration, actions: &dyn Fn() -> Vec<String>) -> Run {
+fn launch(cloud: &dyn FakeCloud, args: &[&str], latency: Duration) -> Run {
     let forge = Forge::start();
     forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
     forge.latency(latency);
     let mut cml = Cml::on(&forge, Vendor::GitHub);
     cml.set("CML_RUNNER_BOOTSTRAP_URL", "https://mirror.example/cml");
     cml.set("CML_RUNNER_BOOTSTRAP_SHA256", &"5e".repeat(32));
-    for (name, value) in env {
-        cml.set(name, value);
+    cml.set("CML_RUNNER_CLOUD", cloud.name()).set("CML_RUNNER_CLOUD_REGION", cloud.region());
+    for (name, value) in cloud.environment() {
+        cml.set(name, &value);
     }
     let named = std::env::var_os("CML_BENCH_BIN").map_or(env!("CARGO_BIN_EXE_cml").into(), PathBuf::from);
     let mut command = Command::new(named);
@@ -157,11 +147,11 @@ fn launch(env: &[(&str, String)], args: &[&str], latency: Duration, actions: &dy
         line.contains(" accepted after ")
     });
     let wall = started.elapsed();
-    let (calls, forge) = (actions(), forge.requests().len());
+    let (calls, forge) = (cloud.actions(), forge.requests().len());
     let _ = child.kill();
     let _ = child.wait();
     assert!(accepted, "{}", said.join("\n"));
-    let mut cloud = BTreeMap::new();
-    calls.into_iter().for_each(|action| *cloud.entry(action).or_default() += 1);
-    Run { wall, cloud, forge }
+    let mut counts = BTreeMap::new();
+    calls.into_iter().for_each(|action| *counts.entry(action).or_default() += 1);
+    Run { wall, cloud: counts, forge }
 }

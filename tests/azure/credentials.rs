@@ -98,7 +98,7 @@ fn wrong_and_missing_values_are_named() {
         let ran = fixture.run(&["launch"]);
         assert!(!ran.stderr.contains("wrong-secret"), "{ran:#?}");
         ran.fails(code, says, hint);
-        assert_eq!(fixture.effects(), [""; 0]);
+        assert_eq!(fixture.cloud.effects(), [""; 0]);
     }
     with(&[("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)]).run(&["launch"]).fails(
         4,

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Nothing was registered or made.
 fn made_nothing(fixture: &AzureFixture) {
     assert!(fixture.forge.requests().iter().all(|request| request.method == "GET"), "nothing was registered");
-    assert_eq!(fixture.effects(), [""; 0]);
+    assert_eq!(fixture.cloud.effects(), [""; 0]);
 }
 
 #[test]
@@ -18,9 +18,9 @@ fn without_an_identity_to_delete_itself_nothing_is_launched() {
     for is_new in [true, false] {
         let fixture = AzureFixture::new(Vendor::GitHub);
         if is_new {
-            fixture.azure.is_new()
+            fixture.cloud.is_new()
         } else {
-            fixture.azure.has_no_identity()
+            fixture.cloud.has_no_identity()
         }
         let ran = fixture.run(&["launch"]);
         assert_eq!(ran.code, Some(3), "{ran:#?}");
@@ -32,23 +32,23 @@ fn without_an_identity_to_delete_itself_nothing_is_launched() {
     }
     // The user's own is taken to be able to.
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.has_no_identity();
+    fixture.cloud.has_no_identity();
     let id = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/ml/providers/Microsoft.ManagedIdentity/userAssignedIdentities/train";
     assert_eq!(fixture.launch(&["--cloud-permission-set", id]).code, Some(0));
     let (name, machine) = fixture.machine();
     assert!(machine["identity"]["userAssignedIdentities"][id].is_object(), "{machine}");
-    fixture.azure.run_deletion(&name);
-    assert_eq!(fixture.azure.billed(), [""; 0]);
+    fixture.cloud.run_deletion(&name);
+    assert_eq!(fixture.cloud.billed(), [""; 0]);
 }
 
 #[test]
 fn a_group_that_is_not_there_is_made() {
     let fixture = AzureFixture::without_network(Vendor::GitHub);
-    fixture.azure.is_new();
+    fixture.cloud.is_new();
     let id = "/subscriptions/s/resourceGroups/ml/providers/Microsoft.ManagedIdentity/userAssignedIdentities/train";
     let ran = fixture.launch(&["--cloud-permission-set", id, "--cloud-azure-resource-group", "training"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!(fixture.effects()[0], "Microsoft.Resources/subscriptions/resourceGroups/write");
+    assert_eq!(fixture.cloud.effects()[0], "Microsoft.Resources/subscriptions/resourceGroups/write");
     let listed = fixture.run(&["list", "--cloud-azure-resource-group", "training"]).ok();
     assert!(listed.contains("Standard_D8as_v5"), "{listed}");
 }
@@ -56,16 +56,16 @@ fn a_group_that_is_not_there_is_made() {
 #[test]
 fn permissions_that_are_missing_are_named_before_anything_is_made() {
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.denies("Microsoft.Compute/virtualMachines/delete");
-    fixture.azure.denies("Microsoft.Network/publicIPAddresses/write");
+    fixture.cloud.denies("Microsoft.Compute/virtualMachines/delete");
+    fixture.cloud.denies("Microsoft.Network/publicIPAddresses/write");
     let says = "Azure does not allow this application in cml-runners: Microsoft.Compute/virtualMachines/delete, Microsoft.Network/publicIPAddresses/write";
     fixture.run(&["launch"]).fails(4, says, "assign the role of docs/azure.md *");
     made_nothing(&fixture);
 
     // Where that may not be asked, Azure's own refusal names the action and the scope.
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.hides_permissions();
-    fixture.azure.denies("Microsoft.Network/virtualNetworks/subnets/join/action");
+    fixture.cloud.hides_permissions();
+    fixture.cloud.denies("Microsoft.Network/virtualNetworks/subnets/join/action");
     let ran = fixture.run(&["launch"]);
     let says = "Azure does not allow it: *'Microsoft.Network/virtualNetworks/subnets/join/action' over scope *";
     ran.fails(4, says, "assign the role of docs/azure.md *");
@@ -79,25 +79,25 @@ fn a_refusal_after_a_lost_answer_makes_no_second_machine() {
     let quota = Wrong::Refused(409, "QuotaExceeded", "exceeding approved Cores quota.");
     for (action, lost, refused) in [(WRITE, 1, quota), ("", 0, denied)] {
         let fixture = AzureFixture::new(Vendor::GitHub);
-        fixture.azure.fails(action, lost, Wrong::LostAnswer);
-        fixture.azure.fails(action, 1, refused);
+        fixture.cloud.fails(action, lost, Wrong::LostAnswer);
+        fixture.cloud.fails(action, 1, refused);
         let ran = fixture.launch(&[]);
-        assert_eq!((ran.code, fixture.azure.machines().len()), (Some(0), 1), "{action}: {ran:#?}");
+        assert_eq!((ran.code, fixture.cloud.machines().len()), (Some(0), 1), "{action}: {ran:#?}");
     }
 }
 
 #[test]
 fn without_capacity_nothing_is_left() {
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.fails(WRITE, 3, Wrong::Fails("ZonalAllocationFailed", "Allocation failed in zone 2."));
+    fixture.cloud.fails(WRITE, 3, Wrong::Fails("ZonalAllocationFailed", "Allocation failed in zone 2."));
     let ran = fixture.run(&["launch"]);
     let says = "no capacity for Standard_D8as_v5, Standard_D8s_v5, Standard_F8s_v2 in westus2: Allocation failed in zone 2 (ZonalAllocationFailed)";
     ran.fails(11, says, "try another --cloud-region*");
     fixture.is_clean();
 
-    fixture.azure.forget();
+    fixture.cloud.forget();
     let quota = "Operation could not be completed as it results in exceeding approved standardDASv5Family Cores quota.";
-    fixture.azure.fails(WRITE, 1, Wrong::Refused(409, "OperationNotAllowed", quota));
+    fixture.cloud.fails(WRITE, 1, Wrong::Refused(409, "OperationNotAllowed", quota));
     let ran = fixture.run(&["launch", "--cloud-type", "D8as_v5"]);
     ran.fails(
         11,
@@ -164,14 +164,14 @@ fn what_is_wrong_with_an_option_is_said_before_anything_is_made() {
 #[test]
 fn a_lost_answer_makes_no_second_machine() {
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.fails(WRITE, 1, Wrong::LostAnswer);
+    fixture.cloud.fails(WRITE, 1, Wrong::LostAnswer);
     let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!((fixture.azure.of(WRITE).len(), fixture.azure.machines().len()), (2, 1));
+    assert_eq!((fixture.cloud.of(WRITE).len(), fixture.cloud.machines().len()), (2, 1));
 
     // When none ever comes, it is found by its tags and deleted.
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.fails(WRITE, 99, Wrong::LostAnswer);
+    fixture.cloud.fails(WRITE, 99, Wrong::LostAnswer);
     let ran = fixture.run(&["launch", "--timeout", "20"]);
     assert_eq!(ran.code, Some(9), "{ran:#?}");
     fixture.is_clean();
@@ -180,22 +180,22 @@ fn a_lost_answer_makes_no_second_machine() {
 #[test]
 fn throttling_and_operations_at_the_same_time_are_waited_for() {
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.fails(WRITE, 1, Wrong::Refused(429, "TooManyRequests", "slow down"));
+    fixture.cloud.fails(WRITE, 1, Wrong::Refused(429, "TooManyRequests", "slow down"));
     let busy = Wrong::Refused(409, "AnotherOperationInProgress", "Another operation is in progress.");
-    fixture.azure.fails(DELETE, 1, busy);
+    fixture.cloud.fails(DELETE, 1, busy);
     assert_eq!(fixture.launch(&[]).code, Some(0));
     fixture.run(&["stop", &fixture.runners()[0].name]).ok();
-    assert_eq!(fixture.azure.billed(), [""; 0]);
+    assert_eq!(fixture.cloud.billed(), [""; 0]);
 }
 
 #[test]
 fn a_machine_that_fails_to_boot_is_deleted_and_its_console_shown() {
     let fixture = AzureFixture::new(Vendor::GitHub);
     let launch = fixture.start(&[]);
-    fixture.until("a machine", || !fixture.azure.machines().is_empty());
+    fixture.until("a machine", || !fixture.cloud.machines().is_empty());
     let (name, _) = fixture.machine();
-    fixture.azure.fill_console(&name, "cml: this instance cannot become a runner (1)\r\n");
-    fixture.azure.power_off(&name);
+    fixture.cloud.fill_console(&name, "cml: this instance cannot become a runner (1)\r\n");
+    fixture.cloud.power_off(&name);
     let ran = launch.end();
     let says = "instance cml-* ended before its runner was online: it has powered off*";
     ran.fails(12, says, "");
@@ -208,19 +208,19 @@ fn a_machine_that_fails_to_boot_is_deleted_and_its_console_shown() {
 fn a_signal_at_any_request_leaves_nothing() {
     let fixture = || {
         let fixture = AzureFixture::without_network(Vendor::GitHub);
-        fixture.azure.has_no_identity();
-        fixture.azure.may_assign(0);
-        fixture.azure.fails(WRITE, 1, Wrong::Fails("AllocationFailed", "Allocation failed."));
+        fixture.cloud.has_no_identity();
+        fixture.cloud.may_assign(0);
+        fixture.cloud.fails(WRITE, 1, Wrong::Fails("AllocationFailed", "Allocation failed."));
         fixture
     };
     let whole = fixture();
     assert_eq!(whole.launch(&[]).code, Some(0));
-    let count = whole.actions().iter().position(|action| action.ends_with("/roleAssignments/write")).unwrap() + 3;
+    let count = whole.cloud.actions().iter().position(|action| action.ends_with("/roleAssignments/write")).unwrap() + 3;
     for number in 1..=count {
         let fixture = fixture();
         let launch = Arc::new(OnceLock::<u32>::new());
         let pid = Arc::clone(&launch);
-        fixture.azure.after_each(move |at| {
+        fixture.cloud.after_each(move |at| {
             if at == number {
                 signal(*pid.wait(), "TERM");
             }
@@ -238,17 +238,17 @@ fn a_signal_undoes_what_was_made() {
     let fixture = AzureFixture::new(Vendor::GitHub);
     // While it waits for the runner; a second signal does not keep it from undoing.
     let launch = fixture.start(&[]);
-    fixture.until("a look", || fixture.azure.calls().iter().any(|call| call.is_look()));
+    fixture.until("a look", || fixture.cloud.calls().iter().any(|call| call.is_look()));
     launch.signal("TERM");
     launch.signal("TERM");
     launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
     fixture.is_clean();
     // While the machine is being made, and before.
     for action in [WRITE, "Microsoft.Compute/skus/read"] {
-        fixture.azure.forget();
-        fixture.azure.fails(action, 1, Wrong::Slow(Duration::from_secs(2)));
+        fixture.cloud.forget();
+        fixture.cloud.fails(action, 1, Wrong::Slow(Duration::from_secs(2)));
         let launch = fixture.start(&[]);
-        fixture.until(action, || !fixture.azure.of(action).is_empty());
+        fixture.until(action, || !fixture.cloud.of(action).is_empty());
         launch.signal("TERM");
         launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
         fixture.is_clean();

@@ -22,7 +22,7 @@ fn a_machine_becomes_a_runner() {
             (&line["cloud"], &line["region"], &line["instanceIp"], &line["instanceType"]),
             (&json!("azure"), &json!("westus2"), &json!("203.0.113.7"), &json!("Standard_D8as_v5"))
         );
-        assert_eq!(fixture.effects(), [WRITE]);
+        assert_eq!(fixture.cloud.effects(), [WRITE]);
         let (tags, properties) = (&machine["tags"], &machine["properties"]);
         assert_eq!((&tags["team"], &tags["cml-runner-id"]), (&json!("ml"), &json!(runner.id.to_string())));
         assert_eq!(
@@ -36,15 +36,15 @@ fn a_machine_becomes_a_runner() {
         );
         assert!(machine["identity"]["userAssignedIdentities"][&identity].is_object(), "{machine}");
         // It has the runner's credential, and no key of the cloud.
-        let script = fixture.azure.custom_data(&name);
+        let script = fixture.cloud.custom_data(&name);
         assert!(
             script.contains(&format!("\"name\":\"{}\"", runner.name)) && !script.contains("client-secret"),
             "{script}"
         );
         // At its end it asks to be deleted, with all that it had.
-        fixture.azure.power_off(&name);
-        fixture.azure.run_deletion(&name);
-        assert_eq!(fixture.azure.billed(), [""; 0]);
+        fixture.cloud.power_off(&name);
+        fixture.cloud.run_deletion(&name);
+        assert_eq!(fixture.cloud.billed(), [""; 0]);
     }
 }
 
@@ -52,7 +52,7 @@ fn a_machine_becomes_a_runner() {
 fn a_launch_needs_few_requests_one_after_the_other() {
     let fixture = AzureFixture::new(Vendor::GitHub);
     assert_eq!(fixture.launch(&[]).code, Some(0));
-    let all = fixture.actions();
+    let all = fixture.cloud.actions();
     let actions: Vec<&str> = all.iter().map(String::as_str).take_while(|action| *action != WRITE).collect();
     // A token, five at the same time, the newest image and at the same time the price, the image. Then the machine, and at the same time
     // a look for stopped ones.
@@ -60,7 +60,7 @@ fn a_launch_needs_few_requests_one_after_the_other() {
         actions.into_iter().filter(|action| *action != "Microsoft.Compute/virtualMachines/read").collect();
     assert_eq!(actions.len(), 9, "{actions:?}");
     assert_eq!(actions[0], "POST login.microsoftonline.com");
-    assert_eq!(fixture.azure.of("POST login.microsoftonline.com").len(), 1);
+    assert_eq!(fixture.cloud.of("POST login.microsoftonline.com").len(), 1);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_dry_run_shows_the_price_and_has_no_effect() {
         let is_there = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.trim() == value);
         assert!(shown.lines().any(is_there), "{name} {value}: {shown}");
     }
-    let others = fixture.azure.calls().into_iter().filter(|call| call.method != "GET").map(|call| call.action);
+    let others = fixture.cloud.calls().into_iter().filter(|call| call.method != "GET").map(|call| call.action);
     assert_eq!(others.collect::<Vec<_>>(), ["POST login.microsoftonline.com"]);
 }
 
@@ -110,15 +110,15 @@ fn the_network_is_made_once_and_kept() {
     let fixture = AzureFixture::without_network(Vendor::GitHub);
     assert_eq!(fixture.launch(&[]).code, Some(0));
     let made = ["Microsoft.Network/networkSecurityGroups/write", "Microsoft.Network/virtualNetworks/write", WRITE];
-    assert_eq!(fixture.effects(), made);
-    fixture.azure.forget();
+    assert_eq!(fixture.cloud.effects(), made);
+    fixture.cloud.forget();
     assert_eq!(fixture.launch(&["--name", "other"]).code, Some(0));
-    assert_eq!(fixture.effects(), [WRITE]);
+    assert_eq!(fixture.cloud.effects(), [WRITE]);
 
     // Somebody else's network of that name stays as it is.
     let fixture = AzureFixture::without_network(Vendor::GitHub);
-    fixture.azure.make_network("westus2");
-    fixture.azure.edit("Microsoft.Network/virtualNetworks", "cml-westus2", |network| {
+    fixture.cloud.make_network("westus2");
+    fixture.cloud.edit("Microsoft.Network/virtualNetworks", "cml-westus2", |network| {
         *network = json!({"name": "cml-westus2", "tags": {}, "properties": {"subnets": []}});
     });
     let ran = fixture.run(&["launch"]);
@@ -129,22 +129,22 @@ fn the_network_is_made_once_and_kept() {
 #[test]
 fn machines_are_listed_stopped_and_reaped() {
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.make_foreign("somebodys");
+    fixture.cloud.make_foreign("somebodys");
     assert_eq!(fixture.launch(&[]).code, Some(0));
     let runner = fixture.runners().remove(0);
     let listed = fixture.run(&["list"]).ok();
     assert!(listed.contains(&runner.name) && listed.contains("Standard_D8as_v5"), "{listed}");
     assert!(!listed.contains("somebodys"), "{listed}");
     fixture.run(&["stop", &runner.name]).ok();
-    assert_eq!(fixture.azure.billed(), ["somebodys"]);
+    assert_eq!(fixture.cloud.billed(), ["somebodys"]);
 
     // A launcher that is killed while its machine boots.
     let launch = fixture.start(&[]);
-    fixture.until("a machine", || fixture.azure.machines().len() == 2);
+    fixture.until("a machine", || fixture.cloud.machines().len() == 2);
     launch.kill_now();
     let ran = fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]);
     assert!(ran.stdout.contains("its runner is offline"), "{ran:#?}");
-    assert_eq!(fixture.azure.billed(), ["somebodys"]);
+    assert_eq!(fixture.cloud.billed(), ["somebodys"]);
     assert!(fixture.runners().is_empty(), "{ran:#?}");
 }
 
@@ -155,19 +155,19 @@ fn what_an_eviction_leaves_is_reaped() {
     let (name, machine) = fixture.machine();
     let properties = &machine["properties"];
     assert_eq!((&properties["priority"], &properties["billingProfile"]["maxPrice"]), (&json!("Spot"), &json!(-1.0)));
-    fixture.azure.evict(&name);
+    fixture.cloud.evict(&name);
     for kind in ["Microsoft.Network/networkInterfaces", "Microsoft.Compute/disks"] {
-        fixture.azure.edit(kind, &name, |part| {
+        fixture.cloud.edit(kind, &name, |part| {
             part["managedBy"] = json!(null);
             part["properties"] = json!({});
         });
     }
     let ran = fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0", "--dry-run"]);
     assert_eq!((ran.code, ran.stdout.matches("its instance is gone").count()), (Some(0), 3), "{ran:#?}");
-    assert!(!fixture.azure.billed().is_empty());
+    assert!(!fixture.cloud.billed().is_empty());
     fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]).ok();
-    assert_eq!(fixture.azure.billed(), [""; 0]);
-    assert!(fixture.azure.resources("Microsoft.Network/networkInterfaces").is_empty());
+    assert_eq!(fixture.cloud.billed(), [""; 0]);
+    assert!(fixture.cloud.resources("Microsoft.Network/networkInterfaces").is_empty());
 }
 
 /// Off or deallocated, it costs something until the next launch of the repository.
@@ -177,15 +177,15 @@ fn a_stopped_machine_is_deleted_by_the_next_launch() {
     // What happens to the first one, and whether it is left then.
     let is_left_after = |change: &dyn Fn(&Azure, &str)| {
         let fixture = AzureFixture::new(Vendor::GitHub);
-        fixture.azure.make_foreign("somebodys");
-        fixture.azure.power_off("somebodys");
+        fixture.cloud.make_foreign("somebodys");
+        fixture.cloud.power_off("somebodys");
         assert_eq!(fixture.launch(&["--name", "first"]).code, Some(0));
-        let first = fixture.azure.machines().into_keys().find(|name| name != "somebodys").unwrap();
-        fixture.azure.age(&first);
-        change(&fixture.azure, &first);
-        fixture.azure.forget();
+        let first = fixture.cloud.machines().into_keys().find(|name| name != "somebodys").unwrap();
+        fixture.cloud.age(&first);
+        change(&fixture.cloud, &first);
+        fixture.cloud.forget();
         assert_eq!(fixture.launch(&["--name", "second"]).code, Some(0));
-        let left = fixture.azure.machines();
+        let left = fixture.cloud.machines();
         assert!(left.contains_key("somebodys"));
         assert_eq!(left.len(), if left.contains_key(&first) { 3 } else { 2 });
         left.contains_key(&first)
@@ -217,12 +217,12 @@ fn a_stopped_machine_is_deleted_by_the_next_launch() {
 fn what_a_killed_launcher_leaves_is_reaped() {
     let full = AzureFixture::without_network(Vendor::GitHub);
     assert_eq!(full.launch(&[]).code, Some(0));
-    let count = full.actions().iter().position(|action| action == WRITE).unwrap() + 4;
+    let count = full.cloud.actions().iter().position(|action| action == WRITE).unwrap() + 4;
     for number in 9..=count {
         let fixture = AzureFixture::without_network(Vendor::GitHub);
         let launch = Arc::new(OnceLock::<u32>::new());
         let pid = Arc::clone(&launch);
-        fixture.azure.after_each(move |at| {
+        fixture.cloud.after_each(move |at| {
             if at == number {
                 kill(*pid.wait());
             }
@@ -230,10 +230,10 @@ fn what_a_killed_launcher_leaves_is_reaped() {
         let running = fixture.start(&[]);
         launch.set(running.id()).unwrap();
         fixture.until("its end", || running.is_over());
-        fixture.azure.forget();
-        for (name, machine) in fixture.azure.machines() {
+        fixture.cloud.forget();
+        for (name, machine) in fixture.cloud.machines() {
             assert_eq!(machine["tags"]["cml-managed"], "true", "{name}");
-            assert!(fixture.azure.custom_data(&name).contains("OnBootSec="), "{name}");
+            assert!(fixture.cloud.custom_data(&name).contains("OnBootSec="), "{name}");
         }
         fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]);
         fixture.is_clean();
@@ -243,21 +243,21 @@ fn what_a_killed_launcher_leaves_is_reaped() {
 #[test]
 fn a_size_without_capacity_is_followed_by_the_next_and_spot_by_on_demand() {
     let fixture = AzureFixture::new(Vendor::GitHub);
-    fixture.azure.restricts("Standard_D8as_v5");
+    fixture.cloud.restricts("Standard_D8as_v5");
     // One is refused at once, one after it was accepted.
-    fixture.azure.fails(WRITE, 1, Wrong::Refused(409, "SkuNotAvailable", "not available"));
-    fixture.azure.fails(WRITE, 1, Wrong::Fails("AllocationFailed", "Allocation failed."));
+    fixture.cloud.fails(WRITE, 1, Wrong::Refused(409, "SkuNotAvailable", "not available"));
+    fixture.cloud.fails(WRITE, 1, Wrong::Fails("AllocationFailed", "Allocation failed."));
     let ran = fixture.launch(&["--cloud-spot"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert!(ran.stderr.contains("falling back to on-demand"), "{ran:#?}");
-    let tried = fixture.azure.of(WRITE).into_iter().map(|call| {
+    let tried = fixture.cloud.of(WRITE).into_iter().map(|call| {
         (call.body["properties"]["hardwareProfile"]["vmSize"].clone(), call.body["properties"]["priority"].clone())
     });
     let expected = [("Standard_D8s_v5", "Spot"), ("Standard_F8s_v2", "Spot"), ("Standard_D8s_v5", "Regular")];
     assert_eq!(tried.collect::<Vec<_>>(), expected.map(|(size, priority)| (json!(size), json!(priority))));
     // What failed was deleted before the next.
-    assert_eq!(fixture.effects(), [WRITE, WRITE, DELETE, WRITE]);
-    assert_eq!(fixture.azure.billed().len(), 1);
+    assert_eq!(fixture.cloud.effects(), [WRITE, WRITE, DELETE, WRITE]);
+    assert_eq!(fixture.cloud.billed().len(), 1);
 }
 
 #[test]

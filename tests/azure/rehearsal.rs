@@ -66,17 +66,17 @@ fn boot(vendor: Vendor, args: &[&str]) -> Option<(AzureFixture, Vm, Launch)> {
     let fixture = AzureFixture::new(vendor);
     let usual = offer(vendor, &fixture.forge, &vm, &format!("{{ {ASK}; }} >\"$ROOT/asked\"\n"));
     let launch = fixture.start(&[&usual.each_ref().map(String::as_str), args].concat());
-    fixture.until("a machine", || !fixture.azure.machines().is_empty());
+    fixture.until("a machine", || !fixture.cloud.machines().is_empty());
     let name = fixture.machine().0;
     vm.put("root/etc/cloud/cloud.cfg.d/99_test.cfg", &format!("{SETTINGS}{CLOUD_INIT}"), 0o644);
     vm.put("root/etc/hosts", "127.0.0.1 localhost\n127.0.0.2 management.azure.com\n", 0o644);
     vm.append("usr/lib/python3/dist-packages/cloudinit/dmi.py", FIRMWARE);
-    vm.append("etc/ssl/certs/ca-certificates.crt", &std::fs::read_to_string(fixture.azure.ca()).unwrap());
-    vm.put("dvd/ovf-env.xml", &ovf_env(&name, &fixture.azure.custom_data(&name)), 0o600);
+    vm.append("etc/ssl/certs/ca-certificates.crt", &std::fs::read_to_string(fixture.cloud.ca()).unwrap());
+    vm.put("dvd/ovf-env.xml", &ovf_env(&name, &fixture.cloud.custom_data(&name)), 0o600);
     vm.disc = Some(("dvd", "/var/lib/cloud/seed/azure"));
     vm.put("dhcp.py", include_str!("dhcp.py"), 0o644);
     vm.network = NETWORK;
-    let (manager, others) = fixture.azure.addresses();
+    let (manager, others) = fixture.cloud.addresses();
     vm.route("127.0.0.2:443", manager);
     for place in ["169.254.169.254:80", "168.63.129.16:80", "168.63.129.16:32526"] {
         vm.route(place, others);
@@ -103,12 +103,12 @@ fn a_machine_lives_for_a_job_and_deletes_itself() {
     let ((name, _), runner) = (fixture.machine(), fixture.runners().remove(0));
     assert_eq!((last_line(&ran)["instanceId"].as_str(), runner.doing), (Some(&*name), Doing::Idle), "{ran:#?}");
     vm.until_agent("waiting for jobs: active");
-    assert!(fixture.azure.is_ready(), "cloud-init has told it");
+    assert!(fixture.cloud.is_ready(), "cloud-init has told it");
     // cloud-init keeps the file of the DVD, and more, until the agent removes that.
     let kept =
         vm.as_root("ls /var/lib/waagent /var/lib/cloud/instance/scripts; cat /var/lib/cloud/data/previous-datasource");
     assert!(kept.contains("DataSourceAzure") && !kept.contains("ovf-env.xml") && !kept.contains("part-001"), "{kept}");
-    let custom_data = fixture.azure.custom_data(&name);
+    let custom_data = fixture.cloud.custom_data(&name);
     let encoded = STANDARD.encode(&custom_data);
     assert!(custom_data.contains(DOCUMENT));
 
@@ -121,7 +121,7 @@ fn a_machine_lives_for_a_job_and_deletes_itself() {
     std::fs::write(vm.job().join("end"), "").unwrap();
     assert_eq!(vm.until_off(), Some(0), "{}", vm.console());
     fixture.is_clean();
-    assert_eq!(fixture.azure.of(DELETE).len(), 1);
+    assert_eq!(fixture.cloud.of(DELETE).len(), 1);
     for secret in [&*runner.credential, DOCUMENT, &encoded[encoded.len() - 400..encoded.len() - 300], TOKEN] {
         assert!(!vm.console().contains(secret), "{}", vm.console());
         assert_eq!(vm.files_with(secret), "", "{secret}");
@@ -136,7 +136,7 @@ fn a_machine_that_is_preempted_interrupts_its_job() {
     assert_eq!(launch.end().code, Some(0), "{}", vm.console());
     let job = begin_job(Vendor::GitLab, &fixture.forge, &vm.job()).unwrap();
     until_doing(&fixture, &vm, Doing::Busy);
-    fixture.azure.announces("Preempt", &fixture.machine().0);
+    fixture.cloud.announces("Preempt", &fixture.machine().0);
     assert_eq!(vm.until_off(), Some(75), "{}", vm.console());
     assert!(vm.journal().contains("warning: azure is reclaiming this spot instance: stopping\n"), "{}", vm.journal());
     let job = fixture.forge.job(job);

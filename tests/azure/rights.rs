@@ -23,16 +23,16 @@ fn the_documentation_has_the_roles() {
     fixture.run(&["stop", &fixture.runners()[0].name]).ok();
     // One that fails shows its console.
     let launch = fixture.start(&["--name", "other"]);
-    fixture.until("a machine", || !fixture.azure.machines().is_empty());
-    fixture.azure.power_off(&fixture.machine().0);
+    fixture.until("a machine", || !fixture.cloud.machines().is_empty());
+    fixture.cloud.power_off(&fixture.machine().0);
     assert_eq!(launch.end().code, Some(12));
     // And an attempt that leaves parts.
-    fixture.azure.fails(WRITE, 1, Wrong::LostAnswer);
+    fixture.cloud.fails(WRITE, 1, Wrong::LostAnswer);
     assert_eq!(fixture.launch(&["--name", "third"]).code, Some(0));
     let (name, _) = fixture.machine();
-    fixture.azure.evict(&name);
+    fixture.cloud.evict(&name);
     for kind in ["Microsoft.Network/networkInterfaces", "Microsoft.Compute/disks"] {
-        fixture.azure.edit(kind, &name, |part| {
+        fixture.cloud.edit(kind, &name, |part| {
             part["managedBy"] = Value::Null;
             part["properties"] = serde_json::json!({});
         });
@@ -40,8 +40,8 @@ fn the_documentation_has_the_roles() {
     fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]).ok();
     // And one whose machine gets a role.
     let assigning = AzureFixture::new(Vendor::GitHub);
-    assigning.azure.has_no_identity();
-    assigning.azure.may_assign(0);
+    assigning.cloud.has_no_identity();
+    assigning.cloud.may_assign(0);
     assert_eq!(assigning.launch(&[]).code, Some(0));
-    assert_eq!(fixture.azure.used().union(&assigning.azure.used()).cloned().collect::<BTreeSet<_>>(), documented());
+    assert_eq!(fixture.cloud.used().union(&assigning.cloud.used()).cloned().collect::<BTreeSet<_>>(), documented());
 }

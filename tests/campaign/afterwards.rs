@@ -12,7 +12,7 @@ type Simulation = fn(&Kind) -> f64;
 /// What happens, as docs/runners.md says it.
 const CASES: [(&str, Simulation); 5] = [
     ("its runner ends, or its lease is over", |kind| after(kind, &[], |fake| fake.end(true))),
-    ("the cloud takes a spot instance back", |kind| after(kind, &["--cloud-spot"], Fake::preempt)),
+    ("the cloud takes a spot instance back", |kind| after(kind, &["--cloud-spot"], |fake| fake.preempt())),
     ("nothing on it works any more", |kind| after(kind, &[], |_| {})),
     ("the launcher is killed, at whichever of its requests", after_killed_launcher),
     ("its runner ends, and it has no identity that may delete it", |kind| after(kind, &[], |fake| fake.end(false))),

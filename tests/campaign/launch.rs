@@ -3,7 +3,7 @@
 use super::clouds::{Fake, Kind, Refusal};
 use super::host::{Fault, SimHost, World};
 use super::rng::Rng;
-use crate::support::Cml;
+use crate::cloud::fixture::launcher;
 use crate::support::fake::http::{Request, Response};
 use crate::support::fake::{Clock, Doing, Forge, Runner, Vendor};
 use cml::host::Signal;
@@ -160,13 +160,9 @@ impl Scene {
 
     /// In which nothing goes wrong.
     fn calm(kind: &Kind, vendor: Vendor) -> Scene {
-        let forge = Forge::start();
-        for path in ["actions-runner-linux-x64-2.336.0.tar.gz", "v1.2.3/binaries/gitlab-runner-linux-amd64"] {
-            forge.offer_download(path, b"a runner");
-        }
         Scene {
             vendor,
-            forge,
+            forge: Forge::start(),
             fake: kind.start(),
             planned: RefCell::default(),
             online: Some(Duration::from_secs(30)),
@@ -229,7 +225,7 @@ fn planned(rng: &mut Rng) -> Planned {
 /// What a launch in which nothing goes wrong needs.
 pub fn prepared(kind: &Kind) -> (Rc<Scene>, Rc<SimHost>) {
     let scene = Rc::new(Scene::calm(kind, Vendor::GitHub));
-    let host = scene.host(kind, Rng(7));
+    let host = scene.host(Rng(7));
     (scene, host)
 }
 
@@ -260,7 +256,7 @@ pub struct Outcome {
 pub fn launch(kind: &Kind, seed: u64) -> Result<Outcome, String> {
     let mut rng = Rng(seed);
     let scene = Rc::new(Scene::new(kind, &mut rng));
-    let host = scene.host(kind, rng.clone());
+    let host = scene.host(rng.clone());
     let timeout = rng.one_of(&["20", "60", "120"]);
     let mut args = vec!["runner", "launch", "--cloud-max-lifetime", LIFETIME, "--timeout", timeout];
     if rng.happens(50) {
@@ -302,18 +298,9 @@ pub fn launch(kind: &Kind, seed: u64) -> Result<Outcome, String> {
 
 impl Scene {
     /// The launcher's machine.
-    fn host(self: &Rc<Scene>, kind: &Kind, random: Rng) -> Rc<SimHost> {
-        let mut cml = Cml::on(&self.forge, self.vendor);
-        for (name, value) in self.fake.variables() {
-            cml.set(name, &value);
-        }
-        cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &self.forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
-        cml.set("GITHUB_JOB", "launch").set("BITBUCKET_STEP_UUID", "{step}").unset("GITHUB_EVENT_PATH");
-        cml.set("CML_RUNNER_CLOUD", kind.name()).set("CML_RUNNER_CLOUD_REGION", kind.region());
-        if kind.has_docker() {
-            cml.set("CML_RUNNER_BOOTSTRAP_URL", "https://mirror.example/cml");
-            cml.set("CML_RUNNER_BOOTSTRAP_SHA256", &"5e".repeat(32));
-        }
+    fn host(self: &Rc<Scene>, random: Rng) -> Rc<SimHost> {
+        let mut cml = launcher(&self.forge, self.vendor, &*self.fake);
+        cml.unset("GITHUB_EVENT_PATH");
         let world: Rc<dyn World> = Rc::<Scene>::clone(self);
         Rc::new(SimHost::new(cml.env.into_iter().collect(), world, random))
     }

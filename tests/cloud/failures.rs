@@ -8,7 +8,7 @@ use crate::support::recorder::Wrong;
 #[test]
 fn a_permission_that_is_missing_is_named_before_anything_is_made() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-1") else { return };
-    fixture.ec2.fails("RunInstances", 1, Wrong::Refused(403, "UnauthorizedOperation", "You are not authorized to perform this operation. User: x is not authorized to perform: ec2:RunInstances on resource: y"));
+    fixture.cloud.fails("RunInstances", 1, Wrong::Refused(403, "UnauthorizedOperation", "You are not authorized to perform this operation. User: x is not authorized to perform: ec2:RunInstances on resource: y"));
     fixture.run(&["launch"]).fails(4, "AWS does not allow ec2:RunInstances*", "allow ec2:RunInstances in the policy*");
     assert!(fixture.forge.requests().iter().all(|request| request.method != "POST"));
     fixture.is_clean();
@@ -17,7 +17,7 @@ fn a_permission_that_is_missing_is_named_before_anything_is_made() {
 #[test]
 fn where_there_is_no_spot_capacity_the_full_price_is_paid_unless_that_is_not_wanted() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-2") else { return };
-    fixture.ec2.fails("CreateFleet", 1, Wrong::Fails("InsufficientInstanceCapacity", "There is none."));
+    fixture.cloud.fails("CreateFleet", 1, Wrong::Fails("InsufficientInstanceCapacity", "There is none."));
     let ran = fixture.start(&["--cloud-spot", "--cloud-on-demand-fallback=false"]).end();
     ran.fails(
         11,
@@ -26,11 +26,11 @@ fn where_there_is_no_spot_capacity_the_full_price_is_paid_unless_that_is_not_wan
     );
     fixture.is_clean();
 
-    fixture.ec2.fails("CreateFleet", 1, Wrong::Fails("UnfulfillableCapacity", "There is none."));
+    fixture.cloud.fails("CreateFleet", 1, Wrong::Fails("UnfulfillableCapacity", "There is none."));
     let ran = fixture.launch(&["--cloud-spot"]);
     assert_eq!(last_line(&ran)["spot"], false, "{ran:#?}");
     let tokens: Vec<_> =
-        fixture.ec2.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
+        fixture.cloud.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
     assert!(tokens.len() == 3 && tokens[1] != tokens[2], "{tokens:?}");
 }
 
@@ -38,32 +38,32 @@ fn where_there_is_no_spot_capacity_the_full_price_is_paid_unless_that_is_not_wan
 fn a_lost_answer_makes_no_second_machine() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-3") else { return };
     for action in ["CreateFleet", "CreateLaunchTemplate", "CreateSecurityGroup"] {
-        fixture.ec2.fails(action, 1, Wrong::LostAnswer);
+        fixture.cloud.fails(action, 1, Wrong::LostAnswer);
     }
     let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert_eq!(fixture.machine().id, last_line(&ran)["instanceId"]);
-    assert_eq!(fixture.ec2.of("CreateFleet").len(), 2);
+    assert_eq!(fixture.cloud.of("CreateFleet").len(), 2);
 }
 
 #[test]
 fn a_machine_of_which_the_answer_never_comes_is_found_by_its_tags_and_ended() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-south-1") else { return };
-    fixture.ec2.fails("CreateFleet", 99, Wrong::LostAnswer);
+    fixture.cloud.fails("CreateFleet", 99, Wrong::LostAnswer);
     let ran = fixture.cml.run(&["runner", "launch", "--timeout", "30"]);
     assert_eq!(ran.code, Some(9), "{ran:#?}");
-    assert_eq!(fixture.ec2.machines().len(), 1);
+    assert_eq!(fixture.cloud.machines().len(), 1);
     fixture.is_clean();
 }
 
 #[test]
 fn a_refusal_after_a_lost_answer_leaves_no_machine() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-4") else { return };
-    fixture.ec2.fails("CreateFleet", 1, Wrong::LostAnswer);
-    fixture.ec2.fails("CreateFleet", 1, Wrong::Refused(400, "VcpuLimitExceeded", "You have requested more vCPU."));
+    fixture.cloud.fails("CreateFleet", 1, Wrong::LostAnswer);
+    fixture.cloud.fails("CreateFleet", 1, Wrong::Refused(400, "VcpuLimitExceeded", "You have requested more vCPU."));
     let ran = fixture.cml.run(&["runner", "launch"]);
     assert_eq!(ran.code, Some(11), "{ran:#?}");
-    assert_eq!(fixture.ec2.machines().len(), 1);
+    assert_eq!(fixture.cloud.machines().len(), 1);
     fixture.is_clean();
 }
 
@@ -72,12 +72,12 @@ fn a_refusal_after_a_lost_answer_leaves_no_machine() {
 fn what_was_made_a_moment_ago_is_asked_for_again() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "me-central-1") else { return };
     let missing = "The specified launch template, with template name cml-x, does not exist.";
-    fixture.ec2.fails("CreateFleet", 1, Wrong::Refused(400, "InvalidLaunchTemplateName.NotFoundException", missing));
-    fixture.ec2.fails("CreateFleet", 1, Wrong::Fails("InvalidGroup.NotFound", "There is none."));
+    fixture.cloud.fails("CreateFleet", 1, Wrong::Refused(400, "InvalidLaunchTemplateName.NotFoundException", missing));
+    fixture.cloud.fails("CreateFleet", 1, Wrong::Fails("InvalidGroup.NotFound", "There is none."));
     let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let tokens: std::collections::BTreeSet<String> =
-        fixture.ec2.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
+        fixture.cloud.of("CreateFleet").into_iter().map(|call| call.fields["ClientToken"].clone()).collect();
     assert_eq!(tokens.len(), 3, "another one each time");
     fixture.machine();
 }
@@ -85,7 +85,7 @@ fn what_was_made_a_moment_ago_is_asked_for_again() {
 #[test]
 fn throttling_is_waited_for() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-1") else { return };
-    fixture.ec2.fails("CreateFleet", 2, Wrong::Refused(503, "RequestLimitExceeded", "Request limit exceeded."));
+    fixture.cloud.fails("CreateFleet", 2, Wrong::Refused(503, "RequestLimitExceeded", "Request limit exceeded."));
     let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     fixture.machine();
@@ -94,13 +94,13 @@ fn throttling_is_waited_for() {
 #[test]
 fn expired_credentials_are_told_from_wrong_ones() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-2") else { return };
-    fixture.ec2.fails(
+    fixture.cloud.fails(
         "DescribeImages",
         1,
         Wrong::Refused(400, "ExpiredToken", "The security token included in the request is expired"),
     );
     fixture.run(&["launch"]).fails(4, "the AWS credentials have expired", "get new ones in the same job*");
-    fixture.ec2.fails("DescribeImages", 1, Wrong::Refused(401, "AuthFailure", "AWS was not able to validate"));
+    fixture.cloud.fails("DescribeImages", 1, Wrong::Refused(401, "AuthFailure", "AWS was not able to validate"));
     fixture.run(&["launch"]).fails(
         4,
         "AWS rejected the credentials (AuthFailure)",
@@ -113,9 +113,9 @@ fn expired_credentials_are_told_from_wrong_ones() {
 fn a_machine_that_dies_is_explained_at_once() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ca-central-1") else { return };
     let launch = fixture.start(&[]);
-    fixture.until("a machine", || !fixture.ec2.alive().is_empty());
+    fixture.until("a machine", || !fixture.cloud.alive().is_empty());
     let id = fixture.machine().id;
-    fixture.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={id}"));
+    fixture.cloud.ask(&format!("Action=TerminateInstances&InstanceId.1={id}"));
     let ran = launch.end();
     ran.fails(12, &format!("instance {id} (*) ended before its runner was online: *"), "");
     fixture.is_clean();
@@ -138,26 +138,26 @@ fn a_signal_undoes_what_was_made() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "sa-east-1") else { return };
     // While it waits for the runner; a second signal does not keep it from undoing.
     let launch = fixture.start(&[]);
-    fixture.until("a machine", || !fixture.ec2.of("DescribeInstances").is_empty());
+    fixture.until("a machine", || !fixture.cloud.of("DescribeInstances").is_empty());
     launch.signal("TERM");
     std::thread::sleep(std::time::Duration::from_millis(50));
     launch.signal("TERM");
     launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
     fixture.is_clean();
     // While the machine is being made.
-    fixture.ec2.forget();
-    fixture.ec2.fails("CreateFleet", 1, Wrong::Slow(std::time::Duration::from_secs(2)));
+    fixture.cloud.forget();
+    fixture.cloud.fails("CreateFleet", 1, Wrong::Slow(std::time::Duration::from_secs(2)));
     let launch = fixture.start(&[]);
-    fixture.until("a fleet", || !fixture.ec2.of("CreateFleet").is_empty());
+    fixture.until("a fleet", || !fixture.cloud.of("CreateFleet").is_empty());
     launch.signal("INT");
     launch.end().fails(130, "the launch was interrupted by SIGINT", "");
-    assert_eq!(fixture.ec2.machines().len(), 2);
+    assert_eq!(fixture.cloud.machines().len(), 2);
     fixture.is_clean();
     // Before anything is made.
-    fixture.ec2.forget();
-    fixture.ec2.fails("DescribeImages", 1, Wrong::Slow(std::time::Duration::from_secs(2)));
+    fixture.cloud.forget();
+    fixture.cloud.fails("DescribeImages", 1, Wrong::Slow(std::time::Duration::from_secs(2)));
     let launch = fixture.start(&[]);
-    fixture.until("a question", || !fixture.ec2.calls().is_empty());
+    fixture.until("a question", || !fixture.cloud.calls().is_empty());
     launch.signal("TERM");
     launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
     fixture.is_clean();
@@ -183,7 +183,7 @@ fn amazons_own_judgement_of_a_policy_is_understood() {
 fn without_the_account_nothing_is_launched() {
     let Some(mut fixture) = CloudFixture::new(Vendor::GitHub, "ca-west-1") else { return };
     let says = "The security token included in the request is invalid.";
-    fixture.ec2.fails("GetCallerIdentity", 1, Wrong::Refused(403, "InvalidClientTokenId", says));
+    fixture.cloud.fails("GetCallerIdentity", 1, Wrong::Refused(403, "InvalidClientTokenId", says));
     fixture.run(&["launch"]).fails(
         4,
         "cannot determine the AWS account: AWS rejected the credentials (InvalidClientTokenId)",

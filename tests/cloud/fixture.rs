@@ -1,5 +1,8 @@
 //! A forge, a cloud, and a launcher in a pipeline.
 
+pub use crate::support::ec2::SECRET;
+
+use crate::support::clouds::FakeCloud;
 use crate::support::ec2::{Ec2, Machine};
 use crate::support::fake::{Doing, Forge, Runner, Vendor};
 use crate::support::{Cml, Ran, TIMEOUT, eventually};
@@ -9,36 +12,35 @@ use serde_json::Value;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-
-pub struct CloudFixture {
+pub struct Fixture<C> {
     pub vendor: Vendor,
     pub forge: Forge,
-    pub ec2: Ec2,
+    pub cloud: C,
     pub cml: Cml,
 }
 
-impl CloudFixture {
+/// On AWS.
+pub type CloudFixture = Fixture<Ec2>;
+
+impl Fixture<Ec2> {
     /// `None` where there is no moto.
     pub fn new(vendor: Vendor, region: &'static str) -> Option<CloudFixture> {
-        Some(CloudFixture::of(vendor, Ec2::start(region)?))
+        Some(Fixture::of(vendor, Ec2::start(region)?))
     }
 
-    /// The same on another EC2.
-    pub fn of(vendor: Vendor, ec2: Ec2) -> CloudFixture {
-        let region = ec2.region;
+    /// The only machine.
+    pub fn machine(&self) -> Machine {
+        let machines = self.cloud.alive();
+        assert_eq!(machines.len(), 1, "{machines:?}");
+        machines.into_iter().next().unwrap()
+    }
+}
+
+impl<C: FakeCloud> Fixture<C> {
+    pub fn of(vendor: Vendor, cloud: C) -> Fixture<C> {
         let forge = Forge::start();
-        forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
-        forge.offer_download("actions-runner-linux-arm64-2.336.0.tar.gz", b"a runner for ARM");
-        forge.offer_download("v1.2.3/binaries/gitlab-runner-linux-amd64", b"a runner");
-        let mut cml = Cml::on(&forge, vendor);
-        cml.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").set("AWS_SECRET_ACCESS_KEY", SECRET);
-        cml.set("AWS_ENDPOINT_URL", &ec2.url()).set("CML_RUNNER_CLOUD", "aws").set("CML_RUNNER_CLOUD_REGION", region);
-        cml.set("CML_RUNNER_BOOTSTRAP_URL", "https://mirror.example/cml-linux-x86_64");
-        cml.set("CML_RUNNER_BOOTSTRAP_SHA256", &"5e".repeat(32));
-        cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
-        cml.set("AWS_EC2_METADATA_DISABLED", "true").set("GITHUB_JOB", "launch").set("BITBUCKET_STEP_UUID", "{step}");
-        CloudFixture { vendor, forge, ec2, cml }
+        let cml = launcher(&forge, vendor, &cloud);
+        Fixture { vendor, forge, cloud, cml }
     }
 
     pub fn runners(&self) -> Vec<Runner> {
@@ -47,7 +49,7 @@ impl CloudFixture {
 
     /// Runs a verb to its end.
     pub fn run(&self, args: &[&str]) -> Ran {
-        self.cml.run(&[&["runner"], args].concat())
+        self.checked(self.cml.run(&[&["runner"], args].concat()))
     }
 
     /// Starts a launch.
@@ -55,36 +57,61 @@ impl CloudFixture {
         Launch::start(&self.cml, &[&["runner", "launch"], args].concat())
     }
 
-    /// Runs a launch to its end, in which the machine boots at once.
+    /// Runs a launch to its end, in which the runner comes online as soon as its instance runs.
     pub fn launch(&self, args: &[&str]) -> Ran {
-        let mut launch = self.start(args);
-        let end = Instant::now() + TIMEOUT;
-        while launch.child.try_wait().unwrap().is_none() && Instant::now() < end {
-            let boots = !self.ec2.of("DescribeInstances").is_empty();
-            if let Some(runner) = self.runners().iter().find(|runner| boots && runner.doing == Doing::Offline) {
+        let launch = self.start(args);
+        self.until("the launch to end", || {
+            let offline = self.runners().into_iter().find(|runner| runner.doing == Doing::Offline);
+            if let Some(runner) = offline.filter(|_| self.cloud.runs()) {
                 self.forge.set_runner(&runner.name, Doing::Idle);
             }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        launch.end()
+            launch.is_over()
+        });
+        self.checked(launch.end())
     }
 
     pub fn until(&self, what: &str, there: impl Fn() -> bool) {
-        eventually(what, there, || format!("{:?} {}", self.ec2.actions(), self.cml.read("log")));
-    }
-
-    /// The only machine.
-    pub fn machine(&self) -> Machine {
-        let machines = self.ec2.alive();
-        assert_eq!(machines.len(), 1, "{machines:?}");
-        machines.into_iter().next().unwrap()
+        eventually(what, there, || format!("{:?} {}", self.cloud.actions(), self.cml.read("log")));
     }
 
     /// Nothing is left, at the forge or in the cloud.
     pub fn is_clean(&self) {
-        assert_eq!(self.ec2.alive(), [], "{}", self.cml.read("log"));
+        assert_eq!(self.cloud.left(), [""; 0], "{}", self.cml.read("log"));
         assert!(self.runners().is_empty(), "{:?} {}", self.runners(), self.cml.read("log"));
     }
+
+    /// Shows no secret.
+    fn checked(&self, ran: Ran) -> Ran {
+        for secret in self.cloud.secrets() {
+            assert!(!ran.stderr.contains(secret) && !ran.stdout.contains(secret), "{ran:#?}");
+        }
+        ran
+    }
+}
+
+/// A launcher in a forge's pipeline, for a cloud.
+pub fn launcher(forge: &Forge, vendor: Vendor, cloud: &dyn FakeCloud) -> Cml {
+    let mut cml = launcher_without_cloud(forge, vendor);
+    for (name, value) in cloud.environment() {
+        cml.set(name, &value);
+    }
+    cml.set("CML_RUNNER_CLOUD", cloud.name()).set("CML_RUNNER_CLOUD_REGION", cloud.region());
+    if cloud.name() != "kubernetes" {
+        cml.set("CML_RUNNER_BOOTSTRAP_URL", "https://mirror.example/cml-linux-x86_64");
+        cml.set("CML_RUNNER_BOOTSTRAP_SHA256", &"5e".repeat(32));
+    }
+    cml
+}
+
+/// A launcher in a forge's pipeline, which offers the programs of runners.
+pub fn launcher_without_cloud(forge: &Forge, vendor: Vendor) -> Cml {
+    forge.offer_download("actions-runner-linux-x64-2.336.0.tar.gz", b"a runner");
+    forge.offer_download("actions-runner-linux-arm64-2.336.0.tar.gz", b"a runner for ARM");
+    forge.offer_download("v1.2.3/binaries/gitlab-runner-linux-amd64", b"a runner");
+    let mut cml = Cml::on(forge, vendor);
+    cml.set("CML_GITLAB_RUNNER_DOWNLOADS", &forge.downloads_url()).set("CML_GITLAB_RUNNER_VERSION", "v1.2.3");
+    cml.set("GITHUB_JOB", "launch").set("BITBUCKET_STEP_UUID", "{step}");
+    cml
 }
 
 /// Ends with its test.
@@ -152,7 +179,7 @@ impl Launch {
 
 /// What EC2 was given for the machine's first boot.
 pub fn user_data(fixture: &CloudFixture) -> String {
-    let fleets = fixture.ec2.of("CreateFleet");
+    let fleets = fixture.cloud.of("CreateFleet");
     let mut fields = fleets.iter().flat_map(|call| &call.fields);
     let data = fields.find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
     String::from_utf8(STANDARD.decode(data).unwrap()).unwrap()

@@ -26,11 +26,11 @@ fn gitlab_and_bitbucket_hand_the_identity_over_in_a_variable() {
         assert_eq!(ran.code, Some(0), "{ran:#?}");
         assert!(!ran.stderr.contains(IDENTITY) && !ran.stderr.contains(SECRET), "{ran:#?}");
         assert!(ran.stderr.contains(&format!("AWS credentials from the job's identity, as {ROLE}")), "{ran:#?}");
-        let asked = &fixture.ec2.of("AssumeRoleWithWebIdentity")[0];
+        let asked = &fixture.cloud.of("AssumeRoleWithWebIdentity")[0];
         assert_eq!((&*asked.fields["RoleArn"], &*asked.fields["WebIdentityToken"]), (ROLE, IDENTITY));
         assert!(!asked.fields["RoleSessionName"].is_empty() && !asked.has_token);
         let others: Vec<_> =
-            fixture.ec2.calls().into_iter().filter(|call| call.action.starts_with("Describe")).collect();
+            fixture.cloud.calls().into_iter().filter(|call| call.action.starts_with("Describe")).collect();
         assert!(!others.is_empty() && others.iter().all(|call| call.has_token), "{others:?}");
     }
 }
@@ -38,16 +38,16 @@ fn gitlab_and_bitbucket_hand_the_identity_over_in_a_variable() {
 #[test]
 fn a_github_job_asks_for_its_identity() {
     let Some(mut fixture) = fixture(Vendor::GitHub, "af-south-1") else { return };
-    let url = format!("{}/identity?api-version=2", fixture.ec2.url());
+    let url = format!("{}/identity?api-version=2", fixture.cloud.url());
     fixture.cml.set("ACTIONS_ID_TOKEN_REQUEST_URL", &url).set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "a-bearer-token");
-    fixture.ec2.serves("/identity", &serde_json::json!({ "count": 1, "value": IDENTITY }).to_string());
+    fixture.cloud.serves("/identity", &serde_json::json!({ "count": 1, "value": IDENTITY }).to_string());
     let ran = fixture.run(&["launch", "--dry-run", "--log", "debug"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert!(!ran.stderr.contains(IDENTITY) && !ran.stderr.contains("a-bearer-token"), "{ran:#?}");
-    let (target, bearer) = fixture.ec2.served().remove(0);
+    let (target, bearer) = fixture.cloud.served().remove(0);
     assert_eq!(target, "/identity?api-version=2&audience=sts.amazonaws.com");
     assert_eq!(bearer, "Bearer a-bearer-token");
-    assert_eq!(fixture.ec2.of("AssumeRoleWithWebIdentity")[0].fields["WebIdentityToken"], IDENTITY);
+    assert_eq!(fixture.cloud.of("AssumeRoleWithWebIdentity")[0].fields["WebIdentityToken"], IDENTITY);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn what_keeps_the_role_from_the_job_is_said() {
     let Some(mut fixture) = fixture(Vendor::GitLab, "il-central-1") else { return };
     fixture.cml.set("CML_ID_TOKEN", IDENTITY);
     let says = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
-    fixture.ec2.fails("AssumeRoleWithWebIdentity", 1, Wrong::Refused(403, "AccessDenied", says));
+    fixture.cloud.fails("AssumeRoleWithWebIdentity", 1, Wrong::Refused(403, "AccessDenied", says));
     fixture.run(&["launch"]).fails(
         4,
         &format!("AWS refused to let the job assume the role {ROLE}*"),
@@ -91,20 +91,20 @@ fn a_refusal_of_the_identity_that_passes_is_asked_again_and_a_final_one_is_not()
         ("IDPCommunicationError", "There is an error communicating with the IDP", 1),
         ("Throttling", "Rate exceeded", 1),
     ] {
-        fixture.ec2.forget();
-        fixture.ec2.fails("AssumeRoleWithWebIdentity", times, Wrong::Refused(400, code, says));
+        fixture.cloud.forget();
+        fixture.cloud.fails("AssumeRoleWithWebIdentity", times, Wrong::Refused(400, code, says));
         let ran = fixture.run(&["launch", "--dry-run"]);
         assert_eq!(ran.code, Some(0), "{code}: {ran:#?}");
-        assert_eq!(fixture.ec2.of("AssumeRoleWithWebIdentity").len(), times + 1, "{code}");
+        assert_eq!(fixture.cloud.of("AssumeRoleWithWebIdentity").len(), times + 1, "{code}");
     }
     for (code, says) in [
         ("InvalidIdentityToken", "No OpenIDConnect provider found in your account"),
         ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"),
     ] {
-        fixture.ec2.forget();
-        fixture.ec2.fails("AssumeRoleWithWebIdentity", 1, Wrong::Refused(403, code, says));
+        fixture.cloud.forget();
+        fixture.cloud.fails("AssumeRoleWithWebIdentity", 1, Wrong::Refused(403, code, says));
         assert_eq!(fixture.run(&["launch", "--dry-run"]).code, Some(4));
-        assert_eq!(fixture.ec2.of("AssumeRoleWithWebIdentity").len(), 1, "{code}");
+        assert_eq!(fixture.cloud.of("AssumeRoleWithWebIdentity").len(), 1, "{code}");
     }
 }
 
@@ -143,11 +143,13 @@ fn a_profile_of_this_user_has_the_keys() {
         if let Some(profile) = profile {
             fixture.cml.set("AWS_PROFILE", profile);
         }
-        fixture.ec2.forget();
+        fixture.cloud.forget();
         let ran = fixture.run(&["launch", "--dry-run", "--log", "debug"]);
         assert_eq!(ran.code, Some(0), "{ran:#?}");
         let source = format!("AWS credentials from the profile {}", profile.unwrap_or("default"));
         assert!(ran.stderr.contains(&source) && !ran.stderr.contains(SECRET), "{ran:#?}");
-        assert!(!fixture.ec2.calls().is_empty() && fixture.ec2.calls().iter().all(|call| call.has_token == has_token));
+        assert!(
+            !fixture.cloud.calls().is_empty() && fixture.cloud.calls().iter().all(|call| call.has_token == has_token)
+        );
     }
 }

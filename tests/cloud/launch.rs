@@ -13,7 +13,7 @@ use serde_json::json;
 fn a_machine_is_made_and_becomes_a_runner() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "us-west-1") else { return };
     let ran = fixture.launch(&["--labels", "gpu,big", "--cloud-metadata", "team=ml"]);
-    assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.ec2.calls());
+    assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.cloud.calls());
     let (machine, runner) = (fixture.machine(), &fixture.runners()[0]);
     // The tag of moto's account and this region.
     assert!(runner.name.starts_with("cml-aws-") && runner.name.len() == "cml-aws--".len() + 8 + 12, "{}", runner.name);
@@ -58,10 +58,10 @@ fn a_machine_is_made_and_becomes_a_runner() {
     let days = now + 35 * 24 * 60 * 60;
     assert!((days - 600..=days).contains(&deadline), "35 days: {deadline}");
 
-    let group = fixture.ec2.of("CreateSecurityGroup");
+    let group = fixture.cloud.of("CreateSecurityGroup");
     assert_eq!(group[0].fields["GroupName"], "cml-no-inbound");
-    assert!(fixture.ec2.actions().iter().all(|action| !action.contains("Ingress") && !action.contains("KeyPair")));
-    let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;
+    assert!(fixture.cloud.actions().iter().all(|action| !action.contains("Ingress") && !action.contains("KeyPair")));
+    let template = &fixture.cloud.of("CreateLaunchTemplate")[0].fields;
     for (name, value) in [
         ("MetadataOptions.HttpTokens", "required"),
         ("MetadataOptions.HttpPutResponseHopLimit", "1"),
@@ -85,7 +85,7 @@ fn the_machine_gets_one_runners_credential_and_no_other_secret() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "us-west-2") else { return };
     let ran = fixture.launch(&["--cloud-startup-script", &STANDARD.encode("echo hello")]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    let fleet = &fixture.ec2.of("CreateFleet")[0].fields;
+    let fleet = &fixture.cloud.of("CreateFleet")[0].fields;
     let script = user_data(&fixture);
     for secret in [super::fixture::SECRET, "\"good\"", "AKIA"] {
         assert!(!script.contains(secret), "{secret}: {script}");
@@ -101,11 +101,11 @@ fn jobs_may_act_as_a_machine_that_has_an_identity() {
     moto.instance_profile("trainer");
     let fixture = CloudFixture::of(Vendor::GitLab, Ec2::over(moto, "ca-central-1").unwrap());
     for (set, field) in [("trainer", "Name"), ("arn:aws:iam::123456789012:instance-profile/trainer", "Arn")] {
-        fixture.ec2.forget();
+        fixture.cloud.forget();
         let ran = fixture.launch(&["--name", field, "--cloud-permission-set", set]);
-        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.ec2.calls());
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.cloud.calls());
         assert_eq!(last_line(&ran)["instancePermissionSet"], set);
-        let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;
+        let template = &fixture.cloud.of("CreateLaunchTemplate")[0].fields;
         assert_eq!(template[&format!("LaunchTemplateData.IamInstanceProfile.{field}")], set, "{template:#?}");
         // A container is one hop away from its machine.
         assert_eq!(template["LaunchTemplateData.MetadataOptions.HttpPutResponseHopLimit"], "2");
@@ -117,7 +117,7 @@ fn jobs_may_act_as_a_machine_that_has_an_identity() {
 #[test]
 fn all_disks_of_an_image_go_with_the_machine() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "us-east-1") else { return };
-    fixture.ec2.fails("DescribeImages", 1, Wrong::Answered(answered("DescribeImages", "<imagesSet><item><imageId>ami-0a000000000000002</imageId><name>mine</name><architecture>x86_64</architecture>\
+    fixture.cloud.fails("DescribeImages", 1, Wrong::Answered(answered("DescribeImages", "<imagesSet><item><imageId>ami-0a000000000000002</imageId><name>mine</name><architecture>x86_64</architecture>\
         <rootDeviceName>/dev/sda1</rootDeviceName><blockDeviceMapping>\
         <item><deviceName>/dev/sda1</deviceName><ebs><volumeSize>50</volumeSize></ebs></item>\
         <item><deviceName>/dev/sdb</deviceName><ebs><volumeSize>500</volumeSize><deleteOnTermination>false</deleteOnTermination></ebs></item>\
@@ -126,8 +126,8 @@ fn all_disks_of_an_image_go_with_the_machine() {
     )));
     let ran = fixture.launch(&["--cloud-image", "ami-0a000000000000002"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;
-    let trial = &fixture.ec2.of("RunInstances")[0].fields;
+    let template = &fixture.cloud.of("CreateLaunchTemplate")[0].fields;
+    let trial = &fixture.cloud.of("RunInstances")[0].fields;
     for (fields, start) in [(template, "LaunchTemplateData."), (trial, "")] {
         for (name, value) in [
             ("1.DeviceName", Some("/dev/sda1")),
@@ -149,7 +149,7 @@ fn every_forge_gets_its_runner() {
     for (vendor, region) in [(Vendor::GitLab, "eu-west-2"), (Vendor::Bitbucket, "eu-west-3")] {
         let Some(fixture) = CloudFixture::new(vendor, region) else { return };
         let ran = fixture.launch(&["--cloud-spot"]);
-        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.ec2.calls());
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.cloud.calls());
         let line = last_line(&ran);
         assert_eq!((&line["single"], &line["spot"]), (&json!(false), &json!(true)), "{line}");
         assert_eq!(line["instanceId"], fixture.machine().id);
@@ -173,7 +173,7 @@ fn a_plan_is_printed_and_nothing_made() {
     }
     let has_no_effect =
         |action: &String| action.starts_with("Describe") || ["RunInstances", "GetCallerIdentity"].contains(&&**action);
-    assert!(fixture.ec2.actions().iter().all(has_no_effect), "{:?}", fixture.ec2.actions());
+    assert!(fixture.cloud.actions().iter().all(has_no_effect), "{:?}", fixture.cloud.actions());
     fixture.is_clean();
 }
 
@@ -184,16 +184,16 @@ fn no_two_processes_draw_the_same_token() {
         fixture.run(&["launch", "--dry-run"]).ok();
     }
     // Of the trial that makes nothing, the SDK draws it; a fleet's follows from the runner's name, which we draw.
-    let trials = fixture.ec2.of("RunInstances");
+    let trials = fixture.cloud.of("RunInstances");
     let drawn: std::collections::BTreeSet<&str> =
         trials.iter().map(|call| call.fields["ClientToken"].as_str()).collect();
     assert_eq!((drawn.len(), drawn.iter().filter(|token| token.len() == 36).count()), (2, 2), "{trials:?}");
     for _ in 0..2 {
         assert_eq!(fixture.launch(&[]).code, Some(0));
     }
-    let fleets = fixture.ec2.of("CreateFleet");
+    let fleets = fixture.cloud.of("CreateFleet");
     assert!(fleets.len() == 2 && fleets[0].fields["ClientToken"] != fleets[1].fields["ClientToken"], "{fleets:?}");
-    assert_eq!((fixture.ec2.alive().len(), fixture.runners().len()), (2, 2));
+    assert_eq!((fixture.cloud.alive().len(), fixture.runners().len()), (2, 2));
 }
 
 #[test]
@@ -213,10 +213,10 @@ fn a_runner_that_is_there_is_reused_and_the_cloud_not_asked() {
     let Some(fixture) = CloudFixture::new(Vendor::GitLab, "ap-east-1") else { return };
     let ran = fixture.launch(&["--reuse"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    fixture.ec2.forget();
+    fixture.cloud.forget();
     let ran = fixture.run(&["launch", "--reuse"]);
     assert!(ran.code == Some(0) && ran.stderr.contains("Reusing existing"), "{ran:#?}");
-    assert!(fixture.ec2.calls().is_empty());
+    assert!(fixture.cloud.calls().is_empty());
 }
 
 /// Real: the program. Standing in: EC2 (moto). Guard rails of an organisation judge the trial by every one of these.
@@ -229,12 +229,12 @@ fn the_trial_is_the_very_machine_of_the_template() {
         ["--cloud-spot", "--cloud-spot-price", "0.5", "--cloud-permission-set", "trial", "--cloud-metadata", "team=ml"];
     // The second launch finds the group that the first one made.
     for name in ["one", "two"] {
-        fixture.ec2.forget();
+        fixture.cloud.forget();
         let ran = fixture.launch(&[&args[..], &["--name", name]].concat());
-        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.ec2.calls());
+        assert_eq!(ran.code, Some(0), "{ran:#?} {:?}", fixture.cloud.calls());
     }
-    let (trial, fleet) = (&fixture.ec2.of("RunInstances")[0].fields, &fixture.ec2.of("CreateFleet")[0].fields);
-    let template = &fixture.ec2.of("CreateLaunchTemplate")[0].fields;
+    let (trial, fleet) = (&fixture.cloud.of("RunInstances")[0].fields, &fixture.cloud.of("CreateFleet")[0].fields);
+    let template = &fixture.cloud.of("CreateLaunchTemplate")[0].fields;
     let data = template.iter().filter_map(|(name, value)| Some((name.strip_prefix("LaunchTemplateData.")?, value)));
     let data: Vec<_> = data.collect();
     assert!(data.len() > 12 && data.iter().any(|(name, _)| name.contains("SecurityGroupId")), "{data:#?}");
@@ -277,7 +277,7 @@ fn tags_have_every_key_that_ec2_takes() {
     for key in keys {
         assert_eq!(tags.get(key).map(String::as_str), Some("ml and more"), "{key}: {tags:?}");
     }
-    let calls = fixture.ec2.calls();
+    let calls = fixture.cloud.calls();
     assert!(calls.iter().all(|call| call.fields.keys().all(|name| !name.contains("InstanceMetadataTags"))));
 }
 
@@ -289,14 +289,18 @@ fn each_subnet_keeps_its_own_setting_of_public_addresses() {
     let field = "LaunchTemplateData.NetworkInterface.1.AssociatePublicIpAddress";
     let ran = fixture.launch(&["--name", "one"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!(fixture.ec2.of("CreateLaunchTemplate")[0].fields[field], "true", "all of them are public");
-    let subnets = fixture.ec2.ask("Action=DescribeSubnets");
+    assert_eq!(fixture.cloud.of("CreateLaunchTemplate")[0].fields[field], "true", "all of them are public");
+    let subnets = fixture.cloud.ask("Action=DescribeSubnets");
     let subnet = subnets.split("<subnetId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
-    fixture.ec2.ask(&format!("Action=ModifySubnetAttribute&SubnetId={subnet}&MapPublicIpOnLaunch.Value=false"));
-    fixture.ec2.forget();
+    fixture.cloud.ask(&format!("Action=ModifySubnetAttribute&SubnetId={subnet}&MapPublicIpOnLaunch.Value=false"));
+    fixture.cloud.forget();
     let ran = fixture.launch(&["--name", "two"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!(fixture.ec2.of("CreateLaunchTemplate")[0].fields.get(field), None, "one is private, the others are not");
+    assert_eq!(
+        fixture.cloud.of("CreateLaunchTemplate")[0].fields.get(field),
+        None,
+        "one is private, the others are not"
+    );
     let plan = fixture.run(&["launch", "--dry-run"]).ok();
     assert!(plan.contains(&format!("through a public address, except in {subnet}, which must route")), "{plan}");
     let plan = fixture.run(&["launch", "--dry-run", "--cloud-aws-subnet", &subnet]).ok();
@@ -308,8 +312,8 @@ fn each_subnet_keeps_its_own_setting_of_public_addresses() {
 fn the_usual_image_has_the_owner_of_its_part_of_the_world() {
     for (region, owner) in [("us-gov-east-1", "513442679011"), ("cn-northwest-1", "837727238323")] {
         let Some(fixture) = CloudFixture::new(Vendor::GitHub, region) else { return };
-        fixture.ec2.fails("DescribeSubnets", 1, Wrong::Slow(std::time::Duration::from_millis(500)));
+        fixture.cloud.fails("DescribeSubnets", 1, Wrong::Slow(std::time::Duration::from_millis(500)));
         fixture.run(&["launch", "--dry-run"]);
-        assert_eq!(fixture.ec2.of("DescribeImages")[0].fields["Owner.1"], owner, "{region}");
+        assert_eq!(fixture.cloud.of("DescribeImages")[0].fields["Owner.1"], owner, "{region}");
     }
 }

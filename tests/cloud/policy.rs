@@ -32,7 +32,7 @@ fn the_documentation_has_the_policy() {
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let again = fixture.start(&["--name", "other", "--cloud-spot", "--cloud-boot-timeout", "0"]).end();
     assert_eq!(again.code, Some(12), "{again:#?}");
-    let asked = fixture.ec2.actions().into_iter().filter(|action| action != FREE);
+    let asked = fixture.cloud.actions().into_iter().filter(|action| action != FREE);
     let asked = asked.map(|action| format!("ec2:{action}"));
     let others = OF_A_FLEET.map(str::to_owned);
     let actions: BTreeSet<String> = asked.chain(others).collect();

@@ -27,8 +27,8 @@ fn machines_are_listed_and_stopped() {
 #[test]
 fn what_runs_well_or_belongs_to_others_is_left_alone() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "eu-north-1") else { return };
-    fixture.ec2.ask("Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1");
-    fixture.ec2.ask("Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1\
+    fixture.cloud.ask("Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1");
+    fixture.cloud.ask("Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1\
         &TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=cml-managed&TagSpecification.1.Tag.1.Value=true\
         &TagSpecification.1.Tag.2.Key=cml-repo&TagSpecification.1.Tag.2.Value=https%3A%2F%2Fgithub.com%2Fother%2Frepo\
         &TagSpecification.1.Tag.3.Key=cml-deadline&TagSpecification.1.Tag.3.Value=1000");
@@ -39,27 +39,27 @@ fn what_runs_well_or_belongs_to_others_is_left_alone() {
         let ran = fixture.run(&AT_ONCE);
         assert_eq!((ran.stdout.as_str(), ran.code), ("", Some(0)), "{ran:#?}");
     }
-    assert_eq!((fixture.ec2.alive().len(), fixture.runners().len()), (3, 1));
+    assert_eq!((fixture.cloud.alive().len(), fixture.runners().len()), (3, 1));
 
     // Its runner is offline: told, then done.
     fixture.forge.set_runner(&runner.name, Doing::Offline);
     let plan = fixture.run(&[&AT_ONCE[..], &["--dry-run"]].concat()).ok();
     assert!(plan.contains("its runner is offline") && plan.lines().count() == 2, "{plan}");
-    assert_eq!(fixture.ec2.alive().len(), 3);
+    assert_eq!(fixture.cloud.alive().len(), 3);
     fixture.run(&AT_ONCE).ok();
-    assert_eq!((fixture.ec2.alive().len(), fixture.runners().len()), (2, 0));
+    assert_eq!((fixture.cloud.alive().len(), fixture.runners().len()), (2, 0));
 
     // Of another repository, overdue, and asked for.
     let told = fixture.run(&[&AT_ONCE[..], &["--all"]].concat()).ok();
     assert!(told.contains("its deadline has passed") && told.lines().count() == 2, "{told}");
-    assert_eq!(fixture.ec2.alive().len(), 1, "the one without our tags");
+    assert_eq!(fixture.cloud.alive().len(), 1, "the one without our tags");
 }
 
 #[test]
 fn a_machine_that_boots_and_a_runner_that_is_being_launched_are_left_alone() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "eu-south-2") else { return };
     let launch = fixture.start(&[]);
-    fixture.until("a machine", || !fixture.ec2.of("DescribeInstances").is_empty());
+    fixture.until("a machine", || !fixture.cloud.of("DescribeInstances").is_empty());
     let ran = fixture.run(&["reap", "--recheck-after", "0"]);
     assert_eq!((ran.stdout.as_str(), ran.code), ("", Some(0)), "{ran:#?}");
     launch.signal("TERM");
@@ -82,7 +82,7 @@ fn machines_past_their_deadline_end_whatever_the_forge_says() {
     ] {
         let Some(mut fixture) = CloudFixture::new(vendor, "me-south-1") else { return };
         let repository = fixture.forge.repo_url(vendor).replace(':', "%3A").replace('/', "%2F");
-        fixture.ec2.ask(&format!(
+        fixture.cloud.ask(&format!(
             "Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1\
             &TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=cml-managed&TagSpecification.1.Tag.1.Value=true\
             &TagSpecification.1.Tag.2.Key=cml-repo&TagSpecification.1.Tag.2.Value={repository}\
@@ -96,11 +96,11 @@ fn machines_past_their_deadline_end_whatever_the_forge_says() {
         let args = [&AT_ONCE[..], &["--timeout", "20"]].concat();
         let plan = fixture.run(&[&args[..], &["--dry-run"]].concat());
         assert!(plan.code == Some(code) && plan.stdout.contains("its deadline has passed"), "{answer:?}: {plan:#?}");
-        assert_eq!(fixture.ec2.alive().len(), 1, "{plan:#?}");
+        assert_eq!(fixture.cloud.alive().len(), 1, "{plan:#?}");
         let ran = fixture.run(&args);
         assert_eq!(ran.code, Some(code), "{answer:?} {ran:#?}");
         assert!(ran.stderr.contains("terminated instance i-") && ran.stderr.contains("\nerror: "), "{ran:#?}");
-        assert_eq!(fixture.ec2.alive(), [], "{ran:#?}");
+        assert_eq!(fixture.cloud.alive(), [], "{ran:#?}");
     }
 }
 
@@ -118,7 +118,7 @@ fn templates_that_another_version_made_are_deleted() {
                 format!("&TagSpecification.1.Tag.{n}.Key={key}&TagSpecification.1.Tag.{n}.Value={value}")
             })
             .collect();
-        fixture.ec2.ask(&format!(
+        fixture.cloud.ask(&format!(
             "Action=CreateLaunchTemplate&LaunchTemplateName={name}&LaunchTemplateData.ImageId=ami-0a000000000000002\
             &TagSpecification.1.ResourceType=launch-template{tags}"
         ));
@@ -135,17 +135,17 @@ fn templates_that_another_version_made_are_deleted() {
     for says in ["deleted template old\n", "deleted template older\n"] {
         assert!(ran.stderr.contains(says) && ran.stderr.matches("deleted").count() == 2, "{ran:#?}");
     }
-    let left = fixture.ec2.ask("Action=DescribeLaunchTemplates");
+    let left = fixture.cloud.ask("Action=DescribeLaunchTemplates");
     assert!(left.contains(">somebodys<") && left.matches("<launchTemplateName>").count() >= 2, "{left}");
     assert!(!left.contains(">old<") && !left.contains(">older<"), "{left}");
 
     // Without the permission, which older policies lack, the rest is done all the same.
     let says = "You are not authorized to perform this operation.";
-    fixture.ec2.fails("DescribeLaunchTemplates", 1, Wrong::Refused(403, "UnauthorizedOperation", says));
+    fixture.cloud.fails("DescribeLaunchTemplates", 1, Wrong::Refused(403, "UnauthorizedOperation", says));
     fixture.forge.set_runner(&runner.name, Doing::Offline);
     let ran = fixture.run(&AT_ONCE);
     assert!(ran.stderr.contains("warning: cannot look for leftovers: AWS does not allow ec2:Desc"), "{ran:#?}");
-    assert_eq!((ran.code, fixture.ec2.alive().len()), (Some(0), 0));
+    assert_eq!((ran.code, fixture.cloud.alive().len()), (Some(0), 0));
 }
 
 /// Whenever the launcher is killed: what exists carries its tags and a deadline, and reap removes all of it.
@@ -155,17 +155,17 @@ fn whatever_a_killed_launcher_leaves_is_reaped() {
     let mut seen = std::collections::BTreeSet::new();
     // After each request to the cloud, before its answer.
     for kill_after in 1.. {
-        fixture.ec2.forget();
+        fixture.cloud.forget();
         let launch = fixture.start(&["--cloud-spot"]);
         let pid = launch.id();
-        fixture.ec2.after_each(move |number| {
+        fixture.cloud.after_each(move |number| {
             if number == kill_after {
                 super::fixture::kill(pid);
             }
         });
-        fixture.until("an end", || launch.is_over() || fixture.ec2.of("DescribeInstances").len() > 1);
+        fixture.until("an end", || launch.is_over() || fixture.cloud.of("DescribeInstances").len() > 1);
         launch.kill_now();
-        let is_last = fixture.ec2.actions().len() < kill_after;
+        let is_last = fixture.cloud.actions().len() < kill_after;
         seen.insert(left(&fixture));
         if is_last {
             break;
@@ -186,14 +186,14 @@ fn whatever_a_killed_launcher_leaves_is_reaped() {
 fn left(fixture: &CloudFixture) -> (usize, usize) {
     // What the killed one has sent may still be under way.
     std::thread::sleep(std::time::Duration::from_millis(200));
-    let (machines, runners) = (fixture.ec2.alive(), fixture.runners());
+    let (machines, runners) = (fixture.cloud.alive(), fixture.runners());
     for machine in &machines {
         let tag = |name: &str| machine.tags.get(name).cloned().unwrap_or_default();
         assert_eq!(tag("cml-repo"), fixture.forge.repo_url(Vendor::GitHub), "{machine:?}");
         assert!(tag("cml-deadline").parse::<i64>().is_ok_and(|time| time > 1_700_000_000), "{machine:?}");
         assert_eq!((tag("cml-managed"), tag("cml-runner-id")), ("true".into(), runners[0].id.to_string()));
     }
-    fixture.ec2.forget();
+    fixture.cloud.forget();
     let ran = fixture.run(&AT_ONCE);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     fixture.is_clean();
@@ -202,9 +202,9 @@ fn left(fixture: &CloudFixture) -> (usize, usize) {
 
 /// Another account's answers: no instances, and its own number.
 fn in_another_account(fixture: &CloudFixture) {
-    fixture.ec2.fails("DescribeInstances", 99, Wrong::Answered(answered("DescribeInstances", "<reservationSet/>")));
+    fixture.cloud.fails("DescribeInstances", 99, Wrong::Answered(answered("DescribeInstances", "<reservationSet/>")));
     let identity = "<GetCallerIdentityResult><Account>210987654321</Account></GetCallerIdentityResult>";
-    fixture.ec2.fails("GetCallerIdentity", 99, Wrong::Answered(answered("GetCallerIdentity", identity)));
+    fixture.cloud.fails("GetCallerIdentity", 99, Wrong::Answered(answered("GetCallerIdentity", identity)));
 }
 
 /// Real: the program. EC2 is moto; scripted: which account it says that it is, with none of the other's instances.
@@ -241,7 +241,7 @@ fn a_runner_that_an_older_version_named_is_shown_and_stays() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-northeast-3") else { return };
     assert_eq!(fixture.launch(&["--name", "cml-ap-northeast-3-0123456789ab"]).code, Some(0));
     let machine = fixture.machine();
-    fixture.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", machine.id));
+    fixture.cloud.ask(&format!("Action=TerminateInstances&InstanceId.1={}", machine.id));
     fixture.forge.set_runner("cml-ap-northeast-3-0123456789ab", Doing::Offline);
     let ran = fixture.run(&AT_ONCE);
     assert_eq!((ran.stdout.as_str(), ran.code), ("", Some(0)), "{ran:#?}");

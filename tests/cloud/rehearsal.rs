@@ -77,14 +77,14 @@ pub fn boot_on(
     let fixture = CloudFixture::of(vendor, Ec2::over(moto, region)?);
     let usual = offer(vendor, &fixture.forge, &vm, LOOK);
     let launch = fixture.start(&[&usual.each_ref().map(String::as_str), args].concat());
-    fixture.until("a machine", || !fixture.ec2.alive().is_empty());
+    fixture.until("a machine", || !fixture.cloud.alive().is_empty());
     vm.boot(&change(user_data(&fixture)), &fixture.forge.address());
     Some((fixture, vm, launch))
 }
 
 /// What EC2 does with a machine that powers off.
 pub fn power_off(fixture: &CloudFixture) {
-    fixture.ec2.ask(&format!("Action=TerminateInstances&InstanceId.1={}", fixture.machine().id));
+    fixture.cloud.ask(&format!("Action=TerminateInstances&InstanceId.1={}", fixture.machine().id));
 }
 
 /// Waits until the forge says that its runner is online, or busy.
@@ -131,7 +131,7 @@ fn rehearse(vendor: Vendor, region: &'static str) {
 
     // The machine is off: EC2 terminates it, and nothing is left anywhere.
     power_off(&fixture);
-    assert_eq!(fixture.ec2.alive(), []);
+    assert_eq!(fixture.cloud.alive(), []);
     if vendor == Vendor::Bitbucket {
         // Its runner has nothing to unregister with: it stays, offline, until it is reaped.
         assert_eq!(fixture.runners().len(), 1);
@@ -145,7 +145,7 @@ fn rehearse(vendor: Vendor, region: &'static str) {
         assert_eq!(vm.files_with(secret), "", "{secret}");
     }
     let ran = fixture.run(&["reap", "--recheck-after", "0"]);
-    assert!(ran.code == Some(0) && fixture.ec2.of("TerminateInstances").is_empty(), "{ran:#?}");
+    assert!(ran.code == Some(0) && fixture.cloud.of("TerminateInstances").is_empty(), "{ran:#?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 use crate::support::api_server::{ApiServer, Namespace};
 #[cfg(feature = "azure")]
 use crate::support::azure::Azure;
+use crate::support::clouds::FakeCloud;
 use crate::support::ec2::{Ec2, answered};
 use crate::support::eventually;
 #[cfg(feature = "gcp")]
@@ -27,7 +28,7 @@ use cml::cloud::{
     Lifetime, LocationOptions, MAX_CONSOLE,
 };
 use cml::digest::Sha256Digest;
-use cml::env::Secret;
+use cml::env::{Env, Secret};
 use cml::error::{Kind, Result};
 use cml::host::Host;
 use cml::host::native::Native;
@@ -98,10 +99,6 @@ fn dummy(_: &'static str, folder: &Path) -> Option<Backend> {
     Some(Backend::Dummy(region))
 }
 
-/// The region of the fake Compute Engine, which each test has for itself.
-#[cfg(feature = "gcp")]
-const ZONES_OF: &str = "us-west1";
-
 /// One or more for each row of `CLOUDS`.
 const EXPECTED: &[Expected] = &[
     #[cfg(feature = "aws")]
@@ -118,6 +115,11 @@ const EXPECTED: &[Expected] = &[
     Expected { name: "dummy", start: dummy, has_limit: false },
 ];
 
+/// The region and the variables of a fake.
+fn place(cloud: &dyn FakeCloud) -> (String, Env) {
+    (cloud.region().to_owned(), cloud.environment().into_iter().collect())
+}
+
 /// A row of the table, connected.
 struct Row {
     driver: &'static Driver,
@@ -133,26 +135,13 @@ impl Row {
         let folder = tempfile::tempdir().unwrap();
         let backend = (expected.start)(region, folder.path())?;
         let (region, env) = match &backend {
-            Backend::Aws(ec2) => {
-                let variables = [
-                    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
-                    ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
-                    ("AWS_ENDPOINT_URL", ec2.url()),
-                    ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-                ];
-                (region.to_owned(), variables.into_iter().collect())
-            }
+            Backend::Aws(ec2) => place(ec2),
             #[cfg(feature = "azure")]
-            Backend::Azure(azure) => ("us-west".to_owned(), azure.variables().into_iter().collect()),
+            Backend::Azure(azure) => place(azure),
             #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => {
-                let key = ("GOOGLE_APPLICATION_CREDENTIALS_DATA", Gce::key());
-                (ZONES_OF.to_owned(), gce.variables().into_iter().chain([key]).collect())
-            }
+            Backend::Gcp(gce) => place(gce),
             #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => {
-                (String::new(), [("KUBERNETES_CONFIGURATION", cluster.kubeconfig())].into_iter().collect())
-            }
+            Backend::Kubernetes(cluster) => place(cluster),
             #[cfg(feature = "kubernetes")]
             Backend::ApiServer(namespace) => {
                 (String::new(), [("KUBERNETES_CONFIGURATION", namespace.kubeconfig())].into_iter().collect())

@@ -41,7 +41,7 @@ impl<'a> Pod<'a> {
             let folder = volumes.join(volume["name"].as_str().unwrap());
             make_open_folder(&folder);
             if volume.get("secret").is_some() {
-                let secret = fixture.cluster.objects("secrets")[&name].clone();
+                let secret = fixture.cloud.objects("secrets")[&name].clone();
                 for (key, text) in secret["stringData"].as_object().unwrap() {
                     std::fs::write(folder.join(key), text.as_str().unwrap()).unwrap();
                 }
@@ -112,7 +112,7 @@ fn live(docker: &Docker, vendor: Vendor, is_stopped: bool) -> (i32, String, Opti
     make_open_folder(&job);
     offer_runner(&fixture.forge, vendor, fixture.cml.path(), &job);
     let launch = fixture.start(&["--single"]);
-    fixture.until("a Secret", || !fixture.cluster.objects("secrets").is_empty());
+    fixture.until("a Secret", || !fixture.cloud.objects("secrets").is_empty());
     let pod = Pod::new(docker, &fixture);
     Ran::of(&mut pod.command(&pod.spec["initContainers"][0], "cml", &job)).ok();
     let log = fixture.cml.path().join("console");

@@ -24,7 +24,7 @@ fn dry_run(fixture: &GcpFixture) {
 
 /// The paths of requests that were not for Compute Engine.
 fn others(fixture: &GcpFixture) -> Vec<String> {
-    let calls = fixture.gce.calls().into_iter().map(|call| call.action);
+    let calls = fixture.cloud.calls().into_iter().map(|call| call.action);
     calls
         .filter(|action| action.starts_with('/') && !action.starts_with("/compute") && !action.contains("testIam"))
         .collect()
@@ -52,7 +52,7 @@ fn every_ci_gives_an_identity_that_is_exchanged() {
         let mut fixture = GcpFixture::without_credentials(vendor);
         fixture.cml.set(variable, IDENTITY).set("CML_GCP_WORKLOAD_IDENTITY_PROVIDER", PROVIDER);
         if vendor == Vendor::GitHub {
-            let url = format!("{}/identity?api-version=2", fixture.gce.url());
+            let url = format!("{}/identity?api-version=2", fixture.cloud.url());
             fixture.cml.set("ACTIONS_ID_TOKEN_REQUEST_URL", &url);
         }
         // As itself, in a project that is named.
@@ -60,14 +60,14 @@ fn every_ci_gives_an_identity_that_is_exchanged() {
         dry_run(&fixture);
         let asked = if vendor == Vendor::GitHub { vec!["/identity", "/v1/token"] } else { vec!["/v1/token"] };
         assert_eq!(others(&fixture), asked, "{vendor:?}");
-        let identity = fixture.gce.of("/identity");
+        let identity = fixture.cloud.of("/identity");
         assert!(
             identity
                 .iter()
                 .all(|call| call.query[1] == ("audience".into(), format!("https://iam.googleapis.com/{PROVIDER}")))
         );
         // As a service account, whose address names the project.
-        fixture.gce.forget();
+        fixture.cloud.forget();
         fixture.cml.unset("GOOGLE_CLOUD_PROJECT").set("CML_GCP_WORKLOAD_IDENTITY_SERVICE_ACCOUNT", ACCOUNT);
         dry_run(&fixture);
         assert_eq!(
@@ -81,7 +81,7 @@ fn every_ci_gives_an_identity_that_is_exchanged() {
 #[test]
 fn files_of_workload_identities_and_of_gcloud_are_taken() {
     let mut fixture = GcpFixture::without_credentials(Vendor::GitHub);
-    let url = fixture.gce.url();
+    let url = fixture.cloud.url();
     let mut file = json!({
         "type": "external_account", "universe_domain": "googleapis.com", "audience": format!("//iam.googleapis.com/{PROVIDER}"),
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": format!("{url}/v1/token"),
@@ -94,7 +94,7 @@ fn files_of_workload_identities_and_of_gcloud_are_taken() {
     assert_eq!(others(&fixture).len(), 3, "{:?}", others(&fixture));
     let token = fixture.cml.file("token", IDENTITY);
     file["credential_source"] = json!({ "file": token });
-    fixture.gce.forget();
+    fixture.cloud.forget();
     fixture.cml.set("GOOGLE_APPLICATION_CREDENTIALS_DATA", &file.to_string());
     dry_run(&fixture);
     assert_eq!(others(&fixture).len(), 2);
@@ -108,8 +108,8 @@ fn files_of_workload_identities_and_of_gcloud_are_taken() {
     // And an instance's own.
     let fixture = GcpFixture::without_credentials(Vendor::GitHub);
     let token = json!({ "access_token": WORKER_TOKEN, "expires_in": 3000, "token_type": "Bearer" });
-    fixture.gce.tells("instance/service-accounts/default/token", &token.to_string());
-    fixture.gce.tells("project/project-id", PROJECT);
+    fixture.cloud.tells("instance/service-accounts/default/token", &token.to_string());
+    fixture.cloud.tells("project/project-id", PROJECT);
     dry_run(&fixture);
 }
 
@@ -227,7 +227,7 @@ fn what_keeps_the_account_from_the_job_is_said() {
 #[test]
 fn a_refused_token_is_replaced() {
     let fixture = GcpFixture::new(Vendor::GitHub);
-    fixture.gce.fails("compute.machineTypes.list", 1, Wrong::Refused(401, "authError", "Invalid Credentials"));
-    fixture.gce.fails("compute.firewalls.get", 1, Wrong::Refused(503, "backendError", "Backend Error"));
+    fixture.cloud.fails("compute.machineTypes.list", 1, Wrong::Refused(401, "authError", "Invalid Credentials"));
+    fixture.cloud.fails("compute.firewalls.get", 1, Wrong::Refused(503, "backendError", "Backend Error"));
     dry_run(&fixture);
 }

@@ -8,7 +8,7 @@ use crate::support::recorder::Wrong;
 fn without_capacity_every_zone_is_tried_and_nothing_is_left() {
     let fixture = GcpFixture::new(Vendor::GitHub);
     for zone in ["us-west1-a", "us-west1-b", "us-west1-c"] {
-        fixture.gce.is_full(zone, "STANDARD");
+        fixture.cloud.is_full(zone, "STANDARD");
     }
     fixture.run(&["launch", "--cloud-type", "n2-standard-8"]).fails(
         11,
@@ -17,7 +17,7 @@ fn without_capacity_every_zone_is_tried_and_nothing_is_left() {
     );
     fixture.is_clean();
     let quota = Wrong::Fails("QUOTA_EXCEEDED", "Quota 'N2_CPUS' exceeded.  Limit: 8.0 in region us-west1.");
-    fixture.gce.fails("compute.instances.create", 1, quota);
+    fixture.cloud.fails("compute.instances.create", 1, quota);
     fixture.run(&["launch", "--cloud-type", "n2-standard-8"]).fails(
         11,
         "no capacity for n2-standard-8 in us-west1-b: the project has reached its quota: Quota 'N2_CPUS' exceeded.  Limit: 8.0 in region us-west1 (QUOTA_EXCEEDED)",
@@ -69,7 +69,7 @@ fn a_refusal_is_explained_and_undone() {
         ),
     ] {
         let fixture = GcpFixture::new(Vendor::GitHub);
-        fixture.gce.fails("compute.instances.create", 1, wrong.clone());
+        fixture.cloud.fails("compute.instances.create", 1, wrong.clone());
         let ran = fixture.run(&["launch"]);
         if hint.is_empty() {
             assert!(ran.code == Some(code) && ran.stderr.contains(says.trim_end_matches('*')), "{wrong:?}: {ran:#?}");
@@ -84,15 +84,15 @@ fn a_refusal_is_explained_and_undone() {
 #[test]
 fn an_answer_that_is_lost_makes_one_instance() {
     let fixture = GcpFixture::new(Vendor::GitHub);
-    fixture.gce.fails("compute.instances.create", 2, Wrong::LostAnswer);
+    fixture.cloud.fails("compute.instances.create", 2, Wrong::LostAnswer);
     assert_eq!(fixture.launch(&[]).code, Some(0));
-    assert_eq!(fixture.gce.billed().len(), 1);
+    assert_eq!(fixture.cloud.billed().len(), 1);
     let ids: std::collections::BTreeSet<String> =
-        fixture.gce.of("compute.instances.create").into_iter().map(|call| call.query[0].1.clone()).collect();
+        fixture.cloud.of("compute.instances.create").into_iter().map(|call| call.query[0].1.clone()).collect();
     assert_eq!(ids.len(), 1, "one request, three times");
     // No answer ever: what may have been made is found by its labels, and deleted.
     let fixture = GcpFixture::new(Vendor::GitHub);
-    fixture.gce.fails("compute.instances.create", 99, Wrong::LostAnswer);
+    fixture.cloud.fails("compute.instances.create", 99, Wrong::LostAnswer);
     let ran = fixture.run(&["launch", "--timeout", "20"]);
     assert_eq!(ran.code, Some(9), "{ran:#?}");
     assert!(ran.stderr.contains("terminated instance us-west1-b/cml-gcp-"), "{ran:#?}");
@@ -107,10 +107,10 @@ fn a_refusal_after_a_lost_answer_makes_no_second_instance() {
         ("compute.zoneOperations.get", 0, Wrong::Refused(403, "quotaExceeded", "Quota 'Reads' exceeded.")),
     ] {
         let fixture = GcpFixture::new(Vendor::GitHub);
-        fixture.gce.fails(action, lost, Wrong::LostAnswer);
-        fixture.gce.fails(action, 1, refused);
+        fixture.cloud.fails(action, lost, Wrong::LostAnswer);
+        fixture.cloud.fails(action, 1, refused);
         let ran = fixture.launch(&[]);
-        assert_eq!((ran.code, fixture.gce.billed().len()), (Some(0), 1), "{action}: {ran:#?}");
+        assert_eq!((ran.code, fixture.cloud.billed().len()), (Some(0), 1), "{action}: {ran:#?}");
     }
 }
 
@@ -121,9 +121,9 @@ fn a_signal_undoes_everything() {
         ["compute.firewalls.create", "compute.instances.create", "compute.zoneOperations.get", "compute.instances.get"]
     {
         let fixture = GcpFixture::new(Vendor::GitHub);
-        fixture.gce.looks(1);
+        fixture.cloud.looks(1);
         let launch = fixture.start(&[]);
-        fixture.until(action, || !fixture.gce.of(action).is_empty());
+        fixture.until(action, || !fixture.cloud.of(action).is_empty());
         launch.signal("TERM");
         let ran = launch.end();
         assert_eq!(ran.code, Some(143), "{action}: {ran:#?}");
@@ -135,9 +135,9 @@ fn a_signal_undoes_everything() {
 fn an_instance_that_ends_before_its_runner_is_online_is_shown_and_deleted() {
     let fixture = GcpFixture::new(Vendor::GitHub);
     let launch = fixture.start(&[]);
-    fixture.until("an instance that runs", || fixture.gce.instances().iter().any(|one| one["status"] == "RUNNING"));
-    fixture.gce.fill_console(&fixture.gce.billed()[0], "cml: this instance cannot become a runner (1)\r\n");
-    fixture.gce.power_off();
+    fixture.until("an instance that runs", || fixture.cloud.instances().iter().any(|one| one["status"] == "RUNNING"));
+    fixture.cloud.fill_console(&fixture.cloud.billed()[0], "cml: this instance cannot become a runner (1)\r\n");
+    fixture.cloud.power_off();
     let ran = launch.end();
     ran.fails(12, "instance us-west1-b/*ended before its runner was online: its status is TERMINATED", "");
     assert!(ran.stderr.contains("console: cml: this instance cannot become a runner (1)"), "{ran:#?}");

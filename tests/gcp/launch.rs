@@ -47,7 +47,7 @@ fn an_instance_becomes_a_runner() {
         assert_eq!(one["serviceAccounts"][0]["scopes"][0], "https://www.googleapis.com/auth/devstorage.read_only");
         assert_eq!(one["tags"]["items"], json!(["cml-no-inbound"]));
         // The script is given to the instance, and is gone from its metadata when the runner is online.
-        let body = fixture.gce.of("compute.instances.create").remove(0).body;
+        let body = fixture.cloud.of("compute.instances.create").remove(0).body;
         let script = body["metadata"]["items"][0]["value"].as_str().unwrap();
         assert!(script.starts_with("#!/bin/sh\n") && script.contains("\"cloud\":\"gcp\""), "{script}");
         assert!(script.contains("ExecStop=/usr/local/sbin/cml-delete\n"), "with an identity it deletes itself");
@@ -60,7 +60,7 @@ fn an_instance_becomes_a_runner() {
 fn a_launch_needs_few_requests_one_after_the_other() {
     let fixture = GcpFixture::new(Vendor::GitHub);
     assert_eq!(fixture.launch(&[]).code, Some(0));
-    let actions: Vec<String> = fixture.gce.calls().into_iter().map(|call| call.action).collect();
+    let actions: Vec<String> = fixture.cloud.calls().into_iter().map(|call| call.action).collect();
     let is_wait = |action: &&String| *action == "compute.instances.get";
     let mut first: Vec<&str> = actions.iter().take_while(|action| !is_wait(action)).map(String::as_str).collect();
     // Three at the same time, the image; the rule, once; the instance, and at the same time a look for stopped ones.
@@ -72,19 +72,19 @@ fn a_launch_needs_few_requests_one_after_the_other() {
     assert_eq!(first[4..6], ["compute.firewalls.create", "compute.globalOperations.get"]);
     assert_eq!(first.len(), 9, "{actions:?}");
     // The next one finds the rule.
-    fixture.gce.forget();
+    fixture.cloud.forget();
     assert_eq!(fixture.launch(&["--name", "second"]).code, Some(0));
-    assert!(fixture.gce.of("compute.firewalls.create").is_empty());
-    assert_eq!(fixture.gce.firewalls().into_iter().collect::<Vec<_>>(), ["cml-no-inbound"]);
+    assert!(fixture.cloud.of("compute.firewalls.create").is_empty());
+    assert_eq!(fixture.cloud.firewalls().into_iter().collect::<Vec<_>>(), ["cml-no-inbound"]);
 }
 
 #[test]
 fn instances_are_listed_stopped_and_reaped() {
     let fixture = GcpFixture::new(Vendor::GitHub);
-    fixture.gce.make_foreign("us-west1-a");
-    fixture.gce.pages(5);
+    fixture.cloud.make_foreign("us-west1-a");
+    fixture.cloud.pages(5);
     // Operations that take their time.
-    fixture.gce.looks(1);
+    fixture.cloud.looks(1);
     assert_eq!(fixture.launch(&[]).code, Some(0));
     let runner = fixture.runners().remove(0);
     let listed = fixture.run(&["list"]).ok();
@@ -97,22 +97,22 @@ fn instances_are_listed_stopped_and_reaped() {
 
     // A launcher that is killed: its runner never comes.
     let launch = fixture.start(&[]);
-    fixture.until("an instance", || !fixture.gce.billed().is_empty());
+    fixture.until("an instance", || !fixture.cloud.billed().is_empty());
     launch.kill_now();
     let ran = fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]);
     assert!(ran.stdout.contains("its runner is offline"), "{ran:#?}");
     fixture.is_clean();
-    assert_eq!(fixture.gce.instances().len(), 1, "somebody else's");
+    assert_eq!(fixture.cloud.instances().len(), 1, "somebody else's");
 }
 
 #[test]
 fn a_full_zone_is_followed_by_the_one_that_google_recommends_and_spot_by_standard() {
     let fixture = GcpFixture::new(Vendor::GitHub);
     for zone in ["us-west1-a", "us-west1-b", "us-west1-c"] {
-        fixture.gce.is_full(zone, "SPOT");
+        fixture.cloud.is_full(zone, "SPOT");
     }
-    fixture.gce.is_full("us-west1-b", "STANDARD");
-    fixture.gce.recommends("us-west1-c");
+    fixture.cloud.is_full("us-west1-b", "STANDARD");
+    fixture.cloud.recommends("us-west1-c");
     let ran = fixture.launch(&["--cloud-spot", "--cloud-type", "n2-standard-8,e2-standard-8"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     let attempts = fixture.attempts();
@@ -122,7 +122,7 @@ fn a_full_zone_is_followed_by_the_one_that_google_recommends_and_spot_by_standar
     assert_eq!(attempts[6..], of("n2-standard-8", "STANDARD")[..2]);
     assert!(ran.stderr.contains("no spot capacity") && ran.stderr.contains("falling back to on-demand"), "{ran:#?}");
     // Each attempt is a request of its own.
-    let ids = fixture.gce.of("compute.instances.create").into_iter().map(|call| call.query[0].1.clone());
+    let ids = fixture.cloud.of("compute.instances.create").into_iter().map(|call| call.query[0].1.clone());
     assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), attempts.len());
 }
 
@@ -130,7 +130,7 @@ fn a_full_zone_is_followed_by_the_one_that_google_recommends_and_spot_by_standar
 fn a_quota_is_not_asked_about_in_other_zones() {
     let fixture = GcpFixture::new(Vendor::GitHub);
     let quota = Wrong::Fails("QUOTA_EXCEEDED", "Quota 'N2_CPUS' exceeded.  Limit: 8.0 in region us-west1.");
-    fixture.gce.fails("compute.instances.create", 1, quota);
+    fixture.cloud.fails("compute.instances.create", 1, quota);
     assert_eq!(fixture.launch(&["--cloud-type", "n2-standard-8,e2-standard-8"]).code, Some(0));
     assert_eq!(fixture.attempts(), ["us-west1-b/n2-standard-8 STANDARD", "us-west1-b/e2-standard-8 STANDARD"]);
 }
@@ -163,19 +163,19 @@ fn gpus_are_attached_or_built_in_and_neither_migrates() {
 fn what_is_refused_and_not_needed_is_left_out() {
     let fixture = GcpFixture::new(Vendor::GitHub);
     let says = "Invalid value for field 'resource.scheduling.preemptionNoticeDuration'";
-    fixture.gce.fails("compute.instances.create", 1, Wrong::Refused(400, "invalid", says));
+    fixture.cloud.fails("compute.instances.create", 1, Wrong::Refused(400, "invalid", says));
     assert_eq!(fixture.launch(&["--cloud-spot"]).code, Some(0));
     assert_eq!(fixture.instance()["scheduling"].get("preemptionNoticeDuration"), None);
     let fixture = GcpFixture::new(Vendor::GitHub);
     let address = "Constraint constraints/compute.vmExternalIpAccess violated for project 1234.";
-    fixture.gce.fails("compute.instances.create", 1, Wrong::Fails("CONDITION_NOT_MET", address));
+    fixture.cloud.fails("compute.instances.create", 1, Wrong::Fails("CONDITION_NOT_MET", address));
     let ran = fixture.launch(&["--cloud-gcp-network", "ml", "--cloud-gcp-subnetwork", "private"]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert!(ran.stderr.contains("must reach the internet through Cloud NAT"), "{ran:#?}");
     let interface = &fixture.instance()["networkInterfaces"][0];
     assert_eq!((&interface["network"], interface.get("accessConfigs")), (&json!("global/networks/ml"), None));
     assert_eq!(interface["subnetwork"], "regions/us-west1/subnetworks/private");
-    assert!(fixture.gce.firewalls().iter().all(|name| name.starts_with("cml-no-inbound-")));
+    assert!(fixture.cloud.firewalls().iter().all(|name| name.starts_with("cml-no-inbound-")));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_runner_that_is_there_is_reused_without_asking_the_cloud() {
     let fixture = GcpFixture::new(Vendor::GitLab);
     assert_eq!(fixture.launch(&["--reuse"]).code, Some(0));
     fixture.forge.set_runner(&fixture.runners()[0].name, Doing::Idle);
-    fixture.gce.forget();
+    fixture.cloud.forget();
     assert_eq!(fixture.run(&["launch", "--reuse"]).code, Some(0));
-    assert!(fixture.gce.calls().is_empty() && fixture.gce.instances().len() == 1);
+    assert!(fixture.cloud.calls().is_empty() && fixture.cloud.instances().len() == 1);
 }

@@ -53,8 +53,8 @@ fn its_identity_is_noticed() {
 #[test]
 fn a_preemption_is_noticed_and_the_server_is_not_asked_all_the_time() {
     let fixture = launched();
-    let asked = || fixture.gce.of("/computeMetadata/v1/instance/preempted");
-    on_instance(&fixture.gce, async |app, driver| {
+    let asked = || fixture.cloud.of("/computeMetadata/v1/instance/preempted");
+    on_instance(&fixture.cloud, async |app, driver| {
         let waiting = pin!((driver.wait_for_interruption)(app));
         let twice = pin!(async {
             while asked().len() < 2 {
@@ -62,7 +62,7 @@ fn a_preemption_is_noticed_and_the_server_is_not_asked_all_the_time() {
             }
         });
         let Either::Right(((), waiting)) = select(waiting, twice).await else { panic!("nothing has happened") };
-        fixture.gce.tells("instance/preempted", "TRUE");
+        fixture.cloud.tells("instance/preempted", "TRUE");
         waiting.await;
         assert_eq!(asked().len(), 2, "the second one was held");
         assert_eq!(asked()[0].query[2], ("last_etag".to_owned(), "NONE".to_owned()));
@@ -73,32 +73,32 @@ fn a_preemption_is_noticed_and_the_server_is_not_asked_all_the_time() {
 #[test]
 fn an_instance_with_an_identity_deletes_itself() {
     let fixture = launched();
-    assert_eq!(fixture.gce.run_deletion(), (true, String::new()));
-    assert_eq!((fixture.gce.billed(), fixture.gce.of(DELETE).len()), (Vec::new(), 1));
+    assert_eq!(fixture.cloud.run_deletion(), (true, String::new()));
+    assert_eq!((fixture.cloud.billed(), fixture.cloud.of(DELETE).len()), (Vec::new(), 1));
     // Somebody else was faster.
     let fixture = launched();
-    fixture.gce.fails(DELETE, 1, Wrong::Refused(404, "notFound", "The resource was not found"));
-    assert_eq!(fixture.gce.run_deletion(), (true, String::new()));
+    fixture.cloud.fails(DELETE, 1, Wrong::Refused(404, "notFound", "The resource was not found"));
+    assert_eq!(fixture.cloud.run_deletion(), (true, String::new()));
 }
 
 #[test]
 fn a_deletion_is_tried_again_unless_it_is_forbidden() {
     let fixture = launched();
-    fixture.gce.fails(DELETE, 1, Wrong::Refused(503, "backendError", "try again"));
-    fixture.gce.fails(TOKEN, 1, Wrong::Refused(503, "backendError", "try again"));
-    let (is_well, said) = fixture.gce.run_deletion();
+    fixture.cloud.fails(DELETE, 1, Wrong::Refused(503, "backendError", "try again"));
+    fixture.cloud.fails(TOKEN, 1, Wrong::Refused(503, "backendError", "try again"));
+    let (is_well, said) = fixture.cloud.run_deletion();
     assert!(is_well && said.contains("cml: Google Cloud does not delete this instance (status 503)\n"), "{said}");
-    assert_eq!((fixture.gce.billed(), fixture.gce.of(DELETE).len()), (Vec::new(), 2));
+    assert_eq!((fixture.cloud.billed(), fixture.cloud.of(DELETE).len()), (Vec::new(), 2));
 
     let fixture = launched();
-    fixture.gce.fails(DELETE, 9, Wrong::Refused(403, "forbidden", "Required 'compute.instances.delete' permission"));
+    fixture.cloud.fails(DELETE, 9, Wrong::Refused(403, "forbidden", "Required 'compute.instances.delete' permission"));
     let says = "cml: Google Cloud does not delete this instance (status 403)\n";
-    assert_eq!(fixture.gce.run_deletion(), (false, says.to_owned()));
-    assert_eq!(fixture.gce.of(DELETE).len(), 1);
+    assert_eq!(fixture.cloud.run_deletion(), (false, says.to_owned()));
+    assert_eq!(fixture.cloud.of(DELETE).len(), 1);
 
     // Without an answer it gives up, and the instance powers off.
     let fixture = launched();
-    fixture.gce.fails(TOKEN, 9, Wrong::Refused(404, "notFound", "no account"));
-    let (is_well, said) = fixture.gce.run_deletion();
-    assert!(!is_well && fixture.gce.of(DELETE).is_empty() && fixture.gce.of(TOKEN).len() == 3, "{said}");
+    fixture.cloud.fails(TOKEN, 9, Wrong::Refused(404, "notFound", "no account"));
+    let (is_well, said) = fixture.cloud.run_deletion();
+    assert!(!is_well && fixture.cloud.of(DELETE).is_empty() && fixture.cloud.of(TOKEN).len() == 3, "{said}");
 }

@@ -23,7 +23,7 @@ fn a_dry_run_asks_and_creates_nothing() {
     }
     let is_free =
         |call: &crate::support::gce::Call| call.method == "GET" || call.action.ends_with(":testIamPermissions");
-    assert!(fixture.gce.calls().iter().all(is_free), "{:?}", fixture.gce.calls());
+    assert!(fixture.cloud.calls().iter().all(is_free), "{:?}", fixture.cloud.calls());
     assert!(fixture.forge.requests().iter().all(|request| request.method == "GET"), "nothing was registered");
 }
 
@@ -31,10 +31,10 @@ fn a_dry_run_asks_and_creates_nothing() {
 #[test]
 fn googles_own_names_are_asked() {
     let mut fixture = GcpFixture::new(Vendor::GitHub);
-    for (name, _) in fixture.gce.variables() {
+    for (name, _) in fixture.cloud.variables() {
         fixture.cml.unset(name);
     }
-    let names = fixture.gce.has_its_names();
+    let names = fixture.cloud.has_its_names();
     fixture.cml.set("https_proxy", &names.proxy.url());
     let ran = fixture.run(&["launch", "--dry-run", "--timeout", "3"]);
     assert!(ran.code != Some(0) && ran.stderr.contains("ertificate"), "{ran:#?}");
@@ -75,7 +75,7 @@ fn wrong_options_are_named_before_the_cloud_is_asked() {
     ] {
         let fixture = GcpFixture::new(Vendor::GitHub);
         fixture.run(&[&["launch"], args].concat()).fails(code, says, "*");
-        assert!(fixture.gce.calls().is_empty(), "{args:?}");
+        assert!(fixture.cloud.calls().is_empty(), "{args:?}");
     }
 }
 
@@ -99,7 +99,7 @@ fn what_the_region_or_the_project_does_not_have_is_said_before_anything_is_creat
     ] {
         let fixture = GcpFixture::new(Vendor::GitHub);
         fixture.run(&[&["launch"], args].concat()).fails(code, says, "*");
-        assert!(fixture.gce.effects().is_empty(), "{args:?}");
+        assert!(fixture.cloud.effects().is_empty(), "{args:?}");
         assert!(fixture.runners().is_empty());
     }
 }

@@ -31,8 +31,8 @@ fn boot(vendor: Vendor, args: &[&str]) -> Option<(GcpFixture, Vm, Launch)> {
     let fixture = GcpFixture::new(vendor);
     let usual = offer(vendor, &fixture.forge, &vm, &format!("{{ {ASK}; }} >\"$ROOT/asked\"\n"));
     let launch = fixture.start(&[&usual.each_ref().map(String::as_str), args].concat());
-    fixture.until("an instance", || fixture.gce.instances().iter().any(|one| one["status"] == "RUNNING"));
-    let server = fixture.gce.address();
+    fixture.until("an instance", || fixture.cloud.instances().iter().any(|one| one["status"] == "RUNNING"));
+    let server = fixture.cloud.address();
     for place in ["169.254.169.254:80", "[fd20:ce::254]:80", &server.to_string()] {
         vm.route(place, server);
     }
@@ -62,7 +62,7 @@ fn live(vendor: Vendor, args: &[&str]) -> Option<(GcpFixture, Vm)> {
     ));
     assert!(!kept.contains('/'), "{kept}");
     assert!(!instance.to_string().contains("startup-script"), "{instance}");
-    assert!(fixture.gce.startup_script().contains(DOCUMENT));
+    assert!(fixture.cloud.startup_script().contains(DOCUMENT));
     assert_eq!(vm.as_root(ASK), if args.is_empty() { "404 404 " } else { "200 200 " }, "root asks");
 
     begin_job(vendor, &fixture.forge, &vm.job());
@@ -82,7 +82,7 @@ fn an_instance_with_an_identity_lives_for_a_job_and_deletes_itself() {
     let Some((fixture, vm)) = live(Vendor::GitHub, &["--cloud-permission-set", WORKER]) else { return };
     // With the identity, which is for jobs too.
     fixture.is_clean();
-    assert_eq!(fixture.gce.of("compute.instances.delete").len(), 1);
+    assert_eq!(fixture.cloud.of("compute.instances.delete").len(), 1);
     assert_eq!(std::fs::read_to_string(vm.job().join("asked")).unwrap(), "200 200 ");
 }
 
@@ -91,8 +91,8 @@ fn an_instance_without_an_identity_keeps_its_jobs_from_the_metadata_and_powers_o
     let Some((fixture, vm)) = live(Vendor::GitLab, &[]) else { return };
     assert_eq!(std::fs::read_to_string(vm.job().join("asked")).unwrap(), "000 000 ");
     // Its disk stays, until the next launch or this.
-    fixture.gce.power_off();
-    assert_eq!(fixture.gce.billed().len(), 1);
+    fixture.cloud.power_off();
+    assert_eq!(fixture.cloud.billed().len(), 1);
     assert_eq!(fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]).code, Some(0));
     fixture.is_clean();
 }
@@ -125,7 +125,7 @@ fn an_instance_that_is_preempted_interrupts_its_job() {
     assert_eq!(launch.end().code, Some(0), "{}", vm.console());
     let job = begin_job(Vendor::GitLab, &fixture.forge, &vm.job()).unwrap();
     until_doing(&fixture, &vm, Doing::Busy);
-    fixture.gce.tells("instance/preempted", "TRUE");
+    fixture.cloud.tells("instance/preempted", "TRUE");
     assert_eq!(vm.until_off(), Some(75), "{}", vm.console());
     assert!(vm.journal().contains("warning: gcp is reclaiming this spot instance: stopping\n"), "{}", vm.journal());
     let job = fixture.forge.job(job);

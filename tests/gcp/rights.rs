@@ -16,20 +16,20 @@ fn documented() -> BTreeSet<String> {
 #[test]
 fn the_documentation_has_the_role() {
     let fixture = GcpFixture::new(Vendor::GitHub);
-    fixture.gce.grants(documented());
+    fixture.cloud.grants(documented());
     assert_eq!(fixture.launch(&["--cloud-gpu", "t4"]).code, Some(0));
     fixture.run(&["list"]).ok();
     assert_eq!(fixture.run(&["reap", "--recheck-after", "0"]).code, Some(0));
     let ran = fixture.start(&["--name", "other", "--cloud-boot-timeout", "0"]).end();
     assert_eq!(ran.code, Some(12), "{ran:#?}");
-    assert_eq!(fixture.gce.used(), documented());
+    assert_eq!(fixture.cloud.used(), documented());
 }
 
 #[test]
 fn a_permission_that_is_missing_is_named_before_anything_is_created() {
     let without = |permission: &str| {
         let fixture = GcpFixture::new(Vendor::GitHub);
-        fixture.gce.grants(documented().into_iter().filter(|one| one != permission));
+        fixture.cloud.grants(documented().into_iter().filter(|one| one != permission));
         fixture
     };
     for permission in ["compute.instances.create", "compute.machineTypes.list", "compute.subnetworks.useExternalIp"] {
@@ -39,7 +39,7 @@ fn a_permission_that_is_missing_is_named_before_anything_is_created() {
             &format!("Google Cloud does not allow {permission} in the project ml-project"),
             "grant the launcher's account the role of docs/gcp.md in the project",
         );
-        assert!(fixture.gce.effects().is_empty() && fixture.runners().is_empty());
+        assert!(fixture.cloud.effects().is_empty() && fixture.runners().is_empty());
     }
     // With an identity one more is needed.
     let fixture = without("");
@@ -48,12 +48,12 @@ fn a_permission_that_is_missing_is_named_before_anything_is_created() {
     // Where the rule exists already, nobody needs to make it.
     let fixture = without("");
     assert_eq!(fixture.launch(&[]).code, Some(0));
-    fixture.gce.grants(documented().into_iter().filter(|one| one != "compute.firewalls.create"));
+    fixture.cloud.grants(documented().into_iter().filter(|one| one != "compute.firewalls.create"));
     assert_eq!(fixture.launch(&["--name", "other"]).code, Some(0));
     // Where nobody can be asked for the permissions, the launch itself tells.
     let fixture = without("compute.instances.create");
     let asks = "/v1/projects/ml-project:testIamPermissions";
-    fixture.gce.fails(asks, 1, crate::support::recorder::Wrong::Refused(403, "accessNotConfigured", "x"));
+    fixture.cloud.fails(asks, 1, crate::support::recorder::Wrong::Refused(403, "accessNotConfigured", "x"));
     fixture.run(&["launch"]).fails(
         4,
         "Google Cloud does not allow compute.instances.create: Required 'compute.instances.create' permission for*",

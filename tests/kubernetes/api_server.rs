@@ -2,9 +2,8 @@
 //! and the program are real (`support/api_server.rs`). Scripted: the forge, and how pods go. The launcher has the Role of
 //! docs/kubernetes.md and no other right.
 
-use super::fixture::launcher;
 use super::rights::documented;
-use crate::cloud::fixture::{Launch, last_line};
+use crate::cloud::fixture::{Launch, last_line, launcher_without_cloud};
 use crate::support::api_server::{ApiServer, Namespace, documented_role};
 use crate::support::fake::{Doing, Forge, Runner, Vendor};
 use crate::support::{Cml, Ran, eventually};
@@ -22,7 +21,9 @@ impl RealFixture {
     /// In a namespace of its own. `None` where there is no API server.
     fn new(vendor: Vendor, namespace: &str) -> Option<RealFixture> {
         let namespace = ApiServer::shared()?.namespace(namespace);
-        let (forge, cml) = launcher(vendor, &namespace.kubeconfig());
+        let forge = Forge::start();
+        let mut cml = launcher_without_cloud(&forge, vendor);
+        cml.set("KUBERNETES_CONFIGURATION", &namespace.kubeconfig()).set("CML_RUNNER_CLOUD", "kubernetes");
         Some(RealFixture { vendor, forge, namespace, cml })
     }
 

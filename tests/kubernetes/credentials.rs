@@ -63,7 +63,7 @@ fn pass_on(
 
 /// A cluster behind TLS, and a kubeconfig file with fields of its cluster and of its user; `CA`, `CERT` and `KEY` in them are data.
 fn secured(fixture: &mut ClusterFixture, identity: &Identity, cluster: &str, user: &str) -> Front {
-    let plain = fixture.cluster.kubeconfig();
+    let plain = fixture.cloud.kubeconfig();
     let backend = plain.split('"').find(|text| text.starts_with("http://")).unwrap().to_owned();
     let (origin, path) = backend.split_at(backend.find("/k8s").unwrap());
     let front = Front::start(identity, origin.to_owned());
@@ -151,7 +151,7 @@ fn a_token_of_a_plugin_that_the_cluster_refuses_is_replaced_once() {
     executable(&bin.join("our-login"), script);
     fixture.cml.set("PATH", &format!("{}:{}", bin.display(), fixture.cml.env["PATH"]));
     let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: our-login, interactiveMode: IfAvailable}";
-    let with_plugin = fixture.cluster.kubeconfig().replace(&format!("token: \"{TOKEN}\""), exec);
+    let with_plugin = fixture.cloud.kubeconfig().replace(&format!("token: \"{TOKEN}\""), exec);
     fixture.cml.set("KUBERNETES_CONFIGURATION", &with_plugin);
     let ran = fixture.run(LIST);
     assert_eq!((ran.code, fixture.cml.read("ran").lines().count()), (Some(0), 2), "{ran:#?}");

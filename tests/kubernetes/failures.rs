@@ -9,14 +9,14 @@ use std::time::Duration;
 /// The request for a registration, which comes after all that is checked.
 fn registered_nothing(fixture: &ClusterFixture) {
     assert!(fixture.forge.requests().iter().all(|request| request.method == "GET"), "nothing was registered");
-    assert_eq!(fixture.effects(), [""; 0]);
+    assert_eq!(fixture.cloud.effects(), [""; 0]);
 }
 
 #[test]
 fn rights_that_are_missing_are_named_before_anything_is_made() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
-    fixture.cluster.denies("create secrets");
-    fixture.cluster.denies("get pods/log");
+    fixture.cloud.denies("create secrets");
+    fixture.cloud.denies("get pods/log");
     let says = "the cluster does not allow in namespace ml: create secrets, get pods/log";
     fixture.run(&["launch"]).fails(4, says, "bind the Role of docs/kubernetes.md *");
     registered_nothing(&fixture);
@@ -55,7 +55,7 @@ fn what_the_cluster_would_refuse_is_found_before_anything_is_made() {
         ),
     ] {
         let fixture = ClusterFixture::new(Vendor::GitHub);
-        fixture.cluster.refuses_pods(status, says);
+        fixture.cloud.refuses_pods(status, says);
         fixture.run(&["launch"]).fails(code, error, hint);
         registered_nothing(&fixture);
     }
@@ -64,13 +64,13 @@ fn what_the_cluster_would_refuse_is_found_before_anything_is_made() {
 #[test]
 fn a_cluster_that_cannot_try_pods_is_no_obstacle() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
-    fixture.cluster.denies("create pods");
-    fixture.cluster.fails(
+    fixture.cloud.denies("create pods");
+    fixture.cloud.fails(
         "dry-run jobs",
         1,
         Wrong::Refused(400, "BadRequest", "admission webhook \"x\" does not support dry run"),
     );
-    fixture.cluster.warns("unknown field \"spec.x\"");
+    fixture.cloud.warns("unknown field \"spec.x\"");
     let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
     assert_eq!(ran.stderr.matches("the cluster says: unknown field").count(), 1, "{ran:#?}");
@@ -79,7 +79,7 @@ fn a_cluster_that_cannot_try_pods_is_no_obstacle() {
 #[test]
 fn wrong_credentials_are_named_and_not_shown() {
     let mut fixture = ClusterFixture::new(Vendor::GitHub);
-    let config = fixture.cluster.kubeconfig_with("another-token-that-is-wrong");
+    let config = fixture.cloud.kubeconfig_with("another-token-that-is-wrong");
     fixture.cml.set("KUBERNETES_CONFIGURATION", &config);
     let ran = fixture.run(&["launch"]);
     ran.fails(
@@ -94,9 +94,9 @@ fn wrong_credentials_are_named_and_not_shown() {
 #[test]
 fn a_refusal_after_a_lost_answer_leaves_no_job() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
-    fixture.cluster.fails("create jobs", 1, Wrong::LostAnswer);
+    fixture.cloud.fails("create jobs", 1, Wrong::LostAnswer);
     let quota = "jobs.batch \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1";
-    fixture.cluster.fails("create jobs", 1, Wrong::Refused(403, "Forbidden", quota));
+    fixture.cloud.fails("create jobs", 1, Wrong::Refused(403, "Forbidden", quota));
     let ran = fixture.start(&[]).end();
     ran.fails(11, "*exceeded quota: q*", "ask for less with --cloud-type*");
     assert!(ran.stderr.contains("terminated instance cml-"), "{ran:#?}");
@@ -127,9 +127,9 @@ fn a_pod_that_cannot_start_fails_at_once_and_is_removed() {
         (PodFate::End(3), 12, ended, ""),
     ] {
         let fixture = ClusterFixture::new(Vendor::GitHub);
-        fixture.cluster.pods_go(fate);
+        fixture.cloud.pods_go(fate);
         fixture.start(&[]).end().fails(code, says, hint);
-        assert_eq!(fixture.effects(), ["create jobs", "create secrets", "delete jobs"]);
+        assert_eq!(fixture.cloud.effects(), ["create jobs", "create secrets", "delete jobs"]);
         fixture.is_clean();
     }
 }
@@ -138,7 +138,7 @@ fn a_pod_that_cannot_start_fails_at_once_and_is_removed() {
 fn a_node_may_still_come_until_the_boot_time_is_over() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
     let says = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.";
-    fixture.cluster.pods_go(PodFate::Unschedulable(says));
+    fixture.cloud.pods_go(PodFate::Unschedulable(says));
     let ran = fixture.start(&["--cloud-boot-timeout", "5"]).end();
     ran.fails(
         11,
@@ -150,8 +150,8 @@ fn a_node_may_still_come_until_the_boot_time_is_over() {
 
     // An autoscaler adds one.
     let launch = fixture.start(&[]);
-    fixture.until("a pod", || fixture.cluster.of("get jobs").len() > 1 && !fixture.cluster.billed().is_empty());
-    fixture.cluster.pods_go(PodFate::Run);
+    fixture.until("a pod", || fixture.cloud.of("get jobs").len() > 1 && !fixture.cloud.billed().is_empty());
+    fixture.cloud.pods_go(PodFate::Run);
     let name = fixture.runners().remove(0).name;
     fixture.forge.set_runner(&name, crate::support::fake::Doing::Idle);
     assert_eq!(launch.end().code, Some(0));
@@ -161,18 +161,18 @@ fn a_node_may_still_come_until_the_boot_time_is_over() {
 fn a_lost_answer_makes_no_second_pod() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
     for action in ["dry-run jobs", "create jobs", "create secrets"] {
-        fixture.cluster.fails(action, 1, Wrong::LostAnswer);
+        fixture.cloud.fails(action, 1, Wrong::LostAnswer);
     }
     let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!((fixture.cluster.of("create jobs").len(), fixture.cluster.of("create secrets").len()), (2, 2));
-    assert_eq!(fixture.cluster.billed().len(), 1);
+    assert_eq!((fixture.cloud.of("create jobs").len(), fixture.cloud.of("create secrets").len()), (2, 2));
+    assert_eq!(fixture.cloud.billed().len(), 1);
 }
 
 #[test]
 fn a_job_of_which_the_answer_never_comes_is_found_by_its_labels_and_ended() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
-    fixture.cluster.fails("create jobs", 99, Wrong::LostAnswer);
+    fixture.cloud.fails("create jobs", 99, Wrong::LostAnswer);
     let ran = fixture.run(&["launch", "--timeout", "30"]);
     assert_eq!(ran.code, Some(9), "{ran:#?}");
     fixture.is_clean();
@@ -182,7 +182,7 @@ fn a_job_of_which_the_answer_never_comes_is_found_by_its_labels_and_ended() {
 fn a_pod_without_its_secret_is_not_left_behind() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
     let says = "secrets is forbidden: User \"ci\" cannot create resource \"secrets\" in API group \"\" in the namespace \"ml\"";
-    fixture.cluster.fails("create secrets", 1, Wrong::Refused(403, "Forbidden", says));
+    fixture.cloud.fails("create secrets", 1, Wrong::Refused(403, "Forbidden", says));
     fixture.run(&["launch"]).fails(4, says, "bind the Role*");
     fixture.is_clean();
 }
@@ -201,12 +201,12 @@ fn a_pod_that_ended_before_its_secret_came_is_not_left_behind() {
 #[test]
 fn throttling_and_a_server_that_restarts_are_waited_for() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
-    fixture.cluster.fails("create jobs", 1, Wrong::Refused(429, "TooManyRequests", "too many requests"));
-    fixture.cluster.fails("create secrets", 2, Wrong::Refused(500, "InternalError", "etcdserver: leader changed"));
-    fixture.cluster.fails("get jobs", 1, Wrong::Refused(503, "ServiceUnavailable", "apiserver is shutting down"));
+    fixture.cloud.fails("create jobs", 1, Wrong::Refused(429, "TooManyRequests", "too many requests"));
+    fixture.cloud.fails("create secrets", 2, Wrong::Refused(500, "InternalError", "etcdserver: leader changed"));
+    fixture.cloud.fails("get jobs", 1, Wrong::Refused(503, "ServiceUnavailable", "apiserver is shutting down"));
     let ran = fixture.launch(&[]);
     assert_eq!(ran.code, Some(0), "{ran:#?}");
-    assert_eq!(fixture.cluster.billed().len(), 1);
+    assert_eq!(fixture.cloud.billed().len(), 1);
 }
 
 #[test]
@@ -214,17 +214,17 @@ fn a_signal_undoes_what_was_made() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
     // While it waits for the runner; a second signal does not keep it from undoing.
     let launch = fixture.start(&[]);
-    fixture.until("a look", || !fixture.cluster.of("get jobs").is_empty());
+    fixture.until("a look", || !fixture.cloud.of("get jobs").is_empty());
     launch.signal("TERM");
     launch.signal("TERM");
     launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
     fixture.is_clean();
     // While the Job is being made, and before.
     for action in ["create jobs", "create secrets", "dry-run pods"] {
-        fixture.cluster.forget();
-        fixture.cluster.fails(action, 1, Wrong::Slow(Duration::from_secs(2)));
+        fixture.cloud.forget();
+        fixture.cloud.fails(action, 1, Wrong::Slow(Duration::from_secs(2)));
         let launch = fixture.start(&[]);
-        fixture.until(action, || !fixture.cluster.of(action).is_empty());
+        fixture.until(action, || !fixture.cloud.of(action).is_empty());
         launch.signal("TERM");
         launch.end().fails(143, "the launch was interrupted by SIGTERM", "");
         fixture.is_clean();

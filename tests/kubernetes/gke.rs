@@ -30,9 +30,9 @@ impl Gke {
         for (name, value) in gce.variables() {
             fixture.cml.set(name, &value);
         }
-        let config = fixture.cluster.kubeconfig().replace(&format!("token: \"{TOKEN}\""), user);
+        let config = fixture.cloud.kubeconfig().replace(&format!("token: \"{TOKEN}\""), user);
         fixture.cml.set("KUBERNETES_CONFIGURATION", &config);
-        fixture.cluster.takes(token);
+        fixture.cloud.takes(token);
         Gke { gce, fixture }
     }
 
@@ -103,7 +103,7 @@ fn a_launch_asks_for_one_token() {
 #[test]
 fn a_token_that_the_cluster_refuses_is_replaced_once() {
     let mut gke = Gke::new(PLUGIN, CLUSTER_TOKEN);
-    gke.fixture.cluster.fails("list jobs", 1, Wrong::Refused(401, "Unauthorized", "Unauthorized"));
+    gke.fixture.cloud.fails("list jobs", 1, Wrong::Refused(401, "Unauthorized", "Unauthorized"));
     assert_eq!(gke.set(KEY, &Gce::key()).lists(), ["/token", "/token"]);
 }
 

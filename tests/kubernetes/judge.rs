@@ -45,9 +45,9 @@ fn every_body_is_valid() {
         "pod.yaml",
     ];
     assert_eq!(fixture.launch(&[&all[..], &more[..]].concat()).code, Some(0));
-    fixture.cluster.pods_go(PodFate::End(1));
+    fixture.cloud.pods_go(PodFate::End(1));
     assert_eq!(fixture.start(&["--name", "other"]).end().code, Some(12));
-    let calls = fixture.cluster.calls();
+    let calls = fixture.cloud.calls();
     let bodies: Vec<_> =
         calls.iter().filter(|call| call.body.is_object() && call.body["kind"] != "DeleteOptions").collect();
     assert!(bodies.len() > 20, "{}", bodies.len());

@@ -33,8 +33,8 @@ fn a_dry_run_prints_what_would_be_applied_and_creates_nothing() {
     let deadline = job["spec"]["activeDeadlineSeconds"].as_u64().unwrap();
     assert!((3590..=3600).contains(&deadline), "{deadline}");
     assert!(ran.stdout.starts_with("---\n"), "{ran:#?}");
-    assert_eq!(fixture.effects(), [""; 0]);
-    let actions = fixture.cluster.calls().into_iter().map(|call| call.action);
+    assert_eq!(fixture.cloud.effects(), [""; 0]);
+    let actions = fixture.cloud.calls().into_iter().map(|call| call.action);
     assert!(
         actions.into_iter().all(|action| action.starts_with("dry-run ") || action == "create selfsubjectaccessreviews")
     );
@@ -47,7 +47,7 @@ fn what_cannot_work_in_a_pod_is_refused_with_the_way_out() {
     let fixture = ClusterFixture::new(Vendor::Bitbucket);
     let says = "the runner of Bitbucket is a Docker image, which cannot run on Kubernetes";
     fixture.run(&["launch"]).fails(7, says, "use a cloud with virtual machines*");
-    assert!(fixture.cluster.calls().is_empty());
+    assert!(fixture.cloud.calls().is_empty());
     let fixture = ClusterFixture::new(Vendor::GitLab);
     let ran = fixture.run(&["launch", "--docker-image", "python:3"]);
     ran.fails(
@@ -55,7 +55,7 @@ fn what_cannot_work_in_a_pod_is_refused_with_the_way_out() {
         "--docker-image and --docker-volumes have no effect on Kubernetes*",
         "name the image that jobs run in with --cloud-image*",
     );
-    assert!(fixture.cluster.calls().is_empty());
+    assert!(fixture.cloud.calls().is_empty());
     let fixture = ClusterFixture::new(Vendor::GitHub);
     let ran = fixture.run(&["launch", "--dry-run", "--cloud-spot", "--cloud-region", "us-east"]);
     for says in
@@ -76,7 +76,7 @@ fn wrong_options_are_named_before_the_cluster_is_asked() {
     ] {
         let fixture = ClusterFixture::new(Vendor::GitHub);
         fixture.run(&[&["launch"], args].concat()).fails(code, says, "*");
-        assert!(fixture.cluster.calls().is_empty(), "{args:?}");
+        assert!(fixture.cloud.calls().is_empty(), "{args:?}");
     }
 }
 

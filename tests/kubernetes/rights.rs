@@ -28,17 +28,17 @@ pub fn documented() -> BTreeSet<String> {
 #[test]
 fn the_documentation_has_the_role() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
-    fixture.cluster.allows(documented());
+    fixture.cloud.allows(documented());
     assert_eq!(fixture.run(&["launch", "--dry-run"]).code, Some(0));
     assert_eq!(fixture.launch(&[]).code, Some(0));
     fixture.run(&["list"]).ok();
     fixture.run(&["reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]).ok();
     // One that fails shows the log, and one without a pod its events.
     for fate in [PodFate::End(1), PodFate::None("Error creating: no")] {
-        fixture.cluster.pods_go(fate);
+        fixture.cloud.pods_go(fate);
         assert_eq!(fixture.start(&["--name", "other"]).end().code, Some(12));
     }
-    let used = fixture.cluster.calls().into_iter().map(|call| call.action.replace("dry-run ", "create "));
+    let used = fixture.cloud.calls().into_iter().map(|call| call.action.replace("dry-run ", "create "));
     let used: BTreeSet<String> = used.filter(|action| !action.contains("selfsubjectaccessreviews")).collect();
     assert_eq!(used, documented());
 }

@@ -5,6 +5,7 @@
 //! unknown fields, types and values are refused, as is a version of an interface that there is not. Scripted: what fails, and what is
 //! allowed.
 
+use super::clouds::FakeCloud;
 use super::fake::http::{Request, Response};
 use super::fake::server::{Life, Port, Server, lock};
 use super::fake::{Identity, Proxy, accept};
@@ -48,6 +49,38 @@ impl Call {
     /// Whether it looks at one machine.
     pub fn is_look(&self) -> bool {
         self.method == "GET" && self.path.contains(&format!("/{MACHINES}/"))
+    }
+}
+
+impl FakeCloud for Azure {
+    fn name(&self) -> &'static str {
+        "azure"
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        self.variables()
+    }
+
+    fn secrets(&self) -> Vec<&'static str> {
+        vec![SECRET, TOKEN]
+    }
+
+    fn exchange(&self, request: &Request) -> Option<Response> {
+        exchange(request, &Life::default(), &self.shared)
+    }
+
+    fn actions(&self) -> Vec<String> {
+        Recorder::actions(self)
+    }
+
+    fn runs(&self) -> bool {
+        let runs = |one: &Value| one["properties"]["provisioningState"] == "Succeeded" && one["power"] == "running";
+        self.machines().values().any(runs)
+    }
+
+    fn left(&self) -> Vec<String> {
+        let interfaces = self.resources("Microsoft.Network/networkInterfaces").into_keys();
+        self.billed().into_iter().chain(interfaces).collect()
     }
 }
 
@@ -238,11 +271,6 @@ impl Azure {
     /// Operations are done after so many looks.
     pub fn looks(&self, count: u32) {
         lock(&self.shared.state).looks = count;
-    }
-
-    /// Carries a request out without a connection; `None` when its answer is lost.
-    pub fn exchange(&self, request: &Request) -> Option<Response> {
-        exchange(request, &Life::default(), &self.shared)
     }
 
     /// The permissions that were needed, those of what Azure does with a machine included.

@@ -4,6 +4,7 @@
 //! other fields (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>). moto keeps no user data of a
 //! fleet and no shutdown behaviour: tests look at the recorded request for those.
 
+use super::clouds::FakeCloud;
 use super::fake::http::{Request, Response, decode};
 use super::fake::server::{Life, Port, Server, lock};
 use super::moto::Moto;
@@ -17,6 +18,8 @@ mod scripted;
 
 use scripted::Scripted;
 
+pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -24,6 +27,45 @@ pub struct Call {
     pub fields: BTreeMap<String, String>,
     /// Whether its credentials have a session's token.
     pub has_token: bool,
+}
+
+impl FakeCloud for Ec2 {
+    fn name(&self) -> &'static str {
+        "aws"
+    }
+
+    fn region(&self) -> &'static str {
+        self.region
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
+            ("AWS_ENDPOINT_URL", self.url()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+    }
+
+    fn secrets(&self) -> Vec<&'static str> {
+        vec![SECRET]
+    }
+
+    fn exchange(&self, request: &Request) -> Option<Response> {
+        self.shared.exchange(request, &Life::default())
+    }
+
+    fn actions(&self) -> Vec<String> {
+        Recorder::actions(self)
+    }
+
+    fn runs(&self) -> bool {
+        !self.alive().is_empty()
+    }
+
+    fn left(&self) -> Vec<String> {
+        self.alive().into_iter().map(|machine| machine.id).collect()
+    }
 }
 
 impl recorder::Call for Call {
@@ -139,11 +181,6 @@ impl Ec2 {
     /// The targets that were served so, each with its authorization.
     pub fn served(&self) -> Vec<(String, String)> {
         lock(&self.shared.state).served.clone()
-    }
-
-    /// Carries a request out without a connection; `None` when its answer is lost.
-    pub fn exchange(&self, request: &Request) -> Option<Response> {
-        self.shared.exchange(request, &Life::default())
     }
 
     /// Asks moto itself.

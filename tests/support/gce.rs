@@ -5,6 +5,7 @@
 //! none of an enumeration is refused, as is a token that nobody gave. Scripted: which zones are full, what fails, and the clock, which
 //! [`Gce::pass`] moves.
 
+use super::clouds::FakeCloud;
 use super::fake::http::{Request, Response};
 use super::fake::server::{Life, Port, Server, lock};
 use super::fake::{Identity, Proxy, accept};
@@ -45,6 +46,37 @@ pub struct Call {
     pub method: String,
     pub query: Vec<(String, String)>,
     pub body: Value,
+}
+
+impl FakeCloud for Gce {
+    fn name(&self) -> &'static str {
+        "gcp"
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        self.variables().into_iter().chain([("GOOGLE_APPLICATION_CREDENTIALS_DATA", Gce::key())]).collect()
+    }
+
+    /// Neither a key nor a token.
+    fn secrets(&self) -> Vec<&'static str> {
+        vec!["PRIVATE KEY", KEY.lines().nth(3).unwrap(), "ya29.", "eyJhbGciOiJSUzI1NiI"]
+    }
+
+    fn exchange(&self, request: &Request) -> Option<Response> {
+        exchange(request, &Life::default(), &self.shared)
+    }
+
+    fn actions(&self) -> Vec<String> {
+        Recorder::actions(self)
+    }
+
+    fn runs(&self) -> bool {
+        self.instances().iter().any(|one| one["status"] == "RUNNING")
+    }
+
+    fn left(&self) -> Vec<String> {
+        self.billed()
+    }
 }
 
 impl recorder::Call for Call {
@@ -294,11 +326,6 @@ impl Gce {
         for one in lock(&self.shared.state).instances.values_mut().filter(|one| one["status"] == "TERMINATED") {
             one["lastStartTimestamp"] = json!("2026-01-28T12:00:00.000-08:00");
         }
-    }
-
-    /// Carries a request out without a connection; `None` when its answer is lost.
-    pub fn exchange(&self, request: &Request) -> Option<Response> {
-        exchange(request, &Life::default(), &self.shared)
     }
 
     /// Google takes spot instances back, and does with them as they say.

@@ -5,6 +5,7 @@
 //! Scripted: how pods go ([`PodFate`]), what fails, and the clock, which [`Kubernetes::pass`] moves. Bodies are kept, for
 //! `kubernetes-validate` to judge.
 
+use super::clouds::FakeCloud;
 use super::fake::http::{Request, Response};
 use super::fake::server::{Life, Port, Server, lock};
 use super::recorder::{self, Recorder};
@@ -43,6 +44,40 @@ pub struct Call {
     pub action: String,
     pub query: String,
     pub body: Value,
+}
+
+impl FakeCloud for Kubernetes {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn region(&self) -> &'static str {
+        ""
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![("KUBERNETES_CONFIGURATION", self.kubeconfig())]
+    }
+
+    fn secrets(&self) -> Vec<&'static str> {
+        vec![TOKEN]
+    }
+
+    fn exchange(&self, request: &Request) -> Option<Response> {
+        exchange(request, &Life::default(), &self.shared)
+    }
+
+    fn actions(&self) -> Vec<String> {
+        Recorder::actions(self)
+    }
+
+    fn runs(&self) -> bool {
+        self.objects("pods").values().any(|pod| pod["status"]["phase"] == "Running")
+    }
+
+    fn left(&self) -> Vec<String> {
+        ["jobs", "pods", "secrets"].iter().flat_map(|kind| self.objects(kind).into_keys()).collect()
+    }
 }
 
 impl recorder::Call for Call {
@@ -177,11 +212,6 @@ impl Kubernetes {
         let mut state = lock(&self.shared.state);
         state.passed += time;
         state.tick();
-    }
-
-    /// Carries a request out without a connection; `None` when its answer is lost.
-    pub fn exchange(&self, request: &Request) -> Option<Response> {
-        exchange(request, &Life::default(), &self.shared)
     }
 
     /// The objects of a kind, by name.

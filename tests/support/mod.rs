@@ -7,6 +7,7 @@ pub mod api_server;
 pub mod azure;
 pub mod clearml;
 pub mod clone;
+pub mod clouds;
 pub mod docker;
 pub mod ec2;
 #[cfg(feature = "gcp")]
