@@ -23,6 +23,7 @@ use futures_util::future::{join, try_join};
 use futures_util::lock::Mutex;
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 pub mod args;
 mod client;
@@ -54,6 +55,10 @@ pub const DRIVER: Driver = Driver {
 /// The maximum size of user data before it is encoded, in bytes:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>.
 const MAX_USER_DATA: usize = 16 * 1024;
+/// How often the deletion of an instance that EC2 does not know is repeated, and the first of the growing pauses. EC2 may not know a new one
+/// yet: <https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html>.
+const MAX_UNKNOWN: u32 = 3;
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 /// EC2 in one region.
 struct Aws {
@@ -229,10 +234,19 @@ impl Cloud for Aws {
     }
 
     async fn delete(&self, id: &str) -> Result<()> {
-        let ended = self.client().await?.terminate_instances().instance_ids(id).send().await;
-        match ended {
-            Err(error) if explain::code(&error) == Some("InvalidInstanceID.NotFound") => Ok(()),
-            ended => ended.map(drop).map_err(|error| explained("ec2:TerminateInstances", error)),
+        let client = self.client().await?;
+        let mut attempt = 0;
+        loop {
+            match client.terminate_instances().instance_ids(id).send().await {
+                Err(error) if explain::code(&error) == Some("InvalidInstanceID.NotFound") => {
+                    if attempt == MAX_UNKNOWN {
+                        return Ok(());
+                    }
+                    self.http().pause(UNKNOWN_PAUSE, attempt).await?;
+                }
+                ended => return ended.map(drop).map_err(|error| explained("ec2:TerminateInstances", error)),
+            }
+            attempt += 1;
         }
     }
 

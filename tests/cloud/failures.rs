@@ -82,6 +82,20 @@ fn what_was_made_a_moment_ago_is_asked_for_again() {
     fixture.machine();
 }
 
+/// Real: the program. Scripted: EC2 does not know the machine yet, which it has just made.
+#[test]
+fn a_machine_that_ec2_does_not_know_yet_is_ended_all_the_same() {
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "me-central-1") else { return };
+    let unknown = Wrong::Refused(400, "InvalidInstanceID.NotFound", "The instance ID does not exist");
+    fixture.cloud.fails("TerminateInstances", 2, unknown);
+    let launch = fixture.start(&[]);
+    fixture.until("a machine", || !fixture.cloud.alive().is_empty());
+    launch.signal("TERM");
+    assert_eq!(launch.end().code, Some(143));
+    assert_eq!(fixture.cloud.of("TerminateInstances").len(), 3);
+    fixture.is_clean();
+}
+
 #[test]
 fn throttling_is_waited_for() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-1") else { return };
