@@ -87,12 +87,13 @@ fn a_check_creates_what_clearml_task_creates() {
     }
 }
 
-/// A running agent.
+/// A running agent, below a `timeout` that leads a process group.
 struct Agent(Child);
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        // SIGINT does not end the agent before the `timeout` does.
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.0.id())]).status();
         let _ = self.0.wait();
     }
 }
