@@ -80,7 +80,7 @@ fn requests_and_answers_are_those_that_the_sdk_describes() {
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     for call in calls.iter().filter(|call| call.answer.is_some()) {
-        let line = json!({ "endpoint": call.endpoint, "body": call.body, "answer": call.answer });
+        let line = json!({ "endpoint": call.endpoint, "body": call.body, "envelope": call.answer });
         writeln!(stdin, "{line}").unwrap();
     }
     drop(stdin);

@@ -65,7 +65,7 @@ pub struct Call {
     pub authorization: String,
     pub client: String,
     pub body: Value,
-    /// The data of the answer, if there was one.
+    /// The answer with its envelope, if there was one in JSON.
     pub answer: Option<Value>,
 }
 
@@ -285,6 +285,15 @@ fn envelope(status: u16, subcode: u64, data: &Value) -> Response {
 
 impl State {
     fn answer(&mut self, request: &Request) -> Option<Response> {
+        let at = self.calls.len();
+        let answer = self.carry_out(request)?;
+        if let Some(call) = self.calls.get_mut(at) {
+            call.answer = serde_json::from_slice(&answer.body).ok();
+        }
+        Some(answer)
+    }
+
+    fn carry_out(&mut self, request: &Request) -> Option<Response> {
         let path = decode(request.path().trim_start_matches('/'), false);
         let authorization = request.header("authorization").unwrap_or_default().to_owned();
         let parts: Vec<&str> = path.split('/').collect();
@@ -511,9 +520,6 @@ impl State {
             }
             _ => return envelope(404, 0, &json!({})),
         };
-        if let Some(call) = self.calls.last_mut() {
-            call.answer = Some(data.clone());
-        }
         envelope(200, 0, &data)
     }
 
