@@ -1,5 +1,6 @@
 //! A fault campaign: launches in the clouds, each with faults, signals and kills that follow from a seed, and after each no instance was
 //! launched twice, none is left without its labels and an end, and the exit code is one that is documented for what went wrong.
+//! `killed` and `clearml` end commands at each place where they wait.
 //!
 //! The program's code is real, and runs inside of this process, on a machine whose clock moves when everybody waits (`campaign/host.rs`).
 //! The forge and the clouds are those of the other tests, and an EC2 that is scripted (`support/ec2/scripted.rs`).
@@ -9,8 +10,10 @@
 //! `cargo test --test main campaign:: -- --ignored --nocapture`.
 
 mod afterwards;
+mod clearml;
 mod clouds;
 mod host;
+mod killed;
 mod launch;
 mod rng;
 mod round_trips;

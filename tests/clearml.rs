@@ -16,7 +16,7 @@ mod sdk;
 const REPORT: [&str; 4] = ["clearml", "report", "--project", "Lab/CI"];
 
 /// A program with the keys of a server, on a forge or without one.
-fn with_keys(mut cml: Cml, server: &ClearMl) -> Cml {
+pub fn with_keys(mut cml: Cml, server: &ClearMl) -> Cml {
     cml.set("CLEARML_API_HOST", &server.url()).set("CLEARML_FILES_HOST", &server.url());
     cml.set("CLEARML_WEB_HOST", "https://app.example.org/");
     cml.set("CLEARML_API_ACCESS_KEY", KEY).set("CLEARML_API_SECRET_KEY", SECRET);
@@ -32,7 +32,7 @@ fn with_task(fields: Value) -> (ClearMl, String) {
     (server, id)
 }
 
-fn scalar(task: &str, name: (&str, &str), iter: i64, value: impl Into<Value>) -> Value {
+pub fn scalar(task: &str, name: (&str, &str), iter: i64, value: impl Into<Value>) -> Value {
     json!({ "type": "training_stats_scalar", "task": task, "metric": name.0, "variant": name.1, "iter": iter, "value": value.into() })
 }
 

@@ -40,6 +40,15 @@ pub enum Fault {
     Kill(bool),
 }
 
+/// What ends a command where it waits.
+#[derive(Clone, Copy, Debug)]
+pub enum Cut {
+    /// The process is killed: nothing of it goes on.
+    Kill,
+    /// A signal comes.
+    Signal(Signal),
+}
+
 /// What is around the machine.
 pub trait World {
     /// What happens to the next request.
@@ -62,6 +71,8 @@ pub struct SimHost {
     signal: Cell<Option<Signal>>,
     listener: RefCell<Option<Waker>>,
     killed: Cell<bool>,
+    polls: Cell<u64>,
+    cut: Cell<Option<(u64, Cut)>>,
     way: Cell<Option<Duration>>,
     log: RefCell<String>,
 }
@@ -87,21 +98,35 @@ impl SimHost {
             signal: Cell::default(),
             listener: RefCell::default(),
             killed: Cell::default(),
+            polls: Cell::default(),
+            cut: Cell::default(),
             way: Cell::default(),
             log: RefCell::default(),
         }
     }
 
-    /// Runs a command to its end and returns its exit code, and what it logged; without a code it was killed.
+    /// Runs a command to its end and returns its exit code, and what it logged and printed; without a code it was killed.
     pub fn run(self: &Rc<SimHost>, args: &[&str]) -> (Option<u8>, String) {
         self.killed.set(false);
+        self.polls.set(0);
         self.signal.set(None);
         self.sleepers.borrow_mut().clear();
         self.tasks.borrow_mut().clear();
         self.log.borrow_mut().clear();
         let argv = std::iter::once("cml").chain(args.iter().copied()).map(str::to_owned).collect();
         let code = self.drive(cml::run(Rc::<SimHost>::clone(self), argv));
+        self.cut.set(None);
         (code, self.log.take())
+    }
+
+    /// Ends the next command where it waits for the n-th time, counted from 1.
+    pub fn cut(&self, at: u64, how: Cut) {
+        self.cut.set(Some((at, how)));
+    }
+
+    /// How often the last command has waited.
+    pub fn polls(&self) -> u64 {
+        self.polls.get()
     }
 
     /// Every request takes so long to its server, and its answer so long back.
@@ -129,6 +154,16 @@ impl SimHost {
             }
             if let Poll::Ready(code) = polled {
                 return Some(code);
+            }
+            self.polls.set(self.polls.get() + 1);
+            if let Some((at, how)) = self.cut.get()
+                && at == self.polls.get()
+            {
+                self.cut.set(None);
+                match how {
+                    Cut::Kill => return None,
+                    Cut::Signal(signal) => self.raise(signal),
+                }
             }
             let mut tasks = self.tasks.take();
             tasks.retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
@@ -270,7 +305,8 @@ impl Host for SimHost {
     fn is_terminal(&self, _: Stream) -> bool {
         false
     }
-    fn out(&self, _: &str) -> io::Result<()> {
+    fn out(&self, text: &str) -> io::Result<()> {
+        self.log.borrow_mut().push_str(text);
         Ok(())
     }
 

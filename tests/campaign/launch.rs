@@ -49,7 +49,7 @@ struct Planned {
 /// A forge and a cloud, with what is going to go wrong.
 pub struct Scene {
     vendor: Vendor,
-    forge: Forge,
+    pub forge: Forge,
     pub fake: Fake,
     planned: RefCell<Vec<Planned>>,
     /// After its boot, when the runner is online, and when its instance powers off.
@@ -148,8 +148,13 @@ impl Scene {
         request.header("host").is_some_and(|host| self.forge.address() == host)
     }
 
-    fn runners(&self) -> Vec<Runner> {
+    pub fn runners(&self) -> Vec<Runner> {
         self.forge.runners(self.vendor, self.vendor.slug())
+    }
+
+    /// The most instances that a job could run on which there were at a time.
+    pub fn most(&self) -> usize {
+        self.most.get()
     }
 
     /// Forgets what was asked, and the runners.

@@ -143,6 +143,11 @@ impl ClearMl {
         format!("http://{}", self.server.address)
     }
 
+    /// Answers a request without a connection; `None` when the answer is lost.
+    pub fn exchange(&self, request: &Request) -> Option<Response> {
+        lock(&self.state).answer(request)
+    }
+
     /// Makes a project and returns its identity.
     pub fn project(&self, name: &str) -> String {
         lock(&self.state).project(name)
