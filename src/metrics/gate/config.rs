@@ -153,6 +153,7 @@ impl Reader {
                 return self
                     .problem(&path, error.hint("write `better: higher`, `better: lower`, `min: 0.9` or `max: 2`"));
             }
+            rule.check_history().or_else(|error| self.problem(&format!("{path}.sigma"), error))?;
             rules.push(rule);
         }
         Ok(rules)
@@ -243,6 +244,11 @@ mod tests {
                 "metrics:\n  rules:\n    a: { level: warn }\n",
                 Some(3),
                 "the rule for a has neither a direction nor a limit",
+            ),
+            (
+                "metrics:\n  rules:\n    a:\n      max: 2\n      sigma: history\n",
+                Some(5),
+                "the rule for a has `sigma history` and no direction",
             ),
             ("metrics:\n  rules:\n    a: 0.9\n", Some(3), "metrics.rules.a is not a table of keys and values"),
             ("metrics:\n  files: 3\n", Some(2), "metrics.files is not a text"),

@@ -142,6 +142,15 @@ impl Rule {
         has_form(&self.name, name) || of_file().is_some_and(|pattern| has_form(pattern, name))
     }
 
+    /// Returns an error if it asks for the history, and has no direction in which that would be tested.
+    pub fn check_history(&self) -> Result<()> {
+        if self.uses_history && self.goal.is_none() {
+            return Err(Error::usage(format!("the rule for {} has `sigma history` and no direction", self.name))
+                .hint("add `higher` or `lower`: limits are not compared with the runs of earlier commits"));
+        }
+        Ok(())
+    }
+
     /// Returns whether it has neither a direction nor a limit.
     pub fn is_empty(&self) -> bool {
         self.goal.is_none() && self.min.is_none() && self.max.is_none()
@@ -267,6 +276,7 @@ impl FromStr for Rule {
             return Err(Error::usage(format!("'{text}' is not a rule"))
                 .hint("write `accuracy >= 0.9`, `accuracy: higher, drop 0.005` or `loss: lower, rise 2%`"));
         }
+        rule.check_history()?;
         Ok(rule)
     }
 }
@@ -340,6 +350,7 @@ mod tests {
             ("a: drop inf%", "'inf%' is not a tolerance"),
             ("a: drop xse", "'xse' is not a tolerance"),
             ("a: min nan", "'nan' is not a number"),
+            ("a: min 0.9, sigma history", "the rule for a has `sigma history` and no direction"),
         ] {
             let error = text.parse::<Rule>().unwrap_err();
             assert_eq!((error.to_string().as_str(), error.exit_code()), (message, 2), "{text}");
