@@ -190,9 +190,9 @@ fn a_pod_without_its_secret_is_not_left_behind() {
 #[test]
 fn a_pod_that_ended_before_its_secret_came_is_not_left_behind() {
     let fixture = ClusterFixture::new(Vendor::GitHub);
-    fixture.cluster.pods_go(PodFate::End(1));
+    fixture.cloud.pods_go(PodFate::End(1));
     // Longer than the whole launch may take.
-    fixture.cluster.fails("create secrets", 9, Wrong::Slow(Duration::from_secs(3)));
+    fixture.cloud.fails("create secrets", 9, Wrong::Slow(Duration::from_secs(3)));
     let ran = fixture.run(&["launch", "--timeout", "2"]);
     assert_eq!(ran.code, Some(9), "{ran:#?}");
     fixture.is_clean();
