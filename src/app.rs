@@ -27,12 +27,17 @@ impl App {
 
     /// Writes to standard output.
     pub fn print(&self, text: &str) -> Result<()> {
-        self.host.out(text).map_err(|error| unwritable_output(&error))
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// Writes bytes to standard output.
+    pub fn print_bytes(&self, bytes: &[u8]) -> Result<()> {
+        self.host.out(bytes).map_err(|error| unwritable_output(&error))
     }
 
     /// Writes a command's result to standard output. If that fails, logs it.
     pub fn print_result(&self, text: &str) -> Result<()> {
-        self.host.out(text).map_err(|error| {
+        self.host.out(text.as_bytes()).map_err(|error| {
             let line = text.trim_end();
             let what = if line.contains('\n') { "the result" } else { line };
             if what != line {

@@ -319,8 +319,9 @@ pub trait Host {
     /// where the system does not tell.
     fn is_foreign(&self, path: &Path) -> bool;
 
-    /// Runs a program with this one's standard input, output and error. Returns its exit code, `None` when a signal ended it.
-    async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>>;
+    /// Runs a program with this one's standard output and error, and with its standard input unless the command has its own. Returns
+    /// its exit code, `None` when a signal ended it.
+    async fn hand_over(&self, command: &Command) -> io::Result<Option<i32>>;
 
     /// Starts a program beside this one, in a process group of its own. Nothing of it survives this program, however that
     /// ends, as far as the system allows.
@@ -356,5 +357,5 @@ pub trait Host {
     /// Returns whether a stream is a terminal.
     fn is_terminal(&self, stream: Stream) -> bool;
     /// Writes to standard output and flushes it.
-    fn out(&self, text: &str) -> io::Result<()>;
+    fn out(&self, bytes: &[u8]) -> io::Result<()>;
 }

@@ -54,7 +54,7 @@ use app::App;
 use clap::FromArgMatches;
 use error::{Error, Result};
 use futures_util::future::{Either, select};
-use host::Host;
+use host::{Command, Host};
 use http::Http;
 use log::{Log, Style};
 use std::pin::pin;
@@ -104,8 +104,7 @@ async fn run_as(host: Rc<dyn Host>, argv: Vec<String>, style: Style) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             let other = other.filter(|_| style.is_plain()).unwrap_or_default();
-            let words: Vec<&str> = other.iter().map(String::as_str).collect();
-            return match host.hand_over(&words).await {
+            return match host.hand_over(&Command { trusted: true, ..Command::new(other) }).await {
                 Ok(code) => code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
                 Err(_) => refuse(&host, &error, &Log::new(host.clone(), verbosity).style(style)),
             };
@@ -192,7 +191,7 @@ fn refuse(host: &Rc<dyn Host>, error: &clap::Error, log: &Log) -> u8 {
         return error::Kind::Usage.exit_code();
     }
     let is_coloured = log::colours::wanted(host.env(), host.is_terminal(host::Stream::Output));
-    match host.out(if is_coloured { &coloured } else { &text }) {
+    match host.out(if is_coloured { coloured.as_bytes() } else { text.as_bytes() }) {
         Ok(()) => 0,
         Err(error) => print_error(log, &app::unwritable_output(&error)),
     }

@@ -149,7 +149,7 @@ impl Log {
     pub fn hide(&self, name: &str, secret: &Secret) {
         for form in self.secrets.borrow_mut().add(name, secret.expose()) {
             if let Style::Commands(commands) = self.style {
-                let _ = self.host.out(&(commands.mask)(&form));
+                let _ = self.host.out((commands.mask)(&form).as_bytes());
             }
         }
     }
@@ -234,7 +234,7 @@ impl Log {
         let place = file.as_deref().map(|file| (file, entry.line.unwrap_or(1)));
         let hint = entry.hint.map_or(String::new(), |hint| format!("\nhint: {}", sanitize::one_line(hint)));
         let text = self.redact(&format!("{}{hint}", sanitize::lines(entry.message)));
-        let _ = self.host.out(&(commands.annotate)(&Annotation { level: entry.level, place, text: &text }));
+        let _ = self.host.out((commands.annotate)(&Annotation { level: entry.level, place, text: &text }).as_bytes());
     }
 
     /// Something failed; and what to do about it.

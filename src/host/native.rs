@@ -443,9 +443,8 @@ impl Host for Native {
         }
     }
 
-    async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {
-        let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(tokio::process::Command::new(program).args(args).status().await?.code())
+    async fn hand_over(&self, command: &Command) -> io::Result<Option<i32>> {
+        child::hand_over(command).await
     }
 
     #[cfg(unix)]
@@ -513,7 +512,7 @@ impl Host for Native {
         }
     }
 
-    fn out(&self, text: &str) -> io::Result<()> {
-        io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush())
+    fn out(&self, bytes: &[u8]) -> io::Result<()> {
+        io::stdout().write_all(bytes).and_then(|()| io::stdout().flush())
     }
 }

@@ -45,8 +45,8 @@ impl Default for Node {
     fn default() -> Self {
         // After this, the WebAssembly stops with an exception that says nothing.
         std::panic::set_hook(Box::new(|panic| {
-            let _ = js::print(2, &format!("error: a bug in cml ({panic})\n"));
-            let _ = js::print(2, "hint: please report it with the command and the lines above\n");
+            let _ = js::print(2, format!("error: a bug in cml ({panic})\n").as_bytes());
+            let _ = js::print(2, b"hint: please report it with the command and the lines above\n");
         }));
         let pairs = js::environment();
         Node {
@@ -418,10 +418,10 @@ impl Host for Node {
         if command.argv.is_empty() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let removed = js::environment().into_iter().step_by(2).filter(|name| command.removes(name)).collect();
+        let (added, removed) = environment_changes(command);
         let child = js::run(js::Child {
             argv: command.argv.clone(),
-            added: command.env.iter().flat_map(|(name, value)| [name.clone(), value.clone()]).collect(),
+            added,
             removed,
             limit: command.limit.map(|limit| limit.as_secs_f64() * 1000.0),
             lingers: command.lingers,
@@ -451,9 +451,12 @@ impl Host for Node {
         js::is_foreign(text(path))
     }
 
-    async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {
-        let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        js::hand_over(program, args).await.map_err(io_error)
+    async fn hand_over(&self, command: &Command) -> io::Result<Option<i32>> {
+        if command.argv.is_empty() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let (added, removed) = environment_changes(command);
+        js::hand_over(command.argv.clone(), added, removed, &command.input).await.map_err(io_error)
     }
 
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
@@ -467,18 +470,24 @@ impl Host for Node {
     }
 
     fn log(&self, line: &str) {
-        let _ = js::print(2, &format!("{line}\n"));
+        let _ = js::print(2, format!("{line}\n").as_bytes());
     }
 
     fn progress(&self, line: &str) {
-        let _ = js::print(2, &format!("\r\x1b[K{line}"));
+        let _ = js::print(2, format!("\r\x1b[K{line}").as_bytes());
     }
 
     fn is_terminal(&self, stream: Stream) -> bool {
         js::is_terminal(if stream == Stream::Output { 1 } else { 2 })
     }
 
-    fn out(&self, text: &str) -> io::Result<()> {
-        js::print(1, text).map_err(io_error)
+    fn out(&self, bytes: &[u8]) -> io::Result<()> {
+        js::print(1, bytes).map_err(io_error)
     }
+}
+
+/// Returns what a command's environment has in addition, names and values in turn, and the names that it lacks.
+fn environment_changes(command: &Command) -> (Vec<String>, Vec<String>) {
+    let added = command.env.iter().flat_map(|(name, value)| [name.clone(), value.clone()]).collect();
+    (added, js::environment().into_iter().step_by(2).filter(|name| command.removes(name)).collect())
 }

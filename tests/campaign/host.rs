@@ -305,8 +305,8 @@ impl Host for SimHost {
     fn is_terminal(&self, _: Stream) -> bool {
         false
     }
-    fn out(&self, text: &str) -> io::Result<()> {
-        self.log.borrow_mut().push_str(text);
+    fn out(&self, bytes: &[u8]) -> io::Result<()> {
+        self.log.borrow_mut().push_str(&String::from_utf8_lossy(bytes));
         Ok(())
     }
 
@@ -353,7 +353,7 @@ impl Host for SimHost {
     async fn execute(&self, _: &Command) -> io::Result<Output> {
         unsupported()
     }
-    async fn hand_over(&self, _: &[&str]) -> io::Result<Option<i32>> {
+    async fn hand_over(&self, _: &Command) -> io::Result<Option<i32>> {
         unsupported()
     }
 }

@@ -35,8 +35,8 @@ impl Host for TestHost {
         false
     }
     #[allow(clippy::disallowed_macros)]
-    fn out(&self, text: &str) -> io::Result<()> {
-        println!("{text}");
+    fn out(&self, bytes: &[u8]) -> io::Result<()> {
+        println!("{}", String::from_utf8_lossy(bytes));
         Ok(())
     }
 
@@ -125,8 +125,8 @@ impl Host for TestHost {
     fn is_foreign(&self, path: &Path) -> bool {
         self.native.is_foreign(path)
     }
-    async fn hand_over(&self, argv: &[&str]) -> io::Result<Option<i32>> {
-        self.native.hand_over(argv).await
+    async fn hand_over(&self, command: &Command) -> io::Result<Option<i32>> {
+        self.native.hand_over(command).await
     }
     /// Through the proxy of its own environment.
     async fn send(

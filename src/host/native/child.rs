@@ -9,21 +9,45 @@ use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Child;
+use tokio::process::{Child, ChildStdin};
 
 /// How long its last output may take to arrive after a command's exit; its orphans may keep the pipes open.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a command may take to end after SIGTERM when its time is over.
 const TERM_GRACE: Duration = Duration::from_secs(1);
 
-/// Runs a command. Dropping the future kills it.
-pub async fn run(command: &Command, signals: &Signals) -> io::Result<Output> {
+/// Runs a command with this program's output and errors, and with its input unless it has its own. Returns its exit code.
+pub async fn hand_over(command: &Command) -> io::Result<Option<i32>> {
+    let mut process = prepare(command)?;
+    if command.input.is_empty() {
+        return Ok(process.status().await?.code());
+    }
+    let mut child = process.stdin(Stdio::piped()).spawn()?;
+    write_input(child.stdin.take(), &command.input).await;
+    Ok(child.wait().await?.code())
+}
+
+fn prepare(command: &Command) -> io::Result<tokio::process::Command> {
     let (program, args) = command.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut process = tokio::process::Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| command.removes(&name.to_string_lossy())) {
         process.env_remove(name);
     }
-    process.args(args).envs(command.env.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
+    process.args(args).envs(command.env.iter().map(|(name, value)| (name, value)));
+    Ok(process)
+}
+
+async fn write_input(stdin: Option<ChildStdin>, input: &[u8]) {
+    if let Some(mut pipe) = stdin {
+        // It may end without reading all.
+        let _ = pipe.write_all(input).await;
+    }
+}
+
+/// Runs a command. Dropping the future kills it.
+pub async fn run(command: &Command, signals: &Signals) -> io::Result<Output> {
+    let mut process = prepare(command)?;
+    process.stdin(Stdio::null());
     process.kill_on_drop(!command.lingers);
     #[cfg(unix)]
     process.process_group(0);
@@ -67,13 +91,7 @@ async fn within<T>(command: &Command, task: impl Future<Output = T>) -> io::Resu
 /// Gives a child its input and reads what it prints until it ends.
 async fn finish(child: &mut Child, input: &[u8], out: &BoundedBuffer, err: &BoundedBuffer) -> io::Result<ExitStatus> {
     let pipes = (child.stdout.take(), child.stderr.take());
-    let stdin = child.stdin.take();
-    let writing = async {
-        if let Some(mut pipe) = stdin {
-            // It may end without reading all.
-            let _ = pipe.write_all(input).await;
-        }
-    };
+    let writing = write_input(child.stdin.take(), input);
     let reading = pin!(join(writing, join(out.fill(pipes.0), err.fill(pipes.1))));
     match select(pin!(child.wait()), reading).await {
         Either::Left((status, rest)) => {

@@ -20,7 +20,7 @@ extern "C" {
     #[wasm_bindgen(js_name = isTerminal)]
     pub fn is_terminal(descriptor: u32) -> bool;
     #[wasm_bindgen(catch)]
-    pub fn print(descriptor: u32, text: &str) -> Result<(), JsValue>;
+    pub fn print(descriptor: u32, bytes: &[u8]) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, js_name = currentDir)]
     pub fn current_dir() -> Result<String, JsValue>;
@@ -91,7 +91,7 @@ extern "C" {
     #[wasm_bindgen(js_name = isForeign)]
     pub fn is_foreign(path: &str) -> bool;
     #[wasm_bindgen(js_name = handOver)]
-    fn hand_over_(program: &str, args: Vec<String>) -> Promise;
+    fn hand_over_(argv: Vec<String>, added: Vec<String>, removed: Vec<String>, input: &[u8]) -> Promise;
     #[wasm_bindgen(js_name = send)]
     fn send_(request: &Object) -> Promise;
 
@@ -221,9 +221,13 @@ pub fn run(child: Child) -> Run {
     Run(run_(child.argv, child.added, child.removed, &options))
 }
 
-pub async fn hand_over(program: &str, args: &[&str]) -> Result<Option<i32>, JsValue> {
-    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    Ok(JsFuture::from(hand_over_(program, args)).await?.as_f64().map(|code| code as i32))
+pub async fn hand_over(
+    argv: Vec<String>,
+    added: Vec<String>,
+    removed: Vec<String>,
+    input: &[u8],
+) -> Result<Option<i32>, JsValue> {
+    Ok(JsFuture::from(hand_over_(argv, added, removed, input)).await?.as_f64().map(|code| code as i32))
 }
 
 /// A proxy for a request.

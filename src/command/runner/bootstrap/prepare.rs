@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::cloud::CLOUDS;
 use crate::error::{Error, Result};
 use crate::forge::runners::RunnerConfig;
-use crate::host::Output;
+use crate::host::{Command, Output};
 use crate::runner::bootstrap_config::BootstrapConfig;
 use crate::runner::package;
 use futures_util::future::{Either, select};
@@ -151,7 +151,7 @@ pub async fn run_script(app: &App, folder: &Path, script: &str, env: &[&str]) ->
     let env = ["env"].iter().chain(env).copied();
     let argv: Vec<&str> = env.chain(interpreter.split_whitespace()).chain([path.as_str()]).collect();
     app.log.info("running the start-up script");
-    let outcome = app.host.hand_over(&argv).await;
+    let outcome = app.host.hand_over(&Command { trusted: true, ..Command::new(argv) }).await;
     let _ = app.host.remove(&file);
     match outcome {
         Ok(Some(0)) => Ok(()),
