@@ -97,7 +97,11 @@ fn only_the_command(env: &Env, line: Option<Vec<String>>) -> Result<Option<Vec<S
     Ok(line)
 }
 
-/// Runs the Vega tool that the first argument names, or installs the tools if there is none. Returns the exit code.
+/// What a launcher of a Vega tool calls the program with.
+pub const VEGA: &str = "vega";
+
+/// Runs a Vega tool: the arguments are the folder with what installs vl-convert, the tool's name and its own arguments. Installs vl-convert
+/// if there is only the folder. Returns the exit code.
 pub async fn run_vega(host: Rc<dyn Host>, args: &[String]) -> u8 {
     let log = Log::new(host.clone(), Level::Info);
     match vega::run(&app(host, log.clone()), args).await {

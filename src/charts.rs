@@ -1,5 +1,5 @@
 //! Charts as SVG, without any I/O: lines over steps ([`lines`]), heat maps with numbers ([`heat_map`]), values over commits ([`trend`]), and the
-//! plots of DVC's templates ([`plot`]).
+//! plots of DVC's templates ([`plot`]). The native program also makes PNGs of them (`png`).
 //!
 //! Written by hand: see docs/tensorboard.md for why. Colours follow the reader's light or dark setting where the style
 //! sheet is applied; a chart has its own light background where it is not, so it can be read on any page.
@@ -7,6 +7,8 @@
 pub mod heat_map;
 pub mod lines;
 pub mod plot;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod png;
 pub mod series;
 pub mod ticks;
 pub mod trend;

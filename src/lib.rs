@@ -69,7 +69,7 @@ pub async fn start(argv: Vec<String>) -> u8 {
     let host = Rc::new(host::node::Node::default());
     match argv.first().map(String::as_str) {
         None => action::run(host).await,
-        Some("vega") => action::run_vega(host, &argv[1..]).await,
+        Some(action::VEGA) => action::run_vega(host, &argv[1..]).await,
         Some(_) => run(host, argv).await,
     }
 }

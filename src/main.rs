@@ -18,6 +18,7 @@ fn main() -> std::process::ExitCode {
     };
     match &argv[..] {
         [_, word] if word == cml::pipe::SUBCOMMAND => runtime.block_on(cml::pipe::run(host)),
+        [_, word, _, ..] if word == cml::action::VEGA => runtime.block_on(cml::action::run_vega(host, &argv[2..])),
         _ => runtime.block_on(cml::run(host, argv)),
     }
     .into()

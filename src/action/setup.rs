@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::env::vars;
 use crate::error::{Error, Result};
 use crate::messages::ACTION;
-use crate::release::{self, dist, folder};
+use crate::release::{self, folder};
 use crate::{inputs, outputs};
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub async fn run(app: &App) -> Result<()> {
     for name in inputs::programs() {
         write(app, &bin, &format!("cml-{name}"), &[program.clone(), vec![name.to_owned()]].concat())?;
     }
-    vega::launchers(app, &bin, &dist(app), vega).await?;
+    vega::launchers(app, &bin, native.as_deref(), vega).await?;
     let bin = if is_windows(app) { bin.display().to_string().replace('/', "\\") } else { bin.display().to_string() };
     app.host
         .append(Path::new(path_file), format!("{bin}\n").as_bytes())

@@ -3,8 +3,8 @@
 use crate::shell::{Result, cargo, output, run};
 use std::path::{Path, PathBuf};
 
-// 12.8 with Kubernetes, metrics and ClearML, before Azure, Google Cloud and gates.
-const LARGEST_MIB: f64 = 14.0;
+// 13.7 with Kubernetes, metrics, ClearML, Azure, Google Cloud and gates; PNGs add some 2.
+const LARGEST_MIB: f64 = 16.0;
 
 /// Builds it and looks at what came out. On Linux it is linked statically, so that it runs on any.
 pub fn build() -> Result<PathBuf> {
