@@ -546,6 +546,31 @@ fn a_run_goes_on_or_is_waited_for_and_reported() {
     assert_eq!(server.tasks().pop().unwrap()["status"], "stopped");
 }
 
+/// As docs/clearml.md has it: somebody writes a comment, whose event is about the default branch, and the pull request is checked out.
+#[test]
+fn a_comment_on_a_pull_request_trains_its_head() {
+    let (server, cml, head) = lab();
+    server.queue("gpu", true);
+    let forge = Forge::start();
+    let mut cml = in_pipeline(&cml, &forge, Vendor::GitHub);
+    let event = json!({ "issue": { "number": 7, "pull_request": { "url": "" } }, "comment": { "body": "/train" } });
+    cml.file("event.json", event.to_string());
+    cml.set("GITHUB_EVENT_NAME", "issue_comment").set("GITHUB_REF", "refs/heads/main");
+    works(&server, vec![running(), json!({ "status": "completed" })]);
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clearml.md")).unwrap();
+    let line = page.lines().find_map(|line| line.trim().strip_prefix("- run: cml clearml run ")).unwrap();
+    let line = format!("clearml run {line} --poll 1");
+    run(&cml, &server, &line.split(' ').collect::<Vec<_>>()).ok();
+    assert_eq!(server.tasks()[0]["script"]["version_num"], head);
+    let comments = bodies(&forge, Vendor::GitHub);
+    assert!(comments.len() == 1 && comments[0].contains("### ClearML: cml run"), "{comments:?}");
+    // What a stranger has pushed to a fork is in no branch of the repository: agents do not get it.
+    cml.git(&["commit", "-qm", "strange", "--allow-empty"]);
+    cml.git(&["push", "-q", "origin", "HEAD:refs/pull/7/head"]);
+    let ran = run(&cml, &server, &line.split(' ').collect::<Vec<_>>());
+    assert!(ran.code == Some(5) && ran.stderr.contains("only refs/pull/7/head has it"), "{ran:#?}");
+}
+
 /// A worker completes every task that waits, with an accuracy.
 fn trains(server: &ClearMl) {
     server.before_each(|tasks, endpoint| {

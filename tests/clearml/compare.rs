@@ -724,8 +724,9 @@ fn the_commands_of_the_documentation_are_understood() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clearml.md")).unwrap();
     let code = page.split("```").skip(1).step_by(2).flat_map(str::lines);
     let lines = code.filter_map(|line| Some(&line[line.find("cml clearml ")?..]));
-    // Those of `check` are in its own tests.
-    let lines: Vec<&str> = lines.filter(|line| !line.starts_with("cml clearml check ")).collect();
+    // Those of `check` and `run` are in their own tests.
+    let is_here = |line: &&str| !["check ", "run "].iter().any(|verb| line[12..].starts_with(verb));
+    let lines: Vec<&str> = lines.filter(is_here).collect();
     assert!(lines.len() >= 6, "{lines:?}");
     for line in lines {
         let line = line.trim_end_matches("] }").replace("$VERB", "compare");
