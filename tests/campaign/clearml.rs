@@ -95,6 +95,10 @@ fn at_every_place(
     prepare: impl Fn() -> (Rc<Lab>, Rc<SimHost>),
     judge: impl Fn(&Lab, &Rc<SimHost>, &str),
 ) -> usize {
+    // Once the task that it has launched is completed, `find` leaves nothing, and ends by itself.
+    let ends_by_itself = |code: Option<u8>, log: &str| {
+        args[1] == "find" && code == Some(0) && log.contains("the task completed") && matches!(how, Cut::Signal(_))
+    };
     let (_lab, host) = prepare();
     let (code, log) = host.run(args);
     assert!(code == Some(0) && host.polls() > 3, "{code:?} {} {log}", host.polls());
@@ -104,7 +108,8 @@ fn at_every_place(
         host.cut(at, how);
         let (code, log) = host.run(args);
         let log = format!("{:?} {how:?} at {at}: {code:?}\n{log}", &args[..2]);
-        assert_eq!(code, if matches!(how, Cut::Kill) { None } else { Some(143) }, "{log}");
+        let expected = if matches!(how, Cut::Kill) { None } else { Some(143) };
+        assert!(code == expected || ends_by_itself(code, &log), "{log}");
         host.pass(LATER);
         judge(&lab, &host, &log);
     }
@@ -117,10 +122,13 @@ fn with_worker() -> (Rc<Lab>, Rc<SimHost>) {
     lab.server.queue("default", true);
     lab.server.task(json!({ "name": "template", "hyperparams": { "Args": {} } }));
     lab.server.task(json!({ "name": "other", "status": "in_progress", "tags": ["mine"] }));
+    lab.server.project("Lab/CI");
     lab.server.before_each(|tasks, endpoint| {
-        for task in tasks.iter_mut().filter(|task| is_of_check(task) && endpoint == "tasks.get_all") {
+        for task in tasks.iter_mut().filter(|task| is_launched(task) && endpoint == "tasks.get_all") {
             match task["status"].as_str() {
                 Some("queued") => task["status"] = json!("in_progress"),
+                // A check stops it.
+                Some("in_progress") if task["last_iteration"] == 3 => task["status"] = json!("completed"),
                 Some("in_progress") => task["last_iteration"] = json!(3),
                 _ => {}
             }
@@ -128,6 +136,14 @@ fn with_worker() -> (Rc<Lab>, Rc<SimHost>) {
     });
     let host = lab.host(|_| {});
     (lab, host)
+}
+
+fn is_launched(task: &Value) -> bool {
+    task["name"].as_str().is_some_and(|name| name.starts_with("cml "))
+}
+
+fn is_under_way(task: &Value) -> bool {
+    task["status"] == "queued" || task["status"] == "in_progress"
 }
 
 fn is_of_check(task: &Value) -> bool {
@@ -171,8 +187,33 @@ fn checks(few: Option<u64>) -> usize {
         });
         count += at_every_place(few, &args, Cut::Signal(Signal::Terminate), with_worker, |lab, _, log| {
             let (mine, left) = of_checks(lab);
-            let is_over = mine.iter().all(|task| task["status"] != "queued" && task["status"] != "in_progress");
+            let is_over = !mine.iter().any(is_under_way);
             assert!(is_over && left.is_empty() && mine.len() <= 1 && lab.comments().len() <= 1, "{mine:?} {log}");
+        });
+    }
+    count
+}
+
+/// Returns how often a command that launches a task, and waits for its end, was ended.
+fn launches(few: Option<u64>) -> usize {
+    let launched = |lab: &Lab| -> Vec<Value> { lab.server.tasks().into_iter().filter(is_launched).collect() };
+    let launch = ["--queue", "default", "--script", "train.py", "--project", "Lab/CI"];
+    let mut count = 0;
+    for args in [&["clearml", "run", "--wait"][..], &["clearml", "find", "--missing", "launch"]] {
+        let args = [args, &launch].concat();
+        count += at_every_place(few, &args, Cut::Signal(Signal::Terminate), with_worker, |lab, _, log| {
+            let tasks = launched(lab);
+            assert!(tasks.len() <= 1 && !tasks.iter().any(is_under_way), "{tasks:?} {log}");
+        });
+        if args[1] == "run" {
+            continue;
+        }
+        count += at_every_place(few, &args, Cut::Kill, with_worker, |lab, host, log| {
+            // A draft, which was not put into the queue, is none that somebody waits for.
+            let drafts = launched(lab).iter().filter(|task| task["status"] == "created").count();
+            let (code, again) = host.run(&args);
+            let tasks = launched(lab);
+            assert!(code == Some(0) && tasks.len() == 1 + drafts, "{tasks:?} {log}\n{again}");
         });
     }
     count
@@ -283,6 +324,11 @@ fn a_check_that_ends_at_some_places_leaves_nothing_unknown() {
 }
 
 #[test]
+fn a_launch_that_ends_at_some_places_leaves_no_task_that_runs() {
+    assert!(launches(Some(FEW)) > 0);
+}
+
+#[test]
 fn a_promotion_that_ends_at_some_places_leaves_the_tag_on_a_task() {
     assert!(promotions(Some(FEW)) > 0);
 }
@@ -296,5 +342,11 @@ fn a_comment_whose_job_ends_at_some_places_is_there_once() {
 #[ignore = "takes a minute"]
 #[allow(clippy::disallowed_macros)] // for whoever runs it
 fn commands_that_end_at_any_place_leave_nothing_unknown() {
-    println!("{} checks, {} promotions, {} comments", checks(None), promotions(None), comments(None));
+    println!(
+        "ended at so many places: checks {}, launches {}, promotions {}, comments {}",
+        checks(None),
+        launches(None),
+        promotions(None),
+        comments(None)
+    );
 }
