@@ -107,7 +107,8 @@ fn a_real_agent_runs_what_a_check_creates() {
     let cml = with_keys(Cml::alone(), &server);
     cml.git(&["init", "-q"]);
     let script = "from clearml import Task\ntask = Task.init(auto_connect_frameworks=False, auto_resource_monitoring=False)\n\
-        for step in range(600):\n    task.get_logger().report_scalar('acc', 'val', step / 600, step)\n    import time; time.sleep(0.5)\n";
+        for step in range(600):\n    task.get_logger().report_scalar('acc', 'val', step / 600, step)\n    task.get_logger().flush()\n\
+        \x20   import time; time.sleep(0.5)\n";
     cml.file("train.py", script);
     cml.git(&["add", "train.py"]);
     cml.git(&["commit", "-qm", "train"]);
