@@ -24,6 +24,12 @@ impl Strained for Kubernetes {
         self.objects("jobs").into_keys().collect()
     }
 
+    /// The pod of a Job whose launcher was killed before it made the Secret waits some minutes for it, and ends.
+    fn good_instances(&self) -> usize {
+        let secrets = self.objects("secrets");
+        self.instances().iter().filter(|name| secrets.contains_key(*name)).count()
+    }
+
     fn power_off(&self) {
         self.objects("jobs").keys().for_each(|job| self.end_pod(job, 1, "Error"));
     }
@@ -39,7 +45,11 @@ impl Strained for Kubernetes {
                 && one["spec"]["activeDeadlineSeconds"].is_u64()
                 && one["spec"]["ttlSecondsAfterFinished"].is_u64()
         };
-        self.objects("jobs").into_values().find(|one| !good(one)).map(|one| one.to_string())
+        // It goes with its Job.
+        let is_owned = |one: &Value| one["metadata"]["ownerReferences"][0]["kind"] == "Job";
+        let jobs = self.objects("jobs").into_values().filter(|one| !good(one));
+        let secrets = self.objects("secrets").into_values().filter(|one| !is_owned(one));
+        jobs.chain(secrets).next().map(|one| one.to_string())
     }
 
     fn ends_by_itself(&self) -> bool {
