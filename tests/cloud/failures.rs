@@ -96,6 +96,18 @@ fn a_machine_that_ec2_does_not_know_yet_is_ended_all_the_same() {
     fixture.is_clean();
 }
 
+/// Real: the program. Scripted: EC2's refusal, with the status of a passing fault.
+#[test]
+fn a_refusal_for_want_of_capacity_is_taken_at_once() {
+    let Some(fixture) = CloudFixture::new(Vendor::GitHub, "me-south-1") else { return };
+    let says = "We currently do not have sufficient capacity.";
+    fixture.cloud.fails("CreateFleet", 2, Wrong::Refused(500, "InsufficientInstanceCapacity", says));
+    let says = "We currently do not have sufficient capacity (InsufficientInstanceCapacity)";
+    fixture.run(&["launch"]).fails(11, says, "");
+    assert_eq!(fixture.cloud.of("CreateFleet").len(), 1);
+    fixture.is_clean();
+}
+
 #[test]
 fn throttling_is_waited_for() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-1") else { return };

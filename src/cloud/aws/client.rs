@@ -1,10 +1,11 @@
 //! Amazon's SDK over [`Http`]: its requests go through the host, with our retries and our errors.
 
+use super::explain::{is_about_capacity, refused};
 use crate::app::App;
 use crate::auth::aws::{self as auth, Keys};
 use crate::error::{Error, Result};
 use crate::host::{Host, MaxAnswer};
-use crate::http::{Discloses, Http, RetryPolicy};
+use crate::http::{Discloses, FinalIf, Http, RetryPolicy};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future::ProvideCredentials as ProvideCredentialsFuture};
 use aws_sdk_ec2::config::retry::RetryConfig;
@@ -43,7 +44,7 @@ pub async fn connect(app: &App, region: &str) -> Result<Connection> {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .credentials_provider(Provider(SendWrapper::new(Rc::clone(&credentials))))
-        .http_client(Transport(SendWrapper::new(app.http.clone())))
+        .http_client(Transport(SendWrapper::new(app.http.explained_by(|answer| refused("the request", answer)))))
         .time_source(Clock(SendWrapper::new(app.host.clone())))
         .sleep_impl(Clock(SendWrapper::new(app.host.clone())))
         // All of these are ours.
@@ -112,6 +113,7 @@ impl HttpConnector for Transport {
             parts.headers.remove(header::CONTENT_LENGTH);
             // Every request is idempotent: those that create something have a client token or a unique name.
             parts.extensions.insert(RetryPolicy::Idempotent);
+            parts.extensions.insert(FinalIf(is_about_capacity));
             // The user data holds the runner's credential.
             parts.extensions.insert(Discloses);
             parts.extensions.insert(MaxAnswer::USUAL);

@@ -1,6 +1,8 @@
 //! Translates Amazon's errors: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>.
 
+use crate::auth::aws::tag;
 use crate::error::{Error, Kind, chain};
+use crate::http::{Refusal, explain_status};
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error as StdError;
 
@@ -29,6 +31,21 @@ where
             Error::internal(format!("the EC2 client failed ({root})"))
         }
     }
+}
+
+/// Translates an answer that is a refusal.
+pub fn refused(action: &str, answer: &Refusal) -> Error {
+    let body = String::from_utf8_lossy(answer.body);
+    match tag(&body, "Code") {
+        Some(code) => refusal(action, code, tag(&body, "Message").unwrap_or_default()),
+        None => explain_status(answer, "the server", ""),
+    }
+}
+
+/// Returns whether an answer says that there is no capacity. Its status is that of a passing fault:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html#api-error-codes-table-server>.
+pub fn is_about_capacity(answer: &Refusal) -> bool {
+    tag(&String::from_utf8_lossy(answer.body), "Code").is_some_and(is_capacity)
 }
 
 /// Translates a refusal by its code.

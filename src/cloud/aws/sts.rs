@@ -2,10 +2,10 @@
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>, which needs no permission.
 
 use super::Aws;
-use super::explain::refusal;
+use super::explain::refused;
 use crate::auth::aws as auth;
 use crate::error::{Error, Result};
-use crate::http::{Refusal, RetryPolicy, request};
+use crate::http::{RetryPolicy, request};
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 
@@ -20,12 +20,7 @@ impl Aws {
         request.headers_mut().insert(header::CONTENT_TYPE, form);
         request.extensions_mut().insert(RetryPolicy::Idempotent);
         self.sign(&mut request, "sts").await?;
-        let explain = |refused: &Refusal| {
-            let body = String::from_utf8_lossy(refused.body);
-            let field = |name| auth::tag(&body, name).unwrap_or_default();
-            refusal("sts:GetCallerIdentity", field("Code"), field("Message"))
-        };
-        let answer = app.http.explained_by(explain).send(request).await;
+        let answer = app.http.explained_by(|answer| refused("sts:GetCallerIdentity", answer)).send(request).await;
         let answer = answer.map_err(|error| {
             error
                 .context("cannot determine the AWS account")
