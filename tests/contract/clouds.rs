@@ -6,119 +6,25 @@
 //! controllers (`support/kubernetes.rs`), and where there is one a real API server with its own (`support/api_server.rs`), on which only pods are
 //! scripted. Azure is scripted (`support/azure.rs`), and what a machine does at its end is real: its script, with curl. The `dummy` cloud is real in all: its instances are processes of this machine.
 
-#[cfg(feature = "kubernetes")]
-use crate::support::api_server::{ApiServer, Namespace};
-#[cfg(feature = "azure")]
-use crate::support::azure::Azure;
-use crate::support::clouds::FakeCloud;
-use crate::support::ec2::{Ec2, answered};
-use crate::support::eventually;
-#[cfg(feature = "gcp")]
-use crate::support::gce::Gce;
 use crate::support::host::TestHost;
-#[cfg(feature = "kubernetes")]
-use crate::support::kubernetes::Kubernetes;
-use crate::support::moto::Moto;
-use crate::support::recorder::Wrong;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use cml::app::App;
 use cml::cloud::{
     Bootstrap, BootstrapBinary, CLOUDS, Cloud, CloudOptions, Driver, Instance, InstanceRequest, InstanceState, Labels,
     Lifetime, LocationOptions, MAX_CONSOLE,
 };
 use cml::digest::Sha256Digest;
-use cml::env::{Env, Secret};
+use cml::env::Secret;
 use cml::error::{Kind, Result};
 use cml::host::Host;
 use cml::host::native::Native;
 use cml::http::Http;
 use cml::log::{Level, Log};
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The name of a machine that somebody else made.
-#[cfg(feature = "azure")]
-const FOREIGN: &str = "cml-1";
+mod backend;
 
-/// What stands for a cloud.
-enum Backend {
-    Aws(Ec2),
-    #[cfg(feature = "azure")]
-    Azure(Azure),
-    #[cfg(feature = "gcp")]
-    Gcp(Gce),
-    #[cfg(feature = "kubernetes")]
-    Kubernetes(Kubernetes),
-    #[cfg(feature = "kubernetes")]
-    ApiServer(Namespace),
-    Dummy(PathBuf),
-}
-
-/// What the suite needs to know about a cloud.
-struct Expected {
-    /// Its [`Driver::name`].
-    name: &'static str,
-    /// Starts what stands for it, in a region of its own; `None` where that cannot run.
-    start: fn(&'static str, &Path) -> Option<Backend>,
-    /// Whether it limits the length of a bootstrap.
-    has_limit: bool,
-}
-
-#[cfg_attr(not(feature = "aws"), allow(dead_code))]
-fn aws(region: &'static str, _: &Path) -> Option<Backend> {
-    Some(Backend::Aws(Ec2::over(Moto::with_machines(region)?, region)?))
-}
-
-#[cfg(feature = "azure")]
-fn azure(_: &'static str, _: &Path) -> Option<Backend> {
-    let azure = Azure::start();
-    azure.make_network("westus2");
-    Some(Backend::Azure(azure))
-}
-
-#[cfg(feature = "gcp")]
-fn gcp(_: &'static str, _: &Path) -> Option<Backend> {
-    Some(Backend::Gcp(Gce::start()))
-}
-
-#[cfg(feature = "kubernetes")]
-fn kubernetes(_: &'static str, _: &Path) -> Option<Backend> {
-    Some(Backend::Kubernetes(Kubernetes::start()))
-}
-
-#[cfg(feature = "kubernetes")]
-fn api_server(region: &'static str, _: &Path) -> Option<Backend> {
-    Some(Backend::ApiServer(ApiServer::shared()?.namespace(region)))
-}
-
-fn dummy(_: &'static str, folder: &Path) -> Option<Backend> {
-    let region = folder.join("region");
-    std::fs::create_dir(&region).unwrap();
-    Some(Backend::Dummy(region))
-}
-
-/// One or more for each row of `CLOUDS`.
-const EXPECTED: &[Expected] = &[
-    #[cfg(feature = "aws")]
-    Expected { name: "aws", start: aws, has_limit: true },
-    #[cfg(feature = "azure")]
-    Expected { name: "azure", start: azure, has_limit: true },
-    #[cfg(feature = "gcp")]
-    Expected { name: "gcp", start: gcp, has_limit: true },
-    #[cfg(feature = "kubernetes")]
-    Expected { name: "kubernetes", start: kubernetes, has_limit: true },
-    #[cfg(feature = "kubernetes")]
-    Expected { name: "kubernetes", start: api_server, has_limit: true },
-    #[cfg(debug_assertions)]
-    Expected { name: "dummy", start: dummy, has_limit: false },
-];
-
-/// The region and the variables of a fake.
-fn place(cloud: &dyn FakeCloud) -> (String, Env) {
-    (cloud.region().to_owned(), cloud.environment().into_iter().collect())
-}
+use backend::{Backend, EXPECTED, Expected};
 
 /// A row of the table, connected.
 struct Row {
@@ -134,20 +40,7 @@ impl Row {
         let driver = CLOUDS.iter().find(|driver| driver.name == expected.name).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let backend = (expected.start)(region, folder.path())?;
-        let (region, env) = match &backend {
-            Backend::Aws(ec2) => place(ec2),
-            #[cfg(feature = "azure")]
-            Backend::Azure(azure) => place(azure),
-            #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => place(gce),
-            #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => place(cluster),
-            #[cfg(feature = "kubernetes")]
-            Backend::ApiServer(namespace) => {
-                (String::new(), [("KUBERNETES_CONFIGURATION", namespace.kubeconfig())].into_iter().collect())
-            }
-            Backend::Dummy(region) => (region.display().to_string(), std::iter::empty::<(&str, &str)>().collect()),
-        };
+        let (region, env) = backend.place();
         let host: Rc<dyn Host> = Rc::new(TestHost { native: Native::default(), env, folder: folder.path().to_owned() });
         #[cfg(feature = "azure")]
         if let Backend::Azure(azure) = &backend {
@@ -161,22 +54,15 @@ impl Row {
 
     fn bootstrap(&self, lifetime: Duration) -> Bootstrap {
         let program = b"#!/bin/sh\nexec sleep 60\n";
-        let url = match self.backend {
-            Backend::Aws(_) => "https://mirror.example/cml".to_owned(),
-            #[cfg(feature = "azure")]
-            Backend::Azure(_) => "https://mirror.example/cml".to_owned(),
-            #[cfg(feature = "gcp")]
-            Backend::Gcp(_) => "https://mirror.example/cml".to_owned(),
-            #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(_) | Backend::ApiServer(_) => String::new(),
-            Backend::Dummy(_) => {
-                let path = self.folder.path().join("cml");
-                // Once: an instance may be reading it.
-                if !path.exists() {
-                    std::fs::write(&path, program).unwrap();
-                }
-                format!("file://{}", path.display())
+        let url = if let Backend::Dummy(_) = self.backend {
+            let path = self.folder.path().join("cml");
+            // Once: an instance may be reading it.
+            if !path.exists() {
+                std::fs::write(&path, program).unwrap();
             }
+            format!("file://{}", path.display())
+        } else {
+            "https://mirror.example/cml".to_owned()
         };
         Bootstrap {
             config: Secret::new("{\"v\":2}"),
@@ -198,135 +84,6 @@ impl Row {
         self.launch_with(labels, &self.bootstrap(Duration::from_secs(3600))).await
     }
 
-    /// What the cloud itself says that it bills.
-    fn billed(&self) -> Vec<String> {
-        match &self.backend {
-            Backend::Aws(ec2) => ec2.alive().into_iter().map(|machine| machine.id).collect(),
-            #[cfg(feature = "azure")]
-            Backend::Azure(azure) => azure.billed().into_iter().filter(|name| name != FOREIGN).collect(),
-            #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => gce.billed(),
-            #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => cluster.billed(),
-            #[cfg(feature = "kubernetes")]
-            Backend::ApiServer(namespace) => namespace.billed(),
-            Backend::Dummy(region) => {
-                let folders = std::fs::read_dir(region).unwrap().map(|folder| folder.unwrap().path());
-                let live = folders.filter(|folder| !folder.join("code").exists());
-                live.map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned()).collect()
-            }
-        }
-    }
-
-    /// Requests that have an effect.
-    fn effects(&self) -> Vec<String> {
-        match &self.backend {
-            Backend::Aws(ec2) => ec2.effects(),
-            #[cfg(feature = "azure")]
-            Backend::Azure(azure) => azure.effects(),
-            #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => gce.effects(),
-            #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => cluster.effects(),
-            #[cfg(feature = "kubernetes")]
-            Backend::ApiServer(namespace) => namespace.effects(),
-            Backend::Dummy(_) => self.billed(),
-        }
-    }
-
-    /// Loses every answer to a launch from now on. Returns whether the cloud can.
-    fn loses_answers(&self) -> bool {
-        match &self.backend {
-            Backend::Aws(ec2) => ec2.fails("CreateFleet", 99, Wrong::LostAnswer),
-            #[cfg(feature = "azure")]
-            Backend::Azure(azure) => azure.fails("Microsoft.Compute/virtualMachines/write", 99, Wrong::LostAnswer),
-            #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => gce.fails("compute.instances.create", 99, Wrong::LostAnswer),
-            #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => cluster.fails("create jobs", 99, Wrong::LostAnswer),
-            #[cfg(feature = "kubernetes")]
-            Backend::ApiServer(_) => return false,
-            Backend::Dummy(_) => return false,
-        }
-        true
-    }
-
-    /// An instance that somebody else made.
-    fn make_foreign(&self) {
-        match &self.backend {
-            Backend::Aws(ec2) => drop(ec2.ask(
-                "Action=RunInstances&ImageId=ami-0a000000000000002&InstanceType=t3.small&MinCount=1&MaxCount=1\
-                &TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=Name&TagSpecification.1.Tag.1.Value=cml-1",
-            )),
-            #[cfg(feature = "azure")]
-            Backend::Azure(azure) => azure.make_foreign(FOREIGN),
-            #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => gce.make_foreign("us-west1-a"),
-            #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => cluster.make_foreign("cml-1"),
-            #[cfg(feature = "kubernetes")]
-            Backend::ApiServer(namespace) => namespace.make_foreign("cml-1"),
-            Backend::Dummy(region) => std::fs::create_dir(region.join("cml-1")).unwrap(),
-        }
-    }
-
-    /// Lets an instance's lifetime, of a minute or less, pass.
-    fn pass_deadline(&self, id: &str) {
-        match &self.backend {
-            Backend::Aws(ec2) => {
-                let fleet = ec2.of("CreateFleet").pop().unwrap().fields;
-                let data =
-                    fleet.iter().find(|(name, _)| name.ends_with("LaunchTemplateSpecificationUserData")).unwrap().1;
-                let script = String::from_utf8(STANDARD.decode(data).unwrap()).unwrap();
-                // It powers itself off; what that means is up to the template.
-                assert!(script.contains("OnBootSec=60\n"), "{script}");
-                let template = ec2.of("CreateLaunchTemplate").pop().unwrap().fields;
-                let action = match &*template["LaunchTemplateData.InstanceInitiatedShutdownBehavior"] {
-                    "terminate" => "TerminateInstances",
-                    _ => "StopInstances",
-                };
-                ec2.ask(&format!("Action={action}&InstanceId.1={id}"));
-            }
-            #[cfg(feature = "azure")]
-            Backend::Azure(azure) => {
-                assert!(azure.custom_data(id).contains("OnBootSec=60\n"));
-                azure.power_off(id);
-                azure.run_deletion(id);
-            }
-            #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => gce.pass(Duration::from_secs(61)),
-            #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => cluster.pass(Duration::from_secs(2)),
-            #[cfg(feature = "kubernetes")]
-            Backend::ApiServer(namespace) => {
-                eventually("a deadline", || namespace.jobs().is_empty(), || namespace.kubectl(&["describe", "jobs"]));
-            }
-            Backend::Dummy(region) => {
-                let code = region.join(id).join("code");
-                eventually("an end", || code.exists(), || id.to_owned());
-            }
-        }
-    }
-
-    /// Gives an instance a console with this content.
-    fn fill_console(&self, id: &str, text: &str) {
-        match &self.backend {
-            Backend::Aws(ec2) => {
-                let content = format!("<instanceId>{id}</instanceId><output>{}</output>", STANDARD.encode(text));
-                ec2.fails("GetConsoleOutput", 1, Wrong::Answered(answered("GetConsoleOutput", &content)));
-            }
-            #[cfg(feature = "azure")]
-            Backend::Azure(azure) => azure.fill_console(id, text),
-            #[cfg(feature = "gcp")]
-            Backend::Gcp(gce) => gce.fill_console(id, text),
-            #[cfg(feature = "kubernetes")]
-            Backend::Kubernetes(cluster) => cluster.fill_log(id, text),
-            #[cfg(feature = "kubernetes")]
-            Backend::ApiServer(namespace) => namespace.fill_log(id, text),
-            Backend::Dummy(region) => std::fs::write(region.join(id).join("console"), text).unwrap(),
-        }
-    }
-
     async fn delete_all(&self) {
         for instance in self.cloud.list().await.unwrap() {
             self.cloud.delete(&instance.id).await.unwrap();
@@ -335,7 +92,7 @@ impl Row {
 
     async fn is_clean(&self) {
         self.delete_all().await;
-        assert_eq!(self.billed(), [""; 0], "{}", self.driver.title);
+        assert_eq!(self.backend.billed(), [""; 0], "{}", self.driver.title);
     }
 }
 
@@ -392,8 +149,8 @@ fn a_plan_says_what_would_be_and_has_no_effect() {
         let lines = &plan.summary().lines;
         assert!(lines.iter().any(|(name, value)| name == "region" && value == row.cloud.region()), "{lines:?}");
         drop(plan);
-        assert_eq!(row.effects(), [""; 0], "{}", row.driver.title);
-        assert_eq!(row.billed(), [""; 0], "{}", row.driver.title);
+        assert_eq!(row.backend.effects(), [""; 0], "{}", row.driver.title);
+        assert_eq!(row.backend.billed(), [""; 0], "{}", row.driver.title);
     });
 }
 
@@ -415,10 +172,10 @@ fn launching_twice_makes_one() {
     each("us-west-1", async |row| {
         let one = row.launch(&labels("1")).await.unwrap();
         assert_eq!(row.launch(&labels("1")).await.unwrap().id, one.id, "{}", row.driver.title);
-        assert_eq!(row.billed(), [one.id.as_str()], "{}", row.driver.title);
+        assert_eq!(row.backend.billed(), [one.id.as_str()], "{}", row.driver.title);
         let other = row.launch(&labels("2")).await.unwrap();
         assert_ne!(other.id, one.id, "{}: another runner", row.driver.title);
-        assert_eq!(row.billed().len(), 2);
+        assert_eq!(row.backend.billed().len(), 2);
         row.is_clean().await;
     });
 }
@@ -426,14 +183,14 @@ fn launching_twice_makes_one() {
 #[test]
 fn an_instance_whose_answer_is_lost_is_found_by_its_labels() {
     each("us-west-2", async |row| {
-        if !row.loses_answers() {
+        if !row.backend.loses_answers() {
             return;
         }
         let error = row.launch(&labels("1")).await.unwrap_err();
         assert!(error.is_ambiguous(), "{}: {error}", row.driver.title);
         let found = row.cloud.list().await.unwrap();
         let found: Vec<_> = found.iter().map(|one| (one.id.as_str(), &one.labels)).collect();
-        assert_eq!(found, [(row.billed()[0].as_str(), &labels("1"))], "{}", row.driver.title);
+        assert_eq!(found, [(row.backend.billed()[0].as_str(), &labels("1"))], "{}", row.driver.title);
         row.is_clean().await;
     });
 }
@@ -458,7 +215,7 @@ fn deleting_twice_is_fine() {
 #[test]
 fn only_what_has_our_labels_is_listed_and_labels_survive() {
     each("eu-west-2", async |row| {
-        row.make_foreign();
+        row.backend.make_foreign();
         assert_eq!(row.cloud.list().await.unwrap().len(), 0, "{}", row.driver.title);
         let without_a_run = Labels { run: None, ..labels("2") };
         row.launch(&labels("1")).await.unwrap();
@@ -481,8 +238,8 @@ fn an_instance_costs_nothing_after_its_deadline() {
     each("eu-west-3", async |row| {
         let lifetime = Duration::from_secs(if row.driver.is_machine { 60 } else { 1 });
         let made = row.launch_with(&labels("1"), &row.bootstrap(lifetime)).await.unwrap();
-        row.pass_deadline(&made.id);
-        assert_eq!(row.billed(), [""; 0], "{}", row.driver.title);
+        row.backend.pass_deadline(&made.id);
+        assert_eq!(row.backend.billed(), [""; 0], "{}", row.driver.title);
         let there = row.cloud.get(&made.id).await.unwrap();
         assert!(there.as_ref().is_none_or(|one| one.state == InstanceState::Terminated), "{there:?}");
         assert_eq!(row.cloud.list().await.unwrap().len(), 0, "{}", row.driver.title);
@@ -493,7 +250,7 @@ fn an_instance_costs_nothing_after_its_deadline() {
 fn consoles_are_bounded() {
     each("eu-north-1", async |row| {
         let made = row.launch(&labels("1")).await.unwrap();
-        row.fill_console(&made.id, &format!("{}\nthe end", "ß".repeat(MAX_CONSOLE)));
+        row.backend.fill_console(&made.id, &format!("{}\nthe end", "ß".repeat(MAX_CONSOLE)));
         let log = row.cloud.console_log(&made.id).await.unwrap();
         assert!(log.ends_with("ß\nthe end") && log.len() <= MAX_CONSOLE, "{}: {}", row.driver.title, log.len());
         row.is_clean().await;
@@ -508,7 +265,12 @@ fn a_bootstrap_that_is_too_long_makes_nothing() {
         let made = row.launch_with(&labels("1"), &bootstrap).await;
         assert_eq!(made.is_err(), row.has_limit, "{}", row.driver.title);
         if let Err(error) = made {
-            assert_eq!((error.kind(), row.effects()), (Kind::TooLarge, Vec::new()), "{}: {error}", row.driver.title);
+            assert_eq!(
+                (error.kind(), row.backend.effects()),
+                (Kind::TooLarge, Vec::new()),
+                "{}: {error}",
+                row.driver.title
+            );
         }
         row.is_clean().await;
     });
