@@ -234,32 +234,49 @@ fn workflows() -> Result<Vec<PathBuf>> {
 
 /// The YAML files of a folder, in order.
 fn yaml_files(folder: &str) -> Result<Vec<PathBuf>> {
+    files_with(folder, "yml")
+}
+
+/// The files of a folder with an extension, in order.
+fn files_with(folder: &str, extension: &str) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| format!("{folder}: {e}"))?;
     let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
+    found.retain(|path| path.extension().is_some_and(|found| found == extension));
     found.sort();
     Ok(found)
 }
 
-/// Those of README.md that are whole files, as files, with the name of their schema.
+/// Those of README.md and docs/ that are whole files, as files, with the name of their schema.
 fn examples() -> Result<Vec<(&'static str, PathBuf)>> {
-    let page = std::fs::read_to_string("README.md").map_err(|e| format!("README.md: {e}"))?;
     let folder = PathBuf::from("target/readme");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut pages = files_with("docs", "md")?;
+    pages.push("README.md".into());
     let mut found = Vec::new();
-    for (number, block) in page.split("```yaml\n").skip(1).enumerate() {
-        let schema = match block.split([':', ' ']).next() {
-            Some("on") => "github-workflows",
-            Some("include") => "gitlab-ci",
-            Some("pipelines") => "bitbucket-pipelines",
-            _ => continue,
-        };
-        let path = folder.join(format!("{schema}-{number}.yml"));
-        let text = block.split("```").next().unwrap_or_default();
-        std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
-        found.push((schema, path));
+    for page in pages {
+        let text = std::fs::read_to_string(&page).map_err(|e| format!("{}: {e}", page.display()))?;
+        let name = page.file_stem().unwrap_or_default().to_string_lossy();
+        for (number, block) in text.split("```yaml\n").skip(1).enumerate() {
+            let text = block.split("```").next().unwrap_or_default();
+            let Some(schema) = schema_of(text) else { continue };
+            let path = folder.join(format!("{name}-{number}-{schema}.yml"));
+            std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+            found.push((schema, path));
+        }
     }
     Ok(found)
+}
+
+/// The schema of an example, if it is a whole file.
+fn schema_of(text: &str) -> Option<&'static str> {
+    let has = |key: &str| text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
+    if has("on") && has("jobs") {
+        Some("github-workflows")
+    } else if has("include") {
+        Some("gitlab-ci")
+    } else {
+        has("pipelines").then_some("bitbucket-pipelines")
+    }
 }
 
 /// Clippy, for both builds. `.ci/run` does without: it compiles the tests with xtask/clippy, and `dist` lints what it compiles.
