@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // it is the outside world
 
 use cml::metrics::gate::{Goal, Rule, Subject, Tolerance, Verdict, judge};
-use cml::metrics::statistics::Sample;
+use cml::metrics::statistics::{Runs, Sample};
 
 const PULL_REQUESTS: u32 = 10_000;
 /// What a metric loses, in standard deviations of its noise.
@@ -15,14 +15,33 @@ const SIGNIFICANCES: [f64; 2] = [0.05, 0.02];
 /// What may be wrong at most in 100, and what has to be found at least.
 const TARGETS: (f64, f64) = (1.0, 80.0);
 
+/// So many earlier commits have been recorded.
+const RECORDS: usize = 30;
+
 /// How the metrics of both versions were measured.
 #[derive(Clone, Copy)]
 struct Case {
+    /// Of the base.
+    old_runs: usize,
+    /// Of the pull request.
     runs: usize,
     same_seeds: bool,
     metrics: usize,
     /// In standard deviations of the noise.
     tolerance: f64,
+    /// `sigma history`.
+    past: Option<Past>,
+}
+
+/// What the earlier commits were like, of which the last one is the base.
+#[derive(Clone, Copy)]
+struct Past {
+    /// What each of them lost, in standard deviations of the noise.
+    drift: f64,
+    /// The part of the noise that a seed has in every commit, but not in the pull request, whose change shuffles it.
+    luck: f64,
+    /// How many times as much the runs of the pull request vary.
+    spread: f64,
 }
 
 fn main() {
@@ -35,14 +54,23 @@ fn main() {
         let (tolerances, significances): (&[f64], &[f64]) =
             if runs == 1 { (&[1.0, 2.0, 3.0], &SIGNIFICANCES[..1]) } else { (&[0.0, 1.0], &SIGNIFICANCES) };
         for tolerance in tolerances {
-            for significance in significances {
-                for metrics in [1, 5] {
-                    let case = Case { runs, same_seeds, metrics, tolerance: *tolerance };
-                    let [alarms, found] = [0.0, EFFECT].map(|effect| case.measure(count, *significance, effect));
-                    println!("| {case} | {significance} | {alarms:.2} | {found:.1} | {} |", verdict(alarms, found));
-                }
-            }
+            Case { old_runs: runs, runs, same_seeds, metrics: 0, tolerance: *tolerance, past: None }
+                .print(count, significances);
         }
+    }
+    let usual = Past { drift: 0.0, luck: 0.0, spread: 1.0 };
+    for (old_runs, runs) in [(5, 5), (8, 8), (15, 5)] {
+        Case { old_runs, runs, same_seeds: false, metrics: 0, tolerance: 0.0, past: Some(usual) }
+            .print(count, &SIGNIFICANCES);
+    }
+    for past in [
+        Past { drift: 0.3, ..usual },
+        Past { luck: 0.5, ..usual },
+        Past { luck: 1.0, ..usual },
+        Past { spread: 2.0, ..usual },
+    ] {
+        Case { old_runs: 5, runs: 5, same_seeds: false, metrics: 0, tolerance: 0.0, past: Some(past) }
+            .print(count, &SIGNIFICANCES[..1]);
     }
 }
 
@@ -56,6 +84,17 @@ fn verdict(alarms: f64, found: f64) -> &'static str {
 }
 
 impl Case {
+    /// Prints a row for each significance and number of metrics.
+    fn print(self, count: u32, significances: &[f64]) {
+        for significance in significances {
+            for metrics in [1, 5] {
+                let case = Case { metrics, ..self };
+                let [alarms, found] = [0.0, EFFECT].map(|effect| case.measure(count, *significance, effect));
+                println!("| {case} | {significance} | {alarms:.2} | {found:.1} | {} |", verdict(alarms, found));
+            }
+        }
+    }
+
     /// Returns of how many in 100 pull requests a metric is judged worse: any, or the first if that is the one that lost something.
     fn measure(self, count: u32, significance: f64, effect: f64) -> f64 {
         let mut noise = Noise { state: 22, spare: None };
@@ -71,28 +110,71 @@ impl Case {
 
     /// Returns a metric with the values of all runs. Only the first one has lost something.
     fn subject(self, at: usize, effect: f64, noise: &mut Noise) -> Subject {
-        let mut sample = |side: &str, mean: f64| {
-            let seed = |run: usize| if self.same_seeds { run.to_string() } else { format!("{side}{run}") };
-            let name = |run: usize| if self.runs == 1 { String::new() } else { seed(run) };
-            Sample { runs: (0..self.runs).map(|run| (name(run), mean + noise.next())).collect(), ..Sample::default() }
+        let effect = if at == 0 { effect } else { 0.0 };
+        let sample = |runs| Sample { runs, ..Sample::default() };
+        let history = self.past.map(|past| past.records(self.old_runs, noise)).unwrap_or_default();
+        let (old, new) = match (self.past, history.last()) {
+            (Some(past), Some(base)) => {
+                (base.clone(), runs("", self.runs, past.mean(RECORDS - 1) - effect, || past.spread * noise.next()))
+            }
+            _ => {
+                let seeds = if self.same_seeds || self.runs == 1 { ["", ""] } else { ["old", "new"] };
+                let old = runs(seeds[0], self.old_runs, 0.0, || noise.next());
+                (old, runs(seeds[1], self.runs, -effect, || noise.next()))
+            }
         };
-        let old = Some(sample("old", 0.0));
-        let new = sample("new", if at == 0 { -effect } else { 0.0 });
         let name = format!("m{at}");
-        let rule = Rule::new(&name, Goal::Higher, Tolerance::Absolute(self.tolerance));
-        Subject { file: String::new(), name, rule, new, old, history: Vec::new() }
+        let mut rule = Rule::new(&name, Goal::Higher, Tolerance::Absolute(self.tolerance));
+        rule.uses_history = self.past.is_some();
+        Subject { file: String::new(), name, rule, new: sample(new), old: Some(sample(old)), history }
+    }
+}
+
+/// Returns so many runs of a commit.
+fn runs(side: &str, count: usize, mean: f64, mut noise: impl FnMut() -> f64) -> Runs {
+    (0..count).map(|run| (format!("{side}{run}"), mean + noise())).collect()
+}
+
+impl Past {
+    /// Returns what the metric truly is at a commit.
+    fn mean(self, commit: usize) -> f64 {
+        -self.drift * commit as f64
+    }
+
+    /// Returns the runs of all commits, of the same seeds.
+    fn records(self, count: usize, noise: &mut Noise) -> Vec<Runs> {
+        let seeds: Vec<f64> = (0..count).map(|_| self.luck.sqrt() * noise.next()).collect();
+        let commit = |at: usize| {
+            let mut seed = seeds.iter();
+            let mut one = || seed.next().unwrap() + (1.0 - self.luck).sqrt() * noise.next();
+            runs("", count, self.mean(at), &mut one)
+        };
+        (0..RECORDS).map(commit).collect()
     }
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let runs = match (self.runs, self.same_seeds) {
-            (1, _) => "1".to_owned(),
-            (runs, false) => format!("{runs}, other seeds"),
-            (runs, true) => format!("{runs}, the same seeds"),
+        let runs = match (self.past, self.runs, self.same_seeds) {
+            (Some(past), runs, _) => format!("{} and {runs}, history{past}", self.old_runs),
+            (_, 1, _) => "1".to_owned(),
+            (_, runs, false) => format!("{runs}, other seeds"),
+            (_, runs, true) => format!("{runs}, the same seeds"),
         };
         let tolerance = if self.tolerance == 0.0 { "none".to_owned() } else { format!("{} σ", self.tolerance) };
         write!(f, "{runs} | {} | {tolerance}", self.metrics)
+    }
+}
+
+impl std::fmt::Display for Past {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Past { drift, luck, spread } = self;
+        for (value, usual, name) in [(drift, 0.0, "drift"), (luck, 0.0, "luck of seeds"), (spread, 1.0, "spread")] {
+            if *value != usual {
+                write!(f, ", {name} {value}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ use clap::ArgAction::Set;
 use clap::{Args, ValueEnum};
 use gather::Selection;
 use project::Project;
+use records::LazyHistory;
 use snapshot::{Snapshot, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -156,7 +157,7 @@ pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Re
     let new = Snapshot::open(app, &git, &project, head.clone()).await?;
     let new_values = gather::gather(&new, &selection, true).await;
     git.expect(new.seen());
-    let mut base = base::find(app, global, &git, named.base.as_deref(), &head).await?;
+    let mut base = base::find(app, global, &git, named.base.as_deref(), &head, &LazyHistory::default()).await?;
     let new_values = new_values?;
     let old_values = match &mut base {
         Base::Commit(commit) => {

@@ -6,6 +6,7 @@ use super::diff::base::{self, Base, Start};
 use super::diff::gather::{Selection, gather};
 use super::diff::plots::{Wanted, between};
 use super::diff::project::Project;
+use super::diff::records::LazyHistory;
 use super::diff::snapshot::{Snapshot, Version};
 use super::diff::{WORKSPACE, cached, compare_files};
 use super::publish_args::PublishArgs;
@@ -218,7 +219,7 @@ impl Create {
         if self.base == "auto" {
             return base::automatic(app, global, git, &Version::Workspace).await;
         }
-        match base::find(app, global, git, Some(&self.base), &Version::Workspace).await? {
+        match base::find(app, global, git, Some(&self.base), &Version::Workspace, &LazyHistory::default()).await? {
             Base::Commit(base) => Ok(Start::Commit(base)),
             Base::File(_) | Base::Record(..) => Err(Error::usage(format!("--base {} is not a revision", self.base))
                 .hint("pass a commit, a branch or a tag; `cml metrics diff --base` takes files and records too")),

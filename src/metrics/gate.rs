@@ -4,7 +4,7 @@
 //! with a baseline. Where there are several runs, or examples, a difference beyond the tolerance also has to be more than chance:
 //! [`judge`] tests that for all rules together. [`config`] reads rules from a file, and [`table`] writes the verdicts as Markdown.
 
-use super::statistics::{Comparison, Sample, by_history, holm};
+use super::statistics::{Comparison, Runs, Sample, by_history, holm};
 pub use judgement::Judgement;
 pub use rule::{Goal, Rule, Tolerance};
 
@@ -41,19 +41,20 @@ pub struct Subject {
     pub new: Sample,
     /// What it was.
     pub old: Option<Sample>,
-    /// What one run of earlier commits each had, oldest first.
-    pub history: Vec<f64>,
+    /// The runs of earlier commits, oldest first.
+    pub history: Vec<Runs>,
 }
 
 impl Subject {
     fn compare(&self) -> Option<Comparison> {
         let old = self.rule.goal.and(self.old.as_ref()).filter(|old| !old.mean().is_nan())?;
+        if !self.rule.uses_history {
+            return Some(self.new.compare(old));
+        }
         let is_single = self.new.runs.len() == 1 && old.runs.len() == 1;
-        Some(if self.rule.uses_history && is_single {
-            by_history(old.mean(), self.new.mean(), &self.history)
-        } else {
-            self.new.compare(old)
-        })
+        let by_history = by_history(&old.runs, &self.new.runs, &self.history);
+        // Several runs are tested without the history until it is long enough.
+        Some(if is_single || by_history.p.is_some() { by_history } else { self.new.compare(old) })
     }
 }
 
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn one_run_is_judged_by_how_much_runs_vary() {
         let judged = |text: &str, value: f64, records: usize| {
-            let history = (0..records).map(|at| 0.9 + 0.01 * (at % 3) as f64).collect();
+            let history = (0..records).map(|at| runs(&[0.9 + 0.01 * (at % 3) as f64], 0).runs).collect();
             let subject = Subject { history, ..subject(text, Sample::of(value), Some(Sample::of(0.91))) };
             judge(vec![subject], 0.05).remove(0)
         };
@@ -194,14 +195,14 @@ mod tests {
                 0.5,
                 7,
                 Verdict::NotEnoughData,
-                "the history has one run of a for 7 earlier commits: 8 are the least",
+                "the history has runs of a for 7 earlier commits: 8 are the least",
             ),
             (
                 "a: drop 2se, sigma history",
                 0.5,
                 0,
                 Verdict::NotEnoughData,
-                "the history has one run of a for 0 earlier commits: 8 are the least",
+                "the history has runs of a for 0 earlier commits: 8 are the least",
             ),
         ] {
             let judged = judged(text, value, records);
@@ -211,10 +212,22 @@ mod tests {
                 "{text} {value}"
             );
         }
-        // Several runs tell it themselves.
-        let rule = "a: higher, sigma history";
-        let several = judge(vec![subject(rule, runs(&OLD, 5), Some(runs(&OLD, 0)))], 0.05);
-        assert_eq!(several[0].comparison.unwrap().test.name(), "welch");
+    }
+
+    #[test]
+    fn several_runs_are_judged_by_those_of_earlier_commits() {
+        let judged = |records: usize| {
+            let history = (0..records).map(|at| runs(&OLD.map(|value| value + 0.1 * at as f64), 0).runs).collect();
+            let new = runs(&OLD.map(|value| value - 0.025), 5);
+            let rule = "a: higher, sigma history";
+            judge(vec![Subject { history, ..subject(rule, new, Some(runs(&OLD, 0))) }], 0.05).remove(0)
+        };
+        // The seeds of all commits have the same luck.
+        let reason = "the difference of a may be chance (t test by the runs of 20 earlier commits, p = 0.067)";
+        assert_eq!(judged(20).explanation(0.05).unwrap(), reason);
+        // Until there are enough, the runs tell it themselves.
+        let reason = "a fell from 0.92 to 0.895 (no drop is allowed; Welch's t test of 5 and 5 runs, p = 0.037)";
+        assert_eq!(judged(7).explanation(0.05).unwrap(), reason);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub enum Test {
     McNemar,
     /// Other examples on each side, passed or not.
     Fisher,
-    /// One run each, by how much the runs of earlier commits vary.
+    /// By how much the runs of earlier commits vary.
     History,
 }
 
@@ -66,11 +66,14 @@ impl Test {
     }
 }
 
+/// The values of a metric in several runs of the same commit, by seed.
+pub type Runs = BTreeMap<String, f64>;
+
 /// What one version has of a metric.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sample {
-    /// The values of its runs, by seed.
-    pub runs: BTreeMap<String, f64>,
+    /// The values of its runs.
+    pub runs: Runs,
     /// The standard error, where the file has one and there is one run.
     pub standard_error: Option<f64>,
     /// Which examples passed, where the metric is the share of those that did.
@@ -100,16 +103,12 @@ impl Sample {
     /// Returns a sample of one value.
     #[cfg(test)]
     pub fn of(value: f64) -> Self {
-        Sample { runs: BTreeMap::from([(String::new(), value)]), ..Sample::default() }
+        Sample { runs: Runs::from([(String::new(), value)]), ..Sample::default() }
     }
 
     /// Returns the mean of the runs; NaN if there are none.
     pub fn mean(&self) -> f64 {
-        mean(&self.values())
-    }
-
-    fn values(&self) -> Vec<f64> {
-        self.runs.values().copied().collect()
+        mean(&values(&self.runs))
     }
 
     /// Compares it with an older one.
@@ -120,9 +119,9 @@ impl Sample {
         }
         if is_paired(self.runs.len(), old.runs.len()) {
             if self.runs.keys().eq(old.runs.keys()) {
-                return sign_flip(&old.values(), &self.values());
+                return sign_flip(&values(&old.runs), &values(&self.runs));
             }
-            return welch(&old.values(), &self.values());
+            return welch(&values(&old.runs), &values(&self.runs));
         }
         match (old.standard_error, self.standard_error) {
             (Some(before), Some(now)) => z(self.mean() - old.mean(), before.hypot(now)),
@@ -151,6 +150,10 @@ impl Comparison {
         let standard_error = Some(standard_error);
         Comparison { test, interval, p: Some(p), standard_error, ..Comparison::by_tolerance(difference) }
     }
+}
+
+fn values(runs: &Runs) -> Vec<f64> {
+    runs.values().copied().collect()
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -244,22 +247,83 @@ pub fn z(difference: f64, error: f64) -> Comparison {
     Comparison::with_error(Test::Z, difference, error, NORMAL_WIDTH, normal_two_sided(difference / error))
 }
 
-/// Compares one run each by how much the runs of earlier commits, oldest first, vary. Their variance is half the mean square of successive
-/// differences (von Neumann, Kent, Bellinson and Hart 1941): a change that stays counts in one difference only, whereas it would widen the
-/// variance around the mean. The degrees of freedom are those of the chi-squared distribution with the same mean and variance. If
-/// the history is too short, `least_p` is 1.
-pub fn by_history(old: f64, new: f64, history: &[f64]) -> Comparison {
-    let values: Vec<f64> = history.iter().copied().filter(|value| value.is_finite()).collect();
-    let (difference, counts) = (new - old, (values.len(), values.len()));
-    if values.len() < MIN_HISTORY {
+/// Compares by how much the runs of earlier commits, oldest first, vary. If the history is too short, `least_p` is 1.
+pub fn by_history(old: &Runs, new: &Runs, history: &[Runs]) -> Comparison {
+    let (before, now) = (values(old), values(new));
+    let difference = mean(&now) - mean(&before);
+    let usable: Vec<&Runs> = history.iter().filter(|runs| runs.values().all(|value| value.is_finite())).collect();
+    let (several, single): (Vec<&Runs>, Vec<&Runs>) = usable.into_iter().partition(|runs| runs.len() > 1);
+    let (count, spread) = if several.len() >= MIN_HISTORY {
+        (several.len(), Some(spread_within(&several)))
+    } else if single.len() >= MIN_HISTORY {
+        (single.len(), Some(spread_between(&single.into_iter().flat_map(values).collect::<Vec<f64>>())))
+    } else {
+        (several.len().max(single.len()), None)
+    };
+    let counts = (count, count);
+    let Some(spread) = spread else {
         return Comparison { test: Test::History, least_p: 1.0, counts, ..Comparison::by_tolerance(difference) };
+    };
+    let error = (spread.variance / before.len() as f64 + spread.variance / now.len() as f64).sqrt();
+    if error == 0.0 {
+        return Comparison { counts, ..compare_means(Test::History, difference, 0.0, 0.0) };
     }
+    let (width, p) = (spread.weigh(t_width), spread.weigh(|freedom| t_two_sided(difference / error, freedom)));
+    Comparison { counts, ..Comparison::with_error(Test::History, difference, error, width, p) }
+}
+
+/// The variance of one run.
+struct Spread {
+    variance: f64,
+    /// Its degrees of freedom, if runs have nothing to do with each other.
+    freedom: f64,
+    /// Which part of it stays the same from commit to commit, and the degrees of freedom of that part.
+    shared: (f64, f64),
+}
+
+impl Spread {
+    /// Returns the mean over both parts of what depends on the degrees of freedom, as Cochran and Cox do for two variances: it is too cautious
+    /// rather than too bold.
+    fn weigh(&self, value: impl Fn(f64) -> f64) -> f64 {
+        let (part, freedom) = self.shared;
+        part * value(freedom) + (1.0 - part) * value(self.freedom)
+    }
+}
+
+/// Returns that of commits with one run each: half the mean square of successive differences (von Neumann, Kent, Bellinson and Hart 1941).
+/// A change that stays counts in one difference only, whereas it would widen the variance around the mean. The degrees of freedom are
+/// those of the chi-squared distribution with the same mean and variance.
+fn spread_between(values: &[f64]) -> Spread {
     let steps = values.len() as f64 - 1.0;
     let squares: f64 = values.iter().zip(&values[1..]).map(|(before, after)| (after - before).powi(2)).sum();
-    // The difference of two runs has twice the variance of one.
-    let error = (squares / steps).sqrt();
     let freedom = 2.0 * steps * steps / (3.0 * steps - 1.0);
-    Comparison { counts, ..compare_means(Test::History, difference, error, freedom) }
+    Spread { variance: squares / steps / 2.0, freedom, shared: (0.0, freedom) }
+}
+
+/// Returns that of commits with several runs each: the variance within commits, pooled, which no change between commits widens.
+///
+/// Seeds that commits have in common may have the same luck in each of them: as far as they do, which the correlation of their deviations
+/// from the commits' means tells, they are the same few runs again. `n` runs, and `m` ordered pairs of runs with the same seed, would have
+/// `1 + m / n` times fewer degrees of freedom if the correlation were 1.
+fn spread_within(commits: &[&Runs]) -> Spread {
+    let (mut squares, mut freedom, mut runs) = (0.0, 0.0, 0.0);
+    // The sum of each seed's deviations, and their number.
+    let mut seeds: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for commit in commits {
+        let centre = mean(&values(commit));
+        freedom += commit.len() as f64 - 1.0;
+        runs += commit.len() as f64;
+        for (seed, value) in *commit {
+            squares += (value - centre).powi(2);
+            let (sum, count) = seeds.entry(seed).or_default();
+            (*sum, *count) = (*sum + value - centre, *count + 1.0);
+        }
+    }
+    let pairs: f64 = seeds.values().map(|(_, count)| count * (count - 1.0)).sum();
+    let products = seeds.values().map(|(sum, _)| sum * sum).sum::<f64>() - squares;
+    let correlation = (products / pairs) / (squares / runs);
+    let correlation = if correlation.is_finite() { correlation.clamp(0.0, 1.0) } else { 0.0 };
+    Spread { variance: squares / freedom, freedom, shared: (correlation, freedom / (1.0 + pairs / runs)) }
 }
 
 fn compare_examples(old: &BTreeMap<String, bool>, new: &BTreeMap<String, bool>) -> Comparison {

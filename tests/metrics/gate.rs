@@ -125,6 +125,12 @@ fn rules_of_a_file_are_reviewed_with_the_code() {
         "known are: better, min, max, drop, rise, sigma, level, optional",
     );
     gate(&cml, &["--config", "gone.yaml"]).fails(3, "cannot read gone.yaml*", "*");
+    cml.file("limit.yaml", "metrics:\n  rules:\n    accuracy:\n      min: 0.9\n      sigma: history\n");
+    let hint = "add `higher` or `lower`: limits are not compared with the runs of earlier commits";
+    let error = "limit.yaml, line 5: the rule for accuracy has `sigma history` and no direction";
+    gate(&cml, &["--config", "limit.yaml"]).fails(3, error, hint);
+    let error = "the rule for accuracy has `sigma history` and no direction";
+    gate(&cml, &["--rule", "accuracy: min 0.9, sigma history"]).fails(2, error, hint);
 }
 
 #[test]

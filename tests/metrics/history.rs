@@ -124,7 +124,7 @@ fn a_gate_knows_from_the_history_how_much_runs_vary() {
     }
     measure(&mut clone, "0.5");
     let ran = gate(&clone, "last");
-    let short = "\n- the history has one run of accuracy for 7 earlier commits: 8 are the least\n";
+    let short = "\n- the history has runs of accuracy for 7 earlier commits: 8 are the least\n";
     assert!(ran.code == Some(0) && ran.stdout.contains(short), "{ran:#?}");
     measure(&mut clone, "0.91");
     record(&clone);
@@ -143,6 +143,51 @@ fn a_gate_knows_from_the_history_how_much_runs_vary() {
     let warning = "warning: cannot read the history of metrics: this clone has no remote named origin; `sigma history` has nothing to go by\n";
     assert!(ran.code == Some(0) && ran.stderr.contains(warning), "{ran:#?}");
     assert!(ran.stdout.contains("for 0 earlier commits: 8 are the least"), "{ran:#?}");
+}
+
+#[test]
+fn several_runs_are_judged_by_those_of_earlier_commits() {
+    let mut clone = Clone::on(Vendor::GitLab);
+    // Each commit has seeds of its own.
+    let train = |clone: &Clone, commit: usize, centre: f64| {
+        for seed in 0..5 {
+            let _ = std::fs::remove_dir_all(clone.cml.path().join(format!("seed-{}-{seed}", commit.saturating_sub(1))));
+            let value = centre + 0.01 * seed as f64;
+            clone.cml.file(&format!("seed-{commit}-{seed}/m.json"), format!("{{\"accuracy\": {value}}}"));
+        }
+    };
+    let runs = |clone: &Clone, args: &[&str]| clone.cml.run(&[&["metrics"], args, &["seed-*/m.json"]].concat());
+    for at in 0..8 {
+        measure(&mut clone, "0");
+        train(&clone, at, 0.9 - 0.05 * at as f64);
+        runs(&clone, &["record"]).ok();
+    }
+    measure(&mut clone, "0");
+    train(&clone, 8, 0.525);
+    let gate = |rule: &str| runs(&clone, &["gate", "--baseline", "last", "--rule", rule]);
+    let ran = gate("accuracy: higher, sigma history");
+    let reason =
+        "accuracy fell from 0.57 to 0.545 (no drop is allowed; t test by the runs of 8 earlier commits, p = 0.018)";
+    assert!(ran.code == Some(1) && ran.stderr.contains(reason), "{ran:#?}");
+    let ran = gate("accuracy: higher");
+    let reason = "accuracy fell from 0.57 to 0.545 (no drop is allowed; Welch's t test of 5 and 5 runs, p = 0.037)";
+    assert!(ran.code == Some(1) && ran.stderr.contains(reason), "{ran:#?}");
+}
+
+#[test]
+fn a_gate_reads_the_history_once() {
+    let mut clone = Clone::on(Vendor::GitHub);
+    measure(&mut clone, "0.9");
+    record(&clone);
+    measure(&mut clone, "0.9");
+    clone.calls();
+    for baseline in ["last", "auto"] {
+        let rule = "accuracy: higher, sigma history, optional";
+        clone.cml.run(&["metrics", "gate", "metrics.json", "--rule", rule, "--baseline", baseline]).ok();
+        let calls = clone.calls();
+        let asked = calls.iter().filter(|call| call.contains("refs/cml/metrics")).count();
+        assert_eq!(asked, 1, "{baseline} {calls:#?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod on_forge;
 
-use super::records::History;
+use super::records::LazyHistory;
 use super::snapshot::Version;
 use crate::app::App;
 use crate::ci;
@@ -144,15 +144,23 @@ fn age(seconds: u64) -> String {
 }
 
 /// Returns what to compare with: what the user names, or the commit that the work started from.
-pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>, head: &Version) -> Result<Base> {
+pub async fn find(
+    app: &App,
+    global: &Global,
+    git: &Git<'_>,
+    given: Option<&str>,
+    head: &Version,
+    history: &LazyHistory,
+) -> Result<Base> {
     let Some(name) = given else { return automatic(app, global, git, head).await?.required().map(Base::Commit) };
     if let Ok(baseline) = name.parse() {
-        return recorded(app, global, git, &baseline, head).await;
+        let own = commit_of(app, git, head).await?;
+        return recorded(history.records(app, global).await?, own.as_deref(), &baseline);
     }
     if let Some(tag) = name.strip_prefix("tag:") {
         let named = resolve(app, global, git, tag).await?;
-        let records = History::load(app, global).await?.records;
-        let record = records.into_iter().find(|record| record.commit == named.commit.sha);
+        let mut records = history.records(app, global).await?.iter();
+        let record = records.find(|record| record.commit == named.commit.sha).cloned();
         return Ok(record.map_or(Base::Commit(named), |record| Base::Record(name.to_owned(), record)));
     }
     if git.has_checkout()
@@ -167,15 +175,10 @@ pub async fn find(app: &App, global: &Global, git: &Git<'_>, given: Option<&str>
 }
 
 /// Returns what the history has for a baseline; the commit that is measured is not its own.
-async fn recorded(app: &App, global: &Global, git: &Git<'_>, baseline: &Baseline, head: &Version) -> Result<Base> {
-    let own = match head {
-        Version::Commit(named) => Some(named.commit.sha.clone()),
-        Version::Workspace => commit_of_run(app, git).await?,
-    };
-    let mut records = History::load(app, global).await?.records;
-    records.retain(|record| Some(&record.commit) != own.as_ref());
-    let found = baseline.choose(&records).cloned();
-    let record = found.ok_or_else(|| {
+fn recorded(records: &[Record], own: Option<&str>, baseline: &Baseline) -> Result<Base> {
+    let mut records = records.to_vec();
+    records.retain(|record| Some(record.commit.as_str()) != own);
+    let record = baseline.choose(&records).cloned().ok_or_else(|| {
         Error::not_found(format!("no record for --base {baseline}: {}", records_described(&records, baseline)))
             .hint("record the metrics of the default branch with `cml metrics record`")
     })?;
@@ -188,6 +191,14 @@ fn records_described(records: &[Record], baseline: &Baseline) -> String {
             format!("none of {} records has the metric {name}", records.len())
         }
         _ => "the history has none of another commit".to_owned(),
+    }
+}
+
+/// Returns the commit of a version.
+async fn commit_of(app: &App, git: &Git<'_>, version: &Version) -> Result<Option<String>> {
+    match version {
+        Version::Commit(named) => Ok(Some(named.commit.sha.clone())),
+        Version::Workspace => commit_of_run(app, git).await,
     }
 }
 

@@ -8,6 +8,7 @@ mod wanted;
 use super::base::{self, Base};
 use super::gather;
 use super::project::Project;
+use super::records::LazyHistory;
 use super::snapshot::{Snapshot, Version};
 use super::{head_version, named};
 use crate::app::App;
@@ -85,7 +86,9 @@ pub async fn collect(app: &App, global: &Global, request: &Request) -> Result<Ve
     let base_head = (request.base.as_str(), request.head.as_ref());
     let named = named(app, &request.names, base_head, &request.targets, &ids)?;
     let head = head_version(app, global, &git, named.head.as_ref()).await?;
-    let Base::Commit(base) = base::find(app, global, &git, named.base.as_deref(), &head).await? else {
+    let Base::Commit(base) =
+        base::find(app, global, &git, named.base.as_deref(), &head, &LazyHistory::default()).await?
+    else {
         return Err(Error::usage("plots are compared with a revision, not with a file or a record")
             .hint("name a commit, a branch or a tag with --base"));
     };

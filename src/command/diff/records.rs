@@ -6,6 +6,7 @@ use crate::connect::Global;
 use crate::error::{Error, Kind, Result};
 use crate::git::{CommitAuthor, Git, Moved};
 use crate::metrics::history::{Record, sort};
+use std::cell::OnceCell;
 use std::time::Duration;
 
 /// The reference, which no clone gets unless it asks.
@@ -27,6 +28,24 @@ pub struct History {
     place: Option<(&'static str, String)>,
     /// Sorted by the time of their commits.
     pub records: Vec<Record>,
+}
+
+/// The history, which is fetched when it is first asked for.
+#[derive(Default)]
+pub struct LazyHistory(OnceCell<History>);
+
+impl LazyHistory {
+    /// Returns the records, oldest first.
+    pub async fn records(&self, app: &App, global: &Global) -> Result<&[Record]> {
+        let history = match self.0.get() {
+            Some(history) => history,
+            None => {
+                let history = History::load(app, global).await?;
+                self.0.get_or_init(|| history)
+            }
+        };
+        Ok(&history.records)
+    }
 }
 
 impl History {

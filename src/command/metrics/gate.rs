@@ -10,6 +10,7 @@ use crate::command::comment::{self, WrittenReport};
 use crate::command::diff::base::{self, Base};
 use crate::command::diff::gather::Selection;
 use crate::command::diff::project::Project;
+use crate::command::diff::records::LazyHistory;
 use crate::command::diff::snapshot::{LARGEST, Snapshot, Version};
 use crate::command::publish_args::{PublishArgs, write_output};
 use crate::connect::{self, Global};
@@ -165,7 +166,8 @@ pub async fn run(app: &App, global: &Global, args: &Gate) -> Result<()> {
         has_details: true,
     };
     let mut before = Groups::default();
-    match args.find_base(app, global, &git, &config, &rules).await? {
+    let history = LazyHistory::default();
+    match args.find_base(app, global, &git, &config, &rules, &history).await? {
         Some(Base::Commit(mut commit)) => {
             let old = Snapshot::open(app, &git, &project, Version::Commit(commit.clone())).await?.expecting(&new);
             before = samples.read(&old, false).await?;
@@ -186,7 +188,7 @@ pub async fn run(app: &App, global: &Global, args: &Gate) -> Result<()> {
     }
     let is_needed = rules.iter().any(|rule| rule.uses_history);
     let past = if is_needed || args.format == Format::Md {
-        Past::read(app, global, &git, &samples, is_needed).await
+        Past::read(app, history.records(app, global).await, &git, &samples, is_needed).await
     } else {
         Past::default()
     };
@@ -341,13 +343,14 @@ impl Gate {
         git: &Git<'_>,
         config: &Config,
         rules: &[Rule],
+        history: &LazyHistory,
     ) -> Result<Option<Base>> {
         let of_config = config.baseline.as_deref().map(|text| text.parse().unwrap_or(Baseline::Auto));
         let name = match self.baseline.clone().or(of_config) {
             Some(Baseline::Named(name)) => Some(name),
             Some(Baseline::Auto) | None => None,
         };
-        match base::find(app, global, git, name.as_deref(), &Version::Workspace).await {
+        match base::find(app, global, git, name.as_deref(), &Version::Workspace, history).await {
             Ok(base) => Ok(Some(base)),
             Err(error) if name.is_none() && rules.iter().all(|rule| rule.goal.is_none()) => {
                 app.log.info(&format!("nothing to compare with: {error}"));

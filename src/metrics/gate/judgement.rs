@@ -117,9 +117,7 @@ impl Judgement {
                 let (old, new) = comparison.counts;
                 Some(match comparison.test {
                     Test::History => {
-                        format!(
-                            "the history has one run of {name} for {old} earlier commits: {MIN_HISTORY} are the least"
-                        )
+                        format!("the history has runs of {name} for {old} earlier commits: {MIN_HISTORY} are the least")
                     }
                     _ => format!("{name} has {old} and {new} runs: two of each version are the least"),
                 })

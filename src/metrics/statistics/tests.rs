@@ -128,11 +128,19 @@ proptest! {
     }
 }
 
+fn run(value: f64) -> Runs {
+    Runs::from([(String::new(), value)])
+}
+
+fn single(values: &[f64]) -> Vec<Runs> {
+    values.iter().copied().map(run).collect()
+}
+
 #[test]
-fn a_history_tells_how_much_runs_vary() {
+fn a_history_tells_how_much_one_run_varies() {
     // The differences are 1, -1, 2, 0, -2, 1 and -1. The values are those of an implementation in Python.
     let history = [5.0, 6.0, 5.0, 7.0, 7.0, 5.0, 6.0, 5.0];
-    let found = by_history(10.0, 6.0, &history);
+    let found = by_history(&run(10.0), &run(6.0), &single(&history));
     assert_eq!((found.test, found.difference, found.counts), (Test::History, -4.0, (8, 8)));
     assert!((found.standard_error.unwrap() - (12.0f64 / 7.0).sqrt()).abs() < 1e-12);
     assert!((found.p.unwrap() - 0.029012313453).abs() < 1e-9, "{found:?}");
@@ -141,9 +149,39 @@ fn a_history_tells_how_much_runs_vary() {
     // A change that stays widens it less than it widens the variance around the mean, by which the error would be 2.59.
     let moved: Vec<f64> =
         history.iter().enumerate().map(|(at, value)| value + if at < 4 { 0.0 } else { 3.0 }).collect();
-    assert!((by_history(10.0, 6.0, &moved).standard_error.unwrap() - 3.0f64.sqrt()).abs() < 1e-12, "{moved:?}");
+    let found = by_history(&run(10.0), &run(6.0), &single(&moved));
+    assert!((found.standard_error.unwrap() - 3.0f64.sqrt()).abs() < 1e-12, "{moved:?}");
     // What never varies has no chance in it.
-    assert_eq!(by_history(1.0, 2.0, &[1.0; 8]).p, Some(0.0));
-    let short = by_history(1.0, 2.0, &[1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, f64::NAN]);
+    assert_eq!(by_history(&run(1.0), &run(2.0), &single(&[1.0; 8])).p, Some(0.0));
+    let short = by_history(&run(1.0), &run(2.0), &single(&[1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, f64::NAN]));
+    assert_eq!((short.least_p, short.p, short.counts), (1.0, None, (7, 7)));
+}
+
+#[test]
+fn a_history_tells_how_much_several_runs_vary() {
+    let runs = |seeds: [&str; 3], centre: f64| -> Runs {
+        seeds.into_iter().zip([-1.0, 0.0, 1.0]).map(|(seed, by)| (seed.to_owned(), centre + by)).collect()
+    };
+    let names: Vec<String> = (0..24).map(|at| format!("{at}")).collect();
+    // Each commit has seeds of its own, and is one better than the one before. The values are those of an implementation in Python.
+    let commits = |same: bool| -> Vec<Runs> {
+        let seeds = |at: usize| if same { ["a", "b", "c"] } else { [0, 8, 16].map(|by| names[at + by].as_str()) };
+        (0..8).map(|at| runs(seeds(at), at as f64)).collect()
+    };
+    let (old, new) = (runs(["a", "b", "c"], 7.0), runs(["a", "b", "c"], 5.0));
+    let p = |history: &[Runs]| {
+        let found = by_history(&old, &new, history);
+        assert_eq!((found.test, found.difference, found.counts), (Test::History, -2.0, (8, 8)));
+        assert!((found.standard_error.unwrap() - (2.0f64 / 3.0).sqrt()).abs() < 1e-12, "{found:?}");
+        found.p.unwrap()
+    };
+    assert!((p(&commits(false)) - 0.026199494560).abs() < 1e-9);
+    // The same seeds have the same luck in each commit: these are three runs, eight times.
+    assert!((p(&commits(true)) - 0.133974596216).abs() < 1e-9);
+    // One run of this commit; those that the history has of other commits do not count beside several.
+    let mixed = [commits(false), single(&[1.0; 8])].concat();
+    let found = by_history(&old, &run(5.0), &mixed);
+    assert!((found.standard_error.unwrap() - (4.0f64 / 3.0).sqrt()).abs() < 1e-12, "{found:?}");
+    let short = by_history(&old, &new, &[&commits(false)[..7], &single(&[1.0, 2.0])].concat());
     assert_eq!((short.least_p, short.p, short.counts), (1.0, None, (7, 7)));
 }
