@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::http::Http;
 use crate::log::Log;
 pub use crate::repository::Repository;
+use artifacts::Artifacts;
 use assets::Assets;
 use async_trait::async_trait;
 use checks::Checks;
@@ -32,7 +33,8 @@ mod rest;
 mod target;
 
 pub use capability::{
-    Capability, assets, checks, comments, history, labels, permissions, pull_requests, require, runners, runs,
+    Capability, artifacts, assets, checks, comments, history, labels, permissions, pull_requests, require, runners,
+    runs,
 };
 pub use target::{Target, TargetSpec};
 
@@ -142,6 +144,11 @@ pub trait Forge {
 
     /// Returns the labels of its pull requests.
     fn labels(&self) -> Option<&dyn Labels> {
+        None
+    }
+
+    /// Returns the artifacts of its runs.
+    fn artifacts(&self) -> Option<&dyn Artifacts> {
         None
     }
 

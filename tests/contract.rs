@@ -2,6 +2,7 @@
 //! process; and of every CI (`cis.rs`) and every cloud (`clouds.rs`). The program's code is real; the server that it talks to is scripted (`fake-forge/`), and
 //! the preview's files are real. A forge without a row in `rows.rs` fails, and so does one whose row does not say what it lacks.
 
+mod artifacts;
 mod assets;
 mod checks;
 mod cis;

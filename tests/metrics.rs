@@ -1,6 +1,7 @@
 //! `cml metrics diff` and `cml params diff`. The program and git are real, and where it is named, DVC; the forges are the fakes.
 
 mod accepted;
+mod artifact;
 mod base;
 mod convert;
 mod dvc;

@@ -11,6 +11,7 @@ use super::page::Page;
 use super::route::Call;
 use super::state::{BOT, State, Target, Vendor};
 
+mod artifacts;
 mod assets;
 mod checks;
 mod comments;
@@ -113,6 +114,7 @@ fn in_repo(call: &mut Call<'_>, path: &[&str]) -> Response {
         (_, ["git", rest @ ..]) => assets::route(call, rest),
         ("GET", ["rulesets", "rule-suites"]) => Response::json(200, &json!([])),
         (_, ["actions", "runs", rest @ ..]) => runs::route(call, rest),
+        (_, ["actions", "artifacts", rest @ ..]) => artifacts::route(call, rest),
         _ => not_found(),
     }
 }

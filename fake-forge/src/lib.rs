@@ -19,6 +19,7 @@
 //! | `/runners/tell`, `/downloads` | what fake runner programs say, and where they come from: `runners.rs` |
 //! | `/store` | a server as `https://asset.cml.dev` |
 //! | `/octo/model/raw/<commit or branch>/<path>` | files of the Git Data API |
+//! | `/-/archives/<repository>/<number>` | where GitHub has the archives of artifacts |
 //! | `/<repository>.git` | git over HTTP, of a real repository: [`Forge::serve_git`] |
 //! | `/group/model/uploads/…`, `/-/project/42/uploads/…`, `/team/model/downloads/…` | uploaded files |
 //!
@@ -31,6 +32,7 @@
 #![allow(clippy::new_without_default)] // what a new one costs is no default
 #![allow(clippy::disallowed_methods)] // it is the outside world: real clocks
 
+mod artifacts;
 mod auth;
 mod bitbucket;
 mod clock;
@@ -63,6 +65,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::{
+    artifacts::Kept,
     clock::{Clock, Time},
     fault::Kind,
     gitlab::jobs::Job,

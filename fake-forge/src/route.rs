@@ -60,6 +60,10 @@ fn page(state: &mut State, request: &Request, path: &[&str]) -> Option<Response>
         let (repo, _) = state.repo(Vendor::GitLab, id)?;
         return file(repo.files.iter().find(|file| file.key == *key && file.name == *name)?);
     }
+    if let ["-", "archives", owner, name, id] = path {
+        let (repo, _) = state.repo(Vendor::GitHub, &format!("{owner}/{name}"))?;
+        return Some(Response::bytes(200, "application/zip", repo.kept_one(id)?.archive.clone()));
+    }
     if let [owner, name, "raw", revision, rest @ ..] = path {
         let needs_branch = state.desk.switches.raw_needs_branch;
         let (repo, _) = state.repo(Vendor::GitHub, &format!("{owner}/{name}"))?;

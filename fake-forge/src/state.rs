@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use super::artifacts::Kept;
 use super::clock::{Clock, Time};
 use super::git::Git;
 use super::runners::Runners;
@@ -224,6 +225,8 @@ pub struct Repo {
     pub label_events: Vec<LabelEvent>,
     /// Access levels of GitLab's members by their login.
     pub members: BTreeMap<String, u64>,
+    /// What runs have kept, oldest first.
+    pub artifacts: Vec<Kept>,
 }
 
 /// A label of a pull request that somebody set or removed.
@@ -262,6 +265,7 @@ impl Repo {
             runs: BTreeMap::new(),
             actions: Vec::new(),
             label_events: Vec::new(),
+            artifacts: Vec::new(),
             members: BTreeMap::new(),
         };
         repo.add_pull(PullRequest::merged(5, MERGED_HEAD, "merged", MERGE));

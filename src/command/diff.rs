@@ -56,7 +56,7 @@ pub struct DiffArgs {
     #[arg(id = "files", value_name = "FILE")]
     pub names: Vec<String>,
     /// Revision or file to compare with; auto for the commit that the branch started from; last, max:METRIC, min:METRIC or tag:TAG for
-    /// what `cml metrics record` has recorded
+    /// what `cml metrics record` has recorded; artifact:NAME for what the last successful run of the base branch has kept
     #[arg(long, value_name = "REVISION", default_value = "auto")]
     pub base: String,
     /// Revision to compare [default: the files of the working copy]
@@ -172,6 +172,18 @@ pub async fn run(app: &App, global: &Global, args: &DiffArgs, kind: &Kind) -> Re
                 .hint("name a commit, a branch or a tag"));
         }
         Base::Record(_, record) => of_record(record, &project, &selection, &new_values),
+        Base::Artifact(kept) => {
+            let patterns = selection.targets.iter().flat_map(|targets| &targets.patterns);
+            let counts = |path: &str| {
+                new_values.contains_key(path) || patterns.clone().any(|pattern| fast_glob::glob_match(pattern, path))
+            };
+            let place = kept.described();
+            let parse = |(path, bytes): (String, Vec<u8>)| {
+                let value = gather::parse(&path, &bytes, &args.row, kind.subject, &place)?;
+                Ok((path, value))
+            };
+            kept.files(&project, new.seen(), counts)?.into_iter().map(parse).collect::<Result<_>>()?
+        }
     };
     let rules = if args.format() == Format::Md { Rules::Whole } else { Rules::Dvc };
     let changes = compare_files(&old_values, &new_values, &project, rules, args.all)?;

@@ -221,8 +221,13 @@ impl Create {
         }
         match base::find(app, global, git, Some(&self.base), &Version::Workspace, &LazyHistory::default()).await? {
             Base::Commit(base) => Ok(Start::Commit(base)),
-            Base::File(_) | Base::Record(..) => Err(Error::usage(format!("--base {} is not a revision", self.base))
-                .hint("pass a commit, a branch or a tag; `cml metrics diff --base` takes files and records too")),
+            Base::File(_) | Base::Record(..) | Base::Artifact(_) => Err(Error::usage(format!(
+                "--base {} is not a revision",
+                self.base
+            ))
+            .hint(
+                "pass a commit, a branch or a tag; `cml metrics diff --base` takes files, records and artifacts too",
+            )),
         }
     }
 

@@ -6,6 +6,7 @@ use super::Driver;
 use crate::error::{Error, Result};
 use std::fmt;
 
+pub mod artifacts;
 pub mod assets;
 pub mod checks;
 pub mod comments;
@@ -33,6 +34,8 @@ pub enum Capability {
     Runners,
     /// [`labels::Labels`].
     Labels,
+    /// [`artifacts::Artifacts`].
+    Artifacts,
 }
 
 impl fmt::Display for Capability {
@@ -45,6 +48,7 @@ impl fmt::Display for Capability {
             Capability::LostJobs => "finding the jobs that were lost with their runner",
             Capability::Runners => "runners",
             Capability::Labels => "labels of pull requests",
+            Capability::Artifacts => "reading the artifacts of earlier runs",
         })
     }
 }
@@ -61,6 +65,9 @@ impl Capability {
             Capability::LostJobs => "use cml workflow rerun --id to rerun a pipeline whatever the cause of its failure",
             Capability::Labels => {
                 "end the message of a commit with `Metrics-Accepted: NAME` to accept a metric instead"
+            }
+            Capability::Artifacts => {
+                "compare with last, max:METRIC or min:METRIC instead: `cml metrics record` on the default branch keeps its metrics"
             }
             Capability::Runs | Capability::Runners => {
                 "pass a token in REPO_TOKEN, and --driver and --repo if they cannot be detected"

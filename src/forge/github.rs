@@ -1,5 +1,6 @@
 //! GitHub, github.com and Enterprise: <https://docs.github.com/en/rest>.
 
+use super::artifacts::Artifacts;
 use super::assets::Assets;
 use super::checks::Checks;
 use super::comments::Comments;
@@ -19,6 +20,7 @@ use client::Client;
 use serde_json::Value;
 use std::rc::Rc;
 
+mod artifacts;
 mod assets;
 mod checks;
 mod client;
@@ -142,6 +144,10 @@ impl Forge for GitHub {
     }
 
     fn labels(&self) -> Option<&dyn Labels> {
+        Some(self)
+    }
+
+    fn artifacts(&self) -> Option<&dyn Artifacts> {
         Some(self)
     }
 

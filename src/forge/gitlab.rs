@@ -1,5 +1,6 @@
 //! GitLab, gitlab.com and self-managed: <https://docs.gitlab.com/api/rest/>.
 
+use super::artifacts::Artifacts;
 use super::assets::Assets;
 use super::checks::Checks;
 use super::comments::Comments;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+mod artifacts;
 mod assets;
 mod checks;
 mod comments;
@@ -233,6 +235,10 @@ impl Forge for GitLab {
     }
 
     fn labels(&self) -> Option<&dyn Labels> {
+        Some(self)
+    }
+
+    fn artifacts(&self) -> Option<&dyn Artifacts> {
         Some(self)
     }
 

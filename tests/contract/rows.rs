@@ -29,7 +29,7 @@ const EXPECTED: [Expected; 4] = [
     Expected {
         name: "bitbucket",
         vendor: Some(Vendor::Bitbucket),
-        lacks: &[Capability::HideComments, Capability::LostJobs, Capability::Labels],
+        lacks: &[Capability::HideComments, Capability::LostJobs, Capability::Labels, Capability::Artifacts],
     },
     Expected {
         name: "local",
@@ -40,6 +40,7 @@ const EXPECTED: [Expected; 4] = [
             Capability::LostJobs,
             Capability::Runners,
             Capability::Labels,
+            Capability::Artifacts,
         ],
     },
 ];
@@ -156,6 +157,7 @@ fn every_forge_has_a_row_that_says_what_it_lacks() {
         row.has(forge.runs().and_then(|runs| runs.lost_jobs()), Capability::LostJobs);
         row.has(forge.runners(), Capability::Runners);
         row.has(forge.labels(), Capability::Labels);
+        row.has(forge.artifacts(), Capability::Artifacts);
     });
 }
 

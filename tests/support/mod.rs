@@ -26,6 +26,7 @@ pub mod pipelines;
 pub mod prism;
 pub mod reader;
 pub mod recorder;
+pub mod zip;
 
 pub use fake_forge as fake;
 

@@ -11,6 +11,10 @@ use super::shapes::{error, not_found, repository, user};
 /// `/repos/{owner}/{repo}/actions/runs/…`
 pub fn route(call: &mut Call<'_>, path: &[&str]) -> Response {
     let Some(id) = path.first().and_then(|id| id.parse::<u64>().ok()) else { return not_found() };
+    if let ("GET", 1, Some(kept)) = (call.request.verb(), path.len(), call.repo.kept_one(path[0])) {
+        let run = Run::new(id, kept.phase);
+        return Response::json(200, &workflow_run(call, &run));
+    }
     let Some(run) = call.repo.runs.get_mut(&id) else { return not_found() };
     match (call.request.verb(), &path[1..]) {
         ("GET", []) => {

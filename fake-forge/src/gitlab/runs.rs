@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::artifacts::Kept;
 use super::super::http::Response;
 use super::super::route::Call;
 use super::super::runs::{Phase, Run};
@@ -10,6 +11,15 @@ use super::super::state::HEAD;
 /// `/projects/:id/pipelines/…` and `/projects/:id/jobs/:id`
 pub fn route(call: &mut Call<'_>, path: &[&str]) -> Response {
     let missing = || Response::json(404, &json!({ "message": "404 Not found" }));
+    match (call.request.verb(), path) {
+        ("GET", ["pipelines"]) => return kept_pipelines(call),
+        ("GET", ["pipelines", id, "jobs"]) if call.repo.kept_one(id).is_some() => return kept_job(call, id),
+        ("GET", ["jobs", id, "artifacts"]) => {
+            let kept = call.repo.kept_one(id).filter(|kept| !kept.is_expired);
+            return kept.map_or_else(missing, |kept| Response::bytes(200, "application/zip", kept.archive.clone()));
+        }
+        _ => {}
+    }
     let number = |text: &str| text.parse::<u64>().ok();
     let page = format!("{}/{}/-", call.url, call.repo.slug);
     if let ["jobs", id, rest @ ..] = path {
@@ -99,4 +109,41 @@ fn job(run: &mut Run, id: u64, (verb, rest): (&str, &[&str]), force: bool, proje
         if verb == "POST" { 201 } else { 200 },
         &json!({ "id": job, "name": "train", "status": status, "web_url": format!("{page}/jobs/{job}"), "pipeline": pipeline }),
     )
+}
+
+/// The pipelines of a branch that have kept something and ended so, each with one job of the same number.
+fn kept_pipelines(call: &Call<'_>) -> Response {
+    let (branch, status) = (call.request.param("ref"), call.request.param("status"));
+    let is_wanted = |kept: &Kept| {
+        !kept.of_fork && branch.as_ref() == Some(&kept.branch) && status.as_deref() == Some(status_of(kept))
+    };
+    let shape = |(id, kept): (u64, &Kept)| {
+        json!({ "id": id, "iid": id, "project_id": call.repo.id, "sha": kept.commit, "ref": kept.branch, "status": status_of(kept),
+            "source": "push", "created_at": "2026-01-01T00:00:00.000Z", "updated_at": "2026-01-01T00:00:00.000Z",
+            "web_url": format!("{}/{}/-/pipelines/{id}", call.url, call.repo.slug) })
+    };
+    Response::json(200, &call.repo.kept().filter(|(_, kept)| is_wanted(kept)).map(shape).collect())
+}
+
+fn status_of(kept: &Kept) -> &'static str {
+    match kept.phase {
+        Phase::Passed => "success",
+        Phase::Failed => "failed",
+        Phase::Cancelled => "canceled",
+        Phase::Running | Phase::Cancelling(_) => "running",
+    }
+}
+
+fn kept_job(call: &Call<'_>, id: &str) -> Response {
+    let Some(kept) = call.repo.kept_one(id) else { return Response::json(200, &json!([])) };
+    let number: u64 = id.parse().unwrap_or_default();
+    // GitLab leaves out what has expired.
+    let file = (!kept.is_expired).then(|| json!({ "filename": "artifacts.zip", "size": kept.archive.len() }));
+    let mut job = json!({ "id": number, "name": kept.name, "status": "success", "finished_at": "2026-01-01T00:00:00.000Z",
+        "artifacts_expire_at": "2026-01-31T00:00:00.000Z", "pipeline": { "id": number },
+        "web_url": format!("{}/{}/-/jobs/{id}", call.url, call.repo.slug) });
+    if let Some(file) = file {
+        job["artifacts_file"] = file;
+    }
+    Response::json(200, &json!([job]))
 }

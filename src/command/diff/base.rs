@@ -1,5 +1,6 @@
 //! Finds the commit to compare with.
 
+pub mod artifact;
 mod on_forge;
 
 use super::records::LazyHistory;
@@ -13,6 +14,7 @@ use crate::forge::pull_requests::PushConfig;
 use crate::git::{Commit, Git};
 use crate::metrics::history::{Baseline, Record};
 use crate::repository::Repository;
+use artifact::KeptFiles;
 use on_forge::{ask_forge, automatic_of, of_forge, without_clone};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -70,6 +72,8 @@ pub enum Base {
     File(PathBuf),
     /// What was recorded, and the name by which it was found.
     Record(String, Record),
+    /// What a run has kept.
+    Artifact(KeptFiles),
 }
 
 impl Base {
@@ -79,6 +83,7 @@ impl Base {
             Base::Commit(named) => &named.name,
             Base::File(path) => path.to_str().unwrap_or("file"),
             Base::Record(name, _) => name,
+            Base::Artifact(kept) => &kept.name,
         }
     }
 
@@ -96,6 +101,9 @@ impl Base {
             Base::File(_) => self.name().to_owned(),
             Base::Record(name, record) => {
                 format!("{name} ({}, {})", record.short(), age(now.saturating_sub(record.time)))
+            }
+            Base::Artifact(kept) => {
+                format!("{} ({}, {})", kept.name, kept.short(), age(now.saturating_sub(kept.time)))
             }
         }
     }
@@ -153,6 +161,10 @@ pub async fn find(
     history: &LazyHistory,
 ) -> Result<Base> {
     let Some(name) = given else { return automatic(app, global, git, head).await?.required().map(Base::Commit) };
+    if let Some(artifact) = name.strip_prefix(artifact::PREFIX) {
+        let own = commit_of(app, git, head).await?;
+        return artifact::find(app, global, artifact, own.as_deref()).await.map(Base::Artifact);
+    }
     if let Ok(baseline) = name.parse() {
         let own = commit_of(app, git, head).await?;
         return recorded(history.records(app, global).await?, own.as_deref(), &baseline);

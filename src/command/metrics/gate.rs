@@ -83,7 +83,9 @@ pub struct Gate {
     /// the file
     #[arg(long, value_name = "RULE")]
     pub rule: Vec<Rule>,
-    /// Revision or file to compare with; auto for the commit that the branch started from [default: that of .cml.yaml, or auto]
+    /// Revision or file to compare with; auto for the commit that the branch started from; last, max:METRIC, min:METRIC or tag:TAG for
+    /// what `cml metrics record` has recorded; artifact:NAME for what the last successful run of the base branch has kept [default: that
+    /// of .cml.yaml, or auto]
     #[arg(long, alias = "base", value_name = "REVISION")]
     pub baseline: Option<Baseline>,
     /// File with rules [default: .cml.yaml, if there is one]
@@ -183,6 +185,10 @@ pub async fn run(app: &App, global: &Global, args: &Gate) -> Result<()> {
         Some(Base::Record(name, record)) => {
             before = samples.of_record(&name, &record)?;
             context.base = Some(Base::Record(name, record).title(app.host.now().as_secs()));
+        }
+        Some(Base::Artifact(kept)) => {
+            before = samples.of_artifact(&kept, new.seen(), &now)?;
+            context.base = Some(Base::Artifact(kept).title(app.host.now().as_secs()));
         }
         None => {}
     }

@@ -1,6 +1,7 @@
 //! The metrics of a version, by file. Files that a pattern matches are runs of the same metrics: what `*` matched is the seed.
 
 use crate::app::App;
+use crate::command::diff::base::artifact::KeptFiles;
 use crate::command::diff::gather::{self, Selection, explain};
 use crate::command::diff::project::Project;
 use crate::command::diff::snapshot::{LARGEST, Snapshot};
@@ -36,10 +37,21 @@ pub struct Samples<'a> {
 impl Samples<'_> {
     /// Reads those of a version. `is_new` for the newer one, in which a file that is named has to exist.
     pub async fn read(&self, snapshot: &Snapshot<'_>, is_new: bool) -> Result<Groups> {
+        self.of_files(gather::files(snapshot, self.selection, is_new).await?, &snapshot.described())
+    }
+
+    /// Reads those of an artifact. `seen` are files of the newer version, as [`KeptFiles::files`] takes them, and `now` are its metrics.
+    pub fn of_artifact(&self, kept: &KeptFiles, seen: impl Iterator<Item = String>, now: &Groups) -> Result<Groups> {
+        let counts = |path: &str| now.contains_key(&self.group(path).0);
+        self.of_files(kept.files(self.project, seen, counts)?, &kept.described())
+    }
+
+    /// Reads those of files, whose place is named in errors.
+    fn of_files(&self, files: BTreeMap<String, Vec<u8>>, place: &str) -> Result<Groups> {
         let mut groups = Groups::new();
-        for (path, bytes) in gather::files(snapshot, self.selection, is_new).await? {
-            let results = evaluation::read(&path, &bytes, self.selection.row)
-                .map_err(|problem| explain(&path, &snapshot.described(), problem))?;
+        for (path, bytes) in files {
+            let results = evaluation::read(&path, &bytes, self.selection.row);
+            let results = results.map_err(|problem| explain(&path, place, problem))?;
             let (group, seed) = self.group(&path);
             add(groups.entry(group).or_default(), &seed, results, Some((&path, &bytes)));
         }
