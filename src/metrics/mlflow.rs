@@ -1,19 +1,23 @@
 //! What MLflow keeps of runs, as files of metrics: its folder `mlruns` and its database `mlflow.db`.
 //!
-//! A run becomes one file with the newest value of each metric. It has the path of the store if it is the only run there, else
-//! `STORE/EXPERIMENT/RUN`, where a run has its name. Deleted runs are left out.
+//! A run becomes one file with the newest value of each metric. It has the path of the store if it is the only run there, `STORE/seed=N` if all
+//! runs there are seeds of the same training, else `STORE/EXPERIMENT/RUN`, where a run has its name. Deleted runs are left out.
 //! <https://mlflow.org/docs/latest/self-hosting/architecture/backend-store/>
 
 use super::Value;
 use super::python;
 use super::source::{self, Problem, Row};
 use sqlite::{Cell, Database};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod sqlite;
 
 /// What describes a run, or an experiment, in its folder.
 const META: &str = "meta.yaml";
+/// What separates the path of a store from a seed.
+const SEED: &str = "/seed=";
+/// Parameters that are seeds; scikit-learn calls it `random_state`.
+const SEEDS: [&str; 3] = ["seed", "random_seed", "random_state"];
 
 /// A run.
 #[derive(Debug, Default)]
@@ -24,6 +28,7 @@ struct Run {
     id: String,
     name: String,
     metrics: BTreeMap<String, Point>,
+    params: BTreeMap<String, String>,
 }
 
 /// A value of a metric. The newest one is the greatest.
@@ -42,7 +47,7 @@ pub fn select(mut paths: Vec<String>) -> Vec<String> {
     };
     // MLflow tags every run, with its user for one.
     if paths.iter().any(|path| part_of(path, "/tags/")) {
-        paths.retain(|path| folder_of(path).is_some() || part_of(path, "/metrics/"));
+        paths.retain(|path| folder_of(path).is_some() || part_of(path, "/metrics/") || part_of(path, "/params/"));
     }
     paths
 }
@@ -65,24 +70,53 @@ pub fn expand(mut files: BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, V
         let found = read_database(&path, &bytes);
         runs.extend(found.map_err(|what| (path, Problem::Malformed { format: "MLflow", what }))?);
     }
-    let mut count = BTreeMap::<String, usize>::new();
-    runs.iter().for_each(|run| *count.entry(run.store.clone()).or_default() += 1);
-    for run in runs {
-        let folder = format!("{}/{}", run.store, run.experiment);
-        let mut path = if count.get(&run.store) == Some(&1) {
-            run.store.clone()
-        } else if run.name.contains('.') {
-            // Else what is behind the dot would be the format.
-            format!("{folder}/{}.yaml", run.name)
-        } else {
-            format!("{folder}/{}", run.name)
-        };
-        if files.contains_key(&path) {
-            path = format!("{folder}/{}", run.id);
+    let mut stores = BTreeMap::<String, Vec<Run>>::new();
+    runs.into_iter().for_each(|run| stores.entry(run.store.clone()).or_default().push(run));
+    for (store, runs) in stores {
+        let seeds = seeds(&runs);
+        for (at, run) in runs.iter().enumerate() {
+            let folder = format!("{store}/{}", run.experiment);
+            let mut path = match seeds.get(at) {
+                _ if runs.len() == 1 => store.clone(),
+                Some(seed) => format!("{store}{SEED}{seed}"),
+                // Else what is behind the dot would be the format.
+                None if run.name.contains('.') => format!("{folder}/{}.yaml", run.name),
+                None => format!("{folder}/{}", run.name),
+            };
+            if files.contains_key(&path) {
+                path = format!("{folder}/{}", run.id);
+            }
+            files.insert(path, run.text());
         }
-        files.insert(path, run.text());
     }
     Ok(files)
+}
+
+/// Returns the seeds of runs, if they differ in nothing else: each has logged another one, and the other parameters are the same. Else none.
+fn seeds(runs: &[Run]) -> Vec<&str> {
+    let of = |name: &str| {
+        let seeds: Option<Vec<&str>> = runs.iter().map(|run| run.params.get(name).map(String::as_str)).collect();
+        let seeds = seeds?;
+        let others = |run: &Run| -> Vec<(String, String)> {
+            run.params.clone().into_iter().filter(|(param, _)| param != name).collect()
+        };
+        let first = runs.first()?;
+        let is_training = |run: &Run| run.experiment == first.experiment && others(run) == others(first);
+        let distinct = seeds.iter().collect::<BTreeSet<_>>().len();
+        (distinct == seeds.len() && seeds.iter().all(|seed| is_seed(seed)) && runs.iter().all(is_training))
+            .then_some(seeds)
+    };
+    SEEDS.into_iter().find_map(of).unwrap_or_default()
+}
+
+/// Returns the path of the store, and the seed, of a file that [`expand`] has made of one of several seeds.
+pub fn split_seed(path: &str) -> Option<(&str, &str)> {
+    path.rsplit_once(SEED).filter(|(_, seed)| is_seed(seed))
+}
+
+/// Returns whether a parameter can be part of a path as it is.
+fn is_seed(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 impl Run {
@@ -147,6 +181,13 @@ fn take_folders(files: &mut BTreeMap<String, Vec<u8>>) -> Result<Vec<Run>, (Stri
                 run.add(path.strip_prefix(&start).unwrap_or(&path), point);
             }
         }
+        let start = format!("{folder}/params/");
+        let params: Vec<String> = files.keys().filter(|path| path.starts_with(&start)).cloned().collect();
+        for path in params {
+            let value = files.remove(&path).unwrap_or_default();
+            let name = path.strip_prefix(&start).unwrap_or(&path).to_owned();
+            run.params.insert(name, String::from_utf8_lossy(&value).trim().to_owned());
+        }
         if text("lifecycle_stage") != "deleted" {
             runs.push(run);
         }
@@ -159,6 +200,12 @@ fn point_of(line: &str) -> Option<Point> {
     let mut fields = line.split_ascii_whitespace();
     let mut next = || fields.next().map(|field| field.parse::<f64>().ok());
     Some(Point { time: next()??, value: next()??, step: next().unwrap_or(Some(0.0))? })
+}
+
+/// Returns a run, of those that are sorted by their id.
+fn find<'r>(runs: &'r mut [Run], id: &Cell) -> Option<&'r mut Run> {
+    let at = runs.binary_search_by(|run| run.id.cmp(&id.text())).ok()?;
+    runs.get_mut(at)
 }
 
 /// Returns the runs of a database.
@@ -175,11 +222,14 @@ fn read_database(path: &str, bytes: &[u8]) -> Result<Vec<Run>, String> {
     runs.sort_by(|one, other| one.id.cmp(&other.id));
     for row in database.rows("latest_metrics", ["run_uuid", "key", "value", "is_nan"])? {
         let [id, name, value, is_nan] = row;
-        let (id, value) = (id.text(), if is_nan == Cell::Integer(1) { f64::NAN } else { value.number() });
-        if let Ok(at) = runs.binary_search_by(|run| run.id.cmp(&id))
-            && let Some(run) = runs.get_mut(at)
-        {
+        let value = if is_nan == Cell::Integer(1) { f64::NAN } else { value.number() };
+        if let Some(run) = find(&mut runs, &id) {
             run.add(&name.text(), Point { step: 0.0, time: 0.0, value });
+        }
+    }
+    for [id, name, value] in database.rows("params", ["run_uuid", "key", "value"])? {
+        if let Some(run) = find(&mut runs, &id) {
+            run.params.insert(name.text(), value.text());
         }
     }
     Ok(runs)

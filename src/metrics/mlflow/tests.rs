@@ -19,7 +19,7 @@ fn a_database_becomes_a_file_a_run() {
             "{{\"broken\": .nan, \"epochs\": 3.0, \"loss\": 0.3333333333333333, \"tiny\": 1.0e-07, \"val/acc\": {accuracy}}}\n"
         )
     };
-    let expected = [("out/mlflow.db/0/seed 0", run("0.9")), ("out/mlflow.db/0/seed 1", run("0.91"))];
+    let expected = [("out/mlflow.db/seed=0", run("0.9")), ("out/mlflow.db/seed=1", run("0.91"))];
     let found = expanded(&[("out/mlflow.db", DATABASE)]);
     assert_eq!(found, expected.map(|(path, text)| (path.to_owned(), text)));
     let value = source::parse(&found[0].0, found[0].1.as_bytes(), &Row::Last).unwrap();
@@ -43,6 +43,41 @@ fn the_newest_value_of_a_metric_counts_and_the_only_run_has_the_path_of_the_stor
 }
 
 #[test]
+fn runs_that_differ_in_a_seed_alone_are_seeds() {
+    let paths = |runs: &[(&str, &[(&str, &str)])]| -> Vec<String> {
+        let mut files = BTreeMap::new();
+        for (at, (experiment, params)) in runs.iter().enumerate() {
+            let folder = format!("s/{experiment}/id{at}");
+            files.insert(format!("{folder}/meta.yaml"), format!("run_id: id{at}\nrun_name: run{at}\n").into_bytes());
+            for (name, value) in *params {
+                files.insert(format!("{folder}/params/{name}"), value.as_bytes().to_vec());
+            }
+        }
+        expand(files).unwrap().into_keys().collect()
+    };
+    let rate = ("rate", "0.1");
+    for name in ["seed", "random_seed", "random_state"] {
+        assert_eq!(paths(&[("0", &[rate, (name, "7")]), ("0", &[rate, (name, "8")])]), ["s/seed=7", "s/seed=8"]);
+    }
+    let others = ["s/0/run0", "s/0/run1"];
+    assert_eq!(paths(&[("0", &[("seed", "7")]), ("0", &[("seed", "7")])]), others, "the same seed");
+    assert_eq!(paths(&[("0", &[("seed", "7")]), ("0", &[rate, ("seed", "8")])]), others, "another parameter");
+    assert_eq!(paths(&[("0", &[("seed", "7")]), ("0", &[])]), others, "no seed");
+    assert_eq!(paths(&[("0", &[("seed", "a/b")]), ("0", &[("seed", "8")])]), others, "not part of a path");
+    assert_eq!(paths(&[("0", &[("seed", "7")]), ("1", &[("seed", "8")])]), ["s/0/run0", "s/1/run1"]);
+    assert_eq!(paths(&[("0", &[("seed", "7")])]), ["s"]);
+    for (path, expected) in [
+        ("s/seed=7", Some(("s", "7"))),
+        ("seed=7", None),
+        ("out/seed=7/m.json", None),
+        ("out/seed=7.json", None),
+        ("s/seed=", None),
+    ] {
+        assert_eq!(split_seed(path), expected);
+    }
+}
+
+#[test]
 fn runs_with_the_same_name_have_their_id() {
     let named = |name: &str| format!("run_id: '{name}'\nrun_name: v1.csv\n").into_bytes();
     let (one, two) = (named("a1"), named("a2"));
@@ -54,9 +89,15 @@ fn runs_with_the_same_name_have_their_id() {
 #[test]
 fn only_what_describes_runs_and_metrics_is_read() {
     let paths = |all: &[&str]| all.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
-    let all =
-        ["m/0/meta.yaml", "m/0/a/meta.yaml", "m/0/a/metrics/x/y", "m/0/a/tags/mlflow.user", "m/0/a/artifacts/model"];
-    assert_eq!(select(paths(&all)), paths(&all[..3]));
+    let all = [
+        "m/0/meta.yaml",
+        "m/0/a/meta.yaml",
+        "m/0/a/metrics/x/y",
+        "m/0/a/params/seed",
+        "m/0/a/tags/mlflow.user",
+        "m/0/a/artifacts/model",
+    ];
+    assert_eq!(select(paths(&all)), paths(&all[..4]));
     let other = ["results/meta.yaml", "results/a.json"];
     assert_eq!(select(paths(&other)), paths(&other));
     // It is not MLflow's.

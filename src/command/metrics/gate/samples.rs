@@ -8,6 +8,7 @@ use crate::command::diff::snapshot::{LARGEST, Snapshot};
 use crate::error::{Error, Result};
 use crate::metrics::evaluation::{self, Evaluation};
 use crate::metrics::history::Record;
+use crate::metrics::mlflow;
 use crate::metrics::statistics::Sample;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -94,7 +95,10 @@ impl Samples<'_> {
         });
         match pattern {
             Some(pattern) => (self.project.shown(pattern), seed(pattern, path)),
-            None => (self.project.shown(path), String::new()),
+            None => {
+                let (path, seed) = mlflow::split_seed(path).unwrap_or((path, ""));
+                (self.project.shown(path), seed.to_owned())
+            }
         }
     }
 }
