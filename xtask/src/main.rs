@@ -14,6 +14,7 @@ mod wasm;
 mod wheel;
 
 use shell::{Result, cargo, run};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -211,8 +212,8 @@ fn with_docker(docker: Option<&image::Docker>) -> Vec<(&'static str, PathBuf)> {
 fn lint_workflows() -> Result {
     let schema = tools::find("check-jsonschema")?;
     let workflows = workflows()?;
-    for (vendor, path) in examples()? {
-        run(Command::new(&schema).args(["--builtin-schema", &format!("vendor.{vendor}")]).arg(path))?;
+    for (vendor, paths) in examples()? {
+        run(Command::new(&schema).args(["--builtin-schema", &format!("vendor.{vendor}")]).args(paths))?;
     }
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", "action.yml"]))?;
     run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows))?;
@@ -246,13 +247,13 @@ fn files_with(folder: &str, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Those of README.md and docs/ that are whole files, as files, with the name of their schema.
-fn examples() -> Result<Vec<(&'static str, PathBuf)>> {
+/// Those of README.md and docs/ that are whole files, as files, by the name of their schema.
+fn examples() -> Result<BTreeMap<&'static str, Vec<PathBuf>>> {
     let folder = PathBuf::from("target/readme");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut pages = files_with("docs", "md")?;
     pages.push("README.md".into());
-    let mut found = Vec::new();
+    let mut found = BTreeMap::<_, Vec<PathBuf>>::new();
     for page in pages {
         let text = std::fs::read_to_string(&page).map_err(|e| format!("{}: {e}", page.display()))?;
         let name = page.file_stem().unwrap_or_default().to_string_lossy();
@@ -261,7 +262,7 @@ fn examples() -> Result<Vec<(&'static str, PathBuf)>> {
             let Some(schema) = schema_of(text) else { continue };
             let path = folder.join(format!("{name}-{number}-{schema}.yml"));
             std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
-            found.push((schema, path));
+            found.entry(schema).or_default().push(path);
         }
     }
     Ok(found)
