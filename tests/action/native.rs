@@ -1,7 +1,7 @@
 //! `native: true`: the native program is downloaded, checked against the digest in `dist/`, and kept in the tool cache.
 //! What is wrong is neither run nor kept.
 
-use super::{VERSION, refused};
+use super::{VERSION, refused, vega};
 use crate::support::fake::{Forge, Kind, Proxy};
 use crate::support::host::TestHost;
 use crate::support::ignored::skipped;
@@ -107,6 +107,42 @@ fn the_native_program_is_what_the_later_steps_run() {
     assert!(help.contains("Usage: cml comment create "), "{help}");
     let launcher = std::fs::read_to_string(format!("{only}/cml")).unwrap();
     assert_eq!(launcher, format!("#!/bin/sh\nexec '{}' \"$@\"\n", cached.display()));
+}
+
+/// The step runs natively, in this process; what it installs starts the built program. Python is played.
+#[test]
+fn the_native_program_draws_pngs_of_dvcs_plots() {
+    let launcher = format!("#!/bin/sh\nexec '{}' \"$@\"\n", native().display());
+    let Some(mut mirror) = Mirror::with(launcher.as_bytes()) else { return };
+    let url = mirror.forge.store_url();
+    let runner = &mut mirror.runner;
+    vega::play_python(runner);
+    runner.set("INPUT_NATIVE", "true").set("INPUT_NATIVE-URL", &url);
+    assert_eq!(block_on(cml::action::run(app(runner).host)), 0);
+    let own = vega::PLOT.replace("\"width\": 300", "\"width\": 600");
+    for (name, text) in [("plot.json", vega::PLOT), ("own.json", &own)] {
+        std::fs::write(runner.path("work").join(name), text).unwrap();
+    }
+    runner
+        .run("vl2png plot.json > one.png && vl2png -s 2 - two.png < plot.json && vl2png plot.json --ppi 144 dense.png")
+        .ok();
+    let [one, two, dense] = ["one.png", "two.png", "dense.png"].map(|name| vega::size(runner, name));
+    assert_eq!((two, dense), ((one.0 * 2, one.1 * 2), two));
+    assert!(runner.run("vl2svg plot.json").ok().starts_with("<svg "));
+    runner.run("vl2png plot.json plot.json/x.png").fails(
+        3,
+        "cannot write plot.json/x.png (*)",
+        "name a file in a folder that can be written to",
+    );
+    assert_eq!(vega::installed(runner), 0);
+    // What is not as DVC makes it, and letters that the program cannot draw, are for vl-convert, with its arguments and its input.
+    std::fs::write(runner.path("work/letters.json"), vega::PLOT.replace("logs.csv", "損失")).unwrap();
+    for call in ["vl2png -s 2 own.json a.png", "vl2png letters.json", "vl2png -c x.json plot.json", "vl2png --help"] {
+        assert!(runner.run(call).ok().ends_with(&format!("/vega.py {call}\n")), "{call}");
+    }
+    let ran = runner.run("vl2png - read < own.json");
+    assert_eq!(ran.ok().split_once("vl2png - read\n").unwrap().1, own);
+    assert_eq!(vega::installed(runner), 1);
 }
 
 #[test]

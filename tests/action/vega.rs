@@ -6,21 +6,26 @@ use crate::support::ignored::skipped;
 use crate::support::node::Runner;
 use crate::support::{Ran, executable};
 
-/// Notes what pip is asked for, which fails while there is a file `broken`; shows how a script is started.
+/// Notes what pip is asked for, which fails while there is a file `broken`; shows how a script is started, and its input if that is asked for.
 const PYTHON: &str = r#"#!/bin/sh
 case "$1" in
 -m) echo "$*" >> pip; test ! -e broken || { echo 'no way to the index' >&2; exit 1; } ;;
-*) echo "$PYTHONPATH|$*" ;;
+*) echo "$PYTHONPATH|$*"; case "$*" in *\ read) cat ;; esac ;;
 esac
 "#;
 
 /// A job whose Python is that one.
 fn job() -> Option<Runner> {
     let mut runner = Runner::named("it's an \"action\"", "$TEMP of `id`")?;
-    program(&runner, "python3", PYTHON);
+    play_python(&mut runner);
+    Some(runner)
+}
+
+/// Puts that Python on PATH.
+pub fn play_python(runner: &mut Runner) {
+    program(runner, "python3", PYTHON);
     let path = format!("{}:{}", runner.path("bin").display(), runner.env["PATH"]);
     runner.set("PATH", &path);
-    Some(runner)
 }
 
 fn program(runner: &Runner, name: &str, text: &str) {
@@ -28,7 +33,7 @@ fn program(runner: &Runner, name: &str, text: &str) {
 }
 
 /// How often something was installed.
-fn installed(runner: &Runner) -> usize {
+pub fn installed(runner: &Runner) -> usize {
     let asked = runner.read("work/pip");
     assert!(asked.lines().all(|line| line.contains(" --require-hashes ") && line.contains("vega.txt")), "{asked}");
     asked.lines().count()
@@ -105,7 +110,7 @@ fn tools_that_cannot_be_installed_are_an_error_each_time() {
 }
 
 /// A plot as `dvc plots diff --targets logs.csv --show-vega` prints it.
-const PLOT: &str = r##"{"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "data": {"values": [
+pub const PLOT: &str = r##"{"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "data": {"values": [
     {"step": "0", "loss": "0.5", "rev": "workspace"}, {"step": "1", "loss": "0.25", "rev": "workspace"}, {"step": "0", "loss": "1", "rev": "HEAD"}]},
     "title": {"text": "logs.csv", "anchor": "middle"}, "params": [{"name": "grid", "select": "interval", "bind": "scales"}],
     "width": 300, "height": 300, "mark": {"type": "line", "tooltip": {"content": "data"}}, "encoding": {
@@ -137,6 +142,8 @@ fn a_plot_of_dvcs_is_drawn_at_once() {
     for call in ["vl2svg -s 2 own.json a.svg", "vl2svg -h plot.json", "vl2svg --help"] {
         assert!(runner.run(call).ok().ends_with(&format!(" {call}\n")), "{call}");
     }
+    let ran = runner.run("vl2svg - read < own.json");
+    assert!(ran.ok().ends_with(&runner.read("work/own.json")));
     assert_eq!(installed(&runner), 1);
 }
 
@@ -161,7 +168,7 @@ fn real_job() -> Option<Runner> {
 }
 
 /// Width and height of a PNG.
-fn size(runner: &Runner, name: &str) -> (u32, u32) {
+pub fn size(runner: &Runner, name: &str) -> (u32, u32) {
     let bytes = std::fs::read(runner.path("work").join(name)).unwrap();
     let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
     assert!(bytes.starts_with(b"\x89PNG"), "{name}");

@@ -3,9 +3,9 @@
 use super::drawings;
 use crate::support::fake::{Forge, Vendor};
 use crate::support::ignored::skipped;
-use crate::support::{Cml, Ran};
+use crate::support::{Cml, Ran, native};
 use serde_json::Value;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// How far a mark may be from its place, in pixels.
 const NEAR: f64 = 1.0;
@@ -100,7 +100,7 @@ fn compare(title: &str, kind: &str, ours: &[Vec<f64>], theirs: &[Vec<f64>]) {
 }
 
 /// Fails unless a picture of ours has the marks of theirs. Returns how many those are.
-fn compare_all(title: &str, drawn: &Value, svg: &str) -> usize {
+pub fn compare_all(title: &str, drawn: &Value, svg: &str) -> usize {
     let (theirs, ours) = (Marks::theirs(drawn), Marks::ours(svg));
     if drawn["template"] == "scatter_jitter" {
         // The places within a band are random: there are four to six of them.
@@ -157,4 +157,112 @@ fn marks_are_where_vega_lite_puts_them() {
         all
     });
     assert!(compared > 1000, "{compared}");
+}
+
+/// The pixels of a PNG with its width and height.
+struct Picture {
+    rgba: Vec<u8>,
+    width: usize,
+    height: usize,
+}
+
+impl Picture {
+    fn new(bytes: &[u8]) -> Self {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut rgba = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut rgba).unwrap();
+        assert_eq!(info.color_type, png::ColorType::Rgba);
+        Picture { rgba, width: info.width as usize, height: info.height as usize }
+    }
+
+    fn at(&self, x: usize, y: usize) -> &[u8] {
+        let at = (y * self.width + x) * 4;
+        &self.rgba[at..at + 4]
+    }
+
+    /// Whether there is a colour of a revision, and not white, black or grey, so near to a place.
+    fn has_colour(&self, (x, y): (f64, f64), near: f64) -> bool {
+        let range = |at: f64, most: usize| {
+            (at - near).floor().max(0.0) as usize..((at + near).ceil() as usize).min(most - 1) + 1
+        };
+        let is_coloured = |x, y| {
+            let rgb = &self.at(x, y)[..3];
+            rgb.iter().max().unwrap() - rgb.iter().min().unwrap() > 40
+        };
+        range(y, self.height).any(|y| range(x, self.width).any(|x| is_coloured(x, y)))
+    }
+}
+
+/// Draws SVGs as PNG with vl_convert: a list of SVG, scale, resolution and the file to write.
+const TO_PNG: &str = "
+import json, sys, vl_convert
+for svg, scale, ppi, path in json.load(sys.stdin):
+    with open(path, 'wb') as file:
+        file.write(vl_convert.svg_to_png(svg, scale, ppi))
+";
+
+/// The program is real, and so are DVC and vl_convert.
+#[test]
+fn pictures_of_vl2png_are_those_of_vl_convert() {
+    let Some(python) = std::env::var_os("CML_TEST_DVC") else { return skipped("DVC", "set CML_TEST_DVC") };
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("made");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/dvc_plots.py");
+    Ran::of(Command::new(&python).arg(script).arg(&made).arg("7")).ok();
+    let plots: Value = serde_json::from_slice(&std::fs::read(made.join("plots.json")).unwrap()).unwrap();
+    let (mut asked, mut ours, mut marks) = (Vec::new(), Vec::new(), 0);
+    for (title, drawn) in plots.as_object().unwrap().iter().filter(|(title, _)| !title.contains("normalized files")) {
+        let spec = drawn["spec"].as_str().unwrap();
+        let svg = cml::charts::plot::spec::draw(spec, 1.0).unwrap();
+        let number = ours.len();
+        let (scale, ppi) = [(1.0, 72.0), (2.0, 72.0), (1.5, 72.0), (1.0, 144.0)][number % 4];
+        std::fs::write(folder.path().join("spec.json"), spec).unwrap();
+        let (scale_text, ppi_text) = (scale.to_string(), format!("--ppi={ppi}"));
+        let args = ["vega", "nowhere", "vl2png", "-s", &scale_text, &ppi_text, "spec.json", "ours.png"];
+        Ran::of(Command::new(native()).args(args).current_dir(folder.path())).ok();
+        let png = std::fs::read(folder.path().join("ours.png")).unwrap();
+        let picture = Picture::new(&png);
+        // Marks are where Vega-Lite puts them.
+        let frame =
+            svg.lines().find_map(|line| line.strip_prefix("<path class=\"a\" d=\"M")?.split_once("v300h300")).unwrap();
+        let [left, top] = numbers(frame.0)[..] else { panic!("{svg}") };
+        let factor = scale * ppi / 72.0;
+        let mut check = |x: f64, y: f64, near: f64| {
+            let at = ((left + x) * factor, (top + y) * factor);
+            assert!(picture.has_colour(at, near * factor), "{title}: nothing is at {x}, {y}");
+            marks += 1;
+        };
+        let template = drawn["template"].as_str().unwrap();
+        let theirs = Marks::theirs(drawn);
+        // There may be a gap of a dashed line.
+        if !svg.contains("stroke-dasharray") {
+            theirs.lines.iter().flat_map(|line| line.chunks(2)).for_each(|at| check(at[0], at[1], NEAR));
+        }
+        if template != "scatter_jitter" {
+            // A point is a ring.
+            theirs.points.iter().for_each(|at| check(at[0] + 3.0, at[1], NEAR + 1.0));
+        }
+        if template.starts_with("bar") {
+            let wide = theirs.rects.iter().filter(|at| at[2] > 2.0);
+            wide.for_each(|at| check(at[0] + at[2] / 2.0, at[1] + at[3] / 2.0, NEAR));
+        }
+        let path = folder.path().join(format!("{number}.png"));
+        asked.push((svg, scale, ppi, path.display().to_string()));
+        ours.push((title.clone(), png, path));
+    }
+    assert!(marks > 500, "{marks}");
+    // The whole picture is what vl_convert makes of it, but for the edges of letters.
+    let mut python = Command::new(python);
+    let mut child = python.args(["-c", TO_PNG]).stdin(Stdio::piped()).spawn().unwrap();
+    serde_json::to_writer(child.stdin.take().unwrap(), &asked).unwrap();
+    assert!(child.wait().unwrap().success());
+    for (title, png, path) in ours {
+        let theirs = std::fs::read(path).unwrap();
+        // Width, height and kind of the pixels, and the resolution.
+        assert_eq!(png[..54], theirs[..54], "{title}");
+        let (ours, theirs) = (Picture::new(&png), Picture::new(&theirs));
+        let differs = |(one, other): &(&[u8], &[u8])| one.iter().zip(*other).any(|(a, b)| a.abs_diff(*b) > 64);
+        let count = ours.rgba.chunks(4).zip(theirs.rgba.chunks(4)).filter(differs).count();
+        assert!(count * 100 < ours.width * ours.height, "{title}: {count} of {} x {} pixels", ours.width, ours.height);
+    }
 }
