@@ -4,7 +4,7 @@ mod accepted;
 mod artifact;
 mod base;
 mod convert;
-mod dvc;
+pub mod dvc;
 mod gate;
 mod history;
 mod remote;

@@ -1,5 +1,6 @@
 //! `cml plots diff`. The program and git are real, and where they are named, DVC and Vega-Lite; the forges are the fakes.
 
+mod projects;
 mod vega;
 
 use crate::support::fake::{Forge, Target, Vendor};

@@ -43,22 +43,30 @@ fn tables_are_those_of_dvc() {
     let cml = Cml::alone();
     let mut rows = 0;
     for number in 0..count {
-        let tables: Value = read(&folder.path().join(format!("{number}.json")));
-        for table in tables.as_array().unwrap() {
-            let args: Vec<&str> = table["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-            let run = |format: &str| {
-                let mut command = cml.command(&[&args[..], &["--format", format]].concat());
-                Ran::of(command.current_dir(folder.path().join(number.to_string()))).ok()
-            };
-            // What DVC cannot read is an error here.
-            assert_eq!(table["errors"], "", "{number}");
-            let (ours, theirs) = (run("dvc"), table["markdown"].as_str().unwrap());
-            assert_eq!(ours, theirs, "repository {number} of seed {seed}, {args:?}:\n{ours}\n{theirs}");
-            assert_eq!(json(&run("json")), json(table["json"].as_str().unwrap()), "{number} {args:?}");
-            rows += ours.lines().count() - 2;
-        }
+        let tables = read(&folder.path().join(format!("{number}.json")));
+        let what = format!("repository {number} of seed {seed}");
+        rows += compare(&cml, &folder.path().join(number.to_string()), &tables, &what);
     }
     assert!(rows > 10 * count, "{rows}");
+}
+
+/// Fails unless our tables of a project are those of DVC. Returns how many rows those have.
+pub fn compare(cml: &Cml, project: &Path, tables: &Value, what: &str) -> usize {
+    let mut rows = 0;
+    for table in tables.as_array().unwrap() {
+        let args: Vec<&str> = table["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+        let run = |format: &str| {
+            let mut command = cml.command(&[&args[..], &["--format", format]].concat());
+            Ran::of(command.current_dir(project)).ok()
+        };
+        // What DVC cannot read is an error here.
+        assert_eq!(table["errors"], "", "{what}");
+        let (ours, theirs) = (run("dvc"), table["markdown"].as_str().unwrap());
+        assert_eq!(ours, theirs, "{what}, {args:?}:\n{ours}\n{theirs}");
+        assert_eq!(json(&run("json")), json(table["json"].as_str().unwrap()), "{what} {args:?}");
+        rows += ours.lines().count() - 2;
+    }
+    rows
 }
 
 fn read(path: &Path) -> Value {

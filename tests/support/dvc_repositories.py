@@ -196,4 +196,5 @@ def main(folder, count, seed):
         (folder / f"{number}.json").write_text(json.dumps(found))
 
 
-main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
