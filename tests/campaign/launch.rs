@@ -286,6 +286,8 @@ pub fn launch(kind: &Kind, seed: u64) -> Result<Outcome, String> {
                 return Some(format!("after its time: {:?}", scene.fake.left()));
             }
         }
+        // By then every cloud lists what it has.
+        host.pass(Duration::from_secs(5));
         let (reaped, log) = host.run(&["runner", "reap", "--cloud-boot-timeout", "0", "--recheck-after", "0"]);
         about += &format!("reap: {reaped:?}\n{log}");
         // What has ended is kept for a while, and goes by itself. A runner that works has its instance.
