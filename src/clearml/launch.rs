@@ -204,26 +204,29 @@ impl Client {
         Ok(State { task: Task::read(value), iteration, message: text(&value["status_message"]) })
     }
 
-    /// Stops a task that waits or runs, and archives it if that is wanted. Takes some seconds at most.
+    /// Stops a task that waits or runs, and archives it if that is wanted, or if it never ran. Takes some seconds at most.
     ///
     /// # Errors
     /// It may still run.
     pub async fn stop(&self, app: &App, id: &str, reason: &str, archive: bool) -> Result<()> {
-        let stopped = self.halt(app, id, reason).await;
-        if !archive {
-            return stopped;
+        let halted = self.halt(app, id, reason).await;
+        let is_draft = matches!(&halted, Ok(status) if status == "created");
+        if !archive && !is_draft {
+            return halted.map(drop);
         }
         // The server also stops what it archives.
         let body = json!({ "tasks": [id], "status_reason": reason });
         self.write("tasks.archive", &body, Idempotent).await.map(drop)
     }
 
-    async fn halt(&self, app: &App, id: &str, reason: &str) -> Result<()> {
+    /// Returns the status that it has then.
+    async fn halt(&self, app: &App, id: &str, reason: &str) -> Result<String> {
         let mut body = json!({ "task": id, "status_reason": reason });
         let mut is_told = false;
         for _ in 0..=STOP_POLLS {
-            if !self.state(id).await?.task.is_under_way() {
-                return Ok(());
+            let task = self.state(id).await?.task;
+            if !task.is_under_way() {
+                return Ok(task.status);
             }
             if is_told {
                 app.host.sleep(STOP_INTERVAL).await;
@@ -238,7 +241,7 @@ impl Client {
         }
         // The worker does not answer: the task is marked, and an agent that comes back ends it.
         body["force"] = json!(true);
-        self.write("tasks.stopped", &body, Idempotent).await.map(drop)
+        self.write("tasks.stopped", &body, Idempotent).await.map(|_| "stopped".to_owned())
     }
 
     /// Lists the tasks of checks that are not archived: those that run now, and those that were left.

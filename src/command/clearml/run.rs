@@ -6,7 +6,6 @@ use super::launched::{Launched, conclude};
 use super::report::{self, Report};
 use super::{Connection, connect, selection};
 use crate::app::App;
-
 use crate::connect::Global;
 use crate::error::{Error, Kind, Result};
 use crate::shutdown::Shutdown;
