@@ -61,7 +61,7 @@ fn a_refusal_after_a_lost_answer_leaves_no_machine() {
     let Some(fixture) = CloudFixture::new(Vendor::GitHub, "ap-southeast-4") else { return };
     fixture.cloud.fails("CreateFleet", 1, Wrong::LostAnswer);
     fixture.cloud.fails("CreateFleet", 1, Wrong::Refused(400, "VcpuLimitExceeded", "You have requested more vCPU."));
-    let ran = fixture.cml.run(&["runner", "launch"]);
+    let ran = fixture.cml.run(&["runner", "launch", "--cloud-spot"]);
     assert_eq!(ran.code, Some(11), "{ran:#?}");
     assert_eq!(fixture.cloud.machines().len(), 1);
     fixture.is_clean();

@@ -1,11 +1,11 @@
 //! Amazon's SDK over [`Http`]: its requests go through the host, with our retries and our errors.
 
-use super::explain::{is_about_capacity, refused};
+use super::explain::{is_about_capacity, no_capacity, refused};
 use crate::app::App;
 use crate::auth::aws::{self as auth, Keys};
 use crate::error::{Error, Result};
 use crate::host::{Host, MaxAnswer};
-use crate::http::{Discloses, FinalIf, Http, RetryPolicy};
+use crate::http::{Discloses, FinalIf, Http, MayBeDone, RetryPolicy};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future::ProvideCredentials as ProvideCredentialsFuture};
 use aws_sdk_ec2::config::retry::RetryConfig;
@@ -119,6 +119,12 @@ impl HttpConnector for Transport {
             parts.extensions.insert(MaxAnswer::USUAL);
             let body = Bytes::copy_from_slice(body.bytes().ok_or_else(|| unusable("body"))?);
             let answer = http.send_raw(http::Request::from_parts(parts, body)).await.map_err(failed)?;
+            // An earlier attempt, whose answer was lost, may have created an instance all the same.
+            if answer.extensions().get::<MayBeDone>().is_some()
+                && let Some(error) = no_capacity(answer.body())
+            {
+                return Err(failed(error.ambiguous()));
+            }
             HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|_| unusable("answer"))
         }))
     }

@@ -48,6 +48,13 @@ pub fn is_about_capacity(answer: &Refusal) -> bool {
     tag(&String::from_utf8_lossy(answer.body), "Code").is_some_and(is_capacity)
 }
 
+/// Returns the error of a refusal for lack of capacity or quota; `None` for another answer.
+pub fn no_capacity(body: &[u8]) -> Option<Error> {
+    let body = String::from_utf8_lossy(body);
+    let error = refusal("ec2:CreateFleet", tag(&body, "Code")?, tag(&body, "Message").unwrap_or_default());
+    (error.kind() == Kind::NoCapacity).then_some(error)
+}
+
 /// Translates a refusal by its code.
 pub fn refusal(action: &str, code: &str, says: &str) -> Error {
     let error = |kind, what: String| Error::new(kind, what);

@@ -77,7 +77,9 @@ impl Aws {
         let group = self.ensure_group(planned).await?;
         if wanted.spot {
             match self.launch_with_retries(wanted, planned, &group, script, Market::Spot).await {
-                Err(error) if error.kind() == Kind::NoCapacity && wanted.on_demand_fallback => {
+                Err(error)
+                    if error.kind() == Kind::NoCapacity && !error.is_ambiguous() && wanted.on_demand_fallback =>
+                {
                     self.app().log.warn(&format!("no spot capacity ({error}); falling back to on-demand"));
                 }
                 made => return made,
