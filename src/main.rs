@@ -1,6 +1,10 @@
 //! The native program: the real host, one thread, an exit code.
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {
     use std::rc::Rc;

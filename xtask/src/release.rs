@@ -3,8 +3,8 @@
 use crate::shell::{Result, cargo, output, run};
 use std::path::{Path, PathBuf};
 
-// 13.7 with Kubernetes, metrics, ClearML, Azure, Google Cloud and gates; PNGs add some 2.
-const LARGEST_MIB: f64 = 16.0;
+// 14.5 with everything, of which PNGs are some 2.
+const LARGEST_MIB: f64 = 15.0;
 
 /// Builds it and looks at what came out. On Linux it is linked statically, so that it runs on any.
 pub fn build() -> Result<PathBuf> {
@@ -12,7 +12,13 @@ pub fn build() -> Result<PathBuf> {
     // clippy's driver, with which .ci/run compiles the tests, optimises less.
     command.env_remove("RUSTC_WORKSPACE_WRAPPER");
     if cfg!(target_os = "linux") {
-        command.args(["--target", &target()]).env("RUSTFLAGS", "-C target-feature=+crt-static");
+        let target = target();
+        let mut flags = "-C target-feature=+crt-static".to_owned();
+        if target.ends_with("musl") {
+            // 1.3 MiB less. Of glibc's, only newer ones know such relocations.
+            flags += " -C link-arg=-Wl,-z,pack-relative-relocs";
+        }
+        command.args(["--target", &target]).env("RUSTFLAGS", flags);
     }
     run(&mut command)?;
     let path = path()?;
