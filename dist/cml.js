@@ -163,10 +163,14 @@ function __wbg_get_imports() {
             const ret = arg0.getTime();
             return ret;
         },
-        __wbg_handOver_89128268a94d59d9: function(arg0, arg1, arg2, arg3) {
-            var v0 = getArrayJsValueFromWasm0(arg2, arg3);
+        __wbg_handOver_b0fab0ebdd943ea9: function(arg0, arg1, arg2, arg3, arg4, arg5, arg6, arg7) {
+            var v0 = getArrayJsValueFromWasm0(arg0, arg1);
+            wasm.__wbindgen_free(arg0, arg1 * 4, 4);
+            var v1 = getArrayJsValueFromWasm0(arg2, arg3);
             wasm.__wbindgen_free(arg2, arg3 * 4, 4);
-            const ret = handOver(getStringFromWasm0(arg0, arg1), v0);
+            var v2 = getArrayJsValueFromWasm0(arg4, arg5);
+            wasm.__wbindgen_free(arg4, arg5 * 4, 4);
+            const ret = handOver(v0, v1, v2, getArrayU8FromWasm0(arg6, arg7));
             return ret;
         },
         __wbg_headers_6ab1b9a8def72e45: function(arg0, arg1) {
@@ -302,8 +306,8 @@ function __wbg_get_imports() {
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 1, len1, true);
             getDataViewMemory0().setInt32((arg0 >>> 0) + 4 * 0, ptr1, true);
         },
-        __wbg_print_5724be1218101a0d: function() { return handleError(function (arg0, arg1, arg2) {
-            print(arg0 >>> 0, getStringFromWasm0(arg1, arg2));
+        __wbg_print_a173c97ff713406b: function() { return handleError(function (arg0, arg1, arg2) {
+            print(arg0 >>> 0, getArrayU8FromWasm0(arg1, arg2));
         }, arguments); },
         __wbg_program_17a05324ec47354f: function(arg0) {
             const ret = program();
@@ -458,7 +462,7 @@ function __wbg_get_imports() {
             write(getStringFromWasm0(arg0, arg1), getArrayU8FromWasm0(arg2, arg3));
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 728, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 729, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen_3935056dd5af6e2e___convert__closures_____invoke___wasm_bindgen_3935056dd5af6e2e___JsValue__core_a786829f945b1301___result__Result_____wasm_bindgen_3935056dd5af6e2e___JsError___true_);
             return ret;
         },

@@ -245,10 +245,15 @@ exports.print = (descriptor, text) => {
 };
 
 // `added` has the names and values of variables in turn, as environment() gives them; `removed` has names.
-exports.run = ([program, ...args], added, removed, { limit, lingers, input, output, errors }) => {
+const changed = (added, removed) => {
   const env = { ...process.env };
   for (const name of removed) delete env[name];
   for (let i = 0; i < added.length; i += 2) env[added[i]] = added[i + 1];
+  return env;
+};
+
+exports.run = ([program, ...args], added, removed, { limit, lingers, input, output, errors }) => {
+  const env = changed(added, removed);
   const stdio = lingers ? 'ignore' : [input.length > 0 ? 'pipe' : 'ignore', 'pipe', 'pipe'];
   const detached = process.platform !== 'win32';
   const options = { env, stdio, detached, windowsHide: true };
@@ -305,9 +310,14 @@ exports.run = ([program, ...args], added, removed, { limit, lingers, input, outp
   return { done, end };
 };
 
-exports.handOver = (program, args) =>
+exports.handOver = ([program, ...args], added, removed, input) =>
   new Promise((done, failed) => {
-    const child = require('node:child_process').spawn(program, args, { stdio: 'inherit' });
+    const stdio = [input.length > 0 ? 'pipe' : 'inherit', 'inherit', 'inherit'];
+    const child = require('node:child_process').spawn(program, args, { env: changed(added, removed), stdio });
+    // It may end without reading all.
+    child.stdin?.on('error', () => {});
+    // The memory of the WebAssembly may move.
+    child.stdin?.end(Buffer.from(input));
     child.once('error', failed);
     child.once('close', (code) => done(code));
   });
