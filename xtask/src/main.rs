@@ -122,6 +122,8 @@ fn images(program: &Path) -> Result<Option<image::Docker>> {
     Ok(Some(docker))
 }
 
+/// Tests of the program inside of the forges' own engines and of containers.
+const ENGINES: &str = "engines::";
 /// Tests that do not run the WebAssembly, or do so whichever build is asked for; and those of code that is the same in both builds, down to
 /// the bytes of a request: spellings of options, who owns a comment, limits, tables, what is in a pull request and how it is merged, what a
 /// description of an API says, what the vendors' own programs make of what is written, what is reaped.
@@ -134,7 +136,7 @@ const NATIVE: [&str; 30] = [
     "cloud::reap::",
     "contract::",
     "docs::",
-    "engines::",
+    ENGINES,
     "gcp::machine::",
     "kubernetes::judge::",
     "launch::options::",
@@ -166,7 +168,7 @@ fn test(args: &[&str]) -> Result {
     helpers.extend(tools::kubernetes().ok().map(|folder| ("CML_TEST_KUBERNETES", folder)));
     // Most of a test's time is waiting: for a server, a container, a deadline.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        let threads = 5 * std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = 3 * std::thread::available_parallelism().map_or(1, usize::from);
         helpers.push(("RUST_TEST_THREADS", threads.to_string().into()));
     }
     let mut report = ignored::Report::new()?;
@@ -198,10 +200,12 @@ fn all_tests(tests: Run<'_>) -> Result {
         eprintln!("dist/ is older than the sources: the WebAssembly is not tested until `cargo xtask dist`");
     }
     let program = release::build()?;
+    tests(&["--test", "main", "--", "--skip", ENGINES], vec![("CML_TEST_PROGRAM", program.clone())])?;
+    // By themselves: on a busy machine act loses what a step prints last.
     let images = images(&program)?;
     let mut env = with_docker(images.as_ref());
     env.push(("CML_TEST_PROGRAM", program));
-    tests(&["--test", "main"], env)
+    tests(&["--test", "main", "--", ENGINES], env)
 }
 
 fn with_docker(docker: Option<&image::Docker>) -> Vec<(&'static str, PathBuf)> {
